@@ -1,0 +1,153 @@
+//! API keys: the plaintext is shown once, only its hash is stored (contract §1, §2).
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::id::{AccountId, ApiKeyId, ProjectId};
+use crate::time::Timestamp;
+
+const PREFIX: &str = "echo_";
+/// How much of a key its owner sees again: enough to tell keys apart, far from enough to guess the rest.
+const SHOWN_CHARS: usize = 16;
+
+/// A key in the clear: `echo_` and 64 lower-case hex digits. Its 256 random bits make a plain hash enough.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ApiKey(String);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not an API key")]
+pub struct NotAnApiKey;
+
+impl ApiKey {
+    #[must_use]
+    pub fn generate() -> Self {
+        let mut random = [0_u8; 32];
+        rand::fill(&mut random);
+        Self(format!("{PREFIX}{}", hex::encode(random)))
+    }
+
+    /// # Errors
+    /// When the text does not have a key's shape; nothing is looked up for such.
+    pub fn parse(text: &str) -> Result<Self, NotAnApiKey> {
+        let digits = text.strip_prefix(PREFIX).ok_or(NotAnApiKey)?;
+        let is_hex = digits.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        if digits.len() == 64 && is_hex { Ok(Self(text.to_owned())) } else { Err(NotAnApiKey) }
+    }
+
+    /// The text to show its owner, once.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    #[must_use]
+    pub fn shown_prefix(&self) -> String {
+        self.0.chars().take(SHOWN_CHARS).collect()
+    }
+
+    #[must_use]
+    pub fn hash(&self) -> ApiKeyHash {
+        ApiKeyHash(hex::encode(Sha256::digest(self.0.as_bytes())))
+    }
+}
+
+impl fmt::Debug for ApiKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ApiKey(…)")
+    }
+}
+
+/// SHA-256 of a key, in hex: what rows hold.
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ApiKeyHash(String);
+
+impl fmt::Debug for ApiKeyHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ApiKeyHash(…)")
+    }
+}
+
+impl ApiKeyHash {
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ApiKeyStatus {
+    Active,
+    Revoked,
+}
+
+/// One row of the keys table: what its owner sees listed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApiKeyRecord {
+    pub project_id: ProjectId,
+    pub id: ApiKeyId,
+    pub account_id: AccountId,
+    pub name: String,
+    pub key_prefix: String,
+    pub key_hash: ApiKeyHash,
+    pub status: ApiKeyStatus,
+    pub updated_at: Timestamp,
+}
+
+impl ApiKeyRecord {
+    #[must_use]
+    pub fn new(
+        account_id: AccountId,
+        project_id: ProjectId,
+        name: String,
+        key: &ApiKey,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            project_id,
+            id: ApiKeyId::new(now),
+            account_id,
+            name,
+            key_prefix: key.shown_prefix(),
+            key_hash: key.hash(),
+            status: ApiKeyStatus::Active,
+            updated_at: now,
+        }
+    }
+}
+
+/// What a key opens: the row that authentication reads, found by the key's hash.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyGrant {
+    pub key_hash: ApiKeyHash,
+    pub project_id: ProjectId,
+    pub account_id: AccountId,
+    pub api_key_id: ApiKeyId,
+    pub status: ApiKeyStatus,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_contracts_shape_is_a_key() {
+        let key = ApiKey::generate();
+        assert_eq!(ApiKey::parse(key.expose()), Ok(key.clone()));
+        assert_eq!(key.shown_prefix().len(), 16);
+        assert!(key.expose().starts_with(&key.shown_prefix()));
+        let upper = key.expose().to_uppercase();
+        for bad in ["", "echo_", "echo_abc", &upper, &format!("{}0", key.expose()), &key.expose()[1..]] {
+            assert_eq!(ApiKey::parse(bad), Err(NotAnApiKey), "{bad}");
+        }
+    }
+
+    #[test]
+    fn neither_key_nor_hash_shows_in_debug() {
+        let key = ApiKey::generate();
+        assert_eq!(format!("{key:?} {:?}", key.hash()), "ApiKey(…) ApiKeyHash(…)");
+    }
+}

@@ -1,0 +1,301 @@
+//! What happens next: pure functions of a delivery's row, its endpoint, the job that woke us, the outcome and the
+//! time. Everything else in the delivery function only carries these answers out.
+
+use std::time::Duration;
+
+use crate::attempt::{Outcome, Trigger};
+use crate::delivery::{Delivery, FailureReason};
+use crate::endpoint::{Endpoint, EndpointStatus};
+use crate::job::DeliveryJob;
+use crate::schedule::RetrySchedule;
+use crate::time::Timestamp;
+
+/// The longest wait a receiver can ask for with `retry-after` (contract §5).
+pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
+
+/// How long a manual retry's job waits for the row to change before it is taken for abandoned: longer than the api
+/// function can run.
+const MANUAL_GRACE: Duration = Duration::from_secs(60);
+const MANUAL_POLL: Duration = Duration::from_secs(2);
+
+/// Which queue a job came through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lane {
+    /// First attempts of healthy endpoints.
+    Fast,
+    /// Waiting retries, and first attempts of troubled endpoints.
+    Slow,
+}
+
+/// What to do with a job that has just woken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wake {
+    /// Nothing is left to do: the message goes.
+    Finished,
+    /// The delivery has ended and its endpoint's failure count has not been told.
+    CountFailure,
+    /// Too early, or another job's turn: hide until then. No attempt is recorded.
+    NotYet { until: Timestamp },
+    /// The endpoint is disabled or gone: the delivery ends without an attempt.
+    End { reason: FailureReason },
+    /// The endpoint is in trouble: its first attempt belongs in the slow lane.
+    MoveToSlowLane,
+    /// Make attempt `number` now.
+    Attempt { number: u32 },
+}
+
+/// Decides what a woken job does. `stand_back` is how long a copy waits before it acts for the job it repeats.
+#[must_use]
+pub fn on_wake(
+    delivery: &Delivery,
+    endpoint: Option<&Endpoint>,
+    job: &DeliveryJob,
+    lane: Lane,
+    now: Timestamp,
+    stand_back: Duration,
+) -> Wake {
+    let own_turn = job.chain == delivery.chain;
+    if delivery.status.is_final() {
+        return match job.manual_at {
+            Some(asked_at) if !own_turn && now < asked_at.plus(MANUAL_GRACE) => {
+                Wake::NotYet { until: now.plus(MANUAL_POLL) }
+            }
+            _ if delivery.uncounted => Wake::CountFailure,
+            _ => Wake::Finished,
+        };
+    }
+    let Some(endpoint) = endpoint else {
+        return Wake::End { reason: FailureReason::EndpointDeleted };
+    };
+    if endpoint.status == EndpointStatus::Disabled {
+        return Wake::End { reason: FailureReason::EndpointDisabled };
+    }
+    let due = if own_turn { delivery.due_at() } else { delivery.due_at().plus(stand_back) };
+    if now < due {
+        return Wake::NotYet { until: due };
+    }
+    if lane == Lane::Fast && endpoint.is_troubled(now) {
+        return Wake::MoveToSlowLane;
+    }
+    Wake::Attempt { number: delivery.attempt_count + 1 }
+}
+
+/// What an attempt's outcome makes of its delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    Succeeded,
+    RetryAt(Timestamp),
+    Failed(FailureReason),
+}
+
+/// Decides what follows attempt `number`. `jitter` is random in 0..1.
+#[must_use]
+pub fn after_attempt(
+    number: u32,
+    trigger: Trigger,
+    outcome: &Outcome,
+    schedule: &RetrySchedule,
+    now: Timestamp,
+    jitter: f64,
+) -> Step {
+    let retry_after = match outcome {
+        Outcome::Answered { status: 200..=299, .. } => return Step::Succeeded,
+        Outcome::Answered { status: 410, .. } => return Step::Failed(FailureReason::Gone),
+        Outcome::Answered { status: 429 | 503, retry_after, .. } => *retry_after,
+        Outcome::Answered { .. } | Outcome::Failed { .. } => None,
+    };
+    // A manual attempt is one attempt, not a new schedule (contract §6).
+    let delay = match trigger {
+        Trigger::Auto => schedule.delay_after(number, jitter),
+        Trigger::Manual => None,
+    };
+    match delay {
+        Some(delay) => {
+            let asked = retry_after.unwrap_or_default().min(MAX_RETRY_AFTER);
+            Step::RetryAt(now.plus(delay.max(asked)))
+        }
+        None => Step::Failed(FailureReason::Exhausted),
+    }
+}
+
+/// Whether a final failure counts against the endpoint's health (contract §7).
+#[must_use]
+pub fn counts_against_health(reason: FailureReason, trigger: Trigger) -> bool {
+    trigger == Trigger::Auto && matches!(reason, FailureReason::Exhausted | FailureReason::Gone)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attempt::SendFailure;
+    use crate::delivery::DeliveryStatus;
+    use crate::event::{Event, EventContent};
+    use crate::event_name::EventName;
+    use crate::id::{EventId, ProjectId};
+    use crate::job::Chain;
+
+    const STAND_BACK: Duration = Duration::from_secs(20);
+    const T0: Timestamp = Timestamp::from_millis(1_776_009_119_499);
+
+    fn at(seconds: u64) -> Timestamp {
+        T0.plus(Duration::from_secs(seconds))
+    }
+
+    fn fixture() -> (Delivery, Endpoint, DeliveryJob) {
+        let name = EventName::from_stored("call.ended");
+        let project_id = ProjectId::new(T0);
+        let endpoint = Endpoint::new(project_id, "https://example.com".to_owned(), vec![name.clone()], T0);
+        let content = EventContent {
+            name,
+            customer_id: None,
+            notification_id: None,
+            data: serde_json::from_str("{}").expect("JSON"),
+        };
+        let month = Duration::from_secs(30 * 86_400);
+        let event =
+            Event::accept(project_id, EventId::new(T0), &content, std::slice::from_ref(&endpoint), T0, month);
+        let listed = event.deliveries[0];
+        let job = DeliveryJob {
+            project_id,
+            endpoint_id: endpoint.id,
+            delivery_id: listed.id,
+            event_id: event.event_id,
+            chain: None,
+            manual_at: None,
+        };
+        (Delivery::pending(&event, &listed), endpoint, job)
+    }
+
+    #[test]
+    fn a_pending_delivery_is_attempted_at_once_by_its_own_job() {
+        let (delivery, endpoint, job) = fixture();
+        let wake = on_wake(&delivery, Some(&endpoint), &job, Lane::Fast, T0, STAND_BACK);
+        assert_eq!(wake, Wake::Attempt { number: 1 });
+    }
+
+    #[test]
+    fn a_copy_stands_back_and_then_stands_in() {
+        let (delivery, endpoint, job) = fixture();
+        let copy = DeliveryJob { chain: Some(Chain::new()), ..job };
+        let wake = |now| on_wake(&delivery, Some(&endpoint), &copy, Lane::Fast, now, STAND_BACK);
+        assert_eq!(wake(at(0)), Wake::NotYet { until: at(20) });
+        assert_eq!(wake(at(20)), Wake::Attempt { number: 1 });
+    }
+
+    #[test]
+    fn a_retry_is_never_early_and_belongs_to_the_chain_on_the_row() {
+        let (mut delivery, endpoint, job) = fixture();
+        delivery.status = DeliveryStatus::Retrying;
+        delivery.attempt_count = 1;
+        delivery.next_retry_at = Some(at(60));
+        delivery.chain = Some(Chain::new());
+        let successor = DeliveryJob { chain: delivery.chain.clone(), ..job.clone() };
+        let wake = |job, now| on_wake(&delivery, Some(&endpoint), job, Lane::Slow, now, STAND_BACK);
+        assert_eq!(wake(&successor, at(59)), Wake::NotYet { until: at(60) });
+        assert_eq!(wake(&successor, at(60)), Wake::Attempt { number: 2 });
+        assert_eq!(wake(&job, at(60)), Wake::NotYet { until: at(80) });
+        assert_eq!(wake(&job, at(80)), Wake::Attempt { number: 2 });
+    }
+
+    #[test]
+    fn a_finished_delivery_is_left_alone() {
+        let (mut delivery, endpoint, job) = fixture();
+        for status in [DeliveryStatus::Success, DeliveryStatus::Failed] {
+            delivery.status = status;
+            let wake = on_wake(&delivery, Some(&endpoint), &job, Lane::Fast, at(1_000), STAND_BACK);
+            assert_eq!(wake, Wake::Finished);
+        }
+        delivery.uncounted = true;
+        let wake = on_wake(&delivery, Some(&endpoint), &job, Lane::Fast, at(1_000), STAND_BACK);
+        assert_eq!(wake, Wake::CountFailure);
+    }
+
+    #[test]
+    fn a_manual_job_waits_for_its_row_and_then_gives_up() {
+        let (mut delivery, endpoint, job) = fixture();
+        delivery.status = DeliveryStatus::Failed;
+        let chain = Some(Chain::new());
+        let manual = DeliveryJob { chain: chain.clone(), manual_at: Some(at(0)), ..job };
+        let wake = |delivery: &Delivery, now| {
+            on_wake(delivery, Some(&endpoint), &manual, Lane::Fast, now, STAND_BACK)
+        };
+        assert_eq!(wake(&delivery, at(1)), Wake::NotYet { until: at(3) });
+        assert_eq!(wake(&delivery, at(60)), Wake::Finished);
+        delivery.status = DeliveryStatus::Pending;
+        delivery.triggered_by = Trigger::Manual;
+        delivery.attempt_count = 4;
+        delivery.chain = chain;
+        assert_eq!(wake(&delivery, at(1)), Wake::Attempt { number: 5 });
+    }
+
+    #[test]
+    fn a_disabled_or_deleted_endpoint_ends_what_waits() {
+        let (delivery, mut endpoint, job) = fixture();
+        let deleted = on_wake(&delivery, None, &job, Lane::Fast, T0, STAND_BACK);
+        assert_eq!(deleted, Wake::End { reason: FailureReason::EndpointDeleted });
+        endpoint.status = EndpointStatus::Disabled;
+        let disabled = on_wake(&delivery, Some(&endpoint), &job, Lane::Fast, T0, STAND_BACK);
+        assert_eq!(disabled, Wake::End { reason: FailureReason::EndpointDisabled });
+    }
+
+    #[test]
+    fn a_troubled_endpoint_is_served_by_the_slow_lane() {
+        let (delivery, mut endpoint, job) = fixture();
+        endpoint.troubled_until = Some(at(300));
+        let wake = |lane, now| on_wake(&delivery, Some(&endpoint), &job, lane, now, STAND_BACK);
+        assert_eq!(wake(Lane::Fast, at(1)), Wake::MoveToSlowLane);
+        assert_eq!(wake(Lane::Slow, at(1)), Wake::Attempt { number: 1 });
+        assert_eq!(wake(Lane::Fast, at(300)), Wake::Attempt { number: 1 });
+    }
+
+    fn answered(status: u16, retry_after: Option<u64>) -> Outcome {
+        Outcome::Answered { status, body: String::new(), retry_after: retry_after.map(Duration::from_secs) }
+    }
+
+    #[test]
+    fn outcomes_lead_where_the_contract_says() {
+        let schedule = RetrySchedule::parse("60,300,1800").expect("the default");
+        let timeout =
+            Outcome::Failed { cause: SendFailure::TimedOut { seconds: 15 }, status: Some(200), body: None };
+        let exhausted = Step::Failed(FailureReason::Exhausted);
+        let cases = [
+            (1, Trigger::Auto, answered(200, None), Step::Succeeded),
+            (4, Trigger::Auto, answered(299, None), Step::Succeeded),
+            (5, Trigger::Manual, answered(204, None), Step::Succeeded),
+            (1, Trigger::Auto, answered(301, None), Step::RetryAt(at(60))),
+            (2, Trigger::Auto, answered(404, None), Step::RetryAt(at(300))),
+            (3, Trigger::Auto, timeout.clone(), Step::RetryAt(at(1_800))),
+            (4, Trigger::Auto, timeout, exhausted),
+            (1, Trigger::Auto, answered(410, None), Step::Failed(FailureReason::Gone)),
+            (5, Trigger::Manual, answered(500, None), exhausted),
+            // `retry-after` counts where it asks for longer, up to an hour, and only with 429 and 503.
+            (1, Trigger::Auto, answered(429, Some(90)), Step::RetryAt(at(90))),
+            (1, Trigger::Auto, answered(503, Some(10)), Step::RetryAt(at(60))),
+            (1, Trigger::Auto, answered(503, Some(86_400)), Step::RetryAt(at(3_600))),
+            (3, Trigger::Auto, answered(429, Some(900)), Step::RetryAt(at(1_800))),
+            (1, Trigger::Auto, answered(500, Some(900)), Step::RetryAt(at(60))),
+            (4, Trigger::Auto, answered(429, Some(90)), exhausted),
+        ];
+        for (number, trigger, outcome, expected) in cases {
+            let step = after_attempt(number, trigger, &outcome, &schedule, T0, 0.0);
+            assert_eq!(step, expected, "attempt {number} {trigger:?} {outcome:?}");
+        }
+    }
+
+    #[test]
+    fn only_automatic_exhaustion_and_gone_count_against_health() {
+        let counted = [(FailureReason::Exhausted, Trigger::Auto), (FailureReason::Gone, Trigger::Auto)];
+        for reason in [
+            FailureReason::Exhausted,
+            FailureReason::Gone,
+            FailureReason::EndpointDisabled,
+            FailureReason::EndpointDeleted,
+            FailureReason::Internal,
+        ] {
+            for trigger in [Trigger::Auto, Trigger::Manual] {
+                let expected = counted.contains(&(reason, trigger));
+                assert_eq!(counts_against_health(reason, trigger), expected, "{reason:?} {trigger:?}");
+            }
+        }
+    }
+}

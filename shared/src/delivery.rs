@@ -1,0 +1,163 @@
+//! One event on its way to one endpoint, with every attempt made (contract §6).
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::attempt::{Attempt, Trigger};
+use crate::event::{Event, EventDelivery};
+use crate::event_name::EventName;
+use crate::id::{DeliveryId, EndpointId, EventId, ProjectId};
+use crate::job::Chain;
+use crate::payload::Payload;
+use crate::time::Timestamp;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeliveryStatus {
+    /// The first attempt, or a manual one, is not yet made.
+    Pending,
+    /// The last attempt failed and another is due.
+    Retrying,
+    Success,
+    Failed,
+}
+
+impl DeliveryStatus {
+    pub const ALL: [Self; 4] = [Self::Pending, Self::Retrying, Self::Success, Self::Failed];
+
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Retrying => "retrying",
+            Self::Success => "success",
+            Self::Failed => "failed",
+        }
+    }
+
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.as_str() == text)
+    }
+
+    #[must_use]
+    pub const fn is_final(self) -> bool {
+        matches!(self, Self::Success | Self::Failed)
+    }
+
+    /// Whether rows of this status stand in the sparse index. Deliveries that go well never do, so they never pay
+    /// for it.
+    #[must_use]
+    pub const fn wants_attention(self) -> bool {
+        matches!(self, Self::Retrying | Self::Failed)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureReason {
+    Exhausted,
+    Gone,
+    EndpointDisabled,
+    EndpointDeleted,
+    Internal,
+}
+
+/// One row of the deliveries table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delivery {
+    /// `{endpoint_id}#{bucket}`: see [`partition`].
+    pub partition: String,
+    pub id: DeliveryId,
+    /// `{partition}#{status}` while the status wants attention: the sparse index's key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attention: Option<String>,
+    pub project_id: ProjectId,
+    pub endpoint_id: EndpointId,
+    pub event_id: EventId,
+    pub event_name: EventName,
+    pub status: DeliveryStatus,
+    /// Who asked for the attempt that is due.
+    pub triggered_by: Trigger,
+    pub attempt_count: u32,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attempts: Vec<Attempt>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_retry_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure_reason: Option<FailureReason>,
+    /// Which job may make the next attempt; absent for the job that accepting the event sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chain: Option<Chain>,
+    /// It ended in a way that counts against its endpoint's health and the count is still to be made.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub uncounted: bool,
+    /// The envelope, when it is small; otherwise it is on the event's row alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload: Option<Payload>,
+    pub updated_at: Timestamp,
+    /// Unix seconds, for DynamoDB's TTL; past it the row counts as absent.
+    pub expires_at: i64,
+}
+
+/// The partition that holds a delivery: its endpoint, and the bucket of its event's name.
+#[must_use]
+pub fn partition(endpoint_id: &EndpointId, bucket: u8) -> String {
+    format!("{endpoint_id}#{bucket:02x}")
+}
+
+/// The sparse index's key for rows of one partition and status.
+#[must_use]
+pub fn attention(partition: &str, status: DeliveryStatus) -> String {
+    format!("{partition}#{}", status.as_str())
+}
+
+impl Delivery {
+    /// A delivery whose first attempt is not yet made, as its event lists it.
+    #[must_use]
+    pub fn pending(event: &Event, listed: &EventDelivery) -> Self {
+        Self {
+            partition: partition(&listed.endpoint_id, listed.id.bucket()),
+            id: listed.id,
+            attention: None,
+            project_id: event.project_id,
+            endpoint_id: listed.endpoint_id,
+            event_id: event.event_id,
+            event_name: event.event_name.clone(),
+            status: DeliveryStatus::Pending,
+            triggered_by: Trigger::Auto,
+            attempt_count: 0,
+            attempts: Vec::new(),
+            next_retry_at: None,
+            failure_reason: None,
+            chain: None,
+            uncounted: false,
+            payload: event.payload.fits_inline().then(|| event.payload.clone()),
+            updated_at: listed.id.created_at(),
+            expires_at: event.expires_at,
+        }
+    }
+
+    /// When the attempt it waits for may be made.
+    #[must_use]
+    pub fn due_at(&self) -> Timestamp {
+        match (self.next_retry_at, self.triggered_by) {
+            (Some(at), _) => at,
+            (None, Trigger::Manual) => self.updated_at,
+            (None, Trigger::Auto) => self.id.created_at(),
+        }
+    }
+
+    #[must_use]
+    pub const fn is_expired(&self, now: Timestamp) -> bool {
+        self.expires_at <= now.as_seconds()
+    }
+}
+
+/// How long any repeat of a job waits before it may act in place of the one it repeats: longer than an attempt and
+/// its record take.
+#[must_use]
+pub fn stand_back(request_timeout: Duration) -> Duration {
+    request_timeout + Duration::from_secs(5)
+}

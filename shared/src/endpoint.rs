@@ -1,0 +1,118 @@
+//! Where a project wants its events: the contract's "webhook" (§3), with its health (§7).
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::SkipReason;
+use crate::event_name::EventName;
+use crate::id::{EndpointId, ProjectId};
+use crate::signing_secret::SigningSecret;
+use crate::time::Timestamp;
+
+/// How long the previous secret still signs after a rotation (contract §3).
+pub const ROTATION_OVERLAP: Duration = Duration::from_secs(24 * 60 * 60);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EndpointStatus {
+    Active,
+    Disabled,
+}
+
+/// Who or what disabled an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DisabledReason {
+    /// By hand, through the API.
+    Manual,
+    /// Too many deliveries in a row failed for too long.
+    ConsecutiveFailures,
+    /// The receiver answered 410 Gone.
+    Gone,
+}
+
+/// One row of the endpoints table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Endpoint {
+    pub project_id: ProjectId,
+    pub id: EndpointId,
+    /// As its owner wrote it; checked again at every attempt, because exemptions can change.
+    pub url: String,
+    pub signing_secret: SigningSecret,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_secret: Option<SigningSecret>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_secret_until: Option<Timestamp>,
+    pub status: EndpointStatus,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disabled_reason: Option<DisabledReason>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disabled_at: Option<Timestamp>,
+    pub events: Vec<EventName>,
+    /// Every name it was ever subscribed to: where its deliveries can be.
+    #[serde(with = "serde_dynamo::string_set")]
+    pub event_names_ever: BTreeSet<EventName>,
+    pub consecutive_failures: u32,
+    /// When the first of those failures ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_failure_at: Option<Timestamp>,
+    /// Until then its first attempts go through the slow lane.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub troubled_until: Option<Timestamp>,
+    pub updated_at: Timestamp,
+}
+
+impl Endpoint {
+    #[must_use]
+    pub fn new(project_id: ProjectId, url: String, events: Vec<EventName>, now: Timestamp) -> Self {
+        Self {
+            project_id,
+            id: EndpointId::new(now),
+            url,
+            signing_secret: SigningSecret::generate(),
+            previous_secret: None,
+            previous_secret_until: None,
+            status: EndpointStatus::Active,
+            disabled_reason: None,
+            disabled_at: None,
+            event_names_ever: events.iter().cloned().collect(),
+            events,
+            consecutive_failures: 0,
+            first_failure_at: None,
+            troubled_until: None,
+            updated_at: now,
+        }
+    }
+
+    /// Why an event of this name makes no delivery here; `None` when it does.
+    #[must_use]
+    pub fn skips(&self, name: &EventName) -> Option<SkipReason> {
+        if !self.events.contains(name) {
+            Some(SkipReason::NotSubscribed)
+        } else if self.status == EndpointStatus::Disabled {
+            Some(SkipReason::EndpointDisabled)
+        } else {
+            None
+        }
+    }
+
+    /// The secrets that sign now: the current one, and the one before it while a rotation overlaps.
+    pub fn secrets_at(&self, now: Timestamp) -> impl Iterator<Item = &SigningSecret> {
+        let overlaps = self.previous_secret_until.is_some_and(|until| now < until);
+        [Some(&self.signing_secret), self.previous_secret.as_ref().filter(|_| overlaps)].into_iter().flatten()
+    }
+
+    /// Whether its first attempts go through the slow lane, because it lately failed or was slow.
+    #[must_use]
+    pub fn is_troubled(&self, now: Timestamp) -> bool {
+        self.troubled_until.is_some_and(|until| now < until)
+    }
+
+    /// The partitions of the deliveries table that hold its deliveries.
+    #[must_use]
+    pub fn buckets(&self) -> BTreeSet<u8> {
+        self.event_names_ever.iter().map(EventName::bucket).collect()
+    }
+}

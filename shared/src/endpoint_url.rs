@@ -1,0 +1,208 @@
+//! Where an endpoint may be: absolute https and public, judged before anything is stored and again before anything
+//! is sent (contract §3).
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use url::{Host, Url};
+
+use crate::address::AddressRules;
+
+/// Longest URL accepted, in characters.
+pub const MAX_URL_CHARS: usize = 2_048;
+
+/// A URL that has passed the rules, with the spelling its owner gave it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct EndpointUrl {
+    text: String,
+    url: Url,
+}
+
+/// Why a URL was refused; the message is for the caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum UrlRefused {
+    #[error("must be at most {MAX_URL_CHARS} characters")]
+    TooLong,
+    #[error("must be an absolute https URL such as https://example.com/webhooks")]
+    NotAbsolute,
+    #[error("must use https")]
+    NotHttps,
+    #[error("must not carry a user name or password")]
+    UserInfo,
+    #[error("must not have a fragment")]
+    Fragment,
+    #[error("must not use port 0")]
+    PortZero,
+    #[error("must not be a private, local or otherwise special address")]
+    NotPublic,
+}
+
+impl EndpointUrl {
+    /// Checks a URL against the rules. A host name is not resolved here.
+    ///
+    /// # Errors
+    /// The first rule that it breaks.
+    pub fn parse(text: &str, rules: &AddressRules) -> Result<Self, UrlRefused> {
+        if text.chars().count() > MAX_URL_CHARS {
+            return Err(UrlRefused::TooLong);
+        }
+        // The URL standard drops tabs and newlines, trims spaces, takes `\` for `/` and mends missing slashes: a
+        // URL that needs any of it would not mean to a reader what it means to us.
+        let untidy = |c: char| c.is_control() || c.is_whitespace() || c == '\\';
+        let scheme_end = text.find("://").ok_or(UrlRefused::NotAbsolute)?;
+        if text.contains(untidy) || text[scheme_end + 3..].starts_with('/') {
+            return Err(UrlRefused::NotAbsolute);
+        }
+        let url = Url::parse(text).map_err(|_| UrlRefused::NotAbsolute)?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(UrlRefused::NotHttps);
+        }
+        // `https://@host` has an empty user, which the parsed form no longer shows.
+        let authority = text[scheme_end + 3..].split(['/', '?', '#']).next().unwrap_or_default();
+        if authority.contains('@') {
+            return Err(UrlRefused::UserInfo);
+        }
+        if text.contains('#') {
+            return Err(UrlRefused::Fragment);
+        }
+        let port = url.port_or_known_default().unwrap_or(0);
+        if port == 0 {
+            return Err(UrlRefused::PortZero);
+        }
+        let parsed = Self { text: text.to_owned(), url };
+        match parsed.literal() {
+            Some(ip) if !rules.permits_literal(SocketAddr::new(ip, port)) => {
+                return Err(UrlRefused::NotPublic);
+            }
+            Some(ip) if rules.is_exempt(ip) => {}
+            _ if parsed.url.scheme() != "https" => return Err(UrlRefused::NotHttps),
+            _ => {}
+        }
+        Ok(parsed)
+    }
+
+    /// The address the URL names without any resolving: a literal, or loopback for `localhost` and names under it.
+    #[must_use]
+    pub fn literal(&self) -> Option<IpAddr> {
+        match self.url.host()? {
+            Host::Ipv4(ip) => Some(ip.into()),
+            Host::Ipv6(ip) => Some(ip.into()),
+            Host::Domain(name) => is_localhost(name).then_some(Ipv4Addr::LOCALHOST.into()),
+        }
+    }
+
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    #[must_use]
+    pub const fn as_url(&self) -> &Url {
+        &self.url
+    }
+}
+
+/// `localhost` and its subdomains are loopback by RFC 6761, whatever a resolver says.
+#[must_use]
+pub fn is_localhost(host: &str) -> bool {
+    let host = host.strip_suffix('.').unwrap_or(host);
+    host.eq_ignore_ascii_case("localhost") || host.to_ascii_lowercase().ends_with(".localhost")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(text: &str, exempt: &str) -> Option<UrlRefused> {
+        EndpointUrl::parse(text, &AddressRules::parse(exempt).expect("networks")).err()
+    }
+
+    #[test]
+    fn public_https_urls_pass_in_their_own_spelling() {
+        let long = format!("https://example.com/{}", "a".repeat(MAX_URL_CHARS - 20));
+        for text in [
+            "https://your-server.com/webhooks/echo",
+            "HTTPS://Example.com:8443/a?b=c&d=%20",
+            "https://8.8.8.8/x",
+            "https://[2606:4700::1111]/x",
+            "https://bücher.example/x",
+            &long,
+        ] {
+            let url = EndpointUrl::parse(text, &AddressRules::default());
+            assert_eq!(url.as_ref().map(EndpointUrl::as_str), Ok(text));
+        }
+    }
+
+    #[test]
+    fn each_rule_refuses() {
+        let cases = [
+            ("", UrlRefused::NotAbsolute),
+            ("not a url", UrlRefused::NotAbsolute),
+            ("/webhooks", UrlRefused::NotAbsolute),
+            ("example.com/webhooks", UrlRefused::NotAbsolute),
+            ("https:example.com", UrlRefused::NotAbsolute),
+            ("https:///example.com", UrlRefused::NotAbsolute),
+            ("https://", UrlRefused::NotAbsolute),
+            ("https://exa\tmple.com", UrlRefused::NotAbsolute),
+            ("https:\\\\example.com", UrlRefused::NotAbsolute),
+            (" https://example.com", UrlRefused::NotAbsolute),
+            ("https://example.com:99999/", UrlRefused::NotAbsolute),
+            ("http://example.com/", UrlRefused::NotHttps),
+            ("ftp://example.com/", UrlRefused::NotHttps),
+            ("javascript://example.com/", UrlRefused::NotHttps),
+            ("https://user:pass@example.com/", UrlRefused::UserInfo),
+            ("https://@example.com/", UrlRefused::UserInfo),
+            ("https://example.com/#top", UrlRefused::Fragment),
+            ("https://example.com/#", UrlRefused::Fragment),
+            ("https://example.com:0/", UrlRefused::PortZero),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(refusal(text, ""), Some(expected), "{text}");
+        }
+        let long = format!("https://example.com/{}", "a".repeat(MAX_URL_CHARS));
+        assert_eq!(refusal(&long, ""), Some(UrlRefused::TooLong));
+    }
+
+    #[test]
+    fn every_spelling_of_a_private_address_is_refused() {
+        for host in [
+            "127.0.0.1",
+            "127.1",
+            "2130706433",
+            "0x7f000001",
+            "0177.0.0.1",
+            "0x7f.1",
+            "127.0.0.1.",
+            "0",
+            "10.0.0.1",
+            "169.254.169.254",
+            "[::1]",
+            "[::ffff:127.0.0.1]",
+            "[::ffff:a9fe:a9fe]",
+            "[64:ff9b::7f00:1]",
+            "[2002:7f00:1::]",
+            "[fd00:ec2::254]",
+            "%31%32%37.0.0.1",
+            "①②⑦.0.0.1",
+            "localhost",
+            "LOCALHOST.",
+            "a.localhost",
+        ] {
+            assert_eq!(refusal(&format!("https://{host}/x"), ""), Some(UrlRefused::NotPublic), "{host}");
+        }
+    }
+
+    #[test]
+    fn an_exempt_network_opens_http_for_its_literals_and_localhost() {
+        let loopback = "127.0.0.0/8,::1/128";
+        for text in
+            ["http://127.0.0.1:8080/x", "http://[::1]:1/x", "http://localhost:9/x", "https://127.0.0.1/x"]
+        {
+            assert_eq!(refusal(text, loopback), None, "{text}");
+        }
+        assert_eq!(refusal("http://8.8.8.8/", loopback), Some(UrlRefused::NotHttps));
+        assert_eq!(refusal("http://example.com/", loopback), Some(UrlRefused::NotHttps));
+        assert_eq!(refusal("http://10.0.0.1/", loopback), Some(UrlRefused::NotPublic));
+        assert_eq!(refusal("http://10.0.0.1/", "10.0.0.0/8"), None);
+        assert_eq!(refusal("http://localhost/", "10.0.0.0/8"), Some(UrlRefused::NotPublic));
+    }
+}

@@ -1,0 +1,156 @@
+//! Ids: UUIDs of one noun each, so that an endpoint's id cannot be passed where a delivery's is wanted.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::event_name::EventName;
+use crate::time::Timestamp;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be a hyphenated UUID")]
+pub struct NotAnId;
+
+/// Only the hyphenated form: the `uuid` crate would also take braces, URNs and bare hex.
+fn parse_hyphenated(text: &str) -> Result<Uuid, NotAnId> {
+    if text.len() != 36 {
+        return Err(NotAnId);
+    }
+    Uuid::try_parse(text).map_err(|_| NotAnId)
+}
+
+/// A UUIDv7 of that millisecond with random low bits.
+fn v7(at: Timestamp) -> Uuid {
+    let mut random = [0_u8; 10];
+    rand::fill(&mut random);
+    uuid::Builder::from_unix_timestamp_millis(u64::try_from(at.as_millis()).unwrap_or(0), &random).into_uuid()
+}
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(Uuid);
+
+        impl $name {
+            /// A new UUIDv7; `at` can be read back by [`Self::created_at`].
+            #[must_use]
+            pub fn new(at: Timestamp) -> Self {
+                Self(v7(at))
+            }
+
+            /// # Errors
+            /// When the text is not a hyphenated UUID, in either case.
+            pub fn parse(text: &str) -> Result<Self, NotAnId> {
+                parse_hyphenated(text).map(Self)
+            }
+
+            /// The millisecond inside the id, which is when the thing was made (contract §1).
+            #[must_use]
+            pub fn created_at(&self) -> Timestamp {
+                let (high, _) = self.0.as_u64_pair();
+                Timestamp::from_millis(i64::try_from(high >> 16).unwrap_or(0))
+            }
+
+            #[must_use]
+            pub const fn as_uuid(&self) -> Uuid {
+                self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(&self.0, f)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(&self.0, f)
+            }
+        }
+    };
+}
+
+id!(
+    /// One person who signed up.
+    AccountId
+);
+id!(
+    /// The business an account gave at sign-up.
+    BusinessId
+);
+id!(ProjectId);
+id!(ApiKeyId);
+id!(
+    /// The contract's `webhookId`.
+    EndpointId
+);
+id!(
+    /// Chosen by the producer or made by us; unique within its project.
+    EventId
+);
+id!(
+    /// One event to one endpoint. Its last byte is its event name's [`EventName::bucket`].
+    DeliveryId
+);
+id!(AttemptId);
+
+impl DeliveryId {
+    /// A UUIDv7 that carries the event name's bucket, so that the id alone tells the row's partition.
+    #[must_use]
+    pub fn for_event(name: &EventName, at: Timestamp) -> Self {
+        let mut bytes = v7(at).into_bytes();
+        bytes[15] = name.bucket();
+        Self(Uuid::from_bytes(bytes))
+    }
+
+    #[must_use]
+    pub fn bucket(&self) -> u8 {
+        self.0.as_bytes()[15]
+    }
+
+    /// The smallest id that a delivery made at `at` can have: the start of a key range.
+    #[must_use]
+    pub fn first_at(at: Timestamp) -> Self {
+        let millis = u64::try_from(at.as_millis()).unwrap_or(0);
+        Self(uuid::Builder::from_unix_timestamp_millis(millis, &[0; 10]).into_uuid())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_hyphenated_form_is_an_id() {
+        let id = "a1b2c3d4-e5f6-7890-abcd-ef1234567890";
+        assert_eq!(EndpointId::parse(id).map(|id| id.to_string()), Ok(id.to_owned()));
+        assert_eq!(EndpointId::parse(&id.to_uppercase()).map(|id| id.to_string()), Ok(id.to_owned()));
+        let bad = [
+            "",
+            "not-a-uuid",
+            "a1b2c3d4e5f67890abcdef1234567890",
+            "{a1b2c3d4-e5f6-7890-abcd-ef1234567890}",
+            "urn:uuid:a1b2c3d4-e5f6-7890-abcd-ef1234567890",
+            "a1b2c3d4-e5f6-7890-abcd-ef123456789g",
+        ];
+        for text in bad {
+            assert_eq!(EndpointId::parse(text), Err(NotAnId), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_delivery_id_tells_its_time_and_its_bucket() {
+        let at = Timestamp::from_millis(1_776_009_119_499);
+        let name = EventName::from_stored("call.ended");
+        let id = DeliveryId::for_event(&name, at);
+        assert_eq!(id.created_at(), at);
+        assert_eq!(id.bucket(), name.bucket());
+        assert_eq!(id.as_uuid().get_version_num(), 7);
+        assert!(DeliveryId::first_at(at) <= id);
+        assert!(id < DeliveryId::first_at(Timestamp::from_millis(1_776_009_119_500)));
+    }
+}

@@ -1,0 +1,29 @@
+//! The domain both functions use, one noun a file, and the only two modules that know AWS.
+//!
+//! In reading order: [`id`] and [`time`] name and date things; [`endpoint_url`] and [`address`] say where we may
+//! send; [`event`], [`endpoint`], [`delivery`] and [`attempt`] are what the service is about; [`signature`] signs;
+//! [`schedule`] and [`decision`] say what happens next; [`job`] is the queue message; [`store`] keeps rows in
+//! DynamoDB and [`queue`] moves jobs through SQS.
+
+pub mod account;
+pub mod address;
+pub mod api_key;
+pub mod attempt;
+pub mod config;
+pub mod cursor;
+pub mod decision;
+pub mod delivery;
+pub mod endpoint;
+pub mod endpoint_url;
+pub mod event;
+pub mod event_name;
+pub mod id;
+pub mod job;
+pub mod payload;
+pub mod project;
+pub mod queue;
+pub mod schedule;
+pub mod signature;
+pub mod signing_secret;
+pub mod store;
+pub mod time;

@@ -1,0 +1,24 @@
+//! A project: what owns endpoints, events and keys. Customers normally have one each.
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{AccountId, ProjectId};
+use crate::time::Timestamp;
+
+/// One row of the projects table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Project {
+    pub account_id: AccountId,
+    pub id: ProjectId,
+    pub name: String,
+    /// Kept with every creation and deletion, so that the cap is exact.
+    pub endpoint_count: u32,
+    pub updated_at: Timestamp,
+}
+
+impl Project {
+    #[must_use]
+    pub fn new(account_id: AccountId, name: String, now: Timestamp) -> Self {
+        Self { account_id, id: ProjectId::new(now), name, endpoint_count: 0, updated_at: now }
+    }
+}

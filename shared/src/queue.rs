@@ -1,0 +1,187 @@
+//! Jobs through SQS. With [`crate::store`], the only code that knows AWS.
+//!
+//! A send is never repeated by the client: when its answer is lost the job may be in the queue, and a second copy at
+//! once would be a second request to the receiver. Callers repeat it later, as a job that stands back.
+
+use std::time::Duration;
+
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::config::retry::RetryConfig;
+use aws_sdk_sqs::config::timeout::TimeoutConfig;
+use aws_sdk_sqs::error::DisplayErrorContext;
+use aws_sdk_sqs::types::{QueueAttributeName, SendMessageBatchRequestEntry};
+
+use crate::job::DeliveryJob;
+
+/// The longest SQS delays a message (`DelaySeconds`).
+pub const MAX_DELAY: Duration = Duration::from_secs(900);
+
+/// The longest one hides a message here; SQS allows 12 hours from its receipt, which is some seconds ago.
+const MAX_HIDE: Duration = Duration::from_secs(12 * 60 * 60 - 120);
+
+/// Entries of one SendMessageBatch.
+const BATCH: usize = 10;
+
+#[derive(Debug, thiserror::Error)]
+#[error("SQS did not do it: {0}")]
+pub struct QueueError(String);
+
+fn failed(error: impl std::error::Error) -> QueueError {
+    QueueError(DisplayErrorContext(error).to_string())
+}
+
+/// An SQS client with the product's rules: no repeated sends, short timeouts.
+#[must_use]
+pub fn client(config: &aws_config::SdkConfig) -> Client {
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(2))
+        .operation_timeout(Duration::from_secs(5))
+        .build();
+    let config = aws_sdk_sqs::config::Builder::from(config)
+        .retry_config(RetryConfig::disabled())
+        .timeout_config(timeouts)
+        .build();
+    Client::from_conf(config)
+}
+
+/// Whole seconds, rounded up, so that nothing wakes early.
+fn seconds(wait: Duration, max: Duration) -> i32 {
+    let up = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    i32::try_from(up.min(max.as_secs())).unwrap_or(i32::MAX)
+}
+
+/// One queue.
+#[derive(Debug, Clone)]
+pub struct Queue {
+    client: Client,
+    url: String,
+}
+
+impl Queue {
+    #[must_use]
+    pub const fn new(client: Client, url: String) -> Self {
+        Self { client, url }
+    }
+
+    /// The queue's own name: the end of its URL, and of the ARN that its messages arrive with.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.url.rsplit('/').next().unwrap_or_default()
+    }
+
+    /// Sends a job that becomes visible after `delay`, or after 15 minutes if that is sooner.
+    ///
+    /// # Errors
+    /// When it is not certain that the job is in the queue; it may be.
+    pub async fn send(&self, job: &DeliveryJob, delay: Duration) -> Result<(), QueueError> {
+        self.client
+            .send_message()
+            .queue_url(&self.url)
+            .message_body(job.encode())
+            .message_group_id(job.endpoint_id.to_string())
+            .delay_seconds(seconds(delay, MAX_DELAY))
+            .send()
+            .await
+            .map_err(failed)?;
+        Ok(())
+    }
+
+    /// Sends many jobs, ten a request, and returns those that are not certain to be in the queue.
+    pub async fn send_all(&self, jobs: &[DeliveryJob], delay: Duration) -> Vec<DeliveryJob> {
+        let batches = jobs.chunks(BATCH).map(|batch| self.send_batch(batch, delay));
+        futures_util::future::join_all(batches).await.concat()
+    }
+
+    async fn send_batch(&self, jobs: &[DeliveryJob], delay: Duration) -> Vec<DeliveryJob> {
+        let mut request = self.client.send_message_batch().queue_url(&self.url);
+        for (index, job) in jobs.iter().enumerate() {
+            let entry = SendMessageBatchRequestEntry::builder()
+                .id(index.to_string())
+                .message_body(job.encode())
+                .message_group_id(job.endpoint_id.to_string())
+                .delay_seconds(seconds(delay, MAX_DELAY))
+                .build();
+            match entry {
+                Ok(entry) => request = request.entries(entry),
+                Err(error) => tracing::error!(%error, "a queue entry could not be built"),
+            }
+        }
+        match request.send().await {
+            Ok(answer) => {
+                let sent = |index: &usize| answer.successful().iter().any(|ok| ok.id() == index.to_string());
+                let unsent: Vec<_> = (0..jobs.len()).filter(|index| !sent(index)).collect();
+                if !unsent.is_empty() {
+                    tracing::warn!(failed = ?answer.failed(), "some jobs were not queued");
+                }
+                unsent.into_iter().map(|index| jobs[index].clone()).collect()
+            }
+            Err(error) => {
+                tracing::warn!(error = %failed(error), jobs = jobs.len(), "jobs were perhaps not queued");
+                jobs.to_vec()
+            }
+        }
+    }
+
+    /// Puts a message of any content into the queue as it is.
+    ///
+    /// # Errors
+    /// When it is not certain that the message is in the queue.
+    pub async fn send_text(&self, body: &str) -> Result<(), QueueError> {
+        self.client.send_message().queue_url(&self.url).message_body(body).send().await.map_err(failed)?;
+        Ok(())
+    }
+
+    /// Hides a received message for `wait` from now, up to about 12 hours. The caller names it in the batch's
+    /// failures too, or Lambda deletes it.
+    ///
+    /// # Errors
+    /// When SQS did not answer; the message then reappears after the queue's own visibility timeout.
+    pub async fn hide(&self, receipt_handle: &str, wait: Duration) -> Result<(), QueueError> {
+        // Unlike a send, this may be repeated: the last one counts.
+        let retries =
+            aws_sdk_sqs::config::Builder::new().retry_config(RetryConfig::standard().with_max_attempts(3));
+        self.client
+            .change_message_visibility()
+            .queue_url(&self.url)
+            .receipt_handle(receipt_handle)
+            .visibility_timeout(seconds(wait, MAX_HIDE))
+            .customize()
+            .config_override(retries)
+            .send()
+            .await
+            .map_err(failed)?;
+        Ok(())
+    }
+
+    /// About how many messages are hidden now, waiting or being worked on.
+    ///
+    /// # Errors
+    /// When SQS did not answer.
+    pub async fn hidden(&self) -> Result<u64, QueueError> {
+        let name = QueueAttributeName::ApproximateNumberOfMessagesNotVisible;
+        let answer = self
+            .client
+            .get_queue_attributes()
+            .queue_url(&self.url)
+            .attribute_names(name.clone())
+            .send()
+            .await
+            .map_err(failed)?;
+        let count = answer.attributes().and_then(|attributes| attributes.get(&name));
+        Ok(count.and_then(|count| count.parse().ok()).unwrap_or(0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_are_rounded_up_and_capped() {
+        assert_eq!(seconds(Duration::from_millis(1), MAX_DELAY), 1);
+        assert_eq!(seconds(Duration::from_millis(2_000), MAX_DELAY), 2);
+        assert_eq!(seconds(Duration::from_millis(2_001), MAX_DELAY), 3);
+        assert_eq!(seconds(Duration::from_secs(40_000), MAX_DELAY), 900);
+        assert_eq!(seconds(Duration::ZERO, MAX_HIDE), 0);
+    }
+}

@@ -1,0 +1,288 @@
+//! Deliveries: state and attempts change in one conditional update of one row.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, ReturnValuesOnConditionCheckFailure};
+
+use super::{Item, Store, StoreError, from_item, number, text, to_item, value};
+use crate::attempt::{Attempt, Trigger};
+use crate::delivery::{Delivery, DeliveryStatus, FailureReason, attention, partition};
+use crate::endpoint::Endpoint;
+use crate::id::{DeliveryId, EndpointId, ProjectId};
+use crate::job::{Chain, DeliveryJob};
+use crate::time::Timestamp;
+
+/// What changes on a delivery's row, in one write.
+#[derive(Debug, Clone)]
+pub struct Transition {
+    pub status: DeliveryStatus,
+    pub triggered_by: Trigger,
+    pub next_retry_at: Option<Timestamp>,
+    pub failure_reason: Option<FailureReason>,
+    pub chain: Option<Chain>,
+    pub uncounted: bool,
+    /// The attempt that led to it, if one was made.
+    pub attempt: Option<Attempt>,
+    pub at: Timestamp,
+}
+
+/// How a transition ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Advanced {
+    Done,
+    /// The row is no longer what the decision was made on, or is gone.
+    Overtaken,
+}
+
+/// What the delivery function reads before it decides, for a whole batch at once.
+#[derive(Debug, Default)]
+pub struct Loaded {
+    pub deliveries: HashMap<DeliveryId, Delivery>,
+    pub endpoints: HashMap<(ProjectId, EndpointId), Endpoint>,
+}
+
+fn delivery_key(endpoint_id: &EndpointId, id: &DeliveryId) -> Item {
+    HashMap::from([
+        ("partition".to_owned(), text(partition(endpoint_id, id.bucket()))),
+        ("id".to_owned(), text(id)),
+    ])
+}
+
+impl Store {
+    /// Writes a delivery's first row. A row that is there already stays as it is.
+    ///
+    /// # Errors
+    /// When DynamoDB did not do it.
+    pub async fn create_delivery(&self, delivery: &Delivery) -> Result<(), StoreError> {
+        let result = self
+            .client
+            .put_item()
+            .table_name(&self.tables.deliveries)
+            .set_item(Some(to_item(delivery)?))
+            .condition_expression("attribute_not_exists(id)")
+            .send()
+            .await;
+        match result {
+            Ok(_) => Ok(()),
+            Err(error) => match error.as_service_error() {
+                Some(PutItemError::ConditionalCheckFailedException(_)) => Ok(()),
+                _ => Err(error.into()),
+            },
+        }
+    }
+
+    /// The delivery with its attempts, unless it has expired.
+    ///
+    /// # Errors
+    /// When DynamoDB did not answer.
+    pub async fn delivery(
+        &self,
+        project_id: &ProjectId,
+        endpoint_id: &EndpointId,
+        id: &DeliveryId,
+        now: Timestamp,
+    ) -> Result<Option<Delivery>, StoreError> {
+        let answer = self
+            .client
+            .get_item()
+            .table_name(&self.tables.deliveries)
+            .set_key(Some(delivery_key(endpoint_id, id)))
+            .consistent_read(true)
+            .send()
+            .await?;
+        let delivery: Option<Delivery> = answer.item.map(from_item).transpose()?;
+        Ok(delivery.filter(|delivery| delivery.project_id == *project_id && !delivery.is_expired(now)))
+    }
+
+    /// The deliveries and endpoints that jobs are about, strongly consistent, in as few requests as there are
+    /// hundreds of rows.
+    ///
+    /// # Errors
+    /// When DynamoDB did not answer for all of them.
+    pub async fn load(&self, jobs: &[&DeliveryJob]) -> Result<Loaded, StoreError> {
+        let mut loaded = Loaded::default();
+        for jobs in jobs.chunks(50) {
+            let mut deliveries: HashMap<DeliveryId, Item> = HashMap::new();
+            let mut endpoints: HashMap<EndpointId, Item> = HashMap::new();
+            for job in jobs {
+                deliveries.insert(job.delivery_id, delivery_key(&job.endpoint_id, &job.delivery_id));
+                let key = HashMap::from([
+                    ("project_id".to_owned(), text(job.project_id)),
+                    ("id".to_owned(), text(job.endpoint_id)),
+                ]);
+                endpoints.insert(job.endpoint_id, key);
+            }
+            let wanted = HashMap::from([
+                (self.tables.deliveries.clone(), keys(deliveries.into_values())?),
+                (self.tables.endpoints.clone(), keys(endpoints.into_values())?),
+            ]);
+            let mut found = self.batch_get(wanted).await?;
+            for item in found.remove(&self.tables.deliveries).unwrap_or_default() {
+                let delivery: Delivery = from_item(item)?;
+                loaded.deliveries.insert(delivery.id, delivery);
+            }
+            for item in found.remove(&self.tables.endpoints).unwrap_or_default() {
+                let endpoint: Endpoint = from_item(item)?;
+                loaded.endpoints.insert((endpoint.project_id, endpoint.id), endpoint);
+            }
+        }
+        Ok(loaded)
+    }
+
+    /// Rows by id, for a page whose ids came from the index. Those that are gone are left out.
+    pub(super) async fn deliveries_by_id(
+        &self,
+        endpoint_id: &EndpointId,
+        ids: &[DeliveryId],
+    ) -> Result<HashMap<DeliveryId, Delivery>, StoreError> {
+        let mut rows = HashMap::new();
+        for ids in ids.chunks(100) {
+            let wanted = keys(ids.iter().map(|id| delivery_key(endpoint_id, id)))?;
+            let mut found = self.batch_get(HashMap::from([(self.tables.deliveries.clone(), wanted)])).await?;
+            for item in found.remove(&self.tables.deliveries).unwrap_or_default() {
+                let delivery: Delivery = from_item(item)?;
+                rows.insert(delivery.id, delivery);
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Moves a delivery on, if its row is still the one that was read. A repeat of a write whose answer was lost is
+    /// recognized and counts as done.
+    ///
+    /// # Errors
+    /// When DynamoDB did not do it.
+    pub async fn advance(&self, before: &Delivery, transition: &Transition) -> Result<Advanced, StoreError> {
+        let mut set = vec!["#status = :status", "triggered_by = :triggered_by", "updated_at = :at"];
+        let mut remove = Vec::new();
+        let mut update = self
+            .client
+            .update_item()
+            .table_name(&self.tables.deliveries)
+            .set_key(Some(delivery_key(&before.endpoint_id, &before.id)))
+            .expression_attribute_names("#status", "status")
+            .expression_attribute_values(":status", value(&transition.status)?)
+            .expression_attribute_values(":triggered_by", value(&transition.triggered_by)?)
+            .expression_attribute_values(":at", number(transition.at.as_millis()))
+            .expression_attribute_values(":old_status", value(&before.status)?)
+            .expression_attribute_values(":old_count", number(before.attempt_count))
+            .condition_expression("#status = :old_status AND attempt_count = :old_count");
+        let attention =
+            transition.status.wants_attention().then(|| attention(&before.partition, transition.status));
+        let optional: [(&str, &str, Option<AttributeValue>); 5] = [
+            ("next_retry_at", "next_retry_at = :next_retry_at", optional_value(transition.next_retry_at)?),
+            (
+                "failure_reason",
+                "failure_reason = :failure_reason",
+                optional_value(transition.failure_reason)?,
+            ),
+            ("chain", "chain = :chain", optional_value(transition.chain.as_ref())?),
+            ("uncounted", "uncounted = :uncounted", optional_value(transition.uncounted.then_some(true))?),
+            ("attention", "attention = :attention", attention.map(text)),
+        ];
+        for (name, assignment, new) in optional {
+            match new {
+                Some(new) => {
+                    set.push(assignment);
+                    update = update.expression_attribute_values(format!(":{name}"), new);
+                }
+                None => remove.push(name),
+            }
+        }
+        if let Some(attempt) = &transition.attempt {
+            set.push("attempt_count = :count");
+            set.push("attempts = list_append(if_not_exists(attempts, :none), :attempt)");
+            update = update
+                .expression_attribute_values(":count", number(before.attempt_count + 1))
+                .expression_attribute_values(":none", AttributeValue::L(Vec::new()))
+                .expression_attribute_values(":attempt", AttributeValue::L(vec![value(attempt)?]));
+        }
+        let removed =
+            if remove.is_empty() { String::new() } else { format!(" REMOVE {}", remove.join(", ")) };
+        let result = update
+            .update_expression(format!("SET {}{removed}", set.join(", ")))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send()
+            .await;
+        let error = match result {
+            Ok(_) => return Ok(Advanced::Done),
+            Err(error) => error,
+        };
+        let Some(UpdateItemError::ConditionalCheckFailedException(failed)) = error.as_service_error() else {
+            return Err(error.into());
+        };
+        let Some(item) = failed.item().cloned().filter(|item| !item.is_empty()) else {
+            return Ok(Advanced::Overtaken);
+        };
+        let row: Delivery = from_item(item)?;
+        let is_ours = match &transition.attempt {
+            Some(attempt) => row.attempts.iter().any(|recorded| recorded.id == attempt.id),
+            None => {
+                row.status == transition.status
+                    && row.updated_at == transition.at
+                    && row.chain == transition.chain
+            }
+        };
+        Ok(if is_ours { Advanced::Done } else { Advanced::Overtaken })
+    }
+
+    /// Notes that a delivery's failure has been counted against its endpoint.
+    ///
+    /// # Errors
+    /// When DynamoDB did not do it.
+    pub async fn settle_count(&self, delivery: &Delivery) -> Result<(), StoreError> {
+        let result = self
+            .client
+            .update_item()
+            .table_name(&self.tables.deliveries)
+            .set_key(Some(delivery_key(&delivery.endpoint_id, &delivery.id)))
+            .update_expression("REMOVE uncounted")
+            .condition_expression("attribute_exists(id)")
+            .send()
+            .await;
+        match result {
+            Ok(_) => Ok(()),
+            Err(error) => match error.as_service_error() {
+                Some(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(()),
+                _ => Err(error.into()),
+            },
+        }
+    }
+
+    /// A batch read that asks again for what DynamoDB left unprocessed.
+    pub(super) async fn batch_get(
+        &self,
+        mut wanted: HashMap<String, KeysAndAttributes>,
+    ) -> Result<HashMap<String, Vec<Item>>, StoreError> {
+        let mut found: HashMap<String, Vec<Item>> = HashMap::new();
+        for round in 0..5_u32 {
+            if round > 0 {
+                tokio::time::sleep(Duration::from_millis(25 << round)).await;
+            }
+            let answer = self.client.batch_get_item().set_request_items(Some(wanted)).send().await?;
+            for (table, items) in answer.responses.unwrap_or_default() {
+                found.entry(table).or_default().extend(items);
+            }
+            wanted = answer.unprocessed_keys.unwrap_or_default();
+            if wanted.is_empty() {
+                return Ok(found);
+            }
+        }
+        Err(StoreError::Unavailable("a batch read was left unprocessed".to_owned()))
+    }
+}
+
+fn keys(keys: impl Iterator<Item = Item>) -> Result<KeysAndAttributes, StoreError> {
+    KeysAndAttributes::builder()
+        .set_keys(Some(keys.collect()))
+        .consistent_read(true)
+        .build()
+        .map_err(|error| StoreError::Broken(error.to_string()))
+}
+
+fn optional_value(of: Option<impl serde::Serialize>) -> Result<Option<AttributeValue>, StoreError> {
+    of.map(|of| value(&of)).transpose()
+}

@@ -1,0 +1,275 @@
+//! Endpoints: every read is strongly consistent, because a change holds for each event and attempt after it.
+
+use std::collections::BTreeSet;
+
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
+use aws_sdk_dynamodb::types::{Delete, Put, ReturnValue, TransactWriteItem, Update};
+
+use super::{Item, Registry, Store, StoreError, from_item, number, text, to_item, value};
+use crate::endpoint::{DisabledReason, Endpoint, EndpointStatus, ROTATION_OVERLAP};
+use crate::event_name::EventName;
+use crate::id::{AccountId, EndpointId, ProjectId};
+use crate::signing_secret::SigningSecret;
+use crate::time::Timestamp;
+
+/// What a caller changes of an endpoint; `None` leaves a field as it is.
+#[derive(Debug, Clone, Default)]
+pub struct EndpointPatch {
+    pub url: Option<String>,
+    pub events: Option<Vec<EventName>>,
+    pub status: Option<EndpointStatus>,
+}
+
+/// How the creation of an endpoint ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Created {
+    Done,
+    CapReached,
+}
+
+impl Registry {
+    /// Adds an endpoint unless its project has `cap` of them already: the count and the row change together.
+    ///
+    /// # Errors
+    /// When DynamoDB did not do it.
+    pub async fn create_endpoint(
+        &self,
+        account_id: &AccountId,
+        endpoint: &Endpoint,
+        cap: u32,
+    ) -> Result<Created, StoreError> {
+        let count = Update::builder()
+            .table_name(&self.tables.projects)
+            .key("account_id", text(account_id))
+            .key("id", text(endpoint.project_id))
+            .update_expression("ADD endpoint_count :one")
+            .condition_expression("attribute_exists(id) AND endpoint_count < :cap")
+            .expression_attribute_values(":one", number(1))
+            .expression_attribute_values(":cap", number(cap))
+            .build()
+            .map_err(|error| StoreError::Broken(error.to_string()))?;
+        let put = Put::builder()
+            .table_name(&self.tables.endpoints)
+            .set_item(Some(to_item(endpoint)?))
+            .condition_expression("attribute_not_exists(id)")
+            .build()
+            .map_err(|error| StoreError::Broken(error.to_string()))?;
+        let result = self
+            .client
+            .transact_write_items()
+            .transact_items(TransactWriteItem::builder().update(count).build())
+            .transact_items(TransactWriteItem::builder().put(put).build())
+            .send()
+            .await;
+        match result {
+            Ok(_) => Ok(Created::Done),
+            Err(error) => match failed_conditions(&error).first() {
+                Some(true) => Ok(Created::CapReached),
+                _ => Err(error.into()),
+            },
+        }
+    }
+
+    /// Removes an endpoint; false when there was none. Its deliveries end at their next wake-up.
+    ///
+    /// # Errors
+    /// When DynamoDB did not do it.
+    pub async fn delete_endpoint(
+        &self,
+        account_id: &AccountId,
+        project_id: &ProjectId,
+        id: &EndpointId,
+    ) -> Result<bool, StoreError> {
+        let delete = Delete::builder()
+            .table_name(&self.tables.endpoints)
+            .key("project_id", text(project_id))
+            .key("id", text(id))
+            .condition_expression("attribute_exists(id)")
+            .build()
+            .map_err(|error| StoreError::Broken(error.to_string()))?;
+        let count = Update::builder()
+            .table_name(&self.tables.projects)
+            .key("account_id", text(account_id))
+            .key("id", text(project_id))
+            .update_expression("ADD endpoint_count :minus_one")
+            .condition_expression("attribute_exists(id)")
+            .expression_attribute_values(":minus_one", number(-1))
+            .build()
+            .map_err(|error| StoreError::Broken(error.to_string()))?;
+        let result = self
+            .client
+            .transact_write_items()
+            .transact_items(TransactWriteItem::builder().delete(delete).build())
+            .transact_items(TransactWriteItem::builder().update(count).build())
+            .send()
+            .await;
+        match result {
+            Ok(_) => Ok(true),
+            Err(error) => match failed_conditions(&error).first() {
+                Some(true) => Ok(false),
+                _ => Err(error.into()),
+            },
+        }
+    }
+}
+
+/// For each write of a cancelled transaction, whether its own condition was what failed.
+fn failed_conditions<R>(error: &aws_sdk_dynamodb::error::SdkError<TransactWriteItemsError, R>) -> Vec<bool> {
+    match error.as_service_error() {
+        Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => cancelled
+            .cancellation_reasons()
+            .iter()
+            .map(|reason| reason.code() == Some("ConditionalCheckFailed"))
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
+impl Store {
+    /// A project's endpoints, oldest first.
+    ///
+    /// # Errors
+    /// When DynamoDB did not answer.
+    pub async fn endpoints(&self, project_id: &ProjectId) -> Result<Vec<Endpoint>, StoreError> {
+        let items: Vec<Item> = self
+            .client
+            .query()
+            .table_name(&self.tables.endpoints)
+            .key_condition_expression("project_id = :project")
+            .expression_attribute_values(":project", text(project_id))
+            .consistent_read(true)
+            .into_paginator()
+            .items()
+            .send()
+            .collect::<Result<_, _>>()
+            .await?;
+        items.into_iter().map(from_item).collect()
+    }
+
+    /// # Errors
+    /// When DynamoDB did not answer.
+    pub async fn endpoint(
+        &self,
+        project_id: &ProjectId,
+        id: &EndpointId,
+    ) -> Result<Option<Endpoint>, StoreError> {
+        let answer = self
+            .client
+            .get_item()
+            .table_name(&self.tables.endpoints)
+            .key("project_id", text(project_id))
+            .key("id", text(id))
+            .consistent_read(true)
+            .send()
+            .await?;
+        answer.item.map(from_item).transpose()
+    }
+
+    /// Changes an endpoint and returns it; `None` when the project has no such endpoint.
+    ///
+    /// # Errors
+    /// When DynamoDB did not do it.
+    pub async fn patch_endpoint(
+        &self,
+        project_id: &ProjectId,
+        id: &EndpointId,
+        patch: &EndpointPatch,
+        now: Timestamp,
+    ) -> Result<Option<Endpoint>, StoreError> {
+        let mut set = vec!["updated_at = :now"];
+        let mut remove = Vec::new();
+        let mut add = "";
+        let mut update = self.update_endpoint(project_id, id);
+        if let Some(url) = &patch.url {
+            set.push("#url = :url");
+            update = update
+                .expression_attribute_names("#url", "url")
+                .expression_attribute_values(":url", text(url));
+        }
+        if let Some(events) = &patch.events {
+            set.push("#events = :events");
+            add = " ADD event_names_ever :names";
+            let names: BTreeSet<String> = events.iter().map(ToString::to_string).collect();
+            update = update
+                .expression_attribute_names("#events", "events")
+                .expression_attribute_values(":events", value(events)?)
+                .expression_attribute_values(
+                    ":names",
+                    aws_sdk_dynamodb::types::AttributeValue::Ss(names.into_iter().collect()),
+                );
+        }
+        if let Some(status) = patch.status {
+            set.push("#status = :status");
+            update = update
+                .expression_attribute_names("#status", "status")
+                .expression_attribute_values(":status", value(&status)?);
+            match status {
+                // A fresh start: what failed before no longer counts (contract §7).
+                EndpointStatus::Active => {
+                    set.push("consecutive_failures = :zero");
+                    remove.extend(["first_failure_at", "troubled_until", "disabled_reason", "disabled_at"]);
+                    update = update.expression_attribute_values(":zero", number(0));
+                }
+                // Disabling again does not hide why and when it was first disabled.
+                EndpointStatus::Disabled => {
+                    set.push("disabled_reason = if_not_exists(disabled_reason, :manual)");
+                    set.push("disabled_at = if_not_exists(disabled_at, :now)");
+                    update = update.expression_attribute_values(":manual", value(&DisabledReason::Manual)?);
+                }
+            }
+        }
+        let removed =
+            if remove.is_empty() { String::new() } else { format!(" REMOVE {}", remove.join(", ")) };
+        let update = update
+            .update_expression(format!("SET {}{removed}{add}", set.join(", ")))
+            .expression_attribute_values(":now", number(now.as_millis()));
+        changed(update).await
+    }
+
+    /// Gives an endpoint a new secret and keeps the one before it for the overlap; `None` when there is no such
+    /// endpoint.
+    ///
+    /// # Errors
+    /// When DynamoDB did not do it.
+    pub async fn rotate_secret(
+        &self,
+        project_id: &ProjectId,
+        id: &EndpointId,
+        now: Timestamp,
+    ) -> Result<Option<Endpoint>, StoreError> {
+        let secret = SigningSecret::generate();
+        let update = self
+            .update_endpoint(project_id, id)
+            .update_expression(
+                "SET previous_secret = signing_secret, previous_secret_until = :until, \
+                 signing_secret = :secret, updated_at = :now",
+            )
+            .expression_attribute_values(":until", number(now.plus(ROTATION_OVERLAP).as_millis()))
+            .expression_attribute_values(":secret", text(secret.expose()))
+            .expression_attribute_values(":now", number(now.as_millis()));
+        changed(update).await
+    }
+
+    /// An update of a row that must exist.
+    pub(super) fn update_endpoint(&self, project_id: &ProjectId, id: &EndpointId) -> UpdateItemFluentBuilder {
+        self.client
+            .update_item()
+            .table_name(&self.tables.endpoints)
+            .key("project_id", text(project_id))
+            .key("id", text(id))
+            .condition_expression("attribute_exists(id)")
+    }
+}
+
+/// Carries out an endpoint's update and returns the new row; `None` when its condition failed.
+pub(super) async fn changed(update: UpdateItemFluentBuilder) -> Result<Option<Endpoint>, StoreError> {
+    match update.return_values(ReturnValue::AllNew).send().await {
+        Ok(answer) => answer.attributes.map(from_item).transpose(),
+        Err(error) => match error.as_service_error() {
+            Some(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(None),
+            _ => Err(error.into()),
+        },
+    }
+}

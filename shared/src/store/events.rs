@@ -1,0 +1,123 @@
+//! Events: the idempotency record, the payload, and the list of who gets it.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::types::{KeysAndAttributes, ReturnValuesOnConditionCheckFailure};
+
+use super::{Item, Store, StoreError, from_item, number, text, to_item};
+use crate::delivery::Delivery;
+use crate::event::Event;
+use crate::id::{EventId, ProjectId};
+use crate::time::Timestamp;
+
+/// How accepting an event ended.
+#[derive(Debug, Clone)]
+pub enum Accepted {
+    New,
+    /// The project already has an event of this id; whether it is the same is the caller's to say.
+    Exists(Box<Event>),
+}
+
+impl Store {
+    /// Writes a new event's row, unless the project has one of that id that has not expired.
+    ///
+    /// # Errors
+    /// When DynamoDB did not do it.
+    pub async fn accept_event(&self, event: &Event, now: Timestamp) -> Result<Accepted, StoreError> {
+        let result = self
+            .client
+            .put_item()
+            .table_name(&self.tables.events)
+            .set_item(Some(to_item(event)?))
+            .condition_expression("attribute_not_exists(event_id) OR expires_at <= :now")
+            .expression_attribute_values(":now", number(now.as_seconds()))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send()
+            .await;
+        let error = match result {
+            Ok(_) => return Ok(Accepted::New),
+            Err(error) => error,
+        };
+        let existing: Event = match error.as_service_error() {
+            Some(PutItemError::ConditionalCheckFailedException(failed)) => {
+                from_item(failed.item().cloned().unwrap_or_default())?
+            }
+            _ => return Err(error.into()),
+        };
+        // A repeat by the SDK whose first answer was lost finds its own row.
+        if existing.deliveries == event.deliveries && existing.accepted_at == event.accepted_at {
+            return Ok(Accepted::New);
+        }
+        Ok(Accepted::Exists(Box::new(existing)))
+    }
+
+    /// The event, unless it has expired.
+    ///
+    /// # Errors
+    /// When DynamoDB did not answer.
+    pub async fn event(
+        &self,
+        project_id: &ProjectId,
+        id: &EventId,
+        now: Timestamp,
+    ) -> Result<Option<Event>, StoreError> {
+        let answer = self
+            .client
+            .get_item()
+            .table_name(&self.tables.events)
+            .key("project_id", text(project_id))
+            .key("event_id", text(id))
+            .consistent_read(true)
+            .send()
+            .await?;
+        let event: Option<Event> = answer.item.map(from_item).transpose()?;
+        Ok(event.filter(|event| !event.is_expired(now)))
+    }
+
+    /// The envelope of each delivery, in the deliveries' order: from its own row, or else from its event's.
+    ///
+    /// # Errors
+    /// When DynamoDB did not answer, or an event's row is gone before its delivery's.
+    pub async fn envelopes(&self, deliveries: &[Delivery]) -> Result<Vec<Vec<u8>>, StoreError> {
+        let mut events: HashMap<EventId, Event> = HashMap::new();
+        let mut wanted: Vec<(ProjectId, EventId)> = deliveries
+            .iter()
+            .filter(|delivery| delivery.payload.is_none())
+            .map(|delivery| (delivery.project_id, delivery.event_id))
+            .collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        // An event can be 256 KiB and one answer holds 16 MiB.
+        for chunk in wanted.chunks(50) {
+            for item in self.batch_get_events(chunk).await? {
+                let event: Event = from_item(item)?;
+                events.insert(event.event_id, event);
+            }
+        }
+        deliveries
+            .iter()
+            .map(|delivery| {
+                let stored = delivery.payload.as_ref();
+                let payload = stored.or_else(|| events.get(&delivery.event_id).map(|event| &event.payload));
+                let payload = payload.ok_or_else(|| {
+                    StoreError::Broken(format!("delivery {} has lost its event's row", delivery.id))
+                })?;
+                Ok(payload.unpack()?)
+            })
+            .collect()
+    }
+
+    async fn batch_get_events(&self, keys: &[(ProjectId, EventId)]) -> Result<Vec<Item>, StoreError> {
+        let mut wanted = KeysAndAttributes::builder().consistent_read(true);
+        for (project_id, event_id) in keys {
+            wanted = wanted.keys(HashMap::from([
+                ("project_id".to_owned(), text(project_id)),
+                ("event_id".to_owned(), text(event_id)),
+            ]));
+        }
+        let wanted = wanted.build().map_err(|error| StoreError::Broken(error.to_string()))?;
+        let mut found = self.batch_get(HashMap::from([(self.tables.events.clone(), wanted)])).await?;
+        Ok(found.remove(&self.tables.events).unwrap_or_default())
+    }
+}

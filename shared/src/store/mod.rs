@@ -1,0 +1,167 @@
+//! Rows in DynamoDB, one file an entity. Absence is `Option`, a failed condition is a typed result, and every read or
+//! write of a tenant's data takes its project.
+
+mod accounts;
+mod api_keys;
+mod deliveries;
+mod delivery_pages;
+mod endpoints;
+mod events;
+mod health;
+mod projects;
+
+use std::fmt;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
+use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::types::AttributeValue;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub use self::accounts::{LoginBudget, SignedUp};
+pub use self::deliveries::{Advanced, Loaded, Transition};
+pub use self::delivery_pages::DeliveryFilter;
+pub use self::endpoints::{Created, EndpointPatch};
+pub use self::events::Accepted;
+
+type Item = std::collections::HashMap<String, AttributeValue>;
+
+/// A DynamoDB client whose retries fit a function's time.
+#[must_use]
+pub fn client(config: &aws_config::SdkConfig) -> Client {
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(2))
+        .operation_attempt_timeout(Duration::from_secs(3))
+        .operation_timeout(Duration::from_secs(8))
+        .build();
+    let retries = RetryConfig::standard()
+        .with_max_attempts(4)
+        .with_initial_backoff(Duration::from_millis(50))
+        .with_max_backoff(Duration::from_secs(1));
+    let config = aws_sdk_dynamodb::config::Builder::from(config)
+        .retry_config(retries)
+        .timeout_config(timeouts)
+        .build();
+    Client::from_conf(config)
+}
+
+/// Endpoints, events and deliveries: what both functions use.
+#[derive(Debug, Clone)]
+pub struct Store {
+    client: Client,
+    tables: Tables,
+}
+
+/// The tables of [`Store`], by name.
+#[derive(Debug, Clone)]
+pub struct Tables {
+    pub endpoints: String,
+    pub events: String,
+    pub deliveries: String,
+}
+
+impl Store {
+    #[must_use]
+    pub const fn new(client: Client, tables: Tables) -> Self {
+        Self { client, tables }
+    }
+}
+
+/// Accounts, projects, keys, and the registering of endpoints: what only the api function may touch.
+#[derive(Debug, Clone)]
+pub struct Registry {
+    client: Client,
+    tables: RegistryTables,
+}
+
+/// The tables of [`Registry`], by name.
+#[derive(Debug, Clone)]
+pub struct RegistryTables {
+    pub accounts: String,
+    pub login_failures: String,
+    pub projects: String,
+    pub api_keys: String,
+    pub api_key_hashes: String,
+    pub endpoints: String,
+}
+
+impl Registry {
+    #[must_use]
+    pub const fn new(client: Client, tables: RegistryTables) -> Self {
+        Self { client, tables }
+    }
+}
+
+/// What went wrong at the edge; its text is for our own log.
+#[derive(Debug)]
+pub enum StoreError {
+    /// No answer, throttling or a fault on AWS's side: the same call may work later.
+    Unavailable(String),
+    /// A refused request or a row that cannot be read: ours to mend.
+    Broken(String),
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unavailable(what) => write!(f, "DynamoDB is unavailable: {what}"),
+            Self::Broken(what) => write!(f, "the store is broken: {what}"),
+        }
+    }
+}
+
+impl std::error::Error for StoreError {}
+
+impl<E> From<SdkError<E>> for StoreError
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
+    fn from(error: SdkError<E>) -> Self {
+        // What AWS refuses for what was asked; everything else passes with time.
+        let refused = [
+            "ValidationException",
+            "AccessDeniedException",
+            "ResourceNotFoundException",
+            "ItemCollectionSizeLimitExceededException",
+            "ConditionalCheckFailedException",
+        ];
+        let is_refused = error.code().is_some_and(|code| refused.contains(&code));
+        let what = DisplayErrorContext(error).to_string();
+        if is_refused { Self::Broken(what) } else { Self::Unavailable(what) }
+    }
+}
+
+impl From<serde_dynamo::Error> for StoreError {
+    fn from(error: serde_dynamo::Error) -> Self {
+        Self::Broken(error.to_string())
+    }
+}
+
+impl From<crate::payload::DamagedPayload> for StoreError {
+    fn from(error: crate::payload::DamagedPayload) -> Self {
+        Self::Broken(error.to_string())
+    }
+}
+
+fn to_item(row: &impl Serialize) -> Result<Item, StoreError> {
+    Ok(serde_dynamo::aws_sdk_dynamodb_1::to_item(row)?)
+}
+
+fn from_item<T: DeserializeOwned>(item: Item) -> Result<T, StoreError> {
+    Ok(serde_dynamo::aws_sdk_dynamodb_1::from_item(item)?)
+}
+
+fn value(of: &impl Serialize) -> Result<AttributeValue, StoreError> {
+    Ok(serde_dynamo::aws_sdk_dynamodb_1::to_attribute_value(of)?)
+}
+
+fn text(of: impl fmt::Display) -> AttributeValue {
+    AttributeValue::S(of.to_string())
+}
+
+fn number(of: impl fmt::Display) -> AttributeValue {
+    AttributeValue::N(of.to_string())
+}

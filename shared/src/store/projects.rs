@@ -1,0 +1,84 @@
+//! Projects of an account.
+
+use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
+
+use super::{Item, Registry, StoreError, from_item, text, to_item};
+use crate::api_key::ApiKeyRecord;
+use crate::id::{AccountId, ProjectId};
+use crate::project::Project;
+
+impl Registry {
+    /// The writes that make a project with its first key; they belong in one transaction.
+    pub(super) fn project_with_key(
+        &self,
+        project: &Project,
+        key: &ApiKeyRecord,
+    ) -> Result<Vec<TransactWriteItem>, StoreError> {
+        let mut writes = vec![put_new(&self.tables.projects, "id", to_item(project)?)?];
+        writes.extend(self.new_key(key)?);
+        Ok(writes)
+    }
+
+    /// Makes a project with its first key: all rows or none.
+    ///
+    /// # Errors
+    /// When DynamoDB did not do it.
+    pub async fn create_project(&self, project: &Project, key: &ApiKeyRecord) -> Result<(), StoreError> {
+        let writes = self.project_with_key(project, key)?;
+        self.client.transact_write_items().set_transact_items(Some(writes)).send().await?;
+        Ok(())
+    }
+
+    /// An account's projects, oldest first.
+    ///
+    /// # Errors
+    /// When DynamoDB did not answer.
+    pub async fn projects(&self, account_id: &AccountId) -> Result<Vec<Project>, StoreError> {
+        let items: Vec<Item> = self
+            .client
+            .query()
+            .table_name(&self.tables.projects)
+            .key_condition_expression("account_id = :account")
+            .expression_attribute_values(":account", text(account_id))
+            .consistent_read(true)
+            .into_paginator()
+            .items()
+            .send()
+            .collect::<Result<_, _>>()
+            .await?;
+        items.into_iter().map(from_item).collect()
+    }
+
+    /// The project, if it is this account's.
+    ///
+    /// # Errors
+    /// When DynamoDB did not answer.
+    pub async fn project(
+        &self,
+        account_id: &AccountId,
+        id: &ProjectId,
+    ) -> Result<Option<Project>, StoreError> {
+        let answer = self
+            .client
+            .get_item()
+            .table_name(&self.tables.projects)
+            .key("account_id", text(account_id))
+            .key("id", text(id))
+            .consistent_read(true)
+            .send()
+            .await?;
+        answer.item.map(from_item).transpose()
+    }
+}
+
+/// A put of a row whose key is new, so that an id can never overwrite another.
+pub(super) fn put_new(table: &str, key: &str, item: Item) -> Result<TransactWriteItem, StoreError> {
+    let put = Put::builder()
+        .table_name(table)
+        .set_item(Some(item))
+        .condition_expression("attribute_not_exists(#key)")
+        .expression_attribute_names("#key", key)
+        .build()
+        .map_err(|error| StoreError::Broken(error.to_string()))?;
+    Ok(TransactWriteItem::builder().put(put).build())
+}
