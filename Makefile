@@ -1,0 +1,39 @@
+# Two commands matter: `make run` and `make test`. Settings are given as variables: make run PORT=4567 RetryDelaysSeconds=1,2,3
+
+SHELL := /bin/sh
+PYTHON ?= python3
+TOOLS := .local/tools
+STACK := $(TOOLS)/local/bin/python tools/local/stack.py
+export SAM_CLI_TELEMETRY := 0
+export AWS_DEFAULT_REGION ?= us-east-1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run watch test build fmt lint clean
+
+help: ## Show this table
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Install the pinned tools into .local/tools (the other targets do it when needed)
+	@exec $(PYTHON) tools/local/setup.py
+
+run: setup ## Bring the whole service up on this machine and show a delivery; FRESH=1 starts empty, PORT, RECEIVER_PORT, any template parameter
+	@exec $(STACK) run
+
+watch: setup ## Rebuild the api on each edit, against what `make run` brought up; WATCH_PORT
+	@exec $(STACK) watch
+
+test: setup ## Everything CI runs: formatting, lints, docs, unit and end-to-end tests, template, dependencies
+	@exec $(PYTHON) tools/local/check.py
+
+build: setup ## Build both functions for AWS, as `sam deploy` wants them (arm64 unless Architecture=x86_64)
+	@exec $(PYTHON) tools/local/build.py
+
+fmt: ## Format the code
+	cargo fmt
+
+lint: setup ## Lints of code and template only
+	@exec $(PYTHON) tools/local/check.py lint
+
+clean: ## Remove what was built and the local state; the tools stay
+	cargo clean
+	rm -rf .aws-sam .local/state .local/test .local/logs .local/stack.json

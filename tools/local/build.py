@@ -1,0 +1,22 @@
+"""`sam build` with the tools of .local/tools: cargo-lambda, and zig as the linker for the other architecture."""
+
+import os
+import subprocess
+
+from console import LOCAL, ROOT, main, run, say
+
+TRIPLES = {"arm64": "aarch64-unknown-linux-gnu", "x86_64": "x86_64-unknown-linux-gnu"}
+
+
+def body():
+    architecture = os.environ.get("Architecture") or "arm64"
+    if subprocess.run(["rustup", "--version"], capture_output=True).returncode == 0:
+        run(["rustup", "target", "add", TRIPLES[architecture]])
+    path = f"{LOCAL / 'tools/local/bin'}:{os.environ['PATH']}"
+    sam = [LOCAL / "tools/sam/bin/sam", "build", "--parameter-overrides", f"ParameterKey=Architecture,ParameterValue={architecture}"]
+    run(sam, cwd=ROOT, env=os.environ | {"PATH": path})
+    say(f"Built for {architecture} into .aws-sam/build. Next: sam deploy --guided --parameter-overrides Architecture={architecture}")
+
+
+if __name__ == "__main__":
+    main(body)

@@ -1,0 +1,66 @@
+"""All that must hold before a change lands, in the order in which it fails fastest. `check.py lint` stops before the tests."""
+
+import os
+import subprocess
+import sys
+import time
+
+from console import LOCAL, ROOT, Failed, bold, dim, green, main, red, run, say
+
+TOOLS = LOCAL / "tools"
+WARNINGS_DENIED = os.environ | {"RUSTDOCFLAGS": "-D warnings"}
+STACK = [TOOLS / "local/bin/python", "tools/local/stack.py"]
+
+
+def has(subcommand):
+    return subprocess.run(["cargo", subcommand, "--version"], capture_output=True).returncode == 0
+
+
+def cargo_test(*packages):
+    tests = ["nextest", "run"] if has("nextest") else ["test"]
+    return ["cargo", *tests, *(part for name in packages for part in ("-p", name))]
+
+
+LINTS = {
+    "formatting": [["cargo", "fmt", "--all", "--check"]],
+    "template": [[TOOLS / "sam/bin/sam", "validate", "--lint"], [TOOLS / "local/bin/cfn-lint", "template.yaml"]],
+    "clippy": [["cargo", "clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]],
+    "docs": [["cargo", "doc", "--workspace", "--no-deps", "--document-private-items"]],
+}
+
+
+def steps():
+    yield from LINTS.items()
+    yield "dependencies", [["cargo", "deny", "check", "bans", "licenses", "sources"]] if has("deny") else None
+    if sys.argv[1:] == ["lint"]:
+        return
+    yield "unit tests", [cargo_test("echo-shared", "api", "delivery"), ["cargo", "test", "--doc", "-p", "echo-shared"]]
+    yield "end-to-end tests", [[*STACK, "test-env", "--", *cargo_test("echo-tests")]]
+
+
+def body():
+    results, begun = [], time.monotonic()
+    for name, commands in steps():
+        if commands is None:
+            results.append((name, dim("skipped: cargo-deny is not installed"), 0))
+            continue
+        say(f"\n{bold(f'== {name}')} {dim(f'({time.monotonic() - begun:.0f} s so far)')}")
+        started = time.monotonic()
+        try:
+            for command in commands:
+                say(dim("$ " + " ".join(str(part).replace(f"{ROOT}/", "") for part in command)))
+                run(command, cwd=ROOT, env=WARNINGS_DENIED)
+            results.append((name, green("ok"), time.monotonic() - started))
+        except Failed as failure:
+            say(failure)
+            results.append((name, red("FAILED"), time.monotonic() - started))
+            break
+    say(f"\n{bold('== summary')}")
+    for name, result, seconds in results:
+        say(f"  {name:<18} {seconds:6.1f} s  {result}")
+    say(f"  {'in all':<18} {time.monotonic() - begun:6.1f} s")
+    return any("FAILED" in result for _, result, _ in results)
+
+
+if __name__ == "__main__":
+    main(body)

@@ -1,0 +1,166 @@
+"""Builds the functions for this machine and deploys template.yaml to the emulator with `sam deploy`."""
+
+import base64
+import hashlib
+import json
+import os
+import platform
+import time
+import urllib.error
+import urllib.request
+import zipfile
+
+from botocore.exceptions import ClientError
+
+import template
+from console import Failed, LOCAL, ROOT, run, step
+from emulator import environment
+
+STACK = "echo-webhooks"
+BUCKET = "echo-webhooks-code"
+LOCAL_DEFAULTS = {
+    "SignupPolicy": "open",
+    "ExemptNetworks": "127.0.0.0/8,::1/128",
+    "Architecture": "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64",
+}
+
+
+def parameters(defaults):
+    """The template's defaults, then `defaults`, then those that the environment names (`make run RetryDelaysSeconds=1,2,3`)."""
+    known = template.default_parameters() | defaults
+    return {name: os.environ.get(name, value) for name, value in known.items()}
+
+
+def build(folder):
+    """Compiles both functions as `cargo build` does and packs each as the zip that Lambda takes. Returns binary -> zip."""
+    binaries = sorted(template.functions().values())
+    packages = [part for name in binaries for part in ("-p", name)]
+    with step(f"building {' and '.join(binaries)}"):
+        run(["cargo", "build", "--bins", *packages], cwd=ROOT, hint="The compiler says above what is wrong.")
+        target = os.environ.get("CARGO_TARGET_DIR", ROOT / "target")
+        return {name: _pack(ROOT / target / "debug" / name, folder / "build" / name) for name in binaries}
+
+
+def _pack(binary, folder):
+    """The same binary gives the same zip, byte for byte: that is how a deploy knows whether code has changed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    bootstrap, archive = folder / "bootstrap", folder / "function.zip"
+    run(["strip", "--strip-debug", "-o", bootstrap, binary])
+    entry = zipfile.ZipInfo("bootstrap")
+    entry.external_attr = 0o755 << 16
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    with zipfile.ZipFile(archive, "w") as packed:
+        packed.writestr(entry, bootstrap.read_bytes(), compresslevel=1)
+    return archive
+
+
+def deploy(emulator, parameters, zips):
+    """Brings the emulator to this template, these parameters and this code, doing no more than that takes."""
+    fingerprint = hashlib.sha256(json.dumps([template.SOURCE.read_text(), parameters], sort_keys=True).encode()).hexdigest()[:32]
+    if _deployed_fingerprint(emulator) == fingerprint:
+        with step("the template is deployed already; updating changed code"):
+            _update_code(emulator, zips)
+    else:
+        with step("deploying template.yaml with sam"):
+            _sam_deploy(emulator, parameters, zips, fingerprint)
+    with step("checking what an emulator leaves out in silence: concurrency limits, TTL, routes"):
+        _set_concurrency(emulator, parameters)
+        _enable_ttl(emulator)
+        _check_routes(emulator)
+
+
+def _deployed_fingerprint(emulator):
+    try:
+        stack = emulator.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"][0]
+    except ClientError:
+        return None
+    if stack["StackStatus"] not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
+        return None
+    return {tag["Key"]: tag["Value"] for tag in stack.get("Tags", [])}.get("fingerprint")
+
+
+def _sam_deploy(emulator, parameters, zips, fingerprint):
+    s3 = emulator.client("s3")
+    s3.create_bucket(Bucket=BUCKET)
+    built = emulator.folder / "build" / "template.yaml"
+    built.write_text(template.with_code(zips))
+    command = [
+        *(LOCAL / "tools/sam/bin/sam", "deploy", "--template-file", built, "--stack-name", STACK, "--s3-bucket", BUCKET),
+        *("--capabilities", "CAPABILITY_IAM", "--no-confirm-changeset", "--no-fail-on-empty-changeset", "--no-progressbar"),
+        *("--tags", f"fingerprint={fingerprint}"),
+        "--parameter-overrides",
+        *(f'ParameterKey={name},ParameterValue="{value}"' for name, value in parameters.items()),
+    ]
+    quiet = {"SAM_CLI_TELEMETRY": "0", "SAM_CLI_POLL_DELAY": "0.5"}
+    run(
+        command,
+        log=emulator.folder / "sam-deploy.log",
+        env=environment(emulator.port) | quiet,
+        hint=f"The emulator's own log: {emulator.log}. `make run FRESH=1` starts with empty state.",
+    )
+
+
+def _update_code(emulator, zips):
+    names, aws_lambda = resource_names(emulator), emulator.client("lambda")
+    for logical_id, binary in template.functions().items():
+        code = zips[binary].read_bytes()
+        deployed = aws_lambda.get_function_configuration(FunctionName=names[logical_id])["CodeSha256"]
+        if deployed != base64.b64encode(hashlib.sha256(code).digest()).decode():
+            aws_lambda.update_function_code(FunctionName=names[logical_id], ZipFile=code)
+
+
+def _set_concurrency(emulator, parameters):
+    """A limit that is a template parameter arrives as a string, and the emulator's poller stops at comparing it."""
+    names, aws_lambda = resource_names(emulator), emulator.client("lambda")
+    for logical_id, spec in template.resources("AWS::Lambda::EventSourceMapping").items():
+        limit = spec["Properties"]["ScalingConfig"]["MaximumConcurrency"]
+        wanted = {"MaximumConcurrency": int(parameters.get(limit, limit))}
+        aws_lambda.update_event_source_mapping(UUID=names[logical_id], ScalingConfig=wanted)
+
+
+def _enable_ttl(emulator):
+    names, dynamodb = resource_names(emulator), emulator.client("dynamodb")
+    for logical_id, spec in template.resources("AWS::DynamoDB::Table").items():
+        wanted = spec["Properties"].get("TimeToLiveSpecification")
+        if not wanted:
+            continue
+        table = names[logical_id]
+
+        def status(table=table):
+            return dynamodb.describe_time_to_live(TableName=table)["TimeToLiveDescription"]["TimeToLiveStatus"]
+
+        if status() == "DISABLED":
+            dynamodb.update_time_to_live(TableName=table, TimeToLiveSpecification=wanted)
+        if status() not in ("ENABLED", "ENABLING"):
+            raise Failed(f"TTL of {logical_id} cannot be enabled: expired rows would stay.")
+
+
+def _check_routes(emulator):
+    """An unknown path must be answered by our function, in our words, rather than by the gateway."""
+    url, deadline = f"{api_url(emulator)}/v1/no-such-path", time.monotonic() + 30
+    while True:
+        try:
+            answer = urllib.request.urlopen(url, timeout=20).read()
+        except urllib.error.HTTPError as error:
+            answer = error.read()
+        if b'"statusCode"' in answer:
+            return
+        if time.monotonic() > deadline:
+            raise Failed(f"GET {url} is not answered by the api function but with {answer[:300]!r}; the emulator's log: {emulator.log}")
+        time.sleep(0.5)
+
+
+def resource_names(emulator):
+    """Logical id -> the name or URL that the stack gave it."""
+    pages = emulator.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=STACK)
+    return {each["LogicalResourceId"]: each["PhysicalResourceId"] for page in pages for each in page["StackResourceSummaries"]}
+
+
+def api_url(emulator):
+    """The output `ApiUrl` says `<id>.execute-api.localhost`, which not every machine resolves; the path form always works."""
+    return f"{emulator.url}/_aws/execute-api/{resource_names(emulator)['Api']}"
+
+
+def outputs(emulator):
+    stack = emulator.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"][0]
+    return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}

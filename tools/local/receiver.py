@@ -1,0 +1,80 @@
+"""A demo receiver: verifies each delivery as any receiver should, prints it, and answers 200.
+
+`/status/503` (or any other number) answers with that status instead, to watch retries.
+"""
+
+import hashlib
+import hmac
+import http.server
+import json
+import re
+import threading
+import time
+
+from console import bold, dim, green, red, say
+
+
+class Receiver:
+    """Listens between `with` and its end. `secret` is the endpoint's signing secret, once it is known."""
+
+    path = "/webhook"
+
+    def __init__(self, port):
+        self.url = f"http://127.0.0.1:{port}{self.path}"
+        self.secret = None
+        self._verified, self._news = set(), threading.Condition()
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", port), self._handler())
+        self._server.daemon_threads = True
+
+    def __enter__(self):
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self._server.shutdown()
+        self._server.server_close()
+
+    def wait_for(self, event_id, seconds):
+        """Whether this event has arrived, with a signature that holds."""
+        with self._news:
+            return self._news.wait_for(lambda: event_id in self._verified, seconds)
+
+    def is_signed(self, body, signature):
+        wanted = hmac.new((self.secret or "").encode(), body, hashlib.sha256).hexdigest()
+        return self.secret is not None and hmac.compare_digest(wanted, signature)
+
+    def _handler(receiver):
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers.get("content-length", 0)))
+                verified = receiver.is_signed(body, self.headers.get("x-echo-signature", ""))
+                told = re.fullmatch(r"/status/([1-5]\d\d)", self.path)
+                status = int(told[1]) if told else 200
+                show(self.path, self.headers, body, verified, status)
+                self.send_response(status)
+                self.send_header("content-length", "0")
+                self.end_headers()
+                if verified:
+                    with receiver._news:
+                        receiver._verified.add(self.headers.get("webhook-id"))
+                        receiver._news.notify_all()
+
+            def log_message(self, *_):
+                pass
+
+        return Handler
+
+
+def show(path, headers, body, verified, status):
+    mark = green("✓ x-echo-signature verified") if verified else red("✗ not signed with the demo endpoint's secret")
+    lines = [f"\n{dim(time.strftime('%H:%M:%S'))} {bold('received')} POST {path}  {mark}  {dim(f'answered {status}')}"]
+    lines += [f"  {dim(name)}: {value}" for name, value in headers.items() if name.lower().startswith(("x-echo-", "webhook-"))]
+    try:
+        text = json.dumps(json.loads(body), indent=2, ensure_ascii=False)
+    except ValueError:
+        text = repr(body)
+    rows = text.splitlines()
+    lines += [f"  {row}" for row in rows[:40]] + ([dim(f"  … {len(rows) - 40} more lines")] if len(rows) > 40 else [])
+    say("\n".join(lines))

@@ -1,0 +1,58 @@
+"""Installs the pinned tools into .local/tools: two virtual environments, redone only when their requirements change."""
+
+import hashlib
+import shutil
+import sys
+
+from console import Failed, LOCAL, ROOT, end, main, start, step
+
+TOOLS = LOCAL / "tools"
+
+
+def requirements(name):
+    return ROOT / "tools" / f"requirements-{name}.txt"
+
+
+def wanted(name):
+    return hashlib.sha256(requirements(name).read_bytes() + sys.version.encode()).hexdigest()
+
+
+def stamp(name):
+    return TOOLS / name / "installed.sha256"
+
+
+def install(names):
+    """Side by side, since most of the time is spent waiting for the network."""
+    children = {}
+    try:
+        for name in names:
+            shutil.rmtree(TOOLS / name, ignore_errors=True)
+            log = LOCAL / "logs" / f"setup-{name}.log"
+            log.parent.mkdir(parents=True, exist_ok=True)
+            script = '"$0" -m venv "$1" && exec "$1/bin/python" -m pip install --disable-pip-version-check -r "$2"'
+            command = ["sh", "-c", script, sys.executable, TOOLS / name, requirements(name)]
+            children[name] = start(command, stdout=log.open("w"), stderr=-2), log
+        for name, (child, log) in children.items():
+            if child.wait():
+                hint = "Is python3-venv installed, and is a Python package index within reach?"
+                raise Failed("\n".join(["setting up the tools failed:", *log.read_text().splitlines()[-15:], hint]))
+            stamp(name).write_text(wanted(name))
+    finally:
+        for child, _ in children.values():
+            end(child)
+
+
+def body():
+    if sys.version_info < (3, 10):
+        raise Failed(f"Python 3.10 or newer is needed; this is {sys.version.split()[0]}.")
+    for tool in ("cargo", "cc", "strip"):
+        if not shutil.which(tool):
+            raise Failed(f"`{tool}` is missing. Needed: Rust (by rustup) and a C compiler with binutils (such as the package build-essential).")
+    stale = [name for name in ("sam", "local") if not stamp(name).exists() or stamp(name).read_text() != wanted(name)]
+    if stale:
+        with step("setting up aws-sam-cli, the emulator and cargo-lambda in .local/tools (once, about two minutes)"):
+            install(stale)
+
+
+if __name__ == "__main__":
+    main(body)

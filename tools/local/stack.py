@@ -1,0 +1,261 @@
+"""The whole service on this machine, from the real template.yaml, without Docker and without an AWS account.
+
+    stack.py run                   what `make run` does: bring it up, show a delivery, stay up
+    stack.py watch                 what `make watch` does: reload the api on each edit, against what `make run` deployed
+    stack.py test-env -- COMMAND   run COMMAND beside a fresh stack of its own; $ECHO_STACK names the file that describes it
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import secrets
+import shutil
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+import uuid
+from pathlib import Path
+
+import deploy
+from console import Failed, LOCAL, ROOT, Stop, bold, dim, end, main, say, start, step
+from emulator import REGION, Emulator, environment, free_port, require_free
+from receiver import Receiver
+
+STACK_FILE = LOCAL / "stack.json"
+SAMPLE = ROOT / "events" / "call.ended.json"
+TEST_PARAMETERS = {
+    "RetryDelaysSeconds": "1,2,3",
+    "RequestTimeoutSeconds": "3",
+    "QueueVisibilitySeconds": "30",
+    "DisableAfterFailures": "3",
+    "DisableAfterSeconds": "0",
+    "MaxEndpointsPerProject": "50",
+}
+
+
+def call(method, url, body=None, **headers):
+    """One JSON request; returns (status, answer)."""
+    data = None if body is None else json.dumps(body).encode()
+    headers = {name.replace("_", "-"): value for name, value in headers.items()} | {"content-type": "application/json"}
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, data, headers, method=method), timeout=30) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        text = error.read().decode(errors="replace")
+        with contextlib.suppress(ValueError):
+            return error.code, json.loads(text)
+        return error.code, text
+
+
+def expect(wanted, answer, what):
+    status, body = answer
+    if status != wanted:
+        raise Failed(f"{what}: expected {wanted}, got {status}: {body}")
+    return body
+
+
+def sign_up(api_url):
+    email, password = f"demo-{secrets.token_hex(4)}@example.com", secrets.token_urlsafe(16)
+    names = {"first_name": "Demo", "last_name": "User", "business_name": "Demo", "business_summary": "A demo", "industry": "Software"}
+    answer = call("POST", f"{api_url}/auth/signup", {"email": email, "password": password, **names})
+    project = expect(201, answer, "signing up")["default_project"]
+    return {"project_id": project["id"], "api_key": project["api_key"], "email": email, "password": password}
+
+
+def account(api_url, saved):
+    """The account of the last run, if the state still knows it."""
+    if saved.exists():
+        known = json.loads(saved.read_text())
+        status, _ = call("GET", f"{api_url}/v1/projects/{known['project_id']}/webhooks", x_api_key=known["api_key"])
+        if status == 200:
+            return known
+    fresh = sign_up(api_url)
+    saved.write_text(json.dumps(fresh))
+    return fresh
+
+
+def demo_endpoint(project_url, api_key, url):
+    """The endpoint on the demo receiver: active, subscribed to everything, made if it is not there."""
+    endpoints = expect(200, call("GET", f"{project_url}/webhooks", x_api_key=api_key), "listing endpoints")
+    for endpoint in endpoints:
+        if endpoint["url"] == url:
+            if endpoint["status"] == "active":
+                return endpoint
+            path = f"{project_url}/webhooks/{endpoint['id']}"
+            return expect(200, call("PATCH", path, {"status": "active"}, x_api_key=api_key), "enabling the endpoint")
+    body = {"url": url, "events": [sample_event()["event_name"]]}
+    return expect(201, call("POST", f"{project_url}/webhooks", body, x_api_key=api_key), "registering the endpoint")
+
+
+def sample_event():
+    """The sample request, under an event id of its own each time: the same one twice would be delivered once."""
+    if SAMPLE.exists():
+        event = json.loads(SAMPLE.read_text())
+    else:
+        event = {"event_name": "call.ended", "data": {"call_id": "c_1", "duration_seconds": 182}}
+    return event | {"event_id": str(uuid.uuid4())}
+
+
+def describe(emulator, parameters):
+    """What tests and tools need to reach the stack's insides."""
+    names = deploy.resource_names(emulator)
+
+    def of(suffix):
+        return {name: value for name, value in names.items() if name.endswith(suffix)}
+
+    return {
+        "parameters": parameters,
+        "aws": {
+            "endpoint_url": emulator.url,
+            "region": REGION,
+            "access_key_id": "test",
+            "secret_access_key": "test",
+            "stack_name": deploy.STACK,
+            "tables": of("Table"),
+            "queues": of("Queue"),
+            "functions": of("Function"),
+            "root_secret": names["RootSecret"],
+            "log": str(emulator.log),
+        },
+    }
+
+
+def write(file, value):
+    """All at once, so that who waits for the file never reads half of it."""
+    draft = file.with_suffix(".draft")
+    draft.write_text(json.dumps(value, indent=2) + "\n")
+    draft.replace(file)
+
+
+@contextlib.contextmanager
+def only_one():
+    """Two runs in one checkout would share and spoil the same state."""
+    LOCAL.mkdir(exist_ok=True)
+    with (LOCAL / "run.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise Failed("another `make run` of this checkout is up. Stop it first.") from error
+        yield
+
+
+def run():
+    begun, port, receiver_port = time.monotonic(), int(os.environ.get("PORT", 4566)), int(os.environ.get("RECEIVER_PORT", 8090))
+    folder = LOCAL / "state"
+    with only_one(), contextlib.ExitStack() as stack:
+        STACK_FILE.unlink(missing_ok=True)
+        if os.environ.get("FRESH", "0") not in ("", "0"):
+            shutil.rmtree(folder, ignore_errors=True)
+        require_free(port, "PORT")
+        require_free(receiver_port, "RECEIVER_PORT")
+        parameters = deploy.parameters(deploy.LOCAL_DEFAULTS)
+        zips = deploy.build(folder)
+        receiver = stack.enter_context(Receiver(receiver_port))
+        with step(f"starting the emulator on 127.0.0.1:{port}"):
+            emulator = stack.enter_context(Emulator(port, folder))
+        deploy.deploy(emulator, parameters, zips)
+        api_url = deploy.api_url(emulator)
+        with step("signing in and registering the demo receiver"):
+            known = account(api_url, folder / "account.json")
+            project_url = f"{api_url}/v1/projects/{known['project_id']}"
+            receiver.secret = demo_endpoint(project_url, known["api_key"], receiver.url)["signing_secret"]
+        with step("sending the sample event and waiting for its delivery"):
+            event = sample_event()
+            accepted = expect(202, call("POST", f"{project_url}/events", event, x_api_key=known["api_key"]), "sending the event")
+            if not receiver.wait_for(event["event_id"], 60):
+                raise Failed(f"event {accepted['event_id']} was accepted but did not arrive within 60 s; the functions' log: {emulator.log}")
+        stack.callback(STACK_FILE.unlink, missing_ok=True)
+        write(STACK_FILE, {"api_url": api_url, **known, "receiver_url": receiver.url, **describe(emulator, parameters)})
+        _say_ready(api_url, known, receiver.url, emulator, time.monotonic() - begun)
+        with contextlib.suppress(Stop):
+            while emulator.process.poll() is None:
+                time.sleep(0.3)
+            raise Failed(f"the emulator ended by itself; its log: {emulator.log}")
+        say("\nStopping; accounts, endpoints and deliveries are kept for the next `make run`.")
+
+
+def _say_ready(api_url, known, receiver_url, emulator, seconds):
+    say(f"\n{bold(f'Echo Webhooks is up ({seconds:.0f} s).')}")
+    rows = {
+        "API URL": api_url,
+        "API key": known["api_key"],
+        "Project": known["project_id"],
+        "Sign in": f"{known['email']}  {known['password']}",
+        "Receiver": f"{receiver_url}  {dim('(/status/503 there answers 503, to watch retries)')}",
+        "Logs": emulator.log.relative_to(ROOT),
+        "All of it": STACK_FILE.relative_to(ROOT),
+    }
+    for name, value in rows.items():
+        say(f"  {name:<10} {value}")
+    say(f"""
+Send another event:
+
+  curl -s '{api_url}/v1/projects/{known["project_id"]}/events' \\
+    -H 'x-api-key: {known["api_key"]}' -H 'content-type: application/json' \\
+    -d '{{"event_name": "{sample_event()["event_name"]}", "data": {{"hello": "world"}}}}'
+
+Ctrl-C stops it all.""")
+
+
+def watch():
+    if not STACK_FILE.exists():
+        raise Failed("nothing to watch against. Start `make run` in another terminal and wait until it is up.")
+    aws, port = json.loads(STACK_FILE.read_text())["aws"], int(os.environ.get("WATCH_PORT", 9000))
+    require_free(port, "WATCH_PORT")
+    emulator = Emulator(int(aws["endpoint_url"].rsplit(":", 1)[1]), LOCAL / "state")
+    deployed = emulator.client("lambda").get_function_configuration(FunctionName=aws["functions"]["ApiFunction"])
+    tools = LOCAL / "tools/local/bin"
+    env = environment(emulator.port) | deployed["Environment"]["Variables"] | {"PATH": f"{tools}:{os.environ['PATH']}"}
+    say(f"The api, rebuilt on each edit, at {bold(f'http://127.0.0.1:{port}')} (the first request compiles it), with the tables and queues of `make run`.")
+    child = start(["cargo", "lambda", "watch", "--invoke-address", "127.0.0.1", "--invoke-port", port, "-p", "api"], env=env, cwd=ROOT)
+    try:
+        return child.wait()
+    finally:
+        end(child)
+
+
+def test_env(command):
+    """Its own ports, its own state, gone afterwards: it disturbs no `make run` and is disturbed by none."""
+    if not command:
+        raise Failed("usage: stack.py test-env -- COMMAND …")
+    (LOCAL / "test").mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(dir=LOCAL / "test"))
+    done = False
+    try:
+        parameters = deploy.parameters(deploy.LOCAL_DEFAULTS | TEST_PARAMETERS)
+        zips = deploy.build(folder)
+        with Emulator(free_port(), folder, keep=False) as emulator:
+            deploy.deploy(emulator, parameters, zips)
+            api_url, file = deploy.api_url(emulator), folder / "stack.json"
+            write(file, {"api_url": api_url, **sign_up(api_url), "receiver_url": None, **describe(emulator, parameters)})
+            child = start(command, env=os.environ | {"ECHO_STACK": str(file)}, cwd=ROOT)
+            try:
+                code = child.wait()
+            finally:
+                end(child)
+        done = code == 0
+        return code
+    finally:
+        if done:
+            shutil.rmtree(folder, ignore_errors=True)
+        else:
+            say(f"The logs of this stack are kept in {folder.relative_to(ROOT)}.")
+
+
+def body():
+    match sys.argv[1:]:
+        case ["run"]:
+            return run()
+        case ["watch"]:
+            return watch()
+        case ["test-env", "--", *command]:
+            return test_env(command)
+    say(__doc__)
+    return 2
+
+
+if __name__ == "__main__":
+    main(body)
