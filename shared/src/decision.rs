@@ -189,7 +189,7 @@ mod tests {
         delivery.attempt_count = 1;
         delivery.next_retry_at = Some(at(60));
         delivery.chain = Some(Chain::new());
-        let successor = DeliveryJob { chain: delivery.chain.clone(), ..job.clone() };
+        let successor = DeliveryJob { chain: delivery.chain, ..job.clone() };
         let wake = |job, now| on_wake(&delivery, Some(&endpoint), job, Lane::Slow, now, STAND_BACK);
         assert_eq!(wake(&successor, at(59)), Wake::NotYet { until: at(60) });
         assert_eq!(wake(&successor, at(60)), Wake::Attempt { number: 2 });
@@ -215,7 +215,7 @@ mod tests {
         let (mut delivery, endpoint, job) = fixture();
         delivery.status = DeliveryStatus::Failed;
         let chain = Some(Chain::new());
-        let manual = DeliveryJob { chain: chain.clone(), manual_at: Some(at(0)), ..job };
+        let manual = DeliveryJob { chain, manual_at: Some(at(0)), ..job };
         let wake = |delivery: &Delivery, now| {
             on_wake(delivery, Some(&endpoint), &manual, Lane::Fast, now, STAND_BACK)
         };

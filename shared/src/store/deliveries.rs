@@ -179,7 +179,7 @@ impl Store {
                 "failure_reason = :failure_reason",
                 optional_value(transition.failure_reason)?,
             ),
-            ("chain", "chain = :chain", optional_value(transition.chain.as_ref())?),
+            ("chain", "chain = :chain", optional_value(transition.chain)?),
             ("uncounted", "uncounted = :uncounted", optional_value(transition.uncounted.then_some(true))?),
             ("attention", "attention = :attention", attention.map(text)),
         ];
