@@ -25,7 +25,7 @@ from emulator import REGION, Emulator, environment, free_port, require_free
 from receiver import Receiver
 
 STACK_FILE = LOCAL / "stack.json"
-SAMPLE = ROOT / "events" / "call.ended.json"
+EVENTS = ROOT / "events"
 TEST_PARAMETERS = {
     "RetryDelaysSeconds": "1,2,3",
     "RequestTimeoutSeconds": "3",
@@ -91,12 +91,18 @@ def demo_endpoint(project_url, api_key, url):
 
 
 def sample_event():
-    """The sample request, under an event id of its own each time: the same one twice would be delivered once."""
-    if SAMPLE.exists():
-        event = json.loads(SAMPLE.read_text())
-    else:
-        event = {"event_name": "call.ended", "data": {"call_id": "c_1", "duration_seconds": 182}}
-    return event | {"event_id": str(uuid.uuid4())}
+    """The recorded request's body, under an event id of its own each time: the same one twice would be delivered once."""
+    recorded = json.loads((EVENTS / "api-post-event.json").read_text())
+    return json.loads(recorded["body"]) | {"event_id": str(uuid.uuid4())}
+
+
+def write_invocations(known):
+    """The recorded invocations as `cargo lambda invoke` can use them here: with this project and this key."""
+    shutil.rmtree(LOCAL / "events", ignore_errors=True)
+    (LOCAL / "events").mkdir()
+    for recorded in EVENTS.glob("*.json"):
+        text = recorded.read_text().replace("PROJECT_ID", known["project_id"]).replace("API_KEY", known["api_key"])
+        (LOCAL / "events" / recorded.name).write_text(text)
 
 
 def describe(emulator, parameters):
@@ -167,6 +173,7 @@ def run():
             accepted = expect(202, call("POST", f"{project_url}/events", event, x_api_key=known["api_key"]), "sending the event")
             if not receiver.wait_for(event["event_id"], 60):
                 raise Failed(f"event {accepted['event_id']} was accepted but did not arrive within 60 s; the functions' log: {emulator.log}")
+        write_invocations(known)
         stack.callback(STACK_FILE.unlink, missing_ok=True)
         write(STACK_FILE, {"api_url": api_url, **known, "receiver_url": receiver.url, **describe(emulator, parameters)})
         _say_ready(api_url, known, receiver.url, emulator, time.monotonic() - begun)
@@ -206,11 +213,21 @@ def watch():
     aws, port = json.loads(STACK_FILE.read_text())["aws"], int(os.environ.get("WATCH_PORT", 9000))
     require_free(port, "WATCH_PORT")
     emulator = Emulator(int(aws["endpoint_url"].rsplit(":", 1)[1]), LOCAL / "state")
-    deployed = emulator.client("lambda").get_function_configuration(FunctionName=aws["functions"]["ApiFunction"])
-    tools = LOCAL / "tools/local/bin"
-    env = environment(emulator.port) | deployed["Environment"]["Variables"] | {"PATH": f"{tools}:{os.environ['PATH']}"}
-    say(f"The api, rebuilt on each edit, at {bold(f'http://127.0.0.1:{port}')} (the first request compiles it), with the tables and queues of `make run`.")
-    child = start(["cargo", "lambda", "watch", "--invoke-address", "127.0.0.1", "--invoke-port", port, "-p", "api"], env=env, cwd=ROOT)
+    tools, aws_lambda = LOCAL / "tools/local/bin", emulator.client("lambda")
+    env = environment(emulator.port) | {"PATH": f"{tools}:{os.environ['PATH']}"}
+    for name in aws["functions"].values():
+        env |= aws_lambda.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+    say(f"""The api, rebuilt on each edit, with the tables and queues of `make run` (the first request compiles it):
+
+  {bold(f"http://127.0.0.1:{port}")}
+
+Recorded invocations, in another terminal:
+
+  export PATH="{tools.relative_to(ROOT)}:$PATH"
+  cargo lambda invoke api --data-file .local/events/api-post-event.json -A 127.0.0.1 -P {port}
+  cargo lambda invoke delivery --data-file .local/events/delivery-retry.json -A 127.0.0.1 -P {port}
+""")
+    child = start(["cargo", "lambda", "watch", "--invoke-address", "127.0.0.1", "--invoke-port", port], env=env, cwd=ROOT)
     try:
         return child.wait()
     finally:
