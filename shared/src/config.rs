@@ -1,5 +1,9 @@
 //! Reading settings: each error names the variable, its value and what is allowed.
 
+use std::net::{SocketAddr, ToSocketAddrs};
+
+use crate::address::AddressRules;
+
 /// A setting that is missing or not allowed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
@@ -44,9 +48,70 @@ pub fn number_within(min: u64, max: u64) -> impl Fn(&str) -> Result<u64, String>
     }
 }
 
+/// Where deliveries may go: `EXEMPT_NETWORKS`, less the Lambda runtime API and the AWS endpoints in use.
+///
+/// # Errors
+/// When the list is malformed, or opens this machine to receivers although AWS itself is not on it.
+pub fn address_rules(lookup: &impl Fn(&str) -> Option<String>) -> Result<AddressRules, ConfigError> {
+    let name = "EXEMPT_NETWORKS";
+    let rules = parsed(lookup, name, "", AddressRules::parse)?;
+    if rules.exempts_local() && lookup("AWS_ENDPOINT_URL").is_none() {
+        let problem =
+            "loopback and link-local networks can be exempt only when AWS_ENDPOINT_URL names a local stack";
+        let value = lookup(name).unwrap_or_default();
+        return Err(ConfigError::NotAllowed { name, value, problem: problem.to_owned() });
+    }
+    let own = [
+        "AWS_LAMBDA_RUNTIME_API",
+        "AWS_ENDPOINT_URL",
+        "AWS_ENDPOINT_URL_DYNAMODB",
+        "AWS_ENDPOINT_URL_SQS",
+        "AWS_ENDPOINT_URL_SECRETS_MANAGER",
+    ];
+    Ok(rules.never(own.into_iter().filter_map(lookup).flat_map(|url| addresses(&url))))
+}
+
+/// The addresses of a URL or of `host:port`; none when its name does not resolve.
+fn addresses(url: &str) -> Vec<SocketAddr> {
+    let url = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
+    let Ok(url) = url::Url::parse(&url) else {
+        return Vec::new();
+    };
+    let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
+        return Vec::new();
+    };
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    (host, port).to_socket_addrs().map(Iterator::collect).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn our_own_addresses_are_never_targets() {
+        let lookup = |name: &str| match name {
+            "EXEMPT_NETWORKS" => Some("127.0.0.0/8,::1/128".to_owned()),
+            "AWS_ENDPOINT_URL" => Some("http://localhost:4566".to_owned()),
+            "AWS_LAMBDA_RUNTIME_API" => Some("127.0.0.1:9001".to_owned()),
+            _ => None,
+        };
+        let rules = address_rules(&lookup).expect("an emulator is in use");
+        let permits = |text: &str| rules.permits_literal(text.parse().expect("an address"));
+        assert!(permits("127.0.0.1:8080"));
+        for barred in ["127.0.0.1:4566", "[::1]:4566", "127.0.0.2:9001"] {
+            assert!(!permits(barred), "{barred}");
+        }
+    }
+
+    #[test]
+    fn loopback_is_not_exempt_on_real_aws() {
+        let lookup = |name: &str| (name == "EXEMPT_NETWORKS").then(|| "127.0.0.0/8".to_owned());
+        let error = address_rules(&lookup).expect_err("no emulator");
+        assert!(error.to_string().starts_with("EXEMPT_NETWORKS is '127.0.0.0/8'"), "{error}");
+        let lookup = |name: &str| (name == "EXEMPT_NETWORKS").then(|| "10.0.0.0/8".to_owned());
+        assert!(address_rules(&lookup).is_ok());
+    }
 
     #[test]
     fn errors_name_the_variable_and_what_is_allowed() {
