@@ -58,6 +58,13 @@ impl AddressRules {
         is_public(address.ip()) && !self.is_never(address)
     }
 
+    /// The same for a resolver, which does not know the port: an address barred on one port is barred on all.
+    #[must_use]
+    pub fn permits_resolved_ip(&self, ip: IpAddr) -> bool {
+        let barred = self.never.iter().any(|never| never.ip().to_canonical() == ip.to_canonical());
+        is_public(ip) && !barred
+    }
+
     /// Whether a connection is allowed to an address written in the URL, or to `localhost`: those the operator
     /// can exempt.
     #[must_use]

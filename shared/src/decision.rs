@@ -40,11 +40,24 @@ pub enum Wake {
     End { reason: FailureReason },
     /// The endpoint is in trouble: its first attempt belongs in the slow lane.
     MoveToSlowLane,
-    /// Make attempt `number` now.
-    Attempt { number: u32 },
+    /// Make attempt `number` now. With `claim`, first take the turn on the row ([`crate::store::Store::claim`]):
+    /// this job is late or a copy, so another may be about to act too.
+    Attempt { number: u32, claim: bool },
 }
 
-/// Decides what a woken job does. `stand_back` is how long a copy waits before it acts for the job it repeats.
+/// How long a copy of a job waits, from when the attempt was due or the row last changed, before it acts for the job
+/// it repeats. Whoever started within [`late_after`] has answered and recorded by then.
+#[must_use]
+pub fn stand_back(request_timeout: Duration) -> Duration {
+    late_after(request_timeout) + request_timeout + Duration::from_secs(3)
+}
+
+/// How late a job may start an attempt without claiming it.
+fn late_after(request_timeout: Duration) -> Duration {
+    request_timeout + Duration::from_secs(2)
+}
+
+/// Decides what a woken job does.
 #[must_use]
 pub fn on_wake(
     delivery: &Delivery,
@@ -52,7 +65,7 @@ pub fn on_wake(
     job: &DeliveryJob,
     lane: Lane,
     now: Timestamp,
-    stand_back: Duration,
+    request_timeout: Duration,
 ) -> Wake {
     let own_turn = job.chain == delivery.chain;
     if delivery.status.is_final() {
@@ -70,14 +83,16 @@ pub fn on_wake(
     if endpoint.status == EndpointStatus::Disabled {
         return Wake::End { reason: FailureReason::EndpointDisabled };
     }
-    let due = if own_turn { delivery.due_at() } else { delivery.due_at().plus(stand_back) };
-    if now < due {
-        return Wake::NotYet { until: due };
+    let last_word = delivery.due_at().max(delivery.updated_at);
+    let acts_from = if own_turn { delivery.due_at() } else { last_word.plus(stand_back(request_timeout)) };
+    if now < acts_from {
+        return Wake::NotYet { until: acts_from };
     }
     if lane == Lane::Fast && endpoint.is_troubled(now) {
         return Wake::MoveToSlowLane;
     }
-    Wake::Attempt { number: delivery.attempt_count + 1 }
+    let claim = !own_turn || now > last_word.plus(late_after(request_timeout));
+    Wake::Attempt { number: delivery.attempt_count + 1, claim }
 }
 
 /// What an attempt's outcome makes of its delivery.
@@ -134,7 +149,7 @@ mod tests {
     use crate::id::{EventId, ProjectId};
     use crate::job::Chain;
 
-    const STAND_BACK: Duration = Duration::from_secs(20);
+    const TIMEOUT: Duration = Duration::from_secs(15);
     const T0: Timestamp = Timestamp::from_millis(1_776_009_119_499);
 
     fn at(seconds: u64) -> Timestamp {
@@ -169,17 +184,34 @@ mod tests {
     #[test]
     fn a_pending_delivery_is_attempted_at_once_by_its_own_job() {
         let (delivery, endpoint, job) = fixture();
-        let wake = on_wake(&delivery, Some(&endpoint), &job, Lane::Fast, T0, STAND_BACK);
-        assert_eq!(wake, Wake::Attempt { number: 1 });
+        let wake = on_wake(&delivery, Some(&endpoint), &job, Lane::Fast, T0, TIMEOUT);
+        assert_eq!(wake, Wake::Attempt { number: 1, claim: false });
+    }
+
+    #[test]
+    fn a_job_that_comes_late_claims_its_turn_first() {
+        let (delivery, endpoint, job) = fixture();
+        let wake = |now| on_wake(&delivery, Some(&endpoint), &job, Lane::Fast, now, TIMEOUT);
+        assert_eq!(wake(at(17)), Wake::Attempt { number: 1, claim: false });
+        assert_eq!(wake(at(18)), Wake::Attempt { number: 1, claim: true });
     }
 
     #[test]
     fn a_copy_stands_back_and_then_stands_in() {
         let (delivery, endpoint, job) = fixture();
         let copy = DeliveryJob { chain: Some(Chain::new()), ..job };
-        let wake = |now| on_wake(&delivery, Some(&endpoint), &copy, Lane::Fast, now, STAND_BACK);
-        assert_eq!(wake(at(0)), Wake::NotYet { until: at(20) });
-        assert_eq!(wake(at(20)), Wake::Attempt { number: 1 });
+        let wake = |now| on_wake(&delivery, Some(&endpoint), &copy, Lane::Fast, now, TIMEOUT);
+        assert_eq!(wake(at(0)), Wake::NotYet { until: at(35) });
+        assert_eq!(wake(at(35)), Wake::Attempt { number: 1, claim: true });
+    }
+
+    #[test]
+    fn a_copy_stands_back_from_the_last_change_of_the_row() {
+        let (mut delivery, endpoint, job) = fixture();
+        delivery.updated_at = at(100);
+        let copy = DeliveryJob { chain: Some(Chain::new()), ..job };
+        let wake = on_wake(&delivery, Some(&endpoint), &copy, Lane::Slow, at(101), TIMEOUT);
+        assert_eq!(wake, Wake::NotYet { until: at(135) });
     }
 
     #[test]
@@ -190,11 +222,11 @@ mod tests {
         delivery.next_retry_at = Some(at(60));
         delivery.chain = Some(Chain::new());
         let successor = DeliveryJob { chain: delivery.chain, ..job.clone() };
-        let wake = |job, now| on_wake(&delivery, Some(&endpoint), job, Lane::Slow, now, STAND_BACK);
+        let wake = |job, now| on_wake(&delivery, Some(&endpoint), job, Lane::Slow, now, TIMEOUT);
         assert_eq!(wake(&successor, at(59)), Wake::NotYet { until: at(60) });
-        assert_eq!(wake(&successor, at(60)), Wake::Attempt { number: 2 });
-        assert_eq!(wake(&job, at(60)), Wake::NotYet { until: at(80) });
-        assert_eq!(wake(&job, at(80)), Wake::Attempt { number: 2 });
+        assert_eq!(wake(&successor, at(60)), Wake::Attempt { number: 2, claim: false });
+        assert_eq!(wake(&job, at(60)), Wake::NotYet { until: at(95) });
+        assert_eq!(wake(&job, at(95)), Wake::Attempt { number: 2, claim: true });
     }
 
     #[test]
@@ -202,11 +234,11 @@ mod tests {
         let (mut delivery, endpoint, job) = fixture();
         for status in [DeliveryStatus::Success, DeliveryStatus::Failed] {
             delivery.status = status;
-            let wake = on_wake(&delivery, Some(&endpoint), &job, Lane::Fast, at(1_000), STAND_BACK);
+            let wake = on_wake(&delivery, Some(&endpoint), &job, Lane::Fast, at(1_000), TIMEOUT);
             assert_eq!(wake, Wake::Finished);
         }
         delivery.uncounted = true;
-        let wake = on_wake(&delivery, Some(&endpoint), &job, Lane::Fast, at(1_000), STAND_BACK);
+        let wake = on_wake(&delivery, Some(&endpoint), &job, Lane::Fast, at(1_000), TIMEOUT);
         assert_eq!(wake, Wake::CountFailure);
     }
 
@@ -216,25 +248,24 @@ mod tests {
         delivery.status = DeliveryStatus::Failed;
         let chain = Some(Chain::new());
         let manual = DeliveryJob { chain, manual_at: Some(at(0)), ..job };
-        let wake = |delivery: &Delivery, now| {
-            on_wake(delivery, Some(&endpoint), &manual, Lane::Fast, now, STAND_BACK)
-        };
+        let wake =
+            |delivery: &Delivery, now| on_wake(delivery, Some(&endpoint), &manual, Lane::Fast, now, TIMEOUT);
         assert_eq!(wake(&delivery, at(1)), Wake::NotYet { until: at(3) });
         assert_eq!(wake(&delivery, at(60)), Wake::Finished);
         delivery.status = DeliveryStatus::Pending;
         delivery.triggered_by = Trigger::Manual;
         delivery.attempt_count = 4;
         delivery.chain = chain;
-        assert_eq!(wake(&delivery, at(1)), Wake::Attempt { number: 5 });
+        assert_eq!(wake(&delivery, at(1)), Wake::Attempt { number: 5, claim: false });
     }
 
     #[test]
     fn a_disabled_or_deleted_endpoint_ends_what_waits() {
         let (delivery, mut endpoint, job) = fixture();
-        let deleted = on_wake(&delivery, None, &job, Lane::Fast, T0, STAND_BACK);
+        let deleted = on_wake(&delivery, None, &job, Lane::Fast, T0, TIMEOUT);
         assert_eq!(deleted, Wake::End { reason: FailureReason::EndpointDeleted });
         endpoint.status = EndpointStatus::Disabled;
-        let disabled = on_wake(&delivery, Some(&endpoint), &job, Lane::Fast, T0, STAND_BACK);
+        let disabled = on_wake(&delivery, Some(&endpoint), &job, Lane::Fast, T0, TIMEOUT);
         assert_eq!(disabled, Wake::End { reason: FailureReason::EndpointDisabled });
     }
 
@@ -242,10 +273,10 @@ mod tests {
     fn a_troubled_endpoint_is_served_by_the_slow_lane() {
         let (delivery, mut endpoint, job) = fixture();
         endpoint.troubled_until = Some(at(300));
-        let wake = |lane, now| on_wake(&delivery, Some(&endpoint), &job, lane, now, STAND_BACK);
+        let wake = |lane, now| on_wake(&delivery, Some(&endpoint), &job, lane, now, TIMEOUT);
         assert_eq!(wake(Lane::Fast, at(1)), Wake::MoveToSlowLane);
-        assert_eq!(wake(Lane::Slow, at(1)), Wake::Attempt { number: 1 });
-        assert_eq!(wake(Lane::Fast, at(300)), Wake::Attempt { number: 1 });
+        assert_eq!(wake(Lane::Slow, at(1)), Wake::Attempt { number: 1, claim: false });
+        assert_eq!(wake(Lane::Fast, at(300)), Wake::Attempt { number: 1, claim: true });
     }
 
     fn answered(status: u16, retry_after: Option<u64>) -> Outcome {

@@ -1,7 +1,5 @@
 //! One event on its way to one endpoint, with every attempt made (contract §6).
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 
 use crate::attempt::{Attempt, Trigger};
@@ -153,11 +151,4 @@ impl Delivery {
     pub const fn is_expired(&self, now: Timestamp) -> bool {
         self.expires_at <= now.as_seconds()
     }
-}
-
-/// How long any repeat of a job waits before it may act in place of the one it repeats: longer than an attempt and
-/// its record take.
-#[must_use]
-pub fn stand_back(request_timeout: Duration) -> Duration {
-    request_timeout + Duration::from_secs(5)
 }

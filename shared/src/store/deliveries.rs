@@ -229,6 +229,44 @@ impl Store {
         Ok(if is_ours { Advanced::Done } else { Advanced::Overtaken })
     }
 
+    /// Takes the turn to make a delivery's next attempt for the job of this chain. Of two that try, one is overtaken.
+    ///
+    /// # Errors
+    /// When DynamoDB did not do it.
+    pub async fn claim(
+        &self,
+        before: &Delivery,
+        chain: Option<Chain>,
+        now: Timestamp,
+    ) -> Result<Advanced, StoreError> {
+        let mut update = self
+            .client
+            .update_item()
+            .table_name(&self.tables.deliveries)
+            .set_key(Some(delivery_key(&before.endpoint_id, &before.id)))
+            .condition_expression(
+                "#status = :old_status AND attempt_count = :old_count AND updated_at = :old_updated_at",
+            )
+            .expression_attribute_names("#status", "status")
+            .expression_attribute_values(":old_status", value(&before.status)?)
+            .expression_attribute_values(":old_count", number(before.attempt_count))
+            .expression_attribute_values(":old_updated_at", number(before.updated_at.as_millis()))
+            .expression_attribute_values(":now", number(now.as_millis()));
+        update = match chain {
+            Some(chain) => update
+                .update_expression("SET updated_at = :now, chain = :chain")
+                .expression_attribute_values(":chain", value(&chain)?),
+            None => update.update_expression("SET updated_at = :now REMOVE chain"),
+        };
+        match update.send().await {
+            Ok(_) => Ok(Advanced::Done),
+            Err(error) => match error.as_service_error() {
+                Some(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(Advanced::Overtaken),
+                _ => Err(error.into()),
+            },
+        }
+    }
+
     /// Notes that a delivery's failure has been counted against its endpoint.
     ///
     /// # Errors
