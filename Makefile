@@ -4,8 +4,6 @@ SHELL := /bin/sh
 PYTHON ?= python3
 TOOLS := .local/tools
 STACK := $(TOOLS)/local/bin/python tools/local/stack.py
-export SAM_CLI_TELEMETRY := 0
-export AWS_DEFAULT_REGION ?= us-east-1
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run watch test build fmt lint clean

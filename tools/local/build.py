@@ -14,7 +14,7 @@ def body():
         run(["rustup", "target", "add", TRIPLES[architecture]])
     path = f"{LOCAL / 'tools/local/bin'}:{os.environ['PATH']}"
     sam = [LOCAL / "tools/sam/bin/sam", "build", "--parameter-overrides", f"ParameterKey=Architecture,ParameterValue={architecture}"]
-    run(sam, cwd=ROOT, env=os.environ | {"PATH": path})
+    run(sam, cwd=ROOT, env=os.environ | {"PATH": path, "SAM_CLI_TELEMETRY": "0"})
     say(f"Built for {architecture} into .aws-sam/build. Next: sam deploy --guided --parameter-overrides Architecture={architecture}")
 
 

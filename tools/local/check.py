@@ -8,7 +8,7 @@ import time
 from console import LOCAL, ROOT, Failed, bold, dim, green, main, red, run, say
 
 TOOLS = LOCAL / "tools"
-WARNINGS_DENIED = os.environ | {"RUSTDOCFLAGS": "-D warnings"}
+ENVIRONMENT = {"AWS_DEFAULT_REGION": "us-east-1", "SAM_CLI_TELEMETRY": "0", "RUSTDOCFLAGS": "-D warnings"}
 STACK = [TOOLS / "local/bin/python", "tools/local/stack.py"]
 
 
@@ -16,9 +16,11 @@ def has(subcommand):
     return subprocess.run(["cargo", subcommand, "--version"], capture_output=True).returncode == 0
 
 
-def cargo_test(*packages):
-    tests = ["nextest", "run"] if has("nextest") else ["test"]
-    return ["cargo", *tests, *(part for name in packages for part in ("-p", name))]
+def cargo_test(end_to_end):
+    """The whole workspace is built each time, so that nothing is compiled twice with other features."""
+    if has("nextest"):
+        return ["cargo", "nextest", "run", "--workspace", "-E", f"{'' if end_to_end else 'not '}package(echo-tests)"]
+    return ["cargo", "test", *(["-p", "echo-tests"] if end_to_end else ["--workspace", "--exclude", "echo-tests"])]
 
 
 LINTS = {
@@ -34,8 +36,8 @@ def steps():
     yield "dependencies", [["cargo", "deny", "check", "bans", "licenses", "sources"]] if has("deny") else None
     if sys.argv[1:] == ["lint"]:
         return
-    yield "unit tests", [cargo_test("echo-shared", "api", "delivery"), ["cargo", "test", "--doc", "-p", "echo-shared"]]
-    yield "end-to-end tests", [[*STACK, "test-env", "--", *cargo_test("echo-tests")]]
+    yield "unit tests", [cargo_test(end_to_end=False)]
+    yield "end-to-end tests", [[*STACK, "test-env", "--", *cargo_test(end_to_end=True)]]
 
 
 def body():
@@ -49,7 +51,7 @@ def body():
         try:
             for command in commands:
                 say(dim("$ " + " ".join(str(part).replace(f"{ROOT}/", "") for part in command)))
-                run(command, cwd=ROOT, env=WARNINGS_DENIED)
+                run(command, cwd=ROOT, env=os.environ | ENVIRONMENT)
             results.append((name, green("ok"), time.monotonic() - started))
         except Failed as failure:
             say(failure)

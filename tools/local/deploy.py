@@ -34,9 +34,9 @@ def parameters(defaults):
 def build(folder):
     """Compiles both functions as `cargo build` does and packs each as the zip that Lambda takes. Returns binary -> zip."""
     binaries = sorted(template.functions().values())
-    packages = [part for name in binaries for part in ("-p", name)]
     with step(f"building {' and '.join(binaries)}"):
-        run(["cargo", "build", "--bins", *packages], cwd=ROOT, hint="The compiler says above what is wrong.")
+        # The whole workspace, as the tests and `cargo lambda watch` do, so that they share what is compiled.
+        run(["cargo", "build", "--workspace", "--bins"], cwd=ROOT, hint="The compiler says above what is wrong.")
         target = os.environ.get("CARGO_TARGET_DIR", ROOT / "target")
         return {name: _pack(ROOT / target / "debug" / name, folder / "build" / name) for name in binaries}
 
