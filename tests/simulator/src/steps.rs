@@ -1,0 +1,322 @@
+//! Carrying out decisions, step by step as the delivery function does, with a fault possible between any two.
+
+use echo_shared::attempt::{Outcome, SendFailure, Trigger};
+use echo_shared::decision::{Lane, Step, Wake, after_attempt, on_wake};
+use echo_shared::delivery::DeliveryStatus;
+use echo_shared::time::Timestamp;
+
+use crate::chaos::Design;
+use crate::queue::Message;
+use crate::world::{Happening, Receiver, Row, Work, World, index, timestamp};
+
+/// As in the delivery function: past so many hidden messages a wait hops instead.
+const HOP_ABOVE: u64 = 60_000;
+const TROUBLED_MS: i64 = 300_000;
+const RENEW_MS: i64 = 240_000;
+const SLOW_AFTER_MS: i64 = 2_000;
+const OWN_FAULT_BACKOFF_MS: i64 = 5_000;
+
+/// What became of a conditional write.
+enum Written {
+    Done,
+    Overtaken,
+    Failed,
+}
+
+impl World {
+    pub(crate) fn wake(&mut self, id: u32) {
+        if self.crashes(id) {
+            return;
+        }
+        let mut work = *self.work.at(id);
+        if self.random.once_in(self.settings.chaos.refused) {
+            return self.hide(id, OWN_FAULT_BACKOFF_MS << work.message.receives.min(7));
+        }
+        let now = self.clock(&work);
+        let timeout = self.settings.request_timeout;
+        let (lane, endpoint) = (work.lane, self.endpoints[usize::from(work.message.endpoint)].clone());
+        let (delivery, job) = self.as_seen(&work);
+        let mut wake = on_wake(delivery, Some(&endpoint), job, lane, now, timeout);
+        if self.settings.design == Design::NoDueCheck && matches!(wake, Wake::NotYet { .. }) {
+            wake = Wake::Attempt { number: work.seen.attempts + 1, claim: false };
+        }
+        match wake {
+            Wake::Finished | Wake::CountFailure => self.delete(id),
+            Wake::NotYet { until } => {
+                let wait = until.as_millis() - now.as_millis();
+                self.wait(id, wait);
+            }
+            Wake::End { .. } => {
+                let row = Row { status: DeliveryStatus::Failed, next_retry_at: None, ..work.seen };
+                match self.write(&work, row) {
+                    Written::Done | Written::Overtaken => self.delete(id),
+                    Written::Failed => self.hide(id, OWN_FAULT_BACKOFF_MS),
+                }
+            }
+            Wake::MoveToSlowLane => {
+                let chain = Some(self.new_chain());
+                let row = Row { chain, ..work.seen };
+                match self.write(&work, row) {
+                    Written::Done => {
+                        let moved = Message { chain, ..work.message };
+                        self.hand_over(id, moved, 0, stand_back_ms(self));
+                    }
+                    Written::Overtaken | Written::Failed => self.hide(id, OWN_FAULT_BACKOFF_MS),
+                }
+            }
+            Wake::Attempt { number, claim } => {
+                if claim {
+                    match self.claim(&work) {
+                        Written::Done => work.seen = self.rows[work.message.delivery as usize],
+                        Written::Overtaken | Written::Failed => return self.hide(id, OWN_FAULT_BACKOFF_MS),
+                    }
+                    self.work.at(id).seen = work.seen;
+                }
+                let number = match self.settings.design {
+                    Design::NumberFromReceiveCount => work.message.receives,
+                    _ => number,
+                };
+                work.seen.attempts = number - 1;
+                self.request(id, &work);
+            }
+        }
+    }
+
+    /// The request goes out.
+    fn request(&mut self, id: u32, work: &Work) {
+        let skew = self.settings.chaos.skew_ms;
+        let row = &mut self.rows[work.message.delivery as usize];
+        if row.next_retry_at.is_some_and(|due| self.now + skew < due) {
+            self.violations.push(format!("delivery {} was sent early", work.message.delivery));
+        }
+        if let Some(due) = row.next_retry_at {
+            row.late_ms = row.late_ms.max(self.now - due);
+        }
+        row.sends += 1;
+        row.first_sent_at.get_or_insert(self.now);
+        self.work.at(id).sent = true;
+        self.work.at(id).seen.attempts = work.seen.attempts;
+        let timeout = i64::try_from(self.settings.request_timeout.as_millis()).unwrap_or(0);
+        let (ms, ok) = match self.receivers[usize::from(work.message.endpoint)] {
+            Receiver::Healthy { ms } => (ms, true),
+            Receiver::Failing { ms } => (ms, false),
+            Receiver::Hanging => (timeout, false),
+            Receiver::Flaky { once_in, ms } => (ms, !self.random.once_in(once_in)),
+        };
+        if ms > SLOW_AFTER_MS {
+            let endpoint = work.message.endpoint;
+            self.at(self.now + SLOW_AFTER_MS, Happening::StillNoAnswer { endpoint });
+        }
+        self.at(self.now + ms, Happening::Answered { work: id, ok });
+    }
+
+    pub(crate) fn answered(&mut self, id: u32, ok: bool) {
+        let work = *self.work.at(id);
+        if !self.invocations.at(work.invocation).alive {
+            return self.close(id);
+        }
+        if !ok {
+            self.mark_troubled(work.message.endpoint);
+        }
+        if self.crashes(id) {
+            return;
+        }
+        let now = self.clock(&work);
+        let outcome = if ok {
+            Outcome::Answered { status: 200, body: String::new(), retry_after: None }
+        } else {
+            Outcome::Failed { cause: SendFailure::TimedOut { seconds: 15 }, status: None, body: None }
+        };
+        let number = work.seen.attempts + 1;
+        let jitter = self.random.share();
+        let step = after_attempt(number, Trigger::Auto, &outcome, &self.settings.schedule, now, jitter);
+        let own_turn = work.message.chain == work.seen.chain;
+        let shared_queue = self.settings.design == Design::RetriesShareTheFirstQueue;
+        let in_place = work.lane == Lane::Slow || shared_queue;
+        let row = Row { attempts: number, next_retry_at: None, ..work.seen };
+        let row = match step {
+            Step::Succeeded => Row { status: DeliveryStatus::Success, ..row },
+            Step::Failed(_) => Row { status: DeliveryStatus::Failed, ..row },
+            Step::RetryAt(at) => Row {
+                status: DeliveryStatus::Retrying,
+                next_retry_at: Some(since_start(at)),
+                chain: match (in_place, own_turn) {
+                    (true, true) => work.seen.chain,
+                    (true, false) => work.message.chain,
+                    (false, _) => Some(self.new_chain()),
+                },
+                ..row
+            },
+        };
+        match self.write(&work, row) {
+            Written::Done => {}
+            Written::Overtaken => {
+                self.rows[work.message.delivery as usize].unrecorded += 1;
+                self.doubled += 1;
+                return self.hide(id, OWN_FAULT_BACKOFF_MS);
+            }
+            Written::Failed => {
+                self.rows[work.message.delivery as usize].unrecorded += 1;
+                return self.hide(id, OWN_FAULT_BACKOFF_MS);
+            }
+        }
+        self.work.at(id).sent = false;
+        if self.crashes(id) {
+            return;
+        }
+        let Step::RetryAt(at) = step else { return self.delete(id) };
+        let wait = at.as_millis() - now.as_millis();
+        if in_place {
+            self.work.at(id).seen = row;
+            self.wait(id, wait);
+        } else {
+            let job = Message { chain: row.chain, ..work.message };
+            self.hand_over(id, job, wait, wait + stand_back_ms(self));
+        }
+    }
+
+    /// Waits hidden, or past the limit in hops that do not count as in flight.
+    fn wait(&mut self, id: u32, wait_ms: i64) {
+        let work = *self.work.at(id);
+        let shared_queue = self.settings.design == Design::RetriesShareTheFirstQueue;
+        if work.lane == Lane::Slow && !shared_queue && self.queues[index(Lane::Slow)].hidden() > HOP_ABOVE {
+            let chain = Some(self.new_chain());
+            return match self.write(&work, Row { chain, ..work.seen }) {
+                Written::Done => {
+                    let job = Message { chain, ..work.message };
+                    self.hand_over(id, job, wait_ms, wait_ms + stand_back_ms(self));
+                }
+                Written::Overtaken | Written::Failed => self.hide(id, OWN_FAULT_BACKOFF_MS),
+            };
+        }
+        let wander = self.wander();
+        self.hide(id, wait_ms + wander);
+    }
+
+    /// Sends `job` on to the slow lane in place of the current message, which stays, hidden for `fallback_ms`, when
+    /// the send is not certain.
+    fn hand_over(&mut self, id: u32, job: Message, delay_ms: i64, fallback_ms: i64) {
+        if self.crashes(id) {
+            return;
+        }
+        if !self.send(Lane::Slow, job, delay_ms) {
+            return self.hide(id, fallback_ms);
+        }
+        if self.crashes(id) {
+            return;
+        }
+        self.delete(id);
+    }
+
+    fn hide(&mut self, id: u32, wait_ms: i64) {
+        let work = *self.work.at(id);
+        // A lost or refused hide leaves the message to the queue's own visibility timeout.
+        let wait = if self.random.once_in(self.settings.chaos.refused) {
+            work.received_at + self.settings.visibility_ms - self.now
+        } else {
+            wait_ms.max(0)
+        };
+        self.later(work.lane, work.message, wait, true);
+        self.close(id);
+    }
+
+    fn delete(&mut self, id: u32) {
+        let work = *self.work.at(id);
+        self.queues[index(work.lane)].release(work.message.endpoint);
+        self.close(id);
+    }
+
+    /// The conditional write of [`echo_shared::store`]: on the state that was read, recognized when repeated.
+    fn write(&mut self, work: &Work, new: Row) -> Written {
+        if self.random.once_in(self.settings.chaos.refused) {
+            return Written::Failed;
+        }
+        let row = &mut self.rows[work.message.delivery as usize];
+        let changes_attempts = new.attempts > row.attempts;
+        if self.settings.design != Design::NumberFromReceiveCount
+            && (row.status != work.seen.status || row.attempts != work.seen.attempts)
+        {
+            return Written::Overtaken;
+        }
+        let now = self.now;
+        if changes_attempts && new.attempts != row.attempts + 1 {
+            self.violations.push(format!(
+                "delivery {}: attempt {} follows {}",
+                work.message.delivery, new.attempts, row.attempts
+            ));
+        }
+        if row.status.is_final() {
+            self.violations.push(format!("delivery {} changed after it had ended", work.message.delivery));
+        }
+        *row = Row {
+            updated_at: now,
+            sends: row.sends,
+            unrecorded: row.unrecorded,
+            first_sent_at: row.first_sent_at,
+            late_ms: row.late_ms,
+            ..new
+        };
+        Written::Done
+    }
+
+    /// The turn, taken on the row: of two that try, one is overtaken.
+    fn claim(&mut self, work: &Work) -> Written {
+        let unchanged = self.rows[work.message.delivery as usize].updated_at == work.seen.updated_at;
+        if unchanged {
+            self.write(work, Row { chain: work.message.chain, ..work.seen })
+        } else {
+            Written::Overtaken
+        }
+    }
+
+    /// Kills the whole invocation, now and then: its messages come back when their visibility runs out.
+    fn crashes(&mut self, id: u32) -> bool {
+        if !self.random.once_in(self.settings.chaos.crash) {
+            return false;
+        }
+        let invocation = self.work.at(id).invocation;
+        self.invocations.at(invocation).alive = false;
+        let lost: Vec<(u32, Work)> = self
+            .work
+            .iter()
+            .filter(|(_, work)| work.invocation == invocation && !work.settled)
+            .map(|(slot, work)| (slot, *work))
+            .collect();
+        for (slot, work) in lost {
+            if work.sent {
+                self.rows[work.message.delivery as usize].unrecorded += 1;
+            }
+            let wait = work.received_at + self.settings.visibility_ms - self.now;
+            self.later(work.lane, work.message, wait, true);
+            // A request under way closes its record when its answer would have come.
+            if slot == id || !work.sent {
+                self.close(slot);
+            }
+        }
+        true
+    }
+
+    pub(crate) fn mark_troubled(&mut self, endpoint: u16) {
+        if matches!(self.settings.design, Design::OneLane | Design::RetriesShareTheFirstQueue) {
+            return;
+        }
+        let now = self.now;
+        let endpoint = &mut self.endpoints[usize::from(endpoint)];
+        let known = endpoint.troubled_until.map_or(i64::MIN, since_start);
+        if known < now + RENEW_MS {
+            endpoint.troubled_until = Some(timestamp(now + TROUBLED_MS));
+        }
+    }
+
+    fn clock(&mut self, work: &Work) -> Timestamp {
+        timestamp(self.now + self.invocations.at(work.invocation).skew_ms)
+    }
+}
+
+fn since_start(at: Timestamp) -> i64 {
+    at.as_millis() - timestamp(0).as_millis()
+}
+
+fn stand_back_ms(world: &World) -> i64 {
+    i64::try_from(world.settings.stand_back().as_millis()).unwrap_or(0)
+}

@@ -1,0 +1,449 @@
+//! Endpoints, rows, two lanes of invocations, and a clock that jumps from one happening to the next.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::time::Duration;
+
+use echo_shared::attempt::Trigger;
+use echo_shared::decision::{Lane, stand_back};
+use echo_shared::delivery::{Delivery, DeliveryStatus};
+use echo_shared::endpoint::Endpoint;
+use echo_shared::event::{Event, EventContent};
+use echo_shared::event_name::EventName;
+use echo_shared::id::{DeliveryId, EventId, ProjectId};
+use echo_shared::job::{Chain, DeliveryJob};
+use echo_shared::schedule::RetrySchedule;
+use echo_shared::time::Timestamp;
+
+use crate::chaos::{Chaos, Design};
+use crate::queue::{Message, Queue};
+use crate::random::Random;
+
+/// Where simulated time starts; decisions need a real date.
+const EPOCH: i64 = 1_776_009_119_000;
+const BATCH: usize = 10;
+/// How often idle invocations look for messages.
+const POLL_MS: i64 = 100;
+
+/// How an endpoint's receiver behaves.
+#[derive(Debug, Clone, Copy)]
+pub enum Receiver {
+    /// Answers 200 after so long.
+    Healthy { ms: i64 },
+    /// Answers 500 after so long.
+    Failing { ms: i64 },
+    /// Never answers.
+    Hanging,
+    /// Answers 500 once in so many times, otherwise 200.
+    Flaky { once_in: u64, ms: i64 },
+}
+
+/// Numbers of the deployment.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub schedule: RetrySchedule,
+    pub request_timeout: Duration,
+    pub visibility_ms: i64,
+    pub fast_concurrency: usize,
+    pub slow_concurrency: usize,
+    /// Whether SQS serves quiet endpoints first, as it does by message group.
+    pub fair: bool,
+    pub chaos: Chaos,
+    pub design: Design,
+}
+
+impl Settings {
+    /// The template's defaults, and nothing going wrong.
+    #[must_use]
+    pub fn template_defaults() -> Self {
+        Self {
+            #[expect(clippy::expect_used, reason = "a constant of this file")]
+            schedule: RetrySchedule::parse("60,300,1800").expect("the default schedule"),
+            request_timeout: Duration::from_secs(15),
+            visibility_ms: 60_000,
+            fast_concurrency: 250,
+            slow_concurrency: 20,
+            fair: true,
+            chaos: Chaos::default(),
+            design: Design::AsBuilt,
+        }
+    }
+
+    #[must_use]
+    pub fn stand_back(&self) -> Duration {
+        stand_back(self.request_timeout)
+    }
+}
+
+/// A delivery's row, as small as a million of them need it, and what truly happened to it.
+#[derive(Debug, Clone, Copy)]
+pub struct Row {
+    pub endpoint: u16,
+    pub accepted_at: i64,
+    pub status: DeliveryStatus,
+    pub attempts: u32,
+    pub next_retry_at: Option<i64>,
+    pub chain: Option<u32>,
+    pub updated_at: i64,
+    /// Requests that reached the receiver.
+    pub sends: u32,
+    /// Requests whose record was lost with the function or refused by the table.
+    pub unrecorded: u32,
+    pub first_sent_at: Option<i64>,
+    /// The most that a retry was later than due.
+    pub late_ms: i64,
+}
+
+/// One record of one invocation.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Work {
+    pub(crate) message: Message,
+    pub(crate) lane: Lane,
+    pub(crate) received_at: i64,
+    pub(crate) invocation: u32,
+    /// The row as the invocation read it.
+    pub(crate) seen: Row,
+    pub(crate) sent: bool,
+    pub(crate) settled: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Happening {
+    Arrival {
+        endpoint: u16,
+    },
+    Poll,
+    /// A message becomes visible; `hidden` if it was in flight until then.
+    Visible {
+        lane: u8,
+        slot: u32,
+        hidden: bool,
+    },
+    StillNoAnswer {
+        endpoint: u16,
+    },
+    Answered {
+        work: u32,
+        ok: bool,
+    },
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Invocation {
+    pub(crate) lane: Lane,
+    pub(crate) open: u32,
+    pub(crate) skew_ms: i64,
+    pub(crate) alive: bool,
+}
+
+#[derive(Debug)]
+pub struct World {
+    pub settings: Settings,
+    pub(crate) random: Random,
+    pub now: i64,
+    happenings: BinaryHeap<Reverse<(i64, u64, Happening)>>,
+    sequence: u64,
+    pub(crate) queues: [Queue; 2],
+    busy: [usize; 2],
+    pub(crate) invocations: Slab<Invocation>,
+    pub(crate) work: Slab<Work>,
+    waiting: Slab<Message>,
+    pub rows: Vec<Row>,
+    pub endpoints: Vec<Endpoint>,
+    pub receivers: Vec<Receiver>,
+    arrivals: Vec<(i64, i64)>,
+    /// Breaches of an invariant, in words.
+    pub violations: Vec<String>,
+    /// Requests that a second job of the same delivery made although nothing was lost.
+    pub doubled: u64,
+    pub(crate) scratch: (Delivery, DeliveryJob),
+}
+
+/// Reused slots, so that an hour of a flood fits in memory.
+#[derive(Debug)]
+pub(crate) struct Slab<T>(Vec<T>, Vec<u32>);
+
+impl<T: Copy> Slab<T> {
+    fn new() -> Self {
+        Self(Vec::new(), Vec::new())
+    }
+    pub(crate) fn put(&mut self, value: T) -> u32 {
+        if let Some(slot) = self.1.pop() {
+            self.0[slot as usize] = value;
+            return slot;
+        }
+        self.0.push(value);
+        u32::try_from(self.0.len() - 1).unwrap_or(u32::MAX)
+    }
+    pub(crate) fn at(&mut self, slot: u32) -> &mut T {
+        &mut self.0[slot as usize]
+    }
+    pub(crate) fn take(&mut self, slot: u32) -> T {
+        self.1.push(slot);
+        self.0[slot as usize]
+    }
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
+        (0_u32..).zip(&self.0)
+    }
+}
+
+pub(crate) const fn index(lane: Lane) -> usize {
+    match lane {
+        Lane::Fast => 0,
+        Lane::Slow => 1,
+    }
+}
+
+#[must_use]
+pub fn timestamp(ms: i64) -> Timestamp {
+    Timestamp::from_millis(EPOCH + ms)
+}
+
+impl World {
+    /// # Panics
+    /// Never: its constants are legal.
+    #[must_use]
+    #[expect(clippy::expect_used, reason = "constants of this file")]
+    pub fn new(seed: u64, settings: Settings, receivers: Vec<Receiver>) -> Self {
+        let name = EventName::from_stored("call.ended");
+        let project_id = ProjectId::new(timestamp(0));
+        let new =
+            || Endpoint::new(project_id, "https://example.com".into(), vec![name.clone()], timestamp(0));
+        let endpoints: Vec<Endpoint> = receivers.iter().map(|_| new()).collect();
+        let content = EventContent {
+            name: name.clone(),
+            customer_id: None,
+            notification_id: None,
+            data: serde_json::from_str("{}").expect("JSON"),
+        };
+        let year = Duration::from_secs(365 * 86_400);
+        let event_id = EventId::new(timestamp(0));
+        let event = Event::accept(project_id, event_id, &content, &endpoints[..1], timestamp(0), year);
+        let listed = event.deliveries[0];
+        let job = DeliveryJob {
+            project_id,
+            endpoint_id: listed.endpoint_id,
+            delivery_id: listed.id,
+            event_id,
+            chain: None,
+            manual_at: None,
+        };
+        Self {
+            random: Random::new(seed),
+            now: 0,
+            happenings: BinaryHeap::new(),
+            sequence: 0,
+            queues: [0, 1].map(|_| Queue::new(receivers.len(), settings.fair)),
+            busy: [0, 0],
+            invocations: Slab::new(),
+            work: Slab::new(),
+            waiting: Slab::new(),
+            rows: Vec::new(),
+            arrivals: vec![(0, 0); receivers.len()],
+            endpoints,
+            receivers,
+            settings,
+            violations: Vec::new(),
+            doubled: 0,
+            scratch: (Delivery::pending(&event, &listed), job),
+        }
+    }
+
+    /// Lets events for an endpoint arrive every `every_ms`, `count` of them.
+    pub fn produce(&mut self, endpoint: u16, every_ms: i64, count: i64) {
+        self.arrivals[usize::from(endpoint)] = (every_ms, count);
+        self.at(self.now, Happening::Arrival { endpoint });
+    }
+
+    /// Whether no job is left anywhere.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.happenings.is_empty() && self.queues.iter().all(Queue::is_empty)
+    }
+
+    pub(crate) fn at(&mut self, when: i64, happening: Happening) {
+        self.sequence += 1;
+        self.happenings.push(Reverse((when, self.sequence, happening)));
+    }
+
+    /// Lives on until nothing is left to happen, or until `until`.
+    pub fn run(&mut self, until: i64) {
+        while let Some(Reverse((when, _, happening))) = self.happenings.pop() {
+            if when > until {
+                break;
+            }
+            self.now = when;
+            match happening {
+                Happening::Arrival { endpoint } => self.arrival(endpoint),
+                Happening::Poll => {}
+                Happening::Visible { lane, slot, hidden } => {
+                    let message = self.waiting.take(slot);
+                    let queue = &mut self.queues[usize::from(lane)];
+                    if hidden {
+                        queue.release(message.endpoint);
+                    }
+                    queue.show(message);
+                }
+                Happening::StillNoAnswer { endpoint } => self.mark_troubled(endpoint),
+                Happening::Answered { work, ok } => self.answered(work, ok),
+            }
+            self.receive(Lane::Fast);
+            self.receive(Lane::Slow);
+        }
+    }
+
+    fn arrival(&mut self, endpoint: u16) {
+        let (every, left) = self.arrivals[usize::from(endpoint)];
+        if left == 0 {
+            return;
+        }
+        self.arrivals[usize::from(endpoint)].1 -= 1;
+        self.at(self.now + every, Happening::Arrival { endpoint });
+        self.rows.push(Row {
+            endpoint,
+            accepted_at: self.now,
+            status: DeliveryStatus::Pending,
+            attempts: 0,
+            next_retry_at: None,
+            chain: None,
+            updated_at: self.now,
+            sends: 0,
+            unrecorded: 0,
+            first_sent_at: None,
+            late_ms: 0,
+        });
+        let delivery = u32::try_from(self.rows.len() - 1).unwrap_or(u32::MAX);
+        let message = Message { delivery, endpoint, chain: None, receives: 0 };
+        let troubled = self.endpoints[usize::from(endpoint)].is_troubled(timestamp(self.now));
+        let lane = if troubled { Lane::Slow } else { Lane::Fast };
+        // The api's own send: when its answer is lost, a copy follows that stands back (chain of its own).
+        if !self.send(lane, message, 0) {
+            let chain = Some(self.new_chain());
+            let delay = i64::try_from(self.settings.stand_back().as_millis()).unwrap_or(0);
+            if !self.send(lane, Message { chain, ..message }, delay) {
+                // Answered 503: the producer sends it again until it is accepted.
+                loop {
+                    let chain = Some(self.new_chain());
+                    if self.send(lane, Message { chain, ..message }, delay) {
+                        break;
+                    }
+                }
+            }
+        }
+    }
+
+    pub(crate) fn new_chain(&mut self) -> u32 {
+        u32::try_from(self.random.next() >> 32).unwrap_or(1)
+    }
+
+    /// Sends a job; false when that is not certain, whether or not it is in the queue.
+    pub(crate) fn send(&mut self, lane: Lane, message: Message, delay_ms: i64) -> bool {
+        let chaos = self.settings.chaos;
+        if self.random.once_in(chaos.refused) {
+            return false;
+        }
+        let message = Message { receives: 0, ..message };
+        let delay = if delay_ms > 0 { delay_ms + self.wander() } else { 0 };
+        self.later(lane, message, delay.clamp(0, 900_000), false);
+        !self.random.once_in(chaos.answer_lost)
+    }
+
+    /// Makes a message visible after `wait_ms`; it stays in flight until then if `hidden`.
+    pub(crate) fn later(&mut self, lane: Lane, message: Message, wait_ms: i64, hidden: bool) {
+        let slot = self.waiting.put(message);
+        let lane = u8::try_from(index(lane)).unwrap_or(0);
+        self.at(self.now + wait_ms.max(0), Happening::Visible { lane, slot, hidden });
+    }
+
+    pub(crate) fn wander(&mut self) -> i64 {
+        let most = self.settings.chaos.wander_ms;
+        if most == 0 {
+            0
+        } else {
+            i64::try_from(self.random.below(2 * most.unsigned_abs())).unwrap_or(0) - most
+        }
+    }
+
+    /// Idle invocations of a lane take what is visible, ten at a time.
+    fn receive(&mut self, lane: Lane) {
+        let concurrency = match lane {
+            Lane::Fast => self.settings.fast_concurrency,
+            Lane::Slow => self.settings.slow_concurrency,
+        };
+        // Pollers gather for a moment, as SQS long polling does; a fresh invocation for each message would never
+        // fill a batch.
+        if self.now % POLL_MS != 0 {
+            let next = self.now + POLL_MS - self.now % POLL_MS;
+            if self.queues[index(lane)].has_visible() && !self.queues[index(lane)].poll_planned(next) {
+                self.at(next, Happening::Poll);
+            }
+            return;
+        }
+        while self.busy[index(lane)] < concurrency {
+            let messages = self.queues[index(lane)].receive(BATCH);
+            if messages.is_empty() {
+                break;
+            }
+            self.busy[index(lane)] += 1;
+            let skew = self.settings.chaos.skew_ms;
+            let skew_ms = if skew == 0 {
+                0
+            } else {
+                i64::try_from(self.random.below(2 * skew.unsigned_abs())).unwrap_or(0) - skew
+            };
+            let open = u32::try_from(messages.len()).unwrap_or(0);
+            let invocation = self.invocations.put(Invocation { lane, open, skew_ms, alive: true });
+            let mut started = Vec::with_capacity(messages.len());
+            for message in messages {
+                if self.random.once_in(self.settings.chaos.duplicate) {
+                    self.later(lane, message, 0, false);
+                }
+                let seen = self.rows[message.delivery as usize];
+                let work = Work {
+                    message,
+                    lane,
+                    received_at: self.now,
+                    invocation,
+                    seen,
+                    sent: false,
+                    settled: false,
+                };
+                started.push(self.work.put(work));
+            }
+            for work in started {
+                // A crash at an earlier record took the whole invocation.
+                if !self.work.at(work).settled {
+                    self.wake(work);
+                }
+            }
+        }
+    }
+
+    /// One record of an invocation is done with; the last one frees its place in the lane.
+    pub(crate) fn close(&mut self, work: u32) {
+        let Work { invocation, .. } = *self.work.at(work);
+        self.work.at(work).settled = true;
+        self.work.take(work);
+        let state = self.invocations.at(invocation);
+        state.open -= 1;
+        if state.open == 0 {
+            let lane = state.lane;
+            self.busy[index(lane)] -= 1;
+            self.invocations.take(invocation);
+        }
+    }
+
+    /// The delivery and job that decisions are asked about, as the invocation saw them.
+    pub(crate) fn as_seen(&mut self, work: &Work) -> (&Delivery, &DeliveryJob) {
+        let (delivery, job) = &mut self.scratch;
+        delivery.id = DeliveryId::first_at(timestamp(work.seen.accepted_at));
+        delivery.status = work.seen.status;
+        delivery.attempt_count = work.seen.attempts;
+        delivery.next_retry_at = work.seen.next_retry_at.map(timestamp);
+        delivery.chain = work.seen.chain.map(Chain::from_number);
+        delivery.updated_at = timestamp(work.seen.updated_at);
+        delivery.triggered_by = Trigger::Auto;
+        job.chain = work.message.chain.map(Chain::from_number);
+        (delivery, job)
+    }
+}

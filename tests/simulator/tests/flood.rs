@@ -1,0 +1,72 @@
+//! One endpoint that receives 1,000 events a second for an hour and fails them all, beside one that works. The queues
+//! hand out messages in order here: what fair queues do for quiet endpoints comes on top.
+
+use echo_simulator::chaos::Design;
+use echo_simulator::world::{Receiver, Settings, World};
+
+const HOUR_MS: i64 = 3_600_000;
+
+/// How long the healthy endpoint's events waited for their first attempt, shortest first.
+fn healthy_waits(bad: Receiver, design: Design) -> Vec<i64> {
+    let settings = Settings { design, fair: false, ..Settings::template_defaults() };
+    let mut world = World::new(1, settings, vec![Receiver::Healthy { ms: 50 }, bad]);
+    world.produce(0, 97, HOUR_MS / 97);
+    world.produce(1, 1, HOUR_MS);
+    world.run(HOUR_MS + 60_000);
+    let healthy = world.rows.iter().filter(|row| row.endpoint == 0);
+    let mut waits: Vec<i64> =
+        healthy.map(|row| row.first_sent_at.map_or(HOUR_MS, |sent| sent - row.accepted_at)).collect();
+    waits.sort_unstable();
+    let at = |share: usize| waits[(waits.len() - 1) * share / 1_000];
+    println!(
+        "{bad:?}, {design:?}: p50 {} ms, p99 {} ms, p99.9 {} ms, max {} ms",
+        at(500),
+        at(990),
+        at(999),
+        at(1_000)
+    );
+    waits
+}
+
+/// A poll's interval and a little: nobody waits for anyone else.
+const UNDISTURBED_MS: i64 = 200;
+
+#[test]
+fn a_hanging_endpoint_does_not_delay_another() {
+    let waits = healthy_waits(Receiver::Hanging, Design::AsBuilt);
+    assert!(waits.last().is_some_and(|max| *max <= UNDISTURBED_MS));
+}
+
+#[test]
+fn a_failing_endpoint_does_not_delay_another() {
+    let waits = healthy_waits(Receiver::Failing { ms: 50 }, Design::AsBuilt);
+    assert!(waits.last().is_some_and(|max| *max <= UNDISTURBED_MS));
+}
+
+/// Retries share the slow lane with the flood; there it takes fair queues to keep them on time.
+#[test]
+fn retries_of_another_endpoint_stay_within_a_minute() {
+    for bad in [Receiver::Hanging, Receiver::Failing { ms: 50 }] {
+        let receivers = vec![Receiver::Flaky { once_in: 10, ms: 50 }, bad];
+        let mut world = World::new(1, Settings::template_defaults(), receivers);
+        world.produce(0, 97, HOUR_MS / 97);
+        world.produce(1, 1, HOUR_MS);
+        world.run(HOUR_MS + 60_000);
+        let flaky = world.rows.iter().filter(|row| row.endpoint == 0);
+        let latest = flaky.map(|row| row.late_ms).max().unwrap_or(HOUR_MS);
+        println!("{bad:?}: a retry came {latest} ms late at most");
+        assert!(latest <= 60_000);
+    }
+}
+
+#[test]
+fn one_lane_for_all_is_noticed() {
+    let waits = healthy_waits(Receiver::Hanging, Design::OneLane);
+    assert!(waits.last().is_some_and(|max| *max > UNDISTURBED_MS));
+}
+
+#[test]
+fn retries_in_the_first_attempt_queue_are_noticed() {
+    let waits = healthy_waits(Receiver::Failing { ms: 50 }, Design::RetriesShareTheFirstQueue);
+    assert!(waits.last().is_some_and(|max| *max > UNDISTURBED_MS));
+}
