@@ -36,7 +36,8 @@ def steps():
     yield "dependencies", [["cargo", "deny", "check", "bans", "licenses", "sources"]] if has("deny") else None
     if sys.argv[1:] == ["lint"]:
         return
-    yield "unit tests", [cargo_test(end_to_end=False)]
+    # Some of these tests run the functions themselves.
+    yield "unit tests", [["cargo", "build", "--workspace", "--bin", "api", "--bin", "delivery"], cargo_test(end_to_end=False)]
     yield "end-to-end tests", [[*STACK, "test-env", "--", *cargo_test(end_to_end=True)]]
 
 

@@ -47,27 +47,26 @@ def say(text=""):
 
 
 @contextlib.contextmanager
-def step(title):
-    """Prints the title at once, and its elapsed time when done; on a terminal the time runs along."""
+def step(title, ticks=COLOUR):
+    """Prints the title at once, and its elapsed time when done. On a terminal the seconds tick along, unless what is done
+    prints by itself (`ticks=False`)."""
     started, done = time.monotonic(), threading.Event()
 
     def tick():
         while not done.wait(1):
             print(f"\r… {title} {time.monotonic() - started:.0f} s", end="", flush=True)
 
-    if COLOUR:
-        print(f"… {title}", end="", flush=True)
-        ticker = threading.Thread(target=tick, daemon=True)
+    print(f"… {title}", end="" if ticks else "\n", flush=True)
+    ticker = threading.Thread(target=tick, daemon=True)
+    if ticks:
         ticker.start()
-    else:
-        say(f"… {title}")
     mark = red("✗")
     try:
         yield
         mark = green("✓")
     finally:
         done.set()
-        if COLOUR:
+        if ticks:
             ticker.join()
             print("\r\033[K", end="")
         say(f"{mark} {title} {dim(f'{time.monotonic() - started:.1f} s')}")

@@ -34,9 +34,10 @@ def parameters(defaults):
 def build(folder):
     """Compiles both functions as `cargo build` does and packs each as the zip that Lambda takes. Returns binary -> zip."""
     binaries = sorted(template.functions().values())
-    with step(f"building {' and '.join(binaries)}"):
-        # The whole workspace, as the tests and `cargo lambda watch` do, so that they share what is compiled.
-        run(["cargo", "build", "--workspace", "--bins"], cwd=ROOT, hint="The compiler says above what is wrong.")
+    # With the whole workspace's features, as the tests and `cargo lambda watch` do, so that all share what is compiled.
+    command = ["cargo", "build", "--workspace", *(part for name in binaries for part in ("--bin", name))]
+    with step(f"building {' and '.join(binaries)} (the first time takes some minutes)", ticks=False):
+        run(command, cwd=ROOT, hint="The compiler says above what is wrong.")
         target = os.environ.get("CARGO_TARGET_DIR", ROOT / "target")
         return {name: _pack(ROOT / target / "debug" / name, folder / "build" / name) for name in binaries}
 

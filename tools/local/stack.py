@@ -168,7 +168,7 @@ def run():
             known = account(api_url, folder / "account.json")
             project_url = f"{api_url}/v1/projects/{known['project_id']}"
             receiver.secret = demo_endpoint(project_url, known["api_key"], receiver.url)["signing_secret"]
-        with step("sending the sample event and waiting for its delivery"):
+        with step("sending the sample event and waiting for its delivery", ticks=False):
             event = sample_event()
             accepted = expect(202, call("POST", f"{project_url}/events", event, x_api_key=known["api_key"]), "sending the event")
             if not receiver.wait_for(event["event_id"], 60):
