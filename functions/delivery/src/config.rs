@@ -1,0 +1,104 @@
+//! The function's settings, parsed into what they mean.
+
+use std::time::Duration;
+
+use echo_shared::address::AddressRules;
+use echo_shared::config::{ConfigError, address_rules, number_within, parsed, required};
+use echo_shared::schedule::RetrySchedule;
+use echo_shared::store::Tables;
+
+#[derive(Debug)]
+pub struct Config {
+    pub tables: Tables,
+    pub queue_urls: QueueUrls,
+    pub settings: Settings,
+}
+
+#[derive(Debug)]
+pub struct QueueUrls {
+    pub first_attempts: String,
+    pub retries: String,
+    pub dead_letters: String,
+    pub parked: String,
+}
+
+/// What an operator may turn.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub schedule: RetrySchedule,
+    pub request_timeout: Duration,
+    /// 0 disables no endpoint.
+    pub disable_after_failures: u32,
+    pub disable_after: Duration,
+    pub addresses: AddressRules,
+    /// The dimension of our metric.
+    pub stack_name: String,
+}
+
+impl Config {
+    /// Reads the settings through `lookup`, which is the environment or a test's closure.
+    ///
+    /// # Errors
+    /// The first variable that is missing or not allowed.
+    pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let seconds = |name, default, min, max| {
+            parsed(&lookup, name, default, number_within(min, max)).map(Duration::from_secs)
+        };
+        let failures = parsed(&lookup, "DISABLE_AFTER_FAILURES", "10", number_within(0, u32::MAX.into()))?;
+        Ok(Self {
+            tables: Tables {
+                endpoints: required(&lookup, "ENDPOINTS_TABLE")?,
+                events: required(&lookup, "EVENTS_TABLE")?,
+                deliveries: required(&lookup, "DELIVERIES_TABLE")?,
+            },
+            queue_urls: QueueUrls {
+                first_attempts: required(&lookup, "FIRST_ATTEMPTS_QUEUE_URL")?,
+                retries: required(&lookup, "RETRIES_QUEUE_URL")?,
+                dead_letters: required(&lookup, "DEAD_LETTER_QUEUE_URL")?,
+                parked: required(&lookup, "PARKED_QUEUE_URL")?,
+            },
+            settings: Settings {
+                schedule: parsed(&lookup, "RETRY_DELAYS_SECONDS", "60,300,1800", RetrySchedule::parse)?,
+                request_timeout: seconds("REQUEST_TIMEOUT_SECONDS", "15", 1, 20)?,
+                disable_after_failures: u32::try_from(failures).unwrap_or(u32::MAX),
+                disable_after: seconds("DISABLE_AFTER_SECONDS", "86400", 0, u32::MAX.into())?,
+                addresses: address_rules(&lookup)?,
+                stack_name: lookup("STACK_NAME").unwrap_or_else(|| "echo-webhooks".to_owned()),
+            },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lookup(name: &str) -> Option<String> {
+        (name.ends_with("_TABLE") || name.ends_with("_URL")).then(|| format!("the-{name}"))
+    }
+
+    #[test]
+    fn what_is_not_set_has_the_contracts_defaults() {
+        let settings = Config::from_lookup(lookup).expect("tables and queues are set").settings;
+        assert_eq!(settings.schedule, RetrySchedule::parse("60,300,1800").expect("delays"));
+        assert_eq!(settings.request_timeout, Duration::from_secs(15));
+        assert_eq!(settings.disable_after_failures, 10);
+        assert_eq!(settings.disable_after, Duration::from_secs(86_400));
+    }
+
+    #[test]
+    fn errors_name_the_variable() {
+        for (name, value) in [
+            ("DELIVERIES_TABLE", ""),
+            ("PARKED_QUEUE_URL", ""),
+            ("RETRY_DELAYS_SECONDS", "60,soon"),
+            ("REQUEST_TIMEOUT_SECONDS", "21"),
+            ("DISABLE_AFTER_FAILURES", "-1"),
+            ("EXEMPT_NETWORKS", "everything"),
+        ] {
+            let one = |asked: &str| if asked == name { Some(value.to_owned()) } else { lookup(asked) };
+            let error = Config::from_lookup(one).expect_err(name);
+            assert!(error.to_string().starts_with(name), "{error}");
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! The one place that says what kind of failure an error of the HTTP client is: by the types in its chain of
+//! sources, never by its text.
+
+use std::error::Error;
+use std::io;
+
+use echo_shared::attempt::{Outcome, SendFailure};
+
+use crate::resolver::ResolveError;
+
+/// The cause of a request that got no answer, or an answer that broke off.
+pub(crate) fn classify(error: &reqwest::Error) -> SendFailure {
+    let mut source: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(cause) = source {
+        if let Some(cause) = known(cause) {
+            return cause;
+        }
+        source = match cause.downcast_ref::<io::Error>() {
+            // An I/O error's `source` skips the error that it wraps.
+            Some(wrapper) => wrapper.get_ref().map(|inner| inner as &(dyn Error + 'static)),
+            None => cause.source(),
+        };
+    }
+    if error.is_connect() { SendFailure::Connect } else { SendFailure::Broken }
+}
+
+fn known(cause: &(dyn Error + 'static)) -> Option<SendFailure> {
+    if let Some(cause) = cause.downcast_ref::<ResolveError>() {
+        return Some(match cause {
+            ResolveError::Forbidden => SendFailure::ForbiddenAddress,
+            ResolveError::NotResolved(_) | ResolveError::NoAddress => SendFailure::Dns,
+        });
+    }
+    if cause.is::<rustls::Error>() {
+        return Some(SendFailure::Tls);
+    }
+    cause.downcast_ref::<hyper::Error>().filter(|cause| cause.is_parse()).map(|_| SendFailure::NotHttp)
+}
+
+/// An outcome's name in the log.
+pub(crate) const fn name_of(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Answered { status: 200..=299, .. } => "success",
+        Outcome::Answered { .. } => "refused",
+        Outcome::Failed { cause, .. } => match cause {
+            SendFailure::TimedOut { .. } => "timed_out",
+            SendFailure::Dns => "dns",
+            SendFailure::Tls => "tls",
+            SendFailure::Connect => "connect",
+            SendFailure::Broken => "broken",
+            SendFailure::ForbiddenAddress => "forbidden_address",
+            SendFailure::NotHttp => "not_http",
+        },
+    }
+}

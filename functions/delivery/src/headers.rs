@@ -1,0 +1,27 @@
+//! The headers of one attempt (contract §5).
+
+use echo_shared::delivery::Delivery;
+use echo_shared::endpoint::Endpoint;
+use echo_shared::signature::{echo_signature, standard_signatures};
+use echo_shared::time::Timestamp;
+
+/// Names and values, signed with the endpoint's secrets of this moment.
+pub(crate) fn signed(
+    delivery: &Delivery,
+    endpoint: &Endpoint,
+    number: u32,
+    body: &[u8],
+    now: Timestamp,
+) -> [(&'static str, String); 8] {
+    let id = &delivery.event_id;
+    [
+        ("content-type", "application/json".to_owned()),
+        ("x-echo-signature", echo_signature(&endpoint.signing_secret, body)),
+        ("webhook-id", id.to_string()),
+        ("webhook-timestamp", now.as_seconds().to_string()),
+        ("webhook-signature", standard_signatures(endpoint.secrets_at(now), id, now, body)),
+        ("x-echo-event", delivery.event_name.to_string()),
+        ("x-echo-delivery", delivery.id.to_string()),
+        ("x-echo-attempt", number.to_string()),
+    ]
+}

@@ -1,0 +1,87 @@
+//! Makes the signed deliveries, from three SQS queues.
+//!
+//! In reading order: [`sqs_event`] is what Lambda hands over; `batch` takes each record by itself; `one_delivery`
+//! is a job's whole turn, decided by `echo_shared::decision`; `sender` makes the request, through `resolver` and
+//! `failure`; `health` tells the endpoint how it went; `message` hides, and `lanes` moves between queues;
+//! `dead_letters` ends what nothing else could.
+
+mod batch;
+mod config;
+mod dead_letters;
+mod failure;
+mod headers;
+mod health;
+mod lanes;
+mod message;
+mod one_delivery;
+mod resolver;
+mod retry_after;
+mod rows;
+mod sender;
+pub mod sqs_event;
+mod troubled;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use echo_shared::queue::{self, Queue};
+use echo_shared::store::{self, Store};
+use echo_shared::time::Timestamp;
+use lambda_runtime::{Error, LambdaEvent};
+use tokio::time::Instant;
+
+pub use self::config::Config;
+use self::config::Settings;
+use self::lanes::Crowding;
+use self::sender::Sender;
+pub use self::sqs_event::{BatchResponse, SqsEvent};
+
+/// What lives as long as the process.
+#[derive(Debug)]
+pub struct App {
+    store: Store,
+    queues: Queues,
+    sender: Sender,
+    settings: Settings,
+    crowding: Crowding,
+}
+
+/// The queues, by what they are for.
+#[derive(Debug)]
+struct Queues {
+    first_attempts: Queue,
+    retries: Queue,
+    dead_letters: Queue,
+    parked: Queue,
+}
+
+impl App {
+    /// # Errors
+    /// When the HTTP client cannot be built, for want of root certificates.
+    pub fn new(config: Config, sdk: &aws_config::SdkConfig) -> Result<Self, Error> {
+        let sqs = queue::client(sdk);
+        let queue = |url| Queue::new(sqs.clone(), url);
+        Ok(Self {
+            store: Store::new(store::client(sdk), config.tables),
+            queues: Queues {
+                first_attempts: queue(config.queue_urls.first_attempts),
+                retries: queue(config.queue_urls.retries),
+                dead_letters: queue(config.queue_urls.dead_letters),
+                parked: queue(config.queue_urls.parked),
+            },
+            sender: Sender::new(config.settings.request_timeout, config.settings.addresses.clone())?,
+            settings: config.settings,
+            crowding: Crowding::default(),
+        })
+    }
+}
+
+/// Handles one invocation: which of its messages are to stay in their queue.
+///
+/// # Errors
+/// Never: what goes wrong is some message's failure.
+pub async fn handle(app: &Arc<App>, event: LambdaEvent<SqsEvent>) -> Result<BatchResponse, Error> {
+    let time_left = Duration::from_millis(event.context.deadline)
+        .saturating_sub(Timestamp::now().since(Timestamp::from_millis(0)));
+    Ok(batch::handle(app, event.payload.records, Instant::now() + time_left).await)
+}

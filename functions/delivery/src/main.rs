@@ -1,0 +1,22 @@
+//! The delivery function: settings and clients once, then one batch of queue messages after another.
+
+use std::sync::Arc;
+
+use aws_config::BehaviorVersion;
+use delivery::{App, Config, SqsEvent};
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use tracing_subscriber::EnvFilter;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_current_span(false)
+        .with_env_filter(EnvFilter::from_default_env().add_directive("rustls_platform_verifier=off".parse()?))
+        .init();
+    let config = Config::from_lookup(echo_shared::config::from_process)?;
+    let sdk = aws_config::load_defaults(BehaviorVersion::v2026_01_12()).await;
+    let app = Arc::new(App::new(config, &sdk)?);
+    lambda_runtime::run(service_fn(|event: LambdaEvent<SqsEvent>| delivery::handle(&app, event))).await
+}

@@ -1,0 +1,58 @@
+//! The queue message behind a piece of work: done with, or hidden and kept.
+
+use std::time::Duration;
+
+use echo_shared::queue::Queue;
+
+const FIRST_BACKOFF: Duration = Duration::from_secs(5);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(900);
+
+/// What becomes of a message when its turn is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Disposal {
+    /// Lambda deletes it.
+    Delete,
+    /// It is named in the batch's failures and comes back.
+    Keep,
+}
+
+#[derive(Debug)]
+pub(crate) struct Message {
+    pub(crate) queue: Queue,
+    pub(crate) receipt_handle: String,
+    pub(crate) receives: u32,
+}
+
+impl Message {
+    /// Keeps the message, unseen for `wait`. If SQS does not answer it comes back after the queue's own visibility
+    /// timeout, and what it finds then is judged anew.
+    pub(crate) async fn hide(&self, wait: Duration) -> Disposal {
+        if let Err(error) = self.queue.hide(&self.receipt_handle, wait).await {
+            tracing::warn!(%error, "a message could not be hidden");
+        }
+        Disposal::Keep
+    }
+
+    /// Keeps the message out of the way of a fault of our own, for longer each time.
+    pub(crate) async fn back_off(&self) -> Disposal {
+        self.hide(backoff(self.receives)).await
+    }
+}
+
+/// 5 s, doubled with each time the message was handed out, up to 15 min.
+fn backoff(receives: u32) -> Duration {
+    let doublings = receives.saturating_sub(1).min(16);
+    (FIRST_BACKOFF * 2_u32.pow(doublings)).min(LONGEST_BACKOFF)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn backing_off_doubles_up_to_a_quarter_of_an_hour() {
+        let seconds: Vec<u64> = [0, 1, 2, 3, 8, 9, 200, u32::MAX].map(|n| backoff(n).as_secs()).to_vec();
+        assert_eq!(seconds, [5, 5, 10, 20, 640, 900, 900, 900]);
+    }
+}

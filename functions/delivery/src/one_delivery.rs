@@ -1,0 +1,337 @@
+//! One job's turn, top to bottom: wake, attempt, record, next. What to do is decided by `echo_shared::decision`;
+//! here it is carried out.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use echo_shared::attempt::{Attempt, Outcome, SendFailure};
+use echo_shared::decision::{Lane, Step, Wake, after_attempt, on_wake, stand_back};
+use echo_shared::delivery::{Delivery, DeliveryStatus, FailureReason};
+use echo_shared::endpoint::Endpoint;
+use echo_shared::endpoint_url::EndpointUrl;
+use echo_shared::id::AttemptId;
+use echo_shared::job::{Chain, DeliveryJob};
+use echo_shared::store::{Advanced, StoreError, Transition};
+use echo_shared::time::Timestamp;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+use crate::message::{Disposal, Message};
+use crate::rows::{self, Rows};
+use crate::troubled::{Marks, SLOW};
+use crate::{App, failure, headers, health};
+
+/// A wait this short is slept through; a hidden message would take a whole second and a new invocation.
+const SHORT_WAIT: Duration = Duration::from_secs(1);
+
+/// Kept free at an invocation's end: to record what an attempt did, and to answer Lambda.
+const RECORD_TIME: Duration = Duration::from_secs(3);
+const ANSWER_TIME: Duration = Duration::from_secs(2);
+
+/// How long what precedes an attempt may take, before others may take this job for lost.
+const SLOW_STORE: Duration = Duration::from_secs(2);
+
+/// How long a job waits that found its row changed under it, before it looks again.
+pub(crate) const OVERTAKEN_WAIT: Duration = Duration::from_secs(5);
+
+/// A job and all that its turn needs.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    pub(crate) app: Arc<App>,
+    pub(crate) message: Arc<Message>,
+    pub(crate) lane: Lane,
+    pub(crate) job: DeliveryJob,
+    pub(crate) marks: Arc<Marks>,
+    /// When Lambda ends the invocation.
+    pub(crate) deadline: Instant,
+}
+
+/// A row's next state without an attempt: as it is, but for what the caller changes.
+pub(crate) fn unchanged(delivery: &Delivery, now: Timestamp) -> Transition {
+    Transition {
+        status: delivery.status,
+        triggered_by: delivery.triggered_by,
+        next_retry_at: delivery.next_retry_at,
+        failure_reason: delivery.failure_reason,
+        chain: delivery.chain,
+        uncounted: delivery.uncounted,
+        attempt: None,
+        at: now,
+    }
+}
+
+impl Turn {
+    /// Takes the turn on the batch's rows, or on its own where the batch could not be read as a whole.
+    pub(crate) async fn take(&self, rows: Option<Rows>) -> Disposal {
+        let taken = match rows {
+            Some(rows) => self.act(rows).await,
+            None => match self.load().await {
+                Ok(rows) => self.act(rows).await,
+                Err(error) => Err(error),
+            },
+        };
+        match taken {
+            Ok(disposal) => disposal,
+            Err(error) => {
+                tracing::error!(%error, "a fault of our own holds a delivery up");
+                self.message.back_off().await
+            }
+        }
+    }
+
+    async fn load(&self) -> Result<Rows, StoreError> {
+        let loaded = rows::load(&self.app.store, &[&self.job]).await?;
+        Ok(Rows::of(&self.job, &loaded))
+    }
+
+    async fn act(&self, mut rows: Rows) -> Result<Disposal, StoreError> {
+        loop {
+            let now = Timestamp::now();
+            let delivery = match rows.delivery {
+                Some(delivery) => Some(delivery),
+                None => rows::create_missing(&self.app.store, &self.job, now).await?,
+            };
+            let Some(delivery) = delivery.filter(|delivery| !delivery.is_expired(now)) else {
+                tracing::warn!("a job was dropped: its delivery has expired or never was");
+                return Ok(Disposal::Delete);
+            };
+            let endpoint = rows.endpoint.as_ref();
+            let request_timeout = self.app.settings.request_timeout;
+            let wake = on_wake(&delivery, endpoint, &self.job, self.lane, now, request_timeout);
+            match (wake, endpoint) {
+                (Wake::NotYet { until }, _) => {
+                    let wait = until.since(now);
+                    if wait > SHORT_WAIT || !self.has_time_after(wait) {
+                        return self.wait(&delivery, until).await;
+                    }
+                    sleep(wait).await;
+                    rows = self.load().await?;
+                }
+                (Wake::CountFailure, _) => {
+                    health::tell(&self.app, &delivery, endpoint, now).await?;
+                    return Ok(Disposal::Delete);
+                }
+                (Wake::End { reason }, _) => return self.end(&delivery, reason, now).await,
+                (Wake::MoveToSlowLane, _) => return self.pass_on(&delivery, now, now).await,
+                (Wake::Attempt { number, claim }, Some(endpoint)) => {
+                    return self.attempt(delivery, endpoint, number, claim).await;
+                }
+                (Wake::Finished | Wake::Attempt { .. }, _) => return Ok(Disposal::Delete),
+            }
+        }
+    }
+
+    fn stand_back(&self) -> Duration {
+        stand_back(self.app.settings.request_timeout)
+    }
+
+    /// Whether an attempt that starts after `wait` can end and be recorded within this invocation.
+    fn has_time_after(&self, wait: Duration) -> bool {
+        Instant::now() + wait + self.app.settings.request_timeout + RECORD_TIME <= self.deadline
+    }
+
+    /// Waits for `until` in the queue.
+    async fn wait(&self, delivery: &Delivery, until: Timestamp) -> Result<Disposal, StoreError> {
+        // Only the job whose turn comes may name the next one: a stand-in that did would take the turn away.
+        let own_turn = !delivery.status.is_final() && self.job.chain == delivery.chain;
+        let now = Timestamp::now();
+        if own_turn && self.is_crowded().await {
+            return self.pass_on(delivery, until, now).await;
+        }
+        Ok(self.message.hide(until.since(now)).await)
+    }
+
+    async fn is_crowded(&self) -> bool {
+        self.lane == Lane::Slow && self.app.crowding.is_crowded(&self.app.queues.retries).await
+    }
+
+    /// Ends a delivery without an attempt.
+    async fn end(
+        &self,
+        delivery: &Delivery,
+        reason: FailureReason,
+        now: Timestamp,
+    ) -> Result<Disposal, StoreError> {
+        let failed = Transition {
+            status: DeliveryStatus::Failed,
+            failure_reason: Some(reason),
+            next_retry_at: None,
+            ..unchanged(delivery, now)
+        };
+        tracing::info!(?reason, "a delivery ended without an attempt");
+        match self.app.store.advance(delivery, &failed).await? {
+            Advanced::Done => Ok(Disposal::Delete),
+            Advanced::Overtaken => Ok(self.overtaken().await),
+        }
+    }
+
+    async fn overtaken(&self) -> Disposal {
+        tracing::warn!("another job changed the delivery meanwhile");
+        self.message.hide(OVERTAKEN_WAIT).await
+    }
+
+    /// Hands a turn that is due at `due` to a new job in the slow lane. The row names the new job before it is sent,
+    /// so that this one, should it live on, stands back.
+    async fn pass_on(
+        &self,
+        delivery: &Delivery,
+        due: Timestamp,
+        now: Timestamp,
+    ) -> Result<Disposal, StoreError> {
+        let chain = Chain::new();
+        let renamed = Transition { chain: Some(chain), ..unchanged(delivery, now) };
+        match self.app.store.advance(delivery, &renamed).await? {
+            Advanced::Done => Ok(self.send_on(chain, due).await),
+            Advanced::Overtaken => Ok(self.overtaken().await),
+        }
+    }
+
+    /// Sends the job that the row now names. When it is not certain to be in the queue, this one stays behind it.
+    async fn send_on(&self, chain: Chain, due: Timestamp) -> Disposal {
+        let job = DeliveryJob { chain: Some(chain), manual_at: None, ..self.job.clone() };
+        let delay = due.since(Timestamp::now());
+        match self.app.queues.retries.send(&job, delay).await {
+            Ok(()) => Disposal::Delete,
+            Err(error) => {
+                tracing::warn!(%error, "a job was perhaps not queued; the one before it stands in");
+                self.message.hide(due.plus(self.stand_back()).since(Timestamp::now())).await
+            }
+        }
+    }
+
+    async fn attempt(
+        &self,
+        mut delivery: Delivery,
+        endpoint: &Endpoint,
+        number: u32,
+        claim: bool,
+    ) -> Result<Disposal, StoreError> {
+        let decided = Instant::now();
+        let envelopes = self.app.store.envelopes(std::slice::from_ref(&delivery)).await?;
+        let envelope = envelopes.into_iter().next().unwrap_or_default();
+        if claim {
+            let now = Timestamp::now();
+            if self.app.store.claim(&delivery, self.job.chain, now).await? == Advanced::Overtaken {
+                return Ok(self.overtaken().await);
+            }
+            delivery.chain = self.job.chain;
+            delivery.updated_at = now;
+        }
+        // The decision gives an attempt its time, counted from when it was made; a slow store may have used that up.
+        if decided.elapsed() > SLOW_STORE || !self.has_time_after(Duration::ZERO) {
+            tracing::warn!("too little time is left for an attempt and its record");
+            return Ok(self.message.back_off().await);
+        }
+
+        let (began_at, began) = (Timestamp::now(), Instant::now());
+        let outcome = {
+            let mut sending = pin!(self.send(&delivery, endpoint, number, envelope, began_at));
+            match timeout(SLOW, &mut sending).await {
+                Ok(outcome) => outcome,
+                Err(_) => {
+                    self.marks.note(&self.app, endpoint, Timestamp::now());
+                    sending.await
+                }
+            }
+        };
+        let (took, now) = (began.elapsed(), Timestamp::now());
+        if !outcome.is_success() {
+            self.marks.note(&self.app, endpoint, now);
+        }
+        let attempt = Attempt::new(AttemptId::new(began_at), delivery.triggered_by, &outcome, took);
+        tracing::info!(
+            event_id = %delivery.event_id,
+            delivery_id = %delivery.id,
+            endpoint_id = %endpoint.id,
+            attempt = number,
+            http_status = attempt.http_status,
+            duration_ms = attempt.duration_ms,
+            outcome = failure::name_of(&outcome),
+            "attempted",
+        );
+
+        let schedule = &self.app.settings.schedule;
+        let step = after_attempt(number, delivery.triggered_by, &outcome, schedule, now, rand::random());
+        let (status, next_retry_at, failure_reason) = match step {
+            Step::Succeeded => (DeliveryStatus::Success, None, None),
+            Step::RetryAt(at) => (DeliveryStatus::Retrying, Some(at), None),
+            Step::Failed(reason) => (DeliveryStatus::Failed, None, Some(reason)),
+        };
+        // A first retry leaves for the slow lane; a later one hides where it is, unless too many do.
+        let leaves = next_retry_at.is_some() && (self.lane == Lane::Fast || self.is_crowded().await);
+        let chain = if leaves { Some(Chain::new()) } else { self.job.chain };
+        let mut recorded = Transition {
+            status,
+            next_retry_at,
+            failure_reason,
+            chain,
+            attempt: Some(attempt),
+            ..unchanged(&delivery, now)
+        };
+        recorded.uncounted = match step {
+            Step::Succeeded if took >= SLOW => health::is_news(&recorded, &self.reread(endpoint).await),
+            _ => health::is_news(&recorded, endpoint),
+        };
+        if self.record(&delivery, &recorded).await? == Advanced::Overtaken {
+            return Ok(self.overtaken().await);
+        }
+
+        if let Some(at) = next_retry_at {
+            return Ok(match chain.filter(|_| leaves) {
+                Some(chain) => self.send_on(chain, at).await,
+                None => self.message.hide(at.since(Timestamp::now())).await,
+            });
+        }
+        if recorded.uncounted {
+            delivery.status = status;
+            delivery.failure_reason = failure_reason;
+            delivery.updated_at = now;
+            health::tell(&self.app, &delivery, Some(endpoint), now).await?;
+        }
+        Ok(Disposal::Delete)
+    }
+
+    async fn send(
+        &self,
+        delivery: &Delivery,
+        endpoint: &Endpoint,
+        number: u32,
+        envelope: Vec<u8>,
+        now: Timestamp,
+    ) -> Outcome {
+        match EndpointUrl::parse(&endpoint.url, &self.app.settings.addresses) {
+            Ok(url) => {
+                let headers = headers::signed(delivery, endpoint, number, &envelope, now);
+                self.app.sender.post(&url, headers, envelope).await
+            }
+            // It was allowed when it was registered; the operator's exemptions have changed since.
+            Err(_) => Outcome::Failed { cause: SendFailure::ForbiddenAddress, status: None, body: None },
+        }
+    }
+
+    /// The endpoint as it is after a slow success: a failure may have been counted while it ran.
+    async fn reread(&self, endpoint: &Endpoint) -> Endpoint {
+        let read = timeout(SHORT_WAIT, self.load()).await;
+        read.ok().and_then(Result::ok).and_then(|rows| rows.endpoint).unwrap_or_else(|| endpoint.clone())
+    }
+
+    /// Records an attempt, as insistently as the invocation's time allows: one that is not recorded is made again.
+    async fn record(&self, before: &Delivery, recorded: &Transition) -> Result<Advanced, StoreError> {
+        let give_up = self.deadline - ANSWER_TIME;
+        let mut pause = Duration::from_millis(100);
+        loop {
+            let error = match timeout_at(give_up, self.app.store.advance(before, recorded)).await {
+                Ok(Ok(advanced)) => return Ok(advanced),
+                Ok(Err(error)) => error,
+                Err(_) => StoreError::Unavailable("no answer while there was time".to_owned()),
+            };
+            if matches!(error, StoreError::Broken(_)) || Instant::now() + pause >= give_up {
+                tracing::error!("an attempt was made and could not be recorded: it will be made again");
+                return Err(error);
+            }
+            tracing::warn!(%error, "an attempt is not recorded yet");
+            sleep(pause).await;
+            pause *= 2;
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Host names to addresses that may be connected to: the check and the connection see the same answer, so a name
+//! that changes between the two gains nothing.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use echo_shared::address::AddressRules;
+use echo_shared::endpoint_url::is_localhost;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+
+#[derive(Debug)]
+pub(crate) struct CheckedResolver {
+    pub(crate) rules: AddressRules,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ResolveError {
+    #[error("the name could not be resolved")]
+    NotResolved(#[source] io::Error),
+    #[error("the name has no address")]
+    NoAddress,
+    #[error("every address of the name is forbidden")]
+    Forbidden,
+}
+
+impl Resolve for CheckedResolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let rules = self.rules.clone();
+        Box::pin(async move {
+            let permitted = addresses(name.as_str(), &rules).await?;
+            // Port 0 leaves the port to the URL.
+            Ok(Box::new(permitted.into_iter().map(|ip| SocketAddr::new(ip, 0))) as Addrs)
+        })
+    }
+}
+
+async fn addresses(name: &str, rules: &AddressRules) -> Result<Vec<IpAddr>, ResolveError> {
+    let permitted: Vec<IpAddr> = if is_localhost(name) {
+        // The URL has passed the rules with its port, which counts for every loopback address alike.
+        let local = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+        local.into_iter().filter(|ip| rules.is_exempt(*ip)).collect()
+    } else {
+        let found = tokio::net::lookup_host((name, 0)).await.map_err(ResolveError::NotResolved)?;
+        let mut found = found.map(|address| address.ip()).peekable();
+        if found.peek().is_none() {
+            return Err(ResolveError::NoAddress);
+        }
+        found.filter(|ip| rules.permits_resolved_ip(*ip)).collect()
+    };
+    if permitted.is_empty() { Err(ResolveError::Forbidden) } else { Ok(permitted) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_private_answer_is_forbidden_and_localhost_follows_the_exemption() {
+        let none = AddressRules::default();
+        assert!(matches!(addresses("localhost", &none).await, Err(ResolveError::Forbidden)));
+        // The C library resolves a literal to itself, which stands in for a name that points at it.
+        assert!(matches!(addresses("127.0.0.1", &none).await, Err(ResolveError::Forbidden)));
+        assert!(matches!(addresses("a name.invalid", &none).await, Err(ResolveError::NotResolved(_))));
+
+        let v4 = AddressRules::parse("127.0.0.0/8").expect("a network");
+        let local = addresses("A.localhost.", &v4).await.expect("exempt");
+        assert_eq!(local, [IpAddr::V4(Ipv4Addr::LOCALHOST)]);
+        // An exemption is for literals and localhost, not for whatever a name resolves to.
+        assert!(matches!(addresses("127.0.0.1", &v4).await, Err(ResolveError::Forbidden)));
+    }
+}

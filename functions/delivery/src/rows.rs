@@ -1,0 +1,60 @@
+//! What a turn is decided on: the delivery's row and its endpoint's, read strongly consistently.
+
+use std::time::Duration;
+
+use echo_shared::delivery::Delivery;
+use echo_shared::endpoint::Endpoint;
+use echo_shared::job::DeliveryJob;
+use echo_shared::store::{Loaded, Store, StoreError};
+use echo_shared::time::Timestamp;
+use tokio::time::timeout;
+
+/// Reading for longer would leave no time for an attempt and its record.
+const LOAD_TIME: Duration = Duration::from_secs(7);
+
+/// The rows of one job; either may be missing.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Rows {
+    pub(crate) delivery: Option<Delivery>,
+    pub(crate) endpoint: Option<Endpoint>,
+}
+
+impl Rows {
+    pub(crate) fn of(job: &DeliveryJob, loaded: &Loaded) -> Self {
+        let delivery = loaded.deliveries.get(&job.delivery_id);
+        Self {
+            // A row of another project is none of this job's business.
+            delivery: delivery.filter(|delivery| delivery.project_id == job.project_id).cloned(),
+            endpoint: loaded.endpoints.get(&(job.project_id, job.endpoint_id)).cloned(),
+        }
+    }
+}
+
+/// # Errors
+/// When DynamoDB did not answer for all of them in time.
+pub(crate) async fn load(store: &Store, jobs: &[&DeliveryJob]) -> Result<Loaded, StoreError> {
+    let late = |_| StoreError::Unavailable(format!("rows were not read within {} s", LOAD_TIME.as_secs()));
+    timeout(LOAD_TIME, store.load(jobs)).await.map_err(late)?
+}
+
+/// Finds or makes the row of a delivery that its event lists, for a job that arrived before its row was written.
+/// `None` when there is no such event any more: the delivery has expired, or never was.
+///
+/// # Errors
+/// When DynamoDB did not do it.
+pub(crate) async fn create_missing(
+    store: &Store,
+    job: &DeliveryJob,
+    now: Timestamp,
+) -> Result<Option<Delivery>, StoreError> {
+    let Some(event) = store.event(&job.project_id, &job.event_id, now).await? else {
+        return Ok(None);
+    };
+    let is_this = |id, endpoint_id| id == job.delivery_id && endpoint_id == job.endpoint_id;
+    let Some(listed) = event.deliveries.iter().find(|listed| is_this(listed.id, listed.endpoint_id)) else {
+        return Ok(None);
+    };
+    let delivery = Delivery::pending(&event, listed);
+    store.create_delivery(&delivery).await?;
+    Ok(Some(delivery))
+}

@@ -1,0 +1,241 @@
+//! Against real receivers on this machine, most of them badly behaved.
+
+use std::time::Instant;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+use tokio::time::sleep;
+
+use super::*;
+
+const TIMEOUT: Duration = Duration::from_secs(1);
+
+fn rules() -> AddressRules {
+    AddressRules::parse("127.0.0.0/8,::1/128").expect("networks")
+}
+
+async fn post_to(url: &str) -> Outcome {
+    let url = EndpointUrl::parse(url, &rules()).expect("a permitted URL");
+    let sender = Sender::new(TIMEOUT, rules()).expect("root certificates");
+    sender.post(&url, [("x-echo-event", "call.ended".to_owned())], b"{\"a\":1}".to_vec()).await
+}
+
+/// A receiver for one connection: reads the request, then does as `answer` says. What it read comes through the
+/// channel.
+async fn receiver<F>(
+    answer: impl FnOnce(TcpStream) -> F + Send + 'static,
+) -> (String, oneshot::Receiver<String>)
+where
+    F: Future<Output = ()> + Send,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let url = format!("http://{}/hook?a=b", listener.local_addr().expect("an address"));
+    let (seen, request) = oneshot::channel();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.expect("a connection");
+        let mut read = Vec::new();
+        while !read.ends_with(b"{\"a\":1}") {
+            if stream.read_buf(&mut read).await.expect("a request") == 0 {
+                break;
+            }
+        }
+        let _ = seen.send(String::from_utf8(read).expect("text"));
+        answer(stream).await;
+    });
+    (url, request)
+}
+
+/// The outcome when the receiver writes these bytes and closes.
+async fn outcome_of(answer: impl AsRef<[u8]> + Send + Sync + 'static) -> Outcome {
+    let (url, _request) = receiver(async move |mut stream| {
+        let _ = stream.write_all(answer.as_ref()).await;
+    })
+    .await;
+    post_to(&url).await
+}
+
+fn answered(status: u16, body: &str) -> Outcome {
+    Outcome::Answered { status, body: body.to_owned(), retry_after: None }
+}
+
+fn failed(cause: SendFailure, status: Option<u16>, body: Option<&str>) -> Outcome {
+    Outcome::Failed { cause, status, body: body.map(str::to_owned) }
+}
+
+#[tokio::test]
+async fn the_request_is_what_the_contract_says() {
+    let (url, request) = receiver(async |mut stream| {
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+    })
+    .await;
+    assert_eq!(post_to(&url).await, answered(200, "ok"));
+    let request = request.await.expect("a request");
+    let (head, body) = request.split_once("\r\n\r\n").expect("a head and a body");
+    let head = format!("{head}\r\n");
+    assert!(head.starts_with("POST /hook?a=b HTTP/1.1\r\n"), "{head}");
+    assert_eq!(body, "{\"a\":1}");
+    let mut names: Vec<&str> = head.lines().skip(1).filter_map(|line| line.split(':').next()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["accept", "content-length", "host", "user-agent", "x-echo-event"]);
+    assert!(head.contains("\r\ncontent-length: 7\r\n"), "{head}");
+    assert!(
+        head.contains(concat!("\r\nuser-agent: echo-webhooks/", env!("CARGO_PKG_VERSION"), "\r\n")),
+        "{head}"
+    );
+}
+
+#[tokio::test]
+async fn whole_answers_are_answers() {
+    let cases: [(&[u8], Outcome); 6] = [
+        (b"HTTP/1.1 204 No Content\r\n\r\n", answered(204, "")),
+        (b"HTTP/1.1 500 Oops\r\ncontent-length: 4\r\n\r\nfail", answered(500, "fail")),
+        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", answered(200, "abc")),
+        // Its end is where the receiver closes.
+        (b"HTTP/1.0 200 OK\r\n\r\nto the end", answered(200, "to the end")),
+        (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", answered(200, "")),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\na\xffb", answered(200, "a\u{fffd}b")),
+    ];
+    for (answer, expected) in cases {
+        assert_eq!(outcome_of(answer).await, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let elsewhere = listener.local_addr().expect("an address");
+    let redirect = format!("HTTP/1.1 307 T\r\nlocation: http://{elsewhere}/\r\ncontent-length: 0\r\n\r\n");
+    assert_eq!(outcome_of(redirect).await, answered(307, ""));
+    let followed = tokio::time::timeout(Duration::from_millis(100), listener.accept()).await;
+    assert!(followed.is_err(), "the redirect was followed");
+}
+
+#[tokio::test]
+async fn retry_after_is_read_of_429_and_503() {
+    for (status, expected) in [(429, Some(120)), (503, Some(120)), (500, None)] {
+        let answer = format!("HTTP/1.1 {status} X\r\nretry-after: 120\r\ncontent-length: 0\r\n\r\n");
+        let retry_after = expected.map(Duration::from_secs);
+        assert_eq!(outcome_of(answer).await, Outcome::Answered { status, body: String::new(), retry_after });
+    }
+}
+
+#[tokio::test]
+async fn a_receiver_that_hangs_is_given_up_at_the_deadline() {
+    let (url, _request) = receiver(async |_stream| sleep(Duration::from_secs(10)).await).await;
+    let began = Instant::now();
+    assert_eq!(post_to(&url).await, failed(SendFailure::TimedOut { seconds: 1 }, None, None));
+    let took = began.elapsed();
+    assert!(took >= TIMEOUT && took < TIMEOUT * 2, "{took:?}");
+}
+
+#[tokio::test]
+async fn a_body_that_drips_is_given_up_at_the_same_deadline_with_its_status() {
+    let (url, _request) = receiver(async |mut stream| {
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n").await;
+        while stream.write_all(b".").await.is_ok() {
+            sleep(Duration::from_millis(150)).await;
+        }
+    })
+    .await;
+    let began = Instant::now();
+    let outcome = post_to(&url).await;
+    assert!(began.elapsed() < TIMEOUT * 2);
+    let Outcome::Failed { cause: SendFailure::TimedOut { seconds: 1 }, status: Some(200), body: Some(body) } =
+        outcome
+    else {
+        panic!("{outcome:?}")
+    };
+    assert!(body.starts_with("...") && body.len() < 1_000, "{body}");
+}
+
+#[tokio::test]
+async fn a_large_body_is_cut_and_the_connection_dropped() {
+    let (closed, is_closed) = oneshot::channel();
+    let (url, _request) = receiver(async move |mut stream| {
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000000\r\n\r\n").await;
+        while stream.write_all(&[b'x'; 4_096]).await.is_ok() {}
+        let _ = closed.send(());
+    })
+    .await;
+    assert_eq!(post_to(&url).await, answered(200, &"x".repeat(MAX_RESPONSE_BODY_BYTES)));
+    let dropped = tokio::time::timeout(TIMEOUT, is_closed).await;
+    assert!(matches!(dropped, Ok(Ok(()))), "the connection is still open");
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_is_broken() {
+    let cases: [(&'static [u8], Outcome); 3] = [
+        (b"", failed(SendFailure::Broken, None, None)),
+        (b"HTTP/1.1 200 OK\r\ncontent-le", failed(SendFailure::Broken, None, None)),
+        (
+            b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf",
+            failed(SendFailure::Broken, Some(200), Some("half")),
+        ),
+    ];
+    for (answer, expected) in cases {
+        assert_eq!(outcome_of(answer).await, expected, "{}", String::from_utf8_lossy(answer));
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_http_says_so() {
+    let not_http = failed(SendFailure::NotHttp, None, None);
+    assert_eq!(outcome_of(b"SSH-2.0-OpenSSH_9.2\r\n").await, not_http);
+    let (url, _request) = receiver(async |mut stream| {
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n").await;
+        while stream.write_all(b"x-endless: header\r\n").await.is_ok() {}
+    })
+    .await;
+    assert_eq!(post_to(&url).await, not_http);
+    let (url, _request) = receiver(async |mut stream| {
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nx-endless: ").await;
+        while stream.write_all(&[b'x'; 4_096]).await.is_ok() {}
+    })
+    .await;
+    assert_eq!(post_to(&url).await, not_http);
+}
+
+#[tokio::test]
+async fn a_closed_port_refuses() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let url = format!("http://{}/", listener.local_addr().expect("an address"));
+    drop(listener);
+    assert_eq!(post_to(&url).await, failed(SendFailure::Connect, None, None));
+}
+
+#[tokio::test]
+async fn a_receiver_without_tls_fails_the_handshake() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let url = format!("https://{}/", listener.local_addr().expect("an address"));
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.expect("a connection");
+        let mut hello = [0; 1_024];
+        let _ = stream.read(&mut hello).await;
+        let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+    });
+    assert_eq!(post_to(&url).await, failed(SendFailure::Tls, None, None));
+}
+
+#[tokio::test]
+async fn localhost_is_reached_where_loopback_is_exempt() {
+    let (url, _request) = receiver(async |mut stream| {
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+    })
+    .await;
+    assert_eq!(post_to(&url.replace("127.0.0.1", "hooks.localhost")).await, answered(200, ""));
+}
+
+#[tokio::test]
+async fn a_name_that_leads_home_is_forbidden() {
+    // The sender's own rules exempt nothing: the URL got past the rules of another day.
+    let url = EndpointUrl::parse("http://localhost:9/", &rules()).expect("a permitted URL");
+    let sender = Sender::new(TIMEOUT, AddressRules::default()).expect("root certificates");
+    let outcome = sender.post(&url, [], Vec::new()).await;
+    assert_eq!(outcome, failed(SendFailure::ForbiddenAddress, None, None));
+}
+
+#[tokio::test]
+async fn a_name_that_does_not_exist_is_a_dns_failure() {
+    assert_eq!(post_to("https://nowhere.invalid/").await, failed(SendFailure::Dns, None, None));
+}

@@ -1,0 +1,88 @@
+//! The part of Lambda's SQS event that we read, and the answer that names what stays in the queue.
+//!
+//! Bodies stay text here: parsed eagerly, one bad body would fail the whole batch before our code runs.
+
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Deserialize)]
+pub struct SqsEvent {
+    #[serde(rename = "Records", default)]
+    pub records: Vec<Record>,
+}
+
+/// One queue message.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Record {
+    pub message_id: String,
+    #[serde(default)]
+    pub receipt_handle: String,
+    #[serde(default)]
+    pub body: String,
+    #[serde(default)]
+    pub attributes: Attributes,
+    #[serde(default, rename = "eventSourceARN")]
+    pub event_source_arn: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Attributes {
+    #[serde(default)]
+    pub approximate_receive_count: String,
+}
+
+impl Record {
+    /// How often SQS has handed this message out, this time included.
+    #[must_use]
+    pub fn receives(&self) -> u32 {
+        self.attributes.approximate_receive_count.parse().unwrap_or(1)
+    }
+
+    /// The end of the ARN of the queue it comes from.
+    #[must_use]
+    pub fn queue_name(&self) -> &str {
+        self.event_source_arn.rsplit(':').next().unwrap_or_default()
+    }
+}
+
+/// The messages that Lambda must not delete.
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BatchResponse {
+    pub batch_item_failures: Vec<ItemFailure>,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ItemFailure {
+    pub item_identifier: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_with_any_body_is_read() {
+        let event: SqsEvent = serde_json::from_str(
+            r#"{"Records": [
+                {"messageId": "m1", "receiptHandle": "r1", "body": "{\"v\":1", "md5OfBody": "x",
+                 "attributes": {"ApproximateReceiveCount": "3", "SentTimestamp": "1"}, "messageAttributes": {},
+                 "eventSource": "aws:sqs", "eventSourceARN": "arn:aws:sqs:eu-west-1:123456789012:Retries-1"},
+                {"messageId": "m2"}
+            ]}"#,
+        )
+        .expect("an event");
+        let [first, second] = &event.records[..] else { panic!("two records") };
+        assert_eq!((first.queue_name(), first.receives(), first.body.as_str()), ("Retries-1", 3, "{\"v\":1"));
+        assert_eq!((second.queue_name(), second.receives(), second.body.as_str()), ("", 1, ""));
+    }
+
+    #[test]
+    fn the_answer_is_spelled_as_lambda_wants_it() {
+        let kept = vec![ItemFailure { item_identifier: "m1".to_owned() }];
+        let answer = serde_json::to_string(&BatchResponse { batch_item_failures: kept }).expect("JSON");
+        assert_eq!(answer, r#"{"batchItemFailures":[{"itemIdentifier":"m1"}]}"#);
+    }
+}
