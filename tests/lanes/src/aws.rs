@@ -1,0 +1,121 @@
+//! The AWS of one lane: what the functions' SDK clients talk to.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::dynamo::Dynamo;
+use crate::fault::{Fault, Faults};
+use crate::http::Reply;
+use crate::sqs::Sqs;
+use crate::sqs_api;
+
+#[derive(Debug)]
+pub struct Aws {
+    pub dynamo: Dynamo,
+    pub sqs: Sqs,
+    pub faults: Faults,
+    pub root_secret: String,
+}
+
+/// One call, as `x-amz-target` and its body name it.
+#[derive(Debug)]
+pub struct Call<'a> {
+    pub service: &'a str,
+    pub operation: &'a str,
+    pub body: &'a str,
+}
+
+impl<'a> Call<'a> {
+    /// `target` is such as `DynamoDB_20120810.PutItem`.
+    #[must_use]
+    pub fn new(target: &'a str, body: &'a str) -> Self {
+        let (service, operation) = target.split_once('.').unwrap_or(("", target));
+        Self { service, operation, body }
+    }
+
+    /// Operation and table or queue, such as `PutItem events`.
+    #[must_use]
+    pub fn what(&self) -> String {
+        let request: Value = serde_json::from_str(self.body).unwrap_or_default();
+        let first_table = || {
+            let item = request["TransactItems"].as_array()?.first()?.as_object()?.values().next()?;
+            item["TableName"].as_str().map(str::to_owned)
+        };
+        let on = if let Some(table) = request["TableName"].as_str() {
+            table.to_owned()
+        } else if let Some(url) = request["QueueUrl"].as_str() {
+            url.rsplit('/').next().unwrap_or_default().to_owned()
+        } else if let Some(tables) = request["RequestItems"].as_object() {
+            tables.keys().cloned().collect::<Vec<_>>().join("+")
+        } else {
+            first_table().unwrap_or_else(|| "secret".to_owned())
+        };
+        format!("{} {on}", self.operation)
+    }
+
+    #[must_use]
+    pub fn is_sqs(&self) -> bool {
+        self.service == "AmazonSQS"
+    }
+
+    /// How long a call is held so that its client no longer waits for it: past the timeout of one try.
+    #[must_use]
+    pub fn late(&self) -> Duration {
+        if self.is_sqs() { Duration::from_millis(5_500) } else { Duration::from_millis(3_500) }
+    }
+
+    /// What AWS says to a call that is over a limit.
+    #[must_use]
+    pub fn throttled(&self) -> Reply {
+        let kind = match (self.service, self.operation) {
+            ("AmazonSQS", _) => "com.amazon.coral.availability#ThrottlingException",
+            (_, "TransactWriteItems" | "GetSecretValue") => "ThrottlingException",
+            _ => "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException",
+        };
+        Reply::error(400, kind, "Rate exceeded")
+    }
+}
+
+impl Aws {
+    /// Carries a call out.
+    pub fn perform(&self, call: &Call<'_>, fault: Option<Fault>) -> Reply {
+        let is_partial = fault == Some(Fault::Partial);
+        match call.service {
+            "DynamoDB_20120810" if is_partial && call.operation == "BatchGetItem" => self.partial_read(call.body),
+            "DynamoDB_20120810" => self.dynamo.call(call.operation, call.body),
+            "AmazonSQS" => sqs_api::call(&self.sqs, call.operation, call.body, is_partial.then_some(0)),
+            "secretsmanager" => Reply::ok(
+                json!({ "ARN": "arn:aws:secretsmanager:us-east-1:123456789012:secret:root", "Name": "root",
+                    "VersionId": "00000000-0000-0000-0000-000000000001", "SecretString": self.root_secret })
+                .to_string(),
+            ),
+            other => Reply::error(400, "UnknownOperationException", other),
+        }
+    }
+
+    /// A batch read that leaves its last key unprocessed.
+    fn partial_read(&self, body: &str) -> Reply {
+        let mut request: Value = serde_json::from_str(body).unwrap_or_default();
+        let mut left = json!({});
+        if let Some((table, wanted)) = request["RequestItems"].as_object_mut().and_then(|all| all.iter_mut().last())
+            && let Some(key) = wanted["Keys"].as_array_mut().and_then(Vec::pop)
+        {
+            left[table.as_str()] = wanted.clone();
+            left[table.as_str()]["Keys"] = json!([key]);
+        }
+        if let Some(tables) = request["RequestItems"].as_object_mut() {
+            tables.retain(|_, wanted| wanted["Keys"].as_array().is_some_and(|keys| !keys.is_empty()));
+        }
+        let mut answer = json!({ "Responses": {} });
+        if request["RequestItems"].as_object().is_some_and(|tables| !tables.is_empty()) {
+            let reply = self.dynamo.call("BatchGetItem", &request.to_string());
+            if reply.status != 200 {
+                return reply;
+            }
+            answer = serde_json::from_str(&reply.body).unwrap_or_default();
+        }
+        answer["UnprocessedKeys"] = left;
+        Reply::ok(answer.to_string())
+    }
+}

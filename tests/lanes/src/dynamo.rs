@@ -1,0 +1,230 @@
+//! DynamoDB in this process: dynoxide behind the calls the product makes, and a journal of the rows that matter.
+
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use dynoxide::{Database, DynoxideError};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+
+use crate::http::Reply;
+
+/// The product's tables: name, partition key, sort key.
+const TABLES: [(&str, &str, Option<&str>); 8] = [
+    ("accounts", "email_key", None),
+    ("login_failures", "email_key", None),
+    ("projects", "account_id", Some("id")),
+    ("api_keys", "project_id", Some("id")),
+    ("api_key_hashes", "key_hash", None),
+    ("endpoints", "project_id", Some("id")),
+    ("events", "project_id", Some("event_id")),
+    ("deliveries", "partition", Some("id")),
+];
+
+/// A delivery's row as it stood after one write.
+#[derive(Debug, Clone)]
+pub struct Version {
+    pub at: Instant,
+    pub row: Value,
+}
+
+pub struct Dynamo {
+    database: Database,
+    /// Every version of every delivery's row, in order of writing; `None` keeps none.
+    journal: Option<Mutex<Vec<Version>>>,
+}
+
+impl fmt::Debug for Dynamo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Dynamo")
+    }
+}
+
+impl Dynamo {
+    /// An empty database with the product's tables.
+    ///
+    /// # Panics
+    /// When the tables cannot be made.
+    #[must_use]
+    pub fn new(with_journal: bool) -> Self {
+        #[expect(clippy::expect_used, reason = "without a database there is no test")]
+        let database = Database::memory().expect("a database in memory");
+        let dynamo = Self { database, journal: with_journal.then(Mutex::default) };
+        for (name, partition, sort) in TABLES {
+            let reply = dynamo.call("CreateTable", &definition(name, partition, sort).to_string());
+            assert_eq!(reply.status, 200, "{}", reply.body);
+        }
+        dynamo
+    }
+
+    /// Carries out one call of the JSON protocol.
+    pub fn call(&self, operation: &str, body: &str) -> Reply {
+        let Some(journal) = &self.journal else { return self.run(operation, body) };
+        if !matches!(operation, "PutItem" | "UpdateItem") || !body.contains("\"deliveries\"") {
+            return self.run(operation, body);
+        }
+        // Write and read as one, so that no version is missed.
+        let mut journal = journal.lock().unwrap_or_else(PoisonError::into_inner);
+        let reply = self.run(operation, body);
+        let request: Value = serde_json::from_str(body).unwrap_or_default();
+        if reply.status == 200 && request["TableName"] == "deliveries" {
+            let row = if operation == "PutItem" { &request["Item"] } else { &request["Key"] };
+            let key = json!({ "partition": row["partition"], "id": row["id"] });
+            if let Some(row) = self.get("deliveries", &key) {
+                journal.push(Version { at: Instant::now(), row });
+            }
+        }
+        reply
+    }
+
+    fn run(&self, operation: &str, body: &str) -> Reply {
+        let db = &self.database;
+        match operation {
+            "PutItem" => run(body, |request| db.put_item(request)),
+            "GetItem" => run(body, |request| db.get_item(request)),
+            "UpdateItem" => run(body, |request| db.update_item(request)),
+            "DeleteItem" => run(body, |request| db.delete_item(request)),
+            "Query" => run(body, |request| db.query(request)),
+            "Scan" => run(body, |request| db.scan(request)),
+            "BatchGetItem" => run(body, |request| db.batch_get_item(request)),
+            "TransactWriteItems" => run(body, |request| db.transact_write_items(request)),
+            "CreateTable" => run(body, |request| db.create_table(request)),
+            other => Reply::error(400, "UnknownOperationException", other),
+        }
+    }
+
+    /// One row, as plain JSON.
+    #[must_use]
+    pub fn get(&self, table: &str, key: &Value) -> Option<Value> {
+        let request = json!({ "TableName": table, "Key": key, "ConsistentRead": true });
+        let reply = self.run("GetItem", &request.to_string());
+        let answer: Value = serde_json::from_str(&reply.body).ok()?;
+        answer.get("Item").map(plain_item)
+    }
+
+    /// Every row of a table as DynamoDB writes it.
+    #[must_use]
+    pub fn items(&self, table: &str) -> Vec<Value> {
+        let mut items = Vec::new();
+        let mut request = json!({ "TableName": table, "ConsistentRead": true });
+        loop {
+            let reply = self.run("Scan", &request.to_string());
+            let mut answer: Value = serde_json::from_str(&reply.body).unwrap_or_default();
+            if let Some(Value::Array(found)) = answer.get_mut("Items").map(Value::take) {
+                items.extend(found);
+            }
+            match answer.get("LastEvaluatedKey") {
+                Some(key) => request["ExclusiveStartKey"] = key.clone(),
+                None => return items,
+            }
+        }
+    }
+
+    /// Every row of a table, as plain JSON.
+    #[must_use]
+    pub fn rows(&self, table: &str) -> Vec<Value> {
+        self.items(table).iter().map(plain_item).collect()
+    }
+
+    /// Puts a row as [`Self::items`] gave it.
+    pub fn put(&self, table: &str, item: &Value) {
+        let reply = self.run("PutItem", &json!({ "TableName": table, "Item": item }).to_string());
+        assert_eq!(reply.status, 200, "{}", reply.body);
+    }
+
+    #[must_use]
+    pub fn tables() -> impl Iterator<Item = &'static str> {
+        TABLES.iter().map(|(name, ..)| *name)
+    }
+
+    /// What was written to deliveries' rows, in order.
+    #[must_use]
+    pub fn journal(&self) -> Vec<Version> {
+        let journal = self.journal.as_ref().map(|journal| journal.lock().unwrap_or_else(PoisonError::into_inner));
+        journal.map(|journal| journal.clone()).unwrap_or_default()
+    }
+}
+
+fn run<Q: DeserializeOwned, A: Serialize>(
+    body: &str,
+    call: impl FnOnce(Q) -> Result<A, DynoxideError>,
+) -> Reply {
+    let request = match serde_json::from_str(body) {
+        Ok(request) => request,
+        Err(error) => return Reply::error(400, "SerializationException", &error.to_string()),
+    };
+    match call(request) {
+        Ok(answer) => Reply::ok(serde_json::to_string(&answer).unwrap_or_default()),
+        Err(error) => Reply { status: error.status_code(), body: error.to_json() },
+    }
+}
+
+fn definition(name: &str, partition: &str, sort: Option<&str>) -> Value {
+    let mut attributes = vec![json!({ "AttributeName": partition, "AttributeType": "S" })];
+    let mut keys = vec![json!({ "AttributeName": partition, "KeyType": "HASH" })];
+    if let Some(sort) = sort {
+        attributes.push(json!({ "AttributeName": sort, "AttributeType": "S" }));
+        keys.push(json!({ "AttributeName": sort, "KeyType": "RANGE" }));
+    }
+    let mut table = json!({ "TableName": name, "KeySchema": keys, "BillingMode": "PAY_PER_REQUEST" });
+    if name == "deliveries" {
+        attributes.push(json!({ "AttributeName": "attention", "AttributeType": "S" }));
+        table["GlobalSecondaryIndexes"] = json!([{
+            "IndexName": "by_attention",
+            "KeySchema": [
+                { "AttributeName": "attention", "KeyType": "HASH" },
+                { "AttributeName": "id", "KeyType": "RANGE" },
+            ],
+            "Projection": { "ProjectionType": "KEYS_ONLY" },
+        }]);
+    }
+    table["AttributeDefinitions"] = Value::from(attributes);
+    table
+}
+
+/// `{"a": {"S": "x"}}` as `{"a": "x"}`.
+#[must_use]
+pub fn plain_item(item: &Value) -> Value {
+    let fields = item.as_object().into_iter().flatten().map(|(name, value)| (name.clone(), plain(value)));
+    Value::Object(fields.collect::<Map<_, _>>())
+}
+
+fn plain(value: &Value) -> Value {
+    let Some((kind, inner)) = value.as_object().and_then(|object| object.iter().next()) else {
+        return Value::Null;
+    };
+    match (kind.as_str(), inner) {
+        ("N", Value::String(number)) => serde_json::from_str(number).unwrap_or(Value::Null),
+        ("L", Value::Array(list)) => list.iter().map(plain).collect(),
+        ("M", map) => plain_item(map),
+        ("NULL", _) => Value::Null,
+        _ => inner.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn conditions_hold_and_the_journal_keeps_each_version() {
+        let dynamo = Dynamo::new(true);
+        let item = json!({ "partition": { "S": "e#01" }, "id": { "S": "d" }, "attempt_count": { "N": "0" } });
+        let put = json!({ "TableName": "deliveries", "Item": item,
+            "ConditionExpression": "attribute_not_exists(id)" })
+        .to_string();
+        assert_eq!(dynamo.call("PutItem", &put).status, 200);
+        let again = dynamo.call("PutItem", &put);
+        assert_eq!(again.status, 400);
+        assert!(again.body.contains("ConditionalCheckFailedException"), "{}", again.body);
+        let update = json!({ "TableName": "deliveries",
+            "Key": { "partition": { "S": "e#01" }, "id": { "S": "d" } },
+            "UpdateExpression": "SET attempt_count = :n", "ConditionExpression": "attempt_count = :old",
+            "ExpressionAttributeValues": { ":n": { "N": "1" }, ":old": { "N": "0" } } });
+        assert_eq!(dynamo.call("UpdateItem", &update.to_string()).status, 200);
+        let counts: Vec<_> = dynamo.journal().iter().map(|version| version.row["attempt_count"].clone()).collect();
+        assert_eq!(counts, [0, 1]);
+    }
+}

@@ -1,0 +1,228 @@
+//! Which AWS call fails, and how.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use crate::function::Kind;
+
+/// What happens to a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Fault {
+    /// The connection breaks before AWS has it.
+    Refused,
+    /// AWS answers 500 and has not done it.
+    ServerError,
+    /// Done, and the connection breaks before the answer.
+    Lost,
+    /// Refused for now: over a limit.
+    Throttled,
+    /// Done, and the answer never comes.
+    Slow,
+    /// Held until nobody waits for it any more, and done then.
+    Late,
+    /// A batch answer that leaves an entry out: unprocessed or failed.
+    Partial,
+    /// The function is killed before AWS has it.
+    KillBefore,
+    /// Done, and the function is killed before it has the answer.
+    KillAfter,
+}
+
+impl Fault {
+    pub const ALL: [Self; 9] = [
+        Self::Refused,
+        Self::ServerError,
+        Self::Lost,
+        Self::Throttled,
+        Self::Slow,
+        Self::Late,
+        Self::Partial,
+        Self::KillBefore,
+        Self::KillAfter,
+    ];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::ServerError => "error",
+            Self::Lost => "lost",
+            Self::Throttled => "throttled",
+            Self::Slow => "slow",
+            Self::Late => "late",
+            Self::Partial => "partial",
+            Self::KillBefore => "kill-before",
+            Self::KillAfter => "kill-after",
+        }
+    }
+
+    /// Whether AWS can do this to such a call.
+    #[must_use]
+    pub fn applies_to(self, operation: &str) -> bool {
+        self != Self::Partial || matches!(operation, "BatchGetItem" | "SendMessageBatch")
+    }
+
+    /// Whether it makes sense for every further call of an invocation too: a process dies only once.
+    #[must_use]
+    pub const fn can_last(self) -> bool {
+        !matches!(self, Self::KillBefore | Self::KillAfter)
+    }
+}
+
+/// How long a fault lasts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Span {
+    /// One request; a client's own repeat of it goes through.
+    Once,
+    /// That call and every further one of the same invocation.
+    Invocation,
+}
+
+/// A fault and how long it lasts, as the table and the command line write it: `lost`, `lost-all`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Injection {
+    pub fault: Fault,
+    pub span: Span,
+}
+
+impl fmt::Display for Injection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let all = if self.span == Span::Invocation { "-all" } else { "" };
+        write!(f, "{}{all}", self.fault.name())
+    }
+}
+
+impl FromStr for Injection {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, span) = match text.strip_suffix("-all") {
+            Some(name) => (name, Span::Invocation),
+            None => (text, Span::Once),
+        };
+        let fault = Fault::ALL.into_iter().find(|fault| fault.name() == name);
+        Ok(Self { fault: fault.ok_or_else(|| format!("'{text}' is no fault"))?, span })
+    }
+}
+
+/// Names one call of a path: which function, what it asks for, and which of those it is. Calls of one invocation may
+/// go side by side, so the place among all calls would not name the same call twice.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CallKey {
+    pub kind: Kind,
+    /// Operation and table or queue, such as `PutItem events`.
+    pub what: String,
+    pub nth: u32,
+}
+
+impl CallKey {
+    #[must_use]
+    pub fn operation(&self) -> &str {
+        self.what.split(' ').next().unwrap_or_default()
+    }
+}
+
+impl fmt::Display for CallKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} #{}", self.kind, self.what, self.nth)
+    }
+}
+
+/// One call as it happened.
+#[derive(Debug, Clone)]
+pub struct CallRecord {
+    pub at: Instant,
+    pub key: CallKey,
+    /// Which invocation made it.
+    pub invocation: u64,
+    pub fault: Option<Fault>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    is_armed: bool,
+    plan: Option<(CallKey, Injection)>,
+    /// The invocation that a lasting fault has struck.
+    struck: Option<u64>,
+    has_struck: bool,
+    outage: Option<(String, Fault)>,
+    counts: HashMap<(Kind, String), u32>,
+    calls: Vec<CallRecord>,
+    totals: HashMap<(Kind, String), u64>,
+}
+
+/// Sees every AWS call of a lane's functions and says which ones fail.
+#[derive(Debug, Default)]
+pub struct Faults {
+    state: Mutex<State>,
+}
+
+
+impl Faults {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on calls are counted, and `plan` is carried out.
+    pub fn arm(&self, plan: Option<(CallKey, Injection)>) {
+        let mut state = self.lock();
+        *state = State { is_armed: true, plan, ..State::default() };
+    }
+
+    /// Every call whose name contains `what` fails like this, until told otherwise.
+    pub fn outage(&self, what: Option<(&str, Fault)>) {
+        self.lock().outage = what.map(|(what, fault)| (what.to_owned(), fault));
+    }
+
+    /// Whether the planned fault has happened.
+    #[must_use]
+    pub fn has_struck(&self) -> bool {
+        self.lock().has_struck
+    }
+
+    /// The calls since [`Self::arm`], in order.
+    #[must_use]
+    pub fn calls(&self) -> Vec<CallRecord> {
+        self.lock().calls.clone()
+    }
+
+    /// How often each call was made, armed or not: by function, operation and table or queue.
+    #[must_use]
+    pub fn totals(&self) -> HashMap<(Kind, String), u64> {
+        self.lock().totals.clone()
+    }
+
+    /// Notes a call and says what is to happen to it.
+    pub fn on_call(&self, kind: Kind, invocation: u64, what: &str) -> Option<Fault> {
+        let mut state = self.lock();
+        *state.totals.entry((kind, what.to_owned())).or_default() += 1;
+        if let Some((part, fault)) = &state.outage
+            && what.contains(part.as_str())
+        {
+            return Some(*fault);
+        }
+        if !state.is_armed {
+            return None;
+        }
+        let nth = state.counts.entry((kind, what.to_owned())).or_default();
+        *nth += 1;
+        let key = CallKey { kind, what: what.to_owned(), nth: *nth };
+        let fault = match &state.plan {
+            Some((planned, injection)) if *planned == key && !state.has_struck => {
+                let injection = *injection;
+                state.has_struck = true;
+                if injection.span == Span::Invocation {
+                    state.struck = Some(invocation);
+                }
+                Some(injection.fault)
+            }
+            Some((_, injection)) if state.struck == Some(invocation) => Some(injection.fault),
+            _ => None,
+        };
+        let fault = fault.filter(|fault| fault.applies_to(key.operation()));
+        state.calls.push(CallRecord { at: Instant::now(), key, invocation, fault });
+        fault
+    }
+}

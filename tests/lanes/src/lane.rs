@@ -1,0 +1,270 @@
+//! One isolated world: both functions, their AWS, a gateway, three mappings and a receiver.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tokio::task::JoinHandle;
+
+use crate::aws::Aws;
+use crate::clock;
+use crate::dynamo::Dynamo;
+use crate::fault::Faults;
+use crate::function::{self, Function, Kind};
+use crate::gateway::{self, HttpAnswer, HttpRequest};
+use crate::mapping::{Batches, Mapping};
+use crate::receiver::Receiver;
+use crate::sqs::{QueueSettings, Sqs};
+use crate::sqs_api::queue_url;
+
+pub const FAST: &str = "first-attempts";
+pub const SLOW: &str = "retries";
+pub const DEAD: &str = "dead-letters";
+pub const PARKED: &str = "parked";
+
+/// How a lane differs from what the template sets.
+#[derive(Debug, Clone)]
+pub struct LaneSettings {
+    pub name: String,
+    /// Where the built `api` and `delivery` are.
+    pub binaries: PathBuf,
+    /// Variables of both functions, over the defaults.
+    pub env: Vec<(&'static str, String)>,
+    pub queue_visibility: Duration,
+    pub api_timeout: Duration,
+    pub delivery_timeout: Duration,
+    pub max_receives: u32,
+    pub in_flight_ceiling: usize,
+    /// Processes of each function, and invocations of each lane, at most.
+    pub concurrency: usize,
+    /// Keeps every version of every delivery and every batch, for the invariants.
+    pub with_journal: bool,
+    /// Where the functions' output goes; nowhere if absent.
+    pub logs: Option<PathBuf>,
+}
+
+impl Default for LaneSettings {
+    fn default() -> Self {
+        Self {
+            name: "lane".to_owned(),
+            binaries: binaries(),
+            env: Vec::new(),
+            queue_visibility: Duration::from_secs(8),
+            api_timeout: Duration::from_secs(8),
+            delivery_timeout: Duration::from_secs(8),
+            max_receives: 200,
+            in_flight_ceiling: 120_000,
+            concurrency: 4,
+            with_journal: true,
+            logs: None,
+        }
+    }
+}
+
+/// The folder of the built functions: `LANES_BINARIES`, or the dev profile's.
+#[must_use]
+pub fn binaries() -> PathBuf {
+    let dev = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/debug");
+    clock::setting("LANES_BINARIES").map_or(dev, PathBuf::from)
+}
+
+#[derive(Debug)]
+pub struct Lane {
+    pub aws: Arc<Aws>,
+    pub api: Arc<Function>,
+    pub delivery: Arc<Function>,
+    pub receiver: Receiver,
+    pub batches: Arc<Batches>,
+    pub settings: LaneSettings,
+    mappings: Vec<JoinHandle<()>>,
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        self.stop_mappings();
+    }
+}
+
+impl Lane {
+    /// A lane with one warm process of each function.
+    ///
+    /// # Errors
+    /// When a port or a process cannot be had.
+    pub async fn start(settings: LaneSettings) -> io::Result<Self> {
+        let sqs = Sqs::default();
+        let plain = QueueSettings {
+            visibility: settings.queue_visibility,
+            ceiling: settings.in_flight_ceiling,
+            ..QueueSettings::default()
+        };
+        let redriven =
+            QueueSettings { redrive: Some((DEAD.to_owned(), settings.max_receives)), ..plain.clone() };
+        for (queue, settings) in [(FAST, &redriven), (SLOW, &redriven), (DEAD, &plain), (PARKED, &plain)] {
+            sqs.create(queue, settings.clone());
+        }
+        let aws = Arc::new(Aws {
+            dynamo: Dynamo::new(settings.with_journal),
+            sqs,
+            faults: Faults::default(),
+            root_secret: "lane-root-secret-lane-root-secret-lane-root-secret-lane-root-sec".to_owned(),
+        });
+        let function = |kind, timeout| {
+            let settings = function::Settings {
+                kind,
+                binary: settings.binaries.join(kind.to_string()),
+                env: environment(kind, &settings.env),
+                timeout,
+                concurrency: settings.concurrency,
+                log: settings.logs.as_ref().map(|folder| folder.join(format!("{}-{kind}.log", settings.name))),
+            };
+            Arc::new(Function::new(settings, Arc::clone(&aws)))
+        };
+        let api = function(Kind::Api, settings.api_timeout);
+        let delivery = function(Kind::Delivery, settings.delivery_timeout);
+        let (receiver, first, second) = tokio::join!(Receiver::start(), api.warm_up(), delivery.warm_up());
+        first?;
+        second?;
+        let mut lane = Self {
+            aws,
+            api,
+            delivery,
+            receiver: receiver?,
+            batches: Arc::default(),
+            settings,
+            mappings: Vec::new(),
+        };
+        lane.start_mappings();
+        Ok(lane)
+    }
+
+    pub fn start_mappings(&mut self) {
+        for queue in [FAST, SLOW, DEAD] {
+            let mapping = Mapping {
+                queue: queue.to_owned(),
+                concurrency: self.settings.concurrency,
+                function: Arc::clone(&self.delivery),
+                aws: Arc::clone(&self.aws),
+                batches: self.settings.with_journal.then(|| Arc::clone(&self.batches)),
+            };
+            self.mappings.push(mapping.start());
+        }
+    }
+
+    /// No more batches; those under way are dropped, as if their invocations' answers were lost.
+    pub fn stop_mappings(&mut self) {
+        for mapping in self.mappings.drain(..) {
+            mapping.abort();
+        }
+    }
+
+    /// Calls the API.
+    pub async fn call(&self, method: &str, target: &str, auth: &Auth<'_>, body: Option<&Value>) -> HttpAnswer {
+        let mut headers = BTreeMap::new();
+        match auth {
+            Auth::None => {}
+            Auth::Key(key) => _ = headers.insert("x-api-key".to_owned(), (*key).to_owned()),
+            Auth::Bearer(token) => _ = headers.insert("authorization".to_owned(), format!("Bearer {token}")),
+        }
+        if body.is_some() {
+            headers.insert("content-type".to_owned(), "application/json".to_owned());
+        }
+        let request = HttpRequest {
+            method: method.to_owned(),
+            target: target.to_owned(),
+            headers,
+            body: body.map(|body| body.to_string().into()),
+        };
+        gateway::call(&self.api, request).await
+    }
+
+    /// Whether no job is left anywhere and nothing runs.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        let left: usize = [FAST, SLOW, DEAD].iter().map(|queue| self.aws.sqs.depth(queue).total()).sum();
+        left == 0 && !self.delivery.is_busy()
+    }
+
+    /// Waits until nothing is left to do; false when that takes longer than `most`.
+    pub async fn settle(&self, most: Duration) -> bool {
+        let end = Instant::now() + most;
+        while Instant::now() < end {
+            if self.is_idle() {
+                return true;
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+        false
+    }
+
+    /// Fresh processes: whatever the functions keep in memory is gone.
+    ///
+    /// # Errors
+    /// When a process cannot be started.
+    pub async fn restart_functions(&self) -> io::Result<()> {
+        self.api.cool_down();
+        self.delivery.cool_down();
+        let (api, delivery) = tokio::join!(self.api.warm_up(), self.delivery.warm_up());
+        api.and(delivery)
+    }
+}
+
+/// How a caller shows who it is.
+#[derive(Debug, Clone, Copy)]
+pub enum Auth<'a> {
+    None,
+    Key(&'a str),
+    Bearer(&'a str),
+}
+
+/// The environment that the template gives a function, with times short enough to wait for.
+fn environment(kind: Kind, overrides: &[(&'static str, String)]) -> HashMap<String, String> {
+    let memory = "256";
+    let name = kind.to_string();
+    let fixed = [
+        ("AWS_LAMBDA_FUNCTION_NAME", name.as_str()),
+        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", memory),
+        ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
+        ("AWS_LAMBDA_LOG_STREAM_NAME", "lane"),
+        ("AWS_LAMBDA_LOG_GROUP_NAME", "lane"),
+        ("AWS_REGION", "us-east-1"),
+        ("AWS_DEFAULT_REGION", "us-east-1"),
+        ("AWS_ACCESS_KEY_ID", "AKIALANE"),
+        ("AWS_SECRET_ACCESS_KEY", "lane"),
+        ("AWS_EC2_METADATA_DISABLED", "true"),
+        ("RUST_LOG", "info"),
+        ("RUST_BACKTRACE", "1"),
+        ("ACCOUNTS_TABLE", "accounts"),
+        ("LOGIN_FAILURES_TABLE", "login_failures"),
+        ("PROJECTS_TABLE", "projects"),
+        ("API_KEYS_TABLE", "api_keys"),
+        ("API_KEY_HASHES_TABLE", "api_key_hashes"),
+        ("ENDPOINTS_TABLE", "endpoints"),
+        ("EVENTS_TABLE", "events"),
+        ("DELIVERIES_TABLE", "deliveries"),
+        ("ROOT_SECRET_ARN", "arn:aws:secretsmanager:us-east-1:123456789012:secret:root"),
+        ("EVENT_NAMES", "call.started,call.ended,call.summary"),
+        ("MAX_ENDPOINTS_PER_PROJECT", "50"),
+        ("SIGNUP_POLICY", "open"),
+        ("EXEMPT_NETWORKS", "127.0.0.0/8,::1/128"),
+        ("RETENTION_DAYS", "30"),
+        ("REQUEST_TIMEOUT_SECONDS", "1"),
+        ("RETRY_DELAYS_SECONDS", "1,1,1"),
+        ("DISABLE_AFTER_FAILURES", "10"),
+        ("DISABLE_AFTER_SECONDS", "86400"),
+    ];
+    let mut env: HashMap<String, String> =
+        fixed.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    for (name, queue) in [
+        ("FIRST_ATTEMPTS_QUEUE_URL", FAST),
+        ("RETRIES_QUEUE_URL", SLOW),
+        ("DEAD_LETTER_QUEUE_URL", DEAD),
+        ("PARKED_QUEUE_URL", PARKED),
+    ] {
+        env.insert(name.to_owned(), queue_url(queue));
+    }
+    env.extend(overrides.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+    env
+}

@@ -1,0 +1,168 @@
+//! SQS's event source mapping: polls a queue, invokes the function with batches, deletes what succeeded.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+use tokio::task::{JoinHandle, JoinSet};
+
+use crate::aws::Aws;
+use crate::function::Function;
+use crate::sandbox::Failed;
+use crate::sqs::Received;
+
+/// Messages of one invocation at most, without a batching window.
+const BATCH: usize = 10;
+
+/// One batch that the function got.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    pub invocation: u64,
+    pub queue: String,
+    pub started: Instant,
+    pub ended: Instant,
+    pub bodies: Vec<String>,
+    /// `None` when it ended without an answer.
+    pub failed: Option<usize>,
+    pub why: Option<Failed>,
+}
+
+/// What every mapping of a lane did.
+#[derive(Debug, Default)]
+pub struct Batches(Mutex<Vec<Batch>>);
+
+impl Batches {
+    #[must_use]
+    pub fn all(&self) -> Vec<Batch> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn push(&self, batch: Batch) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(batch);
+    }
+}
+
+/// What one mapping needs.
+#[derive(Debug, Clone)]
+pub struct Mapping {
+    pub queue: String,
+    pub concurrency: usize,
+    pub function: Arc<Function>,
+    pub aws: Arc<Aws>,
+    pub batches: Option<Arc<Batches>>,
+}
+
+impl Mapping {
+    /// Polls until the handle is aborted.
+    #[must_use]
+    pub fn start(self) -> JoinHandle<()> {
+        tokio::spawn(async move {
+            let room = Arc::new(Semaphore::new(self.concurrency));
+            // Aborted with the mapping: a stopped lane invokes nothing more.
+            let mut running = JoinSet::new();
+            loop {
+                while running.try_join_next().is_some() {}
+                let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
+                let received = self.aws.sqs.receive(&self.queue, BATCH);
+                if received.is_empty() {
+                    drop(permit);
+                    self.aws.sqs.wait(&self.queue).await;
+                    continue;
+                }
+                let mapping = self.clone();
+                running.spawn(async move {
+                    mapping.run(received).await;
+                    drop(permit);
+                });
+            }
+        })
+    }
+
+    async fn run(&self, received: Vec<Received>) {
+        let records: Vec<Value> = received.iter().map(|message| record(&self.queue, message)).collect();
+        let event = json!({ "Records": records }).to_string();
+        let invocation = self.function.next_id();
+        let started = Instant::now();
+        let result = self.function.invoke(invocation, event.into()).await;
+        let ids: HashSet<String> = received.iter().map(|message| message.id.to_string()).collect();
+        let failed = result.as_ref().map(|answer| failures(answer, &ids));
+        if let Ok(failed) = &failed {
+            for message in received.iter().filter(|message| !failed.contains(&message.id.to_string())) {
+                self.aws.sqs.delete(&self.queue, &message.handle);
+            }
+        }
+        if let Some(batches) = &self.batches {
+            batches.push(Batch {
+                invocation,
+                queue: self.queue.clone(),
+                started,
+                ended: Instant::now(),
+                bodies: received.into_iter().map(|message| message.body).collect(),
+                failed: failed.as_ref().ok().map(HashSet::len),
+                why: failed.err().cloned(),
+            });
+        }
+    }
+}
+
+/// Which messages stay in the queue. An answer that cannot be understood fails them all, as does an identifier that is
+/// empty or unknown.
+fn failures(answer: &Bytes, ids: &HashSet<String>) -> HashSet<String> {
+    if answer.is_empty() || answer.as_ref() == b"null" {
+        return HashSet::new();
+    }
+    let Ok(answer) = serde_json::from_slice::<Value>(answer) else { return ids.clone() };
+    let Some(listed) = answer.get("batchItemFailures").and_then(Value::as_array) else { return HashSet::new() };
+    let named: Option<HashSet<String>> =
+        listed.iter().map(|entry| entry["itemIdentifier"].as_str().map(str::to_owned)).collect();
+    named.filter(|named| named.is_subset(ids)).unwrap_or_else(|| ids.clone())
+}
+
+fn record(queue: &str, message: &Received) -> Value {
+    let mut attributes = json!({
+        "ApproximateReceiveCount": message.receives.to_string(),
+        "SentTimestamp": message.sent_at.to_string(),
+        "SenderId": "AIDALANE",
+        "ApproximateFirstReceiveTimestamp": message.first_received_at.to_string(),
+    });
+    if let Some(group) = &message.group {
+        attributes["MessageGroupId"] = group.as_str().into();
+    }
+    json!({
+        "messageId": message.id.to_string(),
+        "receiptHandle": message.handle,
+        "body": message.body,
+        "attributes": attributes,
+        "messageAttributes": {},
+        "md5OfBody": "0",
+        "eventSource": "aws:sqs",
+        "eventSourceARN": format!("arn:aws:sqs:us-east-1:123456789012:{queue}"),
+        "awsRegion": "us-east-1",
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_or_empty_identifier_fails_the_whole_batch() {
+        let ids = HashSet::from(["1".to_owned(), "2".to_owned()]);
+        let cases = [
+            (r#"{"batchItemFailures":[{"itemIdentifier":"2"}]}"#, vec!["2"]),
+            (r#"{"batchItemFailures":[]}"#, vec![]),
+            ("null", vec![]),
+            (r#"{"batchItemFailures":[{"itemIdentifier":""}]}"#, vec!["1", "2"]),
+            (r#"{"batchItemFailures":[{"itemIdentifier":"3"}]}"#, vec!["1", "2"]),
+            (r#"{"batchItemFailures":[{}]}"#, vec!["1", "2"]),
+            ("not JSON", vec!["1", "2"]),
+        ];
+        for (answer, expected) in cases {
+            let expected: HashSet<String> = expected.into_iter().map(str::to_owned).collect();
+            assert_eq!(failures(&Bytes::from(answer), &ids), expected, "{answer}");
+        }
+    }
+}

@@ -1,0 +1,406 @@
+//! Standard queues: visibility, receive counts, delays, redrive, and the ceiling of messages in flight past which a
+//! receive returns nothing.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+
+use crate::clock::now_millis;
+
+/// How a queue behaves.
+#[derive(Debug, Clone)]
+pub struct QueueSettings {
+    pub visibility: Duration,
+    /// Where a message goes that was received this often, as SQS's redrive policy has it.
+    pub redrive: Option<(String, u32)>,
+    /// Messages in flight past which receives return nothing.
+    pub ceiling: usize,
+    /// Serves message groups with the fewest messages in flight first, as fair queues do.
+    pub is_fair: bool,
+}
+
+impl Default for QueueSettings {
+    fn default() -> Self {
+        Self { visibility: Duration::from_secs(60), redrive: None, ceiling: 120_000, is_fair: true }
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Message {
+    id: u64,
+    body: String,
+    group: Option<String>,
+    sent_at: u64,
+    receives: u32,
+    first_received_at: u64,
+}
+
+/// A message as a receive hands it out.
+#[derive(Debug, Clone)]
+pub struct Received {
+    pub id: u64,
+    pub handle: String,
+    pub body: String,
+    pub group: Option<String>,
+    pub sent_at: u64,
+    pub receives: u32,
+    pub first_received_at: u64,
+}
+
+/// What is to be sent.
+#[derive(Debug, Clone)]
+pub struct Outgoing {
+    pub body: String,
+    pub group: Option<String>,
+    pub delay: Duration,
+}
+
+/// Why SQS would not do it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    NoSuchQueue,
+    NotInFlight,
+    InvalidHandle,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    settings: QueueSettings,
+    /// By place in the queue; SQS keeps about this order.
+    ready: BTreeMap<u64, Message>,
+    /// Delayed or hidden, by when that ends. In flight is what was received and is still hidden.
+    waiting: BTreeMap<(Instant, u64), Message>,
+    wakes: HashMap<u64, Instant>,
+    in_flight: HashMap<u64, Option<String>>,
+    groups_in_flight: HashMap<String, usize>,
+}
+
+impl Queue {
+    fn hide(&mut self, message: Message, until: Instant) {
+        self.wakes.insert(message.id, until);
+        self.waiting.insert((until, message.id), message);
+    }
+
+    fn unhide(&mut self, id: u64) -> Option<Message> {
+        let until = self.wakes.remove(&id)?;
+        self.waiting.remove(&(until, id))
+    }
+
+    fn take_off(&mut self, id: u64) {
+        if let Some(Some(group)) = self.in_flight.remove(&id)
+            && let Some(count) = self.groups_in_flight.get_mut(&group)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.groups_in_flight.remove(&group);
+            }
+        }
+    }
+
+    /// Lets what is due become visible.
+    fn settle(&mut self, now: Instant) {
+        while let Some(entry) = self.waiting.first_entry() {
+            if entry.key().0 > now {
+                return;
+            }
+            let message = entry.remove();
+            self.wakes.remove(&message.id);
+            self.take_off(message.id);
+            self.ready.insert(message.id, message);
+        }
+    }
+
+    fn next(&self) -> Option<u64> {
+        const LOOKED_AT: usize = 200;
+        if !self.settings.is_fair {
+            return self.ready.keys().next().copied();
+        }
+        let busy = |message: &Message| {
+            message.group.as_ref().and_then(|group| self.groups_in_flight.get(group)).copied().unwrap_or(0)
+        };
+        let seen = self.ready.values().take(LOOKED_AT);
+        seen.min_by_key(|message| (busy(message), message.id)).map(|message| message.id)
+    }
+}
+
+/// How many messages a queue has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Depth {
+    pub visible: usize,
+    pub in_flight: usize,
+    pub delayed: usize,
+}
+
+impl Depth {
+    #[must_use]
+    pub const fn total(self) -> usize {
+        self.visible + self.in_flight + self.delayed
+    }
+}
+
+#[derive(Debug, Default)]
+struct State {
+    queues: HashMap<String, Queue>,
+    last_id: u64,
+}
+
+#[derive(Debug, Default)]
+pub struct Sqs {
+    state: Mutex<State>,
+    sent: Notify,
+}
+
+impl Sqs {
+    pub fn create(&self, name: &str, settings: QueueSettings) {
+        let queue = Queue { settings, ..Queue::default() };
+        self.lock().queues.insert(name.to_owned(), queue);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts a message into a queue and returns its id.
+    ///
+    /// # Errors
+    /// When there is no such queue.
+    pub fn send(&self, queue: &str, outgoing: Outgoing) -> Result<u64, Refused> {
+        let mut state = self.lock();
+        state.last_id += 1;
+        let id = state.last_id;
+        let queue = state.queues.get_mut(queue).ok_or(Refused::NoSuchQueue)?;
+        let Outgoing { body, group, delay } = outgoing;
+        let message = Message { id, body, group, sent_at: now_millis(), receives: 0, first_received_at: 0 };
+        if delay.is_zero() {
+            queue.ready.insert(id, message);
+        } else {
+            queue.hide(message, Instant::now() + delay);
+        }
+        drop(state);
+        self.sent.notify_waiters();
+        Ok(id)
+    }
+
+    /// Up to `max` messages, hidden from now on. What was received too often goes to the queue's redrive target.
+    pub fn receive(&self, queue: &str, max: usize) -> Vec<Received> {
+        let now = Instant::now();
+        let mut state = self.lock();
+        let mut received = Vec::new();
+        let mut redriven = Vec::new();
+        let Some(source) = state.queues.get_mut(queue) else { return received };
+        source.settle(now);
+        while received.len() < max && source.in_flight.len() < source.settings.ceiling {
+            let Some(mut message) = source.next().and_then(|id| source.ready.remove(&id)) else { break };
+            if let Some((target, most)) = &source.settings.redrive
+                && message.receives >= *most
+            {
+                redriven.push((target.clone(), message));
+                continue;
+            }
+            message.receives += 1;
+            if message.receives == 1 {
+                message.first_received_at = now_millis();
+            }
+            source.in_flight.insert(message.id, message.group.clone());
+            if let Some(group) = &message.group {
+                *source.groups_in_flight.entry(group.clone()).or_default() += 1;
+            }
+            received.push(Received {
+                id: message.id,
+                handle: format!("{}-{}", message.id, message.receives),
+                body: message.body.clone(),
+                group: message.group.clone(),
+                sent_at: message.sent_at,
+                receives: message.receives,
+                first_received_at: message.first_received_at,
+            });
+            source.hide(message, now + source.settings.visibility);
+        }
+        let is_redriven = !redriven.is_empty();
+        for (target, message) in redriven {
+            if let Some(target) = state.queues.get_mut(&target) {
+                // A redriven message keeps its id and its age; its count starts anew in the queue it comes to.
+                target.ready.insert(message.id, Message { receives: 0, ..message });
+            }
+        }
+        drop(state);
+        if is_redriven {
+            self.sent.notify_waiters();
+        }
+        received
+    }
+
+    /// Deletes a message. A handle that is no longer the latest does nothing, as SQS may have it.
+    pub fn delete(&self, queue: &str, handle: &str) {
+        let mut state = self.lock();
+        let Some(queue) = state.queues.get_mut(queue) else { return };
+        queue.settle(Instant::now());
+        if let Ok(id) = current(queue, handle) {
+            queue.take_off(id);
+            queue.unhide(id);
+        } else if let Some((id, receive)) = parts(handle)
+            && queue.ready.get(&id).is_some_and(|message| message.receives == receive)
+        {
+            // Visible again, but not received since: SQS still takes the handle.
+            queue.ready.remove(&id);
+        }
+    }
+
+    /// Hides a message in flight for `wait` from now.
+    ///
+    /// # Errors
+    /// When the handle is not the latest one, or its message is visible again.
+    pub fn change_visibility(&self, queue: &str, handle: &str, wait: Duration) -> Result<(), Refused> {
+        let now = Instant::now();
+        let mut state = self.lock();
+        let queue = state.queues.get_mut(queue).ok_or(Refused::NoSuchQueue)?;
+        queue.settle(now);
+        let id = current(queue, handle)?;
+        let message = queue.unhide(id).ok_or(Refused::NotInFlight)?;
+        queue.hide(message, now + wait);
+        queue.settle(now);
+        drop(state);
+        self.sent.notify_waiters();
+        Ok(())
+    }
+
+    #[must_use]
+    pub fn depth(&self, queue: &str) -> Depth {
+        let mut state = self.lock();
+        let Some(queue) = state.queues.get_mut(queue) else { return Depth::default() };
+        queue.settle(Instant::now());
+        let in_flight = queue.in_flight.len();
+        Depth { visible: queue.ready.len(), in_flight, delayed: queue.waiting.len() - in_flight }
+    }
+
+    /// Every body in a queue, whatever its state.
+    #[must_use]
+    pub fn bodies(&self, queue: &str) -> Vec<String> {
+        let state = self.lock();
+        let Some(queue) = state.queues.get(queue) else { return Vec::new() };
+        queue.ready.values().chain(queue.waiting.values()).map(|message| message.body.clone()).collect()
+    }
+
+    /// Moves everything of one queue that is not in flight to another, as SQS's own redrive task does.
+    pub fn move_all(&self, from: &str, to: &str) -> usize {
+        let mut state = self.lock();
+        let Some(source) = state.queues.get_mut(from) else { return 0 };
+        source.settle(Instant::now());
+        let moved = std::mem::take(&mut source.ready);
+        let count = moved.len();
+        if let Some(target) = state.queues.get_mut(to) {
+            target.ready.extend(moved.into_iter().map(|(id, message)| (id, Message { receives: 0, ..message })));
+        }
+        drop(state);
+        self.sent.notify_waiters();
+        count
+    }
+
+    /// Returns when something may have become visible in a queue, or after a while.
+    pub async fn wait(&self, queue: &str) {
+        let sent = self.sent.notified();
+        let now = Instant::now();
+        let wake = {
+            let mut state = self.lock();
+            let Some(queue) = state.queues.get_mut(queue) else { return };
+            queue.settle(now);
+            let is_full = queue.in_flight.len() >= queue.settings.ceiling;
+            if !queue.ready.is_empty() && !is_full {
+                return;
+            }
+            queue.waiting.keys().next().map(|(until, _)| *until)
+        };
+        let longest = now + Duration::from_secs(1);
+        let wake = wake.map_or(longest, |wake| wake.min(longest));
+        tokio::select! {
+            () = sent => {}
+            () = tokio::time::sleep_until(wake.into()) => {}
+        }
+    }
+}
+
+fn parts(handle: &str) -> Option<(u64, u32)> {
+    let (id, receive) = handle.split_once('-')?;
+    Some((id.parse().ok()?, receive.parse().ok()?))
+}
+
+fn current(queue: &Queue, handle: &str) -> Result<u64, Refused> {
+    let (id, receive) = parts(handle).ok_or(Refused::InvalidHandle)?;
+    let until = queue.wakes.get(&id).filter(|_| queue.in_flight.contains_key(&id)).ok_or(Refused::NotInFlight)?;
+    let message = queue.waiting.get(&(*until, id)).ok_or(Refused::NotInFlight)?;
+    if message.receives == receive { Ok(id) } else { Err(Refused::InvalidHandle) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHORT: Duration = Duration::from_millis(30);
+
+    fn queue(settings: QueueSettings) -> Sqs {
+        let sqs = Sqs::default();
+        sqs.create("q", settings);
+        sqs.create("dead", QueueSettings::default());
+        sqs
+    }
+
+    fn send(sqs: &Sqs, body: &str, group: Option<&str>, delay: Duration) {
+        let outgoing = Outgoing { body: body.to_owned(), group: group.map(str::to_owned), delay };
+        sqs.send("q", outgoing).expect("a queue");
+    }
+
+    #[test]
+    fn a_message_that_is_not_deleted_comes_back_and_then_goes_to_the_dead_letter_queue() {
+        let redrive = Some(("dead".to_owned(), 2));
+        let sqs = queue(QueueSettings { visibility: SHORT, redrive, ..QueueSettings::default() });
+        send(&sqs, "a", None, Duration::ZERO);
+        for receives in 1..=2 {
+            let received = sqs.receive("q", 10);
+            assert_eq!(received.iter().map(|message| message.receives).collect::<Vec<_>>(), [receives]);
+            assert!(sqs.receive("q", 10).is_empty(), "it is hidden");
+            std::thread::sleep(SHORT * 2);
+        }
+        assert!(sqs.receive("q", 10).is_empty());
+        assert_eq!((sqs.depth("q").total(), sqs.depth("dead").visible), (0, 1));
+    }
+
+    #[test]
+    fn a_delayed_message_is_not_in_flight_and_a_hidden_one_is() {
+        let sqs = queue(QueueSettings { ceiling: 1, ..QueueSettings::default() });
+        send(&sqs, "later", None, SHORT);
+        assert_eq!(sqs.depth("q"), Depth { visible: 0, in_flight: 0, delayed: 1 });
+        std::thread::sleep(SHORT * 2);
+        send(&sqs, "second", None, Duration::ZERO);
+        let received = sqs.receive("q", 10);
+        assert_eq!(received.len(), 1, "the ceiling is one");
+        assert_eq!(sqs.depth("q"), Depth { visible: 1, in_flight: 1, delayed: 0 });
+        sqs.delete("q", &received[0].handle);
+        assert_eq!(sqs.receive("q", 10).len(), 1);
+    }
+
+    #[test]
+    fn only_the_latest_handle_of_a_message_in_flight_hides_it() {
+        let sqs = queue(QueueSettings { visibility: SHORT, ..QueueSettings::default() });
+        send(&sqs, "a", None, Duration::ZERO);
+        let first = sqs.receive("q", 1).remove(0);
+        std::thread::sleep(SHORT * 2);
+        assert_eq!(sqs.change_visibility("q", &first.handle, SHORT), Err(Refused::NotInFlight));
+        let second = sqs.receive("q", 1).remove(0);
+        assert_eq!(sqs.change_visibility("q", &first.handle, SHORT), Err(Refused::InvalidHandle));
+        assert_eq!(sqs.change_visibility("q", &second.handle, Duration::ZERO), Ok(()));
+        assert_eq!(sqs.receive("q", 1).len(), 1);
+    }
+
+    #[test]
+    fn quiet_groups_are_served_before_noisy_ones() {
+        let sqs = queue(QueueSettings::default());
+        for _ in 0..5 {
+            send(&sqs, "noisy", Some("n"), Duration::ZERO);
+        }
+        send(&sqs, "quiet", Some("q"), Duration::ZERO);
+        let bodies: Vec<_> = sqs.receive("q", 2).into_iter().map(|message| message.body).collect();
+        assert_eq!(bodies, ["noisy", "quiet"]);
+    }
+}
