@@ -1,0 +1,258 @@
+//! Which URLs may be registered, and which are never called (contract §3). Loopback is exempt in this deployment.
+
+use echo_tests::api::Answer;
+use echo_tests::project::Project;
+use echo_tests::receiver::Receiver;
+use echo_tests::shape::text;
+use echo_tests::stack::stack;
+use serde_json::{Value, json};
+
+async fn register(project: &Project, url: impl Into<Value>) -> Answer {
+    project.post("/webhooks", &json!({"url": url.into(), "events": ["call.ended"]})).await
+}
+
+async fn each_is_refused(urls: &[&str]) {
+    let project = Project::new().await;
+    for url in urls {
+        let answer = register(&project, *url).await;
+        assert_eq!(answer.status, 400, "{url}: {}", answer.text());
+        answer.refuses_field("url");
+    }
+    assert_eq!(project.get("/webhooks").await.ok(200), json!([]));
+}
+
+#[tokio::test]
+async fn public_https_urls_are_taken_and_kept_as_written() {
+    let project = Project::new().await;
+    let urls = [
+        "https://your-server.com/webhooks/echo",
+        "https://example.com",
+        "https://example.com:8443/a/../b?c=d&e=%20",
+        "https://8.8.8.8/hook",
+        "https://[2606:4700:4700::1111]/hook",
+        "https://no-such-host.invalid/hook",
+    ];
+    for url in urls {
+        assert_eq!(register(&project, url).await.ok(201)["url"], url);
+    }
+}
+
+#[tokio::test]
+async fn exempt_literals_and_localhost_may_use_http() {
+    let project = Project::new().await;
+    let urls = [
+        "http://127.0.0.1:65000/hook",
+        "http://127.99.1.2:65000/hook",
+        "http://[::1]:65000/hook",
+        "http://localhost:65000/hook",
+        "https://localhost:65000/hook",
+    ];
+    for url in urls {
+        assert_eq!(register(&project, url).await.ok(201)["url"], url);
+    }
+}
+
+#[tokio::test]
+async fn all_others_must_use_https() {
+    each_is_refused(&[
+        "http://example.com/hook",
+        "http://8.8.8.8/hook",
+        "http://[2606:4700:4700::1111]/hook",
+        "ftp://example.com/hook",
+        "ws://example.com/hook",
+        "file:///etc/passwd",
+        "javascript:alert(1)",
+        "data:text/plain,x",
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn a_url_must_be_absolute_and_whole() {
+    each_is_refused(&[
+        "",
+        " ",
+        "not a url",
+        "/webhooks",
+        "//example.com/hook",
+        "example.com/hook",
+        "https:",
+        "https://",
+        "https:///hook",
+        "https://?a=b",
+        "https://:443/hook",
+        "https://exa mple.com/",
+        "https://example.com:99999/",
+        "https://[::1",
+        "https://[not-an-address]/",
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn a_url_carries_no_user_and_no_fragment() {
+    each_is_refused(&[
+        "https://user:password@example.com/hook",
+        "https://user@example.com/hook",
+        "https://:password@example.com/hook",
+        "https://example.com@10.0.0.1/hook",
+        "https://example.com/hook#top",
+        "https://example.com/#",
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn private_ipv4_is_refused_in_any_spelling() {
+    each_is_refused(&[
+        "https://10.0.0.1/hook",
+        "https://10.1/hook",
+        "https://167772161/hook",
+        "https://0xa000001/hook",
+        "https://0x0a.0x00.0x00.0x01/hook",
+        "https://012.0.0.1/hook",
+        "https://10.0.0.1./hook",
+        "https://10.0.0.1:8443/hook",
+        "https://%31%30.0.0.1/hook",
+        "https://①⓪.0.0.1/hook",
+        "https://10。0。0。1/hook",
+        "https://172.16.0.1/hook",
+        "https://172.31.255.255/hook",
+        "https://192.168.1.1/hook",
+        "http://192.168.1.1/hook",
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn special_ipv4_is_refused() {
+    each_is_refused(&[
+        "https://0.0.0.0/hook",
+        "https://0/hook",
+        "https://0.1.2.3/hook",
+        "https://100.64.0.1/hook",
+        "https://169.254.169.254/latest/meta-data/",
+        "https://2852039166/latest/meta-data/",
+        "https://0xa9fea9fe/latest/meta-data/",
+        "https://192.0.0.1/hook",
+        "https://192.0.2.1/hook",
+        "https://198.18.0.1/hook",
+        "https://198.51.100.7/hook",
+        "https://203.0.113.7/hook",
+        "https://224.0.0.1/hook",
+        "https://240.0.0.1/hook",
+        "https://255.255.255.255/hook",
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn special_ipv6_is_refused() {
+    each_is_refused(&[
+        "https://[::]/hook",
+        "https://[fe80::1]/hook",
+        "https://[fc00::1]/hook",
+        "https://[fd00:ec2::254]/hook",
+        "https://[ff02::1]/hook",
+        "https://[2001:db8::1]/hook",
+        "https://[100::1]/hook",
+        "https://[0:0:0:0:0:0:0:0]/hook",
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn an_ipv4_embedded_in_ipv6_is_judged_too() {
+    each_is_refused(&[
+        "https://[::ffff:10.0.0.1]/hook",
+        "https://[::ffff:a9fe:a9fe]/hook",
+        "https://[64:ff9b::a00:1]/hook",
+        "https://[64:ff9b::169.254.169.254]/hook",
+        "https://[2002:a00:1::]/hook",
+        "https://[2002:a9fe:a9fe::1]/hook",
+        // Teredo: the client's address stands inverted in the last 32 bits; this one is 10.0.0.1.
+        "https://[2001:0:808:808:0:0:f5ff:fffe]/hook",
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn a_url_has_at_most_2048_characters() {
+    let project = Project::new().await;
+    let long = |length: usize| {
+        let start = "https://example.com/";
+        format!("{start}{}", "a".repeat(length - start.len()))
+    };
+    let _ = register(&project, long(2048)).await.ok(201);
+    register(&project, long(2049)).await.refuses_field("url");
+}
+
+#[tokio::test]
+async fn a_url_is_a_string() {
+    let project = Project::new().await;
+    for wrong in [json!(7), json!(null), json!(true), json!(["https://example.com/"]), json!({"href": "x"})] {
+        register(&project, wrong).await.refuses_field("url");
+    }
+}
+
+#[tokio::test]
+async fn the_aws_endpoint_is_never_called_although_loopback_is_exempt() {
+    let project = Project::new().await;
+    let port = stack().aws.endpoint_url.rsplit(':').next().expect("a port").trim_end_matches('/');
+    for host in ["127.0.0.1", "localhost", "[::1]", "127.1", "127.0.0.2"] {
+        // The emulator answers any path, so a request that got through would show a status.
+        let answer = register(&project, format!("http://{host}:{port}/_ministack/health")).await;
+        if answer.status == 201 {
+            let endpoint = echo_tests::endpoint::Endpoint::new(&project, answer.json());
+            let delivery = project.emit_one().await;
+            let attempted = endpoint.attempted(&delivery, 1).await;
+            let attempt = &attempted["attempts"][0];
+            assert!(attempt["http_status"].is_null(), "{host}: {attempt}");
+            assert!(!text(attempt, "error_message").is_empty());
+            endpoint.delete().await;
+        } else {
+            answer.refuses_field("url");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_host_that_does_not_resolve_fails_at_delivery() {
+    let project = Project::new().await;
+    let endpoint = project.endpoint("https://no-such-host.invalid/hook").await;
+    let delivery = project.emit_one().await;
+    let attempt = endpoint.attempted(&delivery, 1).await["attempts"][0].clone();
+    assert_eq!(attempt["success"], false);
+    assert!(attempt["http_status"].is_null() && attempt["response_body"].is_null(), "{attempt}");
+    assert!(!text(&attempt, "error_message").is_empty());
+}
+
+#[tokio::test]
+async fn https_is_tls_even_to_an_exempt_address() {
+    let (project, plain) = (Project::new().await, Receiver::start().await);
+    let endpoint = project.endpoint(&plain.url().replace("http:", "https:")).await;
+    let delivery = project.emit_one().await;
+    let attempt = endpoint.attempted(&delivery, 1).await["attempts"][0].clone();
+    assert!(attempt["http_status"].is_null() && attempt["error_message"].is_string(), "{attempt}");
+    assert_eq!(plain.count(), 0, "a request went out unencrypted");
+}
+
+#[tokio::test]
+async fn localhost_is_called_when_loopback_is_exempt() {
+    let (project, receiver) = (Project::new().await, Receiver::start().await);
+    let endpoint = project.endpoint(&receiver.url().replace("127.0.0.1", "localhost")).await;
+    let delivery = project.emit_one().await;
+    endpoint.ended(&delivery, "success").await;
+    assert_eq!(receiver.first().await.header("host"), format!("localhost:{}", receiver.port()));
+}
+
+#[tokio::test]
+async fn a_refused_connection_is_a_failed_attempt() {
+    let project = Project::new().await;
+    let closed = Receiver::start().await.url();
+    let endpoint = project.endpoint(&closed).await;
+    let delivery = project.emit_one().await;
+    let attempt = endpoint.attempted(&delivery, 1).await["attempts"][0].clone();
+    assert!(attempt["http_status"].is_null() && attempt["response_body"].is_null(), "{attempt}");
+    assert!(!text(&attempt, "error_message").contains("127.0.0.1"), "{attempt}");
+}

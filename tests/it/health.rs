@@ -1,0 +1,193 @@
+//! An endpoint's failures in a row, and what follows from them (contract §7). Here it is disabled after three, at once.
+
+use std::time::Duration;
+
+use echo_tests::endpoint::Endpoint;
+use echo_tests::project::{Project, delivery_ids};
+use echo_tests::receiver::{Receiver, Reply};
+use echo_tests::stack::stack;
+use echo_tests::time::{now, timestamp};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+async fn set_up(receiver: &Receiver) -> (Project, Endpoint) {
+    let project = Project::new().await;
+    let endpoint = project.endpoint(&receiver.url()).await;
+    (project, endpoint)
+}
+
+/// Lets so many deliveries exhaust themselves side by side.
+async fn exhaust(project: &Project, endpoint: &Endpoint, count: usize) -> Vec<String> {
+    let mut ids = Vec::new();
+    for _ in 0..count {
+        ids.push(project.emit_one().await);
+    }
+    for id in &ids {
+        let delivery = endpoint.ended(id, "failed").await;
+        assert_eq!(delivery["failure_reason"], "exhausted", "{delivery}");
+    }
+    ids
+}
+
+async fn failures_are(endpoint: &Endpoint, count: u64) -> Value {
+    endpoint
+        .when(&format!("consecutive_failures is {count}"), |shown| shown["consecutive_failures"] == count)
+        .await
+}
+
+#[tokio::test]
+async fn an_exhausted_delivery_counts_once_and_a_success_clears_the_count() {
+    let receiver = Receiver::answering(500).await;
+    let (project, endpoint) = set_up(&receiver).await;
+    exhaust(&project, &endpoint, 1).await;
+    assert_eq!(failures_are(&endpoint, 1).await["status"], "active");
+    receiver.set(200);
+    let id = project.emit_one().await;
+    endpoint.ended(&id, "success").await;
+    failures_are(&endpoint, 0).await;
+}
+
+#[tokio::test]
+async fn attempts_that_fail_do_not_count_before_the_delivery_does() {
+    let receiver = Receiver::scripted([500, 500, 500], 200).await;
+    let (project, endpoint) = set_up(&receiver).await;
+    let id = project.emit_one().await;
+    endpoint.attempted(&id, 2).await;
+    assert_eq!(endpoint.show().await["consecutive_failures"], 0);
+    endpoint.ended(&id, "success").await;
+    assert_eq!(endpoint.show().await["consecutive_failures"], 0);
+}
+
+#[tokio::test]
+async fn enough_failures_in_a_row_disable_the_endpoint_with_reason_and_time() {
+    let receiver = Receiver::answering(500).await;
+    let (project, endpoint) = set_up(&receiver).await;
+    assert!(endpoint.created["disabled_reason"].is_null() && endpoint.created["disabled_at"].is_null());
+    let needed = usize::try_from(stack().disable_after_failures()).expect("small");
+    let before = now();
+    let ids = exhaust(&project, &endpoint, needed).await;
+    let shown = endpoint.when("the endpoint is disabled", |shown| shown["status"] == "disabled").await;
+    assert_eq!(shown["consecutive_failures"], needed);
+    assert_eq!(shown["disabled_reason"], "consecutive_failures");
+    assert!((before..=now()).contains(&timestamp(&shown["disabled_at"])), "{shown}");
+
+    assert_eq!(project.emit("call.ended").await.len(), 0, "no new deliveries are made for it");
+    endpoint.retry(&ids[0]).await.refused(409);
+
+    let active = endpoint.patch(&json!({"status": "active"})).await;
+    assert_eq!(active["consecutive_failures"], 0);
+    assert!(active["disabled_reason"].is_null() && active["disabled_at"].is_null(), "{active}");
+    receiver.set(200);
+    assert_eq!(endpoint.retry(&ids[0]).await.status, 202, "what failed can be retried");
+    endpoint.ended(&ids[0], "success").await;
+    let id = project.emit_one().await;
+    endpoint.ended(&id, "success").await;
+}
+
+#[tokio::test]
+async fn failures_that_are_not_in_a_row_disable_nothing() {
+    let receiver = Receiver::answering(500).await;
+    let (project, endpoint) = set_up(&receiver).await;
+    let almost = usize::try_from(stack().disable_after_failures() - 1).expect("small");
+    exhaust(&project, &endpoint, almost).await;
+    failures_are(&endpoint, almost as u64).await;
+    receiver.set(200);
+    let id = project.emit_one().await;
+    endpoint.ended(&id, "success").await;
+    failures_are(&endpoint, 0).await;
+    receiver.set(500);
+    exhaust(&project, &endpoint, almost).await;
+    assert_eq!(failures_are(&endpoint, almost as u64).await["status"], "active");
+}
+
+#[tokio::test]
+async fn a_failed_manual_attempt_adds_nothing_and_a_successful_one_clears_the_count() {
+    let receiver = Receiver::answering(500).await;
+    let (project, endpoint) = set_up(&receiver).await;
+    let ids = exhaust(&project, &endpoint, 1).await;
+    failures_are(&endpoint, 1).await;
+    let attempts = u64::try_from(stack().retry_delays().len() + 1).expect("small");
+    for number in 1..=3 {
+        assert_eq!(endpoint.retry(&ids[0]).await.status, 202);
+        endpoint.attempted(&ids[0], attempts + number).await;
+    }
+    let shown = endpoint.show().await;
+    assert_eq!((&shown["consecutive_failures"], &shown["status"]), (&json!(1), &json!("active")));
+    receiver.set(200);
+    assert_eq!(endpoint.retry(&ids[0]).await.status, 202);
+    endpoint.ended(&ids[0], "success").await;
+    failures_are(&endpoint, 0).await;
+}
+
+#[tokio::test]
+async fn activating_clears_the_count_of_an_active_endpoint_too() {
+    let receiver = Receiver::answering(500).await;
+    let (project, endpoint) = set_up(&receiver).await;
+    exhaust(&project, &endpoint, 1).await;
+    failures_are(&endpoint, 1).await;
+    assert_eq!(endpoint.patch(&json!({"status": "active"})).await["consecutive_failures"], 0);
+    assert_eq!(endpoint.show().await["consecutive_failures"], 0);
+}
+
+#[tokio::test]
+async fn a_delivery_waiting_for_a_disabled_endpoint_fails_at_its_next_wake_up() {
+    let receiver = Receiver::scripted([500], 200).await;
+    let (project, endpoint) = set_up(&receiver).await;
+    let id = project.emit_one().await;
+    receiver.first().await;
+    endpoint.set_status("disabled").await;
+    let delivery = endpoint.ended(&id, "failed").await;
+    assert_eq!(delivery["failure_reason"], "endpoint_disabled");
+    assert_eq!(delivery["attempt_count"], 1);
+    receiver.no_more_than(1, Duration::from_secs(3)).await;
+    assert_eq!(endpoint.show().await["consecutive_failures"], 0, "it adds nothing");
+
+    endpoint.set_status("active").await;
+    assert_eq!(endpoint.retry(&id).await.status, 202);
+    assert_eq!(endpoint.ended(&id, "success").await["attempt_count"], 2);
+}
+
+#[tokio::test]
+async fn a_delivery_goes_on_if_the_endpoint_is_active_again_by_its_next_wake_up() {
+    let later = Reply::status(503).header("retry-after", "6");
+    let receiver = Receiver::scripted([later], 200).await;
+    let (project, endpoint) = set_up(&receiver).await;
+    let id = project.emit_one().await;
+    endpoint.attempted(&id, 1).await;
+    endpoint.set_status("disabled").await;
+    endpoint.set_status("active").await;
+    assert_eq!(endpoint.ended(&id, "success").await["attempt_count"], 2);
+}
+
+#[tokio::test]
+async fn a_delivery_waiting_for_a_deleted_endpoint_is_not_made() {
+    let receiver = Receiver::scripted([500], 200).await;
+    let (project, endpoint) = set_up(&receiver).await;
+    let event = json!({"event_id": Uuid::new_v4(), "event_name": "call.ended"});
+    let accepted = project.post_event(&event).await;
+    let id = delivery_ids(&accepted).remove(0);
+    receiver.first().await;
+    endpoint.delete().await;
+    project.api.get(&endpoint.path(&format!("/deliveries/{id}"))).await.refused(404);
+    endpoint.deliveries("").await.refused(404);
+    endpoint.retry(&id).await.refused(404);
+    receiver.no_more_than(1, Duration::from_secs(10)).await;
+    let again = project.post_event(&event).await;
+    assert_eq!(again["deliveries"], accepted["deliveries"], "it stays listed on the event");
+    receiver.no_more_than(1, Duration::from_secs(2)).await;
+}
+
+#[tokio::test]
+async fn one_endpoints_failures_are_not_anothers() {
+    let (failing, working) = (Receiver::answering(500).await, Receiver::start().await);
+    let project = Project::new().await;
+    let bad = project.endpoint_for(&failing.url(), &["call.started"]).await;
+    let good = project.endpoint_for(&working.url(), &["call.ended"]).await;
+    let id = project.emit("call.started").await.remove(0);
+    bad.ended(&id, "failed").await;
+    failures_are(&bad, 1).await;
+    assert_eq!(good.show().await["consecutive_failures"], 0);
+    let id = project.emit_one().await;
+    good.ended(&id, "success").await;
+    assert_eq!(bad.show().await["consecutive_failures"], 1, "another's success clears nothing");
+}

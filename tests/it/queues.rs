@@ -1,0 +1,143 @@
+//! Messages that no one of ours sent, and those that SQS gave up on.
+
+use std::time::Duration;
+
+use echo_tests::aws::Queue;
+use echo_tests::endpoint::Endpoint;
+use echo_tests::project::{Project, unique};
+use echo_tests::receiver::{Receiver, Reply};
+use echo_tests::stack::stack;
+use echo_tests::wait::throughout;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+/// Text that can be told from every other test's.
+fn garbage() -> Vec<String> {
+    let mark = unique();
+    vec![
+        mark.clone(),
+        format!("{{\"v\":1,\"mark\":\"{mark}\"}}"),
+        format!("[\"{mark}\"]"),
+        format!("{{\"v\":\"one\",\"mark\":\"{mark}\"}}"),
+        format!("{{\"v\":1,\"project_id\":\"{mark}\",\"endpoint_id\":7}}"),
+        format!("\u{1f4de} {mark} \u{fffd}"),
+    ]
+}
+
+async fn delivers(project: &Project, endpoint: &Endpoint) {
+    let id = project.emit_one().await;
+    let delivery = endpoint.ended(&id, "success").await;
+    assert_eq!(delivery["attempt_count"], 1, "{delivery}");
+}
+
+#[tokio::test]
+async fn garbage_in_a_queue_disturbs_no_delivery() {
+    let (project, receiver) = (Project::new().await, Receiver::scripted([200, 200, 200, 500], 200).await);
+    let endpoint = project.endpoint(&receiver.url()).await;
+    for queue in ["FirstAttemptsQueue", "RetriesQueue"] {
+        let queue = Queue::named(queue).await;
+        for body in garbage() {
+            queue.send(&body).await;
+        }
+    }
+    for _ in 0..3 {
+        delivers(&project, &endpoint).await;
+    }
+    let retried = project.emit_one().await;
+    assert_eq!(endpoint.ended(&retried, "success").await["attempt_count"], 2);
+    receiver.no_more_than(5, Duration::from_secs(3)).await;
+}
+
+#[tokio::test]
+async fn a_job_of_an_unknown_version_stays_queued() {
+    let (project, receiver) = (Project::new().await, Receiver::start().await);
+    let endpoint = project.endpoint(&receiver.url()).await;
+    let queue = Queue::named("RetriesQueue").await;
+    let ids = json!({
+        "project_id": project.id,
+        "endpoint_id": endpoint.id,
+        "delivery_id": Uuid::now_v7(),
+        "event_id": Uuid::now_v7(),
+    });
+    let mut job: Value = ids;
+    job["v"] = json!(999);
+    queue.send(&job.to_string()).await;
+    delivers(&project, &endpoint).await;
+    // Taken up and given back: it is somewhere in the queue all the while, whatever else comes and goes.
+    throughout(Duration::from_secs(6), || async {
+        let (visible, hidden) = queue.depth().await;
+        if visible + hidden > 0 { Ok(()) } else { Err("the job of an unknown version is gone".to_owned()) }
+    })
+    .await;
+}
+
+/// The job of a delivery as the service queues it: version 1, and the ids that find it.
+fn job(project: &Project, endpoint: &Endpoint, delivery: &Value) -> String {
+    json!({
+        "v": 1,
+        "project_id": project.id,
+        "endpoint_id": endpoint.id,
+        "delivery_id": delivery["id"],
+        "event_id": delivery["event_id"],
+    })
+    .to_string()
+}
+
+#[tokio::test]
+async fn a_delivery_given_up_by_the_queue_ends_internal_and_can_be_retried() {
+    let project = Project::new().await;
+    let receiver = Receiver::scripted([Reply::status(503).header("retry-after", "600")], 200).await;
+    let endpoint = project.endpoint(&receiver.url()).await;
+    let id = project.emit_one().await;
+    let waiting = endpoint.attempted(&id, 1).await;
+    assert_eq!(waiting["status"], "retrying");
+    Queue::named("DeadLetterQueue").await.send(&job(&project, &endpoint, &waiting)).await;
+
+    let failed = endpoint.ended(&id, "failed").await;
+    assert_eq!(failed["failure_reason"], "internal");
+    assert_eq!(failed["attempt_count"], 1, "no attempt is recorded for a request that was not made");
+    assert_eq!(endpoint.show().await["consecutive_failures"], 0);
+
+    assert_eq!(endpoint.retry(&id).await.status, 202);
+    assert_eq!(endpoint.ended(&id, "success").await["attempt_count"], 2);
+    assert_eq!(receiver.count(), 2);
+}
+
+#[tokio::test]
+async fn a_delivery_that_has_ended_is_not_changed_by_its_dead_letter() {
+    let (project, receiver) = (Project::new().await, Receiver::start().await);
+    let endpoint = project.endpoint(&receiver.url()).await;
+    let id = project.emit_one().await;
+    let ended = endpoint.ended(&id, "success").await;
+    Queue::named("DeadLetterQueue").await.send(&job(&project, &endpoint, &ended)).await;
+    throughout(Duration::from_secs(4), || async {
+        let now = endpoint.delivery(&id).await;
+        if now == ended { Ok(()) } else { Err(format!("it became {now}")) }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_parked_as_it_is() {
+    let (dead, parked) = (Queue::named("DeadLetterQueue").await, Queue::named("ParkedQueue").await);
+    let bodies = garbage();
+    for body in &bodies {
+        dead.send(body).await;
+    }
+    for body in &bodies {
+        parked.take(body).await;
+    }
+}
+
+#[tokio::test]
+async fn a_second_copy_of_a_job_makes_no_second_request() {
+    let (project, receiver) = (Project::new().await, Receiver::start().await);
+    let endpoint = project.endpoint(&receiver.url()).await;
+    let id = project.emit_one().await;
+    let ended = endpoint.ended(&id, "success").await;
+    for queue in ["FirstAttemptsQueue", "RetriesQueue"] {
+        Queue::named(queue).await.send(&job(&project, &endpoint, &ended)).await;
+    }
+    receiver.no_more_than(1, stack().request_timeout() + Duration::from_secs(4)).await;
+    assert_eq!(endpoint.delivery(&id).await, ended);
+}

@@ -1,0 +1,185 @@
+//! One request to the service and its answer. Every answer, whatever the test is about, is held to what the contract
+//! says of all answers.
+
+use std::time::Duration;
+
+use axum::http::HeaderMap;
+use reqwest::Method;
+use serde_json::Value;
+
+use crate::shape;
+use crate::stack::stack;
+
+/// A caller: where it sends and what credential it shows.
+#[derive(Debug, Clone)]
+pub struct Api {
+    http: reqwest::Client,
+    prefix: &'static str,
+    credential: Credential,
+}
+
+#[derive(Debug, Clone)]
+enum Credential {
+    None,
+    Key(String),
+    Bearer(String),
+}
+
+impl Api {
+    /// # Panics
+    /// When no HTTP client can be made.
+    #[must_use]
+    pub fn anonymous() -> Self {
+        let http = reqwest::Client::builder().timeout(Duration::from_secs(60)).no_proxy().build();
+        Self { http: http.expect("an HTTP client"), prefix: "", credential: Credential::None }
+    }
+
+    #[must_use]
+    pub fn with_key(&self, key: impl Into<String>) -> Self {
+        Self { credential: Credential::Key(key.into()), ..self.clone() }
+    }
+
+    #[must_use]
+    pub fn with_bearer(&self, token: impl Into<String>) -> Self {
+        Self { credential: Credential::Bearer(token.into()), ..self.clone() }
+    }
+
+    #[must_use]
+    pub fn without_credential(&self) -> Self {
+        Self { credential: Credential::None, ..self.clone() }
+    }
+
+    /// The same caller, calling every path under `/api`.
+    #[must_use]
+    pub fn under_api(&self) -> Self {
+        Self { prefix: "/api", ..self.clone() }
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(Method::GET, path, None).await
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.send(Method::POST, path, Some(body.to_string().into_bytes())).await
+    }
+
+    pub async fn post_nothing(&self, path: &str) -> Answer {
+        self.send(Method::POST, path, None).await
+    }
+
+    /// Posts bytes that need not be JSON, or whose spelling matters.
+    pub async fn post_raw(&self, path: &str, body: impl Into<Vec<u8>>) -> Answer {
+        self.send(Method::POST, path, Some(body.into())).await
+    }
+
+    pub async fn patch(&self, path: &str, body: &Value) -> Answer {
+        self.send(Method::PATCH, path, Some(body.to_string().into_bytes())).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.send(Method::DELETE, path, None).await
+    }
+
+    /// # Panics
+    /// When there is no answer at all, or it breaks a promise made for every answer.
+    pub async fn send(&self, method: Method, path: &str, body: Option<Vec<u8>>) -> Answer {
+        let url = format!("{}{}{path}", stack().api_url, self.prefix);
+        let mut request = self.http.request(method.clone(), &url);
+        request = match &self.credential {
+            Credential::None => request,
+            Credential::Key(key) => request.header("x-api-key", key),
+            Credential::Bearer(token) => request.header("authorization", format!("Bearer {token}")),
+        };
+        if let Some(body) = body {
+            request = request.header("content-type", "application/json").body(body);
+        }
+        let what = format!("{method} {path}");
+        let response = request.send().await.unwrap_or_else(|error| panic!("{what}: no answer: {error:?}"));
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let body =
+            response.bytes().await.unwrap_or_else(|error| panic!("{what}: no whole answer: {error:?}"));
+        let answer = Answer { what, status, headers, body: body.to_vec() };
+        answer.check_common();
+        answer
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The request, for messages.
+    pub what: String,
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    #[must_use]
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// # Panics
+    /// When the body is not JSON.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|_| panic!("{}: not JSON ({}): {}", self.what, self.status, self.text()))
+    }
+
+    /// The body of an answer that must have this status.
+    ///
+    /// # Panics
+    /// When the status is another.
+    #[must_use]
+    #[track_caller]
+    pub fn ok(&self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{}: {}", self.what, self.text());
+        self.json()
+    }
+
+    /// The message of a refusal that must have this status; [`Self::check_common`] has seen to its form.
+    ///
+    /// # Panics
+    /// When the status is another.
+    #[track_caller]
+    pub fn refused(&self, status: u16) -> String {
+        assert_eq!(self.status, status, "{}: {}", self.what, self.text());
+        self.json()["message"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// A 400 must name the field it is about.
+    ///
+    /// # Panics
+    /// When it is no 400 or does not name `field`.
+    #[track_caller]
+    pub fn refuses_field(&self, field: &str) {
+        let message = self.refused(400);
+        assert!(message.contains(field), "{}: the message does not name {field}: {message}", self.what);
+    }
+
+    fn check_common(&self) {
+        let Self { what, status, headers, .. } = self;
+        let request_id =
+            headers.get("x-request-id").and_then(|value| value.to_str().ok()).unwrap_or_default();
+        assert!(!request_id.is_empty(), "{what}: {status} without x-request-id: {}", self.text());
+        if *status == 204 {
+            assert!(self.body.is_empty(), "{what}: 204 with a body");
+            return;
+        }
+        let content_type =
+            headers.get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default();
+        assert!(content_type.starts_with("application/json"), "{what}: content-type {content_type:?}");
+        if *status >= 400 {
+            shape::error(&self.json(), *status, what);
+        }
+        if matches!(status, 429 | 503) {
+            let seconds =
+                headers.get("retry-after").and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+            assert!(seconds.is_some(), "{what}: {status} without retry-after in seconds");
+        }
+        if *status == 405 {
+            assert!(headers.contains_key("allow"), "{what}: 405 without an allow header");
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! A webhook endpoint and its deliveries.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::api::{Answer, Api};
+use crate::project::Project;
+use crate::shape;
+use crate::shape::text;
+use crate::wait::{PATIENCE, eventually};
+
+#[derive(Debug, Clone)]
+pub struct Endpoint {
+    pub id: String,
+    pub secret: String,
+    /// The object as it was answered on creation.
+    pub created: Value,
+    path: String,
+    api: Api,
+}
+
+impl Endpoint {
+    #[must_use]
+    pub fn new(project: &Project, created: Value) -> Self {
+        shape::endpoint(&created);
+        let id = text(&created, "id").to_owned();
+        let path = project.path(&format!("/webhooks/{id}"));
+        Self {
+            secret: text(&created, "signing_secret").to_owned(),
+            id,
+            created,
+            path,
+            api: project.api.clone(),
+        }
+    }
+
+    /// The path of something under this endpoint: `path("/deliveries")`.
+    #[must_use]
+    pub fn path(&self, rest: &str) -> String {
+        format!("{}{rest}", self.path)
+    }
+
+    /// The object as it is now.
+    pub async fn show(&self) -> Value {
+        let shown = self.api.get(&self.path).await.ok(200);
+        shape::endpoint(&shown);
+        shown
+    }
+
+    pub async fn patch(&self, change: &Value) -> Value {
+        let changed = self.api.patch(&self.path, change).await.ok(200);
+        shape::endpoint(&changed);
+        changed
+    }
+
+    pub async fn set_status(&self, status: &str) {
+        let changed = self.patch(&json!({"status": status})).await;
+        assert_eq!(changed["status"], status, "{changed}");
+    }
+
+    pub async fn delete(&self) {
+        let answer = self.api.delete(&self.path).await;
+        assert_eq!(answer.status, 204, "{}: {}", answer.what, answer.text());
+    }
+
+    /// Gives the new secret.
+    pub async fn rotate(&self) -> String {
+        let answer = self.api.post_nothing(&self.path("/secret/rotate")).await.ok(200);
+        shape::fields(&answer, &["signing_secret"]);
+        shape::hex_after(text(&answer, "signing_secret"), "whsec_", 64);
+        text(&answer, "signing_secret").to_owned()
+    }
+
+    /// Asks for a page of deliveries: `deliveries("?limit=3")`.
+    pub async fn deliveries(&self, query: &str) -> Answer {
+        self.api.get(&self.path(&format!("/deliveries{query}"))).await
+    }
+
+    /// A delivery as it is now, with its attempts.
+    pub async fn delivery(&self, id: &str) -> Value {
+        let delivery = self.api.get(&self.path(&format!("/deliveries/{id}"))).await.ok(200);
+        shape::delivery_with_attempts(&delivery);
+        assert_eq!(delivery["id"], id);
+        delivery
+    }
+
+    pub async fn retry(&self, id: &str) -> Answer {
+        self.api.post_nothing(&self.path(&format!("/deliveries/{id}/retry"))).await
+    }
+
+    /// Waits until a delivery is as `wanted` says.
+    pub async fn delivery_when(&self, id: &str, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        self.delivery_within(PATIENCE, id, what, wanted).await
+    }
+
+    async fn delivery_within(
+        &self,
+        patience: Duration,
+        id: &str,
+        what: &str,
+        wanted: impl Fn(&Value) -> bool,
+    ) -> Value {
+        let wanted = &wanted;
+        let seen = &std::cell::RefCell::new(Value::Null);
+        let what = Latest { what, seen };
+        eventually(what, patience, || async move {
+            let delivery = self.delivery(id).await;
+            if wanted(&delivery) {
+                return Some(delivery);
+            }
+            seen.replace(delivery);
+            None
+        })
+        .await
+    }
+
+    /// Waits until a delivery has ended, and checks how.
+    ///
+    /// # Panics
+    /// When it ends the other way or does not end.
+    pub async fn ended(&self, id: &str, status: &str) -> Value {
+        let ended = |delivery: &Value| matches!(text(delivery, "status"), "success" | "failed");
+        let delivery = self.delivery_when(id, "the delivery ends", ended).await;
+        assert_eq!(delivery["status"], status, "{delivery}");
+        delivery
+    }
+
+    /// Waits until a delivery has this many attempts, whatever they led to.
+    pub async fn attempted(&self, id: &str, attempts: u64) -> Value {
+        let enough = |delivery: &Value| delivery["attempt_count"].as_u64() >= Some(attempts);
+        self.delivery_when(id, &format!("attempt {attempts} is recorded"), enough).await
+    }
+
+    /// Waits until the endpoint is as `wanted` says.
+    pub async fn when(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let wanted = &wanted;
+        let seen = &std::cell::RefCell::new(Value::Null);
+        let what = Latest { what, seen };
+        eventually(what, PATIENCE, || async move {
+            let shown = self.show().await;
+            if wanted(&shown) {
+                return Some(shown);
+            }
+            seen.replace(shown);
+            None
+        })
+        .await
+    }
+}
+
+/// What was waited for, and how things stood when patience ended.
+struct Latest<'a> {
+    what: &'a str,
+    seen: &'a std::cell::RefCell<Value>,
+}
+
+impl std::fmt::Display for Latest<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}; at last: {}", self.what, self.seen.borrow())
+    }
+}

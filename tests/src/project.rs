@@ -1,0 +1,143 @@
+//! A fresh account with its project: what each test starts from, so that no test sees another's.
+
+use serde_json::{Value, json};
+
+use crate::api::{Answer, Api};
+use crate::endpoint::Endpoint;
+use crate::shape::text;
+
+pub const ALL_EVENTS: [&str; 3] = ["call.started", "call.ended", "call.summary"];
+pub const PASSWORD: &str = "correct horse battery";
+
+/// Random lower-case hex, for names that nothing else has.
+#[must_use]
+pub fn unique() -> String {
+    uuid::Uuid::new_v4().simple().to_string()
+}
+
+#[must_use]
+pub fn random_email() -> String {
+    format!("{}@example.com", unique())
+}
+
+/// A complete and valid sign-up request.
+#[must_use]
+pub fn signup_request(email: &str) -> Value {
+    json!({
+        "email": email,
+        "password": PASSWORD,
+        "first_name": "Ada",
+        "last_name": "Lovelace",
+        "business_name": "Analytical Engines",
+        "business_summary": "Engines that compute",
+        "industry": "Computing",
+    })
+}
+
+/// Who signed up, with a default project and its key.
+#[derive(Debug, Clone)]
+pub struct Account {
+    pub email: String,
+    pub access_token: String,
+    pub refresh_token: String,
+    /// The sign-up answer as it came.
+    pub signup: Value,
+}
+
+impl Account {
+    pub async fn sign_up() -> Self {
+        let email = random_email();
+        let signup = Api::anonymous().post("/auth/signup", &signup_request(&email)).await.ok(201);
+        let token = |name| text(&signup, name).to_owned();
+        Self { access_token: token("access_token"), refresh_token: token("refresh_token"), email, signup }
+    }
+
+    /// The account's owner, by access token.
+    #[must_use]
+    pub fn bearer(&self) -> Api {
+        Api::anonymous().with_bearer(&self.access_token)
+    }
+
+    /// The project that came with the account.
+    #[must_use]
+    pub fn default_project(&self) -> Project {
+        let project = &self.signup["default_project"];
+        Project::known(text(project, "id"), text(project, "api_key"))
+    }
+}
+
+/// A project as its API key's holder sees it.
+#[derive(Debug, Clone)]
+pub struct Project {
+    pub id: String,
+    pub key: String,
+    pub api: Api,
+}
+
+impl Project {
+    /// A project that no one else has.
+    pub async fn new() -> Self {
+        Account::sign_up().await.default_project()
+    }
+
+    #[must_use]
+    pub fn known(id: &str, key: &str) -> Self {
+        Self { id: id.to_owned(), key: key.to_owned(), api: Api::anonymous().with_key(key) }
+    }
+
+    /// The path of something in this project: `path("/webhooks")`.
+    #[must_use]
+    pub fn path(&self, rest: &str) -> String {
+        format!("/v1/projects/{}{rest}", self.id)
+    }
+
+    pub async fn get(&self, rest: &str) -> Answer {
+        self.api.get(&self.path(rest)).await
+    }
+
+    pub async fn post(&self, rest: &str, body: &Value) -> Answer {
+        self.api.post(&self.path(rest), body).await
+    }
+
+    /// An endpoint subscribed to all events.
+    pub async fn endpoint(&self, url: &str) -> Endpoint {
+        self.endpoint_for(url, &ALL_EVENTS).await
+    }
+
+    pub async fn endpoint_for(&self, url: &str, events: &[&str]) -> Endpoint {
+        let created = self.post("/webhooks", &json!({"url": url, "events": events})).await.ok(201);
+        Endpoint::new(self, created)
+    }
+
+    /// Posts an event and gives the 202's body.
+    pub async fn post_event(&self, event: &Value) -> Value {
+        self.post("/events", event).await.ok(202)
+    }
+
+    /// Posts an event of this name and gives the ids of its deliveries.
+    pub async fn emit(&self, event_name: &str) -> Vec<String> {
+        let accepted =
+            self.post_event(&json!({"event_name": event_name, "data": {"call_id": unique()}})).await;
+        delivery_ids(&accepted)
+    }
+
+    /// Posts a `call.ended` that exactly one endpoint is subscribed to, and gives its delivery's id.
+    ///
+    /// # Panics
+    /// When there is not exactly one delivery.
+    pub async fn emit_one(&self) -> String {
+        let ids = self.emit("call.ended").await;
+        assert_eq!(ids.len(), 1, "one delivery was expected: {ids:?}");
+        ids.into_iter().next().unwrap_or_default()
+    }
+}
+
+/// The delivery ids of an event's 202.
+///
+/// # Panics
+/// When the body has no deliveries.
+#[must_use]
+pub fn delivery_ids(accepted: &Value) -> Vec<String> {
+    let deliveries = accepted["deliveries"].as_array().expect("deliveries");
+    deliveries.iter().map(|delivery| text(delivery, "id").to_owned()).collect()
+}
