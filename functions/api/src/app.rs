@@ -1,0 +1,43 @@
+//! What every request needs: clients, tables, queues and settings, built once.
+
+use std::sync::Arc;
+
+use aws_config::SdkConfig;
+use echo_shared::queue::{self, Queue};
+use echo_shared::store::{self, Registry, Store};
+
+use crate::config::{Config, Settings};
+use crate::grants::GrantCache;
+use crate::secrets::RootSecret;
+
+pub type AppState = Arc<App>;
+
+#[derive(Debug)]
+pub struct App {
+    pub store: Store,
+    pub registry: Registry,
+    /// First attempts of healthy endpoints.
+    pub fast_lane: Queue,
+    /// First attempts of endpoints in trouble, beside the waiting retries.
+    pub slow_lane: Queue,
+    pub secrets: RootSecret,
+    pub grants: GrantCache,
+    pub settings: Settings,
+}
+
+impl App {
+    #[must_use]
+    pub fn new(config: Config, aws: &SdkConfig) -> Self {
+        let dynamodb = store::client(aws);
+        let sqs = queue::client(aws);
+        Self {
+            store: Store::new(dynamodb.clone(), config.tables),
+            registry: Registry::new(dynamodb, config.registry_tables),
+            fast_lane: Queue::new(sqs.clone(), config.first_attempts_queue_url),
+            slow_lane: Queue::new(sqs, config.retries_queue_url),
+            secrets: RootSecret::new(aws, config.root_secret_arn),
+            grants: GrantCache::default(),
+            settings: config.settings,
+        }
+    }
+}

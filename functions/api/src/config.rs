@@ -1,0 +1,141 @@
+//! This function's settings, as final types.
+
+use std::time::Duration;
+
+use echo_shared::address::AddressRules;
+use echo_shared::config::{ConfigError, address_rules, number_within, parsed, required};
+use echo_shared::event_name::EventNames;
+use echo_shared::store::{RegistryTables, Tables};
+
+/// The longest retention: ten years.
+const MAX_RETENTION_DAYS: u64 = 3_650;
+
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub tables: Tables,
+    pub registry_tables: RegistryTables,
+    pub first_attempts_queue_url: String,
+    pub retries_queue_url: String,
+    pub root_secret_arn: String,
+    pub settings: Settings,
+}
+
+/// What the operator chose.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub event_names: EventNames,
+    pub max_endpoints_per_project: u32,
+    pub signup_policy: SignupPolicy,
+    pub address_rules: AddressRules,
+    pub retention: Duration,
+    /// The delivery function's timeout for one request: a repeated job stands back for longer than that.
+    pub request_timeout: Duration,
+}
+
+/// Who may sign up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignupPolicy {
+    /// Those who know the signup token.
+    Token,
+    Open,
+    Closed,
+}
+
+impl SignupPolicy {
+    fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "token" => Ok(Self::Token),
+            "open" => Ok(Self::Open),
+            "closed" => Ok(Self::Closed),
+            _ => Err("must be token, open or closed".to_owned()),
+        }
+    }
+}
+
+impl Config {
+    /// Reads the environment through `lookup`.
+    ///
+    /// # Errors
+    /// When a variable is missing or its value is not allowed; the error names it.
+    pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let lookup = &lookup;
+        let endpoints = required(lookup, "ENDPOINTS_TABLE")?;
+        Ok(Self {
+            tables: Tables {
+                endpoints: endpoints.clone(),
+                events: required(lookup, "EVENTS_TABLE")?,
+                deliveries: required(lookup, "DELIVERIES_TABLE")?,
+            },
+            registry_tables: RegistryTables {
+                accounts: required(lookup, "ACCOUNTS_TABLE")?,
+                login_failures: required(lookup, "LOGIN_FAILURES_TABLE")?,
+                projects: required(lookup, "PROJECTS_TABLE")?,
+                api_keys: required(lookup, "API_KEYS_TABLE")?,
+                api_key_hashes: required(lookup, "API_KEY_HASHES_TABLE")?,
+                endpoints,
+            },
+            first_attempts_queue_url: required(lookup, "FIRST_ATTEMPTS_QUEUE_URL")?,
+            retries_queue_url: required(lookup, "RETRIES_QUEUE_URL")?,
+            root_secret_arn: required(lookup, "ROOT_SECRET_ARN")?,
+            settings: Settings::from_lookup(lookup)?,
+        })
+    }
+}
+
+impl Settings {
+    fn from_lookup(lookup: &impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let names = "call.started,call.ended,call.summary";
+        let endpoints = parsed(lookup, "MAX_ENDPOINTS_PER_PROJECT", "50", number_within(1, 1_000))?;
+        let days = parsed(lookup, "RETENTION_DAYS", "30", number_within(1, MAX_RETENTION_DAYS))?;
+        let timeout = parsed(lookup, "REQUEST_TIMEOUT_SECONDS", "15", number_within(1, 20))?;
+        Ok(Self {
+            event_names: parsed(lookup, "EVENT_NAMES", names, EventNames::parse)?,
+            max_endpoints_per_project: u32::try_from(endpoints).unwrap_or(u32::MAX),
+            signup_policy: parsed(lookup, "SIGNUP_POLICY", "token", SignupPolicy::parse)?,
+            address_rules: address_rules(lookup)?,
+            retention: Duration::from_secs(days * 24 * 60 * 60),
+            request_timeout: Duration::from_secs(timeout),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(changes: &'static [(&'static str, &'static str)]) -> Result<Config, ConfigError> {
+        Config::from_lookup(move |name| {
+            let changed = changes.iter().find(|(changed, _)| *changed == name).map(|(_, value)| *value);
+            let named = name.ends_with("_TABLE") || name.ends_with("_URL") && name.contains("QUEUE");
+            let default = (named || name == "ROOT_SECRET_ARN").then_some("something");
+            changed.or(default).map(str::to_owned)
+        })
+    }
+
+    #[test]
+    fn defaults_are_the_contracts() {
+        let settings = with(&[]).expect("tables and queues are enough").settings;
+        assert_eq!(settings.event_names.to_string(), "call.started, call.ended, call.summary");
+        assert_eq!(settings.max_endpoints_per_project, 50);
+        assert_eq!(settings.signup_policy, SignupPolicy::Token);
+        assert_eq!(settings.retention, Duration::from_secs(30 * 86_400));
+        assert_eq!(settings.request_timeout, Duration::from_secs(15));
+    }
+
+    #[test]
+    fn errors_name_the_variable() {
+        for (name, value) in [
+            ("SIGNUP_POLICY", "anyone"),
+            ("RETENTION_DAYS", "0"),
+            ("MAX_ENDPOINTS_PER_PROJECT", "many"),
+            ("REQUEST_TIMEOUT_SECONDS", "21"),
+            ("EVENT_NAMES", ""),
+            ("EXEMPT_NETWORKS", "127.0.0.0/8"),
+        ] {
+            let changes: &'static [_] = Box::leak(Box::new([(name, value)]));
+            let error = with(changes).expect_err(name).to_string();
+            assert!(error.starts_with(name), "{error}");
+        }
+        assert_eq!(with(&[("EVENTS_TABLE", "")]).expect_err("empty").to_string(), "EVENTS_TABLE is not set");
+    }
+}

@@ -1,0 +1,192 @@
+//! Every answer that refuses or fails, in the contract's one shape (§1); the only place with their status codes.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use axum::Json;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use echo_shared::queue::QueueError;
+use echo_shared::store::StoreError;
+use serde::Serialize;
+
+/// How long a caller waits before it sends a request again that failed for a passing reason.
+const RETRY_AFTER_SECONDS: u64 = 2;
+
+#[derive(Debug)]
+pub struct ApiError {
+    status: StatusCode,
+    message: Cow<'static, str>,
+    retry_after_seconds: Option<u64>,
+    /// For our own log; never shown.
+    cause: Option<String>,
+}
+
+impl ApiError {
+    fn new(status: StatusCode, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, message: message.into(), retry_after_seconds: None, cause: None }
+    }
+
+    fn unauthenticated(message: &'static str) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, message)
+    }
+
+    #[must_use]
+    pub fn credential_missing() -> Self {
+        Self::unauthenticated("A credential is required: the header x-api-key, or a bearer access token")
+    }
+
+    #[must_use]
+    pub fn api_key_refused() -> Self {
+        Self::unauthenticated("The API key is malformed, unknown or revoked")
+    }
+
+    #[must_use]
+    pub fn access_token_refused() -> Self {
+        Self::unauthenticated("The access token is malformed, expired or not an access token")
+    }
+
+    #[must_use]
+    pub fn refresh_token_refused() -> Self {
+        Self::unauthenticated("authorization must be Bearer and a refresh token that has not expired")
+    }
+
+    #[must_use]
+    pub fn access_token_needed() -> Self {
+        Self::unauthenticated(
+            "An access token is needed here (authorization: Bearer …); an API key is not enough",
+        )
+    }
+
+    #[must_use]
+    pub fn login_refused() -> Self {
+        Self::unauthenticated("The e-mail or the password is wrong")
+    }
+
+    #[must_use]
+    pub fn signup_token_refused() -> Self {
+        Self::unauthenticated(
+            "The header x-signup-token is missing or wrong; the operator of this service has it",
+        )
+    }
+
+    #[must_use]
+    pub fn signup_closed() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "Sign-up is closed")
+    }
+
+    #[must_use]
+    pub fn foreign_project() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "The credential is not valid for this project")
+    }
+
+    #[must_use]
+    pub fn route_not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "Route not found")
+    }
+
+    #[must_use]
+    pub fn endpoint_not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "Webhook endpoint not found")
+    }
+
+    #[must_use]
+    pub fn delivery_not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "Delivery not found")
+    }
+
+    #[must_use]
+    pub fn api_key_not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "API key not found")
+    }
+
+    #[must_use]
+    pub fn method_not_allowed() -> Self {
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed; the allow header lists those that are")
+    }
+
+    #[must_use]
+    pub fn too_large(limit_bytes: usize) -> Self {
+        let message = format!("The body must be at most {} KiB", limit_bytes / 1024);
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, message)
+    }
+
+    /// The request itself is wrong; the message names the field and what is allowed.
+    #[must_use]
+    pub fn invalid(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, message)
+    }
+
+    /// The state of things forbids it.
+    #[must_use]
+    pub fn conflict(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::CONFLICT, message)
+    }
+
+    #[must_use]
+    pub fn too_many_logins(retry_after_seconds: u64) -> Self {
+        let message = "Too many failed logins for this account; try again later";
+        Self {
+            retry_after_seconds: Some(retry_after_seconds),
+            ..Self::new(StatusCode::TOO_MANY_REQUESTS, message)
+        }
+    }
+
+    /// A passing fault of ours: the same request should be sent again.
+    #[must_use]
+    pub fn unavailable(cause: impl fmt::Display) -> Self {
+        let message = "The service is busy or partly unavailable; send the same request again";
+        Self {
+            retry_after_seconds: Some(RETRY_AFTER_SECONDS),
+            cause: Some(cause.to_string()),
+            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, message)
+        }
+    }
+
+    /// A fault of ours that sending again will not mend.
+    #[must_use]
+    pub fn internal(cause: impl fmt::Display) -> Self {
+        let message = "Something went wrong on our side";
+        Self { cause: Some(cause.to_string()), ..Self::new(StatusCode::INTERNAL_SERVER_ERROR, message) }
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(_) => Self::unavailable(error),
+            StoreError::Broken(_) => Self::internal(error),
+        }
+    }
+}
+
+impl From<QueueError> for ApiError {
+    fn from(error: QueueError) -> Self {
+        Self::unavailable(error)
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Body<'a> {
+            status_code: u16,
+            message: &'a str,
+            error: &'static str,
+        }
+        if let Some(cause) = &self.cause {
+            tracing::error!(status = self.status.as_u16(), cause, "request failed");
+        }
+        let body = Json(Body {
+            status_code: self.status.as_u16(),
+            message: &self.message,
+            error: self.status.canonical_reason().unwrap_or_default(),
+        });
+        let mut response = (self.status, body).into_response();
+        if let Some(seconds) = self.retry_after_seconds {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.max(1).into());
+        }
+        response
+    }
+}

@@ -1,0 +1,199 @@
+//! The fields of a JSON object, read one by one so that each refusal names its field and what is allowed.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::error::ApiError;
+
+/// Most characters of a name or the like.
+pub const NAME_CHARS: usize = 256;
+
+/// The top level of an object; each value is still JSON text, in the sender's own bytes. Values are skipped over
+/// without recursion, so that no nesting can exhaust the stack.
+#[derive(Debug)]
+pub struct Fields<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'de> Deserialize<'de> for Fields<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+        impl<'de> Visitor<'de> for Object {
+            type Value = Fields<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut fields = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    fields.push(entry);
+                }
+                Ok(Fields(fields))
+            }
+        }
+        deserializer.deserialize_map(Object)
+    }
+}
+
+impl<'a> Fields<'a> {
+    /// # Errors
+    /// When the bytes are not a JSON object in UTF-8.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, ApiError> {
+        let text = std::str::from_utf8(bytes).map_err(|_| ApiError::invalid("The body must be UTF-8"))?;
+        serde_json::from_str(text).map_err(|_| ApiError::invalid("The body must be a JSON object"))
+    }
+
+    /// A field that may be absent. `read` judges its value, null included; `allowed` completes "must be …".
+    ///
+    /// # Errors
+    /// When the field is there twice, or `read` does not take its value.
+    pub fn optional<T>(
+        &self,
+        name: &str,
+        allowed: impl fmt::Display,
+        read: impl FnOnce(&'a RawValue) -> Option<T>,
+    ) -> Result<Option<T>, ApiError> {
+        let mut values = self.0.iter().filter(|(key, _)| key == name).map(|(_, value)| *value);
+        let Some(value) = values.next() else {
+            return Ok(None);
+        };
+        if values.next().is_some() {
+            return Err(ApiError::invalid(format!("{name} must be given only once")));
+        }
+        let taken = read(value).ok_or_else(|| ApiError::invalid(format!("{name} must be {allowed}")))?;
+        Ok(Some(taken))
+    }
+
+    /// A field that must be there; otherwise as [`Self::optional`].
+    ///
+    /// # Errors
+    /// As [`Self::optional`], and when the field is absent.
+    pub fn required<T>(
+        &self,
+        name: &str,
+        allowed: impl fmt::Display,
+        read: impl FnOnce(&'a RawValue) -> Option<T>,
+    ) -> Result<T, ApiError> {
+        self.optional(name, &allowed, read)?
+            .ok_or_else(|| ApiError::invalid(format!("{name} is required and must be {allowed}")))
+    }
+
+    /// A required text of 1 to `max` characters that are not all blank.
+    ///
+    /// # Errors
+    /// When it is absent or anything else.
+    pub fn text(&self, name: &str, max: usize) -> Result<String, ApiError> {
+        self.required(name, format_args!("a non-blank string of 1 to {max} characters"), |value| {
+            string(value).filter(|text| !text.trim().is_empty() && text.chars().count() <= max)
+        })
+    }
+}
+
+/// The value, if it is a string.
+#[must_use]
+pub fn string(value: &RawValue) -> Option<String> {
+    serde_json::from_str(value.get()).ok()
+}
+
+/// How deep objects and arrays are nested in a JSON text; a bare object is 1.
+#[must_use]
+pub fn depth(json: &str) -> usize {
+    let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
+    for byte in json.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            _ if in_string => {}
+            b'{' | b'[' => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::response::IntoResponse;
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    fn message(error: ApiError) -> String {
+        let body = futures_util::future::FutureExt::now_or_never(error.into_response().into_body().collect());
+        let bytes = body.expect("no waiting").expect("a body").to_bytes();
+        let json: serde_json::Value = serde_json::from_slice(&bytes).expect("JSON");
+        json["message"].as_str().expect("a message").to_owned()
+    }
+
+    #[test]
+    fn only_objects_are_bodies() {
+        let not_objects: [&[u8]; 9] =
+            [b"", b"null", b"[]", b"\"{}\"", b"{", b"{} {}", b"{\"a\":}", b"{'a':1}", b"{\"a\":01}"];
+        for bytes in not_objects {
+            let error = Fields::parse(bytes).expect_err("not an object");
+            assert_eq!(message(error), "The body must be a JSON object");
+        }
+        assert_eq!(message(Fields::parse(b"{\"a\":\"\xff\"}").expect_err("bytes")), "The body must be UTF-8");
+        assert!(Fields::parse(b" {\"a\": 1, \"a\": 2}\n").is_ok());
+    }
+
+    #[test]
+    fn refusals_name_the_field_and_what_is_allowed() {
+        let name = |body: &'static str| {
+            Fields::parse(body.as_bytes()).and_then(|fields| fields.text("name", 5)).map_err(message)
+        };
+        let wrong = Err("name must be a non-blank string of 1 to 5 characters".to_owned());
+        assert_eq!(name(r#"{"name": "h\u00e9llo", "other": {}}"#), Ok("héllo".to_owned()));
+        for body in [
+            r#"{"name": ""}"#,
+            r#"{"name": "  "}"#,
+            r#"{"name": "sixsix"}"#,
+            r#"{"name": null}"#,
+            r#"{"name": 7}"#,
+            r#"{"name": ["a"]}"#,
+            r#"{"name": "\ud800"}"#,
+        ] {
+            assert_eq!(name(body), wrong, "{body}");
+        }
+        let absent = "name is required and must be a non-blank string of 1 to 5 characters";
+        assert_eq!(name("{}"), Err(absent.to_owned()));
+        assert_eq!(name(r#"{"name":"a","name":"a"}"#), Err("name must be given only once".to_owned()));
+    }
+
+    #[test]
+    fn values_keep_their_bytes() {
+        let body = r#"{"data": {"b": 1.10, "a": 123456789012345678901234567890, "s": "\ud800"} }"#;
+        let fields = Fields::parse(body.as_bytes()).expect("an object");
+        let data = fields.required("data", "anything", Some).expect("data").get();
+        assert_eq!(data, r#"{"b": 1.10, "a": 123456789012345678901234567890, "s": "\ud800"}"#);
+    }
+
+    #[test]
+    fn no_nesting_exhausts_the_stack() {
+        for name in ["data", "unknown"] {
+            let bomb = format!("{{\"{name}\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
+            let fields = Fields::parse(bomb.as_bytes()).expect("an object");
+            let deep = fields.optional(name, "", |value| Some(depth(value.get()))).expect("there once");
+            assert_eq!(deep, Some(100_000));
+        }
+    }
+
+    #[test]
+    fn depth_counts_brackets_outside_strings() {
+        for (json, expected) in [
+            ("1", 0),
+            ("{}", 1),
+            (r#"{"a":[{}],"b":{}}"#, 3),
+            (r#"{"a":"[[[["}"#, 1),
+            (r#"{"a":"\"[[","b":"\\"}"#, 1),
+            (r#"{"a\\":["[\\\"["]}"#, 2),
+        ] {
+            assert_eq!(depth(json), expected, "{json}");
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! The HTTP API: routes are listed in [`router`] and answered in [`routes`]; every refusal is an [`error::ApiError`].
+//!
+//! A request passes [`observe`] (id, span, log line, panics), then below `/v1` [`auth`], then its route's body limit
+//! ([`body`]), and reaches a handler whose arguments say what it needs.
+
+pub mod accept;
+pub mod app;
+pub mod auth;
+pub mod body;
+pub mod config;
+pub mod endpoints_ahead;
+pub mod error;
+pub mod fields;
+pub mod grants;
+pub mod observe;
+pub mod page;
+pub mod passwords;
+pub mod request;
+pub mod router;
+pub mod routes;
+pub mod secrets;
+pub mod tokens;

@@ -1,0 +1,18 @@
+//! The api function's entry point: settings, clients, then requests until Lambda stops it.
+
+use std::sync::Arc;
+
+use api::app::App;
+use api::config::Config;
+use aws_config::BehaviorVersion;
+use echo_shared::config::from_process;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_http::Error> {
+    api::observe::init_logging();
+    let config = Config::from_lookup(from_process)
+        .inspect_err(|error| tracing::error!(%error, "refusing to start"))?;
+    let aws = aws_config::defaults(BehaviorVersion::v2026_01_12()).load().await;
+    let app = Arc::new(App::new(config, &aws));
+    lambda_http::run(api::router::router(app)).await
+}

@@ -1,0 +1,75 @@
+//! Around every request: its id, its log line, and an answer even when the code below panics.
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request};
+use axum::http::HeaderValue;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
+use lambda_http::RequestExt;
+use lambda_http::request::RequestContext;
+use tracing::{Instrument, field};
+use tracing_subscriber::EnvFilter;
+use uuid::Uuid;
+
+use crate::error::ApiError;
+
+/// One JSON object a line, at the level of `RUST_LOG`.
+pub fn init_logging() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_current_span(true)
+        .with_span_list(false)
+        .with_env_filter(filter)
+        .init();
+}
+
+/// The outermost layer.
+pub async fn observe(request: Request, next: Next) -> Response {
+    let id = request_id(&request);
+    let span = tracing::info_span!("request", request_id = id, project_id = field::Empty);
+    let mut response = answer(request, next).instrument(span).await;
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert("x-request-id", id);
+    }
+    response
+}
+
+async fn answer(request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let response = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+    let mut response =
+        response.unwrap_or_else(|panic| ApiError::internal(panic_text(&*panic)).into_response());
+    tracing::info!(
+        method = method.as_str(),
+        route = route.as_ref().map_or("none", MatchedPath::as_str),
+        status = response.status().as_u16(),
+        duration_ms = started.elapsed().as_millis(),
+        "request answered"
+    );
+    response
+}
+
+/// API Gateway's id, so that its access log and ours can be joined; elsewhere one of our own.
+fn request_id(request: &Request) -> String {
+    let gateway = match request.extensions().request_context_ref() {
+        Some(RequestContext::ApiGatewayV2(context)) => context.request_id.clone(),
+        _ => None,
+    };
+    let lambda = || request.extensions().lambda_context_ref().map(|context| context.request_id.clone());
+    let is_usable = |id: &String| !id.is_empty() && HeaderValue::from_str(id).is_ok();
+    gateway.filter(is_usable).or_else(lambda).filter(is_usable).unwrap_or_else(|| Uuid::new_v4().to_string())
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("panicked: {}", text.unwrap_or("without a message"))
+}

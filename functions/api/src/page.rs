@@ -1,0 +1,122 @@
+//! One page of an endpoint's deliveries: its query, and where it ends.
+
+use echo_shared::cursor;
+use echo_shared::delivery::{Delivery, DeliveryStatus};
+use echo_shared::endpoint::Endpoint;
+use echo_shared::event_name::EventNames;
+use echo_shared::id::{DeliveryId, EndpointId};
+use echo_shared::store::DeliveryFilter;
+use echo_shared::time::Timestamp;
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
+
+use crate::app::App;
+use crate::error::ApiError;
+use crate::request::QueryValues;
+use crate::routes::deliveries::DeliveryBody;
+
+const DEFAULT_LIMIT: usize = 50;
+const MAX_LIMIT: usize = 100;
+
+/// Lambda's answers end at 6 MiB, which text spends faster than it looks: JSON inside JSON.
+const MAX_BYTES: usize = 3 * 1024 * 1024;
+
+/// The most envelopes that certainly fit a page, however large each is. Each further load asks for twice as many.
+const FIRST_LOAD: usize = 11;
+
+/// Room for a page's own brackets, names and cursor.
+const FRAME_BYTES: usize = 128;
+
+#[derive(Serialize)]
+pub struct PageBody {
+    data: Vec<Box<RawValue>>,
+    next_cursor: Option<String>,
+}
+
+/// What a page's query asks for.
+#[derive(Debug)]
+pub struct Page {
+    filter: DeliveryFilter,
+    limit: usize,
+    after: Option<DeliveryId>,
+    scope: [String; 5],
+}
+
+impl Page {
+    /// # Errors
+    /// When a value is not allowed, or the cursor belongs to another endpoint or other filters.
+    pub fn read(query: &QueryValues, endpoint_id: &EndpointId, names: &EventNames) -> Result<Self, ApiError> {
+        let statuses = "one of: pending, retrying, success, failed";
+        let time = "an RFC 3339 time such as 2026-04-12T15:51:59.499Z";
+        let filter = DeliveryFilter {
+            status: query.optional("status", statuses, DeliveryStatus::parse)?,
+            event_name: query.optional("event_name", &format!("one of: {names}"), |name| names.find(name))?,
+            since: query.optional("since", time, |text| Timestamp::parse(text).ok())?,
+            until: query.optional("until", time, |text| Timestamp::parse(text).ok())?,
+        };
+        let limit = query.optional("limit", "a whole number from 1 to 100", |text| {
+            text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit))
+        })?;
+        let millis = |at: Option<Timestamp>| at.map_or_else(String::new, |at| at.as_millis().to_string());
+        let scope = [
+            endpoint_id.to_string(),
+            filter.status.map_or("", DeliveryStatus::as_str).to_owned(),
+            filter.event_name.as_ref().map_or_else(String::new, ToString::to_string),
+            millis(filter.since),
+            millis(filter.until),
+        ];
+        let position = |text: &str| {
+            let id = cursor::decode(text, &scope.each_ref().map(String::as_str)).ok()?;
+            DeliveryId::parse(&id.to_string()).ok()
+        };
+        let after = query.optional("cursor", "the next_cursor of a page with the same filters", position)?;
+        Ok(Self { filter, limit: limit.unwrap_or(DEFAULT_LIMIT), after, scope })
+    }
+
+    /// # Errors
+    /// When the store did not answer.
+    pub async fn load(&self, app: &App, endpoint: &Endpoint, now: Timestamp) -> Result<PageBody, ApiError> {
+        // One more than is shown, to know whether there is more.
+        let rows = app.store.deliveries(endpoint, &self.filter, self.after, self.limit + 1, now).await?;
+        let shown = &rows[..rows.len().min(self.limit)];
+        let mut data = Vec::with_capacity(shown.len());
+        let mut budget = MAX_BYTES - FRAME_BYTES;
+        let mut load = FIRST_LOAD;
+        while data.len() < shown.len() {
+            let next = &shown[data.len()..shown.len().min(data.len() + load)];
+            let fitting = self.bodies(app, next, &mut budget).await?;
+            let is_full = fitting.len() < next.len();
+            data.extend(fitting);
+            if is_full {
+                break;
+            }
+            load *= 2;
+        }
+        let has_more = data.len() < rows.len();
+        let last = data.len().checked_sub(1).filter(|_| has_more).map(|index| &rows[index]);
+        Ok(PageBody { next_cursor: last.map(|row| self.cursor_after(row)), data })
+    }
+
+    /// The rows as JSON, up to the first that the budget does not hold.
+    async fn bodies(
+        &self,
+        app: &App,
+        rows: &[Delivery],
+        budget: &mut usize,
+    ) -> Result<Vec<Box<RawValue>>, ApiError> {
+        let mut bodies = Vec::with_capacity(rows.len());
+        for (row, envelope) in rows.iter().zip(app.store.envelopes(rows).await?) {
+            let body = to_raw_value(&DeliveryBody::new(row, envelope)?).map_err(ApiError::internal)?;
+            let Some(left) = budget.checked_sub(body.get().len() + 1) else {
+                break;
+            };
+            *budget = left;
+            bodies.push(body);
+        }
+        Ok(bodies)
+    }
+
+    fn cursor_after(&self, row: &Delivery) -> String {
+        cursor::encode(row.id.as_uuid(), &self.scope.each_ref().map(String::as_str))
+    }
+}

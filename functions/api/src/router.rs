@@ -1,0 +1,86 @@
+//! The route table.
+
+use axum::Router;
+use axum::extract::State;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::{get, patch, post};
+
+use crate::app::AppState;
+use crate::auth::{InProject, authenticate};
+use crate::body::{self, EVENT_LIMIT, LIMIT};
+use crate::endpoints_ahead;
+use crate::error::ApiError;
+use crate::observe::observe;
+use crate::request::PathIds;
+use crate::routes::{api_keys, auth, deliveries, endpoints, events, projects};
+
+const PROJECT: &str = "/projects/{project_id}";
+const WEBHOOK: &str = "/projects/{project_id}/webhooks/{webhook_id}";
+
+/// The whole API, at its plain paths and under `/api`.
+pub fn router(app: AppState) -> Router {
+    let routes = || Router::new().nest("/auth", open()).nest("/v1", authenticated(&app));
+    Router::new()
+        .merge(routes())
+        .nest("/api", routes())
+        .fallback(unknown_route)
+        .layer(from_fn(observe))
+        .with_state(app.clone())
+}
+
+fn open() -> Router<AppState> {
+    Router::new()
+        .route("/signup", post(auth::sign_up))
+        .route("/login", post(auth::log_in))
+        .route("/refresh", post(auth::refresh))
+        .method_not_allowed_fallback(|| async { ApiError::method_not_allowed() })
+        .route_layer(from_fn_with_state(LIMIT, body::read))
+}
+
+fn authenticated(app: &AppState) -> Router<AppState> {
+    let in_project = |rest: &str| format!("{PROJECT}{rest}");
+    let in_webhook = |rest: &str| format!("{WEBHOOK}{rest}");
+    let events = Router::new()
+        .route(&in_project("/events"), post(events::create))
+        .method_not_allowed_fallback(wrong_method)
+        .route_layer(from_fn_with_state(EVENT_LIMIT, body::read));
+    Router::new()
+        .route("/api-keys", get(api_keys::list).post(api_keys::create))
+        .route("/api-keys/{api_key_id}/revoke", patch(api_keys::revoke))
+        .route("/projects", get(projects::list).post(projects::create))
+        .route(PROJECT, get(projects::show))
+        .route(&in_project("/webhooks"), get(endpoints::list).post(endpoints::create))
+        .route(WEBHOOK, get(endpoints::show).patch(endpoints::update).delete(endpoints::delete))
+        .route(&in_webhook("/secret/rotate"), post(endpoints::rotate_secret))
+        .route(&in_webhook("/deliveries"), get(deliveries::list))
+        .route(&in_webhook("/deliveries/{delivery_id}"), get(deliveries::show))
+        .route(&in_webhook("/deliveries/{delivery_id}/retry"), post(deliveries::retry))
+        .method_not_allowed_fallback(wrong_method)
+        .route_layer(from_fn_with_state(LIMIT, body::read))
+        .merge(events)
+        .fallback(unknown_route)
+        .layer(from_fn_with_state(app.clone(), authenticate))
+        .layer(from_fn_with_state(app.clone(), endpoints_ahead::start))
+}
+
+async fn unknown_route() -> ApiError {
+    ApiError::route_not_found()
+}
+
+/// What the path names comes before the method: 404 before 405.
+async fn wrong_method(
+    State(app): State<AppState>,
+    project: Result<InProject, ApiError>,
+    ids: PathIds,
+) -> ApiError {
+    let looked_up = async {
+        if let (Ok(project), Ok(endpoint_id)) = (project, ids.endpoint()) {
+            endpoints::find(&app, &project, &endpoint_id).await?;
+            if let Ok(delivery_id) = ids.delivery() {
+                deliveries::find(&app, &project, &endpoint_id, &delivery_id).await?;
+            }
+        }
+        Ok(())
+    };
+    looked_up.await.err().unwrap_or_else(ApiError::method_not_allowed)
+}

@@ -1,0 +1,96 @@
+//! `/v1/api-keys`: a project's keys (contract §2).
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use echo_shared::api_key::{ApiKey, ApiKeyRecord, ApiKeyStatus};
+use echo_shared::id::ApiKeyId;
+use echo_shared::time::Timestamp;
+use serde::Serialize;
+
+use crate::app::AppState;
+use crate::auth::ChosenProject;
+use crate::body::RequestBody;
+use crate::error::ApiError;
+use crate::fields::NAME_CHARS;
+use crate::request::PathIds;
+
+#[derive(Serialize)]
+pub struct ApiKeyBody {
+    id: ApiKeyId,
+    name: String,
+    key_prefix: String,
+    status: &'static str,
+    created_at: String,
+    updated_at: String,
+}
+
+#[derive(Serialize)]
+pub struct NewApiKeyBody {
+    id: ApiKeyId,
+    name: String,
+    /// Shown this once.
+    key: String,
+    key_prefix: String,
+    status: &'static str,
+    created_at: String,
+}
+
+impl From<ApiKeyRecord> for ApiKeyBody {
+    fn from(record: ApiKeyRecord) -> Self {
+        Self {
+            id: record.id,
+            name: record.name,
+            key_prefix: record.key_prefix,
+            status: status(record.status),
+            created_at: record.id.created_at().to_string(),
+            updated_at: record.updated_at.to_string(),
+        }
+    }
+}
+
+const fn status(status: ApiKeyStatus) -> &'static str {
+    match status {
+        ApiKeyStatus::Active => "active",
+        ApiKeyStatus::Revoked => "revoked",
+    }
+}
+
+/// `POST /v1/api-keys`
+pub async fn create(
+    State(app): State<AppState>,
+    ChosenProject(project): ChosenProject,
+    body: RequestBody,
+) -> Result<(StatusCode, Json<NewApiKeyBody>), ApiError> {
+    let name = body.fields()?.text("name", NAME_CHARS)?;
+    let key = ApiKey::generate();
+    let record = ApiKeyRecord::new(project.account_id, project.id, name, &key, Timestamp::now());
+    app.registry.create_api_key(&record).await?;
+    let ApiKeyBody { id, name, key_prefix, status, created_at, .. } = record.into();
+    let body = NewApiKeyBody { id, name, key: key.expose().to_owned(), key_prefix, status, created_at };
+    Ok((StatusCode::CREATED, Json(body)))
+}
+
+/// `GET /v1/api-keys`
+pub async fn list(
+    State(app): State<AppState>,
+    ChosenProject(project): ChosenProject,
+) -> Result<Json<Vec<ApiKeyBody>>, ApiError> {
+    let keys = app.registry.api_keys(&project.id).await?;
+    Ok(Json(keys.into_iter().map(ApiKeyBody::from).collect()))
+}
+
+/// `PATCH /v1/api-keys/{apiKeyId}/revoke`
+pub async fn revoke(
+    State(app): State<AppState>,
+    ChosenProject(project): ChosenProject,
+    ids: PathIds,
+    body: RequestBody,
+) -> Result<Json<ApiKeyBody>, ApiError> {
+    let id = ids.api_key()?;
+    body.check_size()?;
+    let record = app.registry.revoke_api_key(&project.id, &id, Timestamp::now()).await?;
+    let record = record.ok_or_else(ApiError::api_key_not_found)?;
+    app.grants.forget(&record.key_hash);
+    Ok(Json(record.into()))
+}

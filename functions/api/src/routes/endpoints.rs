@@ -1,0 +1,232 @@
+//! `/v1/projects/{projectId}/webhooks`: where a project wants its events (contract §3).
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use echo_shared::address::AddressRules;
+use echo_shared::endpoint::{DisabledReason, Endpoint, EndpointStatus};
+use echo_shared::endpoint_url::EndpointUrl;
+use echo_shared::event_name::{EventName, EventNames};
+use echo_shared::id::{EndpointId, ProjectId};
+use echo_shared::store::{Created, EndpointPatch};
+use echo_shared::time::Timestamp;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::app::{App, AppState};
+use crate::auth::InProject;
+use crate::body::RequestBody;
+use crate::error::ApiError;
+use crate::fields::{Fields, string};
+use crate::request::PathIds;
+
+#[derive(Serialize)]
+pub struct EndpointBody {
+    id: EndpointId,
+    project_id: ProjectId,
+    url: String,
+    signing_secret: String,
+    status: &'static str,
+    events: Vec<EventName>,
+    consecutive_failures: u32,
+    created_at: String,
+    updated_at: String,
+    disabled_reason: Option<&'static str>,
+    disabled_at: Option<String>,
+}
+
+#[derive(Serialize)]
+pub struct SecretBody {
+    signing_secret: String,
+}
+
+impl From<Endpoint> for EndpointBody {
+    fn from(endpoint: Endpoint) -> Self {
+        Self {
+            id: endpoint.id,
+            project_id: endpoint.project_id,
+            signing_secret: endpoint.signing_secret.expose().to_owned(),
+            url: endpoint.url,
+            status: match endpoint.status {
+                EndpointStatus::Active => "active",
+                EndpointStatus::Disabled => "disabled",
+            },
+            events: endpoint.events,
+            consecutive_failures: endpoint.consecutive_failures,
+            created_at: endpoint.id.created_at().to_string(),
+            updated_at: endpoint.updated_at.to_string(),
+            disabled_reason: endpoint.disabled_reason.map(|reason| match reason {
+                DisabledReason::Manual => "manual",
+                DisabledReason::ConsecutiveFailures => "consecutive_failures",
+                DisabledReason::Gone => "gone",
+            }),
+            disabled_at: endpoint.disabled_at.map(|at| at.to_string()),
+        }
+    }
+}
+
+/// The endpoint, or 404.
+///
+/// # Errors
+/// When the project has no such endpoint, or the store did not answer.
+pub async fn find(app: &App, project: &InProject, id: &EndpointId) -> Result<Endpoint, ApiError> {
+    app.store.endpoint(&project.id, id).await?.ok_or_else(ApiError::endpoint_not_found)
+}
+
+/// `POST …/webhooks`
+pub async fn create(
+    State(app): State<AppState>,
+    project: InProject,
+    body: RequestBody,
+) -> Result<(StatusCode, Json<EndpointBody>), ApiError> {
+    let fields = body.fields()?;
+    let url =
+        url(&fields, &app.settings.address_rules)?.ok_or_else(|| missing("url", "an absolute https URL"))?;
+    let names = &app.settings.event_names;
+    let events = events(&fields, names)?
+        .ok_or_else(|| missing("events", &format!("a non-empty array of: {names}")))?;
+    let endpoint = Endpoint::new(project.id, url, events, Timestamp::now());
+    let cap = app.settings.max_endpoints_per_project;
+    match app.registry.create_endpoint(&project.account_id, &endpoint, cap).await? {
+        Created::Done => Ok((StatusCode::CREATED, Json(endpoint.into()))),
+        Created::CapReached => Err(ApiError::conflict(format!(
+            "The project has {cap} webhook endpoints, which is the most allowed"
+        ))),
+    }
+}
+
+/// `GET …/webhooks`
+pub async fn list(
+    State(app): State<AppState>,
+    project: InProject,
+) -> Result<Json<Vec<EndpointBody>>, ApiError> {
+    let endpoints = app.store.endpoints(&project.id).await?;
+    Ok(Json(endpoints.into_iter().map(EndpointBody::from).collect()))
+}
+
+/// `GET …/webhooks/{webhookId}`
+pub async fn show(
+    State(app): State<AppState>,
+    project: InProject,
+    ids: PathIds,
+) -> Result<Json<EndpointBody>, ApiError> {
+    Ok(Json(find(&app, &project, &ids.endpoint()?).await?.into()))
+}
+
+/// `PATCH …/webhooks/{webhookId}`
+pub async fn update(
+    State(app): State<AppState>,
+    project: InProject,
+    ids: PathIds,
+    body: RequestBody,
+) -> Result<Json<EndpointBody>, ApiError> {
+    let id = ids.endpoint()?;
+    find(&app, &project, &id).await?;
+    let fields = body.fields()?;
+    let patch = EndpointPatch {
+        url: url(&fields, &app.settings.address_rules)?,
+        events: events(&fields, &app.settings.event_names)?,
+        status: fields.optional("status", "active or disabled", status)?,
+    };
+    if let EndpointPatch { url: None, events: None, status: None } = patch {
+        return Err(ApiError::invalid("At least one of url, events and status is required"));
+    }
+    let changed = app.store.patch_endpoint(&project.id, &id, &patch, Timestamp::now()).await?;
+    changed.map(|endpoint| Json(endpoint.into())).ok_or_else(ApiError::endpoint_not_found)
+}
+
+/// `DELETE …/webhooks/{webhookId}`
+pub async fn delete(
+    State(app): State<AppState>,
+    project: InProject,
+    ids: PathIds,
+) -> Result<StatusCode, ApiError> {
+    let id = ids.endpoint()?;
+    if app.registry.delete_endpoint(&project.account_id, &project.id, &id).await? {
+        Ok(StatusCode::NO_CONTENT)
+    } else {
+        Err(ApiError::endpoint_not_found())
+    }
+}
+
+/// `POST …/webhooks/{webhookId}/secret/rotate`
+pub async fn rotate_secret(
+    State(app): State<AppState>,
+    project: InProject,
+    ids: PathIds,
+    body: RequestBody,
+) -> Result<Json<SecretBody>, ApiError> {
+    let id = ids.endpoint()?;
+    find(&app, &project, &id).await?;
+    body.check_size()?;
+    let rotated = app.store.rotate_secret(&project.id, &id, Timestamp::now()).await?;
+    let endpoint = rotated.ok_or_else(ApiError::endpoint_not_found)?;
+    Ok(Json(SecretBody { signing_secret: endpoint.signing_secret.expose().to_owned() }))
+}
+
+fn missing(name: &str, allowed: &str) -> ApiError {
+    ApiError::invalid(format!("{name} is required and must be {allowed}"))
+}
+
+fn url(fields: &Fields<'_>, rules: &AddressRules) -> Result<Option<String>, ApiError> {
+    let Some(text) = fields.optional("url", "a string", string)? else {
+        return Ok(None);
+    };
+    let url =
+        EndpointUrl::parse(&text, rules).map_err(|refused| ApiError::invalid(format!("url {refused}")))?;
+    Ok(Some(url.as_str().to_owned()))
+}
+
+/// Duplicates collapse; the order is the caller's.
+fn events(fields: &Fields<'_>, names: &EventNames) -> Result<Option<Vec<EventName>>, ApiError> {
+    fields.optional("events", format_args!("a non-empty array of: {names}"), |value| {
+        let texts: Vec<String> = serde_json::from_str(value.get()).ok()?;
+        let mut events: Vec<EventName> = Vec::new();
+        for text in texts {
+            let name = names.find(&text)?;
+            if !events.contains(&name) {
+                events.push(name);
+            }
+        }
+        (!events.is_empty()).then_some(events)
+    })
+}
+
+fn status(value: &RawValue) -> Option<EndpointStatus> {
+    match string(value)?.as_str() {
+        "active" => Some(EndpointStatus::Active),
+        "disabled" => Some(EndpointStatus::Disabled),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(body: &str) -> Option<Vec<String>> {
+        let names = EventNames::parse("call.started,call.ended").expect("names");
+        let fields = Fields::parse(body.as_bytes()).expect("an object");
+        let events = events(&fields, &names).ok()?.unwrap_or_default();
+        Some(events.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn events_are_known_and_collapse() {
+        let both = Some(vec!["call.ended".to_owned(), "call.started".to_owned()]);
+        assert_eq!(named(r#"{"events": ["call.ended", "call.started", "call.ended"]}"#), both);
+        assert_eq!(named("{}"), Some(Vec::new()));
+        for bad in [
+            r#"{"events": []}"#,
+            r#"{"events": null}"#,
+            r#"{"events": "call.ended"}"#,
+            r#"{"events": ["call.ended", "call.summary"]}"#,
+            r#"{"events": ["Call.ended"]}"#,
+            r#"{"events": [1]}"#,
+            r#"{"events": [["call.ended"]]}"#,
+            r#"{"events": {"0": "call.ended"}}"#,
+        ] {
+            assert_eq!(named(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! Handlers, one file a resource. Each owns the bodies it takes and gives: a domain type never goes out as it is, so
+//! a new field of one cannot leak.
+
+pub mod api_keys;
+pub mod auth;
+pub mod deliveries;
+pub mod endpoints;
+pub mod events;
+pub mod projects;

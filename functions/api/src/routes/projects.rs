@@ -1,0 +1,79 @@
+//! `/v1/projects`: an account's projects (contract §2).
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use echo_shared::api_key::{ApiKey, ApiKeyRecord};
+use echo_shared::id::ProjectId;
+use echo_shared::project::Project;
+use echo_shared::time::Timestamp;
+use serde::Serialize;
+
+use crate::app::AppState;
+use crate::auth::{AccountCaller, InProject};
+use crate::body::RequestBody;
+use crate::error::ApiError;
+use crate::fields::NAME_CHARS;
+
+#[derive(Serialize)]
+pub struct ProjectBody {
+    id: ProjectId,
+    name: String,
+    created_at: String,
+    updated_at: String,
+}
+
+#[derive(Serialize)]
+pub struct NewProjectBody {
+    id: ProjectId,
+    name: String,
+    /// Shown this once.
+    api_key: String,
+    created_at: String,
+    updated_at: String,
+}
+
+impl From<Project> for ProjectBody {
+    fn from(project: Project) -> Self {
+        Self {
+            id: project.id,
+            name: project.name,
+            created_at: project.id.created_at().to_string(),
+            updated_at: project.updated_at.to_string(),
+        }
+    }
+}
+
+/// `POST /v1/projects`
+pub async fn create(
+    State(app): State<AppState>,
+    AccountCaller(account_id): AccountCaller,
+    body: RequestBody,
+) -> Result<(StatusCode, Json<NewProjectBody>), ApiError> {
+    let name = body.fields()?.text("name", NAME_CHARS)?;
+    let now = Timestamp::now();
+    let project = Project::new(account_id, name, now);
+    let key = ApiKey::generate();
+    let record = ApiKeyRecord::new(account_id, project.id, "default".to_owned(), &key, now);
+    app.registry.create_project(&project, &record).await?;
+    let ProjectBody { id, name, created_at, updated_at } = project.into();
+    let body = NewProjectBody { id, name, api_key: key.expose().to_owned(), created_at, updated_at };
+    Ok((StatusCode::CREATED, Json(body)))
+}
+
+/// `GET /v1/projects`
+pub async fn list(
+    State(app): State<AppState>,
+    AccountCaller(account_id): AccountCaller,
+) -> Result<Json<Vec<ProjectBody>>, ApiError> {
+    let projects = app.registry.projects(&account_id).await?;
+    Ok(Json(projects.into_iter().map(ProjectBody::from).collect()))
+}
+
+/// `GET /v1/projects/{projectId}`
+pub async fn show(State(app): State<AppState>, project: InProject) -> Result<Json<ProjectBody>, ApiError> {
+    let found = app.registry.project(&project.account_id, &project.id).await?;
+    found
+        .map(|project| Json(project.into()))
+        .ok_or_else(|| ApiError::internal("a key opens a project without a row"))
+}

@@ -1,0 +1,150 @@
+//! Access and refresh tokens: JWTs signed with HS256, told apart by their `typ` claim.
+
+use std::fmt;
+use std::time::Duration;
+
+use echo_shared::account::Account;
+use echo_shared::id::AccountId;
+use echo_shared::time::Timestamp;
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use serde::{Deserialize, Serialize};
+
+use crate::error::ApiError;
+
+const ACCESS_LIFETIME: Duration = Duration::from_secs(60 * 60);
+const REFRESH_LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TokenType {
+    Access,
+    Refresh,
+}
+
+impl TokenType {
+    const fn lifetime(self) -> Duration {
+        match self {
+            Self::Access => ACCESS_LIFETIME,
+            Self::Refresh => REFRESH_LIFETIME,
+        }
+    }
+}
+
+/// What a token says.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Claims {
+    pub sub: AccountId,
+    pub email: String,
+    typ: TokenType,
+    iat: i64,
+    exp: i64,
+}
+
+/// The key that signs and checks tokens.
+pub struct TokenKeys {
+    encoding: EncodingKey,
+    decoding: DecodingKey,
+}
+
+impl fmt::Debug for TokenKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokenKeys(…)")
+    }
+}
+
+impl TokenKeys {
+    #[must_use]
+    pub fn new(key: &[u8]) -> Self {
+        Self { encoding: EncodingKey::from_secret(key), decoding: DecodingKey::from_secret(key) }
+    }
+
+    /// # Errors
+    /// When signing fails, which it does not for a key of ours.
+    pub fn issue(&self, typ: TokenType, account: &Account, now: Timestamp) -> Result<String, ApiError> {
+        let claims = Claims {
+            sub: account.id,
+            email: account.email.clone(),
+            typ,
+            iat: now.as_seconds(),
+            exp: now.plus(typ.lifetime()).as_seconds(),
+        };
+        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.encoding)
+            .map_err(ApiError::internal)
+    }
+
+    /// What a token says, if it is ours, of that type and not expired.
+    #[must_use]
+    pub fn verify(&self, typ: TokenType, token: &str, now: Timestamp) -> Option<Claims> {
+        let mut validation = Validation::new(Algorithm::HS256);
+        // Expiry is judged below, by the time that was passed in.
+        validation.validate_exp = false;
+        let claims = jsonwebtoken::decode::<Claims>(token, &self.decoding, &validation).ok()?.claims;
+        (claims.typ == typ && now.as_seconds() < claims.exp).then_some(claims)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use echo_shared::account::{EmailKey, PasswordHash};
+    use echo_shared::id::BusinessId;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_776_009_119_000);
+
+    fn account() -> Account {
+        Account {
+            email_key: EmailKey::of("Ada@example.com"),
+            id: AccountId::new(NOW),
+            email: "Ada@example.com".to_owned(),
+            password_hash: PasswordHash(String::new()),
+            first_name: "Ada".to_owned(),
+            last_name: "Lovelace".to_owned(),
+            business_id: BusinessId::new(NOW),
+            business_name: "Engines".to_owned(),
+            business_summary: "Engines".to_owned(),
+            industry: "Computing".to_owned(),
+            created_at: NOW,
+        }
+    }
+
+    #[test]
+    fn a_token_serves_its_own_type_until_it_expires() {
+        let keys = TokenKeys::new(b"key");
+        let account = account();
+        for (typ, other, lifetime) in [
+            (TokenType::Access, TokenType::Refresh, 3_600),
+            (TokenType::Refresh, TokenType::Access, 30 * 86_400),
+        ] {
+            let token = keys.issue(typ, &account, NOW).expect("a token");
+            let later = |seconds| NOW.plus(Duration::from_secs(seconds));
+            let claims = keys.verify(typ, &token, later(lifetime - 1)).expect("not yet expired");
+            assert_eq!((claims.sub, claims.email.as_str()), (account.id, "Ada@example.com"));
+            assert!(keys.verify(typ, &token, later(lifetime)).is_none());
+            assert!(keys.verify(other, &token, NOW).is_none());
+            assert!(TokenKeys::new(b"other").verify(typ, &token, NOW).is_none());
+        }
+    }
+
+    #[test]
+    fn only_hs256_with_our_key_is_believed() {
+        let keys = TokenKeys::new(b"key");
+        let token = keys.issue(TokenType::Access, &account(), NOW).expect("a token");
+        let parts: Vec<&str> = token.split('.').collect();
+        let header = |alg: &str| URL_SAFE_NO_PAD.encode(format!(r#"{{"typ":"JWT","alg":"{alg}"}}"#));
+        let forged = [
+            format!("{}.{}.", header("none"), parts[1]),
+            format!("{}.{}.{}", header("none"), parts[1], parts[2]),
+            format!("{}.{}.{}", header("HS512"), parts[1], parts[2]),
+            format!("{}.{}", parts[0], parts[1]),
+            format!("{}.{}.{}", parts[0], URL_SAFE_NO_PAD.encode("{}"), parts[2]),
+            String::new(),
+            "a.b.c".to_owned(),
+        ];
+        for token in forged {
+            assert!(keys.verify(TokenType::Access, &token, NOW).is_none(), "{token}");
+        }
+    }
+}
