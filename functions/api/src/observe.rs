@@ -45,8 +45,7 @@ async fn answer(request: Request, next: Next) -> Response {
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
     let response = AssertUnwindSafe(next.run(request)).catch_unwind().await;
-    let mut response =
-        response.unwrap_or_else(|panic| ApiError::internal(panic_text(&*panic)).into_response());
+    let response = response.unwrap_or_else(|panic| ApiError::internal(panic_text(&*panic)).into_response());
     tracing::info!(
         method = method.as_str(),
         route = route.as_ref().map_or("none", MatchedPath::as_str),

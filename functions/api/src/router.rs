@@ -19,10 +19,11 @@ const WEBHOOK: &str = "/projects/{project_id}/webhooks/{webhook_id}";
 
 /// The whole API, at its plain paths and under `/api`.
 pub fn router(app: AppState) -> Router {
-    let routes = || Router::new().nest("/auth", open()).nest("/v1", authenticated(&app));
     Router::new()
-        .merge(routes())
-        .nest("/api", routes())
+        .nest("/auth", open())
+        .nest("/v1", authenticated(&app))
+        .nest("/api/auth", open())
+        .nest("/api/v1", authenticated(&app))
         .fallback(unknown_route)
         .layer(from_fn(observe))
         .with_state(app.clone())
