@@ -4,11 +4,12 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use echo_shared::decision::Lane;
 use echo_shared::job::DeliveryJob;
 use echo_shared::store::{Loaded, StoreError};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 use crate::App;
 use crate::dead_letters::{self, Burial};
@@ -22,15 +23,20 @@ use crate::troubled::Marks;
 /// Kept free for the answer: without it Lambda would hand out the finished records again too.
 const ANSWER_TIME: Duration = Duration::from_millis(500);
 
+/// A record whose body is a job; its rows are still to be read.
+struct Job {
+    message: Arc<Message>,
+    lane: Lane,
+    job: DeliveryJob,
+}
+
 /// A record and the task that works on it.
 struct Started {
-    message_id: String,
     message: Arc<Message>,
     task: JoinHandle<Disposal>,
 }
 
 pub(crate) async fn handle(app: &Arc<App>, records: Vec<Record>, deadline: Instant) -> BatchResponse {
-    let marks = Arc::new(Marks::default());
     let burial = Arc::new(Burial::default());
     let mut started = Vec::with_capacity(records.len());
     let mut jobs = Vec::new();
@@ -39,60 +45,31 @@ pub(crate) async fn handle(app: &Arc<App>, records: Vec<Record>, deadline: Insta
         let message = Arc::new(Message {
             queue: queue.clone(),
             receives: record.receives(),
+            id: record.message_id,
             receipt_handle: record.receipt_handle,
         });
-        let id = record.message_id;
         match (source, DeliveryJob::decode(&record.body)) {
             (Source::DeadLetters, _) => {
-                let bury = dead_letters::bury(
-                    Arc::clone(app),
-                    Arc::clone(&message),
-                    record.body,
-                    Arc::clone(&burial),
-                );
-                started.push(start(id, message, bury));
+                let bury = dead_letters::bury(app.clone(), message.clone(), record.body, burial.clone());
+                started.push(start(message, Span::current(), bury));
             }
-            (Source::Lane(lane), Ok(job)) => jobs.push((id, message, lane, job)),
+            (Source::Lane(lane), Ok(job)) => jobs.push(Job { message, lane, job }),
             (Source::Lane(_), Err(error)) => {
-                tracing::error!(message_id = id, %error, "a message is not a job that this build knows");
-                let kept = Arc::clone(&message);
-                started.push(start(id, message, async move { kept.back_off().await }));
+                tracing::error!(message_id = message.id, %error, "a message is not a job that this build knows");
+                let kept = message.clone();
+                started.push(start(message, Span::current(), async move { kept.back_off().await }));
             }
         }
     }
 
-    let loaded = load(app, &jobs).await;
-    let mut taken = HashSet::new();
-    for (id, message, lane, job) in jobs {
-        let is_copy = !taken.insert(job.delivery_id);
-        let rows = match &loaded {
-            Ok(loaded) => Ok(loaded.as_ref().map(|loaded| Rows::of(&job, loaded))),
-            Err(_) => Err(()),
-        };
-        let turn = Turn {
-            app: Arc::clone(app),
-            message: Arc::clone(&message),
-            lane,
-            job,
-            marks: Arc::clone(&marks),
-            deadline,
-        };
-        let work = async move {
-            match rows {
-                Err(()) => turn.message.back_off().await,
-                // Two jobs of one delivery would decide on the same row; the second looks again later.
-                Ok(_) if is_copy => turn.message.hide(OVERTAKEN_WAIT).await,
-                Ok(rows) => turn.take(rows).await,
-            }
-        };
-        started.push(start(id, message, work));
-    }
+    let marks = Arc::new(Marks::default());
+    started.extend(start_turns(app, jobs, &marks, deadline).await);
 
     let last_moment = deadline - ANSWER_TIME;
     let mut response = BatchResponse::default();
     for record in started {
         if finish(record.task, &record.message, last_moment).await == Disposal::Keep {
-            response.batch_item_failures.push(ItemFailure { item_identifier: record.message_id });
+            response.batch_item_failures.push(ItemFailure { item_identifier: record.message.id.clone() });
         }
     }
     if timeout_at(last_moment, marks.written()).await.is_err() {
@@ -102,11 +79,43 @@ pub(crate) async fn handle(app: &Arc<App>, records: Vec<Record>, deadline: Insta
     response
 }
 
-type Work = (String, Arc<Message>, echo_shared::decision::Lane, DeliveryJob);
+/// Reads the rows of all jobs at once and lets each take its turn.
+async fn start_turns(app: &Arc<App>, jobs: Vec<Job>, marks: &Arc<Marks>, deadline: Instant) -> Vec<Started> {
+    let has_slow = jobs.iter().any(|job| job.lane == Lane::Slow);
+    let look = async {
+        if has_slow {
+            app.crowding.look(&app.queues.retries).await;
+        }
+    };
+    let (loaded, ()) = tokio::join!(load(app, &jobs), look);
+    let mut taken = HashSet::new();
+    let start_turn = |Job { message, lane, job }: Job| {
+        let is_copy = !taken.insert(job.delivery_id);
+        let rows = loaded.as_ref().map(|loaded| loaded.as_ref().map(|loaded| Rows::of(&job, loaded)));
+        let rows = rows.map_err(|_| ());
+        let (app, marks) = (Arc::clone(app), Arc::clone(marks));
+        let span = tracing::info_span!(
+            "job",
+            event_id = %job.event_id,
+            delivery_id = %job.delivery_id,
+            endpoint_id = %job.endpoint_id,
+        );
+        let turn = Turn { app, message: message.clone(), lane, job, marks, deadline };
+        start(message, span, async move {
+            match rows {
+                Err(()) => turn.message.back_off().await,
+                // Two jobs of one delivery would decide on the same row; the second looks again later.
+                Ok(_) if is_copy => turn.message.hide(OVERTAKEN_WAIT).await,
+                Ok(rows) => turn.take(rows).await,
+            }
+        })
+    };
+    jobs.into_iter().map(start_turn).collect()
+}
 
-/// The batch's rows; `None` when one of them cannot be read and each job has to look for itself.
-async fn load(app: &App, jobs: &[Work]) -> Result<Option<Loaded>, StoreError> {
-    let wanted: Vec<&DeliveryJob> = jobs.iter().map(|(_, _, _, job)| job).collect();
+/// The batch's rows; `None` when one of them cannot be read, so that each job has to look for itself.
+async fn load(app: &App, jobs: &[Job]) -> Result<Option<Loaded>, StoreError> {
+    let wanted: Vec<&DeliveryJob> = jobs.iter().map(|job| &job.job).collect();
     match rows::load(&app.store, &wanted).await {
         Ok(loaded) => Ok(Some(loaded)),
         Err(StoreError::Broken(_)) if jobs.len() > 1 => Ok(None),
@@ -117,13 +126,13 @@ async fn load(app: &App, jobs: &[Work]) -> Result<Option<Loaded>, StoreError> {
     }
 }
 
+/// Starts a record's task; `span` names in the log what it is about.
 fn start(
-    message_id: String,
     message: Arc<Message>,
+    span: Span,
     work: impl Future<Output = Disposal> + Send + 'static,
 ) -> Started {
-    let span = tracing::info_span!("message", message_id);
-    Started { message_id, message, task: tokio::spawn(work.instrument(span)) }
+    Started { message, task: tokio::spawn(work.instrument(span)) }
 }
 
 /// Waits for one record's end. A panic, or time running out, is that record's failure alone.
@@ -131,13 +140,84 @@ async fn finish(mut task: JoinHandle<Disposal>, message: &Message, last_moment: 
     match timeout_at(last_moment, &mut task).await {
         Ok(Ok(disposal)) => disposal,
         Ok(Err(panic)) => {
-            tracing::error!(%panic, "a message's task panicked");
+            tracing::error!(message_id = message.id, %panic, "a message's task panicked");
             message.back_off().await
         }
         Err(_) => {
             task.abort();
-            tracing::error!("a message was not finished in the invocation's time");
+            tracing::error!(message_id = message.id, "a message was not finished in the invocation's time");
             Disposal::Keep
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use echo_shared::queue::Queue;
+
+    use super::*;
+    use crate::{Config, SqsEvent};
+
+    /// Without a region or credentials, every call to AWS fails at once.
+    fn cut_off() -> aws_config::SdkConfig {
+        let version = aws_config::BehaviorVersion::v2026_01_12();
+        aws_config::SdkConfig::builder().behavior_version(version).build()
+    }
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(30)
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_one_records_failure() {
+        let queue = Queue::new(echo_shared::queue::client(&cut_off()), "https://sqs.example/1/q".to_owned());
+        let (id, receipt_handle) = ("m1".to_owned(), "r1".to_owned());
+        let message = Arc::new(Message { queue, id, receipt_handle, receives: 1 });
+        let bad = start(message.clone(), Span::none(), async { panic!("on purpose") });
+        let good = start(message.clone(), Span::none(), async { Disposal::Delete });
+        assert_eq!(finish(bad.task, &message, soon()).await, Disposal::Keep);
+        assert_eq!(finish(good.task, &message, soon()).await, Disposal::Delete);
+        let endless = start(message.clone(), Span::none(), std::future::pending());
+        assert_eq!(finish(endless.task, &message, Instant::now()).await, Disposal::Keep);
+    }
+
+    #[tokio::test]
+    async fn what_our_own_faults_hold_up_stays_in_its_queue() {
+        let lookup = |name: &str| match name {
+            name if name.ends_with("_TABLE") => Some(name.to_lowercase()),
+            name if name.ends_with("_QUEUE_URL") => Some(format!("https://sqs.example/1/{name}")),
+            _ => None,
+        };
+        let config = Config::from_lookup(lookup).expect("settings");
+        let app = Arc::new(App::new(config, &cut_off()).expect("root certificates"));
+        let id = "01a20113-3a57-7c63-9fb6-0c94e1b2e278";
+        let job = format!(
+            r#"{{"v":1,"project_id":"{id}","endpoint_id":"{id}","delivery_id":"{id}","event_id":"{id}"}}"#
+        );
+        let record = |message_id: &str, queue: &str, body: &str| {
+            serde_json::json!({
+                "messageId": message_id,
+                "receiptHandle": "r",
+                "body": body,
+                "attributes": { "ApproximateReceiveCount": "1" },
+                "eventSourceARN": format!("arn:aws:sqs:us-east-1:1:{queue}"),
+            })
+        };
+        let event = serde_json::json!({ "Records": [
+            record("fast", "FIRST_ATTEMPTS_QUEUE_URL", &job),
+            record("slow", "RETRIES_QUEUE_URL", &job),
+            record("no job", "FIRST_ATTEMPTS_QUEUE_URL", "hello"),
+            record("later version", "RETRIES_QUEUE_URL", r#"{"v":2}"#),
+            record("dead", "DEAD_LETTER_QUEUE_URL", &job),
+            record("dead and no job", "DEAD_LETTER_QUEUE_URL", "hello"),
+        ]});
+        let event: SqsEvent = serde_json::from_value(event).expect("an event");
+        let mut all: Vec<String> = event.records.iter().map(|record| record.message_id.clone()).collect();
+        let response = handle(&app, event.records, soon()).await;
+        let mut kept: Vec<String> =
+            response.batch_item_failures.into_iter().map(|failure| failure.item_identifier).collect();
+        all.sort();
+        kept.sort();
+        assert_eq!(kept, all);
     }
 }

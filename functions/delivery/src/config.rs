@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     fn lookup(name: &str) -> Option<String> {
-        (name.ends_with("_TABLE") || name.ends_with("_URL")).then(|| format!("the-{name}"))
+        (name.ends_with("_TABLE") || name.ends_with("_QUEUE_URL")).then(|| format!("the-{name}"))
     }
 
     #[test]

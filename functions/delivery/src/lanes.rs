@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use echo_shared::decision::Lane;
 use echo_shared::queue::Queue;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::Queues;
 
@@ -14,6 +14,9 @@ use crate::Queues;
 const CROWDED_ABOVE: u64 = 60_000;
 
 const LOOK_EVERY: Duration = Duration::from_secs(10);
+
+/// A batch waits for no more than this to learn it.
+const LOOK_TIME: Duration = Duration::from_secs(1);
 
 /// Where a message came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,21 +49,24 @@ struct Look {
 }
 
 impl Crowding {
-    pub(crate) async fn is_crowded(&self, retries: &Queue) -> bool {
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).hidden > CROWDED_ABOVE
+    }
+
+    /// Looks again if the last look is ten seconds old. Without an answer the old one holds.
+    pub(crate) async fn look(&self, retries: &Queue) {
         {
             let mut look = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             if look.at.is_some_and(|at| at.elapsed() < LOOK_EVERY) {
-                return look.hidden > CROWDED_ABOVE;
+                return;
             }
             look.at = Some(Instant::now());
         }
-        let hidden = retries.hidden().await;
-        let mut look = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match hidden {
-            Ok(hidden) => look.hidden = hidden,
-            Err(error) => tracing::warn!(%error, "the retries queue could not be measured"),
+        match timeout(LOOK_TIME, retries.hidden()).await {
+            Ok(Ok(hidden)) => self.0.lock().unwrap_or_else(PoisonError::into_inner).hidden = hidden,
+            Ok(Err(error)) => tracing::warn!(%error, "the retries queue could not be measured"),
+            Err(_) => tracing::warn!("the retries queue was not measured in time"),
         }
-        look.hidden > CROWDED_ABOVE
     }
 }
 

@@ -3,6 +3,10 @@
 use std::time::Duration;
 
 use echo_shared::queue::Queue;
+use echo_shared::time::Timestamp;
+
+/// Below this, rounding a wait up to SQS's whole seconds would make it late by more than a tenth.
+const ROUNDED_UP_FROM: Duration = Duration::from_secs(10);
 
 const FIRST_BACKOFF: Duration = Duration::from_secs(5);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(900);
@@ -20,16 +24,22 @@ pub(crate) enum Disposal {
 #[derive(Debug)]
 pub(crate) struct Message {
     pub(crate) queue: Queue,
+    /// What the batch's failures call it.
+    pub(crate) id: String,
     pub(crate) receipt_handle: String,
     pub(crate) receives: u32,
 }
 
 impl Message {
-    /// Keeps the message, unseen for `wait`. If SQS does not answer it comes back after the queue's own visibility
+    /// Keeps the message, unseen until about `until`. If SQS does not answer it comes back after the queue's own visibility
     /// timeout, and what it finds then is judged anew.
+    pub(crate) async fn hide_until(&self, until: Timestamp) -> Disposal {
+        self.hide(queue_wait(until.since(Timestamp::now()))).await
+    }
+
     pub(crate) async fn hide(&self, wait: Duration) -> Disposal {
         if let Err(error) = self.queue.hide(&self.receipt_handle, wait).await {
-            tracing::warn!(%error, "a message could not be hidden");
+            tracing::warn!(message_id = self.id, %error, "a message could not be hidden");
         }
         Disposal::Keep
     }
@@ -38,6 +48,12 @@ impl Message {
     pub(crate) async fn back_off(&self) -> Disposal {
         self.hide(backoff(self.receives)).await
     }
+}
+
+/// How long to leave a job to the queue that has `wait` to wait: a short wait's last part of a second is slept
+/// through when the job wakes, before its time by that much.
+pub(crate) fn queue_wait(wait: Duration) -> Duration {
+    if wait < ROUNDED_UP_FROM { Duration::from_secs(wait.as_secs()) } else { wait }
 }
 
 /// 5 s, doubled with each time the message was handed out, up to 15 min.
@@ -54,5 +70,12 @@ mod tests {
     fn backing_off_doubles_up_to_a_quarter_of_an_hour() {
         let seconds: Vec<u64> = [0, 1, 2, 3, 8, 9, 200, u32::MAX].map(|n| backoff(n).as_secs()).to_vec();
         assert_eq!(seconds, [5, 5, 10, 20, 640, 900, 900, 900]);
+    }
+
+    #[test]
+    fn short_waits_leave_less_than_a_second_to_sleep() {
+        let millis = [0, 999, 1_000, 2_100, 9_999, 10_000, 60_001];
+        let waits = millis.map(|ms| queue_wait(Duration::from_millis(ms)).as_millis());
+        assert_eq!(waits, [0, 0, 1_000, 2_000, 9_000, 10_000, 60_001]);
     }
 }

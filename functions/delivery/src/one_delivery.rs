@@ -16,7 +16,7 @@ use echo_shared::store::{Advanced, StoreError, Transition};
 use echo_shared::time::Timestamp;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use crate::message::{Disposal, Message};
+use crate::message::{Disposal, Message, queue_wait};
 use crate::rows::{self, Rows};
 use crate::troubled::{Marks, SLOW};
 use crate::{App, failure, headers, health};
@@ -135,14 +135,15 @@ impl Turn {
         // Only the job whose turn comes may name the next one: a stand-in that did would take the turn away.
         let own_turn = !delivery.status.is_final() && self.job.chain == delivery.chain;
         let now = Timestamp::now();
-        if own_turn && self.is_crowded().await {
+        if own_turn && self.is_crowded() {
             return self.pass_on(delivery, until, now).await;
         }
-        Ok(self.message.hide(until.since(now)).await)
+        Ok(self.message.hide_until(until).await)
     }
 
-    async fn is_crowded(&self) -> bool {
-        self.lane == Lane::Slow && self.app.crowding.is_crowded(&self.app.queues.retries).await
+    /// Whether what waits must not do so hidden in the retries queue.
+    fn is_crowded(&self) -> bool {
+        self.lane == Lane::Slow && self.app.crowding.is_crowded()
     }
 
     /// Ends a delivery without an attempt.
@@ -189,12 +190,12 @@ impl Turn {
     /// Sends the job that the row now names. When it is not certain to be in the queue, this one stays behind it.
     async fn send_on(&self, chain: Chain, due: Timestamp) -> Disposal {
         let job = DeliveryJob { chain: Some(chain), manual_at: None, ..self.job.clone() };
-        let delay = due.since(Timestamp::now());
+        let delay = queue_wait(due.since(Timestamp::now()));
         match self.app.queues.retries.send(&job, delay).await {
             Ok(()) => Disposal::Delete,
             Err(error) => {
                 tracing::warn!(%error, "a job was perhaps not queued; the one before it stands in");
-                self.message.hide(due.plus(self.stand_back()).since(Timestamp::now())).await
+                self.message.hide_until(due.plus(self.stand_back())).await
             }
         }
     }
@@ -224,20 +225,8 @@ impl Turn {
         }
 
         let (began_at, began) = (Timestamp::now(), Instant::now());
-        let outcome = {
-            let mut sending = pin!(self.send(&delivery, endpoint, number, envelope, began_at));
-            match timeout(SLOW, &mut sending).await {
-                Ok(outcome) => outcome,
-                Err(_) => {
-                    self.marks.note(&self.app, endpoint, Timestamp::now());
-                    sending.await
-                }
-            }
-        };
-        let (took, now) = (began.elapsed(), Timestamp::now());
-        if !outcome.is_success() {
-            self.marks.note(&self.app, endpoint, now);
-        }
+        let outcome = self.send(&delivery, endpoint, number, envelope, began_at).await;
+        let took = began.elapsed();
         let attempt = Attempt::new(AttemptId::new(began_at), delivery.triggered_by, &outcome, took);
         tracing::info!(
             event_id = %delivery.event_id,
@@ -251,46 +240,14 @@ impl Turn {
         );
 
         let schedule = &self.app.settings.schedule;
+        let now = Timestamp::now();
         let step = after_attempt(number, delivery.triggered_by, &outcome, schedule, now, rand::random());
-        let (status, next_retry_at, failure_reason) = match step {
-            Step::Succeeded => (DeliveryStatus::Success, None, None),
-            Step::RetryAt(at) => (DeliveryStatus::Retrying, Some(at), None),
-            Step::Failed(reason) => (DeliveryStatus::Failed, None, Some(reason)),
-        };
-        // A first retry leaves for the slow lane; a later one hides where it is, unless too many do.
-        let leaves = next_retry_at.is_some() && (self.lane == Lane::Fast || self.is_crowded().await);
-        let chain = if leaves { Some(Chain::new()) } else { self.job.chain };
-        let mut recorded = Transition {
-            status,
-            next_retry_at,
-            failure_reason,
-            chain,
-            attempt: Some(attempt),
-            ..unchanged(&delivery, now)
-        };
-        recorded.uncounted = match step {
-            Step::Succeeded if took >= SLOW => health::is_news(&recorded, &self.reread(endpoint).await),
-            _ => health::is_news(&recorded, endpoint),
-        };
-        if self.record(&delivery, &recorded).await? == Advanced::Overtaken {
-            return Ok(self.overtaken().await);
-        }
-
-        if let Some(at) = next_retry_at {
-            return Ok(match chain.filter(|_| leaves) {
-                Some(chain) => self.send_on(chain, at).await,
-                None => self.message.hide(at.since(Timestamp::now())).await,
-            });
-        }
-        if recorded.uncounted {
-            delivery.status = status;
-            delivery.failure_reason = failure_reason;
-            delivery.updated_at = now;
-            health::tell(&self.app, &delivery, Some(endpoint), now).await?;
-        }
-        Ok(Disposal::Delete)
+        let is_slow_success = outcome.is_success() && took >= SLOW;
+        let endpoint = if is_slow_success { &self.reread(endpoint).await } else { endpoint };
+        self.conclude(delivery, endpoint, attempt, step, now).await
     }
 
+    /// Makes the request. Meanwhile and after, what it says of the endpoint is noted.
     async fn send(
         &self,
         delivery: &Delivery,
@@ -299,14 +256,71 @@ impl Turn {
         envelope: Vec<u8>,
         now: Timestamp,
     ) -> Outcome {
-        match EndpointUrl::parse(&endpoint.url, &self.app.settings.addresses) {
-            Ok(url) => {
-                let headers = headers::signed(delivery, endpoint, number, &envelope, now);
-                self.app.sender.post(&url, headers, envelope).await
+        let mut request = pin!(async {
+            match EndpointUrl::parse(&endpoint.url, &self.app.settings.addresses) {
+                Ok(url) => {
+                    let headers = headers::signed(delivery, endpoint, number, &envelope, now);
+                    self.app.sender.post(&url, headers, envelope).await
+                }
+                // It was allowed when it was registered; the operator's exemptions have changed since.
+                Err(_) => Outcome::Failed { cause: SendFailure::ForbiddenAddress, status: None, body: None },
             }
-            // It was allowed when it was registered; the operator's exemptions have changed since.
-            Err(_) => Outcome::Failed { cause: SendFailure::ForbiddenAddress, status: None, body: None },
+        });
+        let outcome = match timeout(SLOW, &mut request).await {
+            Ok(outcome) => outcome,
+            Err(_) => {
+                self.marks.note(&self.app, endpoint, Timestamp::now());
+                request.await
+            }
+        };
+        if !outcome.is_success() {
+            self.marks.note(&self.app, endpoint, Timestamp::now());
         }
+        outcome
+    }
+
+    /// Records an attempt and sees to what follows it.
+    async fn conclude(
+        &self,
+        mut delivery: Delivery,
+        endpoint: &Endpoint,
+        attempt: Attempt,
+        step: Step,
+        now: Timestamp,
+    ) -> Result<Disposal, StoreError> {
+        let (status, next_retry_at, failure_reason) = match step {
+            Step::Succeeded => (DeliveryStatus::Success, None, None),
+            Step::RetryAt(at) => (DeliveryStatus::Retrying, Some(at), None),
+            Step::Failed(reason) => (DeliveryStatus::Failed, None, Some(reason)),
+        };
+        // A first retry leaves for the slow lane; a later one hides where it is, unless too many do.
+        let leaves = next_retry_at.is_some() && (self.lane == Lane::Fast || self.is_crowded());
+        let successor = leaves.then(Chain::new);
+        let mut recorded = Transition {
+            status,
+            next_retry_at,
+            failure_reason,
+            chain: successor.or(self.job.chain),
+            attempt: Some(attempt),
+            ..unchanged(&delivery, now)
+        };
+        recorded.uncounted = health::is_news(&recorded, endpoint);
+        if self.record(&delivery, &recorded).await? == Advanced::Overtaken {
+            return Ok(self.overtaken().await);
+        }
+
+        match (next_retry_at, successor) {
+            (Some(at), Some(successor)) => return Ok(self.send_on(successor, at).await),
+            (Some(at), None) => return Ok(self.message.hide_until(at).await),
+            (None, _) => {}
+        }
+        if recorded.uncounted {
+            delivery.status = status;
+            delivery.failure_reason = failure_reason;
+            delivery.updated_at = now;
+            health::tell(&self.app, &delivery, Some(endpoint), now).await?;
+        }
+        Ok(Disposal::Delete)
     }
 
     /// The endpoint as it is after a slow success: a failure may have been counted while it ran.
