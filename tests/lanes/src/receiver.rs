@@ -16,12 +16,15 @@ use crate::http::{self, Answer, Broken, Server};
 #[derive(Debug, Clone)]
 pub enum Behaviour {
     Answer(u16),
-    /// By attempt number; the last one goes on.
+    /// By attempt number; the last one goes on. [`HANGS`] never answers.
     Script(Vec<u16>),
     /// Takes the request and never answers.
     Hang,
     After(Duration, u16),
 }
+
+/// In a script: no answer.
+pub const HANGS: u16 = 0;
 
 /// One request as it came.
 #[derive(Debug, Clone)]
@@ -118,7 +121,10 @@ async fn answer(state: Arc<Mutex<State>>, request: Request<Incoming>) -> Result<
         Behaviour::Answer(status) => status,
         Behaviour::Script(statuses) => {
             let index = usize::try_from(attempt).unwrap_or(0).saturating_sub(1);
-            statuses.get(index).or(statuses.last()).copied().unwrap_or(200)
+            match statuses.get(index).or(statuses.last()) {
+                Some(&HANGS) => std::future::pending().await,
+                status => status.copied().unwrap_or(200),
+            }
         }
         Behaviour::Hang => std::future::pending().await,
         Behaviour::After(wait, status) => {

@@ -1,0 +1,199 @@
+//! Walks the crash-point suite, shows how far it is, prints one table and writes `target/faults.json`.
+//!
+//! `faults` walks everything; `--bounded` a part of it that stands for the rest; `--only PATH[:K[:FAULT]]` what its
+//! name begins with; `--lanes N` that many side by side; `--minutes M` begins nothing new after that.
+
+use std::collections::BTreeSet;
+use std::path::Path as FilePath;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use echo_lanes::path::Path;
+use echo_lanes::suite::{self, Case, Extent, Walked};
+use echo_lanes::world::World;
+use serde_json::json;
+
+struct Options {
+    extent: Extent,
+    only: Option<String>,
+    lanes: usize,
+    minutes: Option<u64>,
+}
+
+fn options() -> Result<Options, String> {
+    let mut options = Options { extent: Extent::Whole, only: None, lanes: 32, minutes: None };
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        let mut value = || arguments.next().ok_or_else(|| format!("{argument} needs a value"));
+        match argument.as_str() {
+            "--bounded" => options.extent = Extent::Bounded,
+            "--only" => options.only = Some(value()?),
+            "--lanes" => options.lanes = value()?.parse().map_err(|_| "--lanes takes a number")?,
+            "--minutes" => options.minutes = Some(value()?.parse().map_err(|_| "--minutes takes a number")?),
+            other => return Err(format!("{other} is not known; see the head of this file")),
+        }
+    }
+    Ok(options)
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let options = match options() {
+        Ok(options) => options,
+        Err(problem) => {
+            eprintln!("{problem}");
+            return ExitCode::from(2);
+        }
+    };
+    match run(&options).await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("faults: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(options: &Options) -> std::io::Result<bool> {
+    let began = Instant::now();
+    std::fs::create_dir_all(suite::logs())?;
+    let world = Arc::new(World::make().await?);
+    let only = options.only.clone().unwrap_or_default();
+    let wanted_path = only.split(':').next().unwrap_or_default().to_owned();
+    let is_wanted = |path: &Path| only.is_empty() || path.name() == wanted_path;
+    let paths: Vec<Path> = Path::ALL.into_iter().filter(is_wanted).collect();
+
+    println!("walking {} paths with nothing in their way", paths.len());
+    let plain = paths.iter().map(|path| Case { path: *path, k: 0, plan: None }).collect();
+    let mut plain = suite::walk_all(Arc::clone(&world), plain, options.lanes, None, |_| {}).await;
+    plain.sort_by_key(|walked| Path::ALL.iter().position(|path| *path == walked.case.path));
+    if failed(&plain) {
+        return Ok(false);
+    }
+
+    let mut cases: Vec<Case> =
+        plain.iter().flat_map(|walked| suite::cases(walked.case.path, &walked.calls, options.extent)).collect();
+    if only.contains(':') {
+        let whole = format!("{only}:");
+        cases.retain(|case| case.name() == only || case.name().starts_with(&whole));
+    }
+    let total = cases.len();
+    println!("{total} combinations of call and fault, {} lanes side by side", options.lanes);
+    // Neighbours take about as long as each other: dealt out, every kind is among the first.
+    let stride = 97 % total.max(1);
+    let mut dealt: Vec<(usize, Case)> =
+        cases.into_iter().enumerate().map(|(n, case)| (n * stride.max(1) % total.max(1), case)).collect();
+    dealt.sort_by_key(|(place, _)| *place);
+    let dealt = dealt.into_iter().map(|(_, case)| case).collect();
+
+    let end = options.minutes.map(|minutes| began + Duration::from_secs(minutes * 60));
+    let progress = Progress::new(total);
+    let walked = suite::walk_all(world, dealt, options.lanes, end, move |walked| progress.note(walked)).await;
+    let is_clean = table(&plain, &walked)?;
+    if walked.len() < total {
+        println!("{} of {total} were left for lack of time", total - walked.len());
+    }
+    println!("took {} s", began.elapsed().as_secs());
+    Ok(is_clean && !failed(&walked))
+}
+
+/// Prints what went wrong and how to see it again.
+fn failed(walked: &[Walked]) -> bool {
+    let mut any = false;
+    for one in walked {
+        for problem in one.verdict.losses.iter().chain(&one.verdict.violations) {
+            any = true;
+            println!("{}: {problem}", one.case.name());
+        }
+        if let Some((key, _)) = &one.case.plan
+            && !(one.verdict.losses.is_empty() && one.verdict.violations.is_empty())
+        {
+            println!("  the call was {key}; walk it again with --only {}", one.case.name());
+        }
+    }
+    any
+}
+
+/// One line every few seconds.
+struct Progress {
+    total: usize,
+    began: Instant,
+    done: AtomicUsize,
+    bad: AtomicUsize,
+    extra: AtomicU64,
+    shown: Mutex<Instant>,
+}
+
+impl Progress {
+    fn new(total: usize) -> Self {
+        Self {
+            total,
+            began: Instant::now(),
+            done: AtomicUsize::new(0),
+            bad: AtomicUsize::new(0),
+            extra: AtomicU64::new(0),
+            shown: Mutex::new(Instant::now()),
+        }
+    }
+
+    fn note(&self, walked: &Walked) {
+        let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
+        let verdict = &walked.verdict;
+        self.extra.fetch_add(verdict.extra_sends, Ordering::Relaxed);
+        if !(verdict.losses.is_empty() && verdict.violations.is_empty()) {
+            self.bad.fetch_add(1, Ordering::Relaxed);
+            failed(std::slice::from_ref(walked));
+        }
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        if shown.elapsed() > Duration::from_secs(5) || done == self.total {
+            *shown = Instant::now();
+            let rate = done as f64 / self.began.elapsed().as_secs_f64();
+            let left = (self.total - done) as f64 / rate / 60.0;
+            println!(
+                "{done}/{} walked, {rate:.1} a second, {} failing, {} extra sends, about {left:.1} min left",
+                self.total,
+                self.bad.load(Ordering::Relaxed),
+                self.extra.load(Ordering::Relaxed),
+            );
+        }
+    }
+}
+
+fn table(plain: &[Walked], walked: &[Walked]) -> std::io::Result<bool> {
+    println!("\n{:<16} {:>6} {:>7} {:>6} {:>7} {:>11} {:>12}", "path", "calls", "faults", "runs", "losses", "violations", "extra sends");
+    let mut rows = Vec::new();
+    let (mut runs, mut losses, mut violations, mut extra_sends, mut missed) = (0, 0, 0, 0, 0);
+    for undisturbed in plain {
+        let path = undisturbed.case.path;
+        let of_path: Vec<&Walked> = walked.iter().filter(|one| one.case.path == path).collect();
+        let faults: BTreeSet<String> = of_path
+            .iter()
+            .filter_map(|one| one.case.plan.as_ref().map(|(_, injection)| injection.to_string()))
+            .collect();
+        let sum = |count: fn(&Walked) -> u64| of_path.iter().map(|one| count(one)).sum::<u64>();
+        let lost = sum(|one| one.verdict.losses.len() as u64);
+        let violated = sum(|one| one.verdict.violations.len() as u64);
+        let extra = sum(|one| one.verdict.extra_sends);
+        let count = of_path.len() as u64 + 1;
+        missed += of_path.iter().filter(|one| !one.has_struck).count();
+        println!("{:<16} {:>6} {:>7} {count:>6} {lost:>7} {violated:>11} {extra:>12}", path.name(), undisturbed.calls.len(), faults.len());
+        rows.push(json!({ "path": path.name(), "calls": undisturbed.calls.len(), "faults": faults.len(),
+            "runs": count, "losses": lost, "extra_sends": extra }));
+        runs += count;
+        losses += lost;
+        violations += violated;
+        extra_sends += extra;
+    }
+    println!("{:<16} {:>6} {:>7} {runs:>6} {losses:>7} {violations:>11} {extra_sends:>12}", "all", "", "");
+    if missed > 0 {
+        println!("{missed} planned calls did not come, in two walks each");
+    }
+    let report = json!({ "runs": runs, "losses": losses, "extra_sends": extra_sends, "violations": violations,
+        "paths": rows });
+    let file = FilePath::new(env!("CARGO_MANIFEST_DIR")).join("../../target/faults.json");
+    std::fs::write(file, format!("{report:#}\n"))?;
+    Ok(losses == 0 && violations == 0)
+}

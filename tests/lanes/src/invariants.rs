@@ -1,0 +1,253 @@
+//! What must hold once a lane has come to rest, whatever was done to it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use bytes::Bytes;
+use serde_json::Value;
+
+use crate::fault::CallRecord;
+use crate::lane::{Auth, DEAD, FAST, SLOW};
+use crate::mapping::Batch;
+use crate::receiver::Hit;
+use crate::run::{Ending, Run};
+
+/// What a run cost.
+#[derive(Debug, Clone, Default)]
+pub struct Verdict {
+    /// Accepted deliveries that did not come to the end they should.
+    pub losses: Vec<String>,
+    pub violations: Vec<String>,
+    /// Requests beyond the attempts that are recorded.
+    pub extra_sends: u64,
+}
+
+/// What judging looks at, gathered once.
+struct Evidence {
+    deliveries: HashMap<String, Value>,
+    hits: Vec<Hit>,
+    batches: Vec<Batch>,
+    calls: Vec<CallRecord>,
+}
+
+fn text<'a>(row: &'a Value, field: &str) -> &'a str {
+    row[field].as_str().unwrap_or_default()
+}
+
+fn is_final(row: &Value) -> bool {
+    matches!(text(row, "status"), "success" | "failed")
+}
+
+/// Judges a run that has come to rest, or has not within its time.
+pub async fn judge(run: &Run<'_>, has_settled: bool, most_attempts: usize) -> Verdict {
+    let rows = run.lane.aws.dynamo.rows("deliveries");
+    let evidence = Evidence {
+        deliveries: rows.into_iter().map(|row| (text(&row, "id").to_owned(), row)).collect(),
+        hits: run.lane.receiver.hits(),
+        batches: run.lane.batches.all(),
+        calls: run.lane.aws.faults.calls(),
+    };
+    let mut verdict = Verdict::default();
+    if !has_settled {
+        let left = [FAST, SLOW, DEAD].map(|queue| (queue, run.lane.aws.sqs.depth(queue)));
+        verdict.losses.push(format!("it did not come to rest; in the queues: {left:?}"));
+    }
+    promises(run, &evidence, &mut verdict);
+    attempts(&evidence, most_attempts, &mut verdict);
+    history(run, &mut verdict);
+    bodies(&evidence.hits, &mut verdict);
+    closed(run, &evidence, &mut verdict);
+    half_made(run, &mut verdict);
+    accounts(run).await;
+    verdict.violations.append(&mut run.notes().violations);
+    verdict
+}
+
+/// Every delivery that a 202 listed has ended, the right way, and the receiver has what is called a success.
+fn promises(run: &Run<'_>, evidence: &Evidence, verdict: &mut Verdict) {
+    let sent = run.notes().sent.clone();
+    for event in &sent {
+        let listed: BTreeSet<&str> = event.listed.iter().map(|(id, _)| id.as_str()).collect();
+        for id in &listed {
+            let Some(row) = evidence.deliveries.get(*id) else {
+                verdict.losses.push(format!("{id} was listed and has no row"));
+                continue;
+            };
+            if !is_final(row) {
+                verdict.losses.push(format!("{id} has not ended: {}", text(row, "status")));
+            }
+            let ended = match event.ending {
+                Ending::Success => row["status"] == "success",
+                Ending::Failed(reason) => row["status"] == "failed" && row["failure_reason"] == reason,
+                Ending::Either => true,
+            };
+            if !ended {
+                verdict.losses.push(format!("{id} should have ended {:?}: {row}", event.ending));
+            }
+            let arrived = |hit: &Hit| hit.delivery_id == *id && hit.status.is_some_and(|s| s / 100 == 2);
+            if row["status"] == "success" && !evidence.hits.iter().any(arrived) {
+                verdict.losses.push(format!("{id} is a success that no one received"));
+            }
+        }
+        let logged: BTreeSet<&str> = evidence
+            .deliveries
+            .values()
+            .filter(|row| row["event_id"] == event.event_id.as_str())
+            .map(|row| text(row, "id"))
+            .collect();
+        if logged != listed {
+            verdict.violations.push(format!("listed were {listed:?}, in the log are {logged:?}"));
+        }
+    }
+}
+
+/// Attempts are counted right, and requests without a record have their reason.
+fn attempts(evidence: &Evidence, most: usize, verdict: &mut Verdict) {
+    let faulty: HashSet<u64> =
+        evidence.calls.iter().filter(|call| call.fault.is_some()).map(|call| call.invocation).collect();
+    let mut requests: BTreeMap<(&str, u32), Vec<&Hit>> = BTreeMap::new();
+    for hit in &evidence.hits {
+        requests.entry((&hit.delivery_id, hit.attempt)).or_default().push(hit);
+    }
+    for (id, row) in &evidence.deliveries {
+        let listed = row["attempts"].as_array().map_or(&[][..], Vec::as_slice);
+        let count = row["attempt_count"].as_u64().unwrap_or(u64::MAX);
+        if count != listed.len() as u64 {
+            verdict.violations.push(format!("{id}: {count} attempts counted, {} listed", listed.len()));
+        }
+        let automatic = listed.iter().filter(|attempt| attempt["triggered_by"] == "auto").count();
+        if automatic > most {
+            verdict.violations.push(format!("{id}: {automatic} automatic attempts"));
+        }
+        for number in 1..=listed.len() {
+            let number = u32::try_from(number).unwrap_or(u32::MAX);
+            if !requests.contains_key(&(id.as_str(), number)) {
+                verdict.violations.push(format!("{id}: attempt {number} is recorded and no one got it"));
+            }
+        }
+    }
+    for ((id, number), hits) in requests {
+        let row = evidence.deliveries.get(id);
+        let recorded = row.and_then(|row| row["attempt_count"].as_u64()).unwrap_or(0);
+        let has_record = u64::from(number) <= recorded;
+        let extra = hits.len() - usize::from(has_record);
+        verdict.extra_sends += extra as u64;
+        // All but the one that was recorded must come from an invocation that was disturbed or died.
+        let disturbed = hits.iter().filter(|hit| was_disturbed(hit, &evidence.batches, &faulty)).count();
+        if disturbed < extra {
+            verdict.violations.push(format!("{id}: attempt {number} was sent {} times without cause", hits.len()));
+        }
+    }
+}
+
+fn invocation_of<'a>(hit: &Hit, batches: &'a [Batch]) -> Option<&'a Batch> {
+    batches.iter().find(|batch| {
+        batch.started <= hit.at && hit.at <= batch.ended && batch.bodies.iter().any(|body| body.contains(&hit.delivery_id))
+    })
+}
+
+fn was_disturbed(hit: &Hit, batches: &[Batch], faulty: &HashSet<u64>) -> bool {
+    invocation_of(hit, batches).is_none_or(|batch| batch.why.is_some() || faulty.contains(&batch.invocation))
+}
+
+/// A delivery that has ended stays as it is, but for a manual retry; counts only go up, by one.
+fn history(run: &Run<'_>, verdict: &mut Verdict) {
+    let retried = run.notes().retried.clone();
+    let mut last: HashMap<String, Value> = HashMap::new();
+    for version in run.lane.aws.dynamo.journal() {
+        let row = version.row;
+        let id = text(&row, "id").to_owned();
+        if let Some(before) = last.get(&id) {
+            let same = before["status"] == row["status"]
+                && before["attempts"] == row["attempts"]
+                && before["failure_reason"] == row["failure_reason"];
+            let is_retry = retried.contains(&id) && row["triggered_by"] == "manual";
+            if is_final(before) && !same && !is_retry {
+                verdict.violations.push(format!("{id} had ended and changed: {before} to {row}"));
+            }
+            let (was, is) = (before["attempt_count"].as_u64(), row["attempt_count"].as_u64());
+            if is < was || is > was.map(|was| was + 1) {
+                verdict.violations.push(format!("{id}: attempts went from {was:?} to {is:?}"));
+            }
+        }
+        last.insert(id, row);
+    }
+}
+
+/// The same bytes on every attempt of a delivery.
+fn bodies(hits: &[Hit], verdict: &mut Verdict) {
+    let mut seen: HashMap<&str, &Bytes> = HashMap::new();
+    for hit in hits {
+        if *seen.entry(&hit.delivery_id).or_insert(&hit.body) != &hit.body {
+            verdict.violations.push(format!("{}: other bytes on another attempt", hit.delivery_id));
+        }
+    }
+}
+
+/// No attempt whose endpoint was read after it was disabled or deleted.
+fn closed(run: &Run<'_>, evidence: &Evidence, verdict: &mut Verdict) {
+    let closed = run.notes().closed.clone();
+    for closed in &closed {
+        for hit in &evidence.hits {
+            let row = evidence.deliveries.get(&hit.delivery_id);
+            if row.is_none_or(|row| row["endpoint_id"] != closed.endpoint_id.as_str()) || hit.at < closed.at {
+                continue;
+            }
+            let Some(batch) = invocation_of(hit, &evidence.batches) else { continue };
+            let mut reads = evidence.calls.iter().filter(|call| {
+                call.invocation == batch.invocation && call.at < hit.at && call.key.what.contains("endpoints")
+                    && call.key.operation().ends_with("GetItem")
+            });
+            if reads.all(|read| read.at > closed.at) {
+                verdict.violations.push(format!("{} was sent after its endpoint was closed", hit.delivery_id));
+            }
+        }
+    }
+}
+
+/// No key, account or endpoint is half made.
+fn half_made(run: &Run<'_>, verdict: &mut Verdict) {
+    let dynamo = &run.lane.aws.dynamo;
+    let mut keys: BTreeMap<String, String> = BTreeMap::new();
+    for row in dynamo.rows("api_keys") {
+        keys.insert(text(&row, "key_hash").to_owned(), text(&row, "status").to_owned());
+    }
+    let grants: BTreeMap<String, String> = dynamo
+        .rows("api_key_hashes")
+        .iter()
+        .map(|row| (text(row, "key_hash").to_owned(), text(row, "status").to_owned()))
+        .collect();
+    if keys != grants {
+        verdict.violations.push("the keys listed are not the keys that open".to_owned());
+    }
+    let endpoints = dynamo.rows("endpoints");
+    let projects = dynamo.rows("projects");
+    for project in &projects {
+        let id = &project["id"];
+        let there = endpoints.iter().filter(|endpoint| endpoint["project_id"] == *id).count() as u64;
+        if project["endpoint_count"].as_u64() != Some(there) {
+            verdict.violations.push(format!("{there} endpoints, counted are {}", project["endpoint_count"]));
+        }
+    }
+    for account in dynamo.rows("accounts") {
+        if !projects.iter().any(|project| project["account_id"] == account["id"]) {
+            verdict.violations.push(format!("the account {} has no project", account["id"]));
+        }
+    }
+}
+
+/// Who was told that their account exists, or signed up, can log in and go on.
+async fn accounts(run: &Run<'_>) {
+    let accounts = run.notes().accounts.clone();
+    for (email, password) in accounts {
+        let login = serde_json::json!({ "email": email, "password": password });
+        let answers = run.insist("POST", "/auth/login", &Auth::None, Some(&login), &[200]).await;
+        let token = answers.last().map(|answer| answer.json()["access_token"].clone()).unwrap_or_default();
+        let token = token.as_str().unwrap_or_default().to_owned();
+        let body = serde_json::json!({ "name": "after" });
+        let answers =
+            run.insist("POST", "/v1/api-keys", &Auth::Bearer(&token), Some(&body), &[201]).await;
+        let key = answers.last().map(|answer| answer.json()["key"].clone()).unwrap_or_default();
+        let key = key.as_str().unwrap_or_default().to_owned();
+        run.insist("GET", "/v1/api-keys", &Auth::Key(&key), None, &[200]).await;
+    }
+}

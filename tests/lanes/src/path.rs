@@ -1,0 +1,361 @@
+//! The paths of the crash-point suite. Each is set up with nothing in its way; then calls are counted, one of them
+//! fails, and the path is walked.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::lane::{Auth, DEAD, FAST, LaneSettings, PARKED};
+use crate::receiver::{Behaviour, HANGS};
+use crate::run::{Ending, Run, Sent};
+use crate::sqs::Outgoing;
+use crate::world::{ONE, PASSWORD, TEN, signup};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Path {
+    SignUp,
+    CreateProject,
+    CreateKey,
+    CreateEndpoint,
+    AcceptOne,
+    AcceptTen,
+    AcceptAgain,
+    FirstSucceeds,
+    LargePayload,
+    BeforeItsRow,
+    FirstFails,
+    FirstTimesOut,
+    AllFail,
+    MovesToSlowLane,
+    AutoDisable,
+    Gone,
+    ManualRetry,
+    Rotate,
+    Disable,
+    Delete,
+    DeadLetter,
+    Parked,
+}
+
+impl Path {
+    pub const ALL: [Self; 22] = [
+        Self::SignUp,
+        Self::CreateProject,
+        Self::CreateKey,
+        Self::CreateEndpoint,
+        Self::AcceptOne,
+        Self::AcceptTen,
+        Self::AcceptAgain,
+        Self::FirstSucceeds,
+        Self::LargePayload,
+        Self::BeforeItsRow,
+        Self::FirstFails,
+        Self::FirstTimesOut,
+        Self::AllFail,
+        Self::MovesToSlowLane,
+        Self::AutoDisable,
+        Self::Gone,
+        Self::ManualRetry,
+        Self::Rotate,
+        Self::Disable,
+        Self::Delete,
+        Self::DeadLetter,
+        Self::Parked,
+    ];
+
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::SignUp => "sign-up",
+            Self::CreateProject => "create-project",
+            Self::CreateKey => "create-key",
+            Self::CreateEndpoint => "create-endpoint",
+            Self::AcceptOne => "accept-1",
+            Self::AcceptTen => "accept-10",
+            Self::AcceptAgain => "accept-again",
+            Self::FirstSucceeds => "first-succeeds",
+            Self::LargePayload => "large-payload",
+            Self::BeforeItsRow => "job-before-row",
+            Self::FirstFails => "first-fails",
+            Self::FirstTimesOut => "first-times-out",
+            Self::AllFail => "all-fail",
+            Self::MovesToSlowLane => "to-slow-lane",
+            Self::AutoDisable => "auto-disable",
+            Self::Gone => "gone",
+            Self::ManualRetry => "manual-retry",
+            Self::Rotate => "rotate",
+            Self::Disable => "disable",
+            Self::Delete => "delete",
+            Self::DeadLetter => "dead-letter",
+            Self::Parked => "parked",
+        }
+    }
+
+    /// Automatic attempts that a delivery on this path may have.
+    #[must_use]
+    pub const fn most_attempts(self) -> usize {
+        match self {
+            Self::AutoDisable | Self::ManualRetry => 2,
+            _ => 4,
+        }
+    }
+
+    #[must_use]
+    pub fn settings(self) -> LaneSettings {
+        let mut env = Vec::new();
+        match self {
+            Self::AutoDisable => env.extend([
+                ("DISABLE_AFTER_FAILURES", "1".to_owned()),
+                ("DISABLE_AFTER_SECONDS", "0".to_owned()),
+                ("RETRY_DELAYS_SECONDS", "1".to_owned()),
+            ]),
+            Self::ManualRetry => env.push(("RETRY_DELAYS_SECONDS", "1".to_owned())),
+            Self::Disable | Self::Delete => env.push(("RETRY_DELAYS_SECONDS", "3,1,1".to_owned())),
+            _ => {}
+        }
+        LaneSettings { env, ..LaneSettings::default() }
+    }
+
+    /// What has to stand before the path is walked.
+    pub async fn set_up(self, run: &mut Run<'_>) {
+        let receiver = &run.lane.receiver;
+        let (behaviour, ending) = match self {
+            Self::FirstFails => (Behaviour::Script(vec![500, 200]), Ending::Success),
+            Self::FirstTimesOut => (Behaviour::Script(vec![HANGS, 200]), Ending::Success),
+            Self::AllFail => (Behaviour::Answer(500), Ending::Failed("exhausted")),
+            Self::AutoDisable => (Behaviour::Answer(500), Ending::Failed("exhausted")),
+            Self::Gone => (Behaviour::Answer(410), Ending::Failed("gone")),
+            Self::ManualRetry => (Behaviour::Script(vec![500, 500, 200]), Ending::Either),
+            Self::Disable => (Behaviour::Script(vec![500, 200]), Ending::Either),
+            Self::Delete => (Behaviour::Script(vec![500, 200]), Ending::Either),
+            Self::DeadLetter => (Behaviour::Answer(200), Ending::Failed("internal")),
+            _ => (Behaviour::Answer(200), Ending::Success),
+        };
+        receiver.set("/0", behaviour);
+        match self {
+            Self::SignUp | Self::CreateProject | Self::CreateKey | Self::CreateEndpoint => {}
+            Self::AcceptOne | Self::AcceptTen | Self::Rotate => {}
+            Self::ManualRetry | Self::AcceptAgain => {
+                run.post_event(ONE, &json!({ "n": 1 }), ending).await;
+                run.lane.settle(Duration::from_secs(20)).await;
+            }
+            Self::Disable | Self::Delete => {
+                run.post_event(ONE, &json!({ "n": 1 }), ending).await;
+                while run.lane.receiver.hits().is_empty() || run.lane.delivery.is_busy() {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            }
+            Self::Parked => run.lane.stop_mappings(),
+            _ => {
+                run.lane.stop_mappings();
+                let data = if self == Self::LargePayload { large() } else { json!({ "n": 1 }) };
+                run.post_event(ONE, &data, ending).await;
+            }
+        }
+        match self {
+            Self::DeadLetter => _ = run.lane.aws.sqs.move_all(FAST, DEAD),
+            Self::Parked => {
+                let outgoing = Outgoing { body: NO_JOB.to_owned(), group: None, delay: Duration::ZERO };
+                let sent = run.lane.aws.sqs.send(DEAD, outgoing);
+                assert!(sent.is_ok(), "the dead-letter queue is there");
+            }
+            Self::BeforeItsRow => delete_delivery_rows(run),
+            Self::MovesToSlowLane => mark_troubled(run),
+            _ => {}
+        }
+    }
+
+    /// Walks the path.
+    pub async fn walk(self, run: &mut Run<'_>) {
+        match self {
+            Self::SignUp => sign_up(run).await,
+            Self::CreateProject => create_project(run).await,
+            Self::CreateKey => create_key(run).await,
+            Self::CreateEndpoint => create_endpoint(run).await,
+            Self::AcceptOne => _ = run.post_event(ONE, &json!({ "n": 1 }), Ending::Success).await,
+            Self::AcceptTen => _ = run.post_event(TEN, &json!({ "n": 10 }), Ending::Success).await,
+            Self::AcceptAgain => {
+                let sent = first(run);
+                run.repeat_event(&sent, ONE, &json!({ "n": 1 })).await;
+            }
+            Self::ManualRetry => manual_retry(run).await,
+            Self::Rotate => rotate(run).await,
+            Self::Disable => {
+                let body = json!({ "status": "disabled" });
+                let done = run.insist("PATCH", &run.endpoint(0, ""), &run.key(), Some(&body), &[200]).await;
+                if done.last().is_some_and(|answer| answer.status == 200) {
+                    run.close(0);
+                }
+            }
+            Self::Delete => {
+                let done =
+                    run.insist("DELETE", &run.endpoint(0, ""), &run.key(), None, &[204, 404]).await;
+                if done.len() == 1 && done[0].status == 404 {
+                    run.violation("the endpoint was not there before it was deleted".to_owned());
+                }
+                run.close(0);
+            }
+            _ => run.lane.start_mappings(),
+        }
+    }
+
+    /// What must be so once everything has come to rest, beyond the invariants.
+    pub async fn check(self, run: &Run<'_>) {
+        match self {
+            Self::AutoDisable | Self::Gone => {
+                let shown = run.lane.call("GET", &run.endpoint(0, ""), &run.key(), None).await.json();
+                let failures = shown["consecutive_failures"].as_u64().unwrap_or(0);
+                if shown["status"] != "disabled" || failures == 0 {
+                    run.violation(format!("the endpoint should be disabled: {shown}"));
+                }
+            }
+            Self::FirstSucceeds | Self::FirstFails => {
+                let shown = run.lane.call("GET", &run.endpoint(0, ""), &run.key(), None).await.json();
+                if shown["status"] != "active" || shown["consecutive_failures"] != 0 {
+                    run.violation(format!("the endpoint should be in good health: {shown}"));
+                }
+            }
+            Self::Disable | Self::Delete => {
+                let deliveries = run.lane.aws.dynamo.rows("deliveries");
+                for row in &deliveries {
+                    let is_closed = row["failure_reason"].as_str().is_some_and(|why| why.starts_with("endpoint_"));
+                    // The retry may have been made before the call was answered.
+                    if !is_closed && row["attempt_count"] == 1 {
+                        run.violation(format!("ended otherwise: {row}"));
+                    }
+                }
+            }
+            Self::Parked => {
+                let parked = run.lane.aws.sqs.bodies(PARKED);
+                if parked.is_empty() || parked.iter().any(|body| body != NO_JOB) {
+                    run.violation(format!("lost: parked are {parked:?}"));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+const NO_JOB: &str = "{\"hello\": \"no job\"}";
+
+/// Too large to be kept on the delivery's own row, and it does not shrink.
+fn large() -> Value {
+    let noise: Vec<String> = (0..60).map(|_| uuid::Uuid::new_v4().to_string()).collect();
+    json!({ "noise": noise })
+}
+
+fn first(run: &Run<'_>) -> Sent {
+    let first = run.notes().sent.first().cloned();
+    first.unwrap_or(Sent { event_id: String::new(), listed: Vec::new(), ending: Ending::Either })
+}
+
+/// As if the job had overtaken the row's own write.
+fn delete_delivery_rows(run: &Run<'_>) {
+    for item in run.lane.aws.dynamo.items("deliveries") {
+        let key = json!({ "partition": item["partition"], "id": item["id"] });
+        let request = json!({ "TableName": "deliveries", "Key": key });
+        run.lane.aws.dynamo.call("DeleteItem", &request.to_string());
+    }
+}
+
+/// As if another attempt had just failed.
+fn mark_troubled(run: &Run<'_>) {
+    let key = json!({ "project_id": { "S": run.world.project_id }, "id": { "S": run.world.endpoints[0] } });
+    let until = crate::clock::now_millis() + 120_000;
+    let request = json!({ "TableName": "endpoints", "Key": key,
+        "UpdateExpression": "SET troubled_until = :until",
+        "ExpressionAttributeValues": { ":until": { "N": until.to_string() } } });
+    run.lane.aws.dynamo.call("UpdateItem", &request.to_string());
+}
+
+async fn sign_up(run: &Run<'_>) {
+    let email = "another@example.com";
+    let answers = run.insist("POST", "/auth/signup", &Auth::None, Some(&signup(email)), &[201, 409]).await;
+    if answers.len() == 1 && answers[0].status == 409 {
+        run.violation("the e-mail was taken before anyone had it".to_owned());
+    }
+    run.notes().accounts.push((email.to_owned(), PASSWORD.to_owned()));
+}
+
+async fn create_project(run: &Run<'_>) {
+    let bearer = Auth::Bearer(&run.world.access_token);
+    let body = json!({ "name": "second" });
+    let answers = run.insist("POST", "/v1/projects", &bearer, Some(&body), &[201]).await;
+    use_key(run, answers.last().map(|answer| answer.json()).as_ref(), "api_key").await;
+}
+
+async fn create_key(run: &Run<'_>) {
+    let bearer = Auth::Bearer(&run.world.access_token);
+    let body = json!({ "name": "second" });
+    let answers = run.insist("POST", "/v1/api-keys", &bearer, Some(&body), &[201]).await;
+    use_key(run, answers.last().map(|answer| answer.json()).as_ref(), "key").await;
+}
+
+/// A key that was shown works.
+async fn use_key(run: &Run<'_>, shown: Option<&Value>, field: &str) {
+    let key = shown.and_then(|shown| shown[field].as_str()).unwrap_or_default().to_owned();
+    run.insist("GET", "/v1/api-keys", &Auth::Key(&key), None, &[200]).await;
+}
+
+async fn create_endpoint(run: &Run<'_>) {
+    let url = format!("http://{}/new", run.lane.receiver.address());
+    let body = json!({ "url": url, "events": ["call.ended"] });
+    let answers = run.insist("POST", &run.project("/webhooks"), &run.key(), Some(&body), &[201]).await;
+    let id = answers.last().map(|answer| answer.json()["id"].clone()).unwrap_or_default();
+    let listed = run.insist("GET", &run.project("/webhooks"), &run.key(), None, &[200]).await;
+    let listed = listed.last().map(|answer| answer.json()).unwrap_or_default();
+    let listed = listed.as_array().cloned().unwrap_or_default();
+    if !listed.iter().any(|endpoint| endpoint["id"] == id) || listed.iter().any(|one| one["signing_secret"].is_null()) {
+        run.violation(format!("the new endpoint {id} is not listed whole"));
+    }
+}
+
+async fn manual_retry(run: &Run<'_>) {
+    let Some((delivery_id, _)) = first(run).listed.first().cloned() else { return };
+    run.notes().retried.push(delivery_id.clone());
+    let target = run.endpoint(0, &format!("/deliveries/{delivery_id}/retry"));
+    run.insist("POST", &target, &run.key(), None, &[202, 409]).await;
+    run.lane.settle(Duration::from_secs(100)).await;
+    // Whatever became of the first call: in the end a manual attempt has been made, or can be.
+    let shown = run.endpoint(0, &format!("/deliveries/{delivery_id}"));
+    for _ in 0..2 {
+        let row = run.insist("GET", &shown, &run.key(), None, &[200]).await;
+        let row = row.last().map(|answer| answer.json()).unwrap_or_default();
+        if row["status"] == "success" {
+            return;
+        }
+        run.insist("POST", &target, &run.key(), None, &[202]).await;
+        run.lane.settle(Duration::from_secs(100)).await;
+    }
+    run.violation(format!("{delivery_id} got no manual attempt"));
+}
+
+async fn rotate(run: &Run<'_>) {
+    let old = run.lane.aws.dynamo.rows("endpoints");
+    let old = old.iter().find(|row| row["id"] == run.world.endpoints[0].as_str());
+    let old = old.and_then(|row| row["signing_secret"].as_str()).unwrap_or_default().to_owned();
+    let answers =
+        run.insist("POST", &run.endpoint(0, "/secret/rotate"), &run.key(), None, &[200]).await;
+    let shown = answers.last().map(|answer| answer.json()).unwrap_or_default();
+    let new = shown["signing_secret"].as_str().unwrap_or_default().to_owned();
+    run.post_event(ONE, &json!({ "n": 1 }), Ending::Success).await;
+    run.lane.settle(Duration::from_secs(60)).await;
+    for hit in run.lane.receiver.hits() {
+        let header = |name: &str| hit.headers.get(name).cloned().unwrap_or_default();
+        if header("x-echo-signature") != crate::signed::echo(&new, &hit.body) {
+            run.violation("an attempt was not signed with the secret that the rotation gave".to_owned());
+        }
+        let by_old = crate::signed::standard(&old, &header("webhook-id"), &header("webhook-timestamp"), &hit.body);
+        // Asked for once, rotated once: the secret before it still signs.
+        if answers.len() == 1 && !header("webhook-signature").split(' ').any(|entry| entry == by_old) {
+            run.violation("one rotation, and the secret before it no longer signs".to_owned());
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! One walk along one path in one lane: what was asked of the product, and what it has to answer for.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::gateway::HttpAnswer;
+use crate::lane::{Auth, Lane};
+use crate::world::World;
+
+/// How a delivery has to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    Success,
+    Failed(&'static str),
+    /// Any end will do.
+    Either,
+}
+
+/// An event as its producer sees it.
+#[derive(Debug, Clone)]
+pub struct Sent {
+    pub event_id: String,
+    /// Delivery and endpoint, as the 202 listed them.
+    pub listed: Vec<(String, String)>,
+    pub ending: Ending,
+}
+
+/// From then on no attempt may be made whose endpoint was read later.
+#[derive(Debug, Clone)]
+pub struct Closed {
+    pub endpoint_id: String,
+    pub at: Instant,
+}
+
+#[derive(Debug, Default)]
+pub struct Notes {
+    pub sent: Vec<Sent>,
+    pub closed: Vec<Closed>,
+    pub violations: Vec<String>,
+    /// Deliveries that may get another attempt after they have ended.
+    pub retried: Vec<String>,
+    /// Accounts signed up beside the world's own.
+    pub accounts: Vec<(String, String)>,
+}
+
+#[derive(Debug)]
+pub struct Run<'a> {
+    pub lane: Lane,
+    pub world: &'a World,
+    notes: Mutex<Notes>,
+}
+
+/// How often a caller sends again what was not answered, and how long it waits in between.
+const TRIES: u32 = 6;
+const PAUSE: Duration = Duration::from_millis(300);
+
+impl<'a> Run<'a> {
+    #[must_use]
+    pub fn new(lane: Lane, world: &'a World) -> Self {
+        Self { lane, world, notes: Mutex::default() }
+    }
+
+    pub fn notes(&self) -> MutexGuard<'_, Notes> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn violation(&self, what: String) {
+        self.notes().violations.push(what);
+    }
+
+    #[must_use]
+    pub fn key(&self) -> Auth<'a> {
+        Auth::Key(&self.world.api_key)
+    }
+
+    /// `/v1/projects/{id}` and what follows.
+    #[must_use]
+    pub fn project(&self, rest: &str) -> String {
+        format!("/v1/projects/{}{rest}", self.world.project_id)
+    }
+
+    /// A path under endpoint `n`.
+    #[must_use]
+    pub fn endpoint(&self, n: usize, rest: &str) -> String {
+        self.project(&format!("/webhooks/{}{rest}", self.world.endpoints[n]))
+    }
+
+    /// Calls until the answer is not a 5xx, and returns every answer. Each answer that is neither one of `fine` nor
+    /// a 5xx is a violation.
+    pub async fn insist(
+        &self,
+        method: &str,
+        target: &str,
+        auth: &Auth<'_>,
+        body: Option<&Value>,
+        fine: &[u16],
+    ) -> Vec<HttpAnswer> {
+        let mut answers: Vec<HttpAnswer> = Vec::new();
+        for _ in 0..TRIES {
+            let answer = self.lane.call(method, target, auth, body).await;
+            let status = answer.status;
+            let text = String::from_utf8_lossy(&answer.body).into_owned();
+            answers.push(answer);
+            if status < 500 {
+                if !fine.contains(&status) {
+                    self.violation(format!("{method} {target}: {status} {text}"));
+                }
+                return answers;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        self.violation(format!("{method} {target}: no answer but 5xx, {TRIES} times"));
+        answers
+    }
+
+    /// Posts an event until it is accepted, and notes what was promised.
+    pub async fn post_event(&self, name: &str, data: &Value, ending: Ending) -> Option<Sent> {
+        let event_id = uuid::Uuid::new_v4().to_string();
+        let sent = self.post_event_as(&event_id, name, data, ending).await?;
+        self.notes().sent.push(sent.clone());
+        Some(sent)
+    }
+
+    async fn post_event_as(&self, event_id: &str, name: &str, data: &Value, ending: Ending) -> Option<Sent> {
+        let body = json!({ "event_id": event_id, "event_name": name, "data": data });
+        let answers = self.insist("POST", &self.project("/events"), &self.key(), Some(&body), &[202]).await;
+        let answer = answers.last().filter(|answer| answer.status == 202)?.json();
+        let listed = answer["deliveries"].as_array().into_iter().flatten();
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let listed = listed.map(|one| (text(&one["id"]), text(&one["webhook_endpoint_id"]))).collect();
+        Some(Sent { event_id: event_id.to_owned(), listed, ending })
+    }
+
+    /// Posts an accepted event again: the same answer, nothing new.
+    pub async fn repeat_event(&self, sent: &Sent, name: &str, data: &Value) {
+        if let Some(again) = self.post_event_as(&sent.event_id, name, data, sent.ending).await
+            && again.listed != sent.listed
+        {
+            self.violation(format!("a repeat listed {:?} instead of {:?}", again.listed, sent.listed));
+        }
+    }
+
+    /// Notes that endpoint `n` was disabled or deleted just now.
+    pub fn close(&self, n: usize) {
+        let endpoint_id = self.world.endpoints[n].clone();
+        self.notes().closed.push(Closed { endpoint_id, at: Instant::now() });
+    }
+}
