@@ -9,12 +9,14 @@ use crate::fault::{Fault, Faults};
 use crate::http::Reply;
 use crate::sqs::Sqs;
 use crate::sqs_api;
+use crate::watch::Watch;
 
 #[derive(Debug)]
 pub struct Aws {
     pub dynamo: Dynamo,
     pub sqs: Sqs,
     pub faults: Faults,
+    pub watch: Watch,
     pub root_secret: String,
 }
 

@@ -19,6 +19,7 @@ use crate::mapping::{Batches, Mapping};
 use crate::receiver::Receiver;
 use crate::sqs::{QueueSettings, Sqs};
 use crate::sqs_api::queue_url;
+use crate::watch::Watch;
 
 pub const FAST: &str = "first-attempts";
 pub const SLOW: &str = "retries";
@@ -109,6 +110,7 @@ impl Lane {
             dynamo: Dynamo::new(settings.with_journal),
             sqs,
             faults: Faults::default(),
+            watch: Watch::default(),
             root_secret: "lane-root-secret-lane-root-secret-lane-root-secret-lane-root-sec".to_owned(),
         });
         let function = |kind, timeout| {

@@ -27,4 +27,5 @@ pub mod signed;
 pub mod sqs;
 pub mod sqs_api;
 pub mod suite;
+pub mod watch;
 pub mod world;

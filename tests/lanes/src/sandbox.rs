@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hyper::body::Incoming;
@@ -19,6 +19,7 @@ use crate::clock::now_millis;
 use crate::fault::Fault;
 use crate::function::Kind;
 use crate::http::{self, Answer, Broken, Server};
+use crate::watch::Seen;
 
 /// How an invocation ended without an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -232,7 +233,9 @@ impl Inner {
         let target = request.headers().get("x-amz-target").and_then(|target| target.to_str().ok());
         let target = target.unwrap_or_default().to_owned();
         let body = http::body(request).await?;
-        let body = String::from_utf8_lossy(&body).into_owned();
+        let started = Instant::now();
+        let is_dynamodb = target.starts_with("DynamoDB");
+        let body = self.aws.watch.metered(is_dynamodb, String::from_utf8_lossy(&body).into_owned());
         let call = Call::new(&target, &body);
         let fault = self.aws.faults.on_call(self.kind, self.invocation(), &call.what());
         let reply = match fault {
@@ -268,6 +271,18 @@ impl Inner {
                 return Err(Broken);
             }
         };
+        self.aws.watch.travel(started).await;
+        self.aws.watch.note(|| Seen {
+            kind: self.kind,
+            invocation: self.invocation(),
+            is_sqs: call.is_sqs(),
+            operation: call.operation.to_owned(),
+            what: call.what(),
+            request_bytes: body.len(),
+            reply: reply.clone(),
+            started,
+            ended: Instant::now(),
+        });
         let version = if call.service == "secretsmanager" { "1.1" } else { "1.0" };
         Ok(http::answer(reply.status, &format!("application/x-amz-json-{version}"), reply.body))
     }
