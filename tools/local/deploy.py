@@ -64,7 +64,8 @@ def deploy(emulator, parameters, zips):
     else:
         with step("deploying template.yaml with sam"):
             _sam_deploy(emulator, parameters, zips, fingerprint)
-    with step("checking what an emulator leaves out in silence: concurrency limits, TTL, routes"):
+    with step("checking what an emulator leaves out in silence: batched sends, concurrency limits, TTL, routes"):
+        _allow_batched_sends(emulator)
         _set_concurrency(emulator, parameters)
         _enable_ttl(emulator)
         _check_routes(emulator)
@@ -108,6 +109,15 @@ def _update_code(emulator, zips):
         deployed = aws_lambda.get_function_configuration(FunctionName=names[logical_id])["CodeSha256"]
         if deployed != base64.b64encode(hashlib.sha256(code).digest()).decode():
             aws_lambda.update_function_code(FunctionName=names[logical_id], ZipFile=code)
+
+
+def _allow_batched_sends(emulator):
+    """In IAM `sqs:SendMessage` covers SendMessageBatch, which has no action of its own; the emulator asks for one."""
+    names, iam = resource_names(emulator), emulator.client("iam")
+    statement = {"Effect": "Allow", "Action": "sqs:SendMessageBatch", "Resource": "*"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    for role in template.resources("AWS::IAM::Role"):
+        iam.put_role_policy(RoleName=names[role], PolicyName="emulator-batched-sends", PolicyDocument=document)
 
 
 def _set_concurrency(emulator, parameters):

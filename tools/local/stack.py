@@ -2,6 +2,7 @@
 
     stack.py run                   what `make run` does: bring it up, show a delivery, stay up
     stack.py watch                 what `make watch` does: reload the api on each edit, against what `make run` deployed
+    stack.py logs                  what `make logs` does: follow what the functions of `make run` log
     stack.py test-env -- COMMAND   run COMMAND beside a fresh stack of its own; $ECHO_STACK names the file that describes it
 """
 
@@ -20,6 +21,7 @@ import uuid
 from pathlib import Path
 
 import deploy
+import logs
 from console import Failed, LOCAL, ROOT, Stop, bold, dim, end, main, say, start, step
 from emulator import REGION, Emulator, environment, free_port, require_free
 from receiver import Receiver
@@ -96,6 +98,20 @@ def sample_event():
     return json.loads(recorded["body"]) | {"event_id": str(uuid.uuid4())}
 
 
+def demonstrate(api_url, receiver, saved):
+    """An account, an endpoint, an event, and its delivery arriving. Returns the account."""
+    with step("signing in and registering the demo receiver"):
+        known = account(api_url, saved)
+        key, project_url = known["api_key"], f"{api_url}/v1/projects/{known['project_id']}"
+        receiver.secret = demo_endpoint(project_url, key, receiver.url)["signing_secret"]
+    with step("sending the sample event and waiting for its delivery", ticks=False):
+        event = sample_event()
+        expect(202, call("POST", f"{project_url}/events", event, x_api_key=key), "sending the event")
+        if not receiver.wait_for(event["event_id"], 60):
+            raise Failed(f"event {event['event_id']} was accepted but did not arrive within 60 s.")
+    return known
+
+
 def write_invocations(known):
     """The recorded invocations as `cargo lambda invoke` can use them here: with this project and this key."""
     shutil.rmtree(LOCAL / "events", ignore_errors=True)
@@ -164,19 +180,14 @@ def run():
             emulator = stack.enter_context(Emulator(port, folder))
         deploy.deploy(emulator, parameters, zips)
         api_url = deploy.api_url(emulator)
-        with step("signing in and registering the demo receiver"):
-            known = account(api_url, folder / "account.json")
-            project_url = f"{api_url}/v1/projects/{known['project_id']}"
-            receiver.secret = demo_endpoint(project_url, known["api_key"], receiver.url)["signing_secret"]
-        with step("sending the sample event and waiting for its delivery", ticks=False):
-            event = sample_event()
-            accepted = expect(202, call("POST", f"{project_url}/events", event, x_api_key=known["api_key"]), "sending the event")
-            if not receiver.wait_for(event["event_id"], 60):
-                raise Failed(f"event {accepted['event_id']} was accepted but did not arrive within 60 s; the functions' log: {emulator.log}")
+        try:
+            known = demonstrate(api_url, receiver, folder / "account.json")
+        except Failed as failure:
+            raise Failed(f"{failure}\n{logs.troubles(emulator)}") from failure
         write_invocations(known)
         stack.callback(STACK_FILE.unlink, missing_ok=True)
         write(STACK_FILE, {"api_url": api_url, **known, "receiver_url": receiver.url, **describe(emulator, parameters)})
-        _say_ready(api_url, known, receiver.url, emulator, time.monotonic() - begun)
+        _say_ready(api_url, known, receiver.url, time.monotonic() - begun)
         with contextlib.suppress(Stop):
             while emulator.process.poll() is None:
                 time.sleep(0.3)
@@ -184,7 +195,7 @@ def run():
         say("\nStopping; accounts, endpoints and deliveries are kept for the next `make run`.")
 
 
-def _say_ready(api_url, known, receiver_url, emulator, seconds):
+def _say_ready(api_url, known, receiver_url, seconds):
     say(f"\n{bold(f'Echo Webhooks is up ({seconds:.0f} s).')}")
     rows = {
         "API URL": api_url,
@@ -192,7 +203,7 @@ def _say_ready(api_url, known, receiver_url, emulator, seconds):
         "Project": known["project_id"],
         "Sign in": f"{known['email']}  {known['password']}",
         "Receiver": f"{receiver_url}  {dim('(/status/503 there answers 503, to watch retries)')}",
-        "Logs": emulator.log.relative_to(ROOT),
+        "Logs": "make logs",
         "All of it": STACK_FILE.relative_to(ROOT),
     }
     for name, value in rows.items():
@@ -207,12 +218,17 @@ Send another event:
 Ctrl-C stops it all.""")
 
 
-def watch():
+def running():
+    """The emulator of the `make run` that is up, and what it wrote down."""
     if not STACK_FILE.exists():
-        raise Failed("nothing to watch against. Start `make run` in another terminal and wait until it is up.")
-    aws, port = json.loads(STACK_FILE.read_text())["aws"], int(os.environ.get("WATCH_PORT", 9000))
+        raise Failed("nothing is up. Start `make run` in another terminal and wait until it is ready.")
+    aws = json.loads(STACK_FILE.read_text())["aws"]
+    return Emulator(int(aws["endpoint_url"].rsplit(":", 1)[1]), LOCAL / "state"), aws
+
+
+def watch():
+    (emulator, aws), port = running(), int(os.environ.get("WATCH_PORT", 9000))
     require_free(port, "WATCH_PORT")
-    emulator = Emulator(int(aws["endpoint_url"].rsplit(":", 1)[1]), LOCAL / "state")
     tools, aws_lambda = LOCAL / "tools/local/bin", emulator.client("lambda")
     env = environment(emulator.port) | {"PATH": f"{tools}:{os.environ['PATH']}"}
     for name in aws["functions"].values():
@@ -253,6 +269,7 @@ def test_env(command):
                 code = child.wait()
             finally:
                 end(child)
+                logs.save(emulator, folder / "functions.log")
         done = code == 0
         return code
     finally:
@@ -268,6 +285,8 @@ def body():
             return run()
         case ["watch"]:
             return watch()
+        case ["logs"]:
+            return logs.follow(running()[0])
         case ["test-env", "--", *command]:
             return test_env(command)
     say(__doc__)

@@ -1,0 +1,54 @@
+"""What the functions log, from the emulator's CloudWatch: `make logs` follows it."""
+
+import json
+import time
+
+import deploy
+from console import dim, red, say
+
+PLATFORM = ("START ", "END ", "REPORT ", "INIT_START ")
+
+
+def lines(emulator, since_ms=0):
+    """(when in ms, function, text) of both functions' own lines, oldest first."""
+    client, found = emulator.client("logs"), []
+    names = deploy.resource_names(emulator)
+    for logical_id in ("ApiLogs", "DeliveryLogs"):
+        pages = client.get_paginator("filter_log_events").paginate(logGroupName=names[logical_id], startTime=since_ms)
+        for event in (event for page in pages for event in page["events"]):
+            if not event["message"].startswith(PLATFORM):
+                found.append((event["timestamp"], logical_id.removesuffix("Logs").lower(), event["message"].rstrip()))
+    return sorted(found)
+
+
+def save(emulator, file):
+    file.write_text("".join(f"{function:<8} {text}\n" for _, function, text in lines(emulator)))
+
+
+def troubles(emulator, most=8):
+    """The last lines that warn or worse, for an error message."""
+    bad = [f"  {function}: {text[:600]}" for _, function, text in lines(emulator) if '"WARN"' in text or '"ERROR"' in text or "panicked" in text]
+    return "\n".join(["The functions logged:", *bad[-most:]]) if bad else "The functions logged no warning."
+
+
+def follow(emulator):
+    since, shown = int(time.time() * 1000) - 60_000, set()
+    while True:
+        for line in lines(emulator, since):
+            if line not in shown:
+                shown.add(line)
+                say(_readable(*line))
+        time.sleep(1)
+
+
+def _readable(_when, function, text):
+    try:
+        entry = json.loads(text)
+        level, message = entry["level"], entry["message"]
+    except (ValueError, KeyError, TypeError):
+        return f"{function:<8} {text}"
+    span = entry.get("span") or {}
+    fields = {**entry, **span}
+    rest = " ".join(f"{key}={value}" for key, value in fields.items() if key not in ("timestamp", "level", "message", "target", "span", "spans", "name"))
+    mark = level if level in ("INFO", "DEBUG", "TRACE") else red(level)
+    return f"{dim(entry.get('timestamp', '')[11:23])} {function:<8} {mark:<5} {message}  {dim(rest)}"
