@@ -62,7 +62,7 @@ async fn tell_failure(
     }
     if counts_against_health(reason, delivery.triggered_by) {
         let limit = app.settings.disable_after_failures;
-        let counted = app.store.count_failure(endpoint, now).await?;
+        let counted = app.store.count_failure(endpoint, &delivery.id, now).await?;
         if let Some(endpoint) = counted.filter(|counted| limit > 0 && counted.consecutive_failures >= limit) {
             let disable_after = app.settings.disable_after;
             disabled |= app.store.disable_after_failures(&endpoint, limit, disable_after, now).await?;

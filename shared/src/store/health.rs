@@ -2,29 +2,51 @@
 
 use std::time::Duration;
 
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
+
 use super::endpoints::changed;
-use super::{Store, StoreError, number, value};
+use super::{Store, StoreError, from_item, number, text, value};
 use crate::endpoint::{DisabledReason, Endpoint, EndpointStatus};
+use crate::id::DeliveryId;
 use crate::time::Timestamp;
 
 impl Store {
-    /// Adds one delivery that ended in failure and returns the endpoint; `None` when it is gone.
+    /// Adds one delivery that ended in failure and returns the endpoint; `None` when it is gone. A repeat for the
+    /// delivery that was counted last, after a lost answer or a crash, adds nothing.
     ///
     /// # Errors
     /// When DynamoDB did not do it.
     pub async fn count_failure(
         &self,
         endpoint: &Endpoint,
+        delivery_id: &DeliveryId,
         now: Timestamp,
     ) -> Result<Option<Endpoint>, StoreError> {
-        let update = self
+        let result = self
             .update_endpoint(&endpoint.project_id, &endpoint.id)
+            .condition_expression(
+                "attribute_exists(id) AND (attribute_not_exists(last_counted) OR last_counted <> :delivery)",
+            )
             .update_expression(
-                "SET first_failure_at = if_not_exists(first_failure_at, :now) ADD consecutive_failures :one",
+                "SET first_failure_at = if_not_exists(first_failure_at, :now), last_counted = :delivery \
+                 ADD consecutive_failures :one",
             )
             .expression_attribute_values(":now", number(now.as_millis()))
-            .expression_attribute_values(":one", number(1));
-        changed(update).await
+            .expression_attribute_values(":delivery", text(delivery_id))
+            .expression_attribute_values(":one", number(1))
+            .return_values(ReturnValue::AllNew)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send()
+            .await;
+        let row = match result {
+            Ok(answer) => answer.attributes,
+            Err(error) => match error.as_service_error() {
+                Some(UpdateItemError::ConditionalCheckFailedException(failed)) => failed.item().cloned(),
+                _ => return Err(error.into()),
+            },
+        };
+        row.filter(|row| !row.is_empty()).map(from_item).transpose()
     }
 
     /// Forgets the failures in a row, after a success.
@@ -73,7 +95,7 @@ impl Store {
             .update_endpoint(&endpoint.project_id, &endpoint.id)
             .condition_expression("attribute_exists(id) AND #status = :active AND #url = :url")
             .expression_attribute_names("#url", "url")
-            .expression_attribute_values(":url", super::text(&endpoint.url));
+            .expression_attribute_values(":url", text(&endpoint.url));
         self.disable(update, DisabledReason::Gone, now).await
     }
 
