@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
-use aws_sdk_dynamodb::types::{Delete, Put, ReturnValue, TransactWriteItem, Update};
+use aws_sdk_dynamodb::types::{
+    Delete, Put, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
+};
 
 use super::{Item, Registry, Store, StoreError, from_item, number, text, to_item, value};
 use crate::endpoint::{DisabledReason, Endpoint, EndpointStatus, ROTATION_OVERLAP};
@@ -27,6 +29,15 @@ pub struct EndpointPatch {
 pub enum Created {
     Done,
     CapReached,
+}
+
+/// How the rotation of a secret ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rotated {
+    To(SigningSecret),
+    /// Another rotation came first.
+    Overtaken,
+    Gone,
 }
 
 impl Registry {
@@ -228,28 +239,42 @@ impl Store {
         changed(update).await
     }
 
-    /// Gives an endpoint a new secret and keeps the one before it for the overlap; `None` when there is no such
-    /// endpoint.
+    /// Gives an endpoint, as it was read, a new secret and keeps the one before it for the overlap.
+    ///
+    /// A rotation that is carried out twice would push the secret its receiver still uses out of the row: a repeat
+    /// whose first answer was lost finds its own secret, and one that comes late finds another and does nothing.
     ///
     /// # Errors
     /// When DynamoDB did not do it.
-    pub async fn rotate_secret(
-        &self,
-        project_id: &ProjectId,
-        id: &EndpointId,
-        now: Timestamp,
-    ) -> Result<Option<Endpoint>, StoreError> {
+    pub async fn rotate_secret(&self, endpoint: &Endpoint, now: Timestamp) -> Result<Rotated, StoreError> {
         let secret = SigningSecret::generate();
-        let update = self
-            .update_endpoint(project_id, id)
+        let result = self
+            .update_endpoint(&endpoint.project_id, &endpoint.id)
+            .condition_expression("signing_secret = :old")
             .update_expression(
-                "SET previous_secret = signing_secret, previous_secret_until = :until, \
+                "SET previous_secret = :old, previous_secret_until = :until, \
                  signing_secret = :secret, updated_at = :now",
             )
+            .expression_attribute_values(":old", text(endpoint.signing_secret.expose()))
             .expression_attribute_values(":until", number(now.plus(ROTATION_OVERLAP).as_millis()))
             .expression_attribute_values(":secret", text(secret.expose()))
-            .expression_attribute_values(":now", number(now.as_millis()));
-        changed(update).await
+            .expression_attribute_values(":now", number(now.as_millis()))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send()
+            .await;
+        let error = match result {
+            Ok(_) => return Ok(Rotated::To(secret)),
+            Err(error) => error,
+        };
+        let Some(UpdateItemError::ConditionalCheckFailedException(failed)) = error.as_service_error() else {
+            return Err(error.into());
+        };
+        let row = failed.item().cloned().filter(|row| !row.is_empty());
+        Ok(match row.map(from_item::<Endpoint>).transpose()? {
+            None => Rotated::Gone,
+            Some(row) if row.signing_secret == secret => Rotated::To(secret),
+            Some(_) => Rotated::Overtaken,
+        })
     }
 
     /// An update of a row that must exist.

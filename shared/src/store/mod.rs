@@ -24,7 +24,7 @@ use serde::de::DeserializeOwned;
 pub use self::accounts::{LoginBudget, SignedUp};
 pub use self::deliveries::{Advanced, Loaded, Transition};
 pub use self::delivery_pages::DeliveryFilter;
-pub use self::endpoints::{Created, EndpointPatch};
+pub use self::endpoints::{Created, EndpointPatch, Rotated};
 pub use self::events::Accepted;
 
 type Item = std::collections::HashMap<String, AttributeValue>;

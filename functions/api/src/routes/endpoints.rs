@@ -8,7 +8,7 @@ use echo_shared::endpoint::{DisabledReason, Endpoint, EndpointStatus};
 use echo_shared::endpoint_url::EndpointUrl;
 use echo_shared::event_name::{EventName, EventNames};
 use echo_shared::id::{EndpointId, ProjectId};
-use echo_shared::store::{Created, EndpointPatch};
+use echo_shared::store::{Created, EndpointPatch, Rotated};
 use echo_shared::time::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -157,11 +157,13 @@ pub async fn rotate_secret(
     body: RequestBody,
 ) -> Result<Json<SecretBody>, ApiError> {
     let id = ids.endpoint()?;
-    find(&app, &project, &id).await?;
+    let endpoint = find(&app, &project, &id).await?;
     body.check_size()?;
-    let rotated = app.store.rotate_secret(&project.id, &id, Timestamp::now()).await?;
-    let endpoint = rotated.ok_or_else(ApiError::endpoint_not_found)?;
-    Ok(Json(SecretBody { signing_secret: endpoint.signing_secret.expose().to_owned() }))
+    match app.store.rotate_secret(&endpoint, Timestamp::now()).await? {
+        Rotated::To(secret) => Ok(Json(SecretBody { signing_secret: secret.expose().to_owned() })),
+        Rotated::Overtaken => Err(ApiError::unavailable("the secret was rotated by another call meanwhile")),
+        Rotated::Gone => Err(ApiError::endpoint_not_found()),
+    }
 }
 
 fn missing(name: &str, allowed: &str) -> ApiError {
