@@ -40,6 +40,16 @@ impl HttpAnswer {
 
 /// Hands a request to the api function as API Gateway does, and its answer back.
 pub async fn call(api: &Arc<Function>, request: HttpRequest) -> HttpAnswer {
+    match api.invoke(api.next_id(), event(&request)).await {
+        Ok(payload) => answer(&payload),
+        Err(Failed::TimedOut) => failure(503, "Service Unavailable"),
+        Err(Failed::Crashed | Failed::Reported(_)) => failure(500, "Internal Server Error"),
+    }
+}
+
+/// The invocation that a request is, in payload format 2.0.
+#[must_use]
+pub fn event(request: &HttpRequest) -> Bytes {
     let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
     let mut headers = request.headers.clone();
     headers.entry("host".to_owned()).or_insert_with(|| "lane.execute-api.us-east-1.amazonaws.com".to_owned());
@@ -79,12 +89,7 @@ pub async fn call(api: &Arc<Function>, request: HttpRequest) -> HttpAnswer {
             }
         }
     }
-    let id = api.next_id();
-    match api.invoke(id, event.to_string().into()).await {
-        Ok(payload) => answer(&payload),
-        Err(Failed::TimedOut) => failure(503, "Service Unavailable"),
-        Err(Failed::Crashed | Failed::Reported(_)) => failure(500, "Internal Server Error"),
-    }
+    event.to_string().into()
 }
 
 fn failure(status: u16, message: &str) -> HttpAnswer {

@@ -82,11 +82,10 @@ impl Mapping {
     }
 
     async fn run(&self, received: Vec<Received>) {
-        let records: Vec<Value> = received.iter().map(|message| record(&self.queue, message)).collect();
-        let event = json!({ "Records": records }).to_string();
+        let event = event(&self.queue, &received);
         let invocation = self.function.next_id();
         let started = Instant::now();
-        let result = self.function.invoke(invocation, event.into()).await;
+        let result = self.function.invoke(invocation, event).await;
         let ids: HashSet<String> = received.iter().map(|message| message.id.to_string()).collect();
         let failed = result.as_ref().map(|answer| failures(answer, &ids));
         if let Ok(failed) = &failed {
@@ -110,7 +109,8 @@ impl Mapping {
 
 /// Which messages stay in the queue. An answer that cannot be understood fails them all, as does an identifier that is
 /// empty or unknown.
-fn failures(answer: &Bytes, ids: &HashSet<String>) -> HashSet<String> {
+#[must_use]
+pub fn failures(answer: &Bytes, ids: &HashSet<String>) -> HashSet<String> {
     if answer.is_empty() || answer.as_ref() == b"null" {
         return HashSet::new();
     }
@@ -119,6 +119,13 @@ fn failures(answer: &Bytes, ids: &HashSet<String>) -> HashSet<String> {
     let named: Option<HashSet<String>> =
         listed.iter().map(|entry| entry["itemIdentifier"].as_str().map(str::to_owned)).collect();
     named.filter(|named| named.is_subset(ids)).unwrap_or_else(|| ids.clone())
+}
+
+/// The invocation that a batch of a queue's messages is.
+#[must_use]
+pub fn event(queue: &str, received: &[Received]) -> Bytes {
+    let records: Vec<Value> = received.iter().map(|message| record(queue, message)).collect();
+    json!({ "Records": records }).to_string().into()
 }
 
 fn record(queue: &str, message: &Received) -> Value {

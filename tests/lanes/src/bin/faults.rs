@@ -74,6 +74,11 @@ async fn run(options: &Options) -> std::io::Result<bool> {
         return Ok(false);
     }
 
+    if !only.is_empty() {
+        for (index, key) in plain.iter().flat_map(|walked| walked.calls.iter().enumerate()) {
+            println!("{:>4}  {key}", index + 1);
+        }
+    }
     let mut cases: Vec<Case> =
         plain.iter().flat_map(|walked| suite::cases(walked.case.path, &walked.calls, options.extent)).collect();
     if only.contains(':') {
@@ -165,7 +170,8 @@ impl Progress {
 fn table(plain: &[Walked], walked: &[Walked]) -> std::io::Result<bool> {
     println!("\n{:<16} {:>6} {:>7} {:>6} {:>7} {:>11} {:>12}", "path", "calls", "faults", "runs", "losses", "violations", "extra sends");
     let mut rows = Vec::new();
-    let (mut runs, mut losses, mut violations, mut extra_sends, mut missed) = (0, 0, 0, 0, 0);
+    let (mut runs, mut losses, mut violations, mut extra_sends) = (0, 0, 0, 0);
+    let mut missed = Vec::new();
     for undisturbed in plain {
         let path = undisturbed.case.path;
         let of_path: Vec<&Walked> = walked.iter().filter(|one| one.case.path == path).collect();
@@ -178,7 +184,9 @@ fn table(plain: &[Walked], walked: &[Walked]) -> std::io::Result<bool> {
         let violated = sum(|one| one.verdict.violations.len() as u64);
         let extra = sum(|one| one.verdict.extra_sends);
         let count = of_path.len() as u64 + 1;
-        missed += of_path.iter().filter(|one| !one.has_struck).count();
+        for one in of_path.iter().filter(|one| !one.has_struck) {
+            missed.push(one.case.name());
+        }
         println!("{:<16} {:>6} {:>7} {count:>6} {lost:>7} {violated:>11} {extra:>12}", path.name(), undisturbed.calls.len(), faults.len());
         rows.push(json!({ "path": path.name(), "calls": undisturbed.calls.len(), "faults": faults.len(),
             "runs": count, "losses": lost, "extra_sends": extra }));
@@ -188,8 +196,8 @@ fn table(plain: &[Walked], walked: &[Walked]) -> std::io::Result<bool> {
         extra_sends += extra;
     }
     println!("{:<16} {:>6} {:>7} {runs:>6} {losses:>7} {violations:>11} {extra_sends:>12}", "all", "", "");
-    if missed > 0 {
-        println!("{missed} planned calls did not come, in two walks each");
+    if !missed.is_empty() {
+        println!("{} planned calls did not come, in two walks each: {}", missed.len(), missed.join(" "));
     }
     let report = json!({ "runs": runs, "losses": losses, "extra_sends": extra_sends, "violations": violations,
         "paths": rows });
