@@ -6,7 +6,7 @@ TOOLS := .local/tools
 STACK := $(TOOLS)/local/bin/python tools/local/stack.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run watch test build fmt lint clean
+.PHONY: help setup run watch logs test build fmt lint clean
 
 help: ## Show this table
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,6 +19,9 @@ run: setup ## Bring the whole service up on this machine and show a delivery; FR
 
 watch: setup ## Rebuild the api on each edit, against what `make run` brought up; WATCH_PORT
 	@exec $(STACK) watch
+
+logs: setup ## Follow what the functions of `make run` log
+	@exec $(STACK) logs
 
 test: setup ## Everything CI runs: formatting, lints, docs, unit and end-to-end tests, template, dependencies
 	@exec $(PYTHON) tools/local/check.py
