@@ -10,7 +10,7 @@ use echo_shared::event::{Event, EventDelivery};
 use echo_shared::id::EndpointId;
 use echo_shared::job::{Chain, DeliveryJob};
 use echo_shared::queue::Queue;
-use echo_shared::store::Accepted;
+use echo_shared::store::{Accepted, StoreError};
 use echo_shared::time::Timestamp;
 use futures_util::future::{try_join, try_join_all};
 
@@ -74,16 +74,19 @@ async fn write_rows(app: &App, event: &Event, listed: &[EventDelivery]) -> Resul
 /// The first time may have died half-way: adds the rows that are missing, and a standing-back job for each delivery
 /// that no one has tried yet.
 async fn make_sure(app: &App, event: &Event, endpoints: &[Endpoint], now: Timestamp) -> Result<(), ApiError> {
-    let jobs: Vec<DeliveryJob> =
-        event.deliveries.iter().map(|listed| job(event, listed, Some(Chain::new()))).collect();
-    let rows = app.store.load(&jobs.iter().collect::<Vec<_>>()).await?.deliveries;
+    let rows = event.deliveries.iter().map(|listed| async {
+        let row = app.store.delivery(&event.project_id, &listed.endpoint_id, &listed.id, now).await?;
+        Ok::<_, StoreError>((*listed, row))
+    });
+    let rows = try_join_all(rows).await?;
     let missing: Vec<EventDelivery> =
-        event.deliveries.iter().filter(|listed| !rows.contains_key(&listed.id)).copied().collect();
-    let is_waiting = |job: &DeliveryJob| {
-        let row = rows.get(&job.delivery_id);
-        row.is_none_or(|row| row.status == DeliveryStatus::Pending && row.attempt_count == 0)
-    };
-    let waiting = jobs.into_iter().filter(is_waiting).collect();
+        rows.iter().filter(|(_, row)| row.is_none()).map(|(listed, _)| *listed).collect();
+    let is_waiting = |row: &Delivery| row.status == DeliveryStatus::Pending && row.attempt_count == 0;
+    let waiting = rows
+        .iter()
+        .filter(|(_, row)| row.as_ref().is_none_or(is_waiting))
+        .map(|(listed, _)| job(event, listed, Some(Chain::new())))
+        .collect();
     let backups = send_backups(app, waiting, endpoints, now);
     try_join(write_rows(app, event, &missing), backups).await?;
     Ok(())
