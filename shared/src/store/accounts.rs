@@ -1,9 +1,9 @@
 //! Signing up and logging in.
 
-use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{Put, ReturnValue, TransactWriteItem};
 
+use super::transactions::failed_conditions;
 use super::{Registry, StoreError, from_item, number, text, to_item};
 use crate::account::{Account, EmailKey, LOGIN_WINDOW, MAX_LOGIN_FAILURES};
 use crate::api_key::ApiKeyRecord;
@@ -46,20 +46,14 @@ impl Registry {
             .map_err(|error| StoreError::Broken(error.to_string()))?;
         let mut writes = vec![TransactWriteItem::builder().put(account_put).build()];
         writes.extend(self.project_with_key(project, key)?);
-        let result = self.client.transact_write_items().set_transact_items(Some(writes)).send().await;
-        match result {
-            Ok(_) => Ok(SignedUp::Done),
+        match self.transact(writes).await {
+            Ok(()) => Ok(SignedUp::Done),
             Err(error) => {
-                if let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) =
-                    error.as_service_error()
-                {
-                    let first = cancelled.cancellation_reasons().first().and_then(|reason| reason.code());
-                    if first == Some("ConditionalCheckFailed") {
-                        // A repeat whose first answer was lost finds its own rows.
-                        let existing = self.account(&account.email_key).await?;
-                        let is_ours = existing.is_some_and(|existing| existing.id == account.id);
-                        return Ok(if is_ours { SignedUp::Done } else { SignedUp::EmailTaken });
-                    }
+                if failed_conditions(&error).first() == Some(&true) {
+                    // A repeat whose first answer was lost finds its own rows.
+                    let existing = self.account(&account.email_key).await?;
+                    let is_ours = existing.is_some_and(|existing| existing.id == account.id);
+                    return Ok(if is_ours { SignedUp::Done } else { SignedUp::EmailTaken });
                 }
                 Err(error.into())
             }

@@ -27,7 +27,7 @@ impl Registry {
     /// When DynamoDB did not do it.
     pub async fn create_api_key(&self, key: &ApiKeyRecord) -> Result<(), StoreError> {
         let writes = self.new_key(key)?.to_vec();
-        self.client.transact_write_items().set_transact_items(Some(writes)).send().await?;
+        self.transact(writes).await?;
         Ok(())
     }
 
@@ -114,7 +114,7 @@ impl Registry {
             .key("key_hash", text(key.key_hash.as_str()))
             .expression_attribute_values(":revoked", revoked);
         let writes = vec![revoke(grant)?, revoke(listed)?];
-        self.client.transact_write_items().set_transact_items(Some(writes)).send().await?;
+        self.transact(writes).await?;
         Ok(Some(key))
     }
 }

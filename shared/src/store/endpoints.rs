@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{
     Delete, Put, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
 };
 
+use super::transactions::failed_conditions;
 use super::{Item, Registry, Store, StoreError, from_item, number, text, to_item, value};
 use crate::endpoint::{DisabledReason, Endpoint, EndpointStatus, ROTATION_OVERLAP};
 use crate::event_name::EventName;
@@ -67,15 +67,12 @@ impl Registry {
             .condition_expression("attribute_not_exists(id)")
             .build()
             .map_err(|error| StoreError::Broken(error.to_string()))?;
-        let result = self
-            .client
-            .transact_write_items()
-            .transact_items(TransactWriteItem::builder().update(count).build())
-            .transact_items(TransactWriteItem::builder().put(put).build())
-            .send()
-            .await;
-        match result {
-            Ok(_) => Ok(Created::Done),
+        let writes = vec![
+            TransactWriteItem::builder().update(count).build(),
+            TransactWriteItem::builder().put(put).build(),
+        ];
+        match self.transact(writes).await {
+            Ok(()) => Ok(Created::Done),
             Err(error) => match failed_conditions(&error).first() {
                 Some(true) => Ok(Created::CapReached),
                 _ => Err(error.into()),
@@ -109,32 +106,17 @@ impl Registry {
             .expression_attribute_values(":minus_one", number(-1))
             .build()
             .map_err(|error| StoreError::Broken(error.to_string()))?;
-        let result = self
-            .client
-            .transact_write_items()
-            .transact_items(TransactWriteItem::builder().delete(delete).build())
-            .transact_items(TransactWriteItem::builder().update(count).build())
-            .send()
-            .await;
-        match result {
-            Ok(_) => Ok(true),
+        let writes = vec![
+            TransactWriteItem::builder().delete(delete).build(),
+            TransactWriteItem::builder().update(count).build(),
+        ];
+        match self.transact(writes).await {
+            Ok(()) => Ok(true),
             Err(error) => match failed_conditions(&error).first() {
                 Some(true) => Ok(false),
                 _ => Err(error.into()),
             },
         }
-    }
-}
-
-/// For each write of a cancelled transaction, whether its own condition was what failed.
-fn failed_conditions<R>(error: &aws_sdk_dynamodb::error::SdkError<TransactWriteItemsError, R>) -> Vec<bool> {
-    match error.as_service_error() {
-        Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => cancelled
-            .cancellation_reasons()
-            .iter()
-            .map(|reason| reason.code() == Some("ConditionalCheckFailed"))
-            .collect(),
-        _ => Vec::new(),
     }
 }
 

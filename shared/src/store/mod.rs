@@ -9,6 +9,7 @@ mod endpoints;
 mod events;
 mod health;
 mod projects;
+mod transactions;
 
 use std::fmt;
 use std::time::Duration;

@@ -25,7 +25,7 @@ impl Registry {
     /// When DynamoDB did not do it.
     pub async fn create_project(&self, project: &Project, key: &ApiKeyRecord) -> Result<(), StoreError> {
         let writes = self.project_with_key(project, key)?;
-        self.client.transact_write_items().set_transact_items(Some(writes)).send().await?;
+        self.transact(writes).await?;
         Ok(())
     }
 

@@ -1,0 +1,96 @@
+//! Writes that happen together or not at all.
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::types::TransactWriteItem;
+
+use super::Registry;
+
+/// How often a transaction that met another one starts over, and its first and longest wait before that.
+const ROUNDS: u32 = 8;
+const FIRST_WAIT: Duration = Duration::from_millis(20);
+const LONGEST_WAIT: Duration = Duration::from_millis(500);
+
+impl Registry {
+    /// Writes all or none. DynamoDB refuses the later of two transactions on one row instead of letting it wait, and
+    /// the SDK takes that for final: sixteen endpoints registered at once all count on their project's row.
+    pub(super) async fn transact(
+        &self,
+        writes: Vec<TransactWriteItem>,
+    ) -> Result<(), SdkError<TransactWriteItemsError>> {
+        let mut wait = FIRST_WAIT;
+        for _ in 1..ROUNDS {
+            match self.transact_once(writes.clone()).await {
+                Err(error) if met_another(&error) => {
+                    tokio::time::sleep(wait.mul_f64(rand::random_range(0.5..1.5))).await;
+                    wait = (wait * 2).min(LONGEST_WAIT);
+                }
+                result => return result,
+            }
+        }
+        self.transact_once(writes).await
+    }
+
+    async fn transact_once(
+        &self,
+        writes: Vec<TransactWriteItem>,
+    ) -> Result<(), SdkError<TransactWriteItemsError>> {
+        self.client.transact_write_items().set_transact_items(Some(writes)).send().await?;
+        Ok(())
+    }
+}
+
+/// Whether nothing but another transaction stood in the way.
+fn met_another<R>(error: &SdkError<TransactWriteItemsError, R>) -> bool {
+    let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) = error.as_service_error()
+    else {
+        return false;
+    };
+    let mut codes = cancelled.cancellation_reasons().iter().filter_map(|reason| reason.code());
+    codes.clone().any(|code| code == "TransactionConflict")
+        && codes.all(|code| matches!(code, "TransactionConflict" | "None"))
+}
+
+/// For each write of a cancelled transaction, whether its own condition was what failed.
+pub(super) fn failed_conditions<R>(error: &SdkError<TransactWriteItemsError, R>) -> Vec<bool> {
+    match error.as_service_error() {
+        Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => cancelled
+            .cancellation_reasons()
+            .iter()
+            .map(|reason| reason.code() == Some("ConditionalCheckFailed"))
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_dynamodb::types::CancellationReason;
+    use aws_sdk_dynamodb::types::error::TransactionCanceledException;
+
+    use super::*;
+
+    fn cancelled(codes: &[&str]) -> SdkError<TransactWriteItemsError, ()> {
+        let reasons = codes.iter().map(|code| CancellationReason::builder().code(*code).build()).collect();
+        let exception =
+            TransactionCanceledException::builder().set_cancellation_reasons(Some(reasons)).build();
+        SdkError::service_error(TransactWriteItemsError::TransactionCanceledException(exception), ())
+    }
+
+    #[test]
+    fn only_a_pure_conflict_starts_over() {
+        assert!(met_another(&cancelled(&["TransactionConflict", "None"])));
+        assert!(met_another(&cancelled(&["None", "TransactionConflict"])));
+        assert!(!met_another(&cancelled(&["ConditionalCheckFailed", "None"])));
+        assert!(!met_another(&cancelled(&["ConditionalCheckFailed", "TransactionConflict"])));
+        assert!(!met_another(&cancelled(&["None", "ValidationError"])));
+    }
+
+    #[test]
+    fn failed_conditions_are_told_by_their_place() {
+        let error = cancelled(&["None", "ConditionalCheckFailed"]);
+        assert_eq!(failed_conditions(&error), [false, true]);
+    }
+}
