@@ -21,6 +21,9 @@ BUCKET = "echo-webhooks-code"
 LOCAL_DEFAULTS = {
     "SignupPolicy": "open",
     "ExemptNetworks": "127.0.0.0/8,::1/128",
+    # A process each at a time, and this is one machine.
+    "FirstAttemptConcurrency": "20",
+    "RetryConcurrency": "10",
     "Architecture": "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64",
 }
 
@@ -114,10 +117,13 @@ def _update_code(emulator, zips):
 def _allow_batched_sends(emulator):
     """In IAM `sqs:SendMessage` covers SendMessageBatch, which has no action of its own; the emulator asks for one."""
     names, iam = resource_names(emulator), emulator.client("iam")
-    statement = {"Effect": "Allow", "Action": "sqs:SendMessageBatch", "Resource": "*"}
-    document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-    for role in template.resources("AWS::IAM::Role"):
-        iam.put_role_policy(RoleName=names[role], PolicyName="emulator-batched-sends", PolicyDocument=document)
+    for logical_id, spec in template.resources("AWS::IAM::Role").items():
+        for policy in (policy["PolicyName"] for policy in spec["Properties"]["Policies"]):
+            document = iam.get_role_policy(RoleName=names[logical_id], PolicyName=policy)["PolicyDocument"]
+            for statement in document["Statement"]:
+                if statement["Action"] == "sqs:SendMessage":
+                    statement["Action"] = ["sqs:SendMessage", "sqs:SendMessageBatch"]
+            iam.put_role_policy(RoleName=names[logical_id], PolicyName=policy, PolicyDocument=json.dumps(document))
 
 
 def _set_concurrency(emulator, parameters):

@@ -79,17 +79,19 @@ def account(api_url, saved):
     return fresh
 
 
-def demo_endpoint(project_url, api_key, url):
-    """The endpoint on the demo receiver: active, subscribed to everything, made if it is not there."""
-    endpoints = expect(200, call("GET", f"{project_url}/webhooks", x_api_key=api_key), "listing endpoints")
-    for endpoint in endpoints:
+def register(project_url, api_key, url):
+    """Makes the demo receiver an endpoint, unless it is one; active either way."""
+    for endpoint in endpoints(project_url, api_key):
         if endpoint["url"] == url:
-            if endpoint["status"] == "active":
-                return endpoint
             path = f"{project_url}/webhooks/{endpoint['id']}"
-            return expect(200, call("PATCH", path, {"status": "active"}, x_api_key=api_key), "enabling the endpoint")
+            expect(200, call("PATCH", path, {"status": "active"}, x_api_key=api_key), "enabling the endpoint")
+            return
     body = {"url": url, "events": [sample_event()["event_name"]]}
-    return expect(201, call("POST", f"{project_url}/webhooks", body, x_api_key=api_key), "registering the endpoint")
+    expect(201, call("POST", f"{project_url}/webhooks", body, x_api_key=api_key), "registering the endpoint")
+
+
+def endpoints(project_url, api_key):
+    return expect(200, call("GET", f"{project_url}/webhooks", x_api_key=api_key), "listing endpoints")
 
 
 def sample_event():
@@ -103,7 +105,8 @@ def demonstrate(api_url, receiver, saved):
     with step("signing in and registering the demo receiver"):
         known = account(api_url, saved)
         key, project_url = known["api_key"], f"{api_url}/v1/projects/{known['project_id']}"
-        receiver.secret = demo_endpoint(project_url, key, receiver.url)["signing_secret"]
+        register(project_url, key, receiver.url)
+        receiver.look_up = lambda: [endpoint["signing_secret"] for endpoint in endpoints(project_url, key)]
     with step("sending the sample event and waiting for its delivery", ticks=False):
         event = sample_event()
         expect(202, call("POST", f"{project_url}/events", event, x_api_key=key), "sending the event")
@@ -245,7 +248,8 @@ Recorded invocations, in another terminal:
 """)
     child = start(["cargo", "lambda", "watch", "--invoke-address", "127.0.0.1", "--invoke-port", port], env=env, cwd=ROOT)
     try:
-        return child.wait()
+        with contextlib.suppress(Stop):
+            return child.wait()
     finally:
         end(child)
 
@@ -286,7 +290,9 @@ def body():
         case ["watch"]:
             return watch()
         case ["logs"]:
-            return logs.follow(running()[0])
+            with contextlib.suppress(Stop):
+                logs.follow(running()[0])
+            return 0
         case ["test-env", "--", *command]:
             return test_env(command)
     say(__doc__)
