@@ -36,6 +36,9 @@ use self::lanes::Crowding;
 use self::sender::Sender;
 pub use self::sqs_event::{BatchResponse, SqsEvent};
 
+/// The function's timeout in template.yaml.
+const USUAL_TIME: Duration = Duration::from_secs(30);
+
 /// What lives as long as the process.
 #[derive(Debug)]
 pub struct App {
@@ -81,7 +84,12 @@ impl App {
 /// # Errors
 /// Never: what goes wrong is some message's failure.
 pub async fn handle(app: &Arc<App>, event: LambdaEvent<SqsEvent>) -> Result<BatchResponse, Error> {
-    let time_left = Duration::from_millis(event.context.deadline)
-        .saturating_sub(Timestamp::now().since(Timestamp::from_millis(0)));
+    let time_left = time_left(Timestamp::from_millis(event.context.deadline.cast_signed()), Timestamp::now());
     Ok(batch::handle(app, event.payload.records, Instant::now() + time_left).await)
+}
+
+/// How long the invocation may run. `cargo lambda` gives a deadline that passed long ago, which Lambda never does.
+fn time_left(deadline: Timestamp, now: Timestamp) -> Duration {
+    let left = deadline.since(now);
+    if left.is_zero() { USUAL_TIME } else { left }
 }

@@ -80,6 +80,22 @@ mod tests {
     }
 
     #[test]
+    fn the_recorded_events_are_read() {
+        for event in [
+            include_str!("../../../events/delivery-first-attempt.json"),
+            include_str!("../../../events/delivery-retry.json"),
+            include_str!("../../../events/delivery-unknown-version.json"),
+            include_str!("../../../events/delivery-bad-record.json"),
+        ] {
+            let event: SqsEvent = serde_json::from_str(event).expect("an event");
+            assert!(!event.records.is_empty());
+            assert!(
+                event.records.iter().all(|record| !record.message_id.is_empty() && !record.body.is_empty())
+            );
+        }
+    }
+
+    #[test]
     fn the_answer_is_spelled_as_lambda_wants_it() {
         let kept = vec![ItemFailure { item_identifier: "m1".to_owned() }];
         let answer = serde_json::to_string(&BatchResponse { batch_item_failures: kept }).expect("JSON");
