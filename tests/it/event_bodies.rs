@@ -152,7 +152,7 @@ async fn data_is_nested_at_most_128_deep() {
     for nested in [objects, arrays] as [fn(usize) -> String; 2] {
         let _ = project.api.post_raw(&path, event(nested(128))).await.ok(202);
         project.api.post_raw(&path, event(nested(129))).await.refuses_field("data");
-        project.api.post_raw(&path, event(nested(50_000))).await.refused(400);
+        project.api.post_raw(&path, event(nested(30_000))).await.refused(400);
     }
 }
 

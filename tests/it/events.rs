@@ -1,8 +1,12 @@
 //! Taking an event in (contract §4).
 
+use std::collections::BTreeSet;
+
 use echo_tests::project::{ALL_EVENTS, Project};
 use echo_tests::receiver::Receiver;
 use echo_tests::shape::{fields, own_id, text, uuid};
+use echo_tests::stack::stack;
+use echo_tests::wait::bounded;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -81,6 +85,26 @@ async fn each_active_subscribed_endpoint_gets_one_delivery() {
     paths.sort_unstable();
     let wanted: Vec<String> = wanted.into_iter().map(|(_, path)| path).collect();
     assert_eq!(paths, wanted);
+}
+
+#[tokio::test]
+async fn an_event_reaches_every_endpoint_a_project_can_have() {
+    let (project, receiver) = (Project::new().await, Receiver::start().await);
+    let count = usize::try_from(stack().max_endpoints()).expect("a small number");
+    let urls: Vec<String> = (0..count).map(|index| receiver.url_of(&format!("/{index}"))).collect();
+    let endpoints = bounded(4, urls.iter().map(|url| project.endpoint(url))).await;
+    let listed = project.emit("call.ended").await;
+    assert_eq!(listed.iter().collect::<BTreeSet<_>>().len(), count);
+    let paths: BTreeSet<String> =
+        receiver.received(count).await.iter().map(|each| each.uri.to_string()).collect();
+    assert_eq!(paths, (0..count).map(|index| format!("/{index}")).collect());
+    for endpoint in endpoints {
+        let page = endpoint.deliveries("?limit=2").await.ok(200);
+        let ids: Vec<&str> =
+            page["data"].as_array().expect("an array").iter().map(|row| text(row, "id")).collect();
+        assert!(ids.len() == 1 && listed.iter().any(|id| id == ids[0]), "{page}");
+    }
+    assert_eq!(receiver.count(), count);
 }
 
 async fn refuses(field: &str, event: Value) {

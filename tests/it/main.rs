@@ -10,6 +10,7 @@ mod endpoints;
 mod errors;
 mod event_bodies;
 mod events;
+mod expiry;
 mod health;
 mod idempotency;
 mod isolation;

@@ -95,7 +95,7 @@ async fn one_whose_body_never_ends_has_answered() {
 }
 
 #[tokio::test]
-async fn one_whose_headers_never_end_fails() {
+async fn one_whose_headers_never_end_fails_before_the_deadline() {
     attempt(Behaviour::EndlessHeaders, BROKEN).await;
 }
 

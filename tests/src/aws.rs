@@ -1,9 +1,11 @@
 //! The stack's own queues and tables, for the few promises that cannot be seen through the API.
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_sqs::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_sqs::types::QueueAttributeName;
 
 use crate::stack::stack;
+use crate::time::now;
 use crate::wait::{PATIENCE, eventually};
 
 async fn config() -> aws_config::SdkConfig {
@@ -106,4 +108,30 @@ pub async fn table_dump(logical_id: &str) -> String {
     let pages = client.scan().table_name(name).into_paginator().items().send();
     let rows = pages.try_collect().await.expect("the table can be read");
     format!("{rows:?}")
+}
+
+/// Lets a row expire: finds the one whose `id_field` is `id` and sets its TTL attribute to a second ago.
+///
+/// # Panics
+/// When there is no such table or row.
+pub async fn expire(logical_id: &str, id_field: &str, id: &str) {
+    let name =
+        stack().aws.tables.get(logical_id).unwrap_or_else(|| panic!("the stack has no table {logical_id}"));
+    let client = aws_sdk_dynamodb::Client::new(&config().await);
+    let described = client.describe_table().table_name(name).send().await.expect("a table");
+    let schema = described.table().expect("a table").key_schema().to_vec();
+    let scan = client
+        .scan()
+        .table_name(name)
+        .filter_expression("#id = :id")
+        .expression_attribute_names("#id", id_field)
+        .expression_attribute_values(":id", AttributeValue::S(id.to_owned()));
+    let rows = scan.into_paginator().items().send().try_collect().await.expect("the table can be read");
+    let [row] = rows.as_slice() else { panic!("{} rows of {logical_id} have {id_field} {id}", rows.len()) };
+    let mut update = client.update_item().table_name(name).update_expression("SET expires_at = :past");
+    for key in schema {
+        update = update.key(key.attribute_name(), row[key.attribute_name()].clone());
+    }
+    let past = AttributeValue::N((now() / 1_000 - 1).to_string());
+    update.expression_attribute_values(":past", past).send().await.expect("the row can be changed");
 }

@@ -140,7 +140,7 @@ async fn behave(behaviour: Behaviour, mut stream: TcpStream) -> std::io::Result<
         }
         Behaviour::EndlessHeaders => {
             stream.write_all(OK).await?;
-            flood(&mut stream, b"x-more: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n").await
+            flood(&mut stream, "x-more: aaaaaaaaaaaaaaaaaaaaaaaa\r\n".repeat(500).as_bytes()).await
         }
         Behaviour::EndlessInterim => {
             flood(&mut stream, b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n").await
