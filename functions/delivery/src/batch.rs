@@ -90,7 +90,7 @@ async fn start_turns(app: &Arc<App>, jobs: Vec<Job>, marks: &Arc<Marks>, deadlin
     let (loaded, ()) = tokio::join!(load(app, &jobs), look);
     let mut taken = HashSet::new();
     let start_turn = |Job { message, lane, job }: Job| {
-        let is_copy = !taken.insert(job.delivery_id);
+        let is_copy = !taken.insert((job.delivery_id, job.chain));
         let rows = loaded.as_ref().map(|loaded| loaded.as_ref().map(|loaded| Rows::of(&job, loaded)));
         let rows = rows.map_err(|_| ());
         let (app, marks) = (Arc::clone(app), Arc::clone(marks));
@@ -104,7 +104,7 @@ async fn start_turns(app: &Arc<App>, jobs: Vec<Job>, marks: &Arc<Marks>, deadlin
         start(message, span, async move {
             match rows {
                 Err(()) => turn.message.back_off().await,
-                // Two jobs of one delivery would decide on the same row; the second looks again later.
+                // SQS can hand one job out twice; both would find that it is their turn, so the second looks again later.
                 Ok(_) if is_copy => turn.message.hide(OVERTAKEN_WAIT).await,
                 Ok(rows) => turn.take(rows).await,
             }
