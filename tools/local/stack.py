@@ -236,6 +236,7 @@ def watch():
     env = environment(emulator.port) | {"PATH": f"{tools}:{os.environ['PATH']}"}
     for name in aws["functions"].values():
         env |= aws_lambda.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+    env["RUST_LOG"] += ",watchexec=warn,watchexec_supervisor=warn"
     say(f"""The api, rebuilt on each edit, with the tables and queues of `make run` (the first request compiles it):
 
   {bold(f"http://127.0.0.1:{port}")}
