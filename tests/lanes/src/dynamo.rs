@@ -1,10 +1,11 @@
 //! DynamoDB in this process: dynoxide behind the calls the product makes, and a journal of the rows that matter.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use dynoxide::{Database, DynoxideError};
+use dynoxide::{AttributeValue, Database, DynoxideError, ImportOptions};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
@@ -132,6 +133,26 @@ impl Dynamo {
     pub fn put(&self, table: &str, item: &Value) {
         let reply = self.run("PutItem", &json!({ "TableName": table, "Item": item }).to_string());
         assert_eq!(reply.status, 200, "{}", reply.body);
+    }
+
+    /// Adds many copies of a row that differ in texts: each of `rows` names attributes and what they are in it.
+    ///
+    /// # Panics
+    /// When the row is none, or the database refuses them.
+    #[expect(clippy::expect_used, reason = "without the rows there is nothing to measure")]
+    pub fn copies<'a>(&self, table: &str, row: &Value, rows: impl Iterator<Item = Vec<(&'a str, String)>>) {
+        const AT_ONCE: usize = 20_000;
+        let row: HashMap<String, AttributeValue> = serde_json::from_value(row.clone()).expect("a row");
+        let mut rows = rows.peekable();
+        while rows.peek().is_some() {
+            let items = rows.by_ref().take(AT_ONCE).map(|texts| {
+                let mut item = row.clone();
+                item.extend(texts.into_iter().map(|(name, text)| (name.to_owned(), AttributeValue::S(text))));
+                item
+            });
+            let options = ImportOptions { record_streams: false, set_cached_at: false };
+            self.database.import_items(table, items.collect(), options).expect("an import");
+        }
     }
 
     #[must_use]
