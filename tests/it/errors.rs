@@ -201,7 +201,7 @@ async fn unknown_request_fields_are_ignored() {
 async fn an_id_in_the_path_must_be_a_uuid() {
     let project = Project::new().await;
     let endpoint = project.endpoint("https://example.com/").await;
-    for bad in ["1", "not-a-uuid", "a1b2c3d4e5f67890abcdef1234567890", "a%20b", "%00", &"a".repeat(300)] {
+    for bad in ["1", "not-a-uuid", "a1b2c3d4e5f67890abcdef1234567890", "a%20b", &"a".repeat(300)] {
         let api = &project.api;
         api.get(&format!("/v1/projects/{bad}/webhooks")).await.refuses_field("projectId");
         api.get(&project.path(&format!("/webhooks/{bad}"))).await.refuses_field("webhookId");

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use echo_tests::endpoint::Endpoint;
 use echo_tests::project::{Project, delivery_ids};
-use echo_tests::receiver::{Receiver, Reply};
+use echo_tests::receiver::{Received, Receiver, Reply};
 use echo_tests::stack::stack;
 use echo_tests::time::{now, timestamp};
+use echo_tests::wait::{PATIENCE, eventually};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -190,4 +191,34 @@ async fn one_endpoints_failures_are_not_anothers() {
     let id = project.emit_one().await;
     good.ended(&id, "success").await;
     assert_eq!(bad.show().await["consecutive_failures"], 1, "another's success clears nothing");
+}
+
+/// Completion is what counts: the success was under way when the failure before it was counted.
+#[tokio::test]
+async fn a_success_that_completes_after_a_counted_failure_clears_it() {
+    let answer = |request: &Received| match request.header("x-echo-event") {
+        "call.started" => Reply::status(500),
+        _ => Reply::status(200).after(Duration::from_millis(1_600)),
+    };
+    let receiver = Receiver::choosing(answer).await;
+    let last = u64::try_from(stack().retry_delays().len()).expect("small");
+    // The two must overlap, which only their records can tell: on a busy machine it may take some tries.
+    for _ in 0..5 {
+        let (project, endpoint) = set_up(&receiver).await;
+        let failing = project.emit("call.started").await.remove(0);
+        let waiting = endpoint.attempted(&failing, last).await;
+        let due = timestamp(&waiting["next_retry_at"]);
+        eventually("the last attempt is near", PATIENCE, || async { (now() > due - 700).then_some(()) })
+            .await;
+        let working = project.emit_one().await;
+        let (failed, worked) =
+            (endpoint.ended(&failing, "failed").await, endpoint.ended(&working, "success").await);
+        let [failed_at, worked_at] = [&failed, &worked].map(|delivery| timestamp(&delivery["updated_at"]));
+        let began_at = timestamp(&worked["attempts"][0]["created_at"]);
+        if began_at + 50 < failed_at && failed_at + 100 < worked_at {
+            failures_are(&endpoint, 0).await;
+            return;
+        }
+    }
+    panic!("the failure was never counted while the success was under way");
 }
