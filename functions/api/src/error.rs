@@ -54,7 +54,7 @@ impl ApiError {
     #[must_use]
     pub fn access_token_needed() -> Self {
         Self::unauthenticated(
-            "An access token is needed here (authorization: Bearer …); an API key is not enough",
+            "An access token is needed here (authorization: Bearer <token>); an API key is not enough",
         )
     }
 

@@ -241,3 +241,13 @@ async fn signing_up_follows_the_operators_policy() {
     let open = Service::new("open").send("POST", "/auth/signup", &[], body).await;
     assert_eq!(open.status, StatusCode::BAD_REQUEST);
 }
+
+#[tokio::test]
+async fn the_gateways_request_id_is_passed_on() {
+    let recorded = include_str!("../../../events/api-no-key.json");
+    let id = serde_json::from_str::<Value>(recorded).expect("JSON")["requestContext"]["requestId"].clone();
+    let request = lambda_http::request::from_str(recorded).expect("an event");
+    let response = Service::new("open").router.oneshot(request).await.expect("an answer");
+    assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(response.headers()["x-request-id"], id.as_str().expect("an id"));
+}
