@@ -6,7 +6,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::sync::Semaphore;
@@ -49,6 +49,7 @@ pub struct Function {
     aws: Arc<Aws>,
     idle: Mutex<Vec<Arc<Sandbox>>>,
     busy: Mutex<HashMap<u64, Arc<Sandbox>>>,
+    longest: Mutex<Duration>,
     room: Semaphore,
     invocations: AtomicU64,
 }
@@ -64,6 +65,7 @@ impl Function {
             aws,
             idle: Mutex::default(),
             busy: Mutex::default(),
+            longest: Mutex::default(),
             room,
             invocations: AtomicU64::new(first),
         }
@@ -114,12 +116,24 @@ impl Function {
             None => self.start().await.map_err(|error| Failed::Reported(error.to_string()))?,
         };
         self.busy().insert(id, Arc::clone(&sandbox));
+        let began = Instant::now();
         let result = sandbox.invoke(id, event, self.settings.timeout).await;
+        self.note(began.elapsed());
         self.busy().remove(&id);
         if sandbox.is_alive() {
             self.idle().push(sandbox);
         }
         result
+    }
+
+    fn note(&self, took: Duration) {
+        let mut longest = self.longest.lock().unwrap_or_else(PoisonError::into_inner);
+        *longest = took.max(*longest);
+    }
+
+    /// How long an invocation took at most since this was last asked.
+    pub fn take_longest(&self) -> Duration {
+        std::mem::take(&mut *self.longest.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     #[must_use]

@@ -118,9 +118,11 @@ fn attempts(evidence: &Evidence, most: usize, verdict: &mut Verdict) {
         if automatic > most {
             verdict.violations.push(format!("{id}: {automatic} automatic attempts"));
         }
-        for number in 1..=listed.len() {
-            let number = u32::try_from(number).unwrap_or(u32::MAX);
-            if !requests.contains_key(&(id.as_str(), number)) {
+        for (index, attempt) in listed.iter().enumerate() {
+            let number = u32::try_from(index + 1).unwrap_or(u32::MAX);
+            // On a busy machine a request can time out before it arrives; an answer cannot.
+            let was_answered = attempt["http_status"].is_u64();
+            if was_answered && !requests.contains_key(&(id.as_str(), number)) {
                 verdict.violations.push(format!("{id}: attempt {number} is recorded and no one got it"));
             }
         }

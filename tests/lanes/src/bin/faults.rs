@@ -1,7 +1,8 @@
 //! Walks the crash-point suite, shows how far it is, prints one table and writes `target/faults.json`.
 //!
 //! `faults` walks everything; `--bounded` a part of it that stands for the rest; `--only PATH[:K[:FAULT]]` what its
-//! name begins with; `--lanes N` that many side by side; `--minutes M` begins nothing new after that.
+//! name begins with; `--hostile` the hostile receivers alone; `--lanes N` that many side by side; `--minutes M` begins
+//! nothing new after that.
 
 use std::collections::BTreeSet;
 use std::path::Path as FilePath;
@@ -11,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use echo_lanes::path::Path;
+use echo_lanes::siege;
 use echo_lanes::suite::{self, Case, Extent, Walked};
 use echo_lanes::world::World;
 use serde_json::json;
@@ -18,17 +20,25 @@ use serde_json::json;
 struct Options {
     extent: Extent,
     only: Option<String>,
+    is_hostile_only: bool,
     lanes: usize,
     minutes: Option<u64>,
 }
 
 fn options() -> Result<Options, String> {
-    let mut options = Options { extent: Extent::Whole, only: None, lanes: 32, minutes: None };
+    let mut options = Options {
+        extent: Extent::Whole,
+        only: None,
+        is_hostile_only: false,
+        lanes: 32,
+        minutes: None,
+    };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().ok_or_else(|| format!("{argument} needs a value"));
         match argument.as_str() {
             "--bounded" => options.extent = Extent::Bounded,
+            "--hostile" => options.is_hostile_only = true,
             "--only" => options.only = Some(value()?),
             "--lanes" => options.lanes = value()?.parse().map_err(|_| "--lanes takes a number")?,
             "--minutes" => options.minutes = Some(value()?.parse().map_err(|_| "--minutes takes a number")?),
@@ -61,6 +71,9 @@ async fn run(options: &Options) -> std::io::Result<bool> {
     let began = Instant::now();
     std::fs::create_dir_all(suite::logs())?;
     let world = Arc::new(World::make().await?);
+    if options.is_hostile_only {
+        return Ok(siege::table(&siege::lay_all(&world, 4).await));
+    }
     let only = options.only.clone().unwrap_or_default();
     let wanted_path = only.split(':').next().unwrap_or_default().to_owned();
     let is_wanted = |path: &Path| only.is_empty() || path.name() == wanted_path;
@@ -94,6 +107,7 @@ async fn run(options: &Options) -> std::io::Result<bool> {
     dealt.sort_by_key(|(place, _)| *place);
     let dealt = dealt.into_iter().map(|(_, case)| case).collect();
 
+    let is_holding = !only.is_empty() || siege::table(&siege::lay_all(&world, 4).await);
     let end = options.minutes.map(|minutes| began + Duration::from_secs(minutes * 60));
     let progress = Progress::new(total);
     let walked = suite::walk_all(world, dealt, options.lanes, end, move |walked| progress.note(walked)).await;
@@ -102,7 +116,7 @@ async fn run(options: &Options) -> std::io::Result<bool> {
         println!("{} of {total} were left for lack of time", total - walked.len());
     }
     println!("took {} s", began.elapsed().as_secs());
-    Ok(is_clean && !failed(&walked))
+    Ok(is_clean && is_holding && !failed(&walked))
 }
 
 /// Prints what went wrong and how to see it again.

@@ -1,0 +1,214 @@
+//! A hostile receiver among nine good ones in one batch: what it costs the function, and the others.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::hostile::{Expected, HostileReceiver, Hostility};
+use crate::invariants::judge;
+use crate::lane::{Auth, LaneSettings};
+use crate::memory;
+use crate::run::{Ending, Run};
+use crate::world::{TEN, World};
+
+/// The receivers' time for an answer, as the lanes set it.
+const TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The limits that the figures are held against.
+pub const MOST_MEMORY_KIB: u64 = 4 * 1_024;
+pub const MOST_TIME: Duration = Duration::from_secs(2);
+
+/// What one siege came to.
+#[derive(Debug, Clone)]
+pub struct Figures {
+    pub name: &'static str,
+    pub attempts: usize,
+    pub connections: u32,
+    /// How far the function's memory rose above what it held before, at its highest.
+    pub memory_kib: u64,
+    /// The longest invocation.
+    pub longest: Duration,
+    /// From the start of the batch to the last of the nine others' requests.
+    pub others: Duration,
+    pub outcome: String,
+    pub problems: Vec<String>,
+}
+
+/// Lays siege to a lane of its own; without a hostility it is a measurement of peace.
+///
+/// # Errors
+/// When the lane cannot be started.
+pub async fn lay(world: &World, hostility: Option<Hostility>) -> io::Result<Figures> {
+    let env = vec![("RETRY_DELAYS_SECONDS", "1".to_owned())];
+    let name = hostility.map_or("(a good receiver)", Hostility::name);
+    let settings = LaneSettings { name: "siege".to_owned(), env, concurrency: 1, ..LaneSettings::default() };
+    let mut run = Run::new(world.lane(settings).await?, world);
+    // Pools, buffers and root certificates are there before anything is measured.
+    for _ in 0..3 {
+        run.post_event(TEN, &json!({}), Ending::Success).await;
+        run.lane.settle(Duration::from_secs(20)).await;
+    }
+    let hostile = match hostility {
+        Some(hostility) => {
+            let hostile = HostileReceiver::start(hostility)?;
+            set_url(&run, &format!("{}://{}/", hostility.scheme(), hostile.address));
+            Some(hostile)
+        }
+        None => None,
+    };
+    run.lane.stop_mappings();
+    let hits_before = run.lane.receiver.hits().len();
+    let ending = match hostility.map(Hostility::expected) {
+        None | Some(Expected::Answered(200)) => Ending::Success,
+        Some(_) => Ending::Either,
+    };
+    let sent = run.post_event(TEN, &json!({}), ending).await;
+    let pid = run.lane.delivery.sandboxes().first().map_or(0, |sandbox| sandbox.pid);
+    memory::forget_peak(pid)?;
+    let before = memory::of(pid)?;
+    run.lane.delivery.take_longest();
+    let began = Instant::now();
+    run.lane.aws.faults.arm(None);
+    run.lane.start_mappings();
+    let has_settled = run.lane.settle(Duration::from_secs(30)).await;
+    let after = memory::of(pid)?;
+
+    let mut problems = Vec::new();
+    let verdict = judge(&run, has_settled, 2).await;
+    // A hostile receiver counts what comes by itself.
+    let is_known = |one: &String| hostility.is_some() && one.contains("no one ");
+    problems.extend(verdict.losses.into_iter().chain(verdict.violations).filter(|one| !is_known(one)));
+    let hits = run.lane.receiver.hits().split_off(hits_before);
+    let others = hits.iter().map(|hit| hit.at - began).max().unwrap_or_default();
+    let longest = run.lane.delivery.take_longest();
+    let (attempts, outcome) = match sent.as_ref().and_then(|sent| sent.listed.iter().find(|one| one.1 == world.endpoints[0])) {
+        Some((delivery, _)) => attempts(&run, delivery, hostility, &mut problems).await,
+        None => (0, "not accepted".to_owned()),
+    };
+    let figures = Figures {
+        name,
+        attempts,
+        connections: hostile.as_ref().map_or(0, HostileReceiver::connections),
+        memory_kib: after.peak.saturating_sub(before.now),
+        longest,
+        others,
+        outcome,
+        problems,
+    };
+    Ok(figures.held_against(hostility.is_some()))
+}
+
+impl Figures {
+    fn held_against(mut self, is_hostile: bool) -> Self {
+        if self.memory_kib >= MOST_MEMORY_KIB {
+            self.problems.push(format!("memory up by {} KiB", self.memory_kib));
+        }
+        if self.longest > MOST_TIME {
+            self.problems.push(format!("done after {:?}, with {TIMEOUT:?} for an answer", self.longest));
+        }
+        if self.others > TIMEOUT {
+            self.problems.push(format!("the others waited {:?}", self.others));
+        }
+        if is_hostile && self.connections as usize != self.attempts {
+            self.problems.push(format!("{} connections for {} attempts", self.connections, self.attempts));
+        }
+        self
+    }
+}
+
+/// Points endpoint 0 elsewhere, whatever the API would say to such a URL.
+fn set_url(run: &Run<'_>, url: &str) {
+    let request = json!({ "TableName": "endpoints",
+        "Key": { "project_id": { "S": run.world.project_id }, "id": { "S": run.world.endpoints[0] } },
+        "UpdateExpression": "SET #url = :url", "ExpressionAttributeNames": { "#url": "url" },
+        "ExpressionAttributeValues": { ":url": { "S": url } } });
+    run.lane.aws.dynamo.call("UpdateItem", &request.to_string());
+}
+
+/// How many attempts the API shows, and what came of them.
+async fn attempts(
+    run: &Run<'_>,
+    delivery: &str,
+    hostility: Option<Hostility>,
+    problems: &mut Vec<String>,
+) -> (usize, String) {
+    let target = run.endpoint(0, &format!("/deliveries/{delivery}"));
+    let shown = run.lane.call("GET", &target, &Auth::Key(&run.world.api_key), None).await;
+    if shown.status != 200 {
+        problems.push(format!("the API shows it as {}", shown.status));
+    }
+    let shown = shown.json();
+    let attempts = shown["attempts"].as_array().cloned().unwrap_or_default();
+    for attempt in &attempts {
+        let took = Duration::from_millis(attempt["duration_ms"].as_u64().unwrap_or(u64::MAX));
+        if took > MOST_TIME {
+            problems.push(format!("an attempt took {took:?}"));
+        }
+        let (status, error) = (&attempt["http_status"], &attempt["error_message"]);
+        let is_expected = match hostility.map(Hostility::expected) {
+            None => *status == 200,
+            Some(Expected::Answered(expected)) => *status == expected && error.is_null(),
+            Some(Expected::Failed(why)) => error.as_str().is_some_and(|error| error.contains(why)),
+        };
+        if !is_expected {
+            problems.push(format!("unexpected: status {status}, {error}"));
+        }
+    }
+    let last = attempts.last().cloned().unwrap_or(Value::Null);
+    let outcome = match (&last["error_message"], &last["http_status"]) {
+        (Value::String(error), _) => error.clone(),
+        (_, status) => format!("{status}, {}", shown["status"].as_str().unwrap_or_default()),
+    };
+    (attempts.len(), outcome)
+}
+
+/// Every siege, a few side by side, after one measurement of peace.
+pub async fn lay_all(world: &std::sync::Arc<World>, side_by_side: usize) -> Vec<Figures> {
+    let mut kinds: Vec<Option<Hostility>> = vec![None];
+    kinds.extend(Hostility::ALL.map(Some));
+    let mut all = Vec::new();
+    for kinds in kinds.chunks(side_by_side) {
+        let mut running = tokio::task::JoinSet::new();
+        for (place, kind) in kinds.iter().copied().enumerate() {
+            let world = std::sync::Arc::clone(world);
+            running.spawn(async move { (place, kind, lay(&world, kind).await) });
+        }
+        let mut done = running.join_all().await;
+        done.sort_by_key(|(place, ..)| *place);
+        for (_, kind, result) in done {
+            match result {
+                Ok(figures) => all.push(figures),
+                Err(error) => eprintln!("{}: {error}", kind.map_or("(a good receiver)", Hostility::name)),
+            }
+        }
+    }
+    all
+}
+
+/// Prints the figures; false when a limit was passed.
+pub fn table(all: &[Figures]) -> bool {
+    println!(
+        "\n{:<32} {:>8} {:>11} {:>11} {:>9} {:>9}  outcome",
+        "hostile receiver", "attempts", "connections", "memory KiB", "batch ms", "others ms"
+    );
+    for one in all {
+        println!(
+            "{:<32} {:>8} {:>11} {:>11} {:>9} {:>9}  {}",
+            one.name,
+            one.attempts,
+            one.connections,
+            one.memory_kib,
+            one.longest.as_millis(),
+            one.others.as_millis(),
+            one.outcome
+        );
+    }
+    for one in all {
+        for problem in &one.problems {
+            println!("{}: {problem}", one.name);
+        }
+    }
+    println!("limits: {MOST_MEMORY_KIB} KiB, {} ms", MOST_TIME.as_millis());
+    all.iter().all(|one| one.problems.is_empty())
+}
