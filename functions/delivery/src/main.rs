@@ -1,5 +1,8 @@
 //! The delivery function: settings and clients once, then one batch of queue messages after another.
 
+// Optimized builds lay out the whole of an invocation's future at once, and the SDK's calls are many layers deep in it.
+#![recursion_limit = "256"]
+
 use std::sync::Arc;
 
 use aws_config::BehaviorVersion;
