@@ -126,7 +126,8 @@ def run(command, log=None, hint=None, **options):
         try:
             code = child.wait()
         finally:
-            end(child)
+            # Compilers go at once; a `stack.py` has children of its own to end first.
+            end(child, patience=40)
     if code:
         tail = "\n".join(["", *log.read_text(errors="replace").splitlines()[-25:], f"(all of it: {log})"]) if log else ""
         name = Path(str(command[0])).name

@@ -12,6 +12,7 @@ import json
 import os
 import secrets
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -269,7 +270,7 @@ def test_env(command):
             deploy.deploy(emulator, parameters, zips)
             api_url, file = deploy.api_url(emulator), folder / "stack.json"
             write(file, {"api_url": api_url, **sign_up(api_url), "receiver_url": None, **describe(emulator, parameters)})
-            child = start(command, env=os.environ | {"ECHO_STACK": str(file)}, cwd=ROOT)
+            child = start(command, env=os.environ | {"ECHO_STACK": str(file)}, cwd=ROOT, stdin=subprocess.DEVNULL)
             try:
                 code = child.wait()
             finally:
@@ -281,6 +282,7 @@ def test_env(command):
         if done:
             shutil.rmtree(folder, ignore_errors=True)
         else:
+            shutil.rmtree(folder / "build", ignore_errors=True)
             say(f"The logs of this stack are kept in {folder.relative_to(ROOT)}.")
 
 
