@@ -14,6 +14,7 @@ mod expiry;
 mod health;
 mod idempotency;
 mod isolation;
+mod logs;
 mod manual_retry;
 mod precedence;
 mod projects;

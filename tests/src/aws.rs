@@ -1,8 +1,9 @@
-//! The stack's own queues and tables, for the few promises that cannot be seen through the API.
+//! The stack's own queues, tables and logs, for the few promises that cannot be seen through the API.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_sqs::config::{BehaviorVersion, Credentials, Region};
-use aws_sdk_sqs::types::QueueAttributeName;
+
+use serde_json::{Value, json};
 
 use crate::stack::stack;
 use crate::time::now;
@@ -37,41 +38,13 @@ impl Queue {
         Self { client: aws_sdk_sqs::Client::new(&config().await), url }
     }
 
-    /// # Panics
-    /// When the queue does not take it.
-    pub async fn send(&self, body: &str) {
-        self.client
-            .send_message()
-            .queue_url(&self.url)
-            .message_body(body)
-            .send()
-            .await
-            .expect("SQS takes it");
-    }
-
-    /// How many messages there are: to be had and hidden.
+    /// Gives the message's id.
     ///
     /// # Panics
-    /// When the queue does not say.
-    pub async fn depth(&self) -> (u64, u64) {
-        let (visible, hidden) = (
-            QueueAttributeName::ApproximateNumberOfMessages,
-            QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
-        );
-        let answer = self
-            .client
-            .get_queue_attributes()
-            .queue_url(&self.url)
-            .attribute_names(visible.clone())
-            .attribute_names(hidden.clone())
-            .send()
-            .await
-            .expect("SQS answers");
-        let count = |name| {
-            let value = answer.attributes().and_then(|all| all.get(&name)).expect("the attribute asked for");
-            value.parse().expect("a number")
-        };
-        (count(visible), count(hidden))
+    /// When the queue does not take it.
+    pub async fn send(&self, body: &str) -> String {
+        let sent = self.client.send_message().queue_url(&self.url).message_body(body).send().await;
+        sent.expect("SQS takes it").message_id().expect("a message id").to_owned()
     }
 
     /// Waits for a message with exactly this body in a queue that nothing consumes, and takes it out.
@@ -134,4 +107,57 @@ pub async fn expire(logical_id: &str, id_field: &str, id: &str) {
     }
     let past = AttributeValue::N((now() / 1_000 - 1).to_string());
     update.expression_attribute_values(":past", past).send().await.expect("the row can be changed");
+}
+
+/// The lines that a function logged and that contain `text`. `function` is the start of its log group's logical id:
+/// `Api` or `Delivery`.
+///
+/// # Panics
+/// When the logs cannot be read.
+pub async fn logged(function: &str, text: &str) -> Vec<String> {
+    let groups = logs_call("DescribeLogGroups", &json!({})).await;
+    let is_ours = |name: &&str| name.ends_with(&format!("/{function}Logs"));
+    let names = groups["logGroups"]
+        .as_array()
+        .expect("log groups")
+        .iter()
+        .filter_map(|each| each["logGroupName"].as_str());
+    let name =
+        names.into_iter().find(is_ours).unwrap_or_else(|| panic!("no log group of {function} in {groups}"));
+    let (mut lines, mut token) = (Vec::new(), Value::Null);
+    loop {
+        let mut request = json!({"logGroupName": name, "filterPattern": format!("\"{text}\"")});
+        if !token.is_null() {
+            request["nextToken"] = token;
+        }
+        let page = logs_call("FilterLogEvents", &request).await;
+        let messages =
+            page["events"].as_array().expect("events").iter().filter_map(|each| each["message"].as_str());
+        // The pattern only narrows it down: what counts is what stands there.
+        lines.extend(messages.filter(|message| message.contains(text)).map(str::to_owned));
+        token = page["nextToken"].clone();
+        if token.is_null() {
+            return lines;
+        }
+    }
+}
+
+/// One call to CloudWatch Logs, which a whole SDK would be too much for. The emulator does not look at the signature,
+/// and stumbles when lines come in while it answers.
+async fn logs_call(action: &str, body: &Value) -> Value {
+    let aws = &stack().aws;
+    let scope = format!("{}/20260101/{}/logs/aws4_request", aws.access_key_id, aws.region);
+    let authorization = format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0");
+    let client = reqwest::Client::new();
+    eventually(format!("the logs answer {action}"), PATIENCE, || async {
+        let request = client
+            .post(&aws.endpoint_url)
+            .header("x-amz-target", format!("Logs_20140328.{action}"))
+            .header("content-type", "application/x-amz-json-1.1")
+            .header("authorization", &authorization)
+            .body(body.to_string());
+        let answer = request.send().await.ok().filter(|answer| answer.status().is_success())?;
+        answer.json().await.ok()
+    })
+    .await
 }
