@@ -9,8 +9,8 @@ use flate2::write::DeflateEncoder;
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A payload this small rides inside the delivery's own row and saves a read; with it and one or two attempts the
-/// row still fits one write unit.
+/// A payload this small rides inside the delivery's own row and saves a read; with it and one attempt the row still
+/// fits one write unit. It leaves the row when an attempt fails.
 const INLINE_BYTES: usize = 450;
 
 /// How the bytes are kept: the first byte of the stored form.
