@@ -9,6 +9,7 @@ use echo_tests::receiver::Receiver;
 use echo_tests::shape::text;
 use echo_tests::stack::stack;
 use echo_tests::time::millis;
+use echo_tests::wait::bounded;
 use serde_json::Value;
 
 /// What one attempt is to look like.
@@ -148,6 +149,19 @@ async fn one_that_claims_gzip_has_answered() {
     let expected = Expected { success: true, status: Some(200), times_out: false };
     let attempt = attempt(Behaviour::ClaimsGzip, expected).await;
     assert_eq!(attempt["response_body"], "not gzip!");
+}
+
+/// A connection kept for the next request may be closed just then: that is no failure of the receiver's.
+#[tokio::test]
+async fn one_that_hangs_up_after_each_answer_gets_each_delivery_once() {
+    let (project, receiver) =
+        (Project::new().await, HostileReceiver::start(Behaviour::AnswersAndHangsUp).await);
+    let endpoint = project.endpoint(&receiver.url()).await;
+    let ids = bounded(4, (0..20).map(|_| project.emit_one())).await;
+    for id in &ids {
+        assert_eq!(endpoint.ended(id, "success").await["attempt_count"], 1);
+    }
+    assert_eq!(receiver.connections(), ids.len());
 }
 
 #[tokio::test]

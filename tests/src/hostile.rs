@@ -45,6 +45,8 @@ pub enum Behaviour {
     ClaimsGzip,
     /// `200` with a `content-length` that is no number.
     ImpossibleLength,
+    /// A proper `200` on a connection that could be kept, and then closes it all the same.
+    AnswersAndHangsUp,
 }
 
 /// Stops when dropped.
@@ -164,6 +166,9 @@ async fn behave(behaviour: Behaviour, mut stream: TcpStream) -> std::io::Result<
             stream
                 .write_all(&[OK, b"content-encoding: gzip\r\ncontent-length: 9\r\n\r\nnot gzip!"].concat())
                 .await
+        }
+        Behaviour::AnswersAndHangsUp => {
+            stream.write_all(&[OK, b"content-length: 2\r\n\r\nok"].concat()).await
         }
         Behaviour::ImpossibleLength => {
             stream.write_all(&[OK, b"content-length: many\r\n\r\nok"].concat()).await
