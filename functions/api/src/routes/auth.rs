@@ -33,7 +33,7 @@ pub struct UserBody {
 }
 
 #[derive(Serialize)]
-pub struct SessionBody {
+pub struct SignedInBody {
     access_token: String,
     refresh_token: String,
     user: UserBody,
@@ -55,7 +55,7 @@ pub struct DefaultProjectBody {
 #[derive(Serialize)]
 pub struct SignedUpBody {
     #[serde(flatten)]
-    session: SessionBody,
+    signed_in: SignedInBody,
     business: BusinessBody,
     default_project: DefaultProjectBody,
 }
@@ -89,12 +89,12 @@ pub async fn sign_up(
     let key = ApiKey::generate();
     let record = ApiKeyRecord::new(account.id, project.id, "default".to_owned(), &key, now);
     // Made before anything is stored: a stored account without an answer would be one without a key.
-    let session = session(&app, &account, now).await?;
+    let signed_in = sign_in(&app, &account, now).await?;
     if app.registry.sign_up(&account, &project, &record).await? == SignedUp::EmailTaken {
         return Err(ApiError::conflict("email is already signed up"));
     }
     let body = SignedUpBody {
-        session,
+        signed_in,
         business: BusinessBody { id: account.business_id, name: account.business_name },
         default_project: DefaultProjectBody {
             id: project.id,
@@ -106,7 +106,7 @@ pub async fn sign_up(
 }
 
 /// `POST /auth/login`
-pub async fn log_in(State(app): State<AppState>, body: RequestBody) -> Result<Json<SessionBody>, ApiError> {
+pub async fn log_in(State(app): State<AppState>, body: RequestBody) -> Result<Json<SignedInBody>, ApiError> {
     let fields = body.fields()?;
     let email = EmailKey::of(&fields.text("email", EMAIL_CHARS)?);
     let password = fields.required("password", "a string", string)?;
@@ -119,7 +119,7 @@ pub async fn log_in(State(app): State<AppState>, body: RequestBody) -> Result<Js
     let is_right = passwords::verify(password, stored).await?;
     let account = account.filter(|_| is_right).ok_or_else(ApiError::login_refused)?;
     app.registry.clear_login_failures(&email).await?;
-    Ok(Json(session(&app, &account, now).await?))
+    Ok(Json(sign_in(&app, &account, now).await?))
 }
 
 /// `POST /auth/refresh`
@@ -127,7 +127,7 @@ pub async fn refresh(
     State(app): State<AppState>,
     headers: HeaderMap,
     body: RequestBody,
-) -> Result<(StatusCode, Json<SessionBody>), ApiError> {
+) -> Result<(StatusCode, Json<SignedInBody>), ApiError> {
     let token = bearer(&headers).ok_or_else(ApiError::refresh_token_refused)?;
     let now = Timestamp::now();
     let claims = app.secrets.derived().await?.tokens.verify(TokenType::Refresh, token, now);
@@ -136,7 +136,7 @@ pub async fn refresh(
     let account =
         account.filter(|account| account.id == claims.sub).ok_or_else(ApiError::refresh_token_refused)?;
     body.check_size()?;
-    Ok((StatusCode::CREATED, Json(session(&app, &account, now).await?)))
+    Ok((StatusCode::CREATED, Json(sign_in(&app, &account, now).await?)))
 }
 
 async fn check_policy(app: &App, headers: &HeaderMap) -> Result<(), ApiError> {
@@ -152,9 +152,9 @@ async fn check_policy(app: &App, headers: &HeaderMap) -> Result<(), ApiError> {
     }
 }
 
-async fn session(app: &App, account: &Account, now: Timestamp) -> Result<SessionBody, ApiError> {
+async fn sign_in(app: &App, account: &Account, now: Timestamp) -> Result<SignedInBody, ApiError> {
     let tokens = &app.secrets.derived().await?.tokens;
-    Ok(SessionBody {
+    Ok(SignedInBody {
         access_token: tokens.issue(TokenType::Access, account, now)?,
         refresh_token: tokens.issue(TokenType::Refresh, account, now)?,
         user: UserBody {
