@@ -10,7 +10,9 @@ use delivery::{App, Config, SqsEvent};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use tracing_subscriber::EnvFilter;
 
-#[tokio::main(flavor = "current_thread")]
+/// One thread for each record of a batch and some to spare: hyper reads `100 Continue` as fast as a receiver sends it,
+/// without giving way, and whoever does that must not hold up the others.
+#[tokio::main(flavor = "multi_thread", worker_threads = 12)]
 async fn main() -> Result<(), Error> {
     tracing_subscriber::fmt()
         .json()

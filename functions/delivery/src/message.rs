@@ -8,6 +8,8 @@ use echo_shared::time::Timestamp;
 /// Below this, rounding a wait up to SQS's whole seconds would make it late by more than a tenth.
 const ROUNDED_UP_FROM: Duration = Duration::from_secs(10);
 
+const HALF_A_SECOND: Duration = Duration::from_millis(500);
+
 const FIRST_BACKOFF: Duration = Duration::from_secs(5);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(900);
 
@@ -50,10 +52,10 @@ impl Message {
     }
 }
 
-/// How long to leave a job to the queue that has `wait` to wait: a short wait's last part of a second is slept
-/// through when the job wakes, before its time by that much.
+/// How long to leave a job to the queue that has `wait` to wait, for short waits the nearest second: what is cut off
+/// is slept through when the job wakes before its time by that much.
 pub(crate) fn queue_wait(wait: Duration) -> Duration {
-    if wait < ROUNDED_UP_FROM { Duration::from_secs(wait.as_secs()) } else { wait }
+    if wait < ROUNDED_UP_FROM { Duration::from_secs((wait + HALF_A_SECOND).as_secs()) } else { wait }
 }
 
 /// 5 s, doubled with each time the message was handed out, up to 15 min.
@@ -73,9 +75,9 @@ mod tests {
     }
 
     #[test]
-    fn short_waits_leave_less_than_a_second_to_sleep() {
-        let millis = [0, 999, 1_000, 2_100, 9_999, 10_000, 60_001];
+    fn short_waits_leave_at_most_half_a_second_to_sleep() {
+        let millis = [0, 499, 500, 980, 1_050, 2_100, 9_450, 9_999, 10_000, 60_001];
         let waits = millis.map(|ms| queue_wait(Duration::from_millis(ms)).as_millis());
-        assert_eq!(waits, [0, 0, 1_000, 2_000, 9_000, 10_000, 60_001]);
+        assert_eq!(waits, [0, 0, 1_000, 1_000, 1_000, 2_000, 9_000, 10_000, 10_000, 60_001]);
     }
 }
