@@ -39,7 +39,7 @@ pub struct LaneSettings {
     pub delivery_timeout: Duration,
     pub max_receives: u32,
     pub in_flight_ceiling: usize,
-    /// Processes of each function, and invocations of each lane, at most.
+    /// Invocations of the api, and of the delivery function for each queue, at most at once.
     pub concurrency: usize,
     /// Keeps every version of every delivery and every batch, for the invariants.
     pub with_journal: bool,
@@ -113,19 +113,21 @@ impl Lane {
             watch: Watch::default(),
             root_secret: "lane-root-secret-lane-root-secret-lane-root-secret-lane-root-sec".to_owned(),
         });
-        let function = |kind, timeout| {
+        let function = |kind, timeout, concurrency| {
             let settings = function::Settings {
                 kind,
                 binary: settings.binaries.join(kind.to_string()),
                 env: environment(kind, &settings.env),
                 timeout,
-                concurrency: settings.concurrency,
+                concurrency,
                 log: settings.logs.as_ref().map(|folder| folder.join(format!("{}-{kind}.log", settings.name))),
             };
             Arc::new(Function::new(settings, Arc::clone(&aws)))
         };
-        let api = function(Kind::Api, settings.api_timeout);
-        let delivery = function(Kind::Delivery, settings.delivery_timeout);
+        let each = settings.concurrency;
+        let api = function(Kind::Api, settings.api_timeout, each);
+        // Each mapping has its own share, so that no queue waits for another's processes.
+        let delivery = function(Kind::Delivery, settings.delivery_timeout, 3 * each);
         let (receiver, first, second) = tokio::join!(Receiver::start(), api.warm_up(), delivery.warm_up());
         first?;
         second?;

@@ -30,5 +30,6 @@ pub mod signed;
 pub mod sqs;
 pub mod sqs_api;
 pub mod suite;
+pub mod traffic;
 pub mod watch;
 pub mod world;

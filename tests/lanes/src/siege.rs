@@ -42,7 +42,13 @@ pub struct Figures {
 pub async fn lay(world: &World, hostility: Option<Hostility>) -> io::Result<Figures> {
     let env = vec![("RETRY_DELAYS_SECONDS", "1".to_owned())];
     let name = hostility.map_or("(a good receiver)", Hostility::name);
-    let settings = LaneSettings { name: "siege".to_owned(), env, concurrency: 1, ..LaneSettings::default() };
+    let settings = LaneSettings {
+        name: format!("siege-{}", name.replace([' ', ','], "-")),
+        env,
+        concurrency: 1,
+        logs: Some(crate::suite::logs()),
+        ..LaneSettings::default()
+    };
     let mut run = Run::new(world.lane(settings).await?, world);
     // Pools, buffers and root certificates are there before anything is measured.
     for _ in 0..3 {
@@ -72,9 +78,11 @@ pub async fn lay(world: &World, hostility: Option<Hostility>) -> io::Result<Figu
     run.lane.aws.faults.arm(None);
     run.lane.start_mappings();
     let has_settled = run.lane.settle(Duration::from_secs(30)).await;
-    let after = memory::of(pid)?;
-
     let mut problems = Vec::new();
+    let after = memory::of(pid).unwrap_or_else(|_| {
+        problems.push("the function did not survive it".to_owned());
+        before
+    });
     let verdict = judge(&run, has_settled, 2).await;
     // A hostile receiver counts what comes by itself.
     let is_known = |one: &String| hostility.is_some() && one.contains("no one ");

@@ -1,0 +1,212 @@
+//! Recovery rehearsed: what an operator meets, from a table that is away for a while to messages nobody can read.
+
+use std::time::Duration;
+
+use echo_lanes::fault::Fault;
+use echo_lanes::invariants::judge;
+use echo_lanes::lane::{DEAD, FAST, LaneSettings, PARKED, SLOW};
+use echo_lanes::receiver::Behaviour;
+use echo_lanes::run::{Ending, Run, Sent};
+use echo_lanes::sqs::Outgoing;
+use echo_lanes::world::{ONE, World};
+use serde_json::json;
+
+const AUTOMATIC: usize = 4;
+const REST: Duration = Duration::from_secs(90);
+
+async fn world() -> World {
+    World::make().await.expect("the functions, built by `cargo build`")
+}
+
+async fn run<'a>(world: &'a World, settings: LaneSettings) -> Run<'a> {
+    Run::new(world.lane(settings).await.expect("a lane"), world)
+}
+
+/// Posts `count` events, whatever is answered, and returns those that were not accepted.
+async fn post(run: &Run<'_>, count: u32) -> Vec<String> {
+    let mut unanswered = Vec::new();
+    for n in 0..count {
+        let event_id = uuid::Uuid::new_v4().to_string();
+        if !post_as(run, &event_id, n).await {
+            unanswered.push(event_id);
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    unanswered
+}
+
+async fn post_as(run: &Run<'_>, event_id: &str, n: u32) -> bool {
+    let body = json!({ "event_id": event_id, "event_name": ONE, "data": { "n": n } });
+    let answer = run.lane.call("POST", &run.project("/events"), &run.key(), Some(&body)).await;
+    assert!(answer.status == 202 || answer.status >= 500, "{}", answer.status);
+    if answer.status != 202 {
+        return false;
+    }
+    let id = answer.json()["deliveries"][0]["id"].as_str().unwrap_or_default().to_owned();
+    let listed = vec![(id, run.world.endpoints[0].clone())];
+    run.notes().sent.push(Sent { event_id: event_id.to_owned(), listed, ending: Ending::Success });
+    true
+}
+
+async fn holds(run: &Run<'_>, extra_sends_allowed: bool) {
+    let has_settled = run.lane.settle(REST).await;
+    let verdict = judge(run, has_settled, AUTOMATIC).await;
+    assert_eq!(verdict.losses, [""; 0]);
+    let unexpected: Vec<_> =
+        verdict.violations.into_iter().filter(|one| !(extra_sends_allowed && one.contains("without cause"))).collect();
+    assert_eq!(unexpected, [""; 0]);
+}
+
+/// Everything whose name contains `what` fails for a while in the middle of a load.
+async fn outage(what: &'static str, fault: Fault, lasts: Duration) {
+    let world = world().await;
+    let run = run(&world, LaneSettings::default()).await;
+    let mut unanswered = post(&run, 10).await;
+    run.lane.aws.faults.outage(Some((what, fault)));
+    let end = tokio::time::Instant::now() + lasts;
+    while tokio::time::Instant::now() < end {
+        unanswered.extend(post(&run, 2).await);
+    }
+    run.lane.aws.faults.outage(None);
+    unanswered.extend(post(&run, 10).await);
+    // What was not accepted is sent again with the same id, as the contract asks.
+    for event_id in &unanswered {
+        let mut tries = 0;
+        while !post_as(&run, event_id, 0).await {
+            tries += 1;
+            assert!(tries < 20, "{event_id} is still refused");
+            tokio::time::sleep(Duration::from_millis(250)).await;
+        }
+    }
+    // An outage of the deliveries' table hits the records of attempts too: those are made again.
+    holds(&run, true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deliveries_table_that_is_away_for_a_while_loses_nothing() {
+    outage("deliveries", Fault::ServerError, Duration::from_secs(6)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoints_table_that_throttles_for_a_while_loses_nothing() {
+    outage("endpoints", Fault::Throttled, Duration::from_secs(6)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn queues_that_take_nothing_for_a_while_lose_nothing() {
+    outage("Message", Fault::ServerError, Duration::from_secs(6)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_aws_that_cannot_be_reached_loses_nothing() {
+    outage("", Fault::Refused, Duration::from_secs(4)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn functions_killed_again_and_again_lose_nothing() {
+    let world = world().await;
+    let run = run(&world, LaneSettings::default()).await;
+    let mut unanswered = Vec::new();
+    for _ in 0..8 {
+        unanswered.extend(post(&run, 5).await);
+        for sandbox in [run.lane.api.sandboxes(), run.lane.delivery.sandboxes()].concat() {
+            sandbox.kill().await;
+        }
+    }
+    for event_id in &unanswered {
+        assert!(post_as(&run, event_id, 0).await);
+    }
+    holds(&run, true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_that_are_no_jobs_delay_no_one_and_end_parked_as_they_came() {
+    let world = world().await;
+    let settings = LaneSettings { max_receives: 2, ..LaneSettings::default() };
+    let mut run = run(&world, settings).await;
+    run.lane.stop_mappings();
+    let long = format!("{{\"v\":1,\"x\":\"{}\"}}", "y".repeat(200_000));
+    let nothing = "{\"v\":1,\"project_id\":\"019d8257-8a4b-7000-8000-000000000001\"}";
+    let poison = ["no JSON", "{}", "[]", "null", "{\"v\":99,\"from\":\"a later release\"}", nothing, &long];
+    for queue in [FAST, SLOW] {
+        for body in poison {
+            let outgoing = Outgoing { body: body.to_owned(), group: None, delay: Duration::ZERO };
+            run.lane.aws.sqs.send(queue, outgoing).expect("a queue");
+        }
+    }
+    assert_eq!(post(&run, 20).await, [""; 0]);
+    let began = std::time::Instant::now();
+    run.lane.start_mappings();
+    while run.lane.receiver.hits().len() < 20 {
+        assert!(began.elapsed() < Duration::from_secs(5), "the jobs beside them are held up");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    holds(&run, false).await;
+    let mut parked = run.lane.aws.sqs.bodies(PARKED);
+    let mut expected: Vec<String> = poison.iter().chain(&poison).map(|body| (*body).to_owned()).collect();
+    parked.sort();
+    expected.sort();
+    assert_eq!(parked, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_of_nothing_that_exists_is_dropped() {
+    let world = world().await;
+    let run = run(&world, LaneSettings::default()).await;
+    let body = json!({ "v": 1, "project_id": "019d8257-8a4b-7000-8000-000000000001",
+        "endpoint_id": "019d8257-8a4b-7000-8000-000000000002",
+        "delivery_id": "019d8257-8a4b-7000-8000-000000000003",
+        "event_id": "019d8257-8a4b-7000-8000-000000000004" });
+    for queue in [FAST, SLOW, DEAD] {
+        let outgoing = Outgoing { body: body.to_string(), group: None, delay: Duration::ZERO };
+        run.lane.aws.sqs.send(queue, outgoing).expect("a queue");
+    }
+    holds(&run, false).await;
+    assert_eq!(run.lane.aws.sqs.bodies(PARKED), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_dead_letter_queue_ended_can_be_retried() {
+    let world = world().await;
+    let settings = LaneSettings { max_receives: 1, ..LaneSettings::default() };
+    let run = run(&world, settings).await;
+    run.lane.aws.faults.outage(Some(("BatchGetItem", Fault::ServerError)));
+    let sent = run.post_event(ONE, &json!({}), Ending::Success).await.expect("accepted");
+    let delivery_id = sent.listed[0].0.clone();
+    while run.lane.aws.sqs.depth(DEAD).total() == 0 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    run.lane.aws.faults.outage(None);
+    assert!(run.lane.settle(REST).await);
+    let shown = run.endpoint(0, &format!("/deliveries/{delivery_id}"));
+    let row = run.lane.call("GET", &shown, &run.key(), None).await.json();
+    assert_eq!((&row["status"], &row["failure_reason"]), (&json!("failed"), &json!("internal")));
+    run.notes().retried.push(delivery_id.clone());
+    run.insist("POST", &format!("{shown}/retry"), &run.key(), None, &[202]).await;
+    holds(&run, false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_parked_job_that_is_moved_back_is_delivered() {
+    let world = world().await;
+    let mut run = run(&world, LaneSettings::default()).await;
+    run.lane.stop_mappings();
+    assert_eq!(post(&run, 5).await, [""; 0]);
+    assert_eq!(run.lane.aws.sqs.move_all(FAST, PARKED), 5);
+    run.lane.start_mappings();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(run.lane.receiver.hits().len(), 0, "nothing reads the parked queue");
+    run.lane.aws.sqs.move_all(PARKED, SLOW);
+    holds(&run, false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_that_was_away_gets_everything_once_it_is_back() {
+    let world = world().await;
+    let run = run(&world, LaneSettings::default()).await;
+    run.lane.receiver.set("/0", Behaviour::Answer(503));
+    assert_eq!(post(&run, 20).await, [""; 0]);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    run.lane.receiver.set("/0", Behaviour::Answer(200));
+    holds(&run, false).await;
+}
