@@ -14,7 +14,7 @@ help: ## Show this table
 setup: ## Install the pinned tools into .local/tools (the other targets do it when needed)
 	@exec $(PYTHON) tools/local/setup.py
 
-run: setup ## Bring the whole service up on this machine and show a delivery; FRESH=1 starts empty, PORT, RECEIVER_PORT, any template parameter
+run: setup ## Bring the service up on this machine and show a delivery (FRESH=1, PORT, RECEIVER_PORT, any template parameter)
 	@exec $(STACK) run
 
 watch: setup ## Rebuild the api on each edit, against what `make run` brought up; WATCH_PORT

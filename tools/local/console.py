@@ -130,8 +130,8 @@ def run(command, log=None, hint=None, **options):
             end(child, patience=40)
     if code:
         tail = "\n".join(["", *log.read_text(errors="replace").splitlines()[-25:], f"(all of it: {log})"]) if log else ""
-        name = Path(str(command[0])).name
-        raise Failed(f"`{name} {' '.join(str(part) for part in command[1:4])} …` ended with {code}.{tail}{chr(10) + hint if hint else ''}")
+        shown = " ".join([Path(str(command[0])).name, *(str(part) for part in command[1:4])])
+        raise Failed(f"`{shown} …` ended with {code}.{tail}{chr(10) + hint if hint else ''}")
 
 
 def main(work):

@@ -30,7 +30,8 @@ def require_free(port, variable):
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
-            raise Failed(f"port {port} cannot be used ({error.strerror}). Is another `make run` up? Choose another: {variable}={port + 1}") from error
+            advice = f"Is another `make run` up? Choose another port: {variable}={port + 1}"
+            raise Failed(f"port {port} cannot be used ({error.strerror}). {advice}") from error
 
 
 def environment(port):

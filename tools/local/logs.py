@@ -6,6 +6,7 @@ import time
 import deploy
 from console import dim, red, say
 
+SAID_OTHERWISE = ("timestamp", "level", "message", "target", "span", "spans", "name")
 PLATFORM = ("START ", "END ", "REPORT ", "INIT_START ")
 
 
@@ -27,7 +28,8 @@ def save(emulator, file):
 
 def troubles(emulator, most=8):
     """The last lines that warn or worse, for an error message."""
-    bad = [f"  {function}: {text[:600]}" for _, function, text in lines(emulator) if '"WARN"' in text or '"ERROR"' in text or "panicked" in text]
+    marks = ('"WARN"', '"ERROR"', "panicked")
+    bad = [f"  {function}: {text[:600]}" for _, function, text in lines(emulator) if any(mark in text for mark in marks)]
     return "\n".join(["The functions logged:", *bad[-most:]]) if bad else "The functions logged no warning."
 
 
@@ -47,8 +49,7 @@ def _readable(_when, function, text):
         level, message = entry["level"], entry["message"]
     except (ValueError, KeyError, TypeError):
         return f"{function:<8} {text}"
-    span = entry.get("span") or {}
-    fields = {**entry, **span}
-    rest = " ".join(f"{key}={value}" for key, value in fields.items() if key not in ("timestamp", "level", "message", "target", "span", "spans", "name"))
+    fields = {**entry, **(entry.get("span") or {})}
+    rest = " ".join(f"{key}={value}" for key, value in fields.items() if key not in SAID_OTHERWISE)
     mark = level if level in ("INFO", "DEBUG", "TRACE") else red(level)
     return f"{dim(entry.get('timestamp', '')[11:23])} {function:<8} {mark:<5} {message}  {dim(rest)}"

@@ -47,7 +47,7 @@ def body():
         raise Failed(f"Python 3.10 or newer is needed; this is {sys.version.split()[0]}.")
     for tool in ("cargo", "cc", "strip"):
         if not shutil.which(tool):
-            raise Failed(f"`{tool}` is missing. Needed: Rust (by rustup) and a C compiler with binutils (such as the package build-essential).")
+            raise Failed(f"`{tool}` is missing. Needed: Rust, and a C compiler with binutils (Debian: build-essential).")
     stale = [name for name in ("sam", "local") if not stamp(name).exists() or stamp(name).read_text() != wanted(name)]
     if stale:
         with step("setting up aws-sam-cli, the emulator and cargo-lambda in .local/tools (once, about two minutes)"):

@@ -10,17 +10,14 @@ import contextlib
 import fcntl
 import json
 import os
-import secrets
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
-import uuid
 from pathlib import Path
 
+import demo
 import deploy
 import logs
 from console import Failed, LOCAL, ROOT, Stop, bold, dim, end, main, say, start, step
@@ -28,7 +25,6 @@ from emulator import REGION, Emulator, environment, free_port, require_free
 from receiver import Receiver
 
 STACK_FILE = LOCAL / "stack.json"
-EVENTS = ROOT / "events"
 TEST_PARAMETERS = {
     "RetryDelaysSeconds": "1,2,3",
     "RequestTimeoutSeconds": "3",
@@ -37,92 +33,6 @@ TEST_PARAMETERS = {
     "DisableAfterSeconds": "0",
     "MaxEndpointsPerProject": "50",
 }
-
-
-def call(method, url, body=None, **headers):
-    """One JSON request; returns (status, answer)."""
-    data = None if body is None else json.dumps(body).encode()
-    headers = {name.replace("_", "-"): value for name, value in headers.items()} | {"content-type": "application/json"}
-    try:
-        with urllib.request.urlopen(urllib.request.Request(url, data, headers, method=method), timeout=30) as answer:
-            return answer.status, json.load(answer)
-    except urllib.error.HTTPError as error:
-        text = error.read().decode(errors="replace")
-        with contextlib.suppress(ValueError):
-            return error.code, json.loads(text)
-        return error.code, text
-
-
-def expect(wanted, answer, what):
-    status, body = answer
-    if status != wanted:
-        raise Failed(f"{what}: expected {wanted}, got {status}: {body}")
-    return body
-
-
-def sign_up(api_url):
-    email, password = f"demo-{secrets.token_hex(4)}@example.com", secrets.token_urlsafe(16)
-    names = {"first_name": "Demo", "last_name": "User", "business_name": "Demo", "business_summary": "A demo", "industry": "Software"}
-    answer = call("POST", f"{api_url}/auth/signup", {"email": email, "password": password, **names})
-    project = expect(201, answer, "signing up")["default_project"]
-    return {"project_id": project["id"], "api_key": project["api_key"], "email": email, "password": password}
-
-
-def account(api_url, saved):
-    """The account of the last run, if the state still knows it."""
-    if saved.exists():
-        known = json.loads(saved.read_text())
-        status, _ = call("GET", f"{api_url}/v1/projects/{known['project_id']}/webhooks", x_api_key=known["api_key"])
-        if status == 200:
-            return known
-    fresh = sign_up(api_url)
-    saved.write_text(json.dumps(fresh))
-    return fresh
-
-
-def register(project_url, api_key, url):
-    """Makes the demo receiver an endpoint, unless it is one; active either way."""
-    for endpoint in endpoints(project_url, api_key):
-        if endpoint["url"] == url:
-            path = f"{project_url}/webhooks/{endpoint['id']}"
-            expect(200, call("PATCH", path, {"status": "active"}, x_api_key=api_key), "enabling the endpoint")
-            return
-    body = {"url": url, "events": [sample_event()["event_name"]]}
-    expect(201, call("POST", f"{project_url}/webhooks", body, x_api_key=api_key), "registering the endpoint")
-
-
-def endpoints(project_url, api_key):
-    return expect(200, call("GET", f"{project_url}/webhooks", x_api_key=api_key), "listing endpoints")
-
-
-def sample_event():
-    """The recorded request's body, under an event id of its own each time: the same one twice would be delivered once."""
-    recorded = json.loads((EVENTS / "api-post-event.json").read_text())
-    return json.loads(recorded["body"]) | {"event_id": str(uuid.uuid4())}
-
-
-def demonstrate(api_url, receiver, saved):
-    """An account, an endpoint, an event, and its delivery arriving. Returns the account."""
-    with step("signing in and registering the demo receiver"):
-        known = account(api_url, saved)
-        key, project_url = known["api_key"], f"{api_url}/v1/projects/{known['project_id']}"
-        register(project_url, key, receiver.url)
-        receiver.look_up = lambda: [endpoint["signing_secret"] for endpoint in endpoints(project_url, key)]
-    with step("sending the sample event and waiting for its delivery", ticks=False):
-        event = sample_event()
-        expect(202, call("POST", f"{project_url}/events", event, x_api_key=key), "sending the event")
-        if not receiver.wait_for(event["event_id"], 60):
-            raise Failed(f"event {event['event_id']} was accepted but did not arrive within 60 s.")
-    return known
-
-
-def write_invocations(known):
-    """The recorded invocations as `cargo lambda invoke` can use them here: with this project and this key."""
-    shutil.rmtree(LOCAL / "events", ignore_errors=True)
-    (LOCAL / "events").mkdir()
-    for recorded in EVENTS.glob("*.json"):
-        text = recorded.read_text().replace("PROJECT_ID", known["project_id"]).replace("API_KEY", known["api_key"])
-        (LOCAL / "events" / recorded.name).write_text(text)
 
 
 def describe(emulator, parameters):
@@ -185,10 +95,10 @@ def run():
         deploy.deploy(emulator, parameters, zips)
         api_url = deploy.api_url(emulator)
         try:
-            known = demonstrate(api_url, receiver, folder / "account.json")
+            known = demo.demonstrate(api_url, receiver, folder / "account.json")
         except Failed as failure:
             raise Failed(f"{failure}\n{logs.troubles(emulator)}") from failure
-        write_invocations(known)
+        demo.write_invocations(known)
         stack.callback(STACK_FILE.unlink, missing_ok=True)
         write(STACK_FILE, {"api_url": api_url, **known, "receiver_url": receiver.url, **describe(emulator, parameters)})
         _say_ready(api_url, known, receiver.url, time.monotonic() - begun)
@@ -217,7 +127,7 @@ Send another event:
 
   curl -s '{api_url}/v1/projects/{known["project_id"]}/events' \\
     -H 'x-api-key: {known["api_key"]}' -H 'content-type: application/json' \\
-    -d '{{"event_name": "{sample_event()["event_name"]}", "data": {{"hello": "world"}}}}'
+    -d '{{"event_name": "{demo.sample_event()["event_name"]}", "data": {{"hello": "world"}}}}'
 
 Ctrl-C stops it all.""")
 
@@ -269,7 +179,7 @@ def test_env(command):
         with Emulator(free_port(), folder, keep=False) as emulator:
             deploy.deploy(emulator, parameters, zips)
             api_url, file = deploy.api_url(emulator), folder / "stack.json"
-            write(file, {"api_url": api_url, **sign_up(api_url), "receiver_url": None, **describe(emulator, parameters)})
+            write(file, {"api_url": api_url, **demo.sign_up(api_url), "receiver_url": None, **describe(emulator, parameters)})
             child = start(command, env=os.environ | {"ECHO_STACK": str(file)}, cwd=ROOT, stdin=subprocess.DEVNULL)
             try:
                 code = child.wait()

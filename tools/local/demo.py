@@ -1,0 +1,99 @@
+"""A customer's first minute, by the API alone: an account, an endpoint, an event and its delivery."""
+
+import contextlib
+import json
+import secrets
+import shutil
+import urllib.error
+import urllib.request
+import uuid
+
+from console import LOCAL, ROOT, Failed, step
+
+EVENTS = ROOT / "events"
+
+
+def call(method, url, body=None, **headers):
+    """One JSON request; returns (status, answer)."""
+    data = None if body is None else json.dumps(body).encode()
+    headers = {name.replace("_", "-"): value for name, value in headers.items()} | {"content-type": "application/json"}
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, data, headers, method=method), timeout=30) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        text = error.read().decode(errors="replace")
+        with contextlib.suppress(ValueError):
+            return error.code, json.loads(text)
+        return error.code, text
+
+
+def expect(wanted, answer, what):
+    status, body = answer
+    if status != wanted:
+        raise Failed(f"{what}: expected {wanted}, got {status}: {body}")
+    return body
+
+
+def sign_up(api_url):
+    email, password = f"demo-{secrets.token_hex(4)}@example.com", secrets.token_urlsafe(16)
+    names = {"first_name": "Demo", "last_name": "User", "business_name": "Demo", "business_summary": "A demo", "industry": "Software"}
+    answer = call("POST", f"{api_url}/auth/signup", {"email": email, "password": password, **names})
+    project = expect(201, answer, "signing up")["default_project"]
+    return {"project_id": project["id"], "api_key": project["api_key"], "email": email, "password": password}
+
+
+def account(api_url, saved):
+    """The account of the last run, if the state still knows it."""
+    if saved.exists():
+        known = json.loads(saved.read_text())
+        status, _ = call("GET", f"{api_url}/v1/projects/{known['project_id']}/webhooks", x_api_key=known["api_key"])
+        if status == 200:
+            return known
+    fresh = sign_up(api_url)
+    saved.write_text(json.dumps(fresh))
+    return fresh
+
+
+def register(project_url, api_key, url):
+    """Makes the demo receiver an endpoint, unless it is one; active either way."""
+    for endpoint in endpoints(project_url, api_key):
+        if endpoint["url"] == url:
+            path = f"{project_url}/webhooks/{endpoint['id']}"
+            expect(200, call("PATCH", path, {"status": "active"}, x_api_key=api_key), "enabling the endpoint")
+            return
+    body = {"url": url, "events": [sample_event()["event_name"]]}
+    expect(201, call("POST", f"{project_url}/webhooks", body, x_api_key=api_key), "registering the endpoint")
+
+
+def endpoints(project_url, api_key):
+    return expect(200, call("GET", f"{project_url}/webhooks", x_api_key=api_key), "listing endpoints")
+
+
+def sample_event():
+    """The recorded request's body, under an event id of its own each time: the same one twice would be delivered once."""
+    recorded = json.loads((EVENTS / "api-post-event.json").read_text())
+    return json.loads(recorded["body"]) | {"event_id": str(uuid.uuid4())}
+
+
+def demonstrate(api_url, receiver, saved):
+    """An account, an endpoint, an event, and its delivery arriving. Returns the account."""
+    with step("signing in and registering the demo receiver"):
+        known = account(api_url, saved)
+        key, project_url = known["api_key"], f"{api_url}/v1/projects/{known['project_id']}"
+        register(project_url, key, receiver.url)
+        receiver.look_up = lambda: [endpoint["signing_secret"] for endpoint in endpoints(project_url, key)]
+    with step("sending the sample event and waiting for its delivery", ticks=False):
+        event = sample_event()
+        expect(202, call("POST", f"{project_url}/events", event, x_api_key=key), "sending the event")
+        if not receiver.wait_for(event["event_id"], 60):
+            raise Failed(f"event {event['event_id']} was accepted but did not arrive within 60 s.")
+    return known
+
+
+def write_invocations(known):
+    """The recorded invocations as `cargo lambda invoke` can use them here: with this project and this key."""
+    shutil.rmtree(LOCAL / "events", ignore_errors=True)
+    (LOCAL / "events").mkdir()
+    for recorded in EVENTS.glob("*.json"):
+        text = recorded.read_text().replace("PROJECT_ID", known["project_id"]).replace("API_KEY", known["api_key"])
+        (LOCAL / "events" / recorded.name).write_text(text)
