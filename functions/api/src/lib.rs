@@ -1,6 +1,6 @@
 //! The HTTP API: routes are listed in [`router`] and answered in [`routes`]; every refusal is an [`error::ApiError`].
 //!
-//! A request passes [`observe`] (id, span, log line, panics), then below `/v1` [`auth`], then its route's body limit
+//! An invocation is made fit for HTTP by [`gateway`]. A request passes [`observe`] (id, span, log line, panics), then below `/v1` [`auth`], then its route's body limit
 //! ([`body`]), and reaches a handler whose arguments say what it needs.
 
 pub mod accept;
@@ -11,6 +11,7 @@ pub mod config;
 pub mod endpoints_ahead;
 pub mod error;
 pub mod fields;
+pub mod gateway;
 pub mod grants;
 pub mod observe;
 pub mod page;

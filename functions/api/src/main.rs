@@ -6,6 +6,7 @@ use api::app::App;
 use api::config::Config;
 use aws_config::BehaviorVersion;
 use echo_shared::config::from_process;
+use tower::util::MapRequestLayer;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
@@ -14,5 +15,7 @@ async fn main() -> Result<(), lambda_http::Error> {
         .inspect_err(|error| tracing::error!(%error, "refusing to start"))?;
     let aws = aws_config::defaults(BehaviorVersion::v2026_01_12()).load().await;
     let app = Arc::new(App::new(config, &aws));
-    lambda_http::run(api::router::router(app)).await
+    let tidied = MapRequestLayer::new(api::gateway::tidy);
+    let handler = lambda_http::Adapter::from(api::router::router(app));
+    lambda_http::lambda_runtime::Runtime::new(handler).layer(tidied).run().await
 }

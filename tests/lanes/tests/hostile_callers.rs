@@ -39,9 +39,11 @@ impl Parts {
             lane.call("POST", &format!("{project}/events"), &key, Some(&event)).await;
         }
         let webhook = world.endpoints[0].clone();
-        let page = lane.call("GET", &format!("{project}/webhooks/{webhook}/deliveries?limit=1"), &key, None).await;
+        let page =
+            lane.call("GET", &format!("{project}/webhooks/{webhook}/deliveries?limit=1"), &key, None).await;
         let page = page.json();
-        let stranger = lane.call("POST", "/auth/signup", &Auth::None, Some(&signup("stranger@example.com"))).await;
+        let stranger =
+            lane.call("POST", "/auth/signup", &Auth::None, Some(&signup("stranger@example.com"))).await;
         let stranger = stranger.json();
         let foreign_project = text(&stranger["default_project"]["id"]);
         let foreign_key = text(&stranger["default_project"]["api_key"]);
@@ -125,7 +127,8 @@ fn query(random: &mut Random, parts: &Parts) -> String {
     if random.below(2) == 0 {
         return String::new();
     }
-    let name = pick(random, &["limit", "cursor", "status", "event_name", "since", "until", "project_id", "x"]);
+    let name =
+        pick(random, &["limit", "cursor", "status", "event_name", "since", "until", "project_id", "x"]);
     let mutated = mutate(random, parts.cursor.as_bytes());
     let value = match random.below(4) {
         0 => parts.cursor.clone(),
@@ -133,8 +136,22 @@ fn query(random: &mut Random, parts: &Parts) -> String {
         2 => parts.foreign_project.clone(),
         _ => pick(
             random,
-            &["-1", "0", "101", "99999999999999999999", "1e3", "", "%", "%ff", "failed", "2026-01-01T00:00:00Z",
-                "9999-12-31T23:59:60Z", "-262144-01-01T00:00:00Z", "call.ended", "+1"],
+            &[
+                "-1",
+                "0",
+                "101",
+                "99999999999999999999",
+                "1e3",
+                "",
+                "%",
+                "%ff",
+                "failed",
+                "2026-01-01T00:00:00Z",
+                "9999-12-31T23:59:60Z",
+                "-262144-01-01T00:00:00Z",
+                "call.ended",
+                "+1",
+            ],
         )
         .to_owned(),
     };
@@ -193,12 +210,15 @@ fn body(random: &mut Random, parts: &Parts) -> Option<Bytes> {
         0 => return None,
         1 => mutate(random, valid.as_bytes()),
         2 => format!("{{\"event_name\":\"call.ended\",\"data\":{}", "{\"a\":".repeat(deep)).into_bytes(),
-        3 => format!("{{\"event_name\":\"call.ended\",\"x\":{}{}}}", "[".repeat(deep), "]".repeat(deep)).into_bytes(),
+        3 => format!("{{\"event_name\":\"call.ended\",\"x\":{}{}}}", "[".repeat(deep), "]".repeat(deep))
+            .into_bytes(),
         4 => br#"{"event_name":"call.ended","event_name":"call.started","data":{"a":1,"a":2}}"#.to_vec(),
-        5 => format!("{{\"event_name\":\"call.ended\",\"data\":{{\"n\":1{}e999999}}}}", "0".repeat(deep)).into_bytes(),
+        5 => format!("{{\"event_name\":\"call.ended\",\"data\":{{\"n\":1{}e999999}}}}", "0".repeat(deep))
+            .into_bytes(),
         6 => b"{\"event_name\":\"call.ended\",\"data\":{\"\\ud800\":\"\xc3\x28\xff\"}}".to_vec(),
         7 => vec![b' '; usize::try_from(random.below(300_000)).expect("a length")],
-        8 => br#"{"url":["https://example.com"],"events":{"0":"call.ended"},"status":null,"event_name":{}}"#.to_vec(),
+        8 => br#"{"url":["https://example.com"],"events":{"0":"call.ended"},"status":null,"event_name":{}}"#
+            .to_vec(),
         _ => valid.into_bytes(),
     };
     Some(body.into())
@@ -213,12 +233,16 @@ fn breach(request: &HttpRequest, answer: &HttpAnswer, parts: &Parts) -> Option<S
     if !answer.headers.contains_key("x-request-id") {
         return Some("no x-request-id".to_owned());
     }
-    if body.contains(&parts.foreign_secret) || body.contains("AccessDenied") || body.contains("ValidationException") {
+    if body.contains(&parts.foreign_secret)
+        || body.contains("AccessDenied")
+        || body.contains("ValidationException")
+    {
         return Some("shows what is not the caller's".to_owned());
     }
     if answer.status >= 400 {
         let json = answer.json();
-        let is_in_shape = json["statusCode"] == answer.status && json["message"].is_string() && json["error"].is_string();
+        let is_in_shape =
+            json["statusCode"] == answer.status && json["message"].is_string() && json["error"].is_string();
         if !is_in_shape {
             return Some(format!("an error out of shape: {body}"));
         }
@@ -239,7 +263,10 @@ fn pids(lane: &Lane) -> Vec<u32> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_request_breaks_the_api_or_sees_another_project() {
     let world = World::make().await.expect("a world");
-    let lane = world.lane(LaneSettings { name: "callers".to_owned(), logs: Some("/tmp/lanelog".into()), ..LaneSettings::default() }).await.expect("a lane");
+    let lane = world
+        .lane(LaneSettings { name: "callers".to_owned(), ..LaneSettings::default() })
+        .await
+        .expect("a lane");
     let parts = Parts::gather(&lane, &world).await;
     let pid = pids(&lane);
     #[expect(clippy::disallowed_methods, reason = "a developer's way to make one round again")]
@@ -248,8 +275,11 @@ async fn no_request_breaks_the_api_or_sees_another_project() {
     for seed in only.map_or(0..REQUESTS, |seed| seed..seed + 1) {
         let mut random = Random::new(seed);
         let request = HttpRequest {
-            method: pick(&mut random, &["GET", "POST", "PATCH", "DELETE", "PUT", "POST", "GET", "OPTIONS", "TRACE"])
-                .to_owned(),
+            method: pick(
+                &mut random,
+                &["GET", "POST", "PATCH", "DELETE", "PUT", "POST", "GET", "OPTIONS", "TRACE"],
+            )
+            .to_owned(),
             target: target(&mut random, &parts),
             headers: headers(&mut random, &parts),
             body: body(&mut random, &parts),
@@ -262,7 +292,10 @@ async fn no_request_breaks_the_api_or_sees_another_project() {
         *seen.entry(answer.status).or_default() += 1;
         if let Some(breach) = breach(&request, &answer, &parts) {
             let headers: Vec<_> = request.headers.keys().collect();
-            panic!("seed {seed}: {} {} {headers:?}: {breach}: {:?}", request.method, request.target, answer.body);
+            panic!(
+                "seed {seed}: {} {} {headers:?}: {breach}: {:?}",
+                request.method, request.target, answer.body
+            );
         }
     }
     println!("answers by status: {seen:?}");
