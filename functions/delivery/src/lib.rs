@@ -1,11 +1,12 @@
 //! Makes the signed deliveries, from three SQS queues.
 //!
 //! In reading order: [`sqs_event`] is what Lambda hands over; `batch` takes each record by itself; `one_delivery`
-//! is a job's whole turn, decided by `echo_shared::decision`; `sender` makes the request, through `resolver` and
-//! `failure`; `health` tells the endpoint how it went; `message` hides, and `lanes` moves between queues;
+//! is a job's whole turn, decided by `echo_shared::decision`; `sender` makes the request, through `client`, `resolver`
+//! and `failure`; `health` tells the endpoint how it went; `message` hides, and `lanes` moves between queues;
 //! `dead_letters` ends what nothing else could.
 
 mod batch;
+mod client;
 mod config;
 mod dead_letters;
 mod failure;

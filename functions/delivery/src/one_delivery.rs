@@ -16,6 +16,7 @@ use echo_shared::store::{Advanced, StoreError, Transition};
 use echo_shared::time::Timestamp;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
+use crate::client::Post;
 use crate::message::{Disposal, Message, queue_wait};
 use crate::rows::{self, Rows};
 use crate::troubled::{Marks, SLOW};
@@ -260,7 +261,7 @@ impl Turn {
             match EndpointUrl::parse(&endpoint.url, &self.app.settings.addresses) {
                 Ok(url) => {
                     let headers = headers::signed(delivery, endpoint, number, &envelope, now);
-                    self.app.sender.post(&url, headers, envelope).await
+                    self.app.sender.send(Post { url, headers: headers.into(), body: envelope }).await
                 }
                 // It was allowed when it was registered; the operator's exemptions have changed since.
                 Err(_) => Outcome::Failed { cause: SendFailure::ForbiddenAddress, status: None, body: None },

@@ -1,98 +1,92 @@
-//! One HTTP request, from the connection to the last byte that is read of the answer, under one deadline.
+//! Requests, each on a thread of its own with its own client and runtime.
+//!
+//! An HTTP library can be kept busy: hyper reads `100 Continue` as fast as a receiver sends it and does not give way
+//! in between, not even to its own deadline. On a thread of its own that harms nobody else: whoever waits for it
+//! stops waiting at the deadline, and the thread ends when it comes round.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use echo_shared::address::AddressRules;
-use echo_shared::attempt::{MAX_RESPONSE_BODY_BYTES, Outcome, SendFailure, excerpt};
-use echo_shared::endpoint_url::EndpointUrl;
-use echo_shared::time::Timestamp;
-use reqwest::{Client, Response, redirect, retry};
-use tokio::time::{Instant, timeout_at};
+use echo_shared::attempt::{Outcome, SendFailure};
+use tokio::runtime::Builder;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 
-use crate::failure::classify;
-use crate::resolver::CheckedResolver;
-use crate::retry_after;
+use crate::client::{Client, Post, Recipe, timed_out};
 
-/// Shorter than any server keeps an idle connection, so that none is used just as its server closes it, nor after
-/// this function was frozen between two batches.
-const IDLE_CONNECTION: Duration = Duration::from_secs(2);
+/// How long past its deadline a thread may take to say so itself; it knows the status that came, if one did.
+const GRACE: Duration = Duration::from_millis(100);
 
 #[derive(Debug)]
 pub(crate) struct Sender {
-    client: Client,
+    recipe: Recipe,
     timeout: Duration,
+    idle: Mutex<Vec<Thread>>,
+}
+
+/// A thread that waits for its next request; the connections of its last ones may still be open.
+#[derive(Debug)]
+struct Thread {
+    posts: mpsc::UnboundedSender<(Post, oneshot::Sender<Outcome>)>,
+    /// Whom it talked to last.
+    host: Option<String>,
 }
 
 impl Sender {
     /// # Errors
     /// When the system has no root certificates.
-    pub(crate) fn new(timeout: Duration, rules: AddressRules) -> Result<Self, reqwest::Error> {
-        let client = Client::builder()
-            .user_agent(concat!("echo-webhooks/", env!("CARGO_PKG_VERSION")))
-            .dns_resolver(CheckedResolver { rules })
-            .http1_only()
-            .no_proxy()
-            .referer(false)
-            .redirect(redirect::Policy::none())
-            .retry(retry::never())
-            .pool_idle_timeout(IDLE_CONNECTION)
-            .build()?;
-        Ok(Self { client, timeout })
+    pub(crate) fn new(timeout: Duration, rules: AddressRules) -> Result<Self, rustls::Error> {
+        Ok(Self { recipe: Recipe::new(timeout, rules)?, timeout, idle: Mutex::default() })
     }
 
-    /// Posts `body` once. Whatever comes of it is an outcome, never an error.
-    pub(crate) async fn post(
-        &self,
-        url: &EndpointUrl,
-        headers: impl IntoIterator<Item = (&'static str, String)>,
-        body: Vec<u8>,
-    ) -> Outcome {
-        let deadline = Instant::now() + self.timeout;
-        let mut request = self.client.post(url.as_url().clone()).body(body);
-        for (name, value) in headers {
-            request = request.header(name, value);
+    /// Posts once. Whatever comes of it is an outcome, never an error.
+    pub(crate) async fn send(&self, post: Post) -> Outcome {
+        let host = post.url.as_url().host_str().map(str::to_owned);
+        let mut thread = self.idle_thread(host.as_deref()).unwrap_or_else(|| self.start_thread());
+        thread.host = host;
+        let (answer, outcome) = oneshot::channel();
+        if thread.posts.send((post, answer)).is_err() {
+            return Outcome::Failed { cause: SendFailure::Broken, status: None, body: None };
         }
-        match timeout_at(deadline, request.send()).await {
-            Ok(Ok(response)) => self.read(response, deadline).await,
-            Ok(Err(error)) => Outcome::Failed { cause: classify(&error), status: None, body: None },
-            Err(_) => Outcome::Failed { cause: self.timed_out(), status: None, body: None },
+        match timeout(self.timeout + GRACE, outcome).await {
+            Ok(Ok(outcome)) => {
+                self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
+                outcome
+            }
+            // The library panicked over what the receiver sent.
+            Ok(Err(_)) => Outcome::Failed { cause: SendFailure::Broken, status: None, body: None },
+            Err(_) => Outcome::Failed { cause: timed_out(self.timeout), status: None, body: None },
         }
     }
 
-    /// Reads the answer to its end or to as much as is kept; dropping the rest closes the connection.
-    async fn read(&self, mut response: Response, deadline: Instant) -> Outcome {
-        let status = response.status().as_u16();
-        let retry_after = match status {
-            429 | 503 => asked_to_wait(&response),
-            _ => None,
-        };
-        let mut read: Vec<u8> = Vec::new();
-        let cause = loop {
-            match timeout_at(deadline, response.chunk()).await {
-                Ok(Ok(Some(chunk))) => {
-                    let room = MAX_RESPONSE_BODY_BYTES - read.len();
-                    read.extend_from_slice(&chunk[..chunk.len().min(room)]);
-                    if read.len() == MAX_RESPONSE_BODY_BYTES {
-                        return Outcome::Answered { status, body: excerpt(&read), retry_after };
+    /// The thread that talked to this host last and may still be connected, or else the one idle for longest.
+    fn idle_thread(&self, host: Option<&str>) -> Option<Thread> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let connected = idle.iter().rposition(|thread| thread.host.as_deref() == host);
+        let chosen = connected.or_else(|| (!idle.is_empty()).then_some(0))?;
+        Some(idle.remove(chosen))
+    }
+
+    /// # Panics
+    /// When this process cannot have another thread: that is no failure of the receiver's, so it must not become an
+    /// outcome.
+    fn start_thread(&self) -> Thread {
+        let client = Client::new(&self.recipe).expect("a client like those before");
+        let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let (posts, mut to_do) = mpsc::unbounded_channel::<(Post, oneshot::Sender<Outcome>)>();
+        std::thread::spawn(move || {
+            runtime.block_on(async {
+                while let Some((post, answer)) = to_do.recv().await {
+                    if answer.send(client.send(post).await).is_err() {
+                        // Nobody waits any more: what kept this thread busy may still be at it.
+                        return;
                     }
                 }
-                Ok(Ok(None)) => return Outcome::Answered { status, body: excerpt(&read), retry_after },
-                Ok(Err(error)) => break classify(&error),
-                Err(_) => break self.timed_out(),
-            }
-        };
-        let body = (!read.is_empty()).then(|| excerpt(&read));
-        Outcome::Failed { cause, status: Some(status), body }
+            });
+        });
+        Thread { posts, host: None }
     }
-
-    fn timed_out(&self) -> SendFailure {
-        SendFailure::TimedOut { seconds: self.timeout.as_secs() }
-    }
-}
-
-fn asked_to_wait(response: &Response) -> Option<Duration> {
-    let value = response.headers().get("retry-after")?.to_str().ok()?;
-    retry_after::parse(value, Timestamp::now())
 }
 
 #[cfg(test)]
