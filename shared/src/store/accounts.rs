@@ -4,7 +4,7 @@ use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{Put, ReturnValue, TransactWriteItem};
 
 use super::transactions::failed_conditions;
-use super::{Registry, StoreError, from_item, number, text, to_item};
+use super::{Registry, StoreError, key, number, row, text, to_item};
 use crate::account::{Account, EmailKey, LOGIN_WINDOW, MAX_LOGIN_FAILURES};
 use crate::api_key::ApiKeyRecord;
 use crate::project::Project;
@@ -63,15 +63,7 @@ impl Registry {
     /// # Errors
     /// When DynamoDB did not answer.
     pub async fn account(&self, email: &EmailKey) -> Result<Option<Account>, StoreError> {
-        let answer = self
-            .client
-            .get_item()
-            .table_name(&self.tables.accounts)
-            .key("email_key", text(email.as_str()))
-            .consistent_read(true)
-            .send()
-            .await?;
-        answer.item.map(from_item).transpose()
+        row(&self.client, &self.tables.accounts, key([("email_key", text(email.as_str()))])).await
     }
 
     /// Takes one try from an account's budget of failures, before its password is looked at: tries made side by

@@ -3,7 +3,7 @@
 use aws_sdk_dynamodb::types::{TransactWriteItem, Update};
 
 use super::projects::put_new;
-use super::{Item, Registry, StoreError, from_item, number, text, to_item, value};
+use super::{Registry, StoreError, key, number, row, rows, text, to_item, value};
 use crate::api_key::{ApiKeyHash, ApiKeyRecord, ApiKeyStatus, KeyGrant};
 use crate::id::{ApiKeyId, ProjectId};
 use crate::time::Timestamp;
@@ -36,15 +36,7 @@ impl Registry {
     /// # Errors
     /// When DynamoDB did not answer.
     pub async fn grant(&self, hash: &ApiKeyHash) -> Result<Option<KeyGrant>, StoreError> {
-        let answer = self
-            .client
-            .get_item()
-            .table_name(&self.tables.api_key_hashes)
-            .key("key_hash", text(hash.as_str()))
-            .consistent_read(true)
-            .send()
-            .await?;
-        answer.item.map(from_item).transpose()
+        row(&self.client, &self.tables.api_key_hashes, key([("key_hash", text(hash.as_str()))])).await
     }
 
     /// A project's keys, oldest first.
@@ -52,19 +44,7 @@ impl Registry {
     /// # Errors
     /// When DynamoDB did not answer.
     pub async fn api_keys(&self, project_id: &ProjectId) -> Result<Vec<ApiKeyRecord>, StoreError> {
-        let items: Vec<Item> = self
-            .client
-            .query()
-            .table_name(&self.tables.api_keys)
-            .key_condition_expression("project_id = :project")
-            .expression_attribute_values(":project", text(project_id))
-            .consistent_read(true)
-            .into_paginator()
-            .items()
-            .send()
-            .collect::<Result<_, _>>()
-            .await?;
-        items.into_iter().map(from_item).collect()
+        rows(&self.client, &self.tables.api_keys, "project_id", project_id).await
     }
 
     /// Revokes a key and returns it; `None` when the project has no such key. Revoking again changes nothing.
@@ -77,16 +57,9 @@ impl Registry {
         id: &ApiKeyId,
         now: Timestamp,
     ) -> Result<Option<ApiKeyRecord>, StoreError> {
-        let answer = self
-            .client
-            .get_item()
-            .table_name(&self.tables.api_keys)
-            .key("project_id", text(project_id))
-            .key("id", text(id))
-            .consistent_read(true)
-            .send()
-            .await?;
-        let Some(mut key) = answer.item.map(from_item::<ApiKeyRecord>).transpose()? else {
+        let row_key = key([("project_id", text(project_id)), ("id", text(id))]);
+        let found: Option<ApiKeyRecord> = row(&self.client, &self.tables.api_keys, row_key).await?;
+        let Some(mut key) = found else {
             return Ok(None);
         };
         if key.status == ApiKeyStatus::Revoked {

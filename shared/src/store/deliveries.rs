@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, ReturnValuesOnConditionCheckFailure};
 
-use super::{Item, Store, StoreError, from_item, number, text, to_item, value};
+use super::{Item, Store, StoreError, from_item, key, number, row, text, to_item, value};
 use crate::attempt::{Attempt, Trigger};
 use crate::delivery::{Delivery, DeliveryStatus, FailureReason, attention, partition};
 use crate::endpoint::Endpoint;
@@ -45,10 +45,7 @@ pub struct Loaded {
 }
 
 fn delivery_key(endpoint_id: &EndpointId, id: &DeliveryId) -> Item {
-    HashMap::from([
-        ("partition".to_owned(), text(partition(endpoint_id, id.bucket()))),
-        ("id".to_owned(), text(id)),
-    ])
+    key([("partition", text(partition(endpoint_id, id.bucket()))), ("id", text(id))])
 }
 
 impl Store {
@@ -85,15 +82,8 @@ impl Store {
         id: &DeliveryId,
         now: Timestamp,
     ) -> Result<Option<Delivery>, StoreError> {
-        let answer = self
-            .client
-            .get_item()
-            .table_name(&self.tables.deliveries)
-            .set_key(Some(delivery_key(endpoint_id, id)))
-            .consistent_read(true)
-            .send()
-            .await?;
-        let delivery: Option<Delivery> = answer.item.map(from_item).transpose()?;
+        let delivery: Option<Delivery> =
+            row(&self.client, &self.tables.deliveries, delivery_key(endpoint_id, id)).await?;
         Ok(delivery.filter(|delivery| delivery.project_id == *project_id && !delivery.is_expired(now)))
     }
 
@@ -109,11 +99,8 @@ impl Store {
             let mut endpoints: HashMap<EndpointId, Item> = HashMap::new();
             for job in jobs {
                 deliveries.insert(job.delivery_id, delivery_key(&job.endpoint_id, &job.delivery_id));
-                let key = HashMap::from([
-                    ("project_id".to_owned(), text(job.project_id)),
-                    ("id".to_owned(), text(job.endpoint_id)),
-                ]);
-                endpoints.insert(job.endpoint_id, key);
+                let endpoint = key([("project_id", text(job.project_id)), ("id", text(job.endpoint_id))]);
+                endpoints.insert(job.endpoint_id, endpoint);
             }
             let wanted = HashMap::from([
                 (self.tables.deliveries.clone(), keys(deliveries.into_values())?),

@@ -9,7 +9,7 @@ use aws_sdk_dynamodb::types::{
 };
 
 use super::transactions::failed_conditions;
-use super::{Item, Registry, Store, StoreError, from_item, number, text, to_item, value};
+use super::{Registry, Store, StoreError, from_item, key, number, row, rows, text, to_item, value};
 use crate::endpoint::{DisabledReason, Endpoint, EndpointStatus, ROTATION_OVERLAP};
 use crate::event_name::EventName;
 use crate::id::{AccountId, EndpointId, ProjectId};
@@ -126,19 +126,7 @@ impl Store {
     /// # Errors
     /// When DynamoDB did not answer.
     pub async fn endpoints(&self, project_id: &ProjectId) -> Result<Vec<Endpoint>, StoreError> {
-        let items: Vec<Item> = self
-            .client
-            .query()
-            .table_name(&self.tables.endpoints)
-            .key_condition_expression("project_id = :project")
-            .expression_attribute_values(":project", text(project_id))
-            .consistent_read(true)
-            .into_paginator()
-            .items()
-            .send()
-            .collect::<Result<_, _>>()
-            .await?;
-        items.into_iter().map(from_item).collect()
+        rows(&self.client, &self.tables.endpoints, "project_id", project_id).await
     }
 
     /// # Errors
@@ -148,16 +136,8 @@ impl Store {
         project_id: &ProjectId,
         id: &EndpointId,
     ) -> Result<Option<Endpoint>, StoreError> {
-        let answer = self
-            .client
-            .get_item()
-            .table_name(&self.tables.endpoints)
-            .key("project_id", text(project_id))
-            .key("id", text(id))
-            .consistent_read(true)
-            .send()
-            .await?;
-        answer.item.map(from_item).transpose()
+        let key = key([("project_id", text(project_id)), ("id", text(id))]);
+        row(&self.client, &self.tables.endpoints, key).await
     }
 
     /// Changes an endpoint and returns it; `None` when the project has no such endpoint.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::{KeysAndAttributes, ReturnValuesOnConditionCheckFailure};
 
-use super::{Item, Store, StoreError, from_item, number, text, to_item};
+use super::{Item, Store, StoreError, from_item, key, number, row, text, to_item};
 use crate::delivery::Delivery;
 use crate::event::Event;
 use crate::id::{EventId, ProjectId};
@@ -17,6 +17,10 @@ pub enum Accepted {
     New,
     /// The project already has an event of this id; whether it is the same is the caller's to say.
     Exists(Box<Event>),
+}
+
+fn event_key(project_id: &ProjectId, id: &EventId) -> Item {
+    key([("project_id", text(project_id)), ("event_id", text(id))])
 }
 
 impl Store {
@@ -62,16 +66,7 @@ impl Store {
         id: &EventId,
         now: Timestamp,
     ) -> Result<Option<Event>, StoreError> {
-        let answer = self
-            .client
-            .get_item()
-            .table_name(&self.tables.events)
-            .key("project_id", text(project_id))
-            .key("event_id", text(id))
-            .consistent_read(true)
-            .send()
-            .await?;
-        let event: Option<Event> = answer.item.map(from_item).transpose()?;
+        let event: Option<Event> = row(&self.client, &self.tables.events, event_key(project_id, id)).await?;
         Ok(event.filter(|event| !event.is_expired(now)))
     }
 
@@ -111,10 +106,7 @@ impl Store {
     async fn batch_get_events(&self, keys: &[(ProjectId, EventId)]) -> Result<Vec<Item>, StoreError> {
         let mut wanted = KeysAndAttributes::builder().consistent_read(true);
         for (project_id, event_id) in keys {
-            wanted = wanted.keys(HashMap::from([
-                ("project_id".to_owned(), text(project_id)),
-                ("event_id".to_owned(), text(event_id)),
-            ]));
+            wanted = wanted.keys(event_key(project_id, event_id));
         }
         let wanted = wanted.build().map_err(|error| StoreError::Broken(error.to_string()))?;
         let mut found = self.batch_get(HashMap::from([(self.tables.events.clone(), wanted)])).await?;

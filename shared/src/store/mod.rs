@@ -155,6 +155,36 @@ fn from_item<T: DeserializeOwned>(item: Item) -> Result<T, StoreError> {
     Ok(serde_dynamo::aws_sdk_dynamodb_1::from_item(item)?)
 }
 
+/// One row by its key, strongly consistent.
+async fn row<T: DeserializeOwned>(client: &Client, table: &str, key: Item) -> Result<Option<T>, StoreError> {
+    let answer = client.get_item().table_name(table).set_key(Some(key)).consistent_read(true).send().await?;
+    answer.item.map(from_item).transpose()
+}
+
+/// All rows of one partition in the order of their sort key, strongly consistent.
+async fn rows<T: DeserializeOwned>(
+    client: &Client,
+    table: &str,
+    key: &str,
+    of: impl fmt::Display,
+) -> Result<Vec<T>, StoreError> {
+    let pages = client
+        .query()
+        .table_name(table)
+        .key_condition_expression("#key = :key")
+        .expression_attribute_names("#key", key)
+        .expression_attribute_values(":key", text(of))
+        .consistent_read(true)
+        .into_paginator();
+    let items: Vec<Item> = pages.items().send().collect::<Result<_, _>>().await?;
+    items.into_iter().map(from_item).collect()
+}
+
+/// A row's key, of one attribute or two.
+fn key<const N: usize>(parts: [(&str, AttributeValue); N]) -> Item {
+    parts.map(|(name, value)| (name.to_owned(), value)).into()
+}
+
 fn value(of: &impl Serialize) -> Result<AttributeValue, StoreError> {
     Ok(serde_dynamo::aws_sdk_dynamodb_1::to_attribute_value(of)?)
 }

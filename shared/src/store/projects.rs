@@ -2,7 +2,7 @@
 
 use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
 
-use super::{Item, Registry, StoreError, from_item, text, to_item};
+use super::{Item, Registry, StoreError, key, row, rows, text, to_item};
 use crate::api_key::ApiKeyRecord;
 use crate::id::{AccountId, ProjectId};
 use crate::project::Project;
@@ -34,19 +34,7 @@ impl Registry {
     /// # Errors
     /// When DynamoDB did not answer.
     pub async fn projects(&self, account_id: &AccountId) -> Result<Vec<Project>, StoreError> {
-        let items: Vec<Item> = self
-            .client
-            .query()
-            .table_name(&self.tables.projects)
-            .key_condition_expression("account_id = :account")
-            .expression_attribute_values(":account", text(account_id))
-            .consistent_read(true)
-            .into_paginator()
-            .items()
-            .send()
-            .collect::<Result<_, _>>()
-            .await?;
-        items.into_iter().map(from_item).collect()
+        rows(&self.client, &self.tables.projects, "account_id", account_id).await
     }
 
     /// The project, if it is this account's.
@@ -58,16 +46,8 @@ impl Registry {
         account_id: &AccountId,
         id: &ProjectId,
     ) -> Result<Option<Project>, StoreError> {
-        let answer = self
-            .client
-            .get_item()
-            .table_name(&self.tables.projects)
-            .key("account_id", text(account_id))
-            .key("id", text(id))
-            .consistent_read(true)
-            .send()
-            .await?;
-        answer.item.map(from_item).transpose()
+        let key = key([("account_id", text(account_id)), ("id", text(id))]);
+        row(&self.client, &self.tables.projects, key).await
     }
 }
 
