@@ -67,6 +67,22 @@ impl<'a> Call<'a> {
         if self.is_sqs() { Duration::from_millis(5_500) } else { Duration::from_millis(3_500) }
     }
 
+    /// What AWS would say had it done what it was asked.
+    #[must_use]
+    pub fn pretended(&self) -> Reply {
+        let request: Value = serde_json::from_str(self.body).unwrap_or_default();
+        let entries = request["Entries"].as_array().into_iter().flatten();
+        let done: Vec<Value> = entries
+            .map(|entry| json!({ "Id": entry["Id"], "MessageId": "0", "MD5OfMessageBody": "0" }))
+            .collect();
+        let answer = match self.operation {
+            "SendMessageBatch" => json!({ "Successful": done, "Failed": [] }),
+            "SendMessage" => json!({ "MessageId": "0", "MD5OfMessageBody": "0" }),
+            _ => json!({}),
+        };
+        Reply::ok(answer.to_string())
+    }
+
     /// What AWS says to a call that is over a limit.
     #[must_use]
     pub fn throttled(&self) -> Reply {
@@ -84,7 +100,9 @@ impl Aws {
     pub fn perform(&self, call: &Call<'_>, fault: Option<Fault>) -> Reply {
         let is_partial = fault == Some(Fault::Partial);
         match call.service {
-            "DynamoDB_20120810" if is_partial && call.operation == "BatchGetItem" => self.partial_read(call.body),
+            "DynamoDB_20120810" if is_partial && call.operation == "BatchGetItem" => {
+                self.partial_read(call.body)
+            }
             "DynamoDB_20120810" => self.dynamo.call(call.operation, call.body),
             "AmazonSQS" => sqs_api::call(&self.sqs, call.operation, call.body, is_partial.then_some(0)),
             "secretsmanager" => Reply::ok(
@@ -100,7 +118,8 @@ impl Aws {
     fn partial_read(&self, body: &str) -> Reply {
         let mut request: Value = serde_json::from_str(body).unwrap_or_default();
         let mut left = json!({});
-        if let Some((table, wanted)) = request["RequestItems"].as_object_mut().and_then(|all| all.iter_mut().last())
+        if let Some((table, wanted)) =
+            request["RequestItems"].as_object_mut().and_then(|all| all.iter_mut().last())
             && let Some(key) = wanted["Keys"].as_array_mut().and_then(Vec::pop)
         {
             left[table.as_str()] = wanted.clone();

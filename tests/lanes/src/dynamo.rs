@@ -163,7 +163,8 @@ impl Dynamo {
     /// What was written to deliveries' rows, in order.
     #[must_use]
     pub fn journal(&self) -> Vec<Version> {
-        let journal = self.journal.as_ref().map(|journal| journal.lock().unwrap_or_else(PoisonError::into_inner));
+        let journal =
+            self.journal.as_ref().map(|journal| journal.lock().unwrap_or_else(PoisonError::into_inner));
         journal.map(|journal| journal.clone()).unwrap_or_default()
     }
 }
@@ -245,7 +246,8 @@ mod tests {
             "UpdateExpression": "SET attempt_count = :n", "ConditionExpression": "attempt_count = :old",
             "ExpressionAttributeValues": { ":n": { "N": "1" }, ":old": { "N": "0" } } });
         assert_eq!(dynamo.call("UpdateItem", &update.to_string()).status, 200);
-        let counts: Vec<_> = dynamo.journal().iter().map(|version| version.row["attempt_count"].clone()).collect();
+        let counts: Vec<_> =
+            dynamo.journal().iter().map(|version| version.row["attempt_count"].clone()).collect();
         assert_eq!(counts, [0, 1]);
     }
 }

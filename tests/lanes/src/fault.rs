@@ -29,6 +29,8 @@ pub enum Fault {
     KillBefore,
     /// Done, and the function is killed before it has the answer.
     KillAfter,
+    /// Answered as done and not done. AWS does no such thing: this shows that the suite would notice a loss.
+    Swallowed,
 }
 
 impl Fault {
@@ -55,6 +57,7 @@ impl Fault {
             Self::Partial => "partial",
             Self::KillBefore => "kill-before",
             Self::KillAfter => "kill-after",
+            Self::Swallowed => "swallowed",
         }
     }
 
@@ -67,7 +70,7 @@ impl Fault {
     /// Whether it makes sense for every further call of an invocation too: a process dies only once.
     #[must_use]
     pub const fn can_last(self) -> bool {
-        !matches!(self, Self::KillBefore | Self::KillAfter)
+        !matches!(self, Self::KillBefore | Self::KillAfter | Self::Swallowed)
     }
 }
 
@@ -158,7 +161,6 @@ struct State {
 pub struct Faults {
     state: Mutex<State>,
 }
-
 
 impl Faults {
     fn lock(&self) -> MutexGuard<'_, State> {

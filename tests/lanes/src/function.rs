@@ -149,8 +149,13 @@ impl Function {
         all
     }
 
-    /// Lets idle processes go, so that the next invocation starts cold.
+    /// Lets idle processes go, so that the next invocation starts cold. One that has had none is cold already.
     pub fn cool_down(&self) {
-        self.idle().clear();
+        self.idle().retain(|sandbox| !sandbox.has_worked());
+    }
+
+    #[must_use]
+    pub fn is_warm(&self) -> bool {
+        !self.idle().is_empty()
     }
 }

@@ -106,12 +106,16 @@ impl Hostility {
     #[must_use]
     pub const fn expected(self) -> Expected {
         match self {
-            Self::HugeBody | Self::EndlessChunks | Self::GzipBomb | Self::InvalidUtf8 => Expected::Answered(200),
+            Self::HugeBody | Self::EndlessChunks | Self::GzipBomb | Self::InvalidUtf8 => {
+                Expected::Answered(200)
+            }
             Self::RedirectsToMetadata => Expected::Answered(302),
             Self::RedirectsHome => Expected::Answered(307),
-            Self::NeverAnswers | Self::DripsHeaders | Self::DripsBody | Self::EndlessContinue | Self::SilentTls => {
-                Expected::Failed("no complete answer")
-            }
+            Self::NeverAnswers
+            | Self::DripsHeaders
+            | Self::DripsBody
+            | Self::EndlessContinue
+            | Self::SilentTls => Expected::Failed("no complete answer"),
             Self::PlainWhereTlsIsDue | Self::TlsAlert => Expected::Failed("TLS"),
             _ => Expected::Failed(""),
         }
@@ -204,9 +208,7 @@ async fn behave(hostility: Hostility, mut stream: TcpStream, own: SocketAddr) ->
             stream.write_all(b"HTTP/1.1 200 OK\r\nx-long: ").await?;
             repeat(&mut stream, &[b'x'; 65_536], usize::MAX).await
         }
-        Hostility::EndlessContinue => {
-            repeat(&mut stream, b"HTTP/1.1 100 Continue\r\n\r\n", usize::MAX).await
-        }
+        Hostility::EndlessContinue => repeat(&mut stream, b"HTTP/1.1 100 Continue\r\n\r\n", usize::MAX).await,
         Hostility::GzipBomb => {
             let bomb = bomb()?;
             let head = format!(

@@ -136,14 +136,18 @@ fn attempts(evidence: &Evidence, most: usize, verdict: &mut Verdict) {
         // All but the one that was recorded must come from an invocation that was disturbed or died.
         let disturbed = hits.iter().filter(|hit| was_disturbed(hit, &evidence.batches, &faulty)).count();
         if disturbed < extra {
-            verdict.violations.push(format!("{id}: attempt {number} was sent {} times without cause", hits.len()));
+            verdict
+                .violations
+                .push(format!("{id}: attempt {number} was sent {} times without cause", hits.len()));
         }
     }
 }
 
 fn invocation_of<'a>(hit: &Hit, batches: &'a [Batch]) -> Option<&'a Batch> {
     batches.iter().find(|batch| {
-        batch.started <= hit.at && hit.at <= batch.ended && batch.bodies.iter().any(|body| body.contains(&hit.delivery_id))
+        batch.started <= hit.at
+            && hit.at <= batch.ended
+            && batch.bodies.iter().any(|body| body.contains(&hit.delivery_id))
     })
 }
 
@@ -196,11 +200,15 @@ fn closed(run: &Run<'_>, evidence: &Evidence, verdict: &mut Verdict) {
             }
             let Some(batch) = invocation_of(hit, &evidence.batches) else { continue };
             let mut reads = evidence.calls.iter().filter(|call| {
-                call.invocation == batch.invocation && call.at < hit.at && call.key.what.contains("endpoints")
+                call.invocation == batch.invocation
+                    && call.at < hit.at
+                    && call.key.what.contains("endpoints")
                     && call.key.operation().ends_with("GetItem")
             });
             if reads.all(|read| read.at > closed.at) {
-                verdict.violations.push(format!("{} was sent after its endpoint was closed", hit.delivery_id));
+                verdict
+                    .violations
+                    .push(format!("{} was sent after its endpoint was closed", hit.delivery_id));
             }
         }
     }
@@ -246,8 +254,7 @@ async fn accounts(run: &Run<'_>) {
         let token = answers.last().map(|answer| answer.json()["access_token"].clone()).unwrap_or_default();
         let token = token.as_str().unwrap_or_default().to_owned();
         let body = serde_json::json!({ "name": "after" });
-        let answers =
-            run.insist("POST", "/v1/api-keys", &Auth::Bearer(&token), Some(&body), &[201]).await;
+        let answers = run.insist("POST", "/v1/api-keys", &Auth::Bearer(&token), Some(&body), &[201]).await;
         let key = answers.last().map(|answer| answer.json()["key"].clone()).unwrap_or_default();
         let key = key.as_str().unwrap_or_default().to_owned();
         run.insist("GET", "/v1/api-keys", &Auth::Key(&key), None, &[200]).await;

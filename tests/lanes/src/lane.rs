@@ -120,7 +120,10 @@ impl Lane {
                 env: environment(kind, &settings.env),
                 timeout,
                 concurrency,
-                log: settings.logs.as_ref().map(|folder| folder.join(format!("{}-{kind}.log", settings.name))),
+                log: settings
+                    .logs
+                    .as_ref()
+                    .map(|folder| folder.join(format!("{}-{kind}.log", settings.name))),
             };
             Arc::new(Function::new(settings, Arc::clone(&aws)))
         };
@@ -165,7 +168,13 @@ impl Lane {
     }
 
     /// Calls the API.
-    pub async fn call(&self, method: &str, target: &str, auth: &Auth<'_>, body: Option<&Value>) -> HttpAnswer {
+    pub async fn call(
+        &self,
+        method: &str,
+        target: &str,
+        auth: &Auth<'_>,
+        body: Option<&Value>,
+    ) -> HttpAnswer {
         let mut headers = BTreeMap::new();
         match auth {
             Auth::None => {}
@@ -208,10 +217,13 @@ impl Lane {
     /// # Errors
     /// When a process cannot be started.
     pub async fn restart_functions(&self) -> io::Result<()> {
-        self.api.cool_down();
-        self.delivery.cool_down();
-        let (api, delivery) = tokio::join!(self.api.warm_up(), self.delivery.warm_up());
-        api.and(delivery)
+        for function in [&self.api, &self.delivery] {
+            function.cool_down();
+            if !function.is_warm() {
+                function.warm_up().await?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -115,7 +115,9 @@ pub fn failures(answer: &Bytes, ids: &HashSet<String>) -> HashSet<String> {
         return HashSet::new();
     }
     let Ok(answer) = serde_json::from_slice::<Value>(answer) else { return ids.clone() };
-    let Some(listed) = answer.get("batchItemFailures").and_then(Value::as_array) else { return HashSet::new() };
+    let Some(listed) = answer.get("batchItemFailures").and_then(Value::as_array) else {
+        return HashSet::new();
+    };
     let named: Option<HashSet<String>> =
         listed.iter().map(|entry| entry["itemIdentifier"].as_str().map(str::to_owned)).collect();
     named.filter(|named| named.is_subset(ids)).unwrap_or_else(|| ids.clone())

@@ -112,7 +112,16 @@ async fn answer(state: Arc<Mutex<State>>, request: Request<Incoming>) -> Result<
         let mut state = lock(&state);
         state.counts.entry(delivery_id.clone()).or_default().0 += 1;
         if !state.is_counting_only {
-            let hit = Hit { at, path: path.clone(), delivery_id: delivery_id.clone(), event_id, attempt, body, headers, status: None };
+            let hit = Hit {
+                at,
+                path: path.clone(),
+                delivery_id: delivery_id.clone(),
+                event_id,
+                attempt,
+                body,
+                headers,
+                status: None,
+            };
             state.hits.push(hit);
         }
         (state.hits.len(), state.behaviours.get(&path).cloned().unwrap_or(Behaviour::Answer(200)))

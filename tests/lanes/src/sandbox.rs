@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -46,6 +47,7 @@ struct Inner {
     current: Mutex<Option<(u64, oneshot::Sender<Result<Bytes, Failed>>)>>,
     kill: Notify,
     exited: watch::Receiver<bool>,
+    has_worked: AtomicBool,
 }
 
 /// A running function process.
@@ -91,6 +93,7 @@ impl Sandbox {
             current: Mutex::default(),
             kill: Notify::new(),
             exited,
+            has_worked: AtomicBool::new(false),
         });
         let handler = Arc::clone(&inner);
         let server = http::serve(move |request| {
@@ -138,6 +141,12 @@ impl Sandbox {
     /// Kills the process (SIGKILL) and waits until it is gone.
     pub async fn kill(&self) {
         self.inner.kill().await;
+    }
+
+    /// Whether it has had an invocation.
+    #[must_use]
+    pub fn has_worked(&self) -> bool {
+        self.inner.has_worked.load(Ordering::Relaxed)
     }
 
     /// Hands the process one invocation and waits for its answer.
@@ -213,6 +222,7 @@ impl Inner {
     async fn next(&self) -> Result<Answer, Broken> {
         let work = self.inbox.lock().await.recv().await.ok_or(Broken)?;
         let Work { id, event, deadline, reply } = work;
+        self.has_worked.store(true, Ordering::Relaxed);
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some((id, reply));
         let mut answer = http::answer(200, "application/json", event);
         let headers = answer.headers_mut();
@@ -243,6 +253,7 @@ impl Inner {
             Some(Fault::Refused) => return Err(Broken),
             Some(Fault::ServerError) => http::Reply::error(500, "InternalServerError", "failed on purpose"),
             Some(Fault::Throttled) => call.throttled(),
+            Some(Fault::Swallowed) => call.pretended(),
             Some(Fault::Lost) => {
                 self.aws.perform(&call, fault);
                 return Err(Broken);

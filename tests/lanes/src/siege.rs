@@ -90,10 +90,11 @@ pub async fn lay(world: &World, hostility: Option<Hostility>) -> io::Result<Figu
     let hits = run.lane.receiver.hits().split_off(hits_before);
     let others = hits.iter().map(|hit| hit.at - began).max().unwrap_or_default();
     let longest = run.lane.delivery.take_longest();
-    let (attempts, outcome) = match sent.as_ref().and_then(|sent| sent.listed.iter().find(|one| one.1 == world.endpoints[0])) {
-        Some((delivery, _)) => attempts(&run, delivery, hostility, &mut problems).await,
-        None => (0, "not accepted".to_owned()),
-    };
+    let (attempts, outcome) =
+        match sent.as_ref().and_then(|sent| sent.listed.iter().find(|one| one.1 == world.endpoints[0])) {
+            Some((delivery, _)) => attempts(&run, delivery, hostility, &mut problems).await,
+            None => (0, "not accepted".to_owned()),
+        };
     let figures = Figures {
         name,
         attempts,

@@ -291,7 +291,9 @@ impl Sqs {
         let moved = std::mem::take(&mut source.ready);
         let count = moved.len();
         if let Some(target) = state.queues.get_mut(to) {
-            target.ready.extend(moved.into_iter().map(|(id, message)| (id, Message { receives: 0, ..message })));
+            target
+                .ready
+                .extend(moved.into_iter().map(|(id, message)| (id, Message { receives: 0, ..message })));
         }
         drop(state);
         self.sent.notify_waiters();
@@ -328,7 +330,8 @@ fn parts(handle: &str) -> Option<(u64, u32)> {
 
 fn current(queue: &Queue, handle: &str) -> Result<u64, Refused> {
     let (id, receive) = parts(handle).ok_or(Refused::InvalidHandle)?;
-    let until = queue.wakes.get(&id).filter(|_| queue.in_flight.contains_key(&id)).ok_or(Refused::NotInFlight)?;
+    let until =
+        queue.wakes.get(&id).filter(|_| queue.in_flight.contains_key(&id)).ok_or(Refused::NotInFlight)?;
     let message = queue.waiting.get(&(*until, id)).ok_or(Refused::NotInFlight)?;
     if message.receives == receive { Ok(id) } else { Err(Refused::InvalidHandle) }
 }

@@ -13,8 +13,9 @@ use crate::path::Path;
 use crate::run::Run;
 use crate::world::World;
 
-/// The longest a run may take to come to rest: a manual retry's job waits a minute for a row that never changes.
-const SETTLES_WITHIN: Duration = Duration::from_secs(120);
+/// The longest a run may take to come to rest: a manual retry's job waits a minute for a row that never changes, and on
+/// a busy machine backing off adds up.
+const SETTLES_WITHIN: Duration = Duration::from_secs(240);
 
 /// One walk: a path, and which of its calls fails how.
 #[derive(Debug, Clone)]

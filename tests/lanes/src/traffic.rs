@@ -115,7 +115,11 @@ pub async fn run(world: &World, traffic: &Traffic) -> io::Result<Tally> {
     }
     let promises: Vec<Promise> = callers.join_all().await.concat();
     let accepting = began.elapsed();
-    println!("all {} accepted after {:.0} s; waiting for the last delivery to end", promises.len(), accepting.as_secs_f64());
+    println!(
+        "all {} accepted after {:.0} s; waiting for the last delivery to end",
+        promises.len(),
+        accepting.as_secs_f64()
+    );
     let has_settled = lane.settle(Duration::from_secs(15 * 60)).await;
     counters.is_over.store(1, Ordering::Relaxed);
     killer.abort();
@@ -141,7 +145,8 @@ async fn projects(lane: &Lane, world: &World) -> io::Result<Vec<Project>> {
     let mut projects = Vec::new();
     for n in 0..RECEIVERS {
         let bearer = Auth::Bearer(&world.access_token);
-        let made = lane.call("POST", "/v1/projects", &bearer, Some(&json!({ "name": format!("load {n}") }))).await;
+        let made =
+            lane.call("POST", "/v1/projects", &bearer, Some(&json!({ "name": format!("load {n}") }))).await;
         let made = made.json();
         let text = |field: &str| made[field].as_str().unwrap_or_default().to_owned();
         let project = Project { id: text("id"), key: text("api_key"), temper: temper(n) };
@@ -166,7 +171,12 @@ async fn projects(lane: &Lane, world: &World) -> io::Result<Vec<Project>> {
 }
 
 /// One caller: posts events, each until it is accepted.
-async fn send(lane: Arc<Lane>, projects: Arc<Vec<Project>>, counters: Arc<Counters>, events: usize) -> Vec<Promise> {
+async fn send(
+    lane: Arc<Lane>,
+    projects: Arc<Vec<Project>>,
+    counters: Arc<Counters>,
+    events: usize,
+) -> Vec<Promise> {
     let mut promises = Vec::new();
     loop {
         let n = counters.next.fetch_add(1, Ordering::Relaxed);
@@ -175,7 +185,8 @@ async fn send(lane: Arc<Lane>, projects: Arc<Vec<Project>>, counters: Arc<Counte
         }
         let project = &projects[n % projects.len()];
         let target = format!("/v1/projects/{}/events", project.id);
-        let body = json!({ "event_id": uuid::Uuid::new_v4().to_string(), "event_name": ONE, "data": { "n": n } });
+        let body =
+            json!({ "event_id": uuid::Uuid::new_v4().to_string(), "event_name": ONE, "data": { "n": n } });
         loop {
             let answer = lane.call("POST", &target, &Auth::Key(&project.key), Some(&body)).await;
             if answer.status == 202 {
@@ -241,13 +252,18 @@ fn judge(lane: &Lane, promises: &[Promise], tally: &mut Tally) {
         let status = row["status"].as_str().unwrap_or_default();
         let is_right = match (promise.temper, status) {
             (_, "success") => taken > 0,
-            (Temper::Fails | Temper::Hangs, "failed") => row["failure_reason"] == "exhausted" && attempts == 4,
+            (Temper::Fails | Temper::Hangs, "failed") => {
+                row["failure_reason"] == "exhausted" && attempts == 4
+            }
             // On a busy machine a slow receiver can miss its time four times.
             (Temper::Slow | Temper::Good, "failed") => row["failure_reason"] == "exhausted" && attempts == 4,
             _ => false,
         };
         if !is_right {
-            tally.lost.push(format!("{id} ({:?}): {status} after {attempts} attempts, {came} requests", promise.temper));
+            tally.lost.push(format!(
+                "{id} ({:?}): {status} after {attempts} attempts, {came} requests",
+                promise.temper
+            ));
         }
         match status {
             "success" => tally.succeeded += 1,
