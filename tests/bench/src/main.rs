@@ -1,1 +1,93 @@
-fn main() {}
+//! `make bench` measures the built functions; `make cost` prints what a user's own volumes come to.
+//!
+//! In reading order: [`stage`] is a lane to measure in and [`sample`] the event; [`cold_start`], [`cpu`], [`cost`]
+//! (with [`units`], [`prices`] and [`idle`]), [`growth`], [`slow`] and [`trips`] are the measurements; [`results`] keeps
+//! them, [`table`] prints and [`pictures`] draws them beside what [`peers`] need; [`volumes`] is the calculator.
+
+mod chart;
+mod cold_start;
+mod cost;
+mod cpu;
+mod growth;
+mod idle;
+mod peers;
+mod pictures;
+mod prices;
+mod process;
+mod progress;
+mod results;
+mod sample;
+mod size;
+mod slow;
+mod stage;
+mod table;
+mod trips;
+mod units;
+mod volumes;
+
+use std::io;
+use std::process::ExitCode;
+
+use crate::idle::Idle;
+use crate::prices::Prices;
+use crate::progress::Progress;
+use crate::results::Results;
+
+const PARTS: [&str; 6] = ["cold-start", "cpu", "cost", "growth", "slow", "trips"];
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let asked: Vec<String> = std::env::args().skip(1).collect();
+    let done = match asked.first().map(String::as_str) {
+        Some("calculate") => volumes::print(),
+        Some(part) if !PARTS.contains(&part) => Err(io::Error::other(format!(
+            "'{part}' is no part: name some of {}, or none for all, or `calculate`",
+            PARTS.join(", ")
+        ))),
+        _ => bench(&asked).await,
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn bench(asked: &[String]) -> io::Result<()> {
+    let wanted = |part: &str| asked.is_empty() || asked.iter().any(|asked| asked == part);
+    let progress = Progress::new();
+    let prices = Prices::read();
+    let mut results = Results {
+        cores: process::cores(),
+        prices_of: format!("{} ({})", prices.date, prices.region),
+        ..Results::default()
+    };
+    if wanted("cold-start") {
+        results.cold_start = Some(cold_start::measure(&progress).await?);
+    }
+    if wanted("cpu") {
+        results.cpu = Some(cpu::measure(&progress).await?);
+    }
+    if wanted("cost") {
+        results.cost = Some(cost::measure(&prices, &progress).await?);
+        results.idle_month = Some(Idle::of(&prices));
+    }
+    if wanted("trips") {
+        results.trips = Some(trips::measure(&progress).await?);
+    }
+    if wanted("slow") {
+        results.slow = Some(slow::measure(&progress).await?);
+    }
+    if wanted("growth") {
+        results.growth = Some(growth::measure(&progress).await?);
+    }
+    println!("{}", table::draw(&results));
+    results.write()?;
+    println!("Written: target/bench.json");
+    if results.is_whole() {
+        println!("Drawn: docs/measured.json, {}", pictures::draw(&results)?.join(", "));
+    }
+    Ok(())
+}

@@ -1,0 +1,164 @@
+//! What more costs: reads and writes beside 100, 10,000 and 1,000,000 stored deliveries of one endpoint, and with 1, 10
+//! and 50 endpoints.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use echo_lanes::dynamo::Dynamo;
+use echo_lanes::lane::FAST;
+use echo_shared::event_name::EventName;
+use echo_shared::id::{DeliveryId, EventId};
+use echo_shared::time::Timestamp;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::process;
+use crate::progress::Progress;
+use crate::sample;
+use crate::stage::{Setup, Stage, expect};
+use crate::trips::median;
+use crate::units::Units;
+
+const STORED: [usize; 3] = [100, 10_000, 1_000_000];
+const ENDPOINTS: [usize; 3] = [1, 10, 50];
+
+/// So many of the stored deliveries failed, however many there are.
+const RARE: usize = 20;
+
+const TIMES: usize = 5;
+
+/// One operation at one size.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Point {
+    pub(crate) operation: &'static str,
+    /// Stored deliveries, or endpoints of the project.
+    pub(crate) size: usize,
+    pub(crate) read_units: f64,
+    pub(crate) write_units: f64,
+    /// `None` where it did not answer in the function's time.
+    pub(crate) wall_ms: Option<f64>,
+    pub(crate) cpu_ms: f64,
+}
+
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct Growth {
+    pub(crate) stored: Vec<Point>,
+    pub(crate) endpoints: Vec<Point>,
+    /// The api function's peak memory after each size, by size.
+    pub(crate) api_rss_mb: Vec<(usize, f64)>,
+}
+
+pub(crate) async fn measure(progress: &Progress) -> io::Result<Growth> {
+    progress.part("Growth: stored deliveries");
+    let mut growth = Growth::default();
+    let stage = Stage::set(Setup::with_endpoints(1)).await?;
+    for n in 0..2 {
+        stage.post(n).await?;
+    }
+    stage.deliver(FAST, 10).await?;
+    let template = stage.lane.aws.dynamo.items("deliveries").into_iter().next().unwrap_or_default();
+    let mut stored = 0;
+    for (step, size) in STORED.into_iter().enumerate() {
+        load(&stage.lane.aws.dynamo, &template, stored, size);
+        stored = size;
+        stored_points(&stage, size, &mut growth).await?;
+        progress.step(step + 1, STORED.len());
+    }
+    drop(stage);
+    progress.part("Growth: endpoints");
+    let mut stage = Stage::set(Setup::with_endpoints(1)).await?;
+    for (step, count) in ENDPOINTS.into_iter().enumerate() {
+        stage.add_endpoints(count).await?;
+        let list = "webhooks".to_owned();
+        growth.endpoints.push(read(&stage, "list endpoints", count, &list).await?);
+        growth.endpoints.push(accept(&stage, count).await?);
+        progress.step(step + 1, ENDPOINTS.len());
+    }
+    Ok(growth)
+}
+
+/// Fills the endpoint's partition up to `size` rows, the newest last; the first ones failed.
+fn load(dynamo: &Dynamo, template: &Value, stored: usize, size: usize) {
+    let name = EventName::from_stored(sample::EVENT);
+    let now = Timestamp::now();
+    let partition = template["partition"]["S"].as_str().unwrap_or_default().to_owned();
+    // A delivery every two seconds up to now: a million are 23 days.
+    let at = |n: usize| Timestamp::from_millis(now.as_millis() - 2_000 * i64::try_from(STORED[2] - n).unwrap_or(0));
+    let rows = (stored..size).map(|n| {
+        let id = DeliveryId::for_event(&name, at(n));
+        let mut row = vec![("id", id.to_string()), ("event_id", EventId::new(at(n)).to_string())];
+        if n < RARE {
+            row.push(("status", "failed".to_owned()));
+            row.push(("attention", format!("{partition}#failed")));
+            row.push(("failure_reason", "exhausted".to_owned()));
+        }
+        row
+    });
+    dynamo.copies("deliveries", template, rows);
+}
+
+async fn stored_points(stage: &Stage, size: usize, growth: &mut Growth) -> io::Result<()> {
+    let log = format!("webhooks/{}/deliveries", stage.endpoints[0]);
+    let page = expect(&stage.get(&format!("{log}?limit=50")).await, 200)?;
+    let one = page["data"][0]["id"].as_str().unwrap_or_default().to_owned();
+    let cursor = page["next_cursor"].as_str().unwrap_or_default().to_owned();
+    for (operation, target) in [
+        ("first page", format!("{log}?limit=50")),
+        ("next page", format!("{log}?limit=50&cursor={cursor}")),
+        ("by name", format!("{log}?limit=50&event_name={}", sample::EVENT)),
+        ("rare: failed", format!("{log}?limit=50&status=failed")),
+        ("one delivery", format!("{log}/{one}")),
+    ] {
+        growth.stored.push(read(stage, operation, size, &target).await?);
+    }
+    growth.stored.push(accept(stage, size).await?);
+    let sandboxes = stage.lane.api.sandboxes();
+    let peak = sandboxes.iter().map(|sandbox| process::peak_rss_mb(sandbox.pid)).fold(0.0, f64::max);
+    growth.api_rss_mb.push((size, peak));
+    // Last, because it may take a function's whole time, and its process with it.
+    growth.stored.push(read(stage, "rare: pending", size, &format!("{log}?limit=50&status=pending")).await?);
+    Ok(())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a few")]
+async fn read(stage: &Stage, operation: &'static str, size: usize, target: &str) -> io::Result<Point> {
+    let mut walls = Vec::new();
+    let before = stage.cpu().0;
+    stage.lane.aws.watch.start();
+    let mut times = 0;
+    while times < TIMES {
+        let began = Instant::now();
+        let answer = stage.get(target).await;
+        times += 1;
+        if answer.status != 200 {
+            walls.clear();
+            break;
+        }
+        walls.push(began.elapsed().as_secs_f64() * 1e3);
+        // What takes seconds is clear after once.
+        if began.elapsed() > Duration::from_secs(2) {
+            break;
+        }
+    }
+    let units = Units::of_calls(&stage.lane.aws.watch.stop()) * (1.0 / times as f64);
+    let cpu = stage.cpu().0.saturating_sub(before);
+    let wall_ms = (!walls.is_empty()).then(|| median(walls));
+    let cpu_ms = cpu.as_secs_f64() * 1e3 / times as f64;
+    Ok(Point { operation, size, read_units: units.read_units, write_units: units.write_units, wall_ms, cpu_ms })
+}
+
+/// Accepting an event for all of the project's endpoints, and delivering it.
+#[expect(clippy::cast_precision_loss, reason = "a few")]
+async fn accept(stage: &Stage, size: usize) -> io::Result<Point> {
+    let mut walls = Vec::new();
+    let before = stage.cpu().0;
+    stage.lane.aws.watch.start();
+    for n in 0..TIMES {
+        walls.push(stage.post(size + n).await?.as_secs_f64() * 1e3);
+    }
+    let units = Units::of_calls(&stage.lane.aws.watch.stop()) * (1.0 / TIMES as f64);
+    let cpu_ms = (stage.cpu().0 - before).as_secs_f64() * 1e3 / TIMES as f64;
+    while stage.deliver(FAST, 10).await?.is_some() {}
+    let Units { read_units, write_units, .. } = units;
+    Ok(Point { operation: "accept", size, read_units, write_units, wall_ms: Some(median(walls)), cpu_ms })
+}

@@ -1,0 +1,51 @@
+//! What AWS charges: the dated table beside this crate, and nothing hidden in the code.
+
+use serde::Deserialize;
+
+const TABLE: &str = include_str!("../prices.json");
+
+/// Prices per million, unless a field says otherwise.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Prices {
+    pub(crate) date: String,
+    pub(crate) region: String,
+    pub(crate) api_request: f64,
+    pub(crate) write_unit: f64,
+    pub(crate) read_unit: f64,
+    pub(crate) sqs_request: f64,
+    /// On top, for queues whose messages have groups.
+    pub(crate) sqs_fair_queue_extra: f64,
+    pub(crate) lambda_invocation: f64,
+    pub(crate) lambda_gb_second: f64,
+    pub(crate) per_gb: PerGb,
+    pub(crate) per_month: PerMonth,
+    pub(crate) lambda_memory_mb: f64,
+    /// Memory that comes with one whole processor.
+    pub(crate) lambda_mb_per_core: f64,
+    /// Long polls that Lambda keeps on an idle queue.
+    pub(crate) pollers_per_queue: f64,
+    pub(crate) long_poll_seconds: f64,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct PerGb {
+    pub(crate) storage_month: f64,
+    pub(crate) log_ingested: f64,
+    pub(crate) egress: f64,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct PerMonth {
+    pub(crate) alarm: f64,
+    pub(crate) secret: f64,
+}
+
+impl Prices {
+    /// # Panics
+    /// When the table in the repository is not one.
+    #[must_use]
+    #[expect(clippy::expect_used, reason = "the table is part of this build")]
+    pub(crate) fn read() -> Self {
+        serde_json::from_str(TABLE).expect("prices.json")
+    }
+}

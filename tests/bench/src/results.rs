@@ -1,0 +1,125 @@
+//! Everything one run measured, and the two files it becomes.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::cold_start::ColdStarts;
+use crate::cost::Scenario;
+use crate::cpu::Cpu;
+use crate::growth::Growth;
+use crate::idle::Idle;
+use crate::slow::Slow;
+use crate::trips::Trips;
+
+/// Parts that were not asked for are absent.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct Results {
+    pub(crate) cores: usize,
+    pub(crate) prices_of: String,
+    pub(crate) cold_start: Option<ColdStarts>,
+    pub(crate) cpu: Option<Vec<Cpu>>,
+    pub(crate) cost: Option<Vec<Scenario>>,
+    pub(crate) idle_month: Option<Idle>,
+    pub(crate) growth: Option<Growth>,
+    pub(crate) slow: Option<Slow>,
+    pub(crate) trips: Option<Trips>,
+}
+
+/// The workspace's own folder.
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+impl Results {
+    pub(crate) fn scenario(&self, name: &str) -> Option<&Scenario> {
+        self.cost.as_ref()?.iter().find(|scenario| scenario.name == name)
+    }
+
+    pub(crate) fn cpu_of(&self, fan_out: usize, batch: usize) -> Option<Cpu> {
+        self.cpu.as_ref()?.iter().find(|cpu| cpu.fan_out == fan_out && cpu.batch == batch).copied()
+    }
+
+    /// The figures that targets are set for. Queue intake is not built yet, so its price is null.
+    #[must_use]
+    pub(crate) fn summary(&self) -> Value {
+        let cold = self.cold_start.as_ref();
+        let start = |of: fn(&ColdStarts) -> f64| cold.map(|cold| rounded(of(cold)));
+        let cpu = |fan_out| self.cpu_of(fan_out, 10).map(|cpu| rounded(cpu.total()));
+        let dollars = |name| self.scenario(name).map(|scenario| rounded(scenario.total_per_million));
+        let mut units = json!({});
+        for scenario in self.cost.iter().flatten() {
+            units[scenario.name] = json!({
+                "write_units": rounded(scenario.units.write_units),
+                "read_units": rounded(scenario.units.read_units),
+                "sqs_requests": rounded(scenario.units.sqs_requests),
+                "invocations": rounded(scenario.units.invocations),
+                "gb_seconds": scenario.units.gb_seconds,
+                "log_bytes": scenario.units.log_bytes.round(),
+                "stored_bytes": scenario.units.stored_bytes.round(),
+            });
+        }
+        if let Some(idle) = &self.idle_month {
+            units["idle_month"] = json!({ "sqs_requests": idle.polls, "usd": rounded(idle.total()) });
+        }
+        let mut growth = json!({});
+        for point in self.growth.iter().flat_map(|growth| growth.stored.iter().chain(&growth.endpoints)) {
+            growth[point.operation][point.size.to_string()] = json!({
+                "read_units": rounded(point.read_units),
+                "write_units": rounded(point.write_units),
+                "wall_ms": point.wall_ms.map(rounded),
+            });
+        }
+        for (size, mb) in self.growth.iter().flat_map(|growth| &growth.api_rss_mb) {
+            growth["api_rss_mb"][size.to_string()] = rounded(*mb).into();
+        }
+        json!({
+            "cold_start": {
+                "api_cpu_ms": start(|cold| cold.api.cpu_ms),
+                "clients_only_cpu_ms": start(|cold| cold.clients_only.cpu_ms),
+                "api_ratio": start(ColdStarts::api_ratio),
+                "delivery_ratio": start(ColdStarts::delivery_ratio),
+                "hello_ratio": start(ColdStarts::hello_ratio),
+            },
+            "rss_mb": { "api": start(|cold| cold.api.peak_rss_mb), "delivery": start(|cold| cold.delivery.peak_rss_mb) },
+            "zip_mb": { "api": start(|cold| cold.api_zip_mb), "delivery": start(|cold| cold.delivery_zip_mb) },
+            "cpu_s_per_1000": { "fanout_1": cpu(1), "fanout_10": cpu(10) },
+            "usd_per_million": {
+                "https": dollars("https"),
+                "queue": Value::Null,
+                "https_batch_1": dollars("https_batch_1"),
+                "failed_4": dollars("failed_4"),
+            },
+            "units": units,
+            "growth": growth,
+        })
+    }
+
+    /// Writes `target/bench.json` and, of a whole run, `docs/measured.json` with all there is.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub(crate) fn write(&self) -> io::Result<()> {
+        let pretty = |value: &Value| serde_json::to_string_pretty(value).map(|text| text + "\n");
+        std::fs::write(root().join("target/bench.json"), pretty(&self.summary())?)?;
+        let all = pretty(&serde_json::to_value(self)?)?;
+        std::fs::write(root().join(if self.is_whole() { "docs/measured.json" } else { "target/bench-part.json" }), all)
+    }
+
+    #[must_use]
+    pub(crate) const fn is_whole(&self) -> bool {
+        self.cold_start.is_some()
+            && self.cpu.is_some()
+            && self.cost.is_some()
+            && self.growth.is_some()
+            && self.slow.is_some()
+            && self.trips.is_some()
+    }
+}
+
+/// To three decimals, which is more than repeats agree in.
+pub(crate) fn rounded(value: f64) -> f64 {
+    (value * 1_000.0).round() / 1_000.0
+}

@@ -1,0 +1,201 @@
+//! A lane with one project to measure in: events go in through the real api, batches come out by hand.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use echo_lanes::clock::setting;
+use echo_lanes::gateway::{self, HttpAnswer, HttpRequest};
+use echo_lanes::lane::{Auth, Lane, LaneSettings};
+use echo_lanes::mapping;
+use echo_lanes::receiver::Behaviour;
+use echo_lanes::world;
+use serde_json::{Value, json};
+
+use crate::process;
+use crate::sample;
+
+/// How a stage differs from the usual one.
+#[derive(Debug, Clone)]
+pub(crate) struct Setup {
+    pub(crate) endpoints: usize,
+    pub(crate) concurrency: usize,
+    pub(crate) env: Vec<(&'static str, String)>,
+    /// Keeps each batch that a mapping made.
+    pub(crate) with_journal: bool,
+    /// Where the functions' output goes.
+    pub(crate) logs: Option<PathBuf>,
+}
+
+impl Setup {
+    pub(crate) fn with_endpoints(endpoints: usize) -> Self {
+        Self { endpoints, concurrency: 1, env: Vec::new(), with_journal: false, logs: None }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Stage {
+    pub(crate) lane: Lane,
+    pub(crate) project_id: String,
+    pub(crate) api_key: String,
+    pub(crate) endpoints: Vec<String>,
+}
+
+/// One invocation of the delivery function.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Invoked {
+    pub(crate) messages: usize,
+    pub(crate) kept: usize,
+    pub(crate) took: Duration,
+}
+
+/// The built functions: `LANES_BINARIES`, or the release profile's.
+pub(crate) fn binaries() -> PathBuf {
+    let release = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/release");
+    setting("LANES_BINARIES").map_or(release, PathBuf::from)
+}
+
+pub(crate) fn settings(setup: &Setup) -> LaneSettings {
+    let seconds = |text: &str| text.to_owned();
+    let mut env = vec![
+        ("REQUEST_TIMEOUT_SECONDS", seconds("15")),
+        ("RETRY_DELAYS_SECONDS", seconds("60,300,1800")),
+        ("RUST_BACKTRACE", seconds("0")),
+    ];
+    env.extend(setup.env.iter().cloned());
+    LaneSettings {
+        name: "bench".to_owned(),
+        binaries: binaries(),
+        env,
+        queue_visibility: Duration::from_secs(60),
+        api_timeout: Duration::from_secs(15),
+        delivery_timeout: Duration::from_secs(30),
+        concurrency: setup.concurrency,
+        with_journal: setup.with_journal,
+        logs: setup.logs.clone(),
+        ..LaneSettings::default()
+    }
+}
+
+impl Stage {
+    /// Starts the functions and makes a project with its endpoints; endpoint `n` posts to the receiver's path `/n`.
+    pub(crate) async fn set(setup: Setup) -> io::Result<Self> {
+        let mut lane = Lane::start(settings(&setup)).await?;
+        lane.stop_mappings();
+        let body = world::signup(world::EMAIL);
+        let account = lane.call("POST", "/auth/signup", &Auth::None, Some(&body)).await;
+        let account = expect(&account, 201)?;
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let project_id = text(&account["default_project"]["id"]);
+        let api_key = text(&account["default_project"]["api_key"]);
+        let mut stage = Self { lane, project_id, api_key, endpoints: Vec::new() };
+        stage.add_endpoints(setup.endpoints).await?;
+        Ok(stage)
+    }
+
+    /// Adds endpoints until there are `count`.
+    pub(crate) async fn add_endpoints(&mut self, count: usize) -> io::Result<()> {
+        let target = format!("/v1/projects/{}/webhooks", self.project_id);
+        for n in self.endpoints.len()..count {
+            let url = format!("http://{}/{n}", self.lane.receiver.address());
+            let body = json!({ "url": url, "events": [sample::EVENT] });
+            let answer = self.lane.call("POST", &target, &Auth::Key(&self.api_key), Some(&body)).await;
+            self.endpoints.push(expect(&answer, 201)?["id"].as_str().unwrap_or_default().to_owned());
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn get(&self, rest: &str) -> HttpAnswer {
+        let target = format!("/v1/projects/{}/{rest}", self.project_id);
+        self.lane.call("GET", &target, &Auth::Key(&self.api_key), None).await
+    }
+
+    /// Posts the `n`th sample event and says how long that took.
+    pub(crate) async fn post(&self, n: usize) -> io::Result<Duration> {
+        let body = sample::event(n);
+        let started = Instant::now();
+        self.post_body(&body).await?;
+        Ok(started.elapsed())
+    }
+
+    /// Posts the `n`th sample event and lists its deliveries.
+    pub(crate) async fn post_listed(&self, n: usize) -> io::Result<Vec<String>> {
+        let answer = self.post_body(&sample::event(n)).await?;
+        let listed = answer["deliveries"].as_array().into_iter().flatten();
+        Ok(listed.filter_map(|delivery| delivery["id"].as_str().map(str::to_owned)).collect())
+    }
+
+    async fn post_body(&self, body: &Value) -> io::Result<Value> {
+        let target = format!("/v1/projects/{}/events", self.project_id);
+        expect(&self.lane.call("POST", &target, &Auth::Key(&self.api_key), Some(body)).await, 202)
+    }
+
+    pub(crate) fn answer_after(&self, wait: Duration, status: u16) {
+        for n in 0..self.endpoints.len() {
+            self.lane.receiver.set(&format!("/{n}"), Behaviour::After(wait, status));
+        }
+    }
+
+    /// The invocation that a GET below the project is, with the key that opens it.
+    pub(crate) fn get_event(&self, rest: &str) -> Bytes {
+        let target = format!("/v1/projects/{}/{rest}", self.project_id);
+        let headers = BTreeMap::from([("x-api-key".to_owned(), self.api_key.clone())]);
+        gateway::event(&HttpRequest { method: "GET".to_owned(), target, headers, body: None })
+    }
+
+    /// Takes up to `size` messages off a queue for good: the invocation they make; `None` when the queue is empty.
+    pub(crate) fn take_event(&self, queue: &str, size: usize) -> Option<Bytes> {
+        let received = self.lane.aws.sqs.receive(queue, size);
+        for message in &received {
+            self.lane.aws.sqs.delete(queue, &message.handle);
+        }
+        (!received.is_empty()).then(|| mapping::event(queue, &received))
+    }
+
+    /// Takes up to `size` messages off a queue, hands them to the delivery function as Lambda would, and deletes what
+    /// succeeded; `None` when the queue is empty.
+    pub(crate) async fn deliver(&self, queue: &str, size: usize) -> io::Result<Option<Invoked>> {
+        let received = self.lane.aws.sqs.receive(queue, size);
+        if received.is_empty() {
+            return Ok(None);
+        }
+        let event = mapping::event(queue, &received);
+        let delivery = &self.lane.delivery;
+        let started = Instant::now();
+        let answer = delivery.invoke(delivery.next_id(), event).await;
+        let took = started.elapsed();
+        let answer = answer.map_err(|failed| io::Error::other(format!("delivery: {failed:?}")))?;
+        let kept = mapping::failures(&answer, &received.iter().map(|message| message.id.to_string()).collect());
+        for message in received.iter().filter(|message| !kept.contains(&message.id.to_string())) {
+            self.lane.aws.sqs.delete(queue, &message.handle);
+        }
+        Ok(Some(Invoked { messages: received.len(), kept: kept.len(), took }))
+    }
+
+    /// CPU that both functions have used so far: api, delivery.
+    pub(crate) fn cpu(&self) -> (Duration, Duration) {
+        let of = |sandboxes: Vec<std::sync::Arc<echo_lanes::sandbox::Sandbox>>| {
+            sandboxes.iter().map(|sandbox| process::cpu(sandbox.pid)).sum()
+        };
+        (of(self.lane.api.sandboxes()), of(self.lane.delivery.sandboxes()))
+    }
+
+    /// Deliveries by status.
+    pub(crate) fn statuses(&self) -> HashMap<String, usize> {
+        let mut counts = HashMap::new();
+        for row in self.lane.aws.dynamo.rows("deliveries") {
+            *counts.entry(row["status"].as_str().unwrap_or_default().to_owned()).or_default() += 1;
+        }
+        counts
+    }
+}
+
+pub(crate) fn expect(answer: &HttpAnswer, status: u16) -> io::Result<Value> {
+    if answer.status == status {
+        return Ok(answer.json());
+    }
+    let body = String::from_utf8_lossy(&answer.body);
+    Err(io::Error::other(format!("{} instead of {status}: {body}", answer.status)))
+}

@@ -1,0 +1,142 @@
+//! Latency inside the functions with AWS 3 ms away: how many calls wait for one another, and what that adds up to.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use echo_lanes::lane::FAST;
+use echo_lanes::watch::Seen;
+use serde::Serialize;
+
+use crate::cost::AWS_DISTANCE;
+use crate::progress::Progress;
+use crate::stage::{Setup, Stage};
+
+const RUNS: usize = 40;
+
+/// Medians; times in milliseconds.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct Trips {
+    pub(crate) distance_ms: f64,
+    /// Calls in a row from an event's invocation to its 202, with a key seen in the last seconds and with a new one.
+    pub(crate) accept_in_a_row: usize,
+    pub(crate) accept_ms: f64,
+    pub(crate) accept_new_key_in_a_row: usize,
+    pub(crate) accept_new_key_ms: f64,
+    pub(crate) accept_fanout_10_in_a_row: usize,
+    pub(crate) accept_fanout_10_ms: f64,
+    /// From a batch's invocation to the request's bytes at the receiver, and from its answer to the record.
+    pub(crate) delivery_in_a_row: usize,
+    pub(crate) to_request_ms: f64,
+    pub(crate) to_record_ms: f64,
+    pub(crate) after_answer_in_a_row: usize,
+}
+
+pub(crate) async fn measure(progress: &Progress) -> io::Result<Trips> {
+    progress.part("Round trips in a row, AWS 3 ms away");
+    let mut trips = Trips { distance_ms: AWS_DISTANCE.as_secs_f64() * 1e3, ..Trips::default() };
+    let stage = Stage::set(Setup::with_endpoints(1)).await?;
+    for n in 0..20 {
+        stage.post(n).await?;
+        stage.deliver(FAST, 1).await?;
+    }
+    stage.lane.aws.watch.set_distance(AWS_DISTANCE);
+    (trips.accept_in_a_row, trips.accept_ms) = accept(&stage, false).await?;
+    progress.step(1, 4);
+    delivery(&stage, &mut trips).await?;
+    progress.step(2, 4);
+    (trips.accept_new_key_in_a_row, trips.accept_new_key_ms) = accept(&stage, true).await?;
+    progress.step(3, 4);
+    let stage = Stage::set(Setup::with_endpoints(10)).await?;
+    stage.post(0).await?;
+    stage.lane.aws.watch.set_distance(AWS_DISTANCE);
+    (trips.accept_fanout_10_in_a_row, trips.accept_fanout_10_ms) = accept(&stage, false).await?;
+    progress.step(4, 4);
+    Ok(trips)
+}
+
+/// Calls in a row and milliseconds of accepting an event.
+async fn accept(stage: &Stage, forget_key: bool) -> io::Result<(usize, f64)> {
+    let mut rows = Vec::new();
+    let mut times = Vec::new();
+    for n in 0..if forget_key { 4 } else { RUNS } {
+        if forget_key {
+            // Longer than a key is remembered.
+            tokio::time::sleep(Duration::from_millis(3_200)).await;
+        }
+        stage.lane.aws.watch.start();
+        times.push(stage.post(500 + n).await?.as_secs_f64() * 1e3);
+        rows.push(in_a_row(&stage.lane.aws.watch.stop()));
+    }
+    while stage.take_event(FAST, 10).is_some() {}
+    Ok((fewest(rows), median(times)))
+}
+
+async fn delivery(stage: &Stage, trips: &mut Trips) -> io::Result<()> {
+    let (mut to_request, mut to_record) = (Vec::new(), Vec::new());
+    let (mut rows_before, mut rows_after) = (Vec::new(), Vec::new());
+    for n in 0..RUNS {
+        stage.post(900 + n).await?;
+        let hits = stage.lane.receiver.hits().len();
+        stage.lane.aws.watch.start();
+        let began = Instant::now();
+        stage.deliver(FAST, 1).await?;
+        let calls = stage.lane.aws.watch.stop();
+        let hit = stage.lane.receiver.hits().get(hits).map(|hit| hit.at).ok_or_else(|| io::Error::other("no request came"))?;
+        let (before, after): (Vec<Seen>, Vec<Seen>) = calls.into_iter().partition(|call| call.started < hit);
+        let recorded = after.iter().map(|call| call.ended).max().unwrap_or(hit);
+        rows_before.push(in_a_row(&before));
+        rows_after.push(in_a_row(&after));
+        to_request.push((hit - began).as_secs_f64() * 1e3);
+        // The receiver answers as soon as it has read the request.
+        to_record.push((recorded - hit).as_secs_f64() * 1e3);
+    }
+    trips.delivery_in_a_row = fewest(rows_before);
+    trips.after_answer_in_a_row = fewest(rows_after);
+    trips.to_request_ms = median(to_request);
+    trips.to_record_ms = median(to_record);
+    Ok(())
+}
+
+/// Calls that must wait for one another do so in every run; others seem to only when the machine is slow.
+fn fewest(rows: Vec<usize>) -> usize {
+    rows.into_iter().min().unwrap_or(0)
+}
+
+/// The longest chain of calls of which each began after the one before had ended.
+fn in_a_row(calls: &[Seen]) -> usize {
+    let spans: Vec<(Instant, Instant)> = calls.iter().map(|call| (call.started, call.ended)).collect();
+    longest_chain(spans)
+}
+
+fn longest_chain(mut spans: Vec<(Instant, Instant)>) -> usize {
+    spans.sort_by_key(|(_, ended)| *ended);
+    let mut last = None;
+    let mut count = 0;
+    for (started, ended) in spans {
+        if last.is_none_or(|last| started >= last) {
+            count += 1;
+            last = Some(ended);
+        }
+    }
+    count
+}
+
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_side_by_side_count_once() {
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let span = |from, to| (at(from), at(to));
+        assert_eq!(longest_chain(vec![]), 0);
+        assert_eq!(longest_chain(vec![span(0, 3), span(1, 4), span(0, 5)]), 1);
+        assert_eq!(longest_chain(vec![span(0, 3), span(4, 7), span(4, 8), span(9, 12)]), 3);
+    }
+}

@@ -1,0 +1,143 @@
+//! A bill for a user's own volumes, from the units that the last whole run measured.
+
+use std::io;
+
+use echo_lanes::clock::setting;
+use serde::Deserialize;
+
+use crate::idle::Idle;
+use crate::prices::Prices;
+use crate::results::root;
+use crate::units::Units;
+
+/// What a month brings; each is an environment variable.
+#[derive(Debug, Clone, Copy)]
+struct Volumes {
+    events: f64,
+    /// Endpoints that want an event, on average.
+    fanout: f64,
+    /// Deliveries of which all four attempts fail, of 1.
+    failed_share: f64,
+    /// Messages in a batch, on average: near 1 at a few events a second, 10 under load.
+    batch: f64,
+    /// Pages of the delivery log that are looked at.
+    pages: f64,
+    retention_days: f64,
+}
+
+#[derive(Deserialize)]
+struct Measured {
+    cost: Vec<Measure>,
+}
+
+#[derive(Deserialize)]
+struct Measure {
+    name: String,
+    units: Units,
+}
+
+fn number(name: &str, default: f64, least: f64, most: f64) -> io::Result<f64> {
+    let Some(text) = setting(name) else { return Ok(default) };
+    let number = text.replace('_', "").parse().ok().filter(|number| (least..=most).contains(number));
+    number.ok_or_else(|| io::Error::other(format!("{name} is '{text}': must be a number from {least} to {most}")))
+}
+
+impl Volumes {
+    fn read() -> io::Result<Self> {
+        Ok(Self {
+            events: number("EVENTS", 1e6, 0.0, 1e12)?,
+            fanout: number("FANOUT", 1.0, 0.0, 1_000.0)?,
+            failed_share: number("FAILED_SHARE", 0.01, 0.0, 1.0)?,
+            batch: number("BATCH", 10.0, 1.0, 10.0)?,
+            pages: number("PAGES", 10_000.0, 0.0, 1e12)?,
+            retention_days: number("RETENTION_DAYS", 30.0, 1.0, 3_650.0)?,
+        })
+    }
+
+    /// A month's units. Fan-out and batch size lie on the lines through the two that were measured; a batch's own cost is
+    /// shared by its messages.
+    fn units(&self, measured: &impl Fn(&str) -> io::Result<Units>) -> io::Result<Units> {
+        let (one, ten) = (measured("https")?, measured("https_fanout_10")?);
+        let (alone, failed) = (measured("https_batch_1")?, measured("failed_4")?);
+        let each = |from: Units, to: Units, share: f64| from * (1.0 - share) + to * share;
+        let event = each(one, ten, (self.fanout - 1.0) / 9.0);
+        let per_message = (1.0 / self.batch - 0.1) / 0.9;
+        let mut month = event + (alone + one * -1.0) * (per_message * self.fanout);
+        month += (failed + one * -1.0) * (self.failed_share * self.fanout);
+        month = month * self.events;
+        month += measured("read_page")? * self.pages;
+        month.stored_bytes *= self.retention_days / 30.0;
+        Ok(month)
+    }
+}
+
+/// # Errors
+/// When a volume is not allowed, or nothing was measured yet.
+pub(crate) fn print() -> io::Result<()> {
+    let volumes = Volumes::read()?;
+    let path = root().join("docs/measured.json");
+    let text = std::fs::read_to_string(&path)
+        .map_err(|error| io::Error::other(format!("docs/measured.json: {error}; `make bench` writes it")))?;
+    let measured: Measured = serde_json::from_str(&text)?;
+    let find = |name: &str| {
+        let found = measured.cost.iter().find(|measure| measure.name == name);
+        found.map(|measure| measure.units).ok_or_else(|| io::Error::other(format!("{name} was not measured")))
+    };
+    let prices = Prices::read();
+    let dollars = volumes.units(&find)?.dollars(&prices);
+    let idle = Idle::of(&prices);
+    println!(
+        "A month of {} events: FANOUT={} FAILED_SHARE={} BATCH={} PAGES={} RETENTION_DAYS={}, at prices of {} in {}\n",
+        volumes.events, volumes.fanout, volumes.failed_share, volumes.batch, volumes.pages, volumes.retention_days, prices.date, prices.region
+    );
+    let lines = [
+        ("API Gateway", dollars.api_gateway),
+        ("table writes", dollars.writes),
+        ("table reads", dollars.reads),
+        ("queues", dollars.queues),
+        ("invocations", dollars.invocations),
+        ("their duration", dollars.duration),
+        ("alarms and secret", idle.alarms + idle.secrets),
+        ("polling of idle queues", idle.polling),
+    ];
+    for (name, dollars) in lines {
+        println!("  {name:24} {dollars:12.2} $");
+    }
+    let total: f64 = lines.iter().map(|(_, dollars)| dollars).sum();
+    println!("  {:24} {total:12.2} $\n", "together");
+    for (name, dollars) in [
+        ("logs, taken in", dollars.logs),
+        ("egress to receivers", dollars.egress),
+        ("storage, once it is full", dollars.storage),
+    ] {
+        println!("  {name:24} {dollars:12.2} $");
+    }
+    println!("\nFree tiers are left out: they make small volumes cheaper. Busy queues are polled less than idle ones.");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn measured_volumes_come_out_as_measured() {
+        let units = |writes: f64| Units { write_units: writes, stored_bytes: 1.0, ..Units::default() };
+        let measured = |name: &str| {
+            Ok(units(match name {
+                "https" => 3.0,
+                "https_fanout_10" => 21.0,
+                "https_batch_1" => 4.0,
+                "failed_4" => 10.0,
+                _ => 0.0,
+            }))
+        };
+        let volumes = Volumes { events: 1.0, fanout: 1.0, failed_share: 0.0, batch: 10.0, pages: 0.0, retention_days: 30.0 };
+        let writes = |volumes: Volumes| volumes.units(&measured).expect("all are measured").write_units;
+        assert!((writes(volumes) - 3.0).abs() < 1e-9);
+        assert!((writes(Volumes { fanout: 10.0, ..volumes }) - 21.0).abs() < 1e-9);
+        assert!((writes(Volumes { batch: 1.0, ..volumes }) - 4.0).abs() < 1e-9);
+        assert!((writes(Volumes { failed_share: 1.0, ..volumes }) - 10.0).abs() < 1e-9);
+        assert!((writes(Volumes { events: 2.0, ..volumes }) - 6.0).abs() < 1e-9);
+    }
+}
