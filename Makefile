@@ -6,7 +6,7 @@ TOOLS := .local/tools
 STACK := $(TOOLS)/local/bin/python tools/local/stack.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run watch logs test build fmt lint clean
+.PHONY: help setup run watch logs test faults load bench cost build fmt lint clean
 
 help: ## Show this table
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,23 @@ logs: setup ## Follow what the functions of `make run` log
 
 test: setup ## Everything CI runs: formatting, lints, docs, unit and end-to-end tests, template, dependencies
 	@exec $(PYTHON) tools/local/check.py
+
+faults: ## Fail every call to AWS on every path, in every way, and look for losses; up to 30 minutes
+	cargo build --workspace --bins
+	target/debug/faults
+
+load: ## 30,000 events to good and bad receivers while the functions are killed again and again
+	cargo build --workspace --bins
+	target/debug/load
+
+bench: ## Measure cold start, CPU, cost and growth; draws the charts in docs/
+	cargo build --release -p api -p delivery -p echo-baselines
+	cargo build --workspace --bins
+	target/debug/echo-bench
+
+cost: ## What your own volumes would cost: EVENTS, FANOUT, FAILED_SHARE and more; see docs/performance.md
+	@cargo build --quiet --workspace --bins
+	@target/debug/echo-bench calculate
 
 build: setup ## Build both functions for AWS, as `sam deploy` wants them (arm64 unless Architecture=x86_64)
 	@exec $(PYTHON) tools/local/build.py

@@ -37,7 +37,9 @@ def steps():
     if sys.argv[1:] == ["lint"]:
         return
     # Some of these tests run the functions themselves.
-    yield "unit tests", [["cargo", "build", "--workspace", "--bin", "api", "--bin", "delivery"], cargo_test(end_to_end=False)]
+    yield "unit tests", [["cargo", "build", "--workspace", "--bins"], cargo_test(end_to_end=False)]
+    target = os.environ.get("CARGO_TARGET_DIR", ROOT / "target")
+    yield "crash points", [[f"{target}/debug/faults", "--bounded", "--minutes", "5"]]
     yield "end-to-end tests", [[*STACK, "test-env", "--", *cargo_test(end_to_end=True)]]
 
 
