@@ -228,3 +228,14 @@ async fn gone_on_a_retry_ends_it_too() {
     assert_eq!((&delivery["failure_reason"], &delivery["attempt_count"]), (&json!("gone"), &json!(2)));
     endpoint.when("the endpoint is disabled", |shown| shown["status"] == "disabled").await;
 }
+
+#[tokio::test]
+async fn gone_by_hand_disables_the_endpoint_too_and_counts_nothing() {
+    let receiver = Receiver::scripted([200], 410).await;
+    let (_project, endpoint, id) = set_up(&receiver).await;
+    endpoint.ended(&id, "success").await;
+    assert_eq!(endpoint.retry(&id).await.status, 202);
+    assert_eq!(endpoint.ended(&id, "failed").await["attempt_count"], 2);
+    let shown = endpoint.when("the endpoint is disabled", |shown| shown["status"] == "disabled").await;
+    assert_eq!(shown["consecutive_failures"], 0, "manual failures add nothing");
+}
