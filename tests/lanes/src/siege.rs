@@ -116,7 +116,7 @@ impl Figures {
         if self.longest > MOST_TIME {
             self.problems.push(format!("done after {:?}, with {TIMEOUT:?} for an answer", self.longest));
         }
-        if self.others > TIMEOUT {
+        if self.others > MOST_TIME {
             self.problems.push(format!("the others waited {:?}", self.others));
         }
         if is_hostile && self.connections as usize != self.attempts {
