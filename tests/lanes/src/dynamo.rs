@@ -155,7 +155,6 @@ impl Dynamo {
         }
     }
 
-    #[must_use]
     pub fn tables() -> impl Iterator<Item = &'static str> {
         TABLES.iter().map(|(name, ..)| *name)
     }

@@ -59,7 +59,7 @@ where
             let _ = stream.set_nodelay(true);
             let handler = handler.clone();
             connections.spawn(async move {
-                let service = hyper::service::service_fn(move |request| handler(request));
+                let service = hyper::service::service_fn(handler);
                 // A broken connection is what some of the tests are about.
                 let _ = hyper::server::conn::http1::Builder::new()
                     .serve_connection(TokioIo::new(stream), service)

@@ -33,18 +33,20 @@ pub enum Failed {
     Reported(String),
 }
 
+type Reply = oneshot::Sender<Result<Bytes, Failed>>;
+
 struct Work {
     id: u64,
     event: Bytes,
     deadline: u64,
-    reply: oneshot::Sender<Result<Bytes, Failed>>,
+    reply: Reply,
 }
 
 struct Inner {
     kind: Kind,
     aws: Arc<Aws>,
     inbox: tokio::sync::Mutex<mpsc::Receiver<Work>>,
-    current: Mutex<Option<(u64, oneshot::Sender<Result<Bytes, Failed>>)>>,
+    current: Mutex<Option<(u64, Reply)>>,
     kill: Notify,
     exited: watch::Receiver<bool>,
     has_worked: AtomicBool,

@@ -77,7 +77,8 @@ async fn run(options: &Options) -> std::io::Result<bool> {
     println!("walking {} paths with nothing in their way", paths.len());
     // Three times, and few at once: on a busy machine a request can time out, and its retry's calls are not the path's.
     let thrice = paths.iter().flat_map(|path| [*path; 3]).map(|path| Case { path, k: 0, plan: None });
-    let mut plain = suite::walk_all(Arc::clone(&world), thrice.collect(), options.lanes.min(6), None, |_| {}).await;
+    let mut plain =
+        suite::walk_all(Arc::clone(&world), thrice.collect(), options.lanes.min(6), None, |_| {}).await;
     let place = |path: Path| Path::ALL.iter().position(|one| *one == path);
     plain.sort_by_key(|walked| (place(walked.case.path), walked.calls.len()));
     plain.dedup_by_key(|walked| walked.case.path);
