@@ -29,6 +29,10 @@ const SHORT_WAIT: Duration = Duration::from_secs(1);
 const RECORD_TIME: Duration = Duration::from_secs(3);
 const ANSWER_TIME: Duration = Duration::from_secs(2);
 
+/// An endpoint read this long before a success ends may have had a failure counted since, which the success forgets
+/// (contract §7: in order of completion). Quicker successes are not worth another read each.
+const STALE: Duration = Duration::from_millis(250);
+
 /// How long what precedes an attempt may take, before others may take this job for lost.
 const SLOW_STORE: Duration = Duration::from_secs(2);
 
