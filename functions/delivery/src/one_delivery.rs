@@ -247,8 +247,8 @@ impl Turn {
         let schedule = &self.app.settings.schedule;
         let now = Timestamp::now();
         let step = after_attempt(number, delivery.triggered_by, &outcome, schedule, now, rand::random());
-        let is_slow_success = outcome.is_success() && took >= SLOW;
-        let endpoint = if is_slow_success { &self.reread(endpoint).await } else { endpoint };
+        let is_stale = outcome.is_success() && took >= STALE;
+        let endpoint = if is_stale { &self.reread(endpoint).await } else { endpoint };
         self.conclude(delivery, endpoint, attempt, step, now).await
     }
 
