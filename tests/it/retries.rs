@@ -8,6 +8,7 @@ use echo_tests::receiver::{Received, Receiver, Reply};
 use echo_tests::shape::text;
 use echo_tests::stack::stack;
 use echo_tests::time::{millis, now, timestamp};
+use echo_tests::wait::bounded;
 use serde_json::{Value, json};
 
 /// Polling, the queue's whole seconds, and a machine busy with other tests. Being late is not what is tested here,
@@ -173,13 +174,14 @@ async fn retry_after_counts_with_429_and_503_only_and_nonsense_does_not_count() 
         (503, ""),
         (429, "600, 600"),
     ];
-    for (status, value) in cases {
+    let one = |(status, value): (u16, &'static str)| async move {
         let receiver = Receiver::scripted([Reply::status(status).header("retry-after", value)], 200).await;
         let (_project, endpoint, id) = set_up(&receiver).await;
         endpoint.ended(&id, "success").await;
         let requests = receiver.requests();
         check_gap(&requests[0], &requests[1], stack().retry_delays()[0]);
-    }
+    };
+    bounded(4, cases.map(one)).await;
 }
 
 #[tokio::test]

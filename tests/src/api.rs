@@ -138,7 +138,7 @@ impl Answer {
         self.json()
     }
 
-    /// The message of a refusal that must have this status; [`Self::check_common`] has seen to its form.
+    /// The message of a refusal that must have this status. Its form was checked when it came.
     ///
     /// # Panics
     /// When the status is another.

@@ -28,18 +28,15 @@ pub struct Aws {
     pub queues: BTreeMap<String, String>,
 }
 
-static STACK: LazyLock<Stack> = LazyLock::new(|| {
+// A result, since a panic in here would be explained to the first test only.
+static STACK: LazyLock<Result<Stack, String>> = LazyLock::new(|| {
     #[expect(clippy::disallowed_methods, reason = "the one setting of the tests")]
-    let file = std::env::var("ECHO_STACK");
-    let Ok(file) = file else {
-        panic!(
-            "these tests need a deployed stack: run `make test`, which brings one up and sets $ECHO_STACK"
-        );
-    };
+    let file = std::env::var("ECHO_STACK")
+        .map_err(|_| "these tests need a deployed stack: run `make test`, which brings one up".to_owned())?;
     let text = std::fs::read_to_string(&file)
-        .unwrap_or_else(|error| panic!("$ECHO_STACK ({file}) cannot be read: {error}; run `make test`"));
+        .map_err(|error| format!("$ECHO_STACK ({file}): {error}; run `make test`"))?;
     serde_json::from_str(&text)
-        .unwrap_or_else(|error| panic!("$ECHO_STACK ({file}) is not what `make test` writes: {error}"))
+        .map_err(|error| format!("$ECHO_STACK ({file}) is not what `make test` writes: {error}"))
 });
 
 /// The stack under test.
@@ -48,7 +45,7 @@ static STACK: LazyLock<Stack> = LazyLock::new(|| {
 /// When the tests were not started by `make test`.
 #[must_use]
 pub fn stack() -> &'static Stack {
-    &STACK
+    STACK.as_ref().unwrap_or_else(|problem| panic!("{problem}"))
 }
 
 impl Stack {
