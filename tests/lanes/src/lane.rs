@@ -65,11 +65,18 @@ impl Default for LaneSettings {
     }
 }
 
-/// The folder of the built functions: `LANES_BINARIES`, or the dev profile's.
+/// The folder of the built functions: `LANES_BINARIES`, or where this program was built too.
 #[must_use]
 pub fn binaries() -> PathBuf {
-    let dev = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/debug");
-    clock::setting("LANES_BINARIES").map_or(dev, PathBuf::from)
+    clock::setting("LANES_BINARIES").map_or_else(profile_folder, PathBuf::from)
+}
+
+/// Such as `target/debug`: tests run from a folder below it.
+#[must_use]
+pub fn profile_folder() -> PathBuf {
+    let program = std::env::current_exe().unwrap_or_default();
+    let folder = program.parent().unwrap_or(Path::new(".")).to_owned();
+    if folder.ends_with("deps") { folder.parent().map_or(folder.clone(), Path::to_owned) } else { folder }
 }
 
 #[derive(Debug)]

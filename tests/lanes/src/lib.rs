@@ -22,6 +22,7 @@ pub mod lane;
 pub mod mapping;
 pub mod memory;
 pub mod path;
+pub mod pressure;
 pub mod receiver;
 pub mod run;
 pub mod sandbox;

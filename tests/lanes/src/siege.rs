@@ -9,6 +9,7 @@ use crate::hostile::{Expected, HostileReceiver, Hostility};
 use crate::invariants::judge;
 use crate::lane::{Auth, LaneSettings};
 use crate::memory;
+use crate::pressure;
 use crate::run::{Ending, Run};
 use crate::world::{TEN, World};
 
@@ -33,6 +34,8 @@ pub struct Figures {
     pub others: Duration,
     pub outcome: String,
     pub problems: Vec<String>,
+    /// Share of the siege in which the machine had too little processor time to give, 0 to 1.
+    pub starved: f64,
 }
 
 /// Lays siege to a lane of its own; without a hostility it is a measurement of peace.
@@ -74,6 +77,7 @@ pub async fn lay(world: &World, hostility: Option<Hostility>) -> io::Result<Figu
     memory::forget_peak(pid)?;
     let before = memory::of(pid)?;
     run.lane.delivery.take_longest();
+    let pressure = pressure::Span::begin();
     let began = Instant::now();
     run.lane.aws.faults.arm(None);
     run.lane.start_mappings();
@@ -104,6 +108,7 @@ pub async fn lay(world: &World, hostility: Option<Hostility>) -> io::Result<Figu
         others,
         outcome,
         problems,
+        starved: pressure.share(),
     };
     Ok(figures.held_against(hostility.is_some()))
 }
@@ -172,6 +177,20 @@ async fn attempts(
     (attempts.len(), outcome)
 }
 
+const STARVED: f64 = 0.8;
+
+/// Up to three times, until nothing is wrong; the last one counts.
+async fn again(world: &World, kind: Option<Hostility>) -> Option<Figures> {
+    let mut last = None;
+    for _ in 0..3 {
+        last = lay(world, kind).await.ok();
+        if last.as_ref().is_some_and(|figures| figures.problems.is_empty()) {
+            break;
+        }
+    }
+    last
+}
+
 /// Every siege, a few side by side, after one measurement of peace.
 pub async fn lay_all(world: &std::sync::Arc<World>, side_by_side: usize) -> Vec<Figures> {
     let mut kinds: Vec<Option<Hostility>> = vec![None];
@@ -187,6 +206,10 @@ pub async fn lay_all(world: &std::sync::Arc<World>, side_by_side: usize) -> Vec<
         done.sort_by_key(|(place, ..)| *place);
         for (_, kind, result) in done {
             match result {
+                // What took too long because the machine was busy is measured again, alone.
+                Ok(figures) if !figures.problems.is_empty() && figures.starved > STARVED => {
+                    all.push(again(world, kind).await.unwrap_or(figures));
+                }
                 Ok(figures) => all.push(figures),
                 Err(error) => eprintln!("{}: {error}", kind.map_or("(a good receiver)", Hostility::name)),
             }

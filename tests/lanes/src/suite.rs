@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use crate::fault::{CallKey, Fault, Injection, Span};
 use crate::invariants::{Verdict, judge};
 use crate::path::Path;
+use crate::pressure;
 use crate::run::Run;
 use crate::world::World;
 
@@ -47,12 +48,28 @@ pub struct Walked {
     /// The calls of the path, in the order in which they first came.
     pub calls: Vec<CallKey>,
     pub took: Duration,
+    /// Share of that time in which the machine had too little processor time to give, 0 to 1.
+    pub starved: f64,
+}
+
+impl Walked {
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.verdict.losses.is_empty() && self.verdict.violations.is_empty()
+    }
+}
+
+/// The `target` folder.
+#[must_use]
+pub fn target() -> PathBuf {
+    let profile = crate::lane::profile_folder();
+    profile.parent().map_or(profile.clone(), std::path::Path::to_owned)
 }
 
 /// Where a failing walk's logs are kept.
 #[must_use]
 pub fn logs() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target/lanes")
+    target().join("lanes")
 }
 
 /// Walks one case.
@@ -61,6 +78,7 @@ pub fn logs() -> PathBuf {
 /// When the lane cannot be started.
 pub async fn walk(world: &World, case: &Case) -> io::Result<Walked> {
     let began = Instant::now();
+    let pressure = pressure::Span::begin();
     let mut settings = case.path.settings();
     settings.name = case.name().replace(':', "-");
     settings.logs = Some(logs());
@@ -85,7 +103,14 @@ pub async fn walk(world: &World, case: &Case) -> io::Result<Walked> {
             let _ = std::fs::remove_file(log);
         }
     }
-    Ok(Walked { case: case.clone(), verdict, has_struck, calls, took: began.elapsed() })
+    Ok(Walked {
+        case: case.clone(),
+        verdict,
+        has_struck,
+        calls,
+        took: began.elapsed(),
+        starved: pressure.share(),
+    })
 }
 
 /// Which faults are walked for each call.
@@ -135,6 +160,10 @@ pub fn cases(path: Path, calls: &[CallKey], extent: Extent) -> Vec<Case> {
     cases
 }
 
+/// Lanes that run however busy the machine is, and the share of time above which it is too busy for more.
+const ALWAYS: usize = 8;
+const CROWDED: f64 = 85.0;
+
 /// Walks many cases, `side_by_side` at a time, and calls `report` after each. What has not begun at `end` is left.
 pub async fn walk_all(
     world: Arc<World>,
@@ -155,6 +184,13 @@ pub async fn walk_all(
             // Starting is all computing, waiting is not: begun one after another, they keep out of each other's way.
             tokio::time::sleep(Duration::from_millis(100) * u32::try_from(place).unwrap_or(0)).await;
             loop {
+                // Past a few, more lanes only make each other late.
+                while place >= ALWAYS && pressure::lately().is_some_and(|share| share > CROWDED) {
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                    if next.load(Ordering::Relaxed) >= cases.len() {
+                        return;
+                    }
+                }
                 let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) else { return };
                 if end.is_some_and(|end| Instant::now() > end) {
                     return;

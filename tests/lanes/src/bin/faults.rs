@@ -5,7 +5,6 @@
 //! nothing new after that.
 
 use std::collections::BTreeSet;
-use std::path::Path as FilePath;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -75,10 +74,12 @@ async fn run(options: &Options) -> std::io::Result<bool> {
     let paths: Vec<Path> = Path::ALL.into_iter().filter(is_wanted).collect();
 
     println!("walking {} paths with nothing in their way", paths.len());
-    // Three times, and few at once: on a busy machine a request can time out, and its retry's calls are not the path's.
-    let thrice = paths.iter().flat_map(|path| [*path; 3]).map(|path| Case { path, k: 0, plan: None });
-    let mut plain =
-        suite::walk_all(Arc::clone(&world), thrice.collect(), options.lanes.min(6), None, |_| {}).await;
+    // Few at once and, where everything is walked, three times: on a busy machine a request can time out, and its
+    // retry's calls are not the path's.
+    let times = if options.extent == Extent::Whole { 3 } else { 1 };
+    let plain = paths.iter().flat_map(|path| std::iter::repeat_n(*path, times));
+    let plain = plain.map(|path| Case { path, k: 0, plan: None }).collect();
+    let mut plain = suite::walk_all(Arc::clone(&world), plain, options.lanes.min(6), None, |_| {}).await;
     let place = |path: Path| Path::ALL.iter().position(|one| *one == path);
     plain.sort_by_key(|walked| (place(walked.case.path), walked.calls.len()));
     plain.dedup_by_key(|walked| walked.case.path);
@@ -111,13 +112,52 @@ async fn run(options: &Options) -> std::io::Result<bool> {
     let is_holding = !only.is_empty() || siege::table(&siege::lay_all(&world, 4).await);
     let end = options.minutes.map(|minutes| began + Duration::from_secs(minutes * 60));
     let progress = Progress::new(total);
-    let walked = suite::walk_all(world, dealt, options.lanes, end, move |walked| progress.note(walked)).await;
+    let walked =
+        suite::walk_all(Arc::clone(&world), dealt, options.lanes, end, move |walked| progress.note(walked))
+            .await;
+    let walked = again_alone(&world, walked).await;
     let is_clean = table(&plain, &walked)?;
     if walked.len() < total {
         println!("{} of {total} were left for lack of time", total - walked.len());
     }
     println!("took {} s", began.elapsed().as_secs());
     Ok(is_clean && is_holding && !failed(&walked))
+}
+
+/// Walks again, alone and three times, what failed while the machine had no time for it: a request that is not made
+/// within its second is a failed attempt, as it should be, and not what the suite is about. What fails alone has failed.
+async fn again_alone(world: &World, walked: Vec<Walked>) -> Vec<Walked> {
+    const STARVED: f64 = 0.8;
+    let mut kept = Vec::new();
+    let mut held = Vec::new();
+    for one in walked {
+        if one.is_clean() || one.starved < STARVED {
+            kept.push(one);
+            continue;
+        }
+        let mut worst = None;
+        for _ in 0..3 {
+            match suite::walk(world, &one.case).await {
+                Ok(again) if again.is_clean() => worst = worst.or(Some(again)),
+                Ok(again) => {
+                    worst = Some(again);
+                    break;
+                }
+                Err(error) => eprintln!("{}: {error}", one.case.name()),
+            }
+        }
+        if worst.as_ref().is_some_and(Walked::is_clean) {
+            held.push(one.case.name());
+        }
+        kept.push(worst.unwrap_or(one));
+    }
+    if !held.is_empty() {
+        println!(
+            "on a machine without time for them failed, and held when walked alone, three times each: {}",
+            held.join(" ")
+        );
+    }
+    kept
 }
 
 /// Prints what went wrong and how to see it again.
@@ -129,7 +169,7 @@ fn failed(walked: &[Walked]) -> bool {
             println!("{}: {problem}", one.case.name());
         }
         if let Some((key, _)) = &one.case.plan
-            && !(one.verdict.losses.is_empty() && one.verdict.violations.is_empty())
+            && !one.is_clean()
         {
             println!("  the call was {key}; walk it again with --only {}", one.case.name());
         }
@@ -163,7 +203,7 @@ impl Progress {
         let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
         let verdict = &walked.verdict;
         self.extra.fetch_add(verdict.extra_sends, Ordering::Relaxed);
-        if !(verdict.losses.is_empty() && verdict.violations.is_empty()) {
+        if !walked.is_clean() {
             self.bad.fetch_add(1, Ordering::Relaxed);
             failed(std::slice::from_ref(walked));
         }
@@ -224,7 +264,7 @@ fn table(plain: &[Walked], walked: &[Walked]) -> std::io::Result<bool> {
     }
     let report = json!({ "runs": runs, "losses": losses, "extra_sends": extra_sends, "violations": violations,
         "paths": rows });
-    let file = FilePath::new(env!("CARGO_MANIFEST_DIR")).join("../../target/faults.json");
+    let file = suite::target().join("faults.json");
     std::fs::write(file, format!("{report:#}\n"))?;
     Ok(losses == 0 && violations == 0)
 }
