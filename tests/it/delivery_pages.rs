@@ -71,6 +71,8 @@ async fn hundreds_of_deliveries_are_paged_newest_first_under_every_filter() {
     .await;
     let endpoint = project.endpoint(&receiver.url()).await;
     let good = emit_many(&project, &["call.started", "call.ended"], 200).await;
+    // Asking the receiver is cheaper than asking for lists.
+    eventually("200 have arrived", PATIENCE * 3, || async { (receiver.count() >= 200).then_some(()) }).await;
     all_are(&endpoint, "success", 200).await;
     // An empty second between the two groups makes a time that lies between them.
     let newest = timestamp(&endpoint.deliveries("?limit=1").await.ok(200)["data"][0]["created_at"]);
@@ -79,6 +81,10 @@ async fn hundreds_of_deliveries_are_paged_newest_first_under_every_filter() {
     })
     .await;
     let bad = emit_many(&project, &["call.summary"], 30).await;
+    eventually("each of the 30 was tried", PATIENCE * 3, || async {
+        (receiver.count() >= 230).then_some(())
+    })
+    .await;
     all_are(&endpoint, "failed", 30).await;
 
     let everything = &good | &bad;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use echo_tests::api::Answer;
 use echo_tests::project::{Project, delivery_ids, unique};
-use echo_tests::receiver::Receiver;
+use echo_tests::receiver::{Receiver, Reply};
 use echo_tests::stack::stack;
 use echo_tests::wait::at_once;
 use serde_json::{Value, json};
@@ -46,7 +46,9 @@ async fn the_same_event_again_gives_the_same_answer_and_starts_nothing() {
 
 #[tokio::test]
 async fn the_same_event_16_times_at_once_is_one_delivery_and_one_request() {
-    let (project, receiver) = (Project::new().await, Receiver::start().await);
+    // Slow, so that a second job for the same delivery would find it still under way.
+    let slow = Reply::status(200).after(Duration::from_millis(1_800));
+    let (project, receiver) = (Project::new().await, Receiver::answering(slow).await);
     let endpoint = project.endpoint(&receiver.url()).await;
     let event = event();
     let answers = at_once(16, |_| project.post("/events", &event)).await;
@@ -175,4 +177,24 @@ async fn an_id_is_unique_within_its_project_only() {
     for request in requests {
         assert_eq!(request.json()["data"].get("other").is_some(), request.uri == "/other");
     }
+}
+
+#[tokio::test]
+async fn repeating_an_event_while_it_is_being_retried_starts_nothing() {
+    let slow = Reply::status(500).after(Duration::from_millis(500));
+    let (project, receiver) = (Project::new().await, Receiver::answering(slow).await);
+    let endpoint = project.endpoint(&receiver.url()).await;
+    let event = event();
+    let id = delivery_ids(&project.post_event(&event).await).remove(0);
+    let attempts = stack().retry_delays().len() + 1;
+    for seen in 1..=attempts {
+        receiver.received(seen).await;
+        for answer in at_once(4, |_| project.post("/events", &event)).await {
+            assert_eq!(answer.ok(202)["duplicate"], true);
+        }
+    }
+    let delivery = endpoint.ended(&id, "failed").await;
+    assert_eq!(delivery["attempt_count"], attempts);
+    receiver.no_more_than(attempts, long_enough()).await;
+    assert_eq!(endpoint.delivery(&id).await, delivery);
 }
