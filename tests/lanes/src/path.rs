@@ -1,22 +1,25 @@
 //! The paths of the crash-point suite. Each is set up with nothing in its way; then calls are counted, one of them
 //! fails, and the path is walked.
 
+mod registry;
+
 use std::fmt;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::lane::{Auth, DEAD, FAST, LaneSettings, PARKED};
+use crate::lane::{DEAD, FAST, LaneSettings, PARKED};
 use crate::receiver::{Behaviour, HANGS};
 use crate::run::{Ending, Run, Sent};
 use crate::sqs::Outgoing;
-use crate::world::{ONE, PASSWORD, TEN, signup};
+use crate::world::{ONE, TEN};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Path {
     SignUp,
     CreateProject,
     CreateKey,
+    RevokeKey,
     CreateEndpoint,
     AcceptOne,
     AcceptTen,
@@ -39,10 +42,11 @@ pub enum Path {
 }
 
 impl Path {
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::SignUp,
         Self::CreateProject,
         Self::CreateKey,
+        Self::RevokeKey,
         Self::CreateEndpoint,
         Self::AcceptOne,
         Self::AcceptTen,
@@ -70,6 +74,7 @@ impl Path {
             Self::SignUp => "sign-up",
             Self::CreateProject => "create-project",
             Self::CreateKey => "create-key",
+            Self::RevokeKey => "revoke-key",
             Self::CreateEndpoint => "create-endpoint",
             Self::AcceptOne => "accept-1",
             Self::AcceptTen => "accept-10",
@@ -134,7 +139,8 @@ impl Path {
         };
         receiver.set("/0", behaviour);
         match self {
-            Self::SignUp | Self::CreateProject | Self::CreateKey | Self::CreateEndpoint => {}
+            Self::SignUp | Self::CreateProject | Self::CreateKey | Self::RevokeKey | Self::CreateEndpoint => {
+            }
             Self::AcceptOne | Self::AcceptTen | Self::Rotate => {}
             Self::ManualRetry | Self::AcceptAgain => {
                 run.post_event(ONE, &json!({ "n": 1 }), ending).await;
@@ -169,10 +175,11 @@ impl Path {
     /// Walks the path.
     pub async fn walk(self, run: &mut Run<'_>) {
         match self {
-            Self::SignUp => sign_up(run).await,
-            Self::CreateProject => create_project(run).await,
-            Self::CreateKey => create_key(run).await,
-            Self::CreateEndpoint => create_endpoint(run).await,
+            Self::SignUp => registry::sign_up(run).await,
+            Self::CreateProject => registry::create_project(run).await,
+            Self::CreateKey => registry::create_key(run).await,
+            Self::RevokeKey => registry::revoke_key(run).await,
+            Self::CreateEndpoint => registry::create_endpoint(run).await,
             Self::AcceptOne => _ = run.post_event(ONE, &json!({ "n": 1 }), Ending::Success).await,
             Self::AcceptTen => _ = run.post_event(TEN, &json!({ "n": 10 }), Ending::Success).await,
             Self::AcceptAgain => {
@@ -273,50 +280,6 @@ fn mark_troubled(run: &Run<'_>) {
         "UpdateExpression": "SET troubled_until = :until",
         "ExpressionAttributeValues": { ":until": { "N": until.to_string() } } });
     run.lane.aws.dynamo.call("UpdateItem", &request.to_string());
-}
-
-async fn sign_up(run: &Run<'_>) {
-    let email = "another@example.com";
-    let answers = run.insist("POST", "/auth/signup", &Auth::None, Some(&signup(email)), &[201, 409]).await;
-    if answers.len() == 1 && answers[0].status == 409 {
-        run.violation("the e-mail was taken before anyone had it".to_owned());
-    }
-    run.notes().accounts.push((email.to_owned(), PASSWORD.to_owned()));
-}
-
-async fn create_project(run: &Run<'_>) {
-    let bearer = Auth::Bearer(&run.world.access_token);
-    let body = json!({ "name": "second" });
-    let answers = run.insist("POST", "/v1/projects", &bearer, Some(&body), &[201]).await;
-    use_key(run, answers.last().map(|answer| answer.json()).as_ref(), "api_key").await;
-}
-
-async fn create_key(run: &Run<'_>) {
-    let bearer = Auth::Bearer(&run.world.access_token);
-    let body = json!({ "name": "second" });
-    let answers = run.insist("POST", "/v1/api-keys", &bearer, Some(&body), &[201]).await;
-    use_key(run, answers.last().map(|answer| answer.json()).as_ref(), "key").await;
-}
-
-/// A key that was shown works.
-async fn use_key(run: &Run<'_>, shown: Option<&Value>, field: &str) {
-    let key = shown.and_then(|shown| shown[field].as_str()).unwrap_or_default().to_owned();
-    run.insist("GET", "/v1/api-keys", &Auth::Key(&key), None, &[200]).await;
-}
-
-async fn create_endpoint(run: &Run<'_>) {
-    let url = format!("http://{}/new", run.lane.receiver.address());
-    let body = json!({ "url": url, "events": ["call.ended"] });
-    let answers = run.insist("POST", &run.project("/webhooks"), &run.key(), Some(&body), &[201]).await;
-    let id = answers.last().map(|answer| answer.json()["id"].clone()).unwrap_or_default();
-    let listed = run.insist("GET", &run.project("/webhooks"), &run.key(), None, &[200]).await;
-    let listed = listed.last().map(|answer| answer.json()).unwrap_or_default();
-    let listed = listed.as_array().cloned().unwrap_or_default();
-    if !listed.iter().any(|endpoint| endpoint["id"] == id)
-        || listed.iter().any(|one| one["signing_secret"].is_null())
-    {
-        run.violation(format!("the new endpoint {id} is not listed whole"));
-    }
 }
 
 async fn manual_retry(run: &Run<'_>) {
