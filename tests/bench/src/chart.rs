@@ -56,14 +56,20 @@ pub(crate) struct Chart {
 impl Chart {
     #[must_use]
     pub(crate) fn svg(&self) -> String {
-        let longest = self.bars.iter().map(Bar::length).chain(self.target.as_ref().map(|(at, _)| *at)).fold(0.0, f64::max);
+        let longest = self
+            .bars
+            .iter()
+            .map(Bar::length)
+            .chain(self.target.as_ref().map(|(at, _)| *at))
+            .fold(0.0, f64::max);
         let scale = (WIDTH - LABELS - VALUES) / longest.max(f64::MIN_POSITIVE);
         let rows = f64::from(u32::try_from(self.bars.len()).unwrap_or(0));
         let legend = if self.legend.is_empty() { 0.0 } else { ROW };
         let target_room = if self.target.is_some() { 20.0 } else { 6.0 };
         let height = TOP + rows * ROW + legend + target_room + 8.0;
         let mut svg = String::new();
-        let described: Vec<String> = self.bars.iter().map(|bar| format!("{}: {}", bar.label, bar.value)).collect();
+        let described: Vec<String> =
+            self.bars.iter().map(|bar| format!("{}: {}", bar.label, bar.value)).collect();
         let _ = write!(
             svg,
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" height=\"{height}\" role=\"img\" aria-labelledby=\"t d\">\n\
@@ -77,17 +83,29 @@ impl Chart {
         for (row, bar) in self.bars.iter().enumerate() {
             let y = TOP + ROW * f64::from(u32::try_from(row).unwrap_or(0));
             let middle = y + BAR - 4.5;
-            let _ = writeln!(svg, "<text x=\"{}\" y=\"{middle}\" text-anchor=\"end\">{}</text>", LABELS - 8.0, escape(&bar.label));
+            let _ = writeln!(
+                svg,
+                "<text x=\"{}\" y=\"{middle}\" text-anchor=\"end\">{}</text>",
+                LABELS - 8.0,
+                escape(&bar.label)
+            );
             let mut x = LABELS;
             for (colour, length) in &bar.parts {
                 let width = (length * scale).max(if *length > 0.0 { 1.0 } else { 0.0 });
-                let _ = writeln!(svg, "<rect class=\"c{colour}\" x=\"{x:.1}\" y=\"{y}\" width=\"{width:.1}\" height=\"{BAR}\"/>");
+                let _ = writeln!(
+                    svg,
+                    "<rect class=\"c{colour}\" x=\"{x:.1}\" y=\"{y}\" width=\"{width:.1}\" height=\"{BAR}\"/>"
+                );
                 x += width;
             }
             let _ = writeln!(svg, "<text x=\"{:.1}\" y=\"{middle}\">{}</text>", x + 6.0, escape(&bar.value));
         }
         let bottom = TOP + rows * ROW;
-        let _ = writeln!(svg, "<line class=\"axis\" x1=\"{LABELS}\" y1=\"{}\" x2=\"{LABELS}\" y2=\"{bottom}\"/>", TOP - 4.0);
+        let _ = writeln!(
+            svg,
+            "<line class=\"axis\" x1=\"{LABELS}\" y1=\"{}\" x2=\"{LABELS}\" y2=\"{bottom}\"/>",
+            TOP - 4.0
+        );
         if let Some((at, name)) = &self.target {
             let x = LABELS + at * scale;
             let _ = writeln!(
@@ -129,14 +147,21 @@ mod tests {
         let chart = Chart {
             title: "A & B".to_owned(),
             note: "1 < 2".to_owned(),
-            bars: vec![Bar::one("ours", 0, 1.0, "1 s".to_owned()), Bar::one("theirs", 1, 2.0, "2 s".to_owned())],
+            bars: vec![
+                Bar::one("ours", 0, 1.0, "1 s".to_owned()),
+                Bar::one("theirs", 1, 2.0, "2 s".to_owned()),
+            ],
             target: Some((1.5, "target".to_owned())),
             legend: vec![(0, "ours")],
         };
         let svg = chart.svg();
         assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n"));
         assert!(svg.contains("<desc id=\"d\">ours: 1 s; theirs: 2 s</desc>"));
-        assert!(svg.contains("A &amp; B") && svg.contains("1 &lt; 2") && svg.contains("prefers-color-scheme: dark"));
+        assert!(
+            svg.contains("A &amp; B")
+                && svg.contains("1 &lt; 2")
+                && svg.contains("prefers-color-scheme: dark")
+        );
         assert_eq!(svg.matches("<rect").count(), 3);
     }
 }

@@ -114,7 +114,8 @@ async fn start(stage: &Stage, subject: Subject<'_>) -> io::Result<Start> {
     let wall = began.elapsed();
     let cpu = process::cpu(sandbox.pid);
     let peak_rss_mb = process::peak_rss_mb(sandbox.pid);
-    let answer = answer.map_err(|failed| io::Error::other(format!("{}: {failed:?}", subject.binary.display())))?;
+    let answer =
+        answer.map_err(|failed| io::Error::other(format!("{}: {failed:?}", subject.binary.display())))?;
     let text = String::from_utf8_lossy(&answer);
     if !(text.contains(r#""statusCode":200"#) || text.contains(r#""batchItemFailures":[]"#)) {
         return Err(io::Error::other(format!("{}: {text}", subject.binary.display())));

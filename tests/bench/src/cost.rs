@@ -106,7 +106,7 @@ async fn run(plan: Plan, prices: &Prices) -> io::Result<Scenario> {
     for n in 0..plan.events {
         api_wall += stage.post(100 + n).await?;
         // As steady traffic does: a batch leaves when it is full.
-        if ((n + 1) * plan.fan_out) % plan.batch == 0 || n + 1 == plan.events {
+        if ((n + 1) * plan.fan_out).is_multiple_of(plan.batch) || n + 1 == plan.events {
             batches.drain(&stage, FAST, plan.batch).await?;
         }
     }
@@ -119,7 +119,8 @@ async fn run(plan: Plan, prices: &Prices) -> io::Result<Scenario> {
 
     let events = plan.events as f64;
     let deliveries = events * plan.fan_out as f64;
-    let sent: usize = stage.lane.receiver.hits().iter().map(|hit| hit.body.len() + headers_bytes(&hit.headers)).sum();
+    let sent: usize =
+        stage.lane.receiver.hits().iter().map(|hit| hit.body.len() + headers_bytes(&hit.headers)).sum();
     let sent_per_hit = sent as f64 / stage.lane.receiver.hits().len() as f64 + TLS_RECORD_BYTES;
     let attempts = if plan.status == 200 { deliveries } else { deliveries * 4.0 };
     let mut units = Units::of_calls(&calls);
@@ -215,7 +216,11 @@ async fn reads(prices: &Prices) -> io::Result<Vec<Scenario>> {
 /// Bytes at rest in all tables.
 fn stored(stage: &Stage) -> usize {
     let tables = ["events", "deliveries"];
-    tables.iter().flat_map(|table| stage.lane.aws.dynamo.items(table)).map(|item| units::stored_bytes(&item)).sum()
+    tables
+        .iter()
+        .flat_map(|table| stage.lane.aws.dynamo.items(table))
+        .map(|item| units::stored_bytes(&item))
+        .sum()
 }
 
 fn headers_bytes(headers: &std::collections::HashMap<String, String>) -> usize {

@@ -83,7 +83,9 @@ fn load(dynamo: &Dynamo, template: &Value, stored: usize, size: usize) {
     let now = Timestamp::now();
     let partition = template["partition"]["S"].as_str().unwrap_or_default().to_owned();
     // A delivery every two seconds up to now: a million are 23 days.
-    let at = |n: usize| Timestamp::from_millis(now.as_millis() - 2_000 * i64::try_from(STORED[2] - n).unwrap_or(0));
+    let at = |n: usize| {
+        Timestamp::from_millis(now.as_millis() - 2_000 * i64::try_from(STORED[2] - n).unwrap_or(0))
+    };
     let rows = (stored..size).map(|n| {
         let id = DeliveryId::for_event(&name, at(n));
         let mut row = vec![("id", id.to_string()), ("event_id", EventId::new(at(n)).to_string())];
@@ -144,7 +146,14 @@ async fn read(stage: &Stage, operation: &'static str, size: usize, target: &str)
     let cpu = stage.cpu().0.saturating_sub(before);
     let wall_ms = (!walls.is_empty()).then(|| median(walls));
     let cpu_ms = cpu.as_secs_f64() * 1e3 / times as f64;
-    Ok(Point { operation, size, read_units: units.read_units, write_units: units.write_units, wall_ms, cpu_ms })
+    Ok(Point {
+        operation,
+        size,
+        read_units: units.read_units,
+        write_units: units.write_units,
+        wall_ms,
+        cpu_ms,
+    })
 }
 
 /// Accepting an event for all of the project's endpoints, and delivering it.

@@ -77,7 +77,13 @@ fn cpu(results: &Results, peers: &Peers) -> Option<Chart> {
         title: "CPU for 1,000 deliveries".to_owned(),
         note: "Events of about 600 bytes. Echo's stores are AWS's to run; svix's are yours.".to_owned(),
         bars,
-        legend: vec![(OURS, "api"), (4, "delivery"), (THEIRS, "svix-server"), (2, "PostgreSQL"), (5, "Redis")],
+        legend: vec![
+            (OURS, "api"),
+            (4, "delivery"),
+            (THEIRS, "svix-server"),
+            (2, "PostgreSQL"),
+            (5, "Redis"),
+        ],
         ..Chart::default()
     })
 }
@@ -124,7 +130,8 @@ fn price(results: &Results, peers: &Peers) -> Option<Chart> {
     bars.sort_by(|a, b| a.parts[0].1.total_cmp(&b.parts[0].1));
     Some(Chart {
         title: "A million deliveries a month".to_owned(),
-        note: "The two cheaper ones keep no attempt log and sign nothing, or with a key of their own.".to_owned(),
+        note: "The two cheaper ones keep no attempt log and sign nothing, or with a key of their own."
+            .to_owned(),
         bars,
         ..Chart::default()
     })
@@ -179,7 +186,7 @@ fn thousands(number: usize) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);

@@ -20,7 +20,11 @@ impl Progress {
         if let Ok(mut part) = self.part.lock() {
             *part = (name.to_owned(), 0);
         }
-        eprintln!("{}[{:4} s] {name}", if self.redraws { "\r\x1b[K" } else { "" }, self.began.elapsed().as_secs());
+        eprintln!(
+            "{}[{:4} s] {name}",
+            if self.redraws { "\r\x1b[K" } else { "" },
+            self.began.elapsed().as_secs()
+        );
     }
 
     /// `done` of `all`; without a terminal only every quarter is said.

@@ -105,7 +105,10 @@ impl Results {
         let pretty = |value: &Value| serde_json::to_string_pretty(value).map(|text| text + "\n");
         std::fs::write(root().join("target/bench.json"), pretty(&self.summary())?)?;
         let all = pretty(&serde_json::to_value(self)?)?;
-        std::fs::write(root().join(if self.is_whole() { "docs/measured.json" } else { "target/bench-part.json" }), all)
+        std::fs::write(
+            root().join(if self.is_whole() { "docs/measured.json" } else { "target/bench-part.json" }),
+            all,
+        )
     }
 
     #[must_use]

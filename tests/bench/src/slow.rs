@@ -128,7 +128,8 @@ async fn wave(hanging: usize) -> io::Result<Wave> {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     // Until the hanging ones' first attempts are over too.
-    let first_tried = |stage: &Stage| stage.lane.receiver.hits().iter().filter(|hit| hit.attempt == 1).count();
+    let first_tried =
+        |stage: &Stage| stage.lane.receiver.hits().iter().filter(|hit| hit.attempt == 1).count();
     while first_tried(&stage) < EVENTS * ENDPOINTS && Instant::now() < end {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
@@ -140,13 +141,17 @@ async fn wave(hanging: usize) -> io::Result<Wave> {
     let mut waits: Vec<f64> = hits
         .iter()
         .filter(|hit| hit.status.is_some() && hit.attempt == 1)
-        .filter_map(|hit| Some(hit.at.saturating_duration_since(*accepted.get(&hit.delivery_id)?).as_secs_f64() * 1e3))
+        .filter_map(|hit| {
+            Some(hit.at.saturating_duration_since(*accepted.get(&hit.delivery_id)?).as_secs_f64() * 1e3)
+        })
         .collect();
     waits.sort_by(f64::total_cmp);
-    let at = |share: f64| waits.get(((waits.len() as f64 - 1.0) * share) as usize).copied().unwrap_or(f64::NAN);
+    let at =
+        |share: f64| waits.get(((waits.len() as f64 - 1.0) * share) as usize).copied().unwrap_or(f64::NAN);
     let batches = stage.lane.batches.all();
     let spans = |queue: &str| {
-        let of = batches.iter().filter(|batch| batch.queue == queue).map(|batch| (batch.started, batch.ended));
+        let of =
+            batches.iter().filter(|batch| batch.queue == queue).map(|batch| (batch.started, batch.ended));
         most_at_once(of.collect())
     };
     Ok(Wave {
@@ -163,5 +168,9 @@ async fn wave(hanging: usize) -> io::Result<Wave> {
 }
 
 fn most_at_once(spans: Vec<(Instant, Instant)>) -> usize {
-    spans.iter().map(|(at, _)| spans.iter().filter(|(from, to)| from <= at && at < to).count()).max().unwrap_or(0)
+    spans
+        .iter()
+        .map(|(at, _)| spans.iter().filter(|(from, to)| from <= at && at < to).count())
+        .max()
+        .unwrap_or(0)
 }

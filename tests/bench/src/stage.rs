@@ -167,7 +167,8 @@ impl Stage {
         let answer = delivery.invoke(delivery.next_id(), event).await;
         let took = started.elapsed();
         let answer = answer.map_err(|failed| io::Error::other(format!("delivery: {failed:?}")))?;
-        let kept = mapping::failures(&answer, &received.iter().map(|message| message.id.to_string()).collect());
+        let kept =
+            mapping::failures(&answer, &received.iter().map(|message| message.id.to_string()).collect());
         for message in received.iter().filter(|message| !kept.contains(&message.id.to_string())) {
             self.lane.aws.sqs.delete(queue, &message.handle);
         }

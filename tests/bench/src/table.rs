@@ -40,7 +40,13 @@ impl Table {
 }
 
 fn short(value: f64) -> String {
-    if value >= 100.0 { format!("{value:.0}") } else if value >= 10.0 { format!("{value:.1}") } else { format!("{value:.2}") }
+    if value >= 100.0 {
+        format!("{value:.0}")
+    } else if value >= 10.0 {
+        format!("{value:.1}")
+    } else {
+        format!("{value:.2}")
+    }
 }
 
 /// The table as text.
@@ -55,7 +61,8 @@ pub(crate) fn draw(results: &Results) -> String {
     slow(results, &mut table);
     trips(results, &peers, &mut table);
     let width = |of: fn(&Row) -> &str| table.0.iter().map(|row| of(row).chars().count()).max().unwrap_or(0);
-    let (figures, values, targets) = (width(|row| &row.figure), width(|row| &row.value), width(|row| &row.target));
+    let (figures, values, targets) =
+        (width(|row| &row.figure), width(|row| &row.value), width(|row| &row.target));
     let mut text = format!("\nMeasured on {} cores; prices of {}.\n", results.cores, results.prices_of);
     for row in &table.0 {
         let mark = match row.met {
@@ -145,7 +152,8 @@ fn cost(results: &Results, peers: &Peers, table: &mut Table) {
     }
     table.figure("queue intake", "not built".to_owned(), "target ≤ 2.60 $");
     if let Some(idle) = &results.idle_month {
-        let parts = format!("polling {:.2}, alarms {:.2}, secret {:.2}", idle.polling, idle.alarms, idle.secrets);
+        let parts =
+            format!("polling {:.2}, alarms {:.2}, secret {:.2}", idle.polling, idle.alarms, idle.secrets);
         table.figure("an idle month", format!("{:.2} $", idle.total()), &parts);
     }
     for (name, dollars) in &peers.usd_per_million_deliveries {
@@ -155,11 +163,14 @@ fn cost(results: &Results, peers: &Peers, table: &mut Table) {
 
 fn growth(results: &Results, table: &mut Table) {
     let Some(growth) = &results.growth else { return };
-    for (title, points) in [("Growth: stored deliveries", &growth.stored), ("Growth: endpoints", &growth.endpoints)] {
+    for (title, points) in
+        [("Growth: stored deliveries", &growth.stored), ("Growth: endpoints", &growth.endpoints)]
+    {
         table.heading(title);
         for point in points {
             let value = point.wall_ms.map_or("no answer".to_owned(), |ms| format!("{ms:.1} ms"));
-            let units = format!("{:.1} R, {:.1} W, {:.1} ms CPU", point.read_units, point.write_units, point.cpu_ms);
+            let units =
+                format!("{:.1} R, {:.1} W, {:.1} ms CPU", point.read_units, point.write_units, point.cpu_ms);
             table.figure(&format!("{}, {}", point.operation, point.size), value, &units);
         }
     }
@@ -173,7 +184,10 @@ fn slow(results: &Results, table: &mut Table) {
     table.heading(&format!("Slow receivers (deadline {} s)", slow.timeout_s));
     for one in &slow.one_hangs {
         let name = format!("batch of {}, one hangs: last other asked after", one.batch);
-        let alone = format!("{:.1} ms with none hanging; billed {:.0} ms against {:.0} ms", one.last_other_alone_ms, one.billed_ms, one.billed_alone_ms);
+        let alone = format!(
+            "{:.1} ms with none hanging; billed {:.0} ms against {:.0} ms",
+            one.last_other_alone_ms, one.billed_ms, one.billed_alone_ms
+        );
         table.figure(&name, format!("{:.1} ms", one.last_other_ms), &alone);
     }
     for wave in &slow.waves {
@@ -192,9 +206,29 @@ fn trips(results: &Results, peers: &Peers, table: &mut Table) {
     let rows = |n: usize| f64::from(u32::try_from(n).unwrap_or(u32::MAX));
     let ms = |ms: f64| format!("{ms:.1} ms");
     table.at_most("accept, key known", rows(trips.accept_in_a_row), 3.0, "", &ms(trips.accept_ms));
-    table.at_most("accept, key new", rows(trips.accept_new_key_in_a_row), 3.0, "", &ms(trips.accept_new_key_ms));
-    table.at_most("accept, fan-out 10", rows(trips.accept_fanout_10_in_a_row), 3.0, "", &ms(trips.accept_fanout_10_ms));
-    let svix = format!("{}; svix-server, accept to arrival on loopback: p50 {} ms", ms(trips.to_request_ms), peers.svix.end_to_end_p50_ms);
+    table.at_most(
+        "accept, key new",
+        rows(trips.accept_new_key_in_a_row),
+        3.0,
+        "",
+        &ms(trips.accept_new_key_ms),
+    );
+    table.at_most(
+        "accept, fan-out 10",
+        rows(trips.accept_fanout_10_in_a_row),
+        3.0,
+        "",
+        &ms(trips.accept_fanout_10_ms),
+    );
+    let svix = format!(
+        "{}; svix-server, accept to arrival on loopback: p50 {} ms",
+        ms(trips.to_request_ms),
+        peers.svix.end_to_end_p50_ms
+    );
     table.at_most("delivery, before the request leaves", rows(trips.delivery_in_a_row), 2.0, "", &svix);
-    table.figure("delivery, answer to record", trips.after_answer_in_a_row.to_string(), &ms(trips.to_record_ms));
+    table.figure(
+        "delivery, answer to record",
+        trips.after_answer_in_a_row.to_string(),
+        &ms(trips.to_record_ms),
+    );
 }

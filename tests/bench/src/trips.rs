@@ -81,7 +81,13 @@ async fn delivery(stage: &Stage, trips: &mut Trips) -> io::Result<()> {
         let began = Instant::now();
         stage.deliver(FAST, 1).await?;
         let calls = stage.lane.aws.watch.stop();
-        let hit = stage.lane.receiver.hits().get(hits).map(|hit| hit.at).ok_or_else(|| io::Error::other("no request came"))?;
+        let hit = stage
+            .lane
+            .receiver
+            .hits()
+            .get(hits)
+            .map(|hit| hit.at)
+            .ok_or_else(|| io::Error::other("no request came"))?;
         let (before, after): (Vec<Seen>, Vec<Seen>) = calls.into_iter().partition(|call| call.started < hit);
         let recorded = after.iter().map(|call| call.ended).max().unwrap_or(hit);
         rows_before.push(in_a_row(&before));

@@ -82,7 +82,10 @@ impl Units {
         for call in calls {
             if call.is_sqs {
                 units.sqs_requests += chunks(call.request_bytes);
-            } else if matches!(call.operation.as_str(), "PutItem" | "UpdateItem" | "DeleteItem" | "TransactWriteItems") {
+            } else if matches!(
+                call.operation.as_str(),
+                "PutItem" | "UpdateItem" | "DeleteItem" | "TransactWriteItems"
+            ) {
                 units.write_units += consumed(call);
             } else {
                 units.read_units += consumed(call);
@@ -224,8 +227,10 @@ mod tests {
     fn the_meter_follows_dynamodbs_rules() {
         let dynamo = Dynamo::new(false);
         let put = |filler| json!({ "TableName": "deliveries", "Item": row(filler) });
-        let writes = |operation: &str, request| Units::of_calls(&[seen(&dynamo, operation, request)]).write_units;
-        let reads = |operation: &str, request| Units::of_calls(&[seen(&dynamo, operation, request)]).read_units;
+        let writes =
+            |operation: &str, request| Units::of_calls(&[seen(&dynamo, operation, request)]).write_units;
+        let reads =
+            |operation: &str, request| Units::of_calls(&[seen(&dynamo, operation, request)]).read_units;
         // A write is rounded up to 1 KiB, of the larger of what was and what is.
         assert_eq!(writes("PutItem", put(1_024 - NAMES)), 1.0);
         assert_eq!(writes("PutItem", put(1_025 - NAMES)), 2.0);
@@ -246,8 +251,10 @@ mod tests {
         let leave = json!({ "TableName": "deliveries", "Key": key, "UpdateExpression": "REMOVE attention" });
         assert_eq!(writes("UpdateItem", leave), 2.0);
         // A strongly consistent read is rounded up to 4 KiB for each row, and costs even when there is none.
-        let get = |id: &str| json!({ "TableName": "deliveries", "ConsistentRead": true,
-            "Key": { "partition": { "S": "e#01" }, "id": { "S": id } } });
+        let get = |id: &str| {
+            json!({ "TableName": "deliveries", "ConsistentRead": true,
+            "Key": { "partition": { "S": "e#01" }, "id": { "S": id } } })
+        };
         assert_eq!(reads("GetItem", get("d")), 1.0);
         assert_eq!(reads("GetItem", get("none")), 1.0);
         let batch = json!({ "RequestItems": { "deliveries": { "ConsistentRead": true, "Keys": [
@@ -259,7 +266,8 @@ mod tests {
     #[test]
     fn sizes_are_dynamodbs() {
         assert_eq!(item_bytes(&row(10)), NAMES + 10);
-        let item = json!({ "n": { "N": "1776009119499" }, "b": { "B": "AAEC" }, "l": { "L": [{ "M": {} }] } });
+        let item =
+            json!({ "n": { "N": "1776009119499" }, "b": { "B": "AAEC" }, "l": { "L": [{ "M": {} }] } });
         assert_eq!(item_bytes(&item), (1 + 8) + (1 + 3) + (1 + 3 + 1 + 3));
     }
 

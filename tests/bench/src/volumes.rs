@@ -39,7 +39,9 @@ struct Measure {
 fn number(name: &str, default: f64, least: f64, most: f64) -> io::Result<f64> {
     let Some(text) = setting(name) else { return Ok(default) };
     let number = text.replace('_', "").parse().ok().filter(|number| (least..=most).contains(number));
-    number.ok_or_else(|| io::Error::other(format!("{name} is '{text}': must be a number from {least} to {most}")))
+    number.ok_or_else(|| {
+        io::Error::other(format!("{name} is '{text}': must be a number from {least} to {most}"))
+    })
 }
 
 impl Volumes {
@@ -88,7 +90,14 @@ pub(crate) fn print() -> io::Result<()> {
     let idle = Idle::of(&prices);
     println!(
         "A month of {} events: FANOUT={} FAILED_SHARE={} BATCH={} PAGES={} RETENTION_DAYS={}, at prices of {} in {}\n",
-        volumes.events, volumes.fanout, volumes.failed_share, volumes.batch, volumes.pages, volumes.retention_days, prices.date, prices.region
+        volumes.events,
+        volumes.fanout,
+        volumes.failed_share,
+        volumes.batch,
+        volumes.pages,
+        volumes.retention_days,
+        prices.date,
+        prices.region
     );
     let lines = [
         ("API Gateway", dollars.api_gateway),
@@ -112,7 +121,9 @@ pub(crate) fn print() -> io::Result<()> {
     ] {
         println!("  {name:24} {dollars:12.2} $");
     }
-    println!("\nFree tiers are left out: they make small volumes cheaper. Busy queues are polled less than idle ones.");
+    println!(
+        "\nFree tiers are left out: they make small volumes cheaper. Busy queues are polled less than idle ones."
+    );
     Ok(())
 }
 
@@ -132,7 +143,14 @@ mod tests {
                 _ => 0.0,
             }))
         };
-        let volumes = Volumes { events: 1.0, fanout: 1.0, failed_share: 0.0, batch: 10.0, pages: 0.0, retention_days: 30.0 };
+        let volumes = Volumes {
+            events: 1.0,
+            fanout: 1.0,
+            failed_share: 0.0,
+            batch: 10.0,
+            pages: 0.0,
+            retention_days: 30.0,
+        };
         let writes = |volumes: Volumes| volumes.units(&measured).expect("all are measured").write_units;
         assert!((writes(volumes) - 3.0).abs() < 1e-9);
         assert!((writes(Volumes { fanout: 10.0, ..volumes }) - 21.0).abs() < 1e-9);
