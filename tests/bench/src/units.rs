@@ -194,7 +194,6 @@ mod tests {
 
     use echo_lanes::dynamo::Dynamo;
     use echo_lanes::function::Kind;
-    use echo_lanes::http::Reply;
     use serde_json::json;
 
     use super::*;
