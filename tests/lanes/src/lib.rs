@@ -3,11 +3,15 @@
 //! The functions talk HTTP to AWS, so nothing in them is made for tests: a lane starts the built binaries as Lambda
 //! would, hands them invocations, answers their AWS calls, and can fail call k of a path in each way AWS can.
 //!
-//! In reading order: [`dynamo`], [`sqs`] and [`sqs_api`] stand in for AWS; [`fault`] says which call fails and how;
-//! [`sandbox`] is one function process with its runtime API and its AWS endpoint; [`function`] is a pool of them;
-//! [`gateway`] and [`mapping`] invoke them as API Gateway and SQS do; [`receiver`] is the customer's server; [`lane`]
-//! puts one world together and [`world`] what stands in it from the start; [`invariants`] judges what happened;
-//! [`path`] lists what the crash-point suite walks through and [`suite`] walks.
+//! In reading order: [`dynamo`], [`sqs`] and [`sqs_api`] stand in for AWS, [`aws`] puts them together; [`fault`] says
+//! which call fails and how; [`sandbox`] is one function process with its runtime API and its AWS endpoint, on [`http`];
+//! [`function`] is a pool of them; [`gateway`] and [`mapping`] invoke them as API Gateway and SQS do; [`receiver`] is
+//! the customer's server; [`lane`] makes one world of it all and [`world`] is what stands in it from the start.
+//!
+//! The crash-point suite: [`path`] lists what is walked, [`run`] is one walk, [`invariants`] judges it with what
+//! [`signed`] knows of signatures, [`suite`] walks side by side as far as [`pressure`] lets it. Beside it, [`siege`] sets
+//! [`hostile`] receivers on a function and looks at its [`memory`], and [`traffic`] is a load. [`watch`] is for those
+//! who measure.
 
 pub mod aws;
 pub mod clock;
