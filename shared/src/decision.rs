@@ -46,7 +46,7 @@ pub enum Wake {
 }
 
 /// How long a copy of a job waits, from when the attempt was due or the row last changed, before it acts for the job
-/// it repeats. Whoever started within [`late_after`] has answered and recorded by then.
+/// it repeats. Whoever started at most `late_after` late has answered and recorded by then.
 #[must_use]
 pub fn stand_back(request_timeout: Duration) -> Duration {
     late_after(request_timeout) + request_timeout + Duration::from_secs(3)
