@@ -12,9 +12,13 @@ def body():
     architecture = os.environ.get("Architecture") or "arm64"
     if subprocess.run(["rustup", "--version"], capture_output=True).returncode == 0:
         run(["rustup", "target", "add", TRIPLES[architecture]])
-    path = f"{LOCAL / 'tools/local/bin'}:{os.environ['PATH']}"
+    env = os.environ | {"PATH": f"{LOCAL / 'tools/local/bin'}:{os.environ['PATH']}", "SAM_CLI_TELEMETRY": "0"}
+    # What sam is about to do, minutes of it in silence: here the compiler is heard, and sam then finds it done.
+    for binary in ("api", "delivery"):
+        flags = ["--arm64"] if architecture == "arm64" else []
+        run(["cargo", "lambda", "build", "--release", *flags, "--bin", binary], cwd=ROOT / "functions" / binary, env=env)
     sam = [LOCAL / "tools/sam/bin/sam", "build", "--parameter-overrides", f"ParameterKey=Architecture,ParameterValue={architecture}"]
-    run(sam, cwd=ROOT, env=os.environ | {"PATH": path, "SAM_CLI_TELEMETRY": "0"})
+    run(sam, cwd=ROOT, env=env)
     say(f"Built for {architecture} into .aws-sam/build. Next: sam deploy --guided --parameter-overrides Architecture={architecture}")
 
 
