@@ -85,7 +85,7 @@ async fn text_that_looks_like_an_envelope_or_markup_arrives_as_sent() {
         .await;
 }
 
-/// A call's transcript and analysis as a voice agent produces them.
+/// A call's transcript and analysis as they come after a phone call.
 fn real_world(segments: usize) -> Value {
     let phrases = [
         "Hello, you've reached Analytical Engines.",
@@ -99,7 +99,7 @@ fn real_world(segments: usize) -> Value {
             .map(|word| json!({"w": format!("word{word}"), "s": start + f64::from(word) * 0.2, "confidence": 0.93}))
             .collect();
         json!({
-            "speaker": if index.is_multiple_of(2) { "agent" } else { "caller" },
+            "speaker": if index.is_multiple_of(2) { "host" } else { "caller" },
             "start": start,
             "text": phrases[index % phrases.len()],
             "words": words,
