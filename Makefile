@@ -39,7 +39,7 @@ bench: ## Measure cold start, CPU, cost and growth; draws the charts in docs/
 	cargo build --workspace --bins
 	target/debug/echo-bench
 
-cost: ## What your own volumes would cost: EVENTS, FANOUT, FAILED_SHARE and more; see docs/performance.md
+cost: ## What your own volumes would cost: EVENTS, FANOUT, FAILED_SHARE and more
 	@cargo build --quiet --workspace --bins
 	@target/debug/echo-bench calculate
 
