@@ -116,6 +116,14 @@ impl Caller {
     }
 }
 
+impl<S: Sync> FromRequestParts<S> for Caller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        caller(parts)
+    }
+}
+
 fn caller(parts: &Parts) -> Result<Caller, ApiError> {
     let caller = parts.extensions.get::<Caller>().cloned();
     caller.ok_or_else(|| ApiError::internal("a route that wants a caller has no layer that finds it"))

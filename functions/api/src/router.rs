@@ -12,7 +12,7 @@ use crate::endpoints_ahead;
 use crate::error::ApiError;
 use crate::observe::observe;
 use crate::request::PathIds;
-use crate::routes::{api_keys, auth, deliveries, endpoints, events, projects};
+use crate::routes::{api_keys, auth, console, deliveries, endpoints, events, projects};
 
 const PROJECT: &str = "/projects/{project_id}";
 const WEBHOOK: &str = "/projects/{project_id}/webhooks/{webhook_id}";
@@ -20,8 +20,12 @@ const WEBHOOK: &str = "/projects/{project_id}/webhooks/{webhook_id}";
 /// The whole API, at its plain paths and under `/api`.
 pub fn router(app: AppState) -> Router {
     Router::new()
+        .nest("/console", console::routes())
+        .route("/console/", get(console::without_slash))
         .nest("/auth", open())
         .nest("/v1", authenticated(&app))
+        .nest("/api/console", console::routes())
+        .route("/api/console/", get(console::without_slash))
         .nest("/api/auth", open())
         .nest("/api/v1", authenticated(&app))
         .fallback(unknown_route)

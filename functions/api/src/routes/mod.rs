@@ -3,6 +3,7 @@
 
 pub mod api_keys;
 pub mod auth;
+pub mod console;
 pub mod deliveries;
 pub mod endpoints;
 pub mod events;

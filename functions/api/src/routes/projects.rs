@@ -10,7 +10,7 @@ use echo_shared::time::Timestamp;
 use serde::Serialize;
 
 use crate::app::AppState;
-use crate::auth::{AccountCaller, InProject};
+use crate::auth::{AccountCaller, Caller, InProject};
 use crate::body::RequestBody;
 use crate::error::ApiError;
 use crate::fields::NAME_CHARS;
@@ -61,12 +61,14 @@ pub async fn create(
     Ok((StatusCode::CREATED, Json(body)))
 }
 
-/// `GET /v1/projects`
-pub async fn list(
-    State(app): State<AppState>,
-    AccountCaller(account_id): AccountCaller,
-) -> Result<Json<Vec<ProjectBody>>, ApiError> {
-    let projects = app.registry.projects(&account_id).await?;
+/// `GET /v1/projects`: an account's, or the one that a key opens.
+pub async fn list(State(app): State<AppState>, caller: Caller) -> Result<Json<Vec<ProjectBody>>, ApiError> {
+    let projects = match caller {
+        Caller::Account(account_id) => app.registry.projects(&account_id).await?,
+        Caller::Key(grant) => {
+            app.registry.project(&grant.account_id, &grant.project_id).await?.into_iter().collect()
+        }
+    };
     Ok(Json(projects.into_iter().map(ProjectBody::from).collect()))
 }
 

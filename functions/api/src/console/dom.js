@@ -1,0 +1,55 @@
+// Building the page. Children that are strings become text nodes and nothing here parses HTML, so that whatever a
+// receiver answered or a producer sent is shown and never run.
+
+const SVG = "http://www.w3.org/2000/svg";
+
+function build(element, props, children) {
+  for (const [name, value] of Object.entries(props ?? {})) {
+    if (value === undefined || value === null || value === false) continue;
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (name === "value" || name === "checked" || name === "selected") element[name] = value;
+    else element.setAttribute(name, value === true ? "" : value);
+  }
+  add(element, children);
+  return element;
+}
+
+function add(element, children) {
+  for (const child of children.flat(Infinity)) {
+    if (child === undefined || child === null || child === false) continue;
+    element.append(child instanceof Node ? child : String(child));
+  }
+}
+
+/** An element: h("a", { class: "link", href }, "text", anotherElement). */
+export const h = (tag, props, ...children) => build(document.createElement(tag), props, children);
+
+/** The same for SVG. */
+export const svg = (tag, props, ...children) => build(document.createElementNS(SVG, tag), props, children);
+
+/** Puts these children in place of what an element holds. */
+export function fill(element, ...children) {
+  element.replaceChildren();
+  add(element, children);
+  return element;
+}
+
+const ICONS = {
+  check: "M5 12.5l4.5 4.5L19 7.5",
+  cross: "M7 7l10 10M17 7L7 17",
+  clock: "M12 7v5l3.5 2M12 3.5a8.5 8.5 0 1 0 0 17 8.5 8.5 0 0 0 0-17z",
+  retry: "M19 12a7 7 0 1 1-2.2-5.1M19 4v4.5h-4.5",
+  pause: "M9 6.5v11M15 6.5v11",
+  plus: "M12 5v14M5 12h14",
+  copy: "M9 9h10v10H9zM5 15V5h10",
+  eye: "M2.5 12S6 5.5 12 5.5 21.5 12 21.5 12 18 18.5 12 18.5 2.5 12 2.5 12zM12 9.5a2.5 2.5 0 1 0 0 5 2.5 2.5 0 0 0 0-5z",
+  send: "M4 12l16-7-6 15-3-6.5z",
+  key: "M14.5 9.5a4.5 4.5 0 1 0-4 4.5L12 12.500l1.500 1.500L15 12.500l1.500 1.500L20 10.500",
+  alert: "M12 8v5M12 16.500v.5M12 3.500L2.500 20h19z",
+  back: "M14 6l-6 6 6 6",
+  skip: "M6 6l6 6-6 6M13 6l6 6-6 6",
+};
+
+/** A line drawing that says nothing to a screen reader: text beside it does. */
+export const icon = (name) =>
+  svg("svg", { class: "icon", viewBox: "0 0 24 24", "aria-hidden": "true" }, svg("path", { d: ICONS[name] }));

@@ -1,0 +1,99 @@
+// One endpoint: its health, what can be done with it, its log, and how its receiver verifies.
+
+import { get } from "./api.js";
+import { deliveriesChart } from "./charts.js";
+import { deliveryLog } from "./deliveries.js";
+import { fill, h, icon } from "./dom.js";
+import { deleteEndpoint, disableEndpoint, editEndpoint, enableEndpoint, rotateSecret } from "./endpoint_forms.js";
+import { plural, time } from "./format.js";
+import { rateText } from "./endpoints.js";
+import { verifyPanel } from "./verify.js";
+import { button, copyable, link, pill, problemBox, working } from "./widgets.js";
+
+const LATEST = 60;
+
+const fact = (label, ...value) => h("div", null, h("dt", null, label), h("dd", null, value));
+
+function disabledNotice(endpoint) {
+  if (endpoint.status !== "disabled") return null;
+  const why = {
+    manual: "It was disabled by hand",
+    consecutive_failures: `It was disabled after ${plural(endpoint.consecutive_failures, "delivery", "deliveries")} in a row failed`,
+    gone: "It was disabled because its receiver answered 410 Gone",
+  };
+  return h(
+    "div",
+    { class: "notice" },
+    icon("pause"),
+    h("p", null, h("b", null, `${why[endpoint.disabled_reason] ?? "It is disabled"}, `), time(endpoint.disabled_at), ". Events are accepted without a delivery to it. Enabling it clears the failures in a row."),
+  );
+}
+
+async function showHealth(place, url, signal) {
+  try {
+    const { json } = await get(`${url}/deliveries`, { query: { limit: LATEST }, signal });
+    fill(place.chart, deliveriesChart(json.data, LATEST));
+    fill(place.rate, rateText(json.data));
+    fill(place.last, time(json.data[0]?.created_at));
+  } catch (problem) {
+    if (signal.aborted || problem.status === 401) throw problem;
+    fill(place.chart, problemBox(problem, () => showHealth(place, url, signal)));
+  }
+}
+
+function health(endpoint, url, signal) {
+  const place = { chart: h("div", { class: "wide-chart" }, h("span", { class: "bone" })), rate: h("span"), last: h("span") };
+  const show = () => showHealth(place, url, signal);
+  show();
+  const failures = endpoint.consecutive_failures;
+  const panel = h(
+    "section",
+    { class: "panel", "aria-label": "Health" },
+    h(
+      "dl",
+      { class: "facts" },
+      fact("Delivered, of the latest", place.rate),
+      fact("Failed in a row", h("span", { class: failures ? "bad-text" : "" }, String(failures))),
+      fact("Last delivery", place.last),
+      fact("Created", time(endpoint.created_at)),
+    ),
+    place.chart,
+    h("p", { class: "legend quiet" }, h("span", { class: "key good" }), "delivered, above the line", h("span", { class: "key bad" }), "failed, below it", h("span", { class: "key warn" }), "waiting", h("span", { class: "push" }, "newest at the right")),
+  );
+  return { panel, show };
+}
+
+export async function endpointView({ path, home, ids: [id], query, signal, reload }) {
+  const url = `${path}/webhooks/${id}`;
+  const { json: endpoint } = await get(url, { signal });
+  const here = `${home}/endpoints/${id}`;
+  const place = h("div");
+  const enable = button("Enable", () => working(enable, place, () => enableEndpoint(url, reload)), { kind: "primary" });
+  const leave = () => {
+    location.hash = `${home}/endpoints`;
+  };
+  const actions = [
+    button("Edit", () => editEndpoint(url, endpoint, reload)),
+    endpoint.status === "active" ? button("Disable", () => disableEndpoint(url, reload)) : enable,
+    button("Rotate secret", () => rotateSecret(url, reload)),
+    button("Delete", () => deleteEndpoint(url, endpoint, leave), { kind: "danger-text" }),
+  ];
+  const tab = query.get("tab") === "verify" ? "verify" : "deliveries";
+  const tabs = [["deliveries", "Deliveries", here], ["verify", "Verify", `${here}?tab=verify`]];
+  const { panel, show } = health(endpoint, url, signal);
+  const content = [
+    link([icon("back"), "Endpoints"], `${home}/endpoints`, { class: "crumb" }),
+    h(
+      "div",
+      { class: "head" },
+      h("div", { class: "title" }, h("h1", { class: "url", tabindex: "-1" }, endpoint.url), h("div", { class: "under-title" }, pill(endpoint.status), h("span", { class: "chips" }, endpoint.events.map((name) => h("span", { class: "chip" }, name))), copyable(endpoint.id, "the endpoint id"))),
+      h("div", { class: "buttons" }, actions),
+    ),
+    place,
+    disabledNotice(endpoint),
+    panel,
+    h("nav", { class: "tabs", "aria-label": "Of this endpoint" }, tabs.map(([name, label, href]) => link(label, href, { "aria-current": name === tab ? "page" : null }))),
+    tab === "verify" ? verifyPanel(endpoint) : deliveryLog({ url, here, events: endpoint.events, query, signal, changed: show }),
+  ];
+  return { title: endpoint.url, content };
+}

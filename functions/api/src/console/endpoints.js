@@ -1,0 +1,91 @@
+// All endpoints of a project, with their health at a glance.
+
+import { get } from "./api.js";
+import { deliveriesChart, percent, tally } from "./charts.js";
+import { fill, h } from "./dom.js";
+import { createEndpoint } from "./endpoint_forms.js";
+import { plural, time } from "./format.js";
+import { button, empty, link, pill } from "./widgets.js";
+
+const LATEST = 24;
+const AT_ONCE = 4;
+
+/** Runs the jobs, a few at a time. */
+async function inTurn(jobs) {
+  const next = async () => {
+    for (let job = jobs.shift(); job; job = jobs.shift()) await job();
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, next));
+}
+
+/** The share that was delivered, in words that say of what. */
+export function rateText(deliveries) {
+  const { delivered, finished, rate } = tally(deliveries);
+  if (!deliveries.length) return h("span", { class: "quiet" }, "No deliveries yet");
+  if (rate === null) return h("span", { class: "quiet" }, "None finished yet");
+  return h("span", { title: `${delivered} of the latest ${finished} finished deliveries` }, h("b", null, percent(rate)), h("span", { class: "quiet" }, ` of ${finished}`));
+}
+
+const cell = (label, kind, ...children) => h("td", { class: kind, "data-label": label }, children);
+
+function row(endpoint, home) {
+  const chart = cell("Latest deliveries", "chart", h("span", { class: "bone short" }));
+  const rate = cell("Delivered", "number");
+  const last = cell("Last delivery", "when");
+  const failures = endpoint.consecutive_failures;
+  const title = link(endpoint.url, `${home}/endpoints/${endpoint.id}`, { class: "url" });
+  const chips = h("span", { class: "chips" }, endpoint.events.map((name) => h("span", { class: "chip" }, name)));
+  const element = h(
+    "tr",
+    null,
+    h("td", { class: "main-cell" }, title, endpoint.description && h("span", { class: "quiet" }, endpoint.description), chips),
+    cell("Status", "", pill(endpoint.status)),
+    chart,
+    rate,
+    cell("Failed in a row", `number ${failures ? "bad-text" : ""}`, String(failures)),
+    last,
+  );
+  const show = (deliveries) => {
+    fill(chart, deliveriesChart(deliveries, LATEST));
+    fill(rate, rateText(deliveries));
+    fill(last, time(deliveries[0]?.created_at));
+  };
+  const fail = () => fill(chart, h("span", { class: "quiet" }, "not available"));
+  return { element, show, fail };
+}
+
+export async function endpointsView({ path, home, signal }) {
+  const { json: endpoints } = await get(`${path}/webhooks`, { signal });
+  const create = () =>
+    createEndpoint(path, (made) => {
+      location.hash = `${home}/endpoints/${made.id}?tab=verify`;
+    });
+  const newButton = (label) => button(label, create, { kind: "primary", mark: "plus" });
+  const rows = endpoints.map((endpoint) => row(endpoint, home));
+  inTurn(
+    endpoints.map((endpoint, index) => async () => {
+      try {
+        const { json } = await get(`${path}/webhooks/${endpoint.id}/deliveries`, { query: { limit: LATEST }, signal });
+        rows[index].show(json.data);
+      } catch (problem) {
+        if (signal.aborted || problem.status === 401) throw problem;
+        rows[index].fail();
+      }
+    }),
+  );
+  const active = endpoints.filter(({ status }) => status === "active").length;
+  const headings = [["Endpoint"], ["Status"], [`Latest ${LATEST} deliveries`], ["Delivered", "number"], ["Failed in a row", "number"], ["Last delivery", "when"]];
+  const table = h(
+    "table",
+    { class: "list" },
+    h("thead", null, h("tr", null, headings.map(([label, kind]) => h("th", { scope: "col", class: kind }, label)))),
+    h("tbody", null, rows.map(({ element }) => element)),
+  );
+  const content = [
+    h("div", { class: "head" }, h("div", null, h("h1", { tabindex: "-1" }, "Endpoints"), endpoints.length > 0 && h("p", { class: "quiet" }, `${plural(endpoints.length, "endpoint")}, ${active} active`)), endpoints.length > 0 && newButton("New endpoint")),
+    endpoints.length
+      ? h("div", { class: "panel flush" }, table)
+      : h("div", { class: "panel" }, empty("No endpoints yet", "An endpoint is a URL of yours that is sent the events it subscribes to.", newButton("Create the first endpoint"))),
+  ];
+  return { title: "Endpoints", content };
+}

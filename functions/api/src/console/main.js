@@ -1,0 +1,119 @@
+// The console: where it starts, its frame, and which view an address shows. An address holds ids and filters only.
+
+import { projects, SignedOut } from "./api.js";
+import { deliveryView } from "./delivery.js";
+import { fill, h } from "./dom.js";
+import { endpointView } from "./endpoint.js";
+import { endpointsView } from "./endpoints.js";
+import { keepTimes } from "./format.js";
+import { keysView } from "./keys.js";
+import { keep, session } from "./session.js";
+import { signInView } from "./signin.js";
+import { button, link, loading, problemBox } from "./widgets.js";
+
+const VIEWS = [
+  [/^endpoints$/, endpointsView, "endpoints"],
+  [/^endpoints\/([0-9a-f-]+)$/, endpointView, "endpoints"],
+  [/^endpoints\/([0-9a-f-]+)\/deliveries\/([0-9a-f-]+)$/, deliveryView, "endpoints"],
+  [/^keys$/, keysView, "keys"],
+];
+const SECTIONS = [
+  ["endpoints", "Endpoints"],
+  ["keys", "API keys"],
+];
+
+const app = document.getElementById("app");
+let known = null;
+let shown = new AbortController();
+let isFirst = true;
+
+/** What the address says: project, the rest of its path, and filters. */
+function place() {
+  const [path, query] = location.hash.slice(1).split("?");
+  const [, project, rest] = path.match(/^\/projects\/([0-9a-f-]+)\/(.+)$/) ?? [];
+  return { project, rest, query: new URLSearchParams(query) };
+}
+
+function signOut() {
+  keep(null);
+  known = null;
+  location.hash = "";
+  show();
+}
+
+function askToSignIn(notice) {
+  known = null;
+  document.title = "Sign in · Echo Webhooks";
+  fill(app, signInView(notice, show));
+  app.querySelector("input").focus();
+}
+
+function frame(project, section, main) {
+  const choose = (event) => {
+    location.hash = `#/projects/${event.target.value}/${section}`;
+  };
+  const options = known.map((each) => h("option", { value: each.id, selected: each.id === project }, each.name));
+  const to = (name) => ({ href: `#/projects/${project}/${name}`, "aria-current": name === section ? "page" : null });
+  return [
+    h("a", { class: "skip", href: "#main", onclick: (event) => (event.preventDefault(), main.focus()) }, "Skip to content"),
+    h(
+      "header",
+      { class: "top" },
+      h("div", { class: "brand" }, h("span", { class: "mark", "aria-hidden": "true" }), h("span", null, "Echo Webhooks")),
+      h("label", { class: "project" }, h("span", { class: "visually-hidden" }, "Project"), h("select", { onchange: choose, disabled: known.length < 2 }, options)),
+      h("nav", { "aria-label": "Sections" }, SECTIONS.map(([name, label]) => link(label, to(name).href, to(name)))),
+      h("div", { class: "who" }, h("span", { class: "quiet" }, session().email ?? "API key"), button("Sign out", signOut, { kind: "small ghost" })),
+    ),
+    main,
+  ];
+}
+
+async function show() {
+  shown.abort(new DOMException("another view is shown", "AbortError"));
+  shown = new AbortController();
+  const { signal } = shown;
+  const main = h("main", { id: "main", tabindex: "-1" });
+  try {
+    if (!session()) return askToSignIn();
+    if (!known) {
+      fill(app, h("main", { id: "main" }, loading("Loading your projects")));
+      known = await projects(signal);
+    }
+    const { project, rest, query } = place();
+    const route = VIEWS.map(([path, view, section]) => ({ match: rest?.match(path), view, section })).find(({ match }) => match);
+    if (!route || !known.some(({ id }) => id === project)) {
+      if (!known.length) return fill(app, ...frame("", "", fill(main, h("p", null, "This account has no project yet; the API makes one."))));
+      return location.replace(`#/projects/${(known.find(({ id }) => id === project) ?? known[0]).id}/endpoints`);
+    }
+    fill(app, ...frame(project, route.section, main));
+    fill(main, loading("Loading"));
+    const context = { project, path: `v1/projects/${project}`, home: `#/projects/${project}`, ids: route.match.slice(1), query, signal, reload: show };
+    const { title, content } = await route.view(context);
+    if (signal.aborted) return undefined;
+    document.title = `${title} · Echo Webhooks`;
+    fill(main, content);
+    if (!isFirst) main.querySelector("h1")?.focus({ preventScroll: true });
+    isFirst = false;
+    scrollTo(0, 0);
+  } catch (problem) {
+    if (signal.aborted) return undefined;
+    if (problem instanceof SignedOut) return askToSignIn(problem.message);
+    if (problem.status === undefined) throw problem;
+    if (!main.isConnected) fill(app, main);
+    fill(main, h("h1", { tabindex: "-1" }, problem.status === 404 ? "Not here" : "That did not work"), problemBox(problem, show));
+  }
+  return undefined;
+}
+
+// A call made from within a view, or by a timer, may be the one that finds the session over.
+addEventListener("unhandledrejection", (event) => {
+  if (event.reason?.name === "AbortError") event.preventDefault();
+  if (event.reason instanceof SignedOut) {
+    event.preventDefault();
+    document.querySelector("dialog")?.close();
+    askToSignIn(event.reason.message);
+  }
+});
+addEventListener("hashchange", show);
+keepTimes();
+show();

@@ -1,0 +1,55 @@
+// Signing in: with the account, or with one project's key.
+
+import { signIn, signInWithKey } from "./api.js";
+import { fill, h } from "./dom.js";
+import { field, working } from "./widgets.js";
+
+function form(inputs, submit) {
+  const place = h("div");
+  const enter = h("button", { type: "submit", class: "button primary wide" }, "Sign in");
+  const onsubmit = (event) => {
+    event.preventDefault();
+    working(enter, place, submit);
+  };
+  return h("form", { onsubmit, novalidate: true }, inputs, place, enter);
+}
+
+function byAccount(done) {
+  const email = h("input", { type: "email", autocomplete: "username", autocapitalize: "none", spellcheck: "false" });
+  const password = h("input", { type: "password", autocomplete: "current-password" });
+  return form([field("E-mail", email), field("Password", password)], async () => {
+    await signIn(email.value.trim(), password.value);
+    done();
+  });
+}
+
+function byKey(done) {
+  const key = h("input", { type: "password", autocomplete: "off", spellcheck: "false", placeholder: "echo_…" });
+  return form([field("API key", key, "Opens the one project it belongs to.")], async () => {
+    await signInWithKey(key.value.trim());
+    done();
+  });
+}
+
+/** The page for who is not signed in; calls `done` once they are. */
+export function signInView(notice, done) {
+  const place = h("div");
+  const kinds = [["account", "Account", byAccount], ["key", "API key", byKey]];
+  const choose = (chosen) => {
+    for (const tab of tabs) tab.setAttribute("aria-pressed", String(tab.value === chosen));
+    fill(place, kinds.find(([value]) => value === chosen)[2](done));
+  };
+  const tabs = kinds.map(([value, label]) => h("button", { type: "button", value, onclick: () => choose(value) }, label));
+  choose("account");
+  return h(
+    "main",
+    { id: "main", class: "signin" },
+    h("div", { class: "mark", "aria-hidden": "true" }),
+    h("h1", { tabindex: "-1" }, "Echo Webhooks"),
+    h("p", { class: "quiet" }, "Endpoints, deliveries and keys of your projects."),
+    notice && h("p", { class: "notice", role: "alert" }, notice),
+    h("div", { class: "segments", role: "group", "aria-label": "Sign in with" }, tabs),
+    place,
+    h("p", { class: "hint" }, "You stay signed in until you sign out or close this tab."),
+  );
+}

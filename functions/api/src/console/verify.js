@@ -1,0 +1,48 @@
+// How the receiver of an endpoint tells that a request is genuine: its secret, and code to copy.
+
+import { fill, h } from "./dom.js";
+import { SNIPPETS } from "./snippets.js";
+import { button, copyButton } from "./widgets.js";
+
+const HIDDEN = `whsec_${"•".repeat(12)}`;
+
+export function verifyPanel({ signing_secret: secret }) {
+  let isShown = false;
+  let chosen = 0;
+  const code = h("pre", { class: "code", tabindex: "0" });
+  const secretText = h("code");
+  const reveal = button("", () => ((isShown = !isShown), show()), { kind: "small ghost", mark: "eye" });
+  const label = h("span");
+  reveal.append(label);
+  const snippet = (key) => SNIPPETS[chosen][1].replace("{secret}", key);
+  const tabs = SNIPPETS.map(([name], index) => h("button", { type: "button", onclick: () => ((chosen = index), show()) }, name));
+  const show = () => {
+    const key = isShown ? secret : HIDDEN;
+    fill(secretText, key);
+    fill(label, isShown ? "Hide" : "Reveal");
+    reveal.setAttribute("aria-pressed", String(isShown));
+    fill(code, snippet(key));
+    tabs.forEach((tab, index) => tab.setAttribute("aria-pressed", String(index === chosen)));
+  };
+  show();
+  const copySecret = copyButton(() => secret, "Copy", { what: "Copy the signing secret", said: "Secret copied" });
+  const copyCode = copyButton(() => snippet(secret), "Copy", { what: "Copy the code, with the secret in it", said: "Copied, with the secret in it" });
+  return h(
+    "div",
+    { class: "stack" },
+    h(
+      "section",
+      { class: "panel", "aria-labelledby": "secret-title" },
+      h("h2", { id: "secret-title" }, "Signing secret"),
+      h("p", { class: "quiet" }, "Every attempt is signed with it. Whoever has it can make requests that look like ours."),
+      h("p", { class: "secret" }, secretText, reveal, copySecret),
+    ),
+    h(
+      "section",
+      { class: "panel flush", "aria-label": "Verification code" },
+      h("div", { class: "bar" }, h("h2", null, "Verify a request"), h("div", { class: "segments small", role: "group", "aria-label": "Language" }, tabs), copyCode),
+      code,
+      h("p", { class: "quiet inset" }, "Compare over the raw body, before any JSON parsing, and deduplicate by webhook-id: a delivery can come more than once. Any Standard Webhooks library verifies with the same secret, and refuses old requests too."),
+    ),
+  );
+}

@@ -1,0 +1,129 @@
+// The small parts that every view is made of.
+
+import { SignedOut } from "./api.js";
+import { fill, h, icon } from "./dom.js";
+import { plural } from "./format.js";
+
+const STATUSES = {
+  success: ["check", "good", "Delivered"],
+  failed: ["cross", "bad", "Failed"],
+  retrying: ["retry", "warn", "Retrying"],
+  pending: ["clock", "calm", "Pending"],
+  active: ["check", "good", "Active"],
+  disabled: ["pause", "off", "Disabled"],
+  revoked: ["cross", "off", "Revoked"],
+  running: ["retry", "calm", "Running"],
+  completed: ["check", "good", "Completed"],
+  stopped: ["pause", "warn", "Stopped"],
+  skipped: ["skip", "off", "Skipped"],
+};
+
+export function pill(status) {
+  const [mark, tone, label] = STATUSES[status] ?? ["alert", "off", status];
+  return h("span", { class: `pill ${tone}` }, icon(mark), label);
+}
+
+export const button = (label, onclick, { kind = "", mark, ...props } = {}) =>
+  h("button", { type: "button", class: `button ${kind}`, onclick, ...props }, mark && icon(mark), label);
+
+export const link = (label, href, props = {}) => h("a", { href, ...props }, label);
+
+export function toast(text) {
+  const note = h("p", { class: "toast" }, text);
+  document.getElementById("toasts").append(note);
+  setTimeout(() => note.remove(), 5_000);
+}
+
+/** Copies what `text()` says when pressed. */
+export function copyButton(text, label = "Copy", { what = label, said = "Copied" } = {}) {
+  const copy = async () => {
+    try {
+      await navigator.clipboard.writeText(text());
+      toast(said);
+    } catch {
+      toast("The browser does not let this page copy; select the text instead.");
+    }
+  };
+  return button(label, copy, { kind: "small ghost", mark: "copy", "aria-label": what });
+}
+
+/** An id or the like, with a way to copy it. */
+export const copyable = (text, what) =>
+  h("span", { class: "copyable" }, h("code", null, text), copyButton(() => text, "", { what: `Copy ${what}` }));
+
+export const empty = (title, text, ...actions) =>
+  h("div", { class: "empty" }, h("p", { class: "empty-title" }, title), h("p", null, text), actions);
+
+export const loading = (label) =>
+  h("div", { class: "loading", role: "status" }, h("span", { class: "visually-hidden" }, label), [1, 2, 3].map(() => h("span", { class: "bone" })));
+
+/** What went wrong, in the API's words, and a way to try again once that makes sense. */
+export function problemBox(problem, again) {
+  const busy = problem.status === 429 || problem.status === 503;
+  const retry = again && button("Try again", again, { kind: "small" });
+  if (retry && problem.retryAfter) holdFor(retry, problem.retryAfter);
+  return h(
+    "div",
+    { class: `problem ${busy ? "busy" : ""}`, role: "alert" },
+    icon(busy ? "clock" : "alert"),
+    h(
+      "div",
+      null,
+      h("p", null, problem.message),
+      busy && !again && problem.retryAfter && h("p", { class: "quiet" }, `Try again in ${plural(problem.retryAfter, "second")}.`),
+      problem.requestId && h("p", { class: "quiet" }, "Request ", copyable(problem.requestId, "the request id")),
+    ),
+    retry,
+  );
+}
+
+/** Counts down until pressing the button makes sense. */
+function holdFor(element, seconds) {
+  const label = element.textContent;
+  let left = seconds;
+  element.disabled = true;
+  const tick = () => {
+    element.disabled = left > 0;
+    element.textContent = left > 0 ? `${label} in ${left} s` : label;
+    left -= 1;
+    if (left < 0) clearInterval(timer);
+  };
+  const timer = setInterval(tick, 1_000);
+  tick();
+}
+
+/** A button whose work takes a while: it says so, cannot be pressed twice, and shows a failure in `place`. */
+export async function working(element, place, work) {
+  if (element.getAttribute("aria-busy") === "true") return undefined;
+  element.setAttribute("aria-busy", "true");
+  fill(place);
+  try {
+    return await work();
+  } catch (problem) {
+    if (problem.status === undefined || problem instanceof SignedOut) throw problem;
+    fill(place, problemBox(problem));
+    return undefined;
+  } finally {
+    element.removeAttribute("aria-busy");
+  }
+}
+
+let fields = 0;
+
+/** A labelled input; `hint` is read out with it. */
+export function field(label, input, hint) {
+  fields += 1;
+  input.id ||= `field-${fields}`;
+  if (hint) input.setAttribute("aria-describedby", `${input.id}-hint`);
+  return h("div", { class: "field" }, h("label", { for: input.id }, label), input, hint && h("p", { class: "hint", id: `${input.id}-hint` }, hint));
+}
+
+export const checks = (legend, options, chosen) =>
+  h(
+    "fieldset",
+    { class: "checks" },
+    h("legend", null, legend),
+    options.map((value) => h("label", null, h("input", { type: "checkbox", value, checked: chosen.includes(value) }), h("span", null, value))),
+  );
+
+export const checked = (fieldset) => [...fieldset.querySelectorAll("input:checked")].map((input) => input.value);

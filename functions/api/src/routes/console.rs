@@ -1,0 +1,102 @@
+//! `/console`: a page for people, made of the files in `src/console/`. It holds nothing of anyone: what it shows it asks
+//! the API for, with the credential of whoever signs in.
+
+use std::sync::LazyLock;
+
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use sha2::{Digest, Sha256};
+
+use crate::app::AppState;
+use crate::error::ApiError;
+
+const INDEX: &str = include_str!("../console/index.html");
+
+macro_rules! files {
+    ($($name:literal)*) => { &[$(($name, include_str!(concat!("../console/", $name)))),*] };
+}
+
+/// What the page loads.
+const FILES: &[(&str, &str)] = files![
+    "console.css" "main.js" "api.js" "charts.js" "deliveries.js" "delivery.js" "dialogs.js" "dom.js" "endpoint.js"
+    "endpoint_forms.js" "endpoints.js" "format.js" "json.js" "keys.js" "session.js" "signin.js" "snippets.js"
+    "verify.js" "widgets.js"
+];
+
+/// Nothing from elsewhere, nothing inline, and no script may make HTML of a text.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
+    img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
+    require-trusted-types-for 'script'; trusted-types 'none'";
+
+/// In the files' addresses, so that they can be kept for good and a new release is seen at once.
+static VERSION: LazyLock<String> = LazyLock::new(|| {
+    let mut hash = Sha256::new();
+    for (name, text) in FILES {
+        hash.update(name);
+        hash.update(text);
+    }
+    hex::encode(&hash.finalize()[..8])
+});
+
+/// The page and its files; paths are below `/console`.
+pub fn routes() -> Router<AppState> {
+    Router::new()
+        .route("/", get(index))
+        .route("/{version}/{file}", get(file))
+        .method_not_allowed_fallback(|| async { ApiError::method_not_allowed() })
+}
+
+/// `GET /console/`: relative addresses need the page to be where they are relative to.
+pub async fn without_slash() -> Response {
+    (StatusCode::PERMANENT_REDIRECT, [(header::LOCATION, "../console")]).into_response()
+}
+
+/// `GET /console`
+async fn index(State(app): State<AppState>, headers: HeaderMap) -> Response {
+    let scripts = FILES.iter().filter(|(name, _)| name.ends_with(".js"));
+    let preload =
+        |name: &str| format!("    <link rel=\"modulepreload\" href=\"console/{{version}}/{name}\">\n");
+    let preloads: String = scripts.map(|(name, _)| preload(name)).collect();
+    let page = INDEX
+        .replace("{preloads}\n", &preloads)
+        .replace("{version}", &VERSION)
+        .replace("{event_names}", &app.settings.event_names.to_string());
+    let etag = format!("\"{}\"", hex::encode(&Sha256::digest(&page)[..8]));
+    let is_known =
+        headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == etag.as_bytes());
+    let answer = if is_known { StatusCode::NOT_MODIFIED.into_response() } else { page.into_response() };
+    let mut answer = guarded(answer, "text/html; charset=utf-8", "no-cache");
+    if let Ok(etag) = HeaderValue::from_str(&etag) {
+        answer.headers_mut().insert(header::ETAG, etag);
+    }
+    answer
+}
+
+/// `GET /console/{version}/{file}`
+async fn file(Path((version, name)): Path<(String, String)>) -> Response {
+    let Some((_, text)) = FILES.iter().find(|(known, _)| *known == name) else {
+        return ApiError::route_not_found().into_response();
+    };
+    let kind =
+        if name.ends_with(".css") { "text/css; charset=utf-8" } else { "text/javascript; charset=utf-8" };
+    // While a release is rolled out, a page of one version can ask a function of the other.
+    let kept = if version == *VERSION { "public, max-age=31536000, immutable" } else { "no-store" };
+    guarded(text.into_response(), kind, kept)
+}
+
+fn guarded(mut answer: Response, kind: &'static str, kept: &'static str) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, kind),
+        (header::CACHE_CONTROL, kept),
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+    ];
+    for (name, value) in headers {
+        answer.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    answer
+}
