@@ -47,6 +47,8 @@ export function deliveriesChart(newestFirst, slots) {
 
 const GAP = 108;
 
+export const TRIGGERS = { auto: "automatic", manual: "by hand" };
+
 /** Attempts from left to right with the time between them, and the next one if one is due. */
 export function timeline(delivery) {
   const points = delivery.attempts.map((attempt) => ({ attempt, at: Date.parse(attempt.created_at) }));
@@ -66,7 +68,7 @@ export function timeline(delivery) {
     parts.push(svg("path", { class: "sign", d: sign, transform: `translate(${x(index)} 26)` }));
     const said = !attempt ? "next" : (attempt.http_status ?? "no answer");
     parts.push(svg("text", { class: "under", x: x(index), y: 54 }, String(said)));
-    parts.push(svg("text", { class: "below", x: x(index), y: 69 }, attempt ? attempt.triggered_by : "automatic"));
+    parts.push(svg("text", { class: "below", x: x(index), y: 69 }, attempt ? TRIGGERS[attempt.triggered_by] : TRIGGERS.auto));
     return svg("g", null, svg("title", null, `${attempt ? `Attempt ${attempt.attempt_number}` : "Next attempt"}, ${absolute(at)}`), parts);
   };
   const width = x(points.length - 1) + 34;

@@ -28,7 +28,7 @@ function row(delivery, here) {
     "tr",
     null,
     h("td", { class: "main-cell" }, link(delivery.event_name, `${here}/deliveries/${delivery.id}`), h("code", { class: "quiet small-id", title: delivery.id }, `…${delivery.id.slice(-12)}`)),
-    cell("Status", "", pill(delivery.status)),
+    cell("Status", "status", pill(delivery.status)),
     cell("Attempts", "number", String(delivery.attempt_count)),
     cell("Outcome", "quiet", outcome(delivery)),
     cell("Made", "when", time(delivery.created_at)),

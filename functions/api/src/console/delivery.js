@@ -1,9 +1,9 @@
 // One delivery: what was sent, each attempt to send it, and sending it again.
 
 import { change, get, raw } from "./api.js";
-import { timeline } from "./charts.js";
+import { timeline, TRIGGERS } from "./charts.js";
 import { REASONS } from "./deliveries.js";
-import { fill, h, icon } from "./dom.js";
+import { fill, h, icon, svg } from "./dom.js";
 import { plural, size, span, time } from "./format.js";
 import { byteLength, pretty } from "./json.js";
 import { button, copyable, copyButton, link, pill, toast, working } from "./widgets.js";
@@ -36,7 +36,9 @@ function attemptItem(attempt, longest) {
   const status = attempt.http_status;
   const said = status ? `HTTP ${status}` : "No answer";
   const mark = h("span", { class: `pill ${attempt.success ? "good" : "bad"}` }, icon(attempt.success ? "check" : "cross"), said);
-  const meter = h("meter", { min: "0", max: String(Math.max(longest, 1)), value: attempt.duration_ms, "aria-hidden": "true" });
+  const bar = (kind, width) => svg("rect", { class: kind, width, height: 6, rx: 3 });
+  const part = Math.max(6, (80 * attempt.duration_ms) / Math.max(longest, 1));
+  const meter = svg("svg", { class: "meter", "aria-hidden": "true" }, bar("whole", 80), bar("part", part));
   return h(
     "li",
     null,
@@ -46,7 +48,7 @@ function attemptItem(attempt, longest) {
       h("b", { class: "ordinal" }, `#${attempt.attempt_number}`),
       mark,
       h("span", { class: "duration" }, meter, h("span", { class: "number" }, span(attempt.duration_ms))),
-      h("span", { class: "quiet" }, attempt.triggered_by === "manual" ? "by hand" : "automatic"),
+      h("span", { class: "quiet" }, TRIGGERS[attempt.triggered_by]),
       h("span", { class: "when" }, time(attempt.created_at)),
     ),
     attempt.error_message && h("p", { class: "error" }, attempt.error_message),

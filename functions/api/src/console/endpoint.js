@@ -5,7 +5,7 @@ import { deliveriesChart } from "./charts.js";
 import { deliveryLog } from "./deliveries.js";
 import { fill, h, icon } from "./dom.js";
 import { deleteEndpoint, disableEndpoint, editEndpoint, enableEndpoint, rotateSecret } from "./endpoint_forms.js";
-import { plural, time } from "./format.js";
+import { breakable, plural, time } from "./format.js";
 import { rateText } from "./endpoints.js";
 import { verifyPanel } from "./verify.js";
 import { button, copyable, link, pill, problemBox, working } from "./widgets.js";
@@ -86,7 +86,7 @@ export async function endpointView({ path, home, ids: [id], query, signal, reloa
     h(
       "div",
       { class: "head" },
-      h("div", { class: "title" }, h("h1", { class: "url", tabindex: "-1" }, endpoint.url), h("div", { class: "under-title" }, pill(endpoint.status), h("span", { class: "chips" }, endpoint.events.map((name) => h("span", { class: "chip" }, name))), copyable(endpoint.id, "the endpoint id"))),
+      h("div", { class: "title" }, h("h1", { class: "url", tabindex: "-1" }, breakable(endpoint.url)), h("div", { class: "under-title" }, pill(endpoint.status), h("span", { class: "chips" }, endpoint.events.map((name) => h("span", { class: "chip" }, name))), copyable(endpoint.id, "the endpoint id"))),
       h("div", { class: "buttons" }, actions),
     ),
     place,

@@ -4,7 +4,7 @@ import { get } from "./api.js";
 import { deliveriesChart, percent, tally } from "./charts.js";
 import { fill, h } from "./dom.js";
 import { createEndpoint } from "./endpoint_forms.js";
-import { plural, time } from "./format.js";
+import { breakable, plural, time } from "./format.js";
 import { button, empty, link, pill } from "./widgets.js";
 
 const LATEST = 24;
@@ -33,13 +33,13 @@ function row(endpoint, home) {
   const rate = cell("Delivered", "number");
   const last = cell("Last delivery", "when");
   const failures = endpoint.consecutive_failures;
-  const title = link(endpoint.url, `${home}/endpoints/${endpoint.id}`, { class: "url" });
+  const title = link(breakable(endpoint.url), `${home}/endpoints/${endpoint.id}`, { class: "url" });
   const chips = h("span", { class: "chips" }, endpoint.events.map((name) => h("span", { class: "chip" }, name)));
   const element = h(
     "tr",
     null,
     h("td", { class: "main-cell" }, title, endpoint.description && h("span", { class: "quiet" }, endpoint.description), chips),
-    cell("Status", "", pill(endpoint.status)),
+    cell("Status", "status", pill(endpoint.status)),
     chart,
     rate,
     cell("Failed in a row", `number ${failures ? "bad-text" : ""}`, String(failures)),

@@ -8,7 +8,7 @@ const UNITS = [
   ["minute", 60_000],
   ["second", 1_000],
 ];
-const RELATIVE = new Intl.RelativeTimeFormat("en", { numeric: "auto", style: "short" });
+const RELATIVE = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
 const ABSOLUTE = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 
 function relative(at, now) {
@@ -18,7 +18,7 @@ function relative(at, now) {
   return RELATIVE.format(Math.trunc(millis / size), unit);
 }
 
-/** "5 min. ago", with the exact time on hover; kept up to date by `keepTimes`. */
+/** "5 minutes ago", with the exact time on hover; kept up to date by `keepTimes`. */
 export function time(text) {
   if (!text) return h("span", { class: "quiet" }, "never");
   const title = `${ABSOLUTE.format(new Date(text))} (${text})`;
@@ -51,3 +51,6 @@ export function span(millis) {
 export const size = (bytes) => (bytes < 1_024 ? `${bytes} bytes` : `${(bytes / 1_024).toFixed(1)} KiB`);
 
 export const plural = (count, one, many = `${one}s`) => `${count} ${count === 1 ? one : many}`;
+
+/** A URL that may go on in a new line after each of its parts. */
+export const breakable = (url) => url.split(/(?<=[/?&])/).flatMap((part) => [part, h("wbr")]);

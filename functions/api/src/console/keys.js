@@ -51,7 +51,7 @@ export async function keysView({ project, signal, reload }) {
       { class: key.status === "revoked" ? "faded" : null },
       h("td", { class: "main-cell" }, h("b", null, key.name)),
       cell("Key", "", h("code", null, `${key.key_prefix}…`)),
-      cell("Status", "", pill(key.status)),
+      cell("Status", "status", pill(key.status)),
       cell("Created", "when", time(key.created_at)),
       h("td", { class: "row-action" }, key.status === "active" ? button("Revoke", () => revokeKey(key, query, reload), { kind: "small danger-text", "aria-label": `Revoke ${key.name}` }) : h("span", { class: "quiet" }, "revoked ", time(key.updated_at))),
     );
