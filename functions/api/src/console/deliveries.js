@@ -45,8 +45,8 @@ const fromLocal = (text) => (text ? new Date(text).toISOString() : "");
 /** Filters as a bar of inputs that live in the address, so that back, forward and a copied address mean the same. */
 export function filterBar(here, query, names, statuses) {
   const select = (name, label, options) => {
-    const all = [h("option", { value: "" }, `Any ${label}`), ...options.map(([value, text]) => h("option", { value, selected: query.get(name) === value }, text))];
-    return h("label", null, h("span", { class: "visually-hidden" }, label), h("select", { name }, all));
+    const all = [h("option", { value: "" }, `Any ${label.toLowerCase()}`), ...options.map(([value, text]) => h("option", { value, selected: query.get(name) === value }, text))];
+    return h("select", { name, "aria-label": label }, all);
   };
   const at = (name, label) => h("label", null, h("span", null, label), h("input", { type: "datetime-local", name, value: toLocal(query.get(name)) }));
   const apply = (event) => {
@@ -58,8 +58,8 @@ export function filterBar(here, query, names, statuses) {
   const form = h(
     "form",
     { class: "filters", onsubmit: apply, onchange: apply, role: "search", "aria-label": "Filter" },
-    statuses && select("status", "status", statuses),
-    select("event_name", "event", names.map((name) => [name, name])),
+    statuses && select("status", "Status", statuses),
+    select("event_name", "Event", names.map((name) => [name, name])),
     at("since", "From"),
     at("until", "To"),
     query.size > 0 && link("Clear", here, { class: "clear" }),

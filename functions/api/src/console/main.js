@@ -60,7 +60,7 @@ function frame(project, section, main) {
       "header",
       { class: "top" },
       h("div", { class: "brand" }, h("span", { class: "mark", "aria-hidden": "true" }), h("span", null, "Echo Webhooks")),
-      h("label", { class: "project" }, h("span", { class: "visually-hidden" }, "Project"), h("select", { onchange: choose, disabled: known.length < 2 }, options)),
+      h("select", { class: "project", "aria-label": "Project", onchange: choose, disabled: known.length < 2 }, options),
       h("nav", { "aria-label": "Sections" }, SECTIONS.map(([name, label]) => link(label, to(name).href, to(name)))),
       h("div", { class: "who" }, h("span", { class: "quiet" }, session().email ?? "API key"), button("Sign out", signOut, { kind: "small ghost" })),
     ),

@@ -1,0 +1,148 @@
+"""The log: what was sent, what was answered, and sending it again."""
+
+import hashlib
+import hmac
+import json
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import playwright
+from conftest import expect
+
+EXACT = '{"cost": 1.10, "big": 123456789012345678901234567890, "text": "\\u00e9 \\"quoted\\" }, <b>", "none": {}, "list": [1, [ ]]}'
+
+
+def test_deliveries_are_listed_filtered_and_paged(signed_in, customer, receiver):
+    endpoint = customer.endpoint(receiver.url)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: customer.emit("call.summary"), range(26)))
+    customer.settled(endpoint, 26)
+    receiver.answer = (500, b"out of order")
+    customer.emit("call.ended")
+    page = signed_in()
+    row = page.get_by_role("row", name=receiver.url)
+    expect(row.get_by_role("img", name="Latest 24 deliveries")).to_be_visible()
+    page.get_by_role("link", name=receiver.url).click()
+    rows = page.locator("tbody tr")
+    expect(rows).to_have_count(25)
+    # It is followed through its retries to the end, without a reload.
+    expect(rows.first).to_contain_text("Failed")
+    expect(rows.first).to_contain_text("all attempts failed")
+    page.get_by_role("button", name="Show older").click()
+    expect(rows).to_have_count(27)
+    expect(page.get_by_role("button", name="Show older")).to_have_count(0)
+
+    page.get_by_label("Status", exact=True).select_option("Failed")
+    expect(rows).to_have_count(1)
+    page.get_by_label("Event", exact=True).select_option("call.summary")
+    expect(page.get_by_text("Nothing matches")).to_be_visible()
+    page.go_back()
+    expect(rows).to_have_count(1)
+    page.get_by_role("link", name="Clear", exact=True).click()
+    expect(rows).to_have_count(25)
+    page.get_by_label("From").fill("2199-01-01T00:00")
+    page.get_by_label("From").blur()
+    expect(page.get_by_text("Nothing matches")).to_be_visible()
+
+
+def test_a_failed_delivery_is_looked_into_and_sent_again(signed_in, customer, receiver):
+    receiver.answer = (503, b"<img src=x onerror=document.title='owned'><script>document.title='owned'</script>")
+    endpoint = customer.endpoint(receiver.url)
+    body = f'{{"event_name": "call.ended", "data": {EXACT}}}'.encode()
+    post(customer, body)
+    customer.settled(endpoint, 1)
+    page = signed_in()
+    page.get_by_role("link", name=receiver.url).click()
+    page.get_by_role("link", name="call.ended").click()
+    attempts = page.locator("ol.attempts > li")
+    expect(attempts).to_have_count(4)
+    expect(attempts.first).to_contain_text("HTTP 503")
+    # What was answered is text, whatever it says.
+    expect(attempts.first).to_contain_text("<script>document.title='owned'</script>")
+    assert page.locator("main img, main script").count() == 0
+    assert "owned" not in page.title()
+    expect(page.get_by_role("img", name="4 attempts; each is listed below")).to_be_visible()
+
+    code = page.locator("pre").last
+    expect(code).to_contain_text('"cost": 1.10,\n')
+    expect(code).to_contain_text('"big": 123456789012345678901234567890,\n')
+    page.get_by_role("button", name="As sent", exact=True).click()
+    sent = receiver.requests[0][1].decode()
+    assert EXACT in sent
+    assert code.text_content() == sent
+    page.get_by_role("button", name="Copy the payload as sent").click()
+    expect(page.get_by_text("Copied")).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()") == sent
+
+    receiver.answer = (200, b"")
+    page.get_by_role("button", name="Retry now").click()
+    expect(page.get_by_role("button", name="Send again")).to_be_visible()
+    expect(attempts).to_have_count(5)
+    expect(attempts.first).to_contain_text("by hand")
+    expect(attempts.first).to_contain_text("The answer had no body.")
+
+
+def test_a_retry_that_is_refused_says_why(signed_in, customer, receiver):
+    endpoint = customer.endpoint(receiver.url)
+    customer.emit()
+    customer.settled(endpoint, 1)
+    page = signed_in()
+    page.get_by_role("link", name=receiver.url).click()
+    page.get_by_role("link", name="call.ended").click()
+    expect(page.get_by_role("button", name="Send again")).to_be_visible()
+    customer.call("PATCH", f"/webhooks/{endpoint['id']}", {"status": "disabled"}, 200)
+    page.get_by_role("button", name="Send again").click()
+    expect(page.get_by_role("alert")).to_contain_text("The webhook endpoint is disabled")
+
+
+def test_an_endpoint_that_was_disabled_for_its_failures_says_so(signed_in, customer, receiver):
+    receiver.answer = (410, b"")
+    endpoint = customer.endpoint(receiver.url)
+    customer.emit()
+    customer.settled(endpoint, 1)
+    page = signed_in()
+    expect(page.get_by_role("row", name=receiver.url)).to_contain_text("Disabled")
+    page.get_by_role("link", name=receiver.url).click()
+    expect(page.get_by_text("its receiver answered 410 Gone")).to_be_visible()
+    expect(page.locator("tbody tr")).to_contain_text("the receiver answered 410 Gone")
+
+
+def test_the_verification_code_verifies_a_delivery(signed_in, customer, receiver, tmp_path):
+    endpoint = customer.endpoint(receiver.url)
+    customer.emit(data={"text": "é"})
+    customer.settled(endpoint, 1)
+    headers, body = receiver.requests[0]
+    signature = headers["x-echo-signature"]
+    assert signature == hmac.new(endpoint["signing_secret"].encode(), body, hashlib.sha256).hexdigest()
+    page = signed_in()
+    page.get_by_role("link", name=receiver.url).click()
+    page.get_by_role("link", name="Verify").click()
+
+    def code(language):
+        page.get_by_role("button", name=language).click()
+        page.get_by_role("button", name="Copy the code, with the secret in it").click()
+        expect(page.get_by_text("Copied, with the secret in it").last).to_be_visible()
+        return page.evaluate("navigator.clipboard.readText()")
+
+    names = {}
+    exec(code("Python"), names)
+    assert names["is_genuine"](body, {"x-echo-signature": signature})
+    assert not names["is_genuine"](body + b" ", {"x-echo-signature": signature})
+    assert not names["is_genuine"](body, {})
+
+    (tmp_path / "verify.mjs").write_text(code("Node"))
+    cases = json.dumps([[body.decode(), signature], [body.decode() + " ", signature], [body.decode(), ""]])
+    script = f"import {{ isGenuine }} from '{tmp_path}/verify.mjs'; console.log({cases}.map(([text, sent]) => isGenuine(Buffer.from(text), {{ 'x-echo-signature': sent }})).join())"
+    node = Path(playwright.__file__).parent / "driver/node"
+    told = subprocess.run([node, "--input-type=module", "-e", script], capture_output=True, text=True, check=True, timeout=30)
+    assert told.stdout.strip() == "true,false,false"
+
+
+def post(customer, body):
+    """An event in bytes that are its test's own."""
+    import urllib.request
+
+    headers = {"x-api-key": customer.api_key, "content-type": "application/json"}
+    with urllib.request.urlopen(urllib.request.Request(f"{customer.path}/events", body, headers), timeout=30) as answer:
+        assert answer.status == 202

@@ -1,0 +1,135 @@
+"""By keyboard, on a phone, in the dark."""
+
+from conftest import expect, sign_in
+from playwright.sync_api import Page
+
+
+def focused(page: Page):
+    return page.evaluate("document.activeElement.textContent.trim() || document.activeElement.id || document.activeElement.tagName")
+
+
+def tab_to(page: Page, text):
+    """Presses Tab until this has the focus, which then must be seen."""
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        if focused(page) == text:
+            outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+            assert outline != "none", f"{text} has the focus and does not show it"
+            return
+    raise AssertionError(f"Tab does not lead to {text}")
+
+
+def test_all_is_done_by_keyboard(open_page, customer, receiver):
+    page = open_page()
+    page.keyboard.type(customer.email)
+    page.keyboard.press("Tab")
+    page.keyboard.type(customer.password)
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("No endpoints yet")).to_be_visible()
+
+    page.keyboard.press("Tab")
+    assert focused(page) == "Skip to content"
+    page.keyboard.press("Enter")
+    tab_to(page, "Create the first endpoint")
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("URL")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    assert focused(page) == "Create the first endpoint"
+    page.keyboard.press("Enter")
+    page.keyboard.type(receiver.url)
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Space")
+    expect(page.get_by_label("call.ended")).to_be_checked()
+    page.keyboard.press("Enter")
+    heading = page.get_by_role("heading", name=receiver.url)
+    expect(heading).to_be_focused()
+
+    tab_to(page, "Disable")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    tab_to(page, "Disable")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("It was disabled by hand")).to_be_visible()
+
+
+def views(page: Page, customer, receiver):
+    """Each view in turn."""
+    yield "endpoints"
+    page.get_by_role("link", name=receiver.url).click()
+    expect(page.locator("tbody tr")).to_have_count(1)
+    yield "endpoint"
+    page.locator("tbody a").click()
+    expect(page.locator("ol.attempts > li")).to_have_count(4)
+    yield "delivery"
+    page.get_by_role("button", name="As sent", exact=True).click()
+    yield "payload as sent"
+    page.get_by_role("link", name="Deliveries of this endpoint").click()
+    page.get_by_role("link", name="Verify").click()
+    page.get_by_role("button", name="Reveal").click()
+    yield "verify"
+    page.get_by_role("button", name="Rotate secret").click()
+    yield "a dialog"
+    page.keyboard.press("Escape")
+    page.get_by_role("link", name="API keys").click()
+    expect(page.get_by_role("heading", name="API keys")).to_be_visible()
+    yield "keys"
+
+
+def test_nothing_is_wider_than_a_phone(signed_in, customer, receiver):
+    receiver.answer = (500, b"x" * 500)
+    receiver.url += "/a-path-that-goes-on-and-on-without-any-place-to-break-it"
+    endpoint = customer.endpoint(receiver.url)
+    customer.emit("call.ended", {"text": "y" * 2_000})
+    customer.settled(endpoint, 1)
+    page = signed_in(viewport={"width": 360, "height": 740})
+    for view in views(page, customer, receiver):
+        width = page.evaluate("Math.max(document.documentElement.scrollWidth, ...[...document.querySelectorAll('dialog')].map((each) => each.scrollWidth))")
+        assert width <= 360, f"{view} is {width} wide"
+
+
+# A text and its background, as WCAG compares them.
+CONTRASTS = """() => {
+  const channel = (value) => (value /= 255) <= 0.03928 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
+  const luminance = ([r, g, b]) => 0.2126 * channel(r) + 0.7152 * channel(g) + 0.0722 * channel(b);
+  const canvas = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
+  const rgba = (colour) => {
+    canvas.clearRect(0, 0, 1, 1);
+    canvas.fillStyle = colour;
+    canvas.fillRect(0, 0, 1, 1);
+    return canvas.getImageData(0, 0, 1, 1).data;
+  };
+  const behind = (element) => {
+    for (let each = element; each; each = each.parentElement) {
+      const colour = rgba(getComputedStyle(each).backgroundColor);
+      if (colour[3] === 255) return colour;
+    }
+    return [255, 255, 255];
+  };
+  const low = [];
+  for (const element of document.querySelectorAll("main *, header *")) {
+    const says = [...element.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim());
+    if (!says || element.closest("svg, .faded, .visually-hidden, [disabled]") || !element.checkVisibility()) continue;
+    const pair = [rgba(getComputedStyle(element).color), behind(element)].map(luminance).sort((a, b) => b - a);
+    const ratio = (pair[0] + 0.05) / (pair[1] + 0.05);
+    if (ratio < 4.5) low.push(`${element.textContent.trim().slice(0, 40)}: ${ratio.toFixed(2)}`);
+  }
+  return [...new Set(low)];
+}"""
+
+
+def test_light_and_dark_are_both_legible(open_page, customer, receiver):
+    receiver.answer = (500, b"out of order")
+    endpoint = customer.endpoint(receiver.url)
+    customer.emit()
+    customer.settled(endpoint, 1)
+    backgrounds = {}
+    for scheme in ("light", "dark"):
+        page = open_page(color_scheme=scheme)
+        sign_in(page, customer)
+        expect(page.get_by_role("heading", name="Endpoints")).to_be_visible()
+        backgrounds[scheme] = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        for view in views(page, customer, receiver):
+            assert page.evaluate(CONTRASTS) == [], f"{view}, {scheme}"
+    assert backgrounds["light"] != backgrounds["dark"]

@@ -1,0 +1,118 @@
+"""Who may look, and what happens when they no longer may."""
+
+import json
+
+from conftest import expect, sign_in
+from playwright.sync_api import Page
+
+SIGN_IN = "You stay signed in until you sign out or close this tab."
+
+
+def change_session(page: Page, **changes):
+    page.evaluate(
+        """(changes) => sessionStorage.setItem("echo-console",
+            JSON.stringify({ ...JSON.parse(sessionStorage.getItem("echo-console")), ...changes }))""",
+        changes,
+    )
+    page.reload()
+
+
+def test_an_account_signs_in_and_out_again(signed_in, customer):
+    page = signed_in()
+    expect(page.get_by_text(customer.email)).to_be_visible()
+    page.reload()
+    expect(page.get_by_role("heading", name="Endpoints")).to_be_visible()
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_text(SIGN_IN)).to_be_visible()
+    assert page.evaluate("sessionStorage.length") == 0
+    page.go_back()
+    expect(page.get_by_text(SIGN_IN)).to_be_visible()
+
+
+def test_a_wrong_password_is_refused_in_the_apis_words(open_page, customer):
+    page = open_page()
+    sign_in(page, customer, password="not the password")
+    problem = page.get_by_role("alert")
+    expect(problem).to_contain_text("The e-mail or the password is wrong")
+    expect(problem).to_contain_text("Request")
+    sign_in(page, customer)
+    expect(page.get_by_role("heading", name="Endpoints")).to_be_visible()
+
+
+def test_a_key_signs_in_to_its_own_project(open_page, customer):
+    page = open_page("/api/console")
+    page.get_by_role("button", name="API key").click()
+    page.get_by_label("API key").fill("echo_" + "0" * 64)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("alert")).to_contain_text("The API key is malformed, unknown or revoked")
+    page.get_by_label("API key").fill(customer.api_key)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("heading", name="Endpoints")).to_be_visible()
+    assert customer.project_id in page.url
+
+
+def test_the_accounts_projects_are_chosen_from(signed_in, customer, receiver, api_url):
+    import demo
+
+    login = demo.call("POST", f"{api_url}/auth/login", {"email": customer.email, "password": customer.password})[1]
+    bearer = {"authorization": f"Bearer {login['access_token']}"}
+    second = demo.expect(201, demo.call("POST", f"{api_url}/v1/projects", {"name": "Second"}, **bearer), "a project")
+    customer.endpoint(receiver.url)
+    page = signed_in()
+    expect(page.get_by_role("link", name=receiver.url)).to_be_visible()
+    page.get_by_label("Project").select_option("Second")
+    expect(page.get_by_text("No endpoints yet")).to_be_visible()
+    assert second["id"] in page.url
+    page.go_back()
+    expect(page.get_by_role("link", name=receiver.url)).to_be_visible()
+
+
+def test_an_expired_access_token_is_refreshed_unseen(signed_in):
+    page = signed_in()
+    change_session(page, access="e.x.p")
+    expect(page.get_by_text("No endpoints yet")).to_be_visible()
+    kept = json.loads(page.evaluate("sessionStorage.getItem('echo-console')"))
+    assert kept["access"] != "e.x.p"
+
+
+def test_an_ended_session_asks_to_sign_in_and_goes_on_where_it_was(signed_in, customer):
+    page = signed_in()
+    page.get_by_role("link", name="API keys").click()
+    expect(page.get_by_role("heading", name="API keys")).to_be_visible()
+    change_session(page, access="e.x.p", refresh="e.x.p")
+    expect(page.get_by_role("alert")).to_contain_text("Your session has ended")
+    sign_in(page, customer)
+    expect(page.get_by_role("heading", name="API keys")).to_be_visible()
+
+
+def test_a_session_that_ends_under_an_open_dialog_asks_to_sign_in(signed_in, customer):
+    page = signed_in()
+    page.get_by_role("button", name="Create the first endpoint").click()
+    page.get_by_label("URL").fill("https://example.com/hook")
+    page.route("**/v1/**", lambda route: route.fulfill(status=401, json={"statusCode": 401, "message": "no", "error": "Unauthorized"}))
+    page.route("**/auth/refresh", lambda route: route.fulfill(status=401, json={"statusCode": 401, "message": "no", "error": "Unauthorized"}))
+    page.get_by_role("button", name="Create endpoint").click()
+    expect(page.get_by_role("alert")).to_contain_text("Your session has ended")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+def test_being_asked_to_wait_is_done_unseen_or_said(signed_in, customer, receiver):
+    page = signed_in()
+    busy = {"statusCode": 503, "message": "The service is busy", "error": "Service Unavailable"}
+    answers = iter([busy, None])
+
+    def once(route):
+        answer = next(answers)
+        route.fulfill(status=503, json=answer, headers={"retry-after": "1"}) if answer else route.continue_()
+
+    page.route("**/webhooks", once, times=2)
+    page.reload()
+    expect(page.get_by_text("No endpoints yet")).to_be_visible()
+
+    slow = {"statusCode": 429, "message": "Too many requests", "error": "Too Many Requests"}
+    page.route("**/webhooks", lambda route: route.fulfill(status=429, json=slow, headers={"retry-after": "2"}), times=1)
+    page.reload()
+    expect(page.get_by_role("alert")).to_contain_text("Too many requests")
+    expect(page.get_by_role("button", name="Try again in")).to_be_disabled()
+    page.get_by_role("button", name="Try again", exact=True).click()
+    expect(page.get_by_text("No endpoints yet")).to_be_visible()
