@@ -5,6 +5,8 @@ import subprocess
 import sys
 import time
 
+import browser
+import setup
 from console import LOCAL, ROOT, Failed, bold, dim, green, main, red, run, say
 
 TOOLS = LOCAL / "tools"
@@ -41,9 +43,15 @@ def steps():
     target = os.environ.get("CARGO_TARGET_DIR", ROOT / "target")
     yield "crash points", [[f"{target}/debug/faults", "--bounded", "--minutes", "5"]]
     yield "end-to-end tests", [[*STACK, "test-env", "--", *cargo_test(end_to_end=True)]]
+    pytest = [TOOLS / "browser/bin/python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "3", "tests/console"]
+    yield "console in a browser", [[*STACK, "test-env", "--", *pytest]]
 
 
 def body():
+    if sys.argv[1:] != ["lint"]:
+        # Said at once rather than after all else.
+        browser.find()
+        setup.body(["browser"])
     results, begun = [], time.monotonic()
     for name, commands in steps():
         if commands is None:

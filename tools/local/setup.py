@@ -1,4 +1,4 @@
-"""Installs the pinned tools into .local/tools: two virtual environments, redone only when their requirements change."""
+"""Installs the pinned tools into .local/tools: virtual environments, redone only when their requirements change."""
 
 import hashlib
 import shutil
@@ -7,6 +7,7 @@ import sys
 from console import Failed, LOCAL, ROOT, end, main, start, step
 
 TOOLS = LOCAL / "tools"
+WHAT = {"sam": "aws-sam-cli", "local": "the emulator and cargo-lambda", "browser": "the browser's driver"}
 
 
 def requirements(name):
@@ -42,15 +43,15 @@ def install(names):
             end(child)
 
 
-def body():
+def body(names=("sam", "local")):
     if sys.version_info < (3, 10):
         raise Failed(f"Python 3.10 or newer is needed; this is {sys.version.split()[0]}.")
     for tool in ("cargo", "cc", "strip"):
         if not shutil.which(tool):
             raise Failed(f"`{tool}` is missing. Needed: Rust, and a C compiler with binutils (Debian: build-essential).")
-    stale = [name for name in ("sam", "local") if not stamp(name).exists() or stamp(name).read_text() != wanted(name)]
+    stale = [name for name in names if not stamp(name).exists() or stamp(name).read_text() != wanted(name)]
     if stale:
-        with step("setting up aws-sam-cli, the emulator and cargo-lambda in .local/tools (once, about two minutes)"):
+        with step(f"setting up {', '.join(WHAT[name] for name in stale)} in .local/tools (once, about two minutes)"):
             install(stale)
 
 
