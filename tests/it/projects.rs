@@ -60,7 +60,18 @@ async fn a_project_is_shown_to_its_key_and_to_its_owner() {
 }
 
 #[tokio::test]
-async fn projects_are_made_and_listed_with_a_token_only() {
+async fn a_key_lists_the_one_project_that_it_opens() {
+    let account = Account::sign_up().await;
+    let second = account.bearer().post("/v1/projects", &json!({"name": "second"})).await;
+    assert_eq!(second.status, 201);
+    let project = account.default_project();
+    let listed = project.api.get("/v1/projects").await.ok(200);
+    assert_eq!(listed, json!([project.get("").await.ok(200)]));
+    project.api.post("/v1/projects", &json!({"name": "x"})).await.refused(401);
+}
+
+#[tokio::test]
+async fn projects_are_not_listed_without_a_credential() {
     let account = Account::sign_up().await;
     let api = Api::anonymous();
     api.get("/v1/projects").await.refused(401);

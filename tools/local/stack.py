@@ -113,6 +113,7 @@ def _say_ready(api_url, known, receiver_url, seconds):
     say(f"\n{bold(f'Echo Webhooks is up ({seconds:.0f} s).')}")
     rows = {
         "API URL": api_url,
+        "Console": f"{api_url}/console",
         "API key": known["api_key"],
         "Project": known["project_id"],
         "Sign in": f"{known['email']}  {known['password']}",

@@ -206,11 +206,9 @@ async fn a_key_stays_in_its_project() {
     let other = ProjectId::new(Timestamp::now());
     let answer = service.call("GET", &format!("/v1/api-keys?project_id={other}"), "").await;
     assert_eq!(answer.status, StatusCode::FORBIDDEN);
-    for method in ["GET", "POST"] {
-        let answer = service.call(method, "/v1/projects", "{}").await;
-        assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
-        assert!(answer.message.contains("access token"), "{}", answer.message);
-    }
+    let answer = service.call("POST", "/v1/projects", "{}").await;
+    assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+    assert!(answer.message.contains("access token"), "{}", answer.message);
 }
 
 #[tokio::test]
