@@ -38,7 +38,7 @@ def chrome():
 
 
 class Receiver:
-    """A customer's server. `answer` is the status and the body of what it says next."""
+    """A customer's server. `answer` is the status and the body of what it says, or makes them of a request."""
 
     def __init__(self):
         self.requests, self.answer = [], (200, b'{"received":true}')
@@ -50,7 +50,7 @@ class Receiver:
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["content-length"]))
                 receiver.requests.append((self.headers, body))
-                status, text = receiver.answer
+                status, text = receiver.answer(body) if callable(receiver.answer) else receiver.answer
                 self.send_response(status)
                 self.send_header("content-length", str(len(text)))
                 self.end_headers()

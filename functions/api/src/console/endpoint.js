@@ -11,6 +11,7 @@ import { verifyPanel } from "./verify.js";
 import { button, copyable, link, pill, problemBox, working } from "./widgets.js";
 
 const LATEST = 60;
+const KEYS = [["good", "delivered, above the line"], ["bad", "failed, below it"], ["warn", "waiting"]];
 
 const fact = (label, ...value) => h("div", null, h("dt", null, label), h("dd", null, value));
 
@@ -58,7 +59,7 @@ function health(endpoint, url, signal) {
       fact("Created", time(endpoint.created_at)),
     ),
     place.chart,
-    h("p", { class: "legend quiet" }, h("span", { class: "key good" }), "delivered, above the line", h("span", { class: "key bad" }), "failed, below it", h("span", { class: "key warn" }), "waiting", h("span", { class: "push" }, "newest at the right")),
+    h("p", { class: "legend quiet" }, KEYS.map(([tone, text]) => h("span", null, h("span", { class: `key ${tone}` }), text)), h("span", { class: "push" }, "newest at the right")),
   );
   return { panel, show };
 }

@@ -1,0 +1,81 @@
+"""Draws the pictures of the console in docs/:
+
+    RetryDelaysSeconds=3,15,40 DisableAfterFailures=0 .local/tools/local/bin/python tools/local/stack.py test-env -- \\
+        .local/tools/browser/bin/python tests/console/pictures.py
+"""
+
+import json
+import os
+import random
+import time
+from pathlib import Path
+
+from conftest import Customer, Receiver, chromium, sign_in
+from playwright.sync_api import sync_playwright
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+SUMMARY = "The caller asked to move the appointment to Thursday; confirmed for 10:30."
+REFUSAL = (503, b'{"error":"upstream connect error or disconnect/reset before headers"}')
+
+
+def lived_in(customer):
+    """A project with some past, and the hosts to show in place of this machine's."""
+    random.seed(7)
+    receivers = {"billing": Receiver(), "crm": Receiver(), "archive": Receiver()}
+    names = {"billing": ["call.ended"], "crm": ["call.started", "call.ended", "call.summary"], "archive": ["call.summary"]}
+    hosts = {}
+    for host, receiver in receivers.items():
+        origin = receiver.url.removesuffix("/hook")
+        hosts[origin] = f"https://{host}.example.com"
+        customer.endpoint(f"{origin}/webhooks/echo", names[host])
+    receivers["archive"].answer = REFUSAL
+    receivers["crm"].answer = lambda body: REFUSAL if b'"call_id": "call_0' in body else (200, b'{"received":true}')
+    for _ in range(30):
+        data = {"call_id": f"call_{random.getrandbits(32):08x}", "duration_seconds": random.randint(20, 900), "summary": SUMMARY}
+        customer.emit(random.choice(["call.started", "call.ended", "call.summary"]), data)
+        time.sleep(0.4)
+    time.sleep(75)
+    customer.emit("call.summary", {"call_id": "call_7f3k2", "duration_seconds": 184, "summary": SUMMARY})
+    time.sleep(1.5)
+    customer.emit("call.ended")
+    return hosts
+
+
+def main():
+    api_url = json.loads(Path(os.environ["ECHO_STACK"]).read_text())["api_url"]
+    customer = Customer(api_url)
+    hosts = lived_in(customer)
+
+    def renamed(route):
+        answer = route.fetch()
+        text = answer.text()
+        for here, shown in hosts.items():
+            text = text.replace(here, shown)
+        route.fulfill(response=answer, body=text.replace(customer.email, "ada@example.com"))
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium.find(), args=["--no-sandbox"] if os.geteuid() == 0 else [])
+        for name, width, height, scheme in (("", 1120, 700, "light"), ("-phone", 390, 780, "dark")):
+            page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme, device_scale_factor=1.5)
+            page.route("**/v1/**", renamed)
+            page.route("**/auth/**", renamed)
+            page.goto(f"{api_url}/console")
+            sign_in(page, customer)
+            page.get_by_role("img", name="Latest").last.wait_for()
+            time.sleep(2)
+            if not name:
+                page.screenshot(path=DOCS / "console-endpoints.png", clip={"x": 0, "y": 0, "width": width, "height": 400})
+            page.get_by_role("link", name="archive").click()
+            page.locator("tbody tr").first.wait_for()
+            time.sleep(1)
+            if name:
+                page.screenshot(path=DOCS / f"console{name}.png")
+            else:
+                page.locator("tbody tr", has_text="all attempts failed").locator("a").first.click()
+                page.locator("ol.attempts").wait_for()
+                page.screenshot(path=DOCS / "console-delivery.png")
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
