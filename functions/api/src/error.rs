@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use echo_shared::queue::QueueError;
 use echo_shared::store::StoreError;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// How long a caller waits before it sends a request again that failed for a passing reason.
 const RETRY_AFTER_SECONDS: u64 = 2;
@@ -20,6 +21,21 @@ pub struct ApiError {
     retry_after_seconds: Option<u64>,
     /// For our own log; never shown.
     cause: Option<String>,
+}
+
+/// The body of every refusal and failure.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Error)]
+pub struct ErrorBody<'a> {
+    /// The status again.
+    #[schema(minimum = 400, maximum = 599)]
+    status_code: u16,
+    /// For people: what is wrong, naming the field and what is allowed.
+    #[schema(min_length = 1)]
+    message: &'a str,
+    /// The status in words.
+    error: &'static str,
 }
 
 impl ApiError {
@@ -168,17 +184,10 @@ impl From<QueueError> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        #[derive(Serialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Body<'a> {
-            status_code: u16,
-            message: &'a str,
-            error: &'static str,
-        }
         if let Some(cause) = &self.cause {
             tracing::error!(status = self.status.as_u16(), cause, "request failed");
         }
-        let body = Json(Body {
+        let body = Json(ErrorBody {
             status_code: self.status.as_u16(),
             message: &self.message,
             error: self.status.canonical_reason().unwrap_or_default(),

@@ -14,6 +14,7 @@ pub mod fields;
 pub mod gateway;
 pub mod grants;
 pub mod observe;
+pub mod openapi;
 pub mod page;
 pub mod passwords;
 pub mod request;

@@ -9,9 +9,11 @@ use echo_shared::store::DeliveryFilter;
 use echo_shared::time::Timestamp;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
+use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::error::ApiError;
+use crate::openapi::deliveries::PageCursor;
 use crate::request::QueryValues;
 use crate::routes::deliveries::DeliveryBody;
 
@@ -27,9 +29,14 @@ const FIRST_LOAD: usize = 11;
 /// Room for a page's own brackets, names and cursor.
 const FRAME_BYTES: usize = 128;
 
-#[derive(Serialize)]
+/// A page of deliveries.
+#[derive(Serialize, ToSchema)]
+#[schema(as = DeliveryPage)]
 pub struct PageBody {
+    #[schema(value_type = Vec<DeliveryBody>, max_items = 100)]
     data: Vec<Box<RawValue>>,
+    /// For the next page; null at the end.
+    #[schema(value_type = Option<PageCursor>, required)]
     next_cursor: Option<String>,
 }
 

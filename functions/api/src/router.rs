@@ -12,7 +12,7 @@ use crate::endpoints_ahead;
 use crate::error::ApiError;
 use crate::observe::observe;
 use crate::request::PathIds;
-use crate::routes::{api_keys, auth, console, deliveries, endpoints, events, projects};
+use crate::routes::{api_keys, auth, console, deliveries, endpoints, events, projects, reference};
 
 const PROJECT: &str = "/projects/{project_id}";
 const WEBHOOK: &str = "/projects/{project_id}/webhooks/{webhook_id}";
@@ -28,9 +28,18 @@ pub fn router(app: AppState) -> Router {
         .route("/api/console/", get(console::without_slash))
         .nest("/api/auth", open())
         .nest("/api/v1", authenticated(&app))
+        .merge(reference())
+        .nest("/api", reference())
         .fallback(unknown_route)
         .layer(from_fn(observe))
         .with_state(app.clone())
+}
+
+fn reference() -> Router<AppState> {
+    Router::new()
+        .route("/openapi.json", get(reference::document))
+        .route("/docs", get(reference::page))
+        .method_not_allowed_fallback(|| async { ApiError::method_not_allowed() })
 }
 
 fn open() -> Router<AppState> {

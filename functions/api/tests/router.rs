@@ -1,5 +1,8 @@
 //! What the router answers without any AWS behind it: every address of the clients refuses connections.
 
+#[path = "router/documented.rs"]
+mod documented;
+
 use std::sync::Arc;
 
 use api::app::App;

@@ -7,32 +7,55 @@ use echo_shared::api_key::{ApiKey, ApiKeyRecord, ApiKeyStatus};
 use echo_shared::id::ApiKeyId;
 use echo_shared::time::Timestamp;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::app::AppState;
 use crate::auth::ChosenProject;
 use crate::body::RequestBody;
 use crate::error::ApiError;
 use crate::fields::NAME_CHARS;
+use crate::openapi::values;
 use crate::request::PathIds;
 
-#[derive(Serialize)]
+/// Whether a key still opens its project.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = ApiKeyStatus)]
+pub enum ApiKeyState {
+    Active,
+    Revoked,
+}
+
+/// An API key as it is listed.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ApiKeySummary)]
 pub struct ApiKeyBody {
+    #[schema(value_type = values::Id)]
     id: ApiKeyId,
     name: String,
+    #[schema(value_type = values::KeyPrefix)]
     key_prefix: String,
-    status: &'static str,
+    status: ApiKeyState,
+    #[schema(value_type = values::Time)]
     created_at: String,
+    #[schema(value_type = values::Time)]
     updated_at: String,
 }
 
-#[derive(Serialize)]
+/// A new API key.
+#[derive(Serialize, ToSchema)]
+#[schema(as = NewApiKey)]
 pub struct NewApiKeyBody {
+    #[schema(value_type = values::Id)]
     id: ApiKeyId,
     name: String,
     /// Shown this once.
+    #[schema(value_type = values::ApiKey)]
     key: String,
+    #[schema(value_type = values::KeyPrefix)]
     key_prefix: String,
-    status: &'static str,
+    status: ApiKeyState,
+    #[schema(value_type = values::Time)]
     created_at: String,
 }
 
@@ -42,17 +65,19 @@ impl From<ApiKeyRecord> for ApiKeyBody {
             id: record.id,
             name: record.name,
             key_prefix: record.key_prefix,
-            status: status(record.status),
+            status: record.status.into(),
             created_at: record.id.created_at().to_string(),
             updated_at: record.updated_at.to_string(),
         }
     }
 }
 
-const fn status(status: ApiKeyStatus) -> &'static str {
-    match status {
-        ApiKeyStatus::Active => "active",
-        ApiKeyStatus::Revoked => "revoked",
+impl From<ApiKeyStatus> for ApiKeyState {
+    fn from(status: ApiKeyStatus) -> Self {
+        match status {
+            ApiKeyStatus::Active => Self::Active,
+            ApiKeyStatus::Revoked => Self::Revoked,
+        }
     }
 }
 

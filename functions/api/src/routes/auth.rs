@@ -11,6 +11,7 @@ use echo_shared::store::{LoginBudget, SignedUp};
 use echo_shared::time::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use crate::app::{App, AppState};
 use crate::auth::bearer;
@@ -18,41 +19,61 @@ use crate::body::RequestBody;
 use crate::config::SignupPolicy;
 use crate::error::ApiError;
 use crate::fields::{NAME_CHARS, string};
+use crate::openapi::values;
 use crate::passwords;
 use crate::tokens::TokenType;
 
-const EMAIL_CHARS: usize = 254;
+pub const EMAIL_CHARS: usize = 254;
 const SUMMARY_CHARS: usize = 2_000;
 
-#[derive(Serialize)]
+/// Who signed up.
+#[derive(Serialize, ToSchema)]
+#[schema(as = User)]
 pub struct UserBody {
+    #[schema(value_type = values::Id)]
     id: AccountId,
+    #[schema(value_type = values::Email)]
     email: String,
     first_name: String,
     last_name: String,
 }
 
-#[derive(Serialize)]
+/// Tokens and whose they are.
+#[derive(Serialize, ToSchema)]
+#[schema(as = SignedIn)]
 pub struct SignedInBody {
+    /// For `/v1`; lasts one hour.
+    #[schema(value_type = values::Token)]
     access_token: String,
+    /// For `/auth/refresh`; lasts 30 days.
+    #[schema(value_type = values::Token)]
     refresh_token: String,
     user: UserBody,
 }
 
-#[derive(Serialize)]
+/// The business that was given at sign-up.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Business)]
 pub struct BusinessBody {
+    #[schema(value_type = values::Id)]
     id: BusinessId,
     name: String,
 }
 
-#[derive(Serialize)]
+/// The project that comes with an account.
+#[derive(Serialize, ToSchema)]
+#[schema(as = DefaultProject)]
 pub struct DefaultProjectBody {
+    #[schema(value_type = values::Id)]
     id: ProjectId,
     name: String,
+    #[schema(value_type = values::ApiKey)]
     api_key: String,
 }
 
-#[derive(Serialize)]
+/// A new account.
+#[derive(Serialize, ToSchema)]
+#[schema(as = SignedUp)]
 pub struct SignedUpBody {
     #[serde(flatten)]
     signed_in: SignedInBody,

@@ -15,53 +15,134 @@ use futures_util::future::try_join;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use std::time::Duration;
+use utoipa::ToSchema;
 
 use super::endpoints;
 use crate::app::{App, AppState};
 use crate::auth::InProject;
 use crate::body::RequestBody;
 use crate::error::ApiError;
+use crate::openapi::received::Envelope;
+use crate::openapi::values;
 use crate::page::{Page, PageBody};
 use crate::request::{PathIds, QueryValues};
 
 /// The row changes just after the job is sent; waking a little later, the job finds it changed.
 const MANUAL_DELAY: Duration = Duration::from_secs(1);
 
-#[derive(Serialize)]
-pub struct DeliveryBody {
-    id: DeliveryId,
-    webhook_endpoint_id: EndpointId,
-    project_id: ProjectId,
-    event_id: EventId,
-    event_name: EventName,
-    status: &'static str,
-    attempt_count: u32,
-    next_retry_at: Option<String>,
-    payload: Box<RawValue>,
-    created_at: String,
-    updated_at: String,
-    failure_reason: Option<&'static str>,
+/// `pending`: its first attempt, or a manual one, is still to come. `retrying`: it failed, and another attempt is due.
+/// `success`, `failed`: it has ended.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = DeliveryStatus)]
+pub enum DeliveryState {
+    Pending,
+    Retrying,
+    Success,
+    Failed,
 }
 
-#[derive(Serialize)]
+/// Why it failed: no attempts are left, the endpoint answered 410, was disabled or was deleted, or the fault is ours.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = FailureReason)]
+pub enum FailureReasonShown {
+    Exhausted,
+    Gone,
+    EndpointDisabled,
+    EndpointDeleted,
+    Internal,
+}
+
+/// Whether the schedule asked for it or a person.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AttemptTrigger {
+    Auto,
+    Manual,
+}
+
+/// One event to one endpoint.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Delivery)]
+pub struct DeliveryBody {
+    #[schema(value_type = values::Id)]
+    id: DeliveryId,
+    #[schema(value_type = values::Id)]
+    webhook_endpoint_id: EndpointId,
+    #[schema(value_type = values::Id)]
+    project_id: ProjectId,
+    #[schema(value_type = values::Id)]
+    event_id: EventId,
+    #[schema(value_type = values::EventName)]
+    event_name: EventName,
+    status: DeliveryState,
+    #[schema(maximum = 50)]
+    attempt_count: u32,
+    /// When the next attempt is due; null unless the status is `retrying`.
+    #[schema(value_type = Option<values::Time>, required)]
+    next_retry_at: Option<String>,
+    #[schema(value_type = Envelope)]
+    payload: Box<RawValue>,
+    #[schema(value_type = values::Time)]
+    created_at: String,
+    #[schema(value_type = values::Time)]
+    updated_at: String,
+    /// Null unless the status is `failed`.
+    #[schema(required)]
+    failure_reason: Option<FailureReasonShown>,
+}
+
+/// A delivery and every attempt at it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = DeliveryWithAttempts)]
 pub struct DeliveryWithAttemptsBody {
     #[serde(flatten)]
     delivery: DeliveryBody,
+    /// Oldest first.
+    #[schema(max_items = 50)]
     attempts: Vec<AttemptBody>,
 }
 
-#[derive(Serialize)]
+/// One request to the endpoint and what came of it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Attempt)]
 pub struct AttemptBody {
+    #[schema(value_type = values::Id)]
     id: AttemptId,
+    #[schema(value_type = values::Id)]
     delivery_id: DeliveryId,
+    #[schema(minimum = 1, maximum = 50)]
     attempt_number: usize,
-    triggered_by: &'static str,
+    triggered_by: AttemptTrigger,
+    /// The status received, even if the answer was then too slow; null without one.
+    #[schema(required, minimum = 100, maximum = 999)]
     http_status: Option<u16>,
+    /// The start of the answer, at most 1 KiB; null without one.
+    #[schema(required, max_length = 1024)]
     response_body: Option<String>,
+    /// How long it took, in milliseconds.
+    #[schema(minimum = 0)]
     duration_ms: u64,
+    /// Whether a 2xx came in time.
     success: bool,
+    /// What went wrong, for people; null when a whole answer came.
+    #[schema(required)]
     error_message: Option<String>,
+    /// When the attempt began.
+    #[schema(value_type = values::Time)]
     created_at: String,
+}
+
+impl From<DeliveryStatus> for DeliveryState {
+    fn from(status: DeliveryStatus) -> Self {
+        match status {
+            DeliveryStatus::Pending => Self::Pending,
+            DeliveryStatus::Retrying => Self::Retrying,
+            DeliveryStatus::Success => Self::Success,
+            DeliveryStatus::Failed => Self::Failed,
+        }
+    }
 }
 
 impl DeliveryBody {
@@ -75,18 +156,18 @@ impl DeliveryBody {
             project_id: delivery.project_id,
             event_id: delivery.event_id,
             event_name: delivery.event_name.clone(),
-            status: delivery.status.as_str(),
+            status: delivery.status.into(),
             attempt_count: delivery.attempt_count,
             next_retry_at: delivery.next_retry_at.map(|at| at.to_string()),
             payload: RawValue::from_string(envelope).map_err(ApiError::internal)?,
             created_at: delivery.id.created_at().to_string(),
             updated_at: delivery.updated_at.to_string(),
             failure_reason: delivery.failure_reason.map(|reason| match reason {
-                FailureReason::Exhausted => "exhausted",
-                FailureReason::Gone => "gone",
-                FailureReason::EndpointDisabled => "endpoint_disabled",
-                FailureReason::EndpointDeleted => "endpoint_deleted",
-                FailureReason::Internal => "internal",
+                FailureReason::Exhausted => FailureReasonShown::Exhausted,
+                FailureReason::Gone => FailureReasonShown::Gone,
+                FailureReason::EndpointDisabled => FailureReasonShown::EndpointDisabled,
+                FailureReason::EndpointDeleted => FailureReasonShown::EndpointDeleted,
+                FailureReason::Internal => FailureReasonShown::Internal,
             }),
         })
     }
@@ -99,8 +180,8 @@ impl AttemptBody {
             delivery_id,
             attempt_number: index + 1,
             triggered_by: match attempt.triggered_by {
-                Trigger::Auto => "auto",
-                Trigger::Manual => "manual",
+                Trigger::Auto => AttemptTrigger::Auto,
+                Trigger::Manual => AttemptTrigger::Manual,
             },
             http_status: attempt.http_status,
             response_body: attempt.response_body.clone(),
@@ -197,7 +278,7 @@ pub async fn retry(
     let mut shown = body_of(&app, &delivery).await?;
     let now = Timestamp::now();
     let retried = start_manual_attempt(&app, &endpoint, &delivery, now).await?;
-    shown.status = retried.status.as_str();
+    shown.status = retried.status.into();
     shown.updated_at = retried.at.to_string();
     shown.failure_reason = None;
     Ok((StatusCode::ACCEPTED, Json(shown)))

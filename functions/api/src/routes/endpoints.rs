@@ -12,31 +12,69 @@ use echo_shared::store::{Created, EndpointPatch, Rotated};
 use echo_shared::time::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use crate::app::{App, AppState};
 use crate::auth::InProject;
 use crate::body::RequestBody;
 use crate::error::ApiError;
 use crate::fields::{Fields, string};
+use crate::openapi::values;
 use crate::request::PathIds;
 
-#[derive(Serialize)]
+/// Whether deliveries are made.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = EndpointStatus)]
+pub enum EndpointState {
+    Active,
+    Disabled,
+}
+
+/// Why it is disabled: by hand, after too many failures in a row, or because it answered 410.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = DisabledReason)]
+pub enum DisabledReasonShown {
+    Manual,
+    ConsecutiveFailures,
+    Gone,
+}
+
+/// A webhook endpoint.
+#[derive(Serialize, ToSchema)]
+#[schema(as = WebhookEndpoint)]
 pub struct EndpointBody {
+    #[schema(value_type = values::Id)]
     id: EndpointId,
+    #[schema(value_type = values::Id)]
     project_id: ProjectId,
+    #[schema(value_type = values::EndpointUrl)]
     url: String,
+    #[schema(value_type = values::SigningSecret)]
     signing_secret: String,
-    status: &'static str,
+    status: EndpointState,
+    #[schema(value_type = Vec<values::EventName>)]
     events: Vec<EventName>,
+    /// Deliveries in a row that ended in failure; any success makes it 0.
     consecutive_failures: u32,
+    #[schema(value_type = values::Time)]
     created_at: String,
+    #[schema(value_type = values::Time)]
     updated_at: String,
-    disabled_reason: Option<&'static str>,
+    /// Null while it is active.
+    #[schema(required)]
+    disabled_reason: Option<DisabledReasonShown>,
+    /// Null while it is active.
+    #[schema(value_type = Option<values::Time>, required)]
     disabled_at: Option<String>,
 }
 
-#[derive(Serialize)]
+/// A new signing secret.
+#[derive(Serialize, ToSchema)]
+#[schema(as = NewSigningSecret)]
 pub struct SecretBody {
+    #[schema(value_type = values::SigningSecret)]
     signing_secret: String,
 }
 
@@ -48,17 +86,17 @@ impl From<Endpoint> for EndpointBody {
             signing_secret: endpoint.signing_secret.expose().to_owned(),
             url: endpoint.url,
             status: match endpoint.status {
-                EndpointStatus::Active => "active",
-                EndpointStatus::Disabled => "disabled",
+                EndpointStatus::Active => EndpointState::Active,
+                EndpointStatus::Disabled => EndpointState::Disabled,
             },
             events: endpoint.events,
             consecutive_failures: endpoint.consecutive_failures,
             created_at: endpoint.id.created_at().to_string(),
             updated_at: endpoint.updated_at.to_string(),
             disabled_reason: endpoint.disabled_reason.map(|reason| match reason {
-                DisabledReason::Manual => "manual",
-                DisabledReason::ConsecutiveFailures => "consecutive_failures",
-                DisabledReason::Gone => "gone",
+                DisabledReason::Manual => DisabledReasonShown::Manual,
+                DisabledReason::ConsecutiveFailures => DisabledReasonShown::ConsecutiveFailures,
+                DisabledReason::Gone => DisabledReasonShown::Gone,
             }),
             disabled_at: endpoint.disabled_at.map(|at| at.to_string()),
         }

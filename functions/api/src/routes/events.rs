@@ -9,6 +9,7 @@ use echo_shared::id::{DeliveryId, EndpointId, EventId};
 use echo_shared::time::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use crate::accept::{Acceptance, accept};
 use crate::app::AppState;
@@ -17,21 +18,30 @@ use crate::body::RequestBody;
 use crate::endpoints_ahead::EndpointsAhead;
 use crate::error::ApiError;
 use crate::fields::{Fields, depth, string};
+use crate::openapi::values;
 
 const MAX_DEPTH: usize = 128;
 const MAX_ID_CHARS: usize = 128;
 
-#[derive(Serialize)]
+/// An event that is durable.
+#[derive(Serialize, ToSchema)]
+#[schema(as = AcceptedEvent)]
 pub struct AcceptedBody {
+    #[schema(value_type = values::Id)]
     event_id: EventId,
+    #[schema(value_type = values::EventName)]
     event_name: EventName,
+    /// Whether this `event_id` was there already, with the same content.
     duplicate: bool,
     deliveries: Vec<AcceptedDelivery>,
 }
 
-#[derive(Serialize)]
+/// A delivery that was made of an event.
+#[derive(Serialize, ToSchema)]
 pub struct AcceptedDelivery {
+    #[schema(value_type = values::Id)]
     id: DeliveryId,
+    #[schema(value_type = values::Id)]
     webhook_endpoint_id: EndpointId,
 }
 

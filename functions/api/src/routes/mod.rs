@@ -8,3 +8,4 @@ pub mod deliveries;
 pub mod endpoints;
 pub mod events;
 pub mod projects;
+pub mod reference;

@@ -8,28 +8,41 @@ use echo_shared::id::ProjectId;
 use echo_shared::project::Project;
 use echo_shared::time::Timestamp;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::app::AppState;
 use crate::auth::{AccountCaller, Caller, InProject};
 use crate::body::RequestBody;
 use crate::error::ApiError;
 use crate::fields::NAME_CHARS;
+use crate::openapi::values;
 
-#[derive(Serialize)]
+/// A project.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Project)]
 pub struct ProjectBody {
+    #[schema(value_type = values::Id)]
     id: ProjectId,
     name: String,
+    #[schema(value_type = values::Time)]
     created_at: String,
+    #[schema(value_type = values::Time)]
     updated_at: String,
 }
 
-#[derive(Serialize)]
+/// A new project and its first API key.
+#[derive(Serialize, ToSchema)]
+#[schema(as = NewProject)]
 pub struct NewProjectBody {
+    #[schema(value_type = values::Id)]
     id: ProjectId,
     name: String,
     /// Shown this once.
+    #[schema(value_type = values::ApiKey)]
     api_key: String,
+    #[schema(value_type = values::Time)]
     created_at: String,
+    #[schema(value_type = values::Time)]
     updated_at: String,
 }
 

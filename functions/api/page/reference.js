@@ -1,0 +1,327 @@
+// Renders openapi.json, which is served beside this page. Text goes in as text only, never as markup.
+"use strict";
+
+const METHODS = ["get", "post", "put", "patch", "delete"];
+const base = location.origin + location.pathname.replace(/\/docs\/?$/, "");
+let spec;
+
+function h(name, attributes, ...children) {
+  const element = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes ?? {})) {
+    if (value !== false && value !== undefined) element.setAttribute(key, value === true ? "" : value);
+  }
+  element.append(...children.flat(9).filter((child) => child !== undefined && child !== null && child !== false));
+  return element;
+}
+
+/** Paragraphs, `code` and **strong**: all the markup that the descriptions use. */
+function prose(text, attributes) {
+  return (text ?? "").split(/\n\n+/).filter(Boolean).map((paragraph) => h("p", attributes, inline(paragraph)));
+}
+
+function inline(text) {
+  return text.split(/(`[^`]+`|\*\*[^*]+\*\*)/).map((part) => {
+    if (part.startsWith("`")) return h("code", {}, part.slice(1, -1));
+    return part.startsWith("**") ? h("strong", {}, part.slice(2, -2)) : part;
+  });
+}
+
+/** What a reference stands for; what is said beside it wins. */
+function resolve(node) {
+  if (!node?.$ref) return node ?? {};
+  const { $ref, ...beside } = node;
+  const target = $ref.slice(2).split("/").reduce((at, key) => at[key], spec);
+  return { ...resolve(target), ...beside, ...(beside.description && { about: resolve(target).description }) };
+}
+
+/** A schema with references followed, `allOf` joined, and "or null" noted. */
+function flat(schema) {
+  const node = { ...resolve(schema) };
+  for (const part of node.allOf ?? []) {
+    const { properties, required, ...rest } = flat(part);
+    const kept = { ...node };
+    Object.assign(node, rest, kept);
+    node.properties = { ...properties, ...kept.properties };
+    node.required = [...(required ?? []), ...(kept.required ?? [])];
+  }
+  const choices = node.oneOf ?? node.anyOf;
+  if (choices?.some((choice) => choice.type === "null")) {
+    const one = flat(choices.find((choice) => choice.type !== "null"));
+    return { ...one, description: one.description ?? node.description, nullable: true };
+  }
+  if (Array.isArray(node.type)) {
+    node.nullable = node.type.includes("null");
+    node.type = node.type.find((type) => type !== "null");
+  }
+  return node;
+}
+
+function typeName(node) {
+  const items = node.type === "array" ? flat(node.items) : undefined;
+  const name = items ? `array of ${items.type === "object" ? "objects" : `${items.type ?? "any"}s`}` : (node.type ?? "any");
+  const format = node.format && !/^int/.test(node.format) ? ` · ${node.format}` : "";
+  return name + format + (node.nullable ? " or null" : "");
+}
+
+function limits(node) {
+  const said = [];
+  const span = (least, most, unit) => {
+    if (least === undefined && most === undefined) return;
+    const range = least === undefined ? `at most ${most}` : most === undefined ? `at least ${least}` : `${least} to ${most}`;
+    said.push(`${range}${unit}`);
+  };
+  const values = node.enum ?? (node.type === "array" ? flat(node.items).enum : undefined);
+  if (values) said.push(["one of ", values.map((value, index) => [index ? ", " : "", h("code", {}, String(value))])]);
+  span(node.minLength, node.maxLength, " characters");
+  span(node.minimum, node.maximum, "");
+  span(node.minItems, node.maxItems, " items");
+  span(node.minProperties, node.maxProperties, " fields");
+  if (node.default !== undefined) said.push(["default ", h("code", {}, JSON.stringify(node.default))]);
+  if (node.pattern && node.pattern !== "\\S" && node.format !== "uuid") said.push(["matches ", h("code", {}, node.pattern)]);
+  if (node.pattern === "\\S") said.push("not blank");
+  return said.length ? h("p", { class: "limits" }, said.map((each, index) => [index ? "; " : "", each])) : undefined;
+}
+
+/** One line a field; what is inside an object opens below it. */
+function fields(schema, depth = 0) {
+  const node = flat(schema);
+  const inner = node.type === "array" ? flat(node.items) : node;
+  if (!inner.properties) return undefined;
+  const rows = Object.entries(inner.properties).map(([name, property]) => {
+    return field(name, property, inner.required?.includes(name), depth);
+  });
+  return h("ul", { class: "fields" }, rows);
+}
+
+function field(name, schema, required, depth = 0, note) {
+  const node = flat(schema);
+  const nested = depth < 4 ? fields(schema, depth + 1) : undefined;
+  const about = [note, node.description, node.about].filter((text, at, all) => text && all.indexOf(text) === at);
+  return h("li", {},
+    h("div", { class: "field" }, h("b", {}, name), h("span", { class: "type" }, typeName(node)),
+      required && h("span", { class: "required" }, "required")),
+    about.map((text) => prose(text)),
+    limits(node),
+    nested && h("details", {}, h("summary", {}, `Fields of ${name}`), nested));
+}
+
+/** An example in the order in which its schema names the fields. */
+function ordered(value, schema) {
+  const node = schema ? flat(schema) : {};
+  if (Array.isArray(value)) return value.map((item) => ordered(item, node.items));
+  if (value === null || typeof value !== "object") return value;
+  const known = Object.keys(node.properties ?? {}).filter((key) => key in value);
+  const rest = Object.keys(value).filter((key) => !known.includes(key));
+  return Object.fromEntries([...known, ...rest].map((key) => [key, ordered(value[key], node.properties?.[key])]));
+}
+
+function json(value) {
+  const parts = JSON.stringify(value, null, 2).split(/("(?:[^"\\]|\\.)*"(?:\s*:)?|-?\b\d[\d.eE+-]*\b|\b(?:true|false|null)\b)/);
+  return parts.map((part, at) => {
+    if (at % 2 === 0) return part;
+    return h("span", { class: part.endsWith(":") ? "k" : part.startsWith('"') ? "s" : "n" }, part);
+  });
+}
+
+function sample(title, text, shown = text) {
+  const copy = h("button", { type: "button" }, "Copy");
+  copy.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(text);
+    copy.textContent = "Copied";
+    setTimeout(() => { copy.textContent = "Copy"; }, 1500);
+  });
+  return h("div", { class: "sample" }, h("div", {}, title, copy), h("pre", { tabindex: "0" }, h("code", {}, shown)));
+}
+
+function example(media) {
+  return media?.example === undefined ? undefined : ordered(media.example, media.schema);
+}
+
+function curl(path, method, operation) {
+  const names = (operation.security ?? []).flatMap((each) => Object.keys(each));
+  const lines = [`curl ${method === "get" ? "" : `-X ${method.toUpperCase()} `}'${base}${path}'`];
+  const scheme = names.length ? spec.components.securitySchemes[names[0]] : undefined;
+  if (scheme?.type === "apiKey") lines.push(`-H '${scheme.name}: …'`);
+  if (scheme?.type === "http") lines.push(`-H 'authorization: Bearer …'`);
+  const body = example(operation.requestBody?.content["application/json"]);
+  if (body) {
+    lines.push("-H 'content-type: application/json'");
+    lines.push(`-d '${JSON.stringify(body, null, 2).replaceAll("'", "'\\''")}'`);
+  }
+  return lines.join(" \\\n  ");
+}
+
+function parameters(operation) {
+  const titles = { path: "In the path", query: "In the query", header: "Headers" };
+  return Object.entries(titles).map(([place, title]) => {
+    const those = (operation.parameters ?? []).map(resolve).filter((parameter) => parameter.in === place);
+    if (!those.length) return undefined;
+    const rows = those.map((each) => field(each.name, each.schema, each.required, 0, each.description));
+    return [h("h4", {}, title), h("ul", { class: "fields" }, rows)];
+  });
+}
+
+function answers(operation) {
+  const shown = Object.entries(operation.responses).map(([status, response]) => {
+    const { description, headers, content } = resolve(response);
+    const media = content?.["application/json"];
+    const head = Object.entries(headers ?? {}).map(([name, header]) => {
+      const { schema, description: about } = resolve(header);
+      return field(name, schema, false, 0, about);
+    });
+    const good = /^2/.test(status);
+    return h("details", { class: "answer", open: good && Boolean(media) },
+      h("summary", {}, h("span", { class: `status ${good ? "good" : "bad"}` }, status), inline(description)),
+      media && fields(media.schema),
+      media && !good && sample("Example", JSON.stringify(example(media), null, 2), json(example(media))),
+      head.length > 0 && h("details", {}, h("summary", {}, "Headers"), h("ul", { class: "fields" }, head)));
+  });
+  return [h("h4", {}, "Answers"), shown];
+}
+
+function credentials(operation) {
+  if (!operation.security) return undefined;
+  const names = operation.security.map((each) => Object.keys(each)[0]);
+  const needed = names.filter(Boolean);
+  if (!needed.length) return h("p", { class: "soft" }, "No credential needed.");
+  const links = needed.map((name, at) => [at ? " or " : "", h("a", { href: "#credentials" }, h("code", {}, name))]);
+  const optional = names.includes(undefined) ? ", where the operator asks for it" : "";
+  return h("p", { class: "soft" }, "Credential: ", links, optional, ".");
+}
+
+function operation({ path, method, operation: it }, received) {
+  const request = it.requestBody?.content["application/json"];
+  const best = Object.entries(it.responses).find(([status]) => /^2/.test(status));
+  const answer = best && example(resolve(best[1]).content?.["application/json"]);
+  const sent = received && example(request);
+  return h("section", { class: "operation", id: it.operationId, "aria-labelledby": `${it.operationId}-title` },
+    h("header", {},
+      h("h3", { id: `${it.operationId}-title` }, h("a", { class: "anchor", href: `#${it.operationId}` }, it.summary)),
+      h("p", { class: "route" }, h("span", { class: `method ${method}` }, method), h("span", {}, received ? "your URL" : path))),
+    h("div", {},
+      prose(it.description),
+      !received && credentials(it),
+      parameters(it),
+      request && [h("h4", {}, "Body"), prose(flat(request.schema).description), fields(request.schema)],
+      answers(it)),
+    h("div", { class: "samples" },
+      !received && sample("Request", curl(path, method, it)),
+      sent && sample("What arrives", JSON.stringify(sent, null, 2), json(sent)),
+      answer !== undefined && sample(`Answer · ${best[0]}`, JSON.stringify(answer, null, 2), json(answer))));
+}
+
+function credentialsSection() {
+  const rows = Object.entries(spec.components.securitySchemes).map(([name, scheme]) => {
+    const where = scheme.type === "apiKey" ? `header ${scheme.name}` : "header authorization: Bearer …";
+    return h("li", {},
+      h("div", { class: "field" }, h("b", {}, name), h("span", { class: "type" }, where)), prose(scheme.description));
+  });
+  return h("section", { class: "tag", id: "credentials" }, h("h2", {}, "Credentials"), h("ul", { class: "fields" }, rows));
+}
+
+function intro() {
+  const { title, version, description } = spec.info;
+  return h("header", { id: "top" },
+    h("h1", {}, `${title} API`),
+    h("div", { class: "lead" }, prose(description)),
+    h("dl", { class: "facts" },
+      h("dt", {}, "Base URL"), h("dd", {}, h("code", {}, base)),
+      h("dt", {}, "Version"), h("dd", {}, version),
+      h("dt", {}, "Description"), h("dd", {}, h("a", { href: "openapi.json" }, `OpenAPI ${spec.openapi}`))));
+}
+
+/** The operations of each tag, in the order in which the tags are named. */
+function groups() {
+  const all = [];
+  for (const [paths, received] of [[spec.paths, false], [spec.webhooks ?? {}, true]]) {
+    for (const [path, item] of Object.entries(paths)) {
+      for (const method of METHODS.filter((each) => item[each])) {
+        all.push({ path, method, operation: item[method], received });
+      }
+    }
+  }
+  return spec.tags.map((tag) => ({ tag, routes: all.filter((each) => each.operation.tags[0] === tag.name) }));
+}
+
+function render() {
+  const index = document.getElementById("index");
+  const main = document.getElementById("main");
+  document.getElementById("version").textContent = spec.info.version;
+  main.replaceChildren(intro(), credentialsSection());
+  for (const { tag, routes } of groups()) {
+    index.append(h("section", {}, h("h2", {}, tag.name), h("ul", {}, routes.map((each) => {
+      const { operation: it, method, path } = each;
+      const text = [it.summary, it.operationId, path, method, it.description, tag.name].join(" ").toLowerCase();
+      return h("li", { "data-text": text },
+        h("a", { href: `#${it.operationId}` }, h("span", { class: `method ${method}` }, method), h("span", {}, it.summary)));
+    }))));
+    main.append(h("section", { class: "tag" },
+      h("h2", {}, tag.name), h("div", { class: "lead" }, prose(tag.description)),
+      routes.map((each) => operation(each, each.received))));
+  }
+}
+
+function search() {
+  const box = document.getElementById("search");
+  const links = () => [...document.querySelectorAll("#index li:not([hidden]) a")];
+  box.addEventListener("input", () => {
+    const words = box.value.toLowerCase().split(/\s+/).filter(Boolean);
+    for (const row of document.querySelectorAll("#index li")) {
+      row.hidden = !words.every((word) => row.dataset.text.includes(word));
+    }
+    for (const section of document.querySelectorAll("#index section")) {
+      section.hidden = !section.querySelector("li:not([hidden])");
+    }
+    document.getElementById("none").hidden = links().length > 0;
+  });
+  document.addEventListener("keydown", (event) => {
+    const typing = event.target instanceof HTMLInputElement;
+    if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey) {
+      event.preventDefault();
+      box.focus();
+    } else if (event.key === "Escape" && typing) {
+      box.value = "";
+      box.dispatchEvent(new Event("input"));
+      box.blur();
+    } else if (event.key === "Enter" && typing) {
+      links()[0]?.click();
+    } else if (event.key === "ArrowDown" || event.key === "ArrowUp") {
+      const all = links();
+      const at = typing ? -1 : all.indexOf(document.activeElement);
+      if (!typing && at < 0) return;
+      event.preventDefault();
+      const next = at + (event.key === "ArrowDown" ? 1 : -1);
+      (next < 0 ? box : all[next] ?? all.at(-1)).focus();
+    }
+  });
+}
+
+/** Marks the operation in view. */
+function follow() {
+  const seen = new IntersectionObserver((entries) => {
+    for (const { target, isIntersecting } of entries) {
+      if (!isIntersecting) continue;
+      document.querySelector("#index a[aria-current]")?.removeAttribute("aria-current");
+      document.querySelector(`#index a[href="#${target.id}"]`)?.setAttribute("aria-current", "true");
+    }
+  }, { rootMargin: "-10% 0px -80% 0px" });
+  document.querySelectorAll(".operation").forEach((each) => seen.observe(each));
+}
+
+async function begin() {
+  const main = document.getElementById("main");
+  try {
+    const answer = await fetch("openapi.json");
+    if (!answer.ok) throw new Error(`it was answered ${answer.status}`);
+    spec = await answer.json();
+  } catch (error) {
+    main.replaceChildren(h("p", { class: "problem", role: "alert" }, `openapi.json could not be read: ${error.message}. Reload to try again.`));
+    return;
+  }
+  render();
+  search();
+  follow();
+  if (location.hash) document.getElementById(location.hash.slice(1))?.scrollIntoView();
+}
+
+begin();

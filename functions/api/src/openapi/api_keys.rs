@@ -1,0 +1,61 @@
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+use super::Resource;
+use super::operation::{Described, get, patch, post};
+use super::values::GivenId;
+use crate::routes::api_keys::{ApiKeyBody, NewApiKeyBody};
+
+/// Something by its name.
+#[derive(Debug, ToSchema)]
+pub struct Named {
+    #[schema(min_length = 1, max_length = 256, pattern = r"\S")]
+    pub name: String,
+}
+
+pub(super) fn resource() -> Resource {
+    let create = post("/v1/api-keys", "createApiKey", "Create an API key")
+        .about("The key is shown this once; the service keeps only a hash.")
+        .takes::<Named>(json!({ "name": "production" }))
+        .gives::<NewApiKeyBody>(201, "Created.", created());
+    let list = get("/v1/api-keys", "listApiKeys", "List API keys")
+        .about("Revoked ones included, oldest first.")
+        .lists::<ApiKeyBody>("The keys.", key("active"));
+    let revoke = patch("/v1/api-keys/{apiKeyId}/revoke", "revokeApiKey", "Revoke an API key")
+        .about("It stops working within 5 seconds everywhere. Revoking a revoked key changes nothing.")
+        .gives::<ApiKeyBody>(200, "Revoked.", key("revoked"))
+        .refuses(&[404, 413]);
+    Resource {
+        tag: "API keys",
+        about: "What producers and tools call with. A lost key is replaced by logging in and creating another.",
+        routes: [create, list, revoke].into_iter().map(of_a_project).collect(),
+    }
+}
+
+/// A key says its project by itself; an access token may have to be told.
+fn of_a_project(route: Described) -> Described {
+    let about = "The project, for a caller whose account has several; otherwise it is the key's own or the account's only one.";
+    route.query::<GivenId>("project_id", about).refuses(&[403])
+}
+
+fn key(status: &str) -> Value {
+    json!({
+        "id": "0197c2a4-1c11-7d34-9a6b-64f1d0c7f2aa",
+        "name": "production",
+        "key_prefix": "echo_6f437a610fb",
+        "status": status,
+        "created_at": "2025-06-30T22:04:11.409Z",
+        "updated_at": "2025-06-30T22:04:11.409Z",
+    })
+}
+
+fn created() -> Value {
+    json!({
+        "id": "0197c2a4-1c11-7d34-9a6b-64f1d0c7f2aa",
+        "name": "production",
+        "key": "echo_6f437a610fb0e3c1d1a94f7bb2f5d04a8e0c4a4b7f2d3c8f9d1e6a5b0c7d8e9f",
+        "key_prefix": "echo_6f437a610fb",
+        "status": "active",
+        "created_at": "2025-06-30T22:04:11.409Z",
+    })
+}

@@ -1,0 +1,98 @@
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+use super::Resource;
+use super::operation::post;
+use super::values::Email;
+use crate::routes::auth::{SignedInBody, SignedUpBody};
+
+/// Who signs up.
+#[derive(Debug, ToSchema)]
+pub struct SignUp {
+    #[schema(value_type = Email)]
+    pub email: String,
+    #[schema(min_length = 8, max_length = 128, format = Password)]
+    pub password: String,
+    #[schema(min_length = 1, max_length = 256, pattern = r"\S")]
+    pub first_name: String,
+    #[schema(min_length = 1, max_length = 256, pattern = r"\S")]
+    pub last_name: String,
+    #[schema(min_length = 1, max_length = 256, pattern = r"\S")]
+    pub business_name: String,
+    /// What the business does, in a sentence or two.
+    #[schema(min_length = 1, max_length = 2000, pattern = r"\S")]
+    pub business_summary: String,
+    #[schema(min_length = 1, max_length = 256, pattern = r"\S")]
+    pub industry: String,
+}
+
+/// Who logs in.
+#[derive(Debug, ToSchema)]
+pub struct LogIn {
+    /// In any case.
+    #[schema(min_length = 1, max_length = 254, pattern = r"\S")]
+    pub email: String,
+    #[schema(format = Password)]
+    pub password: String,
+}
+
+pub(super) fn resource() -> Resource {
+    let sign_up = post("/auth/signup", "signUp", "Sign up")
+        .about(
+            "Makes an account, its business and a first project with an API key, which is shown this once. Who may sign up is \
+             the operator's choice (`SignupPolicy`): those with the sign-up token, anyone, or no one.",
+        )
+        .secured("signupToken")
+        .open()
+        .takes::<SignUp>(json!({
+            "email": "ada@example.com",
+            "password": "correct horse battery",
+            "first_name": "Ada",
+            "last_name": "Lovelace",
+            "business_name": "Analytical Engines",
+            "business_summary": "Engines that compute",
+            "industry": "Computing",
+        }))
+        .gives::<SignedUpBody>(201, "Signed up.", signed_up())
+        .refuses(&[401, 403, 409, 500, 503]);
+    let log_in = post("/auth/login", "logIn", "Log in")
+        .about("An unknown e-mail is answered as a wrong password is. After 10 failures within 15 minutes an account has to wait.")
+        .open()
+        .takes::<LogIn>(json!({ "email": "ada@example.com", "password": "correct horse battery" }))
+        .gives::<SignedInBody>(200, "Logged in.", signed_in())
+        .refuses(&[401, 429, 500, 503]);
+    let refresh = post("/auth/refresh", "refreshTokens", "Refresh tokens")
+        .about("Two new tokens for a refresh token. A body is not needed.")
+        .secured_only("refreshToken")
+        .gives::<SignedInBody>(201, "New tokens.", signed_in())
+        .refuses(&[401, 413, 500, 503]);
+    Resource {
+        tag: "Accounts",
+        about: "Signing up, logging in, and the tokens that manage projects and API keys.",
+        routes: vec![sign_up, log_in, refresh],
+    }
+}
+
+fn signed_in() -> Value {
+    json!({
+        "access_token": "eyJhbGciOiJIUzI1NiJ9.eyJ0eXAiOiJhY2Nlc3MifQ.c2lnbmF0dXJl",
+        "refresh_token": "eyJhbGciOiJIUzI1NiJ9.eyJ0eXAiOiJyZWZyZXNoIn0.c2lnbmF0dXJl",
+        "user": {
+            "id": "0197c2a4-1c11-7b0e-8c5d-0d6f5b1d7a01",
+            "email": "ada@example.com",
+            "first_name": "Ada",
+            "last_name": "Lovelace",
+        },
+    })
+}
+
+fn signed_up() -> Value {
+    let mut body = signed_in();
+    body["business"] = json!({ "id": "0197c2a4-1c11-7b0e-8c5d-0d6f5b1d7a02", "name": "Analytical Engines" });
+    body["default_project"] = json!({
+        "id": "0197c2a4-1c11-790f-b01a-1a8a16a36aad",
+        "name": "default",
+        "api_key": "echo_6f437a610fb0e3c1d1a94f7bb2f5d04a8e0c4a4b7f2d3c8f9d1e6a5b0c7d8e9f",
+    });
+    body
+}

@@ -1,0 +1,106 @@
+use serde_json::{Value, json};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
+
+use super::Resource;
+use super::operation::{get, post};
+use super::received::envelope;
+use super::values::{GivenTime, KnownEventName};
+use crate::page::PageBody;
+use crate::routes::deliveries::{DeliveryBody, DeliveryState, DeliveryWithAttemptsBody};
+
+const DELIVERIES: &str = "/v1/projects/{projectId}/webhooks/{webhookId}/deliveries";
+const DELIVERY: &str = "/v1/projects/{projectId}/webhooks/{webhookId}/deliveries/{deliveryId}";
+const RETRY: &str = "/v1/projects/{projectId}/webhooks/{webhookId}/deliveries/{deliveryId}/retry";
+
+pub(super) fn resource() -> Resource {
+    let list = get(DELIVERIES, "listDeliveries", "List deliveries")
+        .about(
+            "Newest first, a page at a time: give `next_cursor` back, with the same filters, for the next. A page ends early \
+             before its body would pass 3 MiB.",
+        )
+        .query::<DeliveryState>("status", "Only those in this status.")
+        .query::<KnownEventName>("event_name", "Only those of this event.")
+        .query::<GivenTime>("since", "Only those made at this moment or later.")
+        .query::<GivenTime>("until", "Only those made before this moment.")
+        .query::<PageLimit>("limit", "Most deliveries on a page.")
+        .query::<PageCursor>("cursor", "Where to go on: `next_cursor` of the page before.")
+        .gives::<PageBody>(200, "A page.", json!({ "data": [delivery()], "next_cursor": null }));
+    let show = get(DELIVERY, "getDelivery", "Show a delivery")
+        .about("With its attempts, oldest first.")
+        .gives::<DeliveryWithAttemptsBody>(200, "The delivery.", with_attempts());
+    let mut pending = delivery();
+    pending["status"] = json!("pending");
+    let retry = post(RETRY, "retryDelivery", "Retry a delivery")
+        .about(
+            "One more attempt, not a new schedule. Only for a delivery that is `failed` or `success` and has had fewer than 50 \
+             attempts, to an endpoint that is active. A body is not needed.",
+        )
+        .gives::<DeliveryBody>(202, "The attempt is under way.", pending)
+        .refuses(&[409, 413]);
+    Resource {
+        tag: "Deliveries",
+        about: "One event to one endpoint, and every attempt at it. Kept 30 days (the setting `RetentionDays`).",
+        routes: vec![list, show, retry],
+    }
+}
+
+/// How many things a page may hold.
+pub struct PageLimit;
+
+impl PartialSchema for PageLimit {
+    fn schema() -> RefOr<Schema> {
+        let number = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(100));
+        number.default(Some(json!(50))).into()
+    }
+}
+
+impl ToSchema for PageLimit {}
+
+/// A position in a list.
+pub struct PageCursor;
+
+impl PartialSchema for PageCursor {
+    fn schema() -> RefOr<Schema> {
+        let about = "Opaque. It belongs to its list and filters.";
+        let text = ObjectBuilder::new().schema_type(Type::String).description(Some(about));
+        text.pattern(Some("^[A-Za-z0-9_-]{34}$")).into()
+    }
+}
+
+impl ToSchema for PageCursor {}
+
+fn delivery() -> Value {
+    json!({
+        "id": "0197c2a4-5e3d-7e1d-a448-42ce35fb64f3",
+        "webhook_endpoint_id": "0197c2a4-5c30-7aaa-9bbc-79638b7b01e0",
+        "project_id": "0197c2a4-1c11-790f-b01a-1a8a16a36aad",
+        "event_id": "0197c2a4-5e3d-71c8-9bfc-e69da170d411",
+        "event_name": "call.ended",
+        "status": "success",
+        "attempt_count": 1,
+        "next_retry_at": null,
+        "payload": envelope(),
+        "created_at": "2025-06-30T22:04:28.349Z",
+        "updated_at": "2025-06-30T22:04:28.554Z",
+        "failure_reason": null,
+    })
+}
+
+fn with_attempts() -> Value {
+    let mut delivery = delivery();
+    delivery["attempts"] = json!([{
+        "id": "0197c2a4-5eb5-7f86-bc61-1f429d238f60",
+        "delivery_id": "0197c2a4-5e3d-7e1d-a448-42ce35fb64f3",
+        "attempt_number": 1,
+        "triggered_by": "auto",
+        "http_status": 200,
+        "response_body": "ok",
+        "duration_ms": 84,
+        "success": true,
+        "error_message": null,
+        "created_at": "2025-06-30T22:04:28.469Z",
+    }]);
+    delivery
+}

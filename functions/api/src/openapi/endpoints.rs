@@ -1,0 +1,86 @@
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+use super::Resource;
+use super::operation::{delete, get, patch, post};
+use super::values::{EndpointUrl, WantedEvents};
+use crate::routes::endpoints::{EndpointBody, EndpointState, SecretBody};
+
+/// A new endpoint.
+#[derive(Debug, ToSchema)]
+pub struct NewEndpoint {
+    #[schema(value_type = EndpointUrl)]
+    pub url: String,
+    #[schema(value_type = WantedEvents)]
+    pub events: Vec<String>,
+}
+
+/// What changes: at least one of the fields.
+#[derive(Debug, ToSchema)]
+#[schema(min_properties = 1)]
+pub struct EndpointChange {
+    #[schema(value_type = EndpointUrl, required = false)]
+    pub url: String,
+    #[schema(value_type = WantedEvents, required = false)]
+    pub events: Vec<String>,
+    /// `active` forgets past failures; `disabled` pauses: no new deliveries are made, and waiting ones end `failed`.
+    #[schema(value_type = EndpointState, required = false)]
+    pub status: String,
+}
+
+const WEBHOOKS: &str = "/v1/projects/{projectId}/webhooks";
+const WEBHOOK: &str = "/v1/projects/{projectId}/webhooks/{webhookId}";
+const ROTATE: &str = "/v1/projects/{projectId}/webhooks/{webhookId}/secret/rotate";
+
+pub(super) fn resource() -> Resource {
+    let wanted =
+        json!({ "url": "https://your-server.com/webhooks/echo", "events": ["call.started", "call.ended"] });
+    let create = post(WEBHOOKS, "createWebhookEndpoint", "Create a webhook endpoint")
+        .about("It receives the events accepted from now on. A project has at most 50 (the setting `MaxEndpointsPerProject`).")
+        .takes::<NewEndpoint>(wanted)
+        .gives::<EndpointBody>(201, "Created.", endpoint())
+        .refuses(&[409]);
+    let list = get(WEBHOOKS, "listWebhookEndpoints", "List webhook endpoints")
+        .about("All of the project's, oldest first.")
+        .lists::<EndpointBody>("The endpoints.", endpoint());
+    let show = get(WEBHOOK, "getWebhookEndpoint", "Show a webhook endpoint").gives::<EndpointBody>(
+        200,
+        "The endpoint.",
+        endpoint(),
+    );
+    let update = patch(WEBHOOK, "updateWebhookEndpoint", "Change a webhook endpoint")
+        .about("Holds for every event accepted after the answer, and for every attempt begun after it.")
+        .takes::<EndpointChange>(json!({ "status": "disabled" }))
+        .gives::<EndpointBody>(200, "The endpoint as it is now.", endpoint());
+    let delete = delete(WEBHOOK, "deleteWebhookEndpoint", "Delete a webhook endpoint")
+        .about("Deliveries under way end `failed` with `endpoint_deleted`; everything under the endpoint then answers 404.")
+        .answers_nothing(204, "Deleted.");
+    let rotate = post(ROTATE, "rotateSigningSecret", "Rotate the signing secret")
+        .about(
+            "Attempts from now on are signed with the new secret; for 24 hours `webhook-signature` carries a signature by the \
+             previous one too. A body is not needed.",
+        )
+        .gives::<SecretBody>(200, "The new secret.", json!({ "signing_secret": endpoint()["signing_secret"] }))
+        .refuses(&[413]);
+    Resource {
+        tag: "Webhook endpoints",
+        about: "Where a project's events are delivered.",
+        routes: vec![create, list, show, update, delete, rotate],
+    }
+}
+
+fn endpoint() -> Value {
+    json!({
+        "id": "0197c2a4-5c30-7aaa-9bbc-79638b7b01e0",
+        "project_id": "0197c2a4-1c11-790f-b01a-1a8a16a36aad",
+        "url": "https://your-server.com/webhooks/echo",
+        "signing_secret": "whsec_83ef33172e507644331b2915aede54ca4f0d895b61ff17a8412e8674160a277e",
+        "status": "active",
+        "events": ["call.started", "call.ended"],
+        "consecutive_failures": 0,
+        "created_at": "2025-06-30T22:04:27.824Z",
+        "updated_at": "2025-06-30T22:04:27.824Z",
+        "disabled_reason": null,
+        "disabled_at": null,
+    })
+}

@@ -1,0 +1,116 @@
+//! The description of the API, from which `openapi.json` is written.
+//!
+//! Nothing here runs in the function: `tests/openapi.rs` writes the document, which [`crate::routes::reference`] serves.
+//! A route is described in the file of its resource; the bodies it answers with are described where they are defined,
+//! in [`crate::routes`], and those it takes stand beside its description.
+
+pub mod api_keys;
+pub mod auth;
+pub mod deliveries;
+pub mod endpoints;
+pub mod events;
+mod operation;
+pub mod projects;
+pub mod received;
+mod reference;
+mod refusals;
+pub mod values;
+
+use utoipa::openapi::path::{PathItem, PathsBuilder};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{
+    ComponentsBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Server, ServerBuilder,
+};
+
+use utoipa::openapi::tag::TagBuilder;
+
+use operation::Described;
+
+const ABOUT: &str = "\
+Post an event, and every webhook endpoint of the project that wants it gets it: signed, retried on a schedule, with every \
+attempt on record.
+
+**Paths** are served as written and under `/api`. Requests and answers are JSON in UTF-8, and times are in UTC with three \
+decimals. Unknown fields of a request and unknown parameters of a query are ignored; fields may be added to answers.
+
+**Refusals** have one form, whatever the status: `statusCode`, `message`, `error`. Where several apply, the first of 401, 403, \
+404, 405, 413, 400, 409 is given. A path with a method that it does not have answers 405 with an `allow` header. Every answer \
+carries `x-request-id`.
+
+**Sending again** is safe: after a 503, or no answer, send the same request again. An event with an `event_id` of your own is \
+never taken twice.";
+
+/// A resource: its tag, what it is, and its routes.
+struct Resource {
+    tag: &'static str,
+    about: &'static str,
+    routes: Vec<Described>,
+}
+
+/// The whole document.
+#[must_use]
+pub fn document() -> OpenApi {
+    let resources = [
+        auth::resource(),
+        projects::resource(),
+        api_keys::resource(),
+        endpoints::resource(),
+        events::resource(),
+        deliveries::resource(),
+        reference::resource(),
+    ];
+    let (webhooks, received) = received::webhooks();
+    let mut paths = PathsBuilder::new();
+    let mut components = refusals::add_to(securities(ComponentsBuilder::new())).schemas_from_iter(received);
+    let mut tags = Vec::new();
+    for Resource { tag, about, routes } in resources {
+        tags.push(TagBuilder::new().name(tag).description(Some(about)).build());
+        for mut route in routes {
+            components = components.schemas_from_iter(std::mem::take(&mut route.schemas));
+            let (path, method) = (route.path, route.method.clone());
+            paths = paths.path(path, PathItem::new(method, route.into_operation(tag)));
+        }
+    }
+    tags.push(TagBuilder::new().name(received::TAG).description(Some(received::ABOUT)).build());
+    let info = InfoBuilder::new()
+        .title("Echo Webhooks")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some(ABOUT))
+        .license(Some(LicenseBuilder::new().name("MIT").identifier(Some("MIT")).build()));
+    OpenApiBuilder::new()
+        .info(info.build())
+        .servers(Some([server("/", "As written."), server("/api", "The same under `/api`.")]))
+        .paths(paths)
+        .webhooks(Some(webhooks))
+        .components(Some(components.build()))
+        .tags(Some(tags))
+        .build()
+}
+
+fn server(url: &str, about: &str) -> Server {
+    ServerBuilder::new().url(url).description(Some(about)).build()
+}
+
+fn securities(components: ComponentsBuilder) -> ComponentsBuilder {
+    let header = |name: &str, about: &str| {
+        SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::with_description(name, about)))
+    };
+    let bearer = |about: &str| -> Http {
+        let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT");
+        scheme.description(Some(about)).build()
+    };
+    let access = "An access token, which signing up, logging in or refreshing gives; it lasts one hour and opens all \
+                  projects of its account.";
+    let refresh = "A refresh token, which comes with each access token and lasts 30 days.";
+    components
+        .security_scheme("apiKey", header("x-api-key", "A project's API key; it opens that project."))
+        .security_scheme("accessToken", SecurityScheme::Http(bearer(access)))
+        .security_scheme("refreshToken", SecurityScheme::Http(bearer(refresh)))
+        .security_scheme(
+            "signupToken",
+            header(
+                "x-signup-token",
+                "What the operator gives to those who may sign up, where `SignupPolicy` is `token`.",
+            ),
+        )
+}

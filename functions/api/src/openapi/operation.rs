@@ -1,0 +1,171 @@
+//! One operation's description, said in the words that all of them share.
+
+use axum::http::StatusCode;
+use serde_json::Value;
+use utoipa::openapi::content::ContentBuilder;
+use utoipa::openapi::path::{
+    HttpMethod, Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn,
+};
+use utoipa::openapi::request_body::RequestBodyBuilder;
+use utoipa::openapi::schema::Schema;
+use utoipa::openapi::{ArrayBuilder, Content, Ref, RefOr, Required, ResponseBuilder, SecurityRequirement};
+use utoipa::{PartialSchema, ToSchema};
+
+use super::refusals;
+use super::values::GivenId;
+
+/// A schema and its name among the document's components.
+pub(super) type Named = (String, RefOr<Schema>);
+
+/// A route's description, being put together.
+pub(super) struct Described {
+    pub(super) path: &'static str,
+    pub(super) method: HttpMethod,
+    operation: OperationBuilder,
+    pub(super) schemas: Vec<Named>,
+}
+
+pub(super) fn get(path: &'static str, id: &str, summary: &str) -> Described {
+    Described::new(HttpMethod::Get, path, id, summary)
+}
+
+pub(super) fn post(path: &'static str, id: &str, summary: &str) -> Described {
+    Described::new(HttpMethod::Post, path, id, summary)
+}
+
+pub(super) fn patch(path: &'static str, id: &str, summary: &str) -> Described {
+    Described::new(HttpMethod::Patch, path, id, summary)
+}
+
+pub(super) fn delete(path: &'static str, id: &str, summary: &str) -> Described {
+    Described::new(HttpMethod::Delete, path, id, summary)
+}
+
+impl Described {
+    /// With its path's ids, and with the credentials and refusals that all routes below `/v1` have.
+    fn new(method: HttpMethod, path: &'static str, id: &str, summary: &str) -> Self {
+        let operation = OperationBuilder::new().operation_id(Some(id)).summary(Some(summary));
+        let mut described = Self { path, method, operation, schemas: Vec::new() };
+        for name in path.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}')) {
+            described = described.param::<GivenId>(ParameterIn::Path, name, id_of(name));
+        }
+        if path.starts_with("/v1") {
+            described = described.secured("apiKey").secured("accessToken").refuses(&[401, 500, 503]);
+        }
+        if path.contains("{projectId}") {
+            described = described.refuses(&[400, 403]);
+        }
+        if path.contains("{webhookId}") { described.refuses(&[404]) } else { described }
+    }
+
+    /// More about it than its summary says.
+    pub(super) fn about(self, text: &str) -> Self {
+        Self { operation: self.operation.description(Some(text)), ..self }
+    }
+
+    /// It may be called with this credential.
+    pub(super) fn secured(self, scheme: &str) -> Self {
+        let requirement = SecurityRequirement::new::<_, [&str; 0], _>(scheme, []);
+        Self { operation: self.operation.security(requirement), ..self }
+    }
+
+    /// It may be called with this credential and no other.
+    pub(super) fn secured_only(self, scheme: &str) -> Self {
+        let requirement = SecurityRequirement::new::<_, [&str; 0], _>(scheme, []);
+        Self { operation: self.operation.securities(Some([requirement])), ..self }
+    }
+
+    /// It may be called without any credential.
+    pub(super) fn open(self) -> Self {
+        Self { operation: self.operation.security(SecurityRequirement::default()), ..self }
+    }
+
+    pub(super) fn query<T: ToSchema>(self, name: &str, about: &str) -> Self {
+        self.param::<T>(ParameterIn::Query, name, about).refuses(&[400])
+    }
+
+    pub(super) fn header<T: ToSchema>(self, name: &str, about: &str) -> Self {
+        self.param::<T>(ParameterIn::Header, name, about)
+    }
+
+    fn param<T: ToSchema>(mut self, place: ParameterIn, name: &str, about: &str) -> Self {
+        let parameter = self.parameter::<T>(place, name, about);
+        self.operation = self.operation.parameter(parameter);
+        self
+    }
+
+    fn parameter<T: ToSchema>(&mut self, place: ParameterIn, name: &str, about: &str) -> Parameter {
+        let required = if place == ParameterIn::Query { Required::False } else { Required::True };
+        let schema = reference::<T>(&mut self.schemas);
+        let parameter = ParameterBuilder::new().name(name).parameter_in(place).required(required);
+        parameter.description(Some(about)).schema(Some(schema)).build()
+    }
+
+    /// A JSON body, which it cannot do without.
+    pub(super) fn takes<T: ToSchema>(mut self, example: Value) -> Self {
+        let content = json::<T>(&mut self.schemas, example);
+        let body =
+            RequestBodyBuilder::new().required(Some(Required::True)).content("application/json", content);
+        Self { operation: self.operation.request_body(Some(body.build())), ..self }.refuses(&[400, 413])
+    }
+
+    /// What it answers when all is well.
+    pub(super) fn gives<T: ToSchema>(mut self, status: u16, about: &str, example: Value) -> Self {
+        let content = json::<T>(&mut self.schemas, example);
+        self.answers(status, about, "application/json", content)
+    }
+
+    /// As [`Self::gives`], an array of them.
+    pub(super) fn lists<T: ToSchema>(mut self, about: &str, example: Value) -> Self {
+        let items = ArrayBuilder::new().items(reference::<T>(&mut self.schemas));
+        let content = ContentBuilder::new().schema(Some(items)).example(Some(Value::from(vec![example])));
+        self.answers(200, about, "application/json", content.build())
+    }
+
+    pub(super) fn answers(self, status: u16, about: &str, content_type: &str, content: Content) -> Self {
+        let response = ResponseBuilder::new().description(about).content(content_type, content);
+        let response = response.header_ref(refusals::REQUEST_ID, refusals::request_id());
+        Self { operation: self.operation.response(status.to_string(), response.build()), ..self }
+    }
+
+    pub(super) fn answers_nothing(self, status: u16, about: &str) -> Self {
+        let response = ResponseBuilder::new().description(about);
+        let response = response.header_ref(refusals::REQUEST_ID, refusals::request_id());
+        Self { operation: self.operation.response(status.to_string(), response.build()), ..self }
+    }
+
+    /// The ways in which it refuses or fails; see [`refusals`].
+    pub(super) fn refuses(mut self, statuses: &[u16]) -> Self {
+        for status in statuses {
+            let name = StatusCode::from_u16(*status).ok().and_then(|status| status.canonical_reason());
+            let reference = Ref::from_response_name(refusals::component(name.unwrap_or_default()));
+            self.operation = self.operation.response(status.to_string(), reference);
+        }
+        self
+    }
+
+    pub(super) fn into_operation(self, tag: &str) -> Operation {
+        self.operation.tag(tag).build()
+    }
+}
+
+fn id_of(name: &str) -> &'static str {
+    match name {
+        "projectId" => "The project.",
+        "webhookId" => "The webhook endpoint.",
+        "deliveryId" => "The delivery.",
+        "apiKeyId" => "The API key.",
+        _ => "An id.",
+    }
+}
+
+/// A reference to `T`, which is noted among the schemas with all that it refers to itself.
+pub(super) fn reference<T: ToSchema>(schemas: &mut Vec<Named>) -> Ref {
+    schemas.push((T::name().into_owned(), <T as PartialSchema>::schema()));
+    T::schemas(schemas);
+    Ref::from_schema_name(T::name())
+}
+
+fn json<T: ToSchema>(schemas: &mut Vec<Named>, example: Value) -> Content {
+    ContentBuilder::new().schema(Some(reference::<T>(schemas))).example(Some(example)).build()
+}

@@ -1,0 +1,41 @@
+use serde_json::{Value, json};
+
+use super::Resource;
+use super::api_keys::Named;
+use super::operation::{get, post};
+use crate::routes::projects::{NewProjectBody, ProjectBody};
+
+pub(super) fn resource() -> Resource {
+    let mut with_key = project();
+    with_key["api_key"] = json!("echo_6f437a610fb0e3c1d1a94f7bb2f5d04a8e0c4a4b7f2d3c8f9d1e6a5b0c7d8e9f");
+    let create = post("/v1/projects", "createProject", "Create a project")
+        .about(
+            "With a first API key, which is shown this once. An API key is not enough to create a project.",
+        )
+        .secured_only("accessToken")
+        .takes::<Named>(json!({ "name": "staging" }))
+        .gives::<NewProjectBody>(201, "Created.", with_key);
+    let list = get("/v1/projects", "listProjects", "List projects")
+        .about("Those of the account, oldest first.")
+        .secured_only("accessToken")
+        .lists::<ProjectBody>("The projects.", project());
+    let show = get("/v1/projects/{projectId}", "getProject", "Show a project").gives::<ProjectBody>(
+        200,
+        "The project.",
+        project(),
+    );
+    Resource {
+        tag: "Projects",
+        about: "What endpoints, events and keys belong to. An account starts with one.",
+        routes: vec![create, list, show],
+    }
+}
+
+fn project() -> Value {
+    json!({
+        "id": "0197c2a4-1c11-790f-b01a-1a8a16a36aad",
+        "name": "staging",
+        "created_at": "2025-06-30T22:04:11.409Z",
+        "updated_at": "2025-06-30T22:04:11.409Z",
+    })
+}

@@ -1,0 +1,18 @@
+use utoipa::openapi::content::ContentBuilder;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+
+use super::Resource;
+use super::operation::get;
+
+pub(super) fn resource() -> Resource {
+    let content = |kind| ContentBuilder::new().schema(Some(ObjectBuilder::new().schema_type(kind))).build();
+    let document = get("/openapi.json", "getDescription", "This description")
+        .open()
+        .answers(200, "OpenAPI 3.1.", "application/json", content(Type::Object))
+        .refuses(&[500]);
+    let page = get("/docs", "getReference", "The reference page")
+        .open()
+        .answers(200, "This description, for people.", "text/html", content(Type::String))
+        .refuses(&[500]);
+    Resource { tag: "Reference", about: "The API, described by itself.", routes: vec![document, page] }
+}

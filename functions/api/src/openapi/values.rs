@@ -1,0 +1,103 @@
+//! Values with a form of their own, each described once.
+
+use serde_json::json;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaFormat, Type};
+use utoipa::openapi::{ArrayBuilder, Ref, RefOr};
+use utoipa::{PartialSchema, ToSchema};
+
+use crate::routes::auth::EMAIL_CHARS;
+
+const UUID: &str = "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$";
+
+/// A type that stands for a string of a certain form.
+macro_rules! strings {
+    ($($name:ident: $about:literal, $form:expr;)+) => {$(
+        #[doc = $about]
+        #[derive(Debug)]
+        pub struct $name;
+
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                let form: fn(ObjectBuilder) -> ObjectBuilder = $form;
+                form(ObjectBuilder::new().schema_type(Type::String)).description(Some($about)).into()
+            }
+        }
+
+        impl ToSchema for $name {}
+    )+};
+}
+
+strings! {
+    Id: "A hyphenated UUID in lower case. Those that the service makes are UUIDv7.", |form| {
+        form.format(format("uuid"))
+            .pattern(Some("^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"))
+            .examples([json!("0197c2a4-5e3d-7e1d-a448-42ce35fb64f3")])
+    };
+    GivenId: "A hyphenated UUID, in either case.", |form| {
+        form.format(format("uuid")).pattern(Some(UUID))
+            .examples([json!("0197c2a4-5e3d-7e1d-a448-42ce35fb64f3")])
+    };
+    Time: "A moment in UTC: RFC 3339 with three decimals and `Z`.", |form| {
+        form.format(format("date-time"))
+            .pattern(Some(r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$"))
+            .examples([json!("2026-04-12T15:51:59.499Z")])
+    };
+    GivenTime: "A moment: RFC 3339, with any offset.", |form| {
+        form.format(format("date-time")).examples([json!("2026-04-12T15:51:59.499Z")])
+    };
+    KnownEventName: "One of the event names of this deployment (its setting `EventNames`).", |form| {
+        form.enum_values(Some(["call.started", "call.ended", "call.summary"]))
+    };
+    EventName: "An event name: one of this deployment's, now or when the thing was stored.", |form| {
+        form.pattern(Some("^[A-Za-z0-9._-]{1,64}$")).examples([json!("call.ended")])
+    };
+    EndpointUrl: "Where deliveries go: an absolute `https` URL without user info or fragment. A literal address must be public, \
+        unless the deployment exempts its network.", |form| {
+        // Which addresses are public no pattern can say.
+        form.format(format("iri"))
+            .max_length(Some(echo_shared::endpoint_url::MAX_URL_CHARS))
+            .pattern(Some(r"^[hH][tT][tT][pP][sS]?://[^/\s\\#@][^\s\\#]*$"))
+            .examples([json!("https://your-server.com/webhooks/echo")])
+    };
+    SigningSecret: "The secret that an endpoint's deliveries are signed with. The whole string is the key of `x-echo-signature`; \
+        Standard Webhooks libraries take it as it is.", |form| {
+        form.pattern(Some("^whsec_[0-9a-f]{64}$"))
+            .examples([json!("whsec_83ef33172e507644331b2915aede54ca4f0d895b61ff17a8412e8674160a277e")])
+    };
+    ApiKey: "A project's API key, for the header `x-api-key`. Shown this once.", |form| {
+        form.pattern(Some("^echo_[0-9a-f]{64}$"))
+            .examples([json!("echo_6f437a610fb0e3c1d1a94f7bb2f5d04a8e0c4a4b7f2d3c8f9d1e6a5b0c7d8e9f")])
+    };
+    KeyPrefix: "The first 16 characters of a key, to tell keys apart.", |form| {
+        form.pattern(Some("^echo_[0-9a-f]{11}$")).examples([json!("echo_6f437a610fb")])
+    };
+    Token: "A JSON Web Token, for `authorization: Bearer …`.", |form| {
+        form.pattern(Some(r"^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$"))
+            .examples([json!("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIwMTk3In0.c2lnbmF0dXJl")])
+    };
+    Email: "An e-mail address, compared without regard to case.", |form| {
+        form.format(format("idn-email")).max_length(Some(EMAIL_CHARS)).examples([json!("ada@example.com")])
+    };
+}
+
+/// The events an endpoint wants.
+#[derive(Debug)]
+pub struct WantedEvents;
+
+impl PartialSchema for WantedEvents {
+    fn schema() -> RefOr<Schema> {
+        let about = "The events that are delivered. Duplicates collapse.";
+        let name = Ref::from_schema_name("KnownEventName");
+        ArrayBuilder::new().items(name).min_items(Some(1)).description(Some(about)).into()
+    }
+}
+
+impl ToSchema for WantedEvents {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((KnownEventName::name().into(), KnownEventName::schema()));
+    }
+}
+
+fn format(name: &str) -> Option<SchemaFormat> {
+    Some(SchemaFormat::Custom(name.to_owned()))
+}

@@ -1,0 +1,55 @@
+//! The router's routes and those that `openapi.json` describes are the same.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::*;
+
+/// Each documented path and its methods.
+fn documented() -> BTreeMap<String, BTreeSet<String>> {
+    let document: Value = serde_json::from_str(include_str!("../../openapi.json")).expect("JSON");
+    let paths = document["paths"].as_object().expect("paths");
+    let methods =
+        |item: &Value| item.as_object().expect("an item").keys().map(|m| m.to_uppercase()).collect();
+    paths.iter().map(|(path, item)| (path.clone(), methods(item))).collect()
+}
+
+/// The paths of the route table, with the document's names for what is variable: `{project_id}` is `{projectId}`.
+fn routed(router: &Router) -> BTreeSet<String> {
+    // A router tells its paths to no one but a debugger.
+    let shown = format!("{router:?}");
+    let (routes, _fallbacks) = shown.split_once("fallback_router").expect("routes, then fallbacks");
+    let quoted = routes.split('"').skip(1).step_by(2);
+    let paths = quoted.filter(|text| text.starts_with('/')).map(|path| {
+        let mut words = path.split('_');
+        let first = words.next().unwrap_or_default().to_owned();
+        words.fold(first, |path, word| path + &word[..1].to_uppercase() + &word[1..])
+    });
+    paths.collect()
+}
+
+#[test]
+fn every_route_is_documented_and_the_reverse() {
+    let plain: BTreeSet<String> = documented().into_keys().collect();
+    let both = plain.iter().flat_map(|path| [path.clone(), format!("/api{path}")]).collect::<BTreeSet<_>>();
+    let routed = routed(&Service::new("open").router);
+    let undocumented: Vec<_> = routed.difference(&both).collect();
+    assert!(undocumented.is_empty(), "describe these in src/openapi: {undocumented:?}");
+    let unrouted: Vec<_> = both.difference(&routed).collect();
+    assert!(unrouted.is_empty(), "openapi.json describes these, which are not routed: {unrouted:?}");
+}
+
+#[tokio::test]
+async fn every_method_is_documented_and_the_reverse() {
+    let service = Service::new("open");
+    for (path, methods) in documented() {
+        let own = path.replace("{projectId}", &service.project);
+        let concrete: Vec<&str> =
+            own.split('/').map(|segment| if segment.starts_with('{') { "x" } else { segment }).collect();
+        let answer = service.call("OPTIONS", &concrete.join("/"), "").await;
+        assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{path}");
+        let allowed = answer.headers[header::ALLOW].to_str().expect("text").split(',');
+        let allowed: BTreeSet<String> =
+            allowed.filter(|method| *method != "HEAD").map(str::to_owned).collect();
+        assert_eq!(allowed, methods, "{path}");
+    }
+}
