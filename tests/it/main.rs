@@ -20,6 +20,7 @@ mod precedence;
 mod projects;
 mod queues;
 mod receivers;
+mod reference;
 mod retries;
 mod rotation;
 mod signing;

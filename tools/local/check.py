@@ -45,13 +45,15 @@ def steps():
     yield "end-to-end tests", [[*STACK, "test-env", "--", *cargo_test(end_to_end=True)]]
     pytest = [TOOLS / "browser/bin/python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "3", "tests/console"]
     yield "console in a browser", [[*STACK, "test-env", "--", *pytest]]
+    conformance = [TOOLS / "local/bin/python", "tools/local/conformance.py"]
+    yield "API description", [[*STACK, "test-env", "--", *conformance]]
 
 
 def body():
     if sys.argv[1:] != ["lint"]:
         # Said at once rather than after all else.
         browser.find()
-        setup.body(["browser"])
+        setup.body(["browser", "conformance"])
     results, begun = [], time.monotonic()
     for name, commands in steps():
         if commands is None:

@@ -7,7 +7,7 @@ import sys
 from console import Failed, LOCAL, ROOT, end, main, start, step
 
 TOOLS = LOCAL / "tools"
-WHAT = {"sam": "aws-sam-cli", "local": "the emulator and cargo-lambda", "browser": "the browser's driver"}
+WHAT = {"sam": "aws-sam-cli", "local": "the emulator and cargo-lambda", "browser": "the browser's driver", "conformance": "schemathesis"}
 
 
 def requirements(name):

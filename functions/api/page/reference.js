@@ -74,29 +74,32 @@ function limits(node) {
   if (values) said.push(["one of ", values.map((value, index) => [index ? ", " : "", h("code", {}, String(value))])]);
   span(node.minLength, node.maxLength, " characters");
   span(node.minimum, node.maximum, "");
-  span(node.minItems, node.maxItems, " items");
-  span(node.minProperties, node.maxProperties, " fields");
+  span(node.minItems, node.maxItems, node.minItems === 1 && !node.maxItems ? " item" : " items");
+  span(node.minProperties, node.maxProperties, node.minProperties === 1 && !node.maxProperties ? " field" : " fields");
   if (node.default !== undefined) said.push(["default ", h("code", {}, JSON.stringify(node.default))]);
   if (node.pattern && node.pattern !== "\\S" && node.format !== "uuid") said.push(["matches ", h("code", {}, node.pattern)]);
   if (node.pattern === "\\S") said.push("not blank");
   return said.length ? h("p", { class: "limits" }, said.map((each, index) => [index ? "; " : "", each])) : undefined;
 }
 
-/** One line a field; what is inside an object opens below it. */
-function fields(schema, depth = 0) {
+/** One line a field; what is inside an object opens below it. Only of what is sent it is said what is required. */
+function fields(schema, sent, depth = 0) {
   const node = flat(schema);
   const inner = node.type === "array" ? flat(node.items) : node;
   if (!inner.properties) return undefined;
   const rows = Object.entries(inner.properties).map(([name, property]) => {
-    return field(name, property, inner.required?.includes(name), depth);
+    return field(name, property, { sent, required: sent && inner.required?.includes(name), depth });
   });
   return h("ul", { class: "fields" }, rows);
 }
 
-function field(name, schema, required, depth = 0, note) {
+function field(name, schema, { sent = false, required = false, depth = 0, note } = {}) {
   const node = flat(schema);
-  const nested = depth < 4 ? fields(schema, depth + 1) : undefined;
-  const about = [note, node.description, node.about].filter((text, at, all) => text && all.indexOf(text) === at);
+  const nested = depth < 4 ? fields(schema, sent, depth + 1) : undefined;
+  // What a UUID or a time is, its type says already.
+  const general = ["uuid", "date-time"].includes(node.format);
+  const own = general && schema.$ref && !schema.description ? undefined : node.description;
+  const about = [note, own, !general && node.about].filter((text, at, all) => text && all.indexOf(text) === at);
   return h("li", {},
     h("div", { class: "field" }, h("b", {}, name), h("span", { class: "type" }, typeName(node)),
       required && h("span", { class: "required" }, "required")),
@@ -137,9 +140,20 @@ function example(media) {
   return media?.example === undefined ? undefined : ordered(media.example, media.schema);
 }
 
+/** `{projectId}` as PROJECT_ID, to be replaced by hand. */
+function placeholder(_, name) {
+  return name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase();
+}
+
+function arrival(operation) {
+  const headers = operation.parameters.map((each) => `${each.name}: ${flat(each.schema).examples?.[0] ?? "…"}`);
+  const body = JSON.stringify(example(operation.requestBody.content["application/json"]), null, 2);
+  return ["POST /webhooks/echo", "content-type: application/json", ...headers, "", body].join("\n");
+}
+
 function curl(path, method, operation) {
   const names = (operation.security ?? []).flatMap((each) => Object.keys(each));
-  const lines = [`curl ${method === "get" ? "" : `-X ${method.toUpperCase()} `}'${base}${path}'`];
+  const lines = [`curl ${method === "get" ? "" : `-X ${method.toUpperCase()} `}'${base}${path.replace(/{(\w+)}/g, placeholder)}'`];
   const scheme = names.length ? spec.components.securitySchemes[names[0]] : undefined;
   if (scheme?.type === "apiKey") lines.push(`-H '${scheme.name}: …'`);
   if (scheme?.type === "http") lines.push(`-H 'authorization: Bearer …'`);
@@ -156,7 +170,7 @@ function parameters(operation) {
   return Object.entries(titles).map(([place, title]) => {
     const those = (operation.parameters ?? []).map(resolve).filter((parameter) => parameter.in === place);
     if (!those.length) return undefined;
-    const rows = those.map((each) => field(each.name, each.schema, each.required, 0, each.description));
+    const rows = those.map((each) => field(each.name, each.schema, { required: each.required, note: each.description }));
     return [h("h4", {}, title), h("ul", { class: "fields" }, rows)];
   });
 }
@@ -167,12 +181,12 @@ function answers(operation) {
     const media = content?.["application/json"];
     const head = Object.entries(headers ?? {}).map(([name, header]) => {
       const { schema, description: about } = resolve(header);
-      return field(name, schema, false, 0, about);
+      return field(name, schema, { note: about });
     });
     const good = /^2/.test(status);
     return h("details", { class: "answer", open: good && Boolean(media) },
       h("summary", {}, h("span", { class: `status ${good ? "good" : "bad"}` }, status), inline(description)),
-      media && fields(media.schema),
+      media && fields(media.schema, false),
       media && !good && sample("Example", JSON.stringify(example(media), null, 2), json(example(media))),
       head.length > 0 && h("details", {}, h("summary", {}, "Headers"), h("ul", { class: "fields" }, head)));
   });
@@ -193,7 +207,6 @@ function operation({ path, method, operation: it }, received) {
   const request = it.requestBody?.content["application/json"];
   const best = Object.entries(it.responses).find(([status]) => /^2/.test(status));
   const answer = best && example(resolve(best[1]).content?.["application/json"]);
-  const sent = received && example(request);
   return h("section", { class: "operation", id: it.operationId, "aria-labelledby": `${it.operationId}-title` },
     h("header", {},
       h("h3", { id: `${it.operationId}-title` }, h("a", { class: "anchor", href: `#${it.operationId}` }, it.summary)),
@@ -202,11 +215,11 @@ function operation({ path, method, operation: it }, received) {
       prose(it.description),
       !received && credentials(it),
       parameters(it),
-      request && [h("h4", {}, "Body"), prose(flat(request.schema).description), fields(request.schema)],
+      request && [h("h4", {}, "Body"), prose(flat(request.schema).description), fields(request.schema, true)],
       answers(it)),
     h("div", { class: "samples" },
       !received && sample("Request", curl(path, method, it)),
-      sent && sample("What arrives", JSON.stringify(sent, null, 2), json(sent)),
+      received && sample("What arrives", arrival(it)),
       answer !== undefined && sample(`Answer · ${best[0]}`, JSON.stringify(answer, null, 2), json(answer))));
 }
 
@@ -263,6 +276,9 @@ function render() {
 
 function search() {
   const box = document.getElementById("search");
+  const menu = document.getElementById("menu");
+  // On a small screen the list would stand before everything else.
+  menu.open = matchMedia("(min-width: 48rem)").matches;
   const links = () => [...document.querySelectorAll("#index li:not([hidden]) a")];
   box.addEventListener("input", () => {
     const words = box.value.toLowerCase().split(/\s+/).filter(Boolean);
@@ -272,6 +288,7 @@ function search() {
     for (const section of document.querySelectorAll("#index section")) {
       section.hidden = !section.querySelector("li:not([hidden])");
     }
+    menu.open ||= words.length > 0;
     document.getElementById("none").hidden = links().length > 0;
   });
   document.addEventListener("keydown", (event) => {

@@ -44,8 +44,8 @@ fn key(status: &str) -> Value {
         "name": "production",
         "key_prefix": "echo_6f437a610fb",
         "status": status,
-        "created_at": "2025-06-30T22:04:11.409Z",
-        "updated_at": "2025-06-30T22:04:11.409Z",
+        "created_at": "2025-06-30T21:00:24.465Z",
+        "updated_at": "2025-06-30T21:00:24.465Z",
     })
 }
 
@@ -56,6 +56,6 @@ fn created() -> Value {
         "key": "echo_6f437a610fb0e3c1d1a94f7bb2f5d04a8e0c4a4b7f2d3c8f9d1e6a5b0c7d8e9f",
         "key_prefix": "echo_6f437a610fb",
         "status": "active",
-        "created_at": "2025-06-30T22:04:11.409Z",
+        "created_at": "2025-06-30T21:00:24.465Z",
     })
 }

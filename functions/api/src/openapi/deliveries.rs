@@ -82,8 +82,8 @@ fn delivery() -> Value {
         "attempt_count": 1,
         "next_retry_at": null,
         "payload": envelope(),
-        "created_at": "2025-06-30T22:04:28.349Z",
-        "updated_at": "2025-06-30T22:04:28.554Z",
+        "created_at": "2025-06-30T21:00:41.405Z",
+        "updated_at": "2025-06-30T21:00:41.610Z",
         "failure_reason": null,
     })
 }
@@ -100,7 +100,7 @@ fn with_attempts() -> Value {
         "duration_ms": 84,
         "success": true,
         "error_message": null,
-        "created_at": "2025-06-30T22:04:28.469Z",
+        "created_at": "2025-06-30T21:00:41.525Z",
     }]);
     delivery
 }

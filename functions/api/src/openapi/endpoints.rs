@@ -78,8 +78,8 @@ fn endpoint() -> Value {
         "status": "active",
         "events": ["call.started", "call.ended"],
         "consecutive_failures": 0,
-        "created_at": "2025-06-30T22:04:27.824Z",
-        "updated_at": "2025-06-30T22:04:27.824Z",
+        "created_at": "2025-06-30T21:00:40.880Z",
+        "updated_at": "2025-06-30T21:00:40.880Z",
         "disabled_reason": null,
         "disabled_at": null,
     })

@@ -35,7 +35,7 @@ fn project() -> Value {
     json!({
         "id": "0197c2a4-1c11-790f-b01a-1a8a16a36aad",
         "name": "staging",
-        "created_at": "2025-06-30T22:04:11.409Z",
-        "updated_at": "2025-06-30T22:04:11.409Z",
+        "created_at": "2025-06-30T21:00:24.465Z",
+        "updated_at": "2025-06-30T21:00:24.465Z",
     })
 }

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::ResponseBuilder;
 use utoipa::openapi::path::{PathItem, Paths, PathsBuilder};
-use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaFormat, Type};
 
 use super::operation::{Named, post};
 use super::values::{EventName, Id};
@@ -52,11 +52,13 @@ macro_rules! headers {
 }
 
 headers! {
+    SentEventId: |form| form.format(Some(SchemaFormat::Custom("uuid".to_owned())))
+        .examples([json!("0197c2a4-5e3d-71c8-9bfc-e69da170d411")]);
     EchoSignature: |form| form.pattern(Some("^[0-9a-f]{64}$"))
         .examples([json!("b8f2e2d6c0f5a6f4f2c6b1f3a7d9e8c4b5a6978877665544332211ffeeddccbb")]);
     StandardSignature: |form| form.pattern(Some("^v1,[A-Za-z0-9+/]{43}=( v1,[A-Za-z0-9+/]{43}=)?$"))
         .examples([json!("v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=")]);
-    UnixSeconds: |form| form.pattern(Some("^[0-9]+$")).examples([json!("1751321068")]);
+    UnixSeconds: |form| form.pattern(Some("^[0-9]+$")).examples([json!("1751317241")]);
     AttemptNumber: |form| form.pattern(Some("^[1-9][0-9]?$")).examples([json!("1")]);
     UserAgent: |form| form.pattern(Some("^echo-webhooks/")).examples([json!("echo-webhooks/0.1.0")]);
 }
@@ -72,7 +74,7 @@ pub(super) fn webhooks() -> (Paths, Vec<Named>) {
             "x-echo-signature",
             "Lower-case hex HMAC-SHA256 of the raw body, keyed by the whole `whsec_…` string.",
         )
-        .header::<Id>("webhook-id", "The event's id: the same on every attempt. Deduplicate by it.")
+        .header::<SentEventId>("webhook-id", "The event's id: the same on every attempt. Deduplicate by it.")
         .header::<UnixSeconds>("webhook-timestamp", "When this attempt was made, in Unix seconds.")
         .header::<StandardSignature>(
             "webhook-signature",

@@ -1,0 +1,116 @@
+//! `/openapi.json` and `/docs`: what is said there is so. That every route and answer is as described is tried by
+//! `tools/local/conformance.py`.
+
+use std::collections::BTreeSet;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use echo_tests::api::Api;
+use echo_tests::project::Project;
+use echo_tests::receiver::Receiver;
+use echo_tests::stack::stack;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+async fn description() -> Value {
+    Api::anonymous().get("/openapi.json").await.ok(200)
+}
+
+/// The names of a schema's fields, references and `allOf` followed.
+fn described(document: &Value, schema: &Value) -> BTreeSet<String> {
+    if let Some(reference) = schema["$ref"].as_str() {
+        let target = document.pointer(reference.trim_start_matches('#'));
+        return described(document, target.unwrap_or_else(|| panic!("{reference} leads nowhere")));
+    }
+    let own = schema["properties"].as_object().into_iter().flat_map(|properties| properties.keys().cloned());
+    let parts = schema["allOf"].as_array().into_iter().flatten();
+    own.chain(parts.flat_map(|part| described(document, part))).collect()
+}
+
+fn component(document: &Value, name: &str) -> BTreeSet<String> {
+    described(document, &json!({"$ref": format!("#/components/schemas/{name}")}))
+}
+
+fn fields(value: &Value) -> BTreeSet<String> {
+    value.as_object().unwrap_or_else(|| panic!("no object: {value}")).keys().cloned().collect()
+}
+
+#[tokio::test]
+async fn the_description_is_there_for_anyone_at_both_paths() {
+    let document = description().await;
+    assert_eq!(document["openapi"], "3.1.0");
+    assert_eq!(Api::anonymous().under_api().get("/openapi.json").await.ok(200), document);
+    let names: Vec<&str> = stack().parameters["EventNames"].split(',').collect();
+    assert_eq!(document["components"]["schemas"]["KnownEventName"]["enum"], json!(names));
+    Api::anonymous().post("/openapi.json", &json!({})).await.refused(405);
+}
+
+#[tokio::test]
+async fn answers_have_the_fields_that_are_described() {
+    let document = description().await;
+    let (project, receiver) = (Project::new().await, Receiver::start().await);
+    let endpoint = project.endpoint(&receiver.url()).await;
+    let accepted = project.post_event(&json!({"event_name": "call.ended"})).await;
+    receiver.first().await;
+    let delivery = accepted["deliveries"][0]["id"].as_str().expect("a delivery");
+    let delivery = project.get(&format!("/webhooks/{}/deliveries/{delivery}", endpoint.id)).await.ok(200);
+    let page = project.get(&format!("/webhooks/{}/deliveries", endpoint.id)).await.ok(200);
+    let shown = project.get(&format!("/webhooks/{}", endpoint.id)).await.ok(200);
+    for (name, answer) in [
+        ("WebhookEndpoint", &shown),
+        ("AcceptedEvent", &accepted),
+        ("AcceptedDelivery", &accepted["deliveries"][0]),
+        ("DeliveryWithAttempts", &delivery),
+        ("Delivery", &page["data"][0]),
+        ("DeliveryPage", &page),
+        ("Envelope", &delivery["payload"]),
+        ("Error", &project.get("/nothing").await.json()),
+    ] {
+        assert_eq!(fields(answer), component(&document, name), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn receivers_get_the_headers_and_fields_that_are_described() {
+    let document = description().await;
+    let (project, receiver) = (Project::new().await, Receiver::start().await);
+    project.endpoint(&receiver.url()).await;
+    project.emit_one().await;
+    let request = receiver.first().await;
+    let webhook = &document["webhooks"]["event"]["post"];
+    let parameters = webhook["parameters"].as_array().expect("headers");
+    let named: BTreeSet<&str> =
+        parameters.iter().filter_map(|parameter| parameter["name"].as_str()).collect();
+    // Of any HTTP request there is nothing to say.
+    let usual = ["host", "accept", "content-type", "content-length"];
+    let sent: BTreeSet<&str> =
+        request.headers.keys().map(|name| name.as_str()).filter(|name| !usual.contains(name)).collect();
+    assert_eq!(sent, named);
+    let schema = &webhook["requestBody"]["content"]["application/json"]["schema"];
+    assert_eq!(fields(&request.json()), described(&document, schema));
+}
+
+#[tokio::test]
+async fn the_reference_page_needs_nothing_from_elsewhere() {
+    let http = reqwest::Client::builder().no_proxy().build().expect("an HTTP client");
+    for prefix in ["", "/api"] {
+        let answer = http.get(format!("{}{prefix}/docs", stack().api_url)).send().await.expect("an answer");
+        assert_eq!(answer.status(), 200);
+        let header = |name: &str| answer.headers()[name].to_str().expect("text").to_owned();
+        assert_eq!(header("content-type"), "text/html; charset=utf-8");
+        assert!(!header("x-request-id").is_empty());
+        let policy = header("content-security-policy");
+        assert!(policy.starts_with("default-src 'none';") && !policy.contains("unsafe"), "{policy}");
+        let page = answer.text().await.expect("text");
+        assert!(!page.contains("//cdn") && !page.contains("src="), "something is fetched from elsewhere");
+        for element in ["style", "script"] {
+            let (_, rest) = page.split_once(&format!("<{element}>")).expect("the element");
+            let (text, _) = rest.split_once(&format!("</{element}>")).expect("its end");
+            let source = format!("{element}-src 'sha256-{}'", BASE64.encode(Sha256::digest(text)));
+            assert!(
+                policy.contains(&source),
+                "the policy does not let the page's own {element} run: {policy}"
+            );
+        }
+    }
+}

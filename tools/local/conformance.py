@@ -1,0 +1,134 @@
+"""Tries openapi.json against the stack that $ECHO_STACK names, with schemathesis: every operation with data that its schema
+allows and data that it does not, and with calls that follow from one another."""
+
+import http.server
+import json
+import os
+import re
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import boto3
+
+import demo
+from console import LOCAL, ROOT, Failed, end, main, start, step
+
+SCHEMATHESIS = LOCAL / "tools/conformance/bin/schemathesis"
+# What is in answers and in the requests that schemathesis shows when something fails.
+SECRET = re.compile(r"echo_[0-9a-f]{64}|whsec_[0-9a-f]{64}|eyJ[\w-]+\.[\w-]+\.[\w-]+")
+
+
+class Receiver(http.server.BaseHTTPRequestHandler):
+    """Takes everything and says nothing."""
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers.get("content-length", 0)))
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+class Project:
+    def __init__(self, stack):
+        self.api_url, self.key = stack["api_url"], stack["api_key"]
+        self.url = f"{self.api_url}/v1/projects/{stack['project_id']}"
+
+    def call(self, wanted, method, path, body=None):
+        return demo.expect(wanted, demo.call(method, f"{self.url}{path}", body, x_api_key=self.key), f"{method} {path}")
+
+    def endpoints(self, count, url):
+        wanted = {"url": url, "events": ["call.ended"]}
+        return [self.call(201, "POST", "/webhooks", wanted)["id"] for _ in range(count)]
+
+    def deliver(self):
+        """One event to every endpoint; returns the deliveries' ids once all have arrived."""
+        deliveries = self.call(202, "POST", "/events", {"event_name": "call.ended"})["deliveries"]
+        deadline = time.monotonic() + 60
+        for each in deliveries:
+            path = f"/webhooks/{each['webhook_endpoint_id']}/deliveries/{each['id']}"
+            while self.call(200, "GET", path)["status"] != "success":
+                if time.monotonic() > deadline:
+                    raise Failed(f"delivery {each['id']} did not succeed within 60 s")
+                time.sleep(0.2)
+        return [each["id"] for each in deliveries]
+
+
+def stop_deliveries(aws):
+    """The URLs to come are made up, and nothing may be sent there."""
+    keys = {"aws_access_key_id": aws["access_key_id"], "aws_secret_access_key": aws["secret_access_key"]}
+    aws_lambda = boto3.client("lambda", endpoint_url=aws["endpoint_url"], region_name=aws["region"], **keys)
+    for mapping in aws_lambda.list_event_source_mappings()["EventSourceMappings"]:
+        aws_lambda.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
+    states = [mapping["State"] for mapping in aws_lambda.list_event_source_mappings()["EventSourceMappings"]]
+    if not states or any(state != "Disabled" for state in states):
+        raise Failed(f"the queues are still read: {states}")
+
+
+def things_to_try(project):
+    """Ids that exist, as settings of schemathesis; made-up ones would hardly meet anything but 404."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/"
+        kept = project.endpoints(3, url)
+        deliveries = project.deliver()
+        # For the operation that leaves nothing to try.
+        doomed = project.endpoints(10, url)
+        server.shutdown()
+    return f"""
+[dictionaries]
+kept.values = {json.dumps(kept)}
+doomed.values = {json.dumps(doomed)}
+deliveries.values = {json.dumps(deliveries)}
+
+[parameters."path.webhookId"]
+dictionary = "kept"
+probability = 0.8
+
+[parameters."path.deliveryId"]
+dictionary = "deliveries"
+probability = 0.8
+
+[[operations]]
+include-operation-id = "deleteWebhookEndpoint"
+[operations.parameters."path.webhookId"]
+dictionary = "doomed"
+probability = 0.8
+"""
+
+
+def body():
+    file = Path(os.environ["ECHO_STACK"])
+    stack = json.loads(file.read_text())
+    api_url, project = stack["api_url"], Project(stack)
+    with step("delivering an event to each of some endpoints"):
+        known = things_to_try(project)
+    with step("stopping deliveries"):
+        stop_deliveries(stack["aws"])
+    config = file.with_name("schemathesis.toml")
+    config.write_text((ROOT / "tools/schemathesis.toml").read_text() + known)
+    answer = demo.call("POST", f"{api_url}/auth/login", {"email": stack["email"], "password": stack["password"]})
+    tokens = demo.expect(200, answer, "logging in")
+    env = os.environ | {
+        "ECHO_API_KEY": stack["api_key"],
+        "ECHO_PROJECT_ID": stack["project_id"],
+        "ECHO_ACCESS_TOKEN": tokens["access_token"],
+        "ECHO_REFRESH_TOKEN": tokens["refresh_token"],
+        "NO_COLOR": "1",
+    }
+    command = [SCHEMATHESIS, "--config-file", config, "run", f"{api_url}/openapi.json", "--url", api_url]
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    child = start(command, env=env, cwd=file.parent, **pipes)
+    try:
+        for line in child.stdout:
+            print(SECRET.sub("…", line), end="", flush=True)
+        return child.wait()
+    finally:
+        end(child)
+
+
+if __name__ == "__main__":
+    main(body)
