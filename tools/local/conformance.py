@@ -1,11 +1,15 @@
 """Tries openapi.json against the stack that $ECHO_STACK names, with schemathesis: every operation with data that its schema
-allows and data that it does not, and with calls that follow from one another."""
+allows and data that it does not, and with calls that follow from one another.
+
+Options after its name are schemathesis's, and go before those of tools/schemathesis.toml: --max-examples 300 --seed 1
+"""
 
 import http.server
 import json
 import os
 import re
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -119,7 +123,7 @@ def body():
         "ECHO_REFRESH_TOKEN": tokens["refresh_token"],
         "NO_COLOR": "1",
     }
-    command = [SCHEMATHESIS, "--config-file", config, "run", f"{api_url}/openapi.json", "--url", api_url]
+    command = [SCHEMATHESIS, "--config-file", config, "run", f"{api_url}/openapi.json", "--url", api_url, *sys.argv[1:]]
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     child = start(command, env=env, cwd=file.parent, **pipes)
     try:
