@@ -6,10 +6,10 @@ TOOLS := .local/tools
 STACK := $(TOOLS)/local/bin/python tools/local/stack.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run watch logs test faults load bench cost build fmt lint clean
+.PHONY: help setup run watch logs test conformance faults load bench cost build fmt lint clean
 
 help: ## Show this table
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Install the pinned tools into .local/tools (the other targets do it when needed)
 	@exec $(PYTHON) tools/local/setup.py
@@ -25,6 +25,9 @@ logs: setup ## Follow what the functions of `make run` log
 
 test: setup ## Everything CI runs: formatting, lints, docs, unit and end-to-end tests, template, dependencies
 	@exec $(PYTHON) tools/local/check.py
+
+conformance: setup ## Try the API against openapi.json; ARGS go to schemathesis
+	@exec $(STACK) test-env -- $(TOOLS)/local/bin/python tools/local/conformance.py $(ARGS)
 
 faults: ## Fail every call to AWS on every path, in every way, and look for losses; up to 30 minutes
 	cargo build --workspace --bins

@@ -114,6 +114,7 @@ def _say_ready(api_url, known, receiver_url, seconds):
     rows = {
         "API URL": api_url,
         "Console": f"{api_url}/console",
+        "Reference": f"{api_url}/docs",
         "API key": known["api_key"],
         "Project": known["project_id"],
         "Sign in": f"{known['email']}  {known['password']}",
