@@ -25,10 +25,13 @@ pub fn tidy(mut invocation: LambdaInvocation) -> LambdaInvocation {
     if !is_tidy(&invocation.body)
         && let Ok(mut event) = serde_json::from_slice::<Value>(&invocation.body)
     {
-        for field in ["rawPath", "rawQueryString"] {
-            if let Some(text) = event[field].as_str() {
-                event[field] = escape(text).into();
-            }
+        if let Some(query) = event["rawQueryString"].as_str() {
+            event["rawQueryString"] = escape(query).into();
+        }
+        if let Some(path) = event["rawPath"].as_str() {
+            // Right behind the host, a path without its slash would become part of the host's name.
+            let slash = if path.starts_with('/') { "" } else { "/" };
+            event["rawPath"] = format!("{slash}{}", escape(path)).into();
         }
         event["requestContext"]["http"]["path"] = event["rawPath"].clone();
         if let Some(headers) = event["headers"].as_object_mut() {
