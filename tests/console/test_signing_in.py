@@ -29,6 +29,14 @@ def test_an_account_signs_in_and_out_again(signed_in, customer):
     expect(page.get_by_text(SIGN_IN)).to_be_visible()
 
 
+def test_the_reference_is_one_click_away_and_back(signed_in, api_url):
+    page = signed_in()
+    page.get_by_role("link", name="API reference").click()
+    page.wait_for_url(f"{api_url}/docs")
+    page.go_back()
+    expect(page.get_by_role("heading", name="Endpoints")).to_be_visible()
+
+
 def test_a_wrong_password_is_refused_in_the_apis_words(open_page, customer):
     page = open_page()
     sign_in(page, customer, password="not the password")

@@ -65,6 +65,7 @@ function frame(project, section, main) {
       h("div", { class: "who" }, h("span", { class: "quiet" }, session().email ?? "API key"), button("Sign out", signOut, { kind: "small ghost" })),
     ),
     main,
+    h("footer", null, link("API reference", "docs")),
   ];
 }
 

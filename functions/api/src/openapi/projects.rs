@@ -16,8 +16,9 @@ pub(super) fn resource() -> Resource {
         .takes::<Named>(json!({ "name": "staging" }))
         .gives::<NewProjectBody>(201, "Created.", with_key);
     let list = get("/v1/projects", "listProjects", "List projects")
-        .about("Those of the account, oldest first.")
-        .secured_only("accessToken")
+        .about(
+            "With an access token those of the account, oldest first; with an API key the one that it opens.",
+        )
         .lists::<ProjectBody>("The projects.", project());
     let show = get("/v1/projects/{projectId}", "getProject", "Show a project").gives::<ProjectBody>(
         200,
