@@ -45,6 +45,8 @@ def steps():
     yield "end-to-end tests", [[*STACK, "test-env", "--", *cargo_test(end_to_end=True)]]
     pytest = [TOOLS / "browser/bin/python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "3", "tests/console"]
     yield "console in a browser", [[*STACK, "test-env", "--", *pytest]]
+    verify = [TOOLS / "local/bin/python", "tools/local/verify.py"]
+    yield "receivers", [[*STACK, "test-env", "--", *verify]]
     conformance = [TOOLS / "local/bin/python", "tools/local/conformance.py"]
     yield "API description", [[*STACK, "test-env", "--", *conformance]]
 

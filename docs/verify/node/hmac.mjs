@@ -1,0 +1,20 @@
+// A receiver that checks x-echo-signature, with nothing but Node: SECRET=whsec_… PORT=8080 node hmac.mjs
+import { createHmac, timingSafeEqual } from "node:crypto";
+import { createServer } from "node:http";
+import { buffer } from "node:stream/consumers";
+
+function isGenuine(secret, headers, rawBody) {
+  const expected = createHmac("sha256", secret).update(rawBody).digest();
+  const sent = Buffer.from(headers["x-echo-signature"] ?? "", "hex");
+  return sent.length === expected.length && timingSafeEqual(sent, expected);
+}
+
+createServer(async (request, response) => {
+  const rawBody = await buffer(request);
+  if (!isGenuine(process.env.SECRET, request.headers, rawBody)) {
+    return response.writeHead(401).end();
+  }
+  const event = JSON.parse(rawBody);
+  console.log(event.event_name, request.headers["webhook-id"]); // seen this id before? then it is done already
+  response.writeHead(204).end();
+}).listen(process.env.PORT, "127.0.0.1");

@@ -1,0 +1,121 @@
+"""Runs the receivers of docs/verify against the stack that $ECHO_STACK names: each takes a real delivery and refuses what is not
+genuine. A language whose tools are not installed is left out, and said to be."""
+
+import contextlib
+import json
+import os
+import shutil
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from conformance import Project
+from console import LOCAL, ROOT, Failed, end, main, run, say, start, step
+from emulator import free_port
+
+EXAMPLES = ROOT / "docs/verify"
+BUILT = LOCAL / "verify"
+
+
+def node():
+    if not shutil.which("node") or not shutil.which("npm"):
+        return None
+    folder = BUILT / "node"
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(EXAMPLES / "node", folder, ignore=shutil.ignore_patterns("node_modules"))
+    run(["npm", "ci", "--silent", "--no-audit", "--no-fund"], log=BUILT / "npm.log", cwd=folder)
+    return {"hmac": ["node", folder / "hmac.mjs"], "standard": ["node", folder / "standard.mjs"]}
+
+
+def python():
+    interpreter = LOCAL / "tools/conformance/bin/python"
+    scripts = {kind: EXAMPLES / f"python/{kind}_receiver.py" for kind in ("hmac", "standard")}
+    return {kind: [interpreter, script] for kind, script in scripts.items()}
+
+
+def go():
+    if not shutil.which("go"):
+        return None
+    source = EXAMPLES / "go/hmac.go"
+    run(["go", "vet", source], log=BUILT / "go.log")
+    run(["go", "build", "-o", BUILT / "go-hmac", source], log=BUILT / "go.log")
+    return {"hmac": [BUILT / "go-hmac"]}
+
+
+def rust():
+    run(["cargo", "build", "--quiet", "--workspace", "--bin", "verify-hmac", "--bin", "verify-standard"], cwd=ROOT)
+    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug"
+    return {kind: [target / f"verify-{kind}"] for kind in ("hmac", "standard")}
+
+
+@contextlib.contextmanager
+def receiving(command, port, secret):
+    log = (BUILT / "receivers.log").open("a")
+    child = start(command, env=os.environ | {"SECRET": secret, "PORT": str(port)}, stdout=log, stderr=log)
+    try:
+        wait_for(lambda: status_of(port, {}) is not None, f"{command[-1]} does not listen")
+        yield
+    finally:
+        end(child)
+
+
+def status_of(port, headers):
+    """How the receiver answers a body that is not from us."""
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/", b'{"event_name": "call.ended"}', headers, method="POST")
+    try:
+        with urllib.request.urlopen(request, timeout=5) as answer:
+            return answer.status
+    except urllib.error.HTTPError as error:
+        return error.code
+    except OSError:
+        return None
+
+
+def wait_for(condition, otherwise):
+    deadline = time.monotonic() + 60
+    while not (found := condition()):
+        if time.monotonic() > deadline:
+            raise Failed(f"{otherwise} after 60 s")
+        time.sleep(0.1)
+    return found
+
+
+def first_status(project, path):
+    """The receiver's answer to the first attempt of a new event to the one endpoint."""
+    delivery = project.call(202, "POST", "/events", {"event_name": "call.ended", "data": {"text": "é€😀"}})["deliveries"][0]
+    path = f"{path}/deliveries/{delivery['id']}"
+    return wait_for(lambda: project.call(200, "GET", path)["attempts"], "no attempt")[0]["http_status"]
+
+
+def check(project, kind, command):
+    port = free_port()
+    endpoint = project.call(201, "POST", "/webhooks", {"url": f"http://127.0.0.1:{port}/", "events": ["call.ended"]})
+    path = f"/webhooks/{endpoint['id']}"
+    now = str(int(time.time()))
+    forged = {"x-echo-signature": "0" * 64, "webhook-id": "x", "webhook-timestamp": now, "webhook-signature": "v1,AAAA"}
+    with receiving(command, port, endpoint["signing_secret"]):
+        seen = [status_of(port, {}), status_of(port, forged), first_status(project, path)]
+        # The secret before the last still signs the standard header for a day, and x-echo-signature no longer.
+        project.call(200, "POST", f"{path}/secret/rotate")
+        seen.append(first_status(project, path))
+    project.call(200, "PATCH", path, {"status": "disabled"})
+    wanted = [401, 401, 204, 204 if kind == "standard" else 401]
+    if seen != wanted:
+        raise Failed(f"{command[-1]} answered {seen} instead of {wanted}")
+
+
+def body():
+    project = Project(json.loads(Path(os.environ["ECHO_STACK"]).read_text()))
+    BUILT.mkdir(parents=True, exist_ok=True)
+    for prepare in (node, python, go, rust):
+        commands = prepare()
+        if commands is None:
+            say(f"  {prepare.__name__} is not installed: its examples are not tried")
+        for kind, command in (commands or {}).items():
+            with step(f"a delivery to the {prepare.__name__} receiver, checked by {kind}"):
+                check(project, kind, command)
+
+
+if __name__ == "__main__":
+    main(body)
