@@ -14,5 +14,14 @@ pub(super) fn resource() -> Resource {
         .open()
         .answers(200, "This description, for people.", "text/html", content(Type::String))
         .refuses(&[500]);
-    Resource { tag: "Reference", about: "The API, described by itself.", routes: vec![document, page] }
+    let console = get("/console", "getConsole", "The console")
+        .about("Endpoints and their deliveries, for people. It calls this API with the credential of whoever signs in.")
+        .open()
+        .answers(200, "A page.", "text/html", content(Type::String))
+        .refuses(&[500]);
+    Resource {
+        tag: "Pages",
+        about: "The API, described by itself and seen by people.",
+        routes: vec![document, page, console],
+    }
 }
