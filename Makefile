@@ -27,6 +27,7 @@ test: setup ## Everything CI runs: formatting, lints, docs, unit and end-to-end 
 	@exec $(PYTHON) tools/local/check.py
 
 conformance: setup ## Try the API against openapi.json; ARGS go to schemathesis
+	@$(PYTHON) tools/local/setup.py conformance
 	@exec $(STACK) test-env -- $(TOOLS)/local/bin/python tools/local/conformance.py $(ARGS)
 
 faults: ## Fail every call to AWS on every path, in every way, and look for losses; up to 30 minutes

@@ -56,4 +56,4 @@ def body(names=("sam", "local")):
 
 
 if __name__ == "__main__":
-    main(body)
+    main(lambda: body(sys.argv[1:] or ("sam", "local")))
