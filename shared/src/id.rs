@@ -1,6 +1,7 @@
 //! Ids: UUIDs of one noun each, so that an endpoint's id cannot be passed where a delivery's is wanted.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -52,6 +53,13 @@ macro_rules! id {
             pub fn created_at(&self) -> Timestamp {
                 let (high, _) = self.0.as_u64_pair();
                 Timestamp::from_millis(i64::try_from(high >> 16).unwrap_or(0))
+            }
+
+            /// The smallest id that a thing made at `at` can have: the start of a key range.
+            #[must_use]
+            pub fn first_at(at: Timestamp) -> Self {
+                let millis = u64::try_from(at.as_millis()).unwrap_or(0);
+                Self(uuid::Builder::from_unix_timestamp_millis(millis, &[0; 10]).into_uuid())
             }
 
             #[must_use]
@@ -111,12 +119,15 @@ impl DeliveryId {
     pub fn bucket(&self) -> u8 {
         self.0.as_bytes()[15]
     }
+}
 
-    /// The smallest id that a delivery made at `at` can have: the start of a key range.
+impl EventId {
+    /// Whether it is a UUIDv7 whose time is at most `within` from `at`, before or after.
     #[must_use]
-    pub fn first_at(at: Timestamp) -> Self {
-        let millis = u64::try_from(at.as_millis()).unwrap_or(0);
-        Self(uuid::Builder::from_unix_timestamp_millis(millis, &[0; 10]).into_uuid())
+    pub fn is_of_about(&self, at: Timestamp, within: Duration) -> bool {
+        let tells_time = self.0.get_version_num() == 7 && self.0.get_variant() == uuid::Variant::RFC4122;
+        let made = self.created_at();
+        tells_time && made.since(at).max(at.since(made)) <= within
     }
 }
 

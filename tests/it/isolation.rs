@@ -15,6 +15,7 @@ struct Victim {
     endpoint: Endpoint,
     receiver: Receiver,
     delivery: String,
+    event: String,
     key_id: String,
 }
 
@@ -24,16 +25,18 @@ impl Victim {
         let (project, receiver) = (account.default_project(), Receiver::start().await);
         let endpoint = project.endpoint(&receiver.url()).await;
         let delivery = project.emit_one().await;
-        endpoint.ended(&delivery, "success").await;
+        let ended = endpoint.ended(&delivery, "success").await;
+        let event = text(&ended, "event_id").to_owned();
         let keys = project.api.get("/v1/api-keys").await.ok(200);
         let key_id = text(&keys[0], "id").to_owned();
-        Self { account, project, endpoint, receiver, delivery, key_id }
+        Self { account, project, endpoint, receiver, delivery, event, key_id }
     }
 
     async fn state(&self) -> Value {
         json!([
             self.project.get("").await.ok(200),
             self.project.get("/webhooks").await.ok(200),
+            self.project.get("/events").await.ok(200),
             self.endpoint.delivery(&self.delivery).await,
             self.project.api.get("/v1/api-keys").await.ok(200),
         ])
@@ -51,9 +54,12 @@ impl Victim {
             ),
             (Method::GET, "/webhooks".to_owned(), None),
             (Method::POST, "/events".to_owned(), Some(json!({"event_name": "call.ended"}))),
+            (Method::GET, "/events".to_owned(), None),
+            (Method::GET, format!("/events/{}", self.event), None),
             (Method::GET, webhook.clone(), None),
             (Method::PATCH, webhook.clone(), Some(json!({"status": "disabled"}))),
             (Method::POST, format!("{webhook}/secret/rotate"), None),
+            (Method::POST, format!("{webhook}/test"), None),
             (Method::GET, format!("{webhook}/deliveries"), None),
             (Method::GET, delivery.clone(), None),
             (Method::POST, format!("{delivery}/retry"), None),

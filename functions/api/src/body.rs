@@ -50,6 +50,15 @@ impl RequestBody {
     pub fn fields(&self) -> Result<Fields<'_>, ApiError> {
         Fields::parse(self.bytes()?)
     }
+
+    /// As [`Self::fields`], for routes whose body may be left out.
+    ///
+    /// # Errors
+    /// When there is one, and it is over its limit or not a JSON object.
+    pub fn fields_if_any(&self) -> Result<Fields<'_>, ApiError> {
+        let bytes = self.bytes()?;
+        if bytes.trim_ascii().is_empty() { Ok(Fields::default()) } else { Fields::parse(bytes) }
+    }
 }
 
 /// A refusal of something else about the request, unless its body is over the limit: that is said first.

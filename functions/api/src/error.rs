@@ -112,6 +112,11 @@ impl ApiError {
     }
 
     #[must_use]
+    pub fn event_not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "Event not found")
+    }
+
+    #[must_use]
     pub fn api_key_not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, "API key not found")
     }
@@ -137,6 +142,11 @@ impl ApiError {
     #[must_use]
     pub fn conflict(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::CONFLICT, message)
+    }
+
+    #[must_use]
+    pub fn endpoint_disabled() -> Self {
+        Self::conflict("The webhook endpoint is disabled")
     }
 
     #[must_use]

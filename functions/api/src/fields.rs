@@ -12,7 +12,7 @@ pub const NAME_CHARS: usize = 256;
 
 /// The top level of an object; each value is still JSON text, in the sender's own bytes. Values are skipped over
 /// without recursion, so that no nesting can exhaust the stack.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Fields<'a>(Vec<(String, &'a RawValue)>);
 
 impl<'de> Deserialize<'de> for Fields<'de> {

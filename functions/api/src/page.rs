@@ -8,26 +8,18 @@ use echo_shared::id::{DeliveryId, EndpointId};
 use echo_shared::store::DeliveryFilter;
 use echo_shared::time::Timestamp;
 use serde::Serialize;
-use serde_json::value::{RawValue, to_raw_value};
+use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::error::ApiError;
 use crate::openapi::deliveries::PageCursor;
+use crate::paging::{self, Budget, scope_of};
 use crate::request::QueryValues;
 use crate::routes::deliveries::DeliveryBody;
 
-const DEFAULT_LIMIT: usize = 50;
-const MAX_LIMIT: usize = 100;
-
-/// Lambda's answers end at 6 MiB, which text spends faster than it looks: JSON inside JSON.
-const MAX_BYTES: usize = 3 * 1024 * 1024;
-
 /// The most envelopes that certainly fit a page, however large each is. Each further load asks for twice as many.
 const FIRST_LOAD: usize = 11;
-
-/// Room for a page's own brackets, names and cursor.
-const FRAME_BYTES: usize = 128;
 
 /// A page of deliveries.
 #[derive(Serialize, ToSchema)]
@@ -54,30 +46,26 @@ impl Page {
     /// When a value is not allowed, or the cursor belongs to another endpoint or other filters.
     pub fn read(query: &QueryValues, endpoint_id: &EndpointId, names: &EventNames) -> Result<Self, ApiError> {
         let statuses = "one of: pending, retrying, success, failed";
-        let time = "an RFC 3339 time such as 2026-04-12T15:51:59.499Z";
         let filter = DeliveryFilter {
             status: query.optional("status", statuses, DeliveryStatus::parse)?,
-            event_name: query.optional("event_name", &format!("one of: {names}"), |name| names.find(name))?,
-            since: query.optional("since", time, |text| Timestamp::parse(text).ok())?,
-            until: query.optional("until", time, |text| Timestamp::parse(text).ok())?,
+            event_name: paging::event_name(query, names)?,
+            since: paging::time(query, "since")?,
+            until: paging::time(query, "until")?,
         };
-        let limit = query.optional("limit", "a whole number from 1 to 100", |text| {
-            text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit))
-        })?;
-        let millis = |at: Option<Timestamp>| at.map_or_else(String::new, |at| at.as_millis().to_string());
+        let limit = paging::limit(query)?;
         let scope = [
             endpoint_id.to_string(),
             filter.status.map_or("", DeliveryStatus::as_str).to_owned(),
             filter.event_name.as_ref().map_or_else(String::new, ToString::to_string),
-            millis(filter.since),
-            millis(filter.until),
+            scope_of(filter.since),
+            scope_of(filter.until),
         ];
         let position = |text: &str| {
             let id = cursor::decode(text, &scope.each_ref().map(String::as_str)).ok()?;
             DeliveryId::parse(&id.to_string()).ok()
         };
         let after = query.optional("cursor", "the next_cursor of a page with the same filters", position)?;
-        Ok(Self { filter, limit: limit.unwrap_or(DEFAULT_LIMIT), after, scope })
+        Ok(Self { filter, limit, after, scope })
     }
 
     /// # Errors
@@ -87,7 +75,7 @@ impl Page {
         let rows = app.store.deliveries(endpoint, &self.filter, self.after, self.limit + 1, now).await?;
         let shown = &rows[..rows.len().min(self.limit)];
         let mut data = Vec::with_capacity(shown.len());
-        let mut budget = MAX_BYTES - FRAME_BYTES;
+        let mut budget = Budget::default();
         let mut load = FIRST_LOAD;
         while data.len() < shown.len() {
             let next = &shown[data.len()..shown.len().min(data.len() + load)];
@@ -109,15 +97,13 @@ impl Page {
         &self,
         app: &App,
         rows: &[Delivery],
-        budget: &mut usize,
+        budget: &mut Budget,
     ) -> Result<Vec<Box<RawValue>>, ApiError> {
         let mut bodies = Vec::with_capacity(rows.len());
         for (row, envelope) in rows.iter().zip(app.store.envelopes(rows).await?) {
-            let body = to_raw_value(&DeliveryBody::new(row, envelope)?).map_err(ApiError::internal)?;
-            let Some(left) = budget.checked_sub(body.get().len() + 1) else {
+            let Some(body) = budget.take(&DeliveryBody::new(row, envelope)?)? else {
                 break;
             };
-            *budget = left;
             bodies.push(body);
         }
         Ok(bodies)

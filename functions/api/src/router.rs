@@ -12,7 +12,9 @@ use crate::endpoints_ahead;
 use crate::error::ApiError;
 use crate::observe::observe;
 use crate::request::PathIds;
-use crate::routes::{api_keys, auth, console, deliveries, endpoints, events, projects, reference};
+use crate::routes::{
+    api_keys, auth, console, deliveries, endpoints, event_log, events, projects, reference, test_events,
+};
 
 const PROJECT: &str = "/projects/{project_id}";
 const WEBHOOK: &str = "/projects/{project_id}/webhooks/{webhook_id}";
@@ -55,7 +57,7 @@ fn authenticated(app: &AppState) -> Router<AppState> {
     let in_project = |rest: &str| format!("{PROJECT}{rest}");
     let in_webhook = |rest: &str| format!("{WEBHOOK}{rest}");
     let events = Router::new()
-        .route(&in_project("/events"), post(events::create))
+        .route(&in_project("/events"), get(event_log::list).post(events::create))
         .method_not_allowed_fallback(wrong_method)
         .route_layer(from_fn_with_state(EVENT_LIMIT, body::read));
     Router::new()
@@ -65,7 +67,9 @@ fn authenticated(app: &AppState) -> Router<AppState> {
         .route(PROJECT, get(projects::show))
         .route(&in_project("/webhooks"), get(endpoints::list).post(endpoints::create))
         .route(WEBHOOK, get(endpoints::show).patch(endpoints::update).delete(endpoints::delete))
+        .route(&in_project("/events/{event_id}"), get(event_log::show))
         .route(&in_webhook("/secret/rotate"), post(endpoints::rotate_secret))
+        .route(&in_webhook("/test"), post(test_events::create))
         .route(&in_webhook("/deliveries"), get(deliveries::list))
         .route(&in_webhook("/deliveries/{delivery_id}"), get(deliveries::show))
         .route(&in_webhook("/deliveries/{delivery_id}/retry"), post(deliveries::retry))
@@ -88,7 +92,11 @@ async fn wrong_method(
     ids: PathIds,
 ) -> ApiError {
     let looked_up = async {
-        if let (Ok(project), Ok(endpoint_id)) = (project, ids.endpoint()) {
+        let Ok(project) = project else { return Ok(()) };
+        if let Ok(event_id) = ids.event() {
+            event_log::find(&app, &project, &event_id).await?;
+        }
+        if let Ok(endpoint_id) = ids.endpoint() {
             endpoints::find(&app, &project, &endpoint_id).await?;
             if let Ok(delivery_id) = ids.delivery() {
                 deliveries::find(&app, &project, &endpoint_id, &delivery_id).await?;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, ReturnValuesOnConditionCheckFailure};
+use futures_util::future::try_join_all;
 
 use super::{Item, Store, StoreError, from_item, key, number, row, text, to_item, value};
 use crate::attempt::{Attempt, Trigger};
@@ -119,22 +120,22 @@ impl Store {
         Ok(loaded)
     }
 
-    /// Rows by id, for a page whose ids came from the index. Those that are gone are left out.
-    pub(super) async fn deliveries_by_id(
+    /// Rows by endpoint and id, a hundred a request. Those that are gone are left out.
+    ///
+    /// # Errors
+    /// When DynamoDB did not answer for all of them.
+    pub async fn deliveries_by_id(
         &self,
-        endpoint_id: &EndpointId,
-        ids: &[DeliveryId],
+        ids: &[(EndpointId, DeliveryId)],
     ) -> Result<HashMap<DeliveryId, Delivery>, StoreError> {
-        let mut rows = HashMap::new();
-        for ids in ids.chunks(100) {
-            let wanted = keys(ids.iter().map(|id| delivery_key(endpoint_id, id)))?;
+        let chunks = ids.chunks(100).map(|ids| async {
+            let wanted = keys(ids.iter().map(|(endpoint_id, id)| delivery_key(endpoint_id, id)))?;
             let mut found = self.batch_get(HashMap::from([(self.tables.deliveries.clone(), wanted)])).await?;
-            for item in found.remove(&self.tables.deliveries).unwrap_or_default() {
-                let delivery: Delivery = from_item(item)?;
-                rows.insert(delivery.id, delivery);
-            }
-        }
-        Ok(rows)
+            let items = found.remove(&self.tables.deliveries).unwrap_or_default();
+            items.into_iter().map(from_item).collect::<Result<Vec<Delivery>, _>>()
+        });
+        let rows = try_join_all(chunks).await?.into_iter().flatten();
+        Ok(rows.map(|delivery| (delivery.id, delivery)).collect())
     }
 
     /// Moves a delivery on, if its row is still the one that was read. A repeat of a write whose answer was lost is

@@ -5,6 +5,7 @@ use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::try_join_all;
 
+use super::ranges::{Range, run};
 use super::{Item, Store, StoreError, from_item, number, text, value};
 use crate::delivery::{Delivery, DeliveryStatus, attention, partition};
 use crate::endpoint::Endpoint;
@@ -21,12 +22,6 @@ pub struct DeliveryFilter {
     pub since: Option<Timestamp>,
     /// Made before then.
     pub until: Option<Timestamp>,
-}
-
-/// The key range of one page, ends included; ids sort by time.
-struct Range {
-    from: DeliveryId,
-    to: String,
 }
 
 impl Store {
@@ -134,7 +129,8 @@ impl Store {
         loop {
             let (items, next) = run(query.clone(), limit, start).await?;
             let ids = items.iter().map(id_of).collect::<Result<Vec<_>, _>>()?;
-            let mut found = self.deliveries_by_id(&endpoint.id, &ids).await?;
+            let keys: Vec<_> = ids.iter().map(|id| (endpoint.id, *id)).collect();
+            let mut found = self.deliveries_by_id(&keys).await?;
             let matching = ids.iter().filter_map(|id| found.remove(id)).filter(|row| {
                 let named = filter.event_name.as_ref().is_none_or(|name| row.event_name == *name);
                 named && row.status == status && !row.is_expired(now)
@@ -159,33 +155,10 @@ impl Store {
     }
 }
 
-/// The key range that `since`, `until` and the cursor leave; `None` when that is nothing.
+/// The key range that the filter and the cursor leave; `None` when that is nothing.
 fn range(filter: &DeliveryFilter, after: Option<DeliveryId>) -> Option<Range> {
-    let from = DeliveryId::first_at(filter.since.unwrap_or(Timestamp::from_millis(0)));
-    let until = filter.until.map(DeliveryId::first_at);
-    let end = match (until, after) {
-        (Some(until), Some(after)) => Some(until.min(after)),
-        (until, after) => until.or(after),
-    };
-    // BETWEEN includes its ends, and both of these are excluded; `~` sorts after every id.
-    let to = end.map_or_else(|| "~".to_owned(), before);
-    (from.to_string() <= to).then_some(Range { from, to })
-}
-
-/// The largest key text smaller than `id`'s.
-fn before(id: DeliveryId) -> String {
-    let number = id.as_uuid().as_u128().saturating_sub(1);
-    uuid::Uuid::from_u128(number).to_string()
-}
-
-async fn run(
-    query: QueryFluentBuilder,
-    limit: usize,
-    start: Option<Item>,
-) -> Result<(Vec<Item>, Option<Item>), StoreError> {
-    let limit = i32::try_from(limit).unwrap_or(i32::MAX);
-    let answer = query.limit(limit).set_exclusive_start_key(start).send().await?;
-    Ok((answer.items.unwrap_or_default(), answer.last_evaluated_key.filter(|key| !key.is_empty())))
+    let since = filter.since.unwrap_or(Timestamp::from_millis(0));
+    Range::new(since, filter.until, after.map(|id| id.as_uuid()))
 }
 
 fn id_of(item: &Item) -> Result<DeliveryId, StoreError> {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{
-    Delete, Put, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
+    AttributeValue, Delete, Put, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
 };
 
 use super::transactions::failed_conditions;
@@ -168,10 +168,7 @@ impl Store {
             update = update
                 .expression_attribute_names("#events", "events")
                 .expression_attribute_values(":events", value(events)?)
-                .expression_attribute_values(
-                    ":names",
-                    aws_sdk_dynamodb::types::AttributeValue::Ss(names.into_iter().collect()),
-                );
+                .expression_attribute_values(":names", AttributeValue::Ss(names.into_iter().collect()));
         }
         if let Some(status) = patch.status {
             set.push("#status = :status");
@@ -199,6 +196,22 @@ impl Store {
             .update_expression(format!("SET {}{removed}{add}", set.join(", ")))
             .expression_attribute_values(":now", number(now.as_millis()));
         changed(update).await
+    }
+
+    /// Notes that an endpoint gets an event of a name that it was perhaps never subscribed to, so that its list of
+    /// deliveries looks where that name's are. False when the endpoint is gone.
+    ///
+    /// # Errors
+    /// When DynamoDB did not do it.
+    pub async fn note_event_name(&self, endpoint: &Endpoint, name: &EventName) -> Result<bool, StoreError> {
+        if endpoint.event_names_ever.contains(name) {
+            return Ok(true);
+        }
+        let update = self
+            .update_endpoint(&endpoint.project_id, &endpoint.id)
+            .update_expression("ADD event_names_ever :names")
+            .expression_attribute_values(":names", AttributeValue::Ss(vec![name.to_string()]));
+        Ok(changed(update).await?.is_some())
     }
 
     /// Gives an endpoint, as it was read, a new secret and keeps the one before it for the overlap.

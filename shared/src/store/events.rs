@@ -103,7 +103,10 @@ impl Store {
             .collect()
     }
 
-    async fn batch_get_events(&self, keys: &[(ProjectId, EventId)]) -> Result<Vec<Item>, StoreError> {
+    pub(super) async fn batch_get_events(
+        &self,
+        keys: &[(ProjectId, EventId)],
+    ) -> Result<Vec<Item>, StoreError> {
         let mut wanted = KeysAndAttributes::builder().consistent_read(true);
         for (project_id, event_id) in keys {
             wanted = wanted.keys(event_key(project_id, event_id));

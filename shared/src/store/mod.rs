@@ -6,9 +6,11 @@ mod api_keys;
 mod deliveries;
 mod delivery_pages;
 mod endpoints;
+mod event_pages;
 mod events;
 mod health;
 mod projects;
+mod ranges;
 mod transactions;
 
 use std::fmt;
@@ -27,6 +29,7 @@ pub use self::accounts::{LoginBudget, SignedUp};
 pub use self::deliveries::{Advanced, Loaded, Transition};
 pub use self::delivery_pages::DeliveryFilter;
 pub use self::endpoints::{Created, EndpointPatch, Rotated};
+pub use self::event_pages::{EventFilter, ReadEvent};
 pub use self::events::Accepted;
 
 type Item = std::collections::HashMap<String, AttributeValue>;

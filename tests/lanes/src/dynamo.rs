@@ -201,6 +201,17 @@ fn definition(name: &str, partition: &str, sort: Option<&str>) -> Value {
             "Projection": { "ProjectionType": "KEYS_ONLY" },
         }]);
     }
+    if name == "events" {
+        attributes.push(json!({ "AttributeName": "listed", "AttributeType": "S" }));
+        table["GlobalSecondaryIndexes"] = json!([{
+            "IndexName": "by_listing",
+            "KeySchema": [
+                { "AttributeName": "project_id", "KeyType": "HASH" },
+                { "AttributeName": "listed", "KeyType": "RANGE" },
+            ],
+            "Projection": { "ProjectionType": "INCLUDE", "NonKeyAttributes": ["event_name", "expires_at"] },
+        }]);
+    }
     table["AttributeDefinitions"] = Value::from(attributes);
     table
 }

@@ -1,10 +1,18 @@
-use serde_json::json;
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::Resource;
-use super::operation::post;
-use super::values::{GivenId, KnownEventName};
+use super::deliveries::{PageCursor, PageLimit};
+use super::operation::{get, post};
+use super::received::envelope;
+use super::values::{GivenId, GivenTime, KnownEventName};
+use crate::event_page::EventPageBody;
+use crate::routes::event_log::EventBody;
 use crate::routes::events::AcceptedBody;
+
+const EVENTS: &str = "/v1/projects/{projectId}/events";
+const EVENT: &str = "/v1/projects/{projectId}/events/{eventId}";
+const TEST: &str = "/v1/projects/{projectId}/webhooks/{webhookId}/test";
 
 /// An event to deliver.
 #[derive(Debug, ToSchema)]
@@ -25,12 +33,20 @@ pub struct NewEvent {
     pub data: serde_json::Value,
 }
 
+/// Which sample to send.
+#[derive(Debug, ToSchema)]
+pub struct TestEvent {
+    /// The first event that the endpoint is subscribed to when absent.
+    #[schema(value_type = KnownEventName, required = false)]
+    pub event_name: String,
+}
+
 pub(super) fn resource() -> Resource {
     let about = "202 means durable: each delivery that it lists ends as `success` or `failed` with no one's help. Each active \
                  endpoint that is subscribed to the name gets one; without any, the list is empty.\n\n\
                  The same `event_id` with the same content gives the same answer again, with `duplicate` true, and starts \
                  nothing twice; with other content it is refused with 409. The body may be 256 KiB.";
-    let create = post("/v1/projects/{projectId}/events", "createEvent", "Post an event")
+    let create = post(EVENTS, "createEvent", "Post an event")
         .about(about)
         .takes::<NewEvent>(json!({
             "event_name": "call.ended",
@@ -38,19 +54,68 @@ pub(super) fn resource() -> Resource {
             "customer_id": "cus_29",
             "data": { "call_id": "call_7f3k2", "duration_seconds": 312, "cost": 1.1 },
         }))
-        .gives::<AcceptedBody>(
-            202,
-            "Accepted, and durable.",
-            json!({
-                "event_id": "0197c2a4-5e3d-71c8-9bfc-e69da170d411",
-                "event_name": "call.ended",
-                "duplicate": false,
-                "deliveries": [{
-                    "id": "0197c2a4-5e3d-7e1d-a448-42ce35fb64f3",
-                    "webhook_endpoint_id": "0197c2a4-5c30-7aaa-9bbc-79638b7b01e0",
-                }],
-            }),
-        )
+        .gives::<AcceptedBody>(202, "Accepted, and durable.", accepted())
         .refuses(&[409]);
-    Resource { tag: "Events", about: "What happened, posted by your backend.", routes: vec![create] }
+    let list = get(EVENTS, "listEvents", "List events")
+        .about(
+            "Newest first, a page at a time: give `next_cursor` back, with the same filters, for the next. A page ends early \
+             before its body would pass 3 MiB. An event whose `event_id` is not a UUIDv7 of about when it was posted may be listed \
+             a moment late; by its id it is there at once.",
+        )
+        .query::<KnownEventName>("event_name", "Only those of this name.")
+        .query::<GivenTime>("since", "Only those created at this moment or later.")
+        .query::<GivenTime>("until", "Only those created before this moment.")
+        .query::<PageLimit>("limit", "Most events on a page.")
+        .query::<PageCursor>("cursor", "Where to go on: `next_cursor` of the page before.")
+        .gives::<EventPageBody>(200, "A page.", json!({ "data": [event()], "next_cursor": null }));
+    let show = get(EVENT, "getEvent", "Show an event")
+        .about("With its deliveries, those to endpoints deleted since among them, and who was skipped.")
+        .gives::<EventBody>(200, "The event.", event())
+        .refuses(&[404]);
+    let test = post(TEST, "sendTestEvent", "Send a test event")
+        .about(
+            "One sample event to this endpoint alone, whether or not it is subscribed to the name. It is signed, retried and listed \
+             like any other. A body is not needed.",
+        )
+        .may_take::<TestEvent>(json!({ "event_name": "call.ended" }))
+        .gives::<AcceptedBody>(202, "Accepted, and durable.", accepted())
+        .refuses(&[409]);
+    let about = "What happened, posted by your backend. Kept 30 days (the setting `RetentionDays`).";
+    Resource { tag: "Events", about, routes: vec![create, list, show, test] }
+}
+
+fn accepted() -> Value {
+    json!({
+        "event_id": "0197c2a4-5e3d-71c8-9bfc-e69da170d411",
+        "event_name": "call.ended",
+        "duplicate": false,
+        "deliveries": [{
+            "id": "0197c2a4-5e3d-7e1d-a448-42ce35fb64f3",
+            "webhook_endpoint_id": "0197c2a4-5c30-7aaa-9bbc-79638b7b01e0",
+        }],
+    })
+}
+
+fn event() -> Value {
+    json!({
+        "event_id": "0197c2a4-5e3d-71c8-9bfc-e69da170d411",
+        "event_name": "call.ended",
+        "project_id": "0197c2a4-1c11-790f-b01a-1a8a16a36aad",
+        "payload": envelope(),
+        "created_at": "2025-06-30T21:00:41.405Z",
+        "deliveries": [{
+            "id": "0197c2a4-5e3d-7e1d-a448-42ce35fb64f3",
+            "webhook_endpoint_id": "0197c2a4-5c30-7aaa-9bbc-79638b7b01e0",
+            "status": "success",
+            "attempt_count": 1,
+            "next_retry_at": null,
+            "created_at": "2025-06-30T21:00:41.405Z",
+            "updated_at": "2025-06-30T21:00:41.610Z",
+            "failure_reason": null,
+        }],
+        "skipped": [{
+            "webhook_endpoint_id": "0197c2a4-5c31-7d02-8e17-1f0b9c4a7d33",
+            "reason": "not_subscribed",
+        }],
+    })
 }

@@ -109,6 +109,14 @@ impl Described {
         Self { operation: self.operation.request_body(Some(body.build())), ..self }.refuses(&[400, 413])
     }
 
+    /// A JSON body, which may be left out.
+    pub(super) fn may_take<T: ToSchema>(mut self, example: Value) -> Self {
+        let content = json::<T>(&mut self.schemas, example);
+        let body =
+            RequestBodyBuilder::new().required(Some(Required::False)).content("application/json", content);
+        Self { operation: self.operation.request_body(Some(body.build())), ..self }.refuses(&[400, 413])
+    }
+
     /// What it answers when all is well.
     pub(super) fn gives<T: ToSchema>(mut self, status: u16, about: &str, example: Value) -> Self {
         let content = json::<T>(&mut self.schemas, example);
@@ -154,6 +162,7 @@ fn id_of(name: &str) -> &'static str {
         "projectId" => "The project.",
         "webhookId" => "The webhook endpoint.",
         "deliveryId" => "The delivery.",
+        "eventId" => "The event.",
         "apiKeyId" => "The API key.",
         _ => "An id.",
     }

@@ -145,6 +145,18 @@ impl From<DeliveryStatus> for DeliveryState {
     }
 }
 
+impl From<FailureReason> for FailureReasonShown {
+    fn from(reason: FailureReason) -> Self {
+        match reason {
+            FailureReason::Exhausted => Self::Exhausted,
+            FailureReason::Gone => Self::Gone,
+            FailureReason::EndpointDisabled => Self::EndpointDisabled,
+            FailureReason::EndpointDeleted => Self::EndpointDeleted,
+            FailureReason::Internal => Self::Internal,
+        }
+    }
+}
+
 impl DeliveryBody {
     /// # Errors
     /// When the stored envelope is not what was stored.
@@ -162,13 +174,7 @@ impl DeliveryBody {
             payload: RawValue::from_string(envelope).map_err(ApiError::internal)?,
             created_at: delivery.id.created_at().to_string(),
             updated_at: delivery.updated_at.to_string(),
-            failure_reason: delivery.failure_reason.map(|reason| match reason {
-                FailureReason::Exhausted => FailureReasonShown::Exhausted,
-                FailureReason::Gone => FailureReasonShown::Gone,
-                FailureReason::EndpointDisabled => FailureReasonShown::EndpointDisabled,
-                FailureReason::EndpointDeleted => FailureReasonShown::EndpointDeleted,
-                FailureReason::Internal => FailureReasonShown::Internal,
-            }),
+            failure_reason: delivery.failure_reason.map(FailureReasonShown::from),
         })
     }
 }
@@ -261,7 +267,7 @@ pub async fn retry(
     let (endpoint, delivery) = find_by_path(&app, &project, &ids).await?;
     body.check_size()?;
     if endpoint.status == EndpointStatus::Disabled {
-        return Err(ApiError::conflict("The webhook endpoint is disabled"));
+        return Err(ApiError::endpoint_disabled());
     }
     if !delivery.status.is_final() {
         return Err(not_finished());

@@ -6,6 +6,8 @@ pub mod auth;
 pub mod console;
 pub mod deliveries;
 pub mod endpoints;
+pub mod event_log;
 pub mod events;
 pub mod projects;
 pub mod reference;
+pub mod test_events;

@@ -1,0 +1,48 @@
+//! `…/webhooks/{webhookId}/test`: one sample event to one endpoint (contract §4).
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use echo_shared::endpoint::EndpointStatus;
+use echo_shared::event::{Event, EventContent};
+use echo_shared::id::EventId;
+use echo_shared::time::Timestamp;
+
+use super::endpoints;
+use super::events::AcceptedBody;
+use crate::accept::accept;
+use crate::app::AppState;
+use crate::auth::InProject;
+use crate::body::RequestBody;
+use crate::error::ApiError;
+use crate::fields::string;
+use crate::request::PathIds;
+use crate::sample;
+
+/// `POST …/webhooks/{webhookId}/test`
+pub async fn create(
+    State(app): State<AppState>,
+    project: InProject,
+    ids: PathIds,
+    body: RequestBody,
+) -> Result<(StatusCode, Json<AcceptedBody>), ApiError> {
+    let endpoint = endpoints::find(&app, &project, &ids.endpoint()?).await?;
+    let names = &app.settings.event_names;
+    let asked = body
+        .fields_if_any()?
+        .optional("event_name", format_args!("one of: {names}"), |value| names.find(&string(value)?))?;
+    if endpoint.status == EndpointStatus::Disabled {
+        return Err(ApiError::endpoint_disabled());
+    }
+    let first = endpoint.events.first().cloned();
+    let name = asked.or(first).ok_or_else(|| ApiError::internal("an endpoint without events"))?;
+    if !app.store.note_event_name(&endpoint, &name).await? {
+        return Err(ApiError::endpoint_not_found());
+    }
+    let now = Timestamp::now();
+    let data = sample::data(&name, now).map_err(ApiError::internal)?;
+    let content = EventContent { name, customer_id: None, notification_id: None, data: &data };
+    let event = Event::for_one(EventId::new(now), &content, &endpoint, now, app.settings.retention);
+    let accepted = accept(&app, event, std::slice::from_ref(&endpoint), now).await?;
+    Ok((StatusCode::ACCEPTED, Json(accepted.into())))
+}
