@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::attempt::{Attempt, Trigger};
 use crate::event::{Event, EventDelivery};
 use crate::event_name::EventName;
-use crate::id::{DeliveryId, EndpointId, EventId, ProjectId};
+use crate::id::{DeliveryId, EndpointId, EventId, ProjectId, ReplayId};
 use crate::job::Chain;
 use crate::payload::Payload;
 use crate::time::Timestamp;
@@ -88,6 +88,9 @@ pub struct Delivery {
     /// Which job may make the next attempt; absent for the job that accepting the event sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chain: Option<Chain>,
+    /// The latest replay that tried it again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay_id: Option<ReplayId>,
     /// It ended in a way that counts against its endpoint's health and the count is still to be made.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub uncounted: bool,
@@ -130,6 +133,7 @@ impl Delivery {
             next_retry_at: None,
             failure_reason: None,
             chain: None,
+            replay_id: None,
             uncounted: false,
             payload: event.payload.fits_inline().then(|| event.payload.clone()),
             updated_at: listed.id.created_at(),

@@ -105,6 +105,7 @@ id!(
     DeliveryId
 );
 id!(AttemptId);
+id!(ReplayId);
 
 impl DeliveryId {
     /// A UUIDv7 that carries the event name's bucket, so that the id alone tells the row's partition.

@@ -1,14 +1,15 @@
-//! The queue message: "look at this delivery". What is due, and when, is on the delivery's own row.
+//! The queue messages: "look at this delivery", "go on with this replay". What is due, and when, is on the row itself.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{DeliveryId, EndpointId, EventId, ProjectId};
+use crate::id::{DeliveryId, EndpointId, EventId, ProjectId, ReplayId};
 use crate::time::Timestamp;
 
-/// The version this build writes and reads.
-const VERSION: u64 = 1;
+/// The versions this build writes and reads: a delivery's job, and a replay's.
+const DELIVERY: u64 = 1;
+const REPLAY: u64 = 2;
 
 /// Names one job among those that may exist for a delivery. The delivery's row says whose turn it is, so a copy that
 /// SQS or a repeated send made stands back instead of sending twice.
@@ -71,18 +72,47 @@ pub enum NotAJob {
     UnknownVersion(u64),
 }
 
+/// One step of a replay.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplayJob {
+    pub project_id: ProjectId,
+    pub endpoint_id: EndpointId,
+    pub replay_id: ReplayId,
+    pub step: u32,
+}
+
+/// Any message of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Job {
+    Delivery(DeliveryJob),
+    Replay(ReplayJob),
+}
+
+fn versioned(v: u64, job: &impl Serialize) -> String {
+    #[derive(Serialize)]
+    struct Versioned<'a, J> {
+        v: u64,
+        #[serde(flatten)]
+        job: &'a J,
+    }
+    serde_json::to_string(&Versioned { v, job }).unwrap_or_default()
+}
+
 impl DeliveryJob {
     #[must_use]
     pub fn encode(&self) -> String {
-        #[derive(Serialize)]
-        struct Versioned<'a> {
-            v: u64,
-            #[serde(flatten)]
-            job: &'a DeliveryJob,
-        }
-        serde_json::to_string(&Versioned { v: VERSION, job: self }).unwrap_or_default()
+        versioned(DELIVERY, self)
     }
+}
 
+impl ReplayJob {
+    #[must_use]
+    pub fn encode(&self) -> String {
+        versioned(REPLAY, self)
+    }
+}
+
+impl Job {
     /// # Errors
     /// When the text is no job, or one of a version this build does not know.
     pub fn decode(text: &str) -> Result<Self, NotAJob> {
@@ -91,10 +121,12 @@ impl DeliveryJob {
             v: u64,
         }
         let Version { v } = serde_json::from_str(text).map_err(|_| NotAJob::Malformed)?;
-        if v != VERSION {
-            return Err(NotAJob::UnknownVersion(v));
-        }
-        serde_json::from_str(text).map_err(|_| NotAJob::Malformed)
+        let job = match v {
+            DELIVERY => serde_json::from_str(text).map(Self::Delivery),
+            REPLAY => serde_json::from_str(text).map(Self::Replay),
+            _ => return Err(NotAJob::UnknownVersion(v)),
+        };
+        job.map_err(|_| NotAJob::Malformed)
     }
 }
 
@@ -113,16 +145,32 @@ mod tests {
             chain: Some(Chain::new()),
             manual_at: Some(at),
         };
-        assert_eq!(DeliveryJob::decode(&job.encode()), Ok(job.clone()));
+        assert_eq!(Job::decode(&job.encode()), Ok(Job::Delivery(job.clone())));
         let plain = DeliveryJob { chain: None, manual_at: None, ..job };
-        assert_eq!(DeliveryJob::decode(&plain.encode()), Ok(plain));
+        assert_eq!(Job::decode(&plain.encode()), Ok(Job::Delivery(plain.clone())));
+        let step = ReplayJob {
+            project_id: plain.project_id,
+            endpoint_id: plain.endpoint_id,
+            replay_id: ReplayId::new(at),
+            step: 7,
+        };
+        assert_eq!(Job::decode(&step.encode()), Ok(Job::Replay(step)));
     }
 
     #[test]
     fn what_is_no_job_says_so() {
-        assert_eq!(DeliveryJob::decode(r#"{"v":2,"whatever":true}"#), Err(NotAJob::UnknownVersion(2)));
-        for bad in ["", "hello", "[]", "{}", r#"{"v":1}"#, r#"{"v":"1"}"#, r#"{"v":1,"project_id":"x"}"#] {
-            assert_eq!(DeliveryJob::decode(bad), Err(NotAJob::Malformed), "{bad}");
+        assert_eq!(Job::decode(r#"{"v":9,"whatever":true}"#), Err(NotAJob::UnknownVersion(9)));
+        for bad in [
+            "",
+            "hello",
+            "[]",
+            "{}",
+            r#"{"v":1}"#,
+            r#"{"v":"1"}"#,
+            r#"{"v":1,"project_id":"x"}"#,
+            r#"{"v":2}"#,
+        ] {
+            assert_eq!(Job::decode(bad), Err(NotAJob::Malformed), "{bad}");
         }
     }
 }

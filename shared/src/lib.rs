@@ -2,7 +2,7 @@
 //!
 //! In reading order: [`id`] and [`time`] name and date things; [`endpoint_url`] and [`address`] say where we may
 //! send; [`event`], [`endpoint`], [`delivery`] and [`attempt`] are what the service is about; [`signature`] signs;
-//! [`schedule`] and [`decision`] say what happens next; [`job`] is the queue message; [`store`] keeps rows in
+//! [`schedule`] and [`decision`] say what happens next; [`replay`] tries many again; [`job`] is the queue message; [`store`] keeps rows in
 //! DynamoDB and [`queue`] moves jobs through SQS.
 
 pub mod account;
@@ -22,6 +22,7 @@ pub mod job;
 pub mod payload;
 pub mod project;
 pub mod queue;
+pub mod replay;
 pub mod schedule;
 pub mod signature;
 pub mod signing_secret;

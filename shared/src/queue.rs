@@ -12,7 +12,8 @@ use aws_sdk_sqs::config::timeout::TimeoutConfig;
 use aws_sdk_sqs::error::DisplayErrorContext;
 use aws_sdk_sqs::types::{QueueAttributeName, SendMessageBatchRequestEntry};
 
-use crate::job::DeliveryJob;
+use crate::id::EndpointId;
+use crate::job::{DeliveryJob, ReplayJob};
 
 /// The longest SQS delays a message (`DelaySeconds`).
 pub const MAX_DELAY: Duration = Duration::from_secs(900);
@@ -77,11 +78,23 @@ impl Queue {
     /// # Errors
     /// When it is not certain that the job is in the queue; it may be.
     pub async fn send(&self, job: &DeliveryJob, delay: Duration) -> Result<(), QueueError> {
+        self.send_body(job.encode(), &job.endpoint_id, delay).await
+    }
+
+    /// Sends a replay's step as [`Self::send`] does a delivery's job.
+    ///
+    /// # Errors
+    /// When it is not certain that the job is in the queue; it may be.
+    pub async fn send_step(&self, step: &ReplayJob, delay: Duration) -> Result<(), QueueError> {
+        self.send_body(step.encode(), &step.endpoint_id, delay).await
+    }
+
+    async fn send_body(&self, body: String, group: &EndpointId, delay: Duration) -> Result<(), QueueError> {
         self.client
             .send_message()
             .queue_url(&self.url)
-            .message_body(job.encode())
-            .message_group_id(job.endpoint_id.to_string())
+            .message_body(body)
+            .message_group_id(group.to_string())
             .delay_seconds(seconds(delay, MAX_DELAY))
             .send()
             .await

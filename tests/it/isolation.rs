@@ -60,6 +60,12 @@ impl Victim {
             (Method::PATCH, webhook.clone(), Some(json!({"status": "disabled"}))),
             (Method::POST, format!("{webhook}/secret/rotate"), None),
             (Method::POST, format!("{webhook}/test"), None),
+            (
+                Method::POST,
+                format!("{webhook}/replay"),
+                Some(json!({"since": "2026-01-01T00:00:00Z", "status": "success"})),
+            ),
+            (Method::GET, format!("{webhook}/replays/{}", Uuid::now_v7()), None),
             (Method::GET, format!("{webhook}/deliveries"), None),
             (Method::GET, delivery.clone(), None),
             (Method::POST, format!("{delivery}/retry"), None),

@@ -22,6 +22,7 @@ mod projects;
 mod queues;
 mod receivers;
 mod reference;
+mod replays;
 mod retries;
 mod rotation;
 mod signing;

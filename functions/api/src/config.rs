@@ -65,6 +65,7 @@ impl Config {
                 endpoints: endpoints.clone(),
                 events: required(lookup, "EVENTS_TABLE")?,
                 deliveries: required(lookup, "DELIVERIES_TABLE")?,
+                replays: required(lookup, "REPLAYS_TABLE")?,
             },
             registry_tables: RegistryTables {
                 accounts: required(lookup, "ACCOUNTS_TABLE")?,

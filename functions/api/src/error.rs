@@ -117,6 +117,11 @@ impl ApiError {
     }
 
     #[must_use]
+    pub fn replay_not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "Replay not found")
+    }
+
+    #[must_use]
     pub fn api_key_not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, "API key not found")
     }

@@ -3,7 +3,7 @@
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::Extensions;
 use axum::http::request::Parts;
-use echo_shared::id::{ApiKeyId, DeliveryId, EndpointId, EventId, NotAnId};
+use echo_shared::id::{ApiKeyId, DeliveryId, EndpointId, EventId, NotAnId, ReplayId};
 
 use crate::body;
 use crate::error::ApiError;
@@ -37,6 +37,12 @@ impl PathIds {
     /// When it is not a UUID.
     pub fn delivery(&self) -> Result<DeliveryId, ApiError> {
         self.parse("delivery_id", "deliveryId", DeliveryId::parse)
+    }
+
+    /// # Errors
+    /// When it is not a UUID.
+    pub fn replay(&self) -> Result<ReplayId, ApiError> {
+        self.parse("replay_id", "replayId", ReplayId::parse)
     }
 
     /// # Errors

@@ -13,7 +13,8 @@ use crate::error::ApiError;
 use crate::observe::observe;
 use crate::request::PathIds;
 use crate::routes::{
-    api_keys, auth, console, deliveries, endpoints, event_log, events, projects, reference, test_events,
+    api_keys, auth, console, deliveries, endpoints, event_log, events, projects, reference, replays,
+    test_events,
 };
 
 const PROJECT: &str = "/projects/{project_id}";
@@ -70,6 +71,8 @@ fn authenticated(app: &AppState) -> Router<AppState> {
         .route(&in_project("/events/{event_id}"), get(event_log::show))
         .route(&in_webhook("/secret/rotate"), post(endpoints::rotate_secret))
         .route(&in_webhook("/test"), post(test_events::create))
+        .route(&in_webhook("/replay"), post(replays::create))
+        .route(&in_webhook("/replays/{replay_id}"), get(replays::show))
         .route(&in_webhook("/deliveries"), get(deliveries::list))
         .route(&in_webhook("/deliveries/{delivery_id}"), get(deliveries::show))
         .route(&in_webhook("/deliveries/{delivery_id}/retry"), post(deliveries::retry))
@@ -98,6 +101,9 @@ async fn wrong_method(
         }
         if let Ok(endpoint_id) = ids.endpoint() {
             endpoints::find(&app, &project, &endpoint_id).await?;
+            if let Ok(replay_id) = ids.replay() {
+                replays::find(&app, &project, &endpoint_id, &replay_id).await?;
+            }
             if let Ok(delivery_id) = ids.delivery() {
                 deliveries::find(&app, &project, &endpoint_id, &delivery_id).await?;
             }

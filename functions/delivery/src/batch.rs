@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use echo_shared::decision::Lane;
-use echo_shared::job::DeliveryJob;
+use echo_shared::job::{DeliveryJob, Job};
 use echo_shared::store::{Loaded, StoreError};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
@@ -16,6 +16,7 @@ use crate::dead_letters::{self, Burial};
 use crate::lanes::Source;
 use crate::message::{Disposal, Message};
 use crate::one_delivery::{OVERTAKEN_WAIT, Turn};
+use crate::replay;
 use crate::rows::{self, Rows};
 use crate::sqs_event::{BatchResponse, ItemFailure, Record};
 use crate::troubled::Marks;
@@ -24,7 +25,7 @@ use crate::troubled::Marks;
 const ANSWER_TIME: Duration = Duration::from_millis(500);
 
 /// A record whose body is a job; its rows are still to be read.
-struct Job {
+struct Waiting {
     message: Arc<Message>,
     lane: Lane,
     job: DeliveryJob,
@@ -48,12 +49,17 @@ pub(crate) async fn handle(app: &Arc<App>, records: Vec<Record>, deadline: Insta
             id: record.message_id,
             receipt_handle: record.receipt_handle,
         });
-        match (source, DeliveryJob::decode(&record.body)) {
+        match (source, Job::decode(&record.body)) {
             (Source::DeadLetters, _) => {
                 let bury = dead_letters::bury(app.clone(), message.clone(), record.body, burial.clone());
                 started.push(start(message, Span::current(), bury));
             }
-            (Source::Lane(lane), Ok(job)) => jobs.push(Job { message, lane, job }),
+            (Source::Lane(lane), Ok(Job::Delivery(job))) => jobs.push(Waiting { message, lane, job }),
+            (Source::Lane(_), Ok(Job::Replay(job))) => {
+                let span =
+                    tracing::info_span!("replay", replay_id = %job.replay_id, endpoint_id = %job.endpoint_id);
+                started.push(start(message.clone(), span, replay::take(app.clone(), message, job)));
+            }
             (Source::Lane(_), Err(error)) => {
                 tracing::error!(message_id = message.id, %error, "a message is not a job that this build knows");
                 let kept = message.clone();
@@ -80,7 +86,12 @@ pub(crate) async fn handle(app: &Arc<App>, records: Vec<Record>, deadline: Insta
 }
 
 /// Reads the rows of all jobs at once and lets each take its turn.
-async fn start_turns(app: &Arc<App>, jobs: Vec<Job>, marks: &Arc<Marks>, deadline: Instant) -> Vec<Started> {
+async fn start_turns(
+    app: &Arc<App>,
+    jobs: Vec<Waiting>,
+    marks: &Arc<Marks>,
+    deadline: Instant,
+) -> Vec<Started> {
     let has_slow = jobs.iter().any(|job| job.lane == Lane::Slow);
     let look = async {
         if has_slow {
@@ -89,7 +100,7 @@ async fn start_turns(app: &Arc<App>, jobs: Vec<Job>, marks: &Arc<Marks>, deadlin
     };
     let (loaded, ()) = tokio::join!(load(app, &jobs), look);
     let mut taken = HashSet::new();
-    let start_turn = |Job { message, lane, job }: Job| {
+    let start_turn = |Waiting { message, lane, job }: Waiting| {
         let is_copy = !taken.insert((job.delivery_id, job.chain));
         let rows = loaded.as_ref().map(|loaded| loaded.as_ref().map(|loaded| Rows::of(&job, loaded)));
         let rows = rows.map_err(|_| ());
@@ -114,7 +125,7 @@ async fn start_turns(app: &Arc<App>, jobs: Vec<Job>, marks: &Arc<Marks>, deadlin
 }
 
 /// The batch's rows; `None` when one of them cannot be read, so that each job has to look for itself.
-async fn load(app: &App, jobs: &[Job]) -> Result<Option<Loaded>, StoreError> {
+async fn load(app: &App, jobs: &[Waiting]) -> Result<Option<Loaded>, StoreError> {
     let wanted: Vec<&DeliveryJob> = jobs.iter().map(|job| &job.job).collect();
     match rows::load(&app.store, &wanted).await {
         Ok(loaded) => Ok(Some(loaded)),
@@ -207,7 +218,7 @@ mod tests {
             record("fast", "FIRST_ATTEMPTS_QUEUE_URL", &job),
             record("slow", "RETRIES_QUEUE_URL", &job),
             record("no job", "FIRST_ATTEMPTS_QUEUE_URL", "hello"),
-            record("later version", "RETRIES_QUEUE_URL", r#"{"v":2}"#),
+            record("later version", "RETRIES_QUEUE_URL", r#"{"v":9}"#),
             record("dead", "DEAD_LETTER_QUEUE_URL", &job),
             record("dead and no job", "DEAD_LETTER_QUEUE_URL", "hello"),
         ]});

@@ -50,6 +50,7 @@ impl Config {
                 endpoints: required(&lookup, "ENDPOINTS_TABLE")?,
                 events: required(&lookup, "EVENTS_TABLE")?,
                 deliveries: required(&lookup, "DELIVERIES_TABLE")?,
+                replays: required(&lookup, "REPLAYS_TABLE")?,
             },
             queue_urls: QueueUrls {
                 first_attempts: required(&lookup, "FIRST_ATTEMPTS_QUEUE_URL")?,

@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use echo_shared::delivery::{DeliveryStatus, FailureReason};
-use echo_shared::job::DeliveryJob;
+use echo_shared::job::{DeliveryJob, Job, ReplayJob};
+use echo_shared::replay::{ReplayStatus, StopReason};
 use echo_shared::store::{Advanced, StoreError, Transition};
 use echo_shared::time::Timestamp;
 
 use crate::message::{Disposal, Message};
 use crate::one_delivery::{OVERTAKEN_WAIT, unchanged};
 use crate::rows::{self, Rows};
-use crate::{App, health};
+use crate::{App, health, replay};
 
 /// How many messages one invocation has laid to rest.
 #[derive(Debug, Default)]
@@ -48,8 +49,9 @@ pub(crate) async fn bury(
     body: String,
     burial: Arc<Burial>,
 ) -> Disposal {
-    let buried = match DeliveryJob::decode(&body) {
-        Ok(job) => end(&app, &message, &job).await.map_err(|error| error.to_string()),
+    let buried = match Job::decode(&body) {
+        Ok(Job::Delivery(job)) => end(&app, &message, &job).await.map_err(|error| error.to_string()),
+        Ok(Job::Replay(job)) => end_replay(&app, &message, &job).await.map_err(|error| error.to_string()),
         Err(error) => {
             tracing::error!(%error, "a message is parked as it is");
             let parked = app.queues.parked.send_text(&body).await;
@@ -100,6 +102,17 @@ async fn end(app: &App, message: &Message, job: &DeliveryJob) -> Result<Disposal
             Ok(Disposal::Delete)
         }
         Advanced::Overtaken => Ok(message.hide(OVERTAKEN_WAIT).await),
+    }
+}
+
+/// Stops a replay whose step came here, unless another job has gone on with it.
+async fn end_replay(app: &App, message: &Message, job: &ReplayJob) -> Result<Disposal, StoreError> {
+    let now = Timestamp::now();
+    match app.store.replay(&job.endpoint_id, &job.replay_id, now).await? {
+        Some(row) if row.status == ReplayStatus::Running && row.step <= job.step + 1 => {
+            replay::stop(app, message, &row, StopReason::Internal, now).await
+        }
+        _ => Ok(Disposal::Delete),
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! In reading order: [`sqs_event`] is what Lambda hands over; `batch` takes each record by itself; `one_delivery`
 //! is a job's whole turn, decided by `echo_shared::decision`; `sender` makes the request, through `client`, `resolver`
-//! and `failure`; `health` tells the endpoint how it went; `message` hides, and `lanes` moves between queues;
+//! and `failure`; `replay` is one step of trying many again; `health` tells the endpoint how it went; `message` hides, and `lanes` moves between queues;
 //! `dead_letters` ends what nothing else could.
 
 mod batch;
@@ -15,6 +15,7 @@ mod health;
 mod lanes;
 mod message;
 mod one_delivery;
+mod replay;
 mod resolver;
 mod retry_after;
 mod rows;

@@ -61,6 +61,7 @@ pub(crate) fn unchanged(delivery: &Delivery, now: Timestamp) -> Transition {
         chain: delivery.chain,
         uncounted: delivery.uncounted,
         attempt: None,
+        replay_id: None,
         at: now,
     }
 }

@@ -12,7 +12,7 @@ use super::{Item, Store, StoreError, from_item, key, number, row, text, to_item,
 use crate::attempt::{Attempt, Trigger};
 use crate::delivery::{Delivery, DeliveryStatus, FailureReason, attention, partition};
 use crate::endpoint::Endpoint;
-use crate::id::{DeliveryId, EndpointId, ProjectId};
+use crate::id::{DeliveryId, EndpointId, ProjectId, ReplayId};
 use crate::job::{Chain, DeliveryJob};
 use crate::time::Timestamp;
 
@@ -27,6 +27,8 @@ pub struct Transition {
     pub uncounted: bool,
     /// The attempt that led to it, if one was made.
     pub attempt: Option<Attempt>,
+    /// The replay that it is made for. A delivery that this replay or a later one has moved on is not moved on again.
+    pub replay_id: Option<ReplayId>,
     pub at: Timestamp,
 }
 
@@ -156,8 +158,8 @@ impl Store {
             .expression_attribute_values(":triggered_by", value(&transition.triggered_by)?)
             .expression_attribute_values(":at", number(transition.at.as_millis()))
             .expression_attribute_values(":old_status", value(&before.status)?)
-            .expression_attribute_values(":old_count", number(before.attempt_count))
-            .condition_expression("#status = :old_status AND attempt_count = :old_count");
+            .expression_attribute_values(":old_count", number(before.attempt_count));
+        let mut condition = "#status = :old_status AND attempt_count = :old_count".to_owned();
         let attention =
             transition.status.wants_attention().then(|| attention(&before.partition, transition.status));
         let optional: [(&str, &str, Option<AttributeValue>); 5] = [
@@ -188,6 +190,11 @@ impl Store {
                 .expression_attribute_values(":none", AttributeValue::L(Vec::new()))
                 .expression_attribute_values(":attempt", AttributeValue::L(vec![value(attempt)?]));
         }
+        if let Some(replay_id) = &transition.replay_id {
+            set.push("replay_id = :replay");
+            condition.push_str(" AND (attribute_not_exists(replay_id) OR replay_id < :replay)");
+            update = update.expression_attribute_values(":replay", text(replay_id));
+        }
         if transition.attempt.is_some() && transition.status.wants_attention() {
             // The event's row has it too. A read there for each further attempt costs a fifth of the second unit that
             // every further write of this row would.
@@ -197,6 +204,7 @@ impl Store {
             if remove.is_empty() { String::new() } else { format!(" REMOVE {}", remove.join(", ")) };
         let result = update
             .update_expression(format!("SET {}{removed}", set.join(", ")))
+            .condition_expression(condition)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
             .await;

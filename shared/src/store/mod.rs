@@ -11,6 +11,7 @@ mod events;
 mod health;
 mod projects;
 mod ranges;
+mod replays;
 mod transactions;
 
 use std::fmt;
@@ -68,6 +69,7 @@ pub struct Tables {
     pub endpoints: String,
     pub events: String,
     pub deliveries: String,
+    pub replays: String,
 }
 
 impl Store {

@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use crate::http::Reply;
 
 /// The product's tables: name, partition key, sort key.
-const TABLES: [(&str, &str, Option<&str>); 8] = [
+const TABLES: [(&str, &str, Option<&str>); 9] = [
     ("accounts", "email_key", None),
     ("login_failures", "email_key", None),
     ("projects", "account_id", Some("id")),
@@ -22,6 +22,7 @@ const TABLES: [(&str, &str, Option<&str>); 8] = [
     ("endpoints", "project_id", Some("id")),
     ("events", "project_id", Some("event_id")),
     ("deliveries", "partition", Some("id")),
+    ("replays", "endpoint_id", Some("id")),
 ];
 
 /// A delivery's row as it stood after one write.

@@ -267,6 +267,7 @@ fn environment(kind: Kind, overrides: &[(&'static str, String)]) -> HashMap<Stri
         ("ENDPOINTS_TABLE", "endpoints"),
         ("EVENTS_TABLE", "events"),
         ("DELIVERIES_TABLE", "deliveries"),
+        ("REPLAYS_TABLE", "replays"),
         ("ROOT_SECRET_ARN", "arn:aws:secretsmanager:us-east-1:123456789012:secret:root"),
         ("EVENT_NAMES", "call.started,call.ended,call.summary"),
         ("MAX_ENDPOINTS_PER_PROJECT", "50"),

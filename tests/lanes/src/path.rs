@@ -2,6 +2,7 @@
 //! fails, and the path is walked.
 
 mod registry;
+mod replay;
 
 use std::fmt;
 use std::time::Duration;
@@ -34,6 +35,7 @@ pub enum Path {
     AutoDisable,
     Gone,
     ManualRetry,
+    Replay,
     Rotate,
     Disable,
     Delete,
@@ -42,7 +44,7 @@ pub enum Path {
 }
 
 impl Path {
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::SignUp,
         Self::CreateProject,
         Self::CreateKey,
@@ -61,6 +63,7 @@ impl Path {
         Self::AutoDisable,
         Self::Gone,
         Self::ManualRetry,
+        Self::Replay,
         Self::Rotate,
         Self::Disable,
         Self::Delete,
@@ -89,6 +92,7 @@ impl Path {
             Self::AutoDisable => "auto-disable",
             Self::Gone => "gone",
             Self::ManualRetry => "manual-retry",
+            Self::Replay => "replay",
             Self::Rotate => "rotate",
             Self::Disable => "disable",
             Self::Delete => "delete",
@@ -101,7 +105,7 @@ impl Path {
     #[must_use]
     pub const fn most_attempts(self) -> usize {
         match self {
-            Self::AutoDisable | Self::ManualRetry => 2,
+            Self::AutoDisable | Self::ManualRetry | Self::Replay => 2,
             _ => 4,
         }
     }
@@ -115,7 +119,7 @@ impl Path {
                 ("DISABLE_AFTER_SECONDS", "0".to_owned()),
                 ("RETRY_DELAYS_SECONDS", "1".to_owned()),
             ]),
-            Self::ManualRetry => env.push(("RETRY_DELAYS_SECONDS", "1".to_owned())),
+            Self::ManualRetry | Self::Replay => env.push(("RETRY_DELAYS_SECONDS", "1".to_owned())),
             Self::Disable | Self::Delete => env.push(("RETRY_DELAYS_SECONDS", "3,1,1".to_owned())),
             _ => {}
         }
@@ -132,6 +136,7 @@ impl Path {
             Self::AutoDisable => (Behaviour::Answer(500), Ending::Failed("exhausted")),
             Self::Gone => (Behaviour::Answer(410), Ending::Failed("gone")),
             Self::ManualRetry => (Behaviour::Script(vec![500, 500, 200]), Ending::Either),
+            Self::Replay => (Behaviour::Answer(500), Ending::Either),
             Self::Disable => (Behaviour::Script(vec![500, 200]), Ending::Either),
             Self::Delete => (Behaviour::Script(vec![500, 200]), Ending::Either),
             Self::DeadLetter => (Behaviour::Answer(200), Ending::Failed("internal")),
@@ -142,6 +147,7 @@ impl Path {
             Self::SignUp | Self::CreateProject | Self::CreateKey | Self::RevokeKey | Self::CreateEndpoint => {
             }
             Self::AcceptOne | Self::AcceptTen | Self::Rotate => {}
+            Self::Replay => replay::set_up(run).await,
             Self::ManualRetry | Self::AcceptAgain => {
                 run.post_event(ONE, &json!({ "n": 1 }), ending).await;
                 run.lane.settle(Duration::from_secs(20)).await;
@@ -187,6 +193,7 @@ impl Path {
                 run.repeat_event(&sent, ONE, &json!({ "n": 1 })).await;
             }
             Self::ManualRetry => manual_retry(run).await,
+            Self::Replay => replay::walk(run).await,
             Self::Rotate => rotate(run).await,
             Self::Disable => {
                 let body = json!({ "status": "disabled" });
@@ -233,6 +240,7 @@ impl Path {
                     }
                 }
             }
+            Self::Replay => replay::check(run),
             Self::Parked => {
                 let parked = run.lane.aws.sqs.bodies(PARKED);
                 if parked.is_empty() || parked.iter().any(|body| body != NO_JOB) {

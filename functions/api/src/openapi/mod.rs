@@ -14,6 +14,7 @@ pub mod projects;
 pub mod received;
 mod reference;
 mod refusals;
+pub mod replays;
 pub mod values;
 
 use utoipa::openapi::path::{PathItem, PathsBuilder};
@@ -57,6 +58,7 @@ pub fn document() -> OpenApi {
         endpoints::resource(),
         events::resource(),
         deliveries::resource(),
+        replays::resource(),
         reference::resource(),
     ];
     let (webhooks, received) = received::webhooks();

@@ -163,6 +163,7 @@ fn id_of(name: &str) -> &'static str {
         "webhookId" => "The webhook endpoint.",
         "deliveryId" => "The delivery.",
         "eventId" => "The event.",
+        "replayId" => "The replay.",
         "apiKeyId" => "The API key.",
         _ => "An id.",
     }

@@ -301,27 +301,18 @@ async fn start_manual_attempt(
     delivery: &Delivery,
     now: Timestamp,
 ) -> Result<Transition, ApiError> {
-    let chain = Some(Chain::new());
+    let chain = Chain::new();
     let job = DeliveryJob {
         project_id: delivery.project_id,
         endpoint_id: delivery.endpoint_id,
         delivery_id: delivery.id,
         event_id: delivery.event_id,
-        chain,
+        chain: Some(chain),
         manual_at: Some(now),
     };
     let lane = if endpoint.is_troubled(now) { &app.slow_lane } else { &app.fast_lane };
     lane.send(&job, MANUAL_DELAY).await?;
-    let transition = Transition {
-        status: DeliveryStatus::Pending,
-        triggered_by: Trigger::Manual,
-        next_retry_at: None,
-        failure_reason: None,
-        chain,
-        uncounted: false,
-        attempt: None,
-        at: now,
-    };
+    let transition = Transition::by_hand(chain, now);
     match app.store.advance(delivery, &transition).await? {
         Advanced::Done => Ok(transition),
         Advanced::Overtaken => Err(not_finished()),

@@ -10,4 +10,5 @@ pub mod event_log;
 pub mod events;
 pub mod projects;
 pub mod reference;
+pub mod replays;
 pub mod test_events;

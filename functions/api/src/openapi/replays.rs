@@ -1,0 +1,72 @@
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+use super::Resource;
+use super::operation::{get, post};
+use super::values::{GivenTime, KnownEventName};
+use crate::routes::replays::{ReplayBody, ReplayedStatus};
+
+/// What to send again.
+#[derive(Debug, ToSchema)]
+pub struct NewReplay {
+    /// Only what was made at this moment or later.
+    #[schema(value_type = GivenTime)]
+    pub since: String,
+    /// Only what was made before this moment; now when absent.
+    #[schema(value_type = GivenTime, required = false)]
+    pub until: String,
+    /// `failed` when absent.
+    #[schema(value_type = ReplayedStatus, required = false)]
+    pub status: String,
+    #[schema(value_type = KnownEventName, required = false)]
+    pub event_name: String,
+    /// Also make deliveries for events that skipped the endpoint, because it was disabled or not subscribed.
+    #[schema(required = false)]
+    pub include_skipped: bool,
+}
+
+const CREATE: &str = "/v1/projects/{projectId}/webhooks/{webhookId}/replay";
+const REPLAY: &str = "/v1/projects/{projectId}/webhooks/{webhookId}/replays/{replayId}";
+
+pub(super) fn resource() -> Resource {
+    let create = post(CREATE, "createReplay", "Start a replay")
+        .about(
+            "One manual attempt on each delivery that matches. Those that still run, or have had 50 attempts, are found and left \
+             alone. It goes on by itself, about a hundred deliveries at a time, until it is through or its endpoint is disabled or \
+             deleted. What came in the last second may be missed.",
+        )
+        .takes::<NewReplay>(json!({ "since": "2025-06-30T20:00:00.000Z", "include_skipped": true }))
+        .gives::<ReplayBody>(202, "It has begun.", replay("running", 0))
+        .refuses(&[409]);
+    let show = get(REPLAY, "getReplay", "Show a replay").gives::<ReplayBody>(
+        200,
+        "How far it has come.",
+        replay("finished", 42),
+    );
+    Resource {
+        tag: "Replays",
+        about: "Sending again what some time's deliveries came to. Kept as long as deliveries are.",
+        routes: vec![create, show],
+    }
+}
+
+fn replay(status: &str, count: u64) -> Value {
+    json!({
+        "id": "0197c2a4-9a10-7c05-8f2e-6b1d0e4f7a91",
+        "status": status,
+        "matched": count,
+        "replayed": count,
+        "webhook_endpoint_id": "0197c2a4-5c30-7aaa-9bbc-79638b7b01e0",
+        "project_id": "0197c2a4-1c11-790f-b01a-1a8a16a36aad",
+        "filter": {
+            "since": "2025-06-30T20:00:00.000Z",
+            "until": "2025-06-30T21:00:56.720Z",
+            "status": "failed",
+            "event_name": null,
+            "include_skipped": true,
+        },
+        "stop_reason": null,
+        "created_at": "2025-06-30T21:00:56.720Z",
+        "updated_at": "2025-06-30T21:00:58.104Z",
+    })
+}

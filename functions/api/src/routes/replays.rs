@@ -1,0 +1,250 @@
+//! `…/webhooks/{webhookId}/replay`: sending again what some time's deliveries came to (contract §6).
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use echo_shared::delivery::DeliveryStatus;
+use echo_shared::endpoint::EndpointStatus;
+use echo_shared::event_name::{EventName, EventNames};
+use echo_shared::id::{EndpointId, ProjectId, ReplayId};
+use echo_shared::job::ReplayJob;
+use echo_shared::replay::{Replay, ReplayFilter, ReplayStatus, StopReason};
+use echo_shared::time::Timestamp;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use std::time::Duration;
+use utoipa::ToSchema;
+
+use super::endpoints;
+use crate::app::{App, AppState};
+use crate::auth::InProject;
+use crate::body::RequestBody;
+use crate::error::ApiError;
+use crate::fields::{Fields, string};
+use crate::openapi::values;
+use crate::request::PathIds;
+
+/// The row is written just after the job is sent; waking a little later, the job finds it.
+const FIRST_STEP_DELAY: Duration = Duration::from_secs(1);
+
+/// `running`, or over: `finished` when it is through, `stopped` when it will not go on.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = ReplayStatus)]
+pub enum ReplayState {
+    Running,
+    Finished,
+    Stopped,
+}
+
+/// Why it was stopped: the endpoint was disabled or deleted, or the fault is ours.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = StopReason)]
+pub enum StopReasonShown {
+    EndpointDisabled,
+    EndpointDeleted,
+    Internal,
+}
+
+/// Which deliveries are replayed.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ReplayedStatus {
+    Failed,
+    Success,
+}
+
+/// A replay and how far it has come.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Replay)]
+pub struct ReplayBody {
+    #[schema(value_type = values::Id)]
+    id: ReplayId,
+    status: ReplayState,
+    /// What was found so far.
+    #[schema(minimum = 0)]
+    matched: u64,
+    /// What was started of it: an attempt each, or a delivery for an event that was skipped.
+    #[schema(minimum = 0)]
+    replayed: u64,
+    #[schema(value_type = values::Id)]
+    webhook_endpoint_id: EndpointId,
+    #[schema(value_type = values::Id)]
+    project_id: ProjectId,
+    filter: ReplayFilterBody,
+    /// Null unless the status is `stopped`.
+    #[schema(required)]
+    stop_reason: Option<StopReasonShown>,
+    #[schema(value_type = values::Time)]
+    created_at: String,
+    #[schema(value_type = values::Time)]
+    updated_at: String,
+}
+
+/// What was asked for, defaults filled in.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ReplayFilter)]
+pub struct ReplayFilterBody {
+    #[schema(value_type = values::Time)]
+    since: String,
+    #[schema(value_type = values::Time)]
+    until: String,
+    status: ReplayedStatus,
+    /// Null for all names.
+    #[schema(value_type = Option<values::EventName>, required)]
+    event_name: Option<EventName>,
+    include_skipped: bool,
+}
+
+impl From<Replay> for ReplayBody {
+    fn from(replay: Replay) -> Self {
+        Self {
+            id: replay.id,
+            status: match replay.status {
+                ReplayStatus::Running => ReplayState::Running,
+                ReplayStatus::Finished => ReplayState::Finished,
+                ReplayStatus::Stopped => ReplayState::Stopped,
+            },
+            matched: replay.matched,
+            replayed: replay.replayed,
+            webhook_endpoint_id: replay.endpoint_id,
+            project_id: replay.project_id,
+            filter: ReplayFilterBody {
+                since: replay.filter.since.to_string(),
+                until: replay.filter.until.to_string(),
+                status: match replay.filter.status {
+                    DeliveryStatus::Success => ReplayedStatus::Success,
+                    _ => ReplayedStatus::Failed,
+                },
+                event_name: replay.filter.event_name,
+                include_skipped: replay.filter.include_skipped,
+            },
+            stop_reason: replay.stop_reason.map(|reason| match reason {
+                StopReason::EndpointDisabled => StopReasonShown::EndpointDisabled,
+                StopReason::EndpointDeleted => StopReasonShown::EndpointDeleted,
+                StopReason::Internal => StopReasonShown::Internal,
+            }),
+            created_at: replay.id.created_at().to_string(),
+            updated_at: replay.updated_at.to_string(),
+        }
+    }
+}
+
+/// The replay of this endpoint, or 404.
+///
+/// # Errors
+/// When there is no such replay, or the store did not answer.
+pub async fn find(
+    app: &App,
+    project: &InProject,
+    endpoint_id: &EndpointId,
+    id: &ReplayId,
+) -> Result<Replay, ApiError> {
+    let replay = app.store.replay(endpoint_id, id, Timestamp::now()).await?;
+    replay.filter(|replay| replay.project_id == project.id).ok_or_else(ApiError::replay_not_found)
+}
+
+/// `POST …/webhooks/{webhookId}/replay`
+pub async fn create(
+    State(app): State<AppState>,
+    project: InProject,
+    ids: PathIds,
+    body: RequestBody,
+) -> Result<(StatusCode, Json<ReplayBody>), ApiError> {
+    let endpoint = endpoints::find(&app, &project, &ids.endpoint()?).await?;
+    let now = Timestamp::now();
+    let filter = read(&body.fields()?, &app.settings.event_names, now)?;
+    if endpoint.status == EndpointStatus::Disabled {
+        return Err(ApiError::endpoint_disabled());
+    }
+    let replay = Replay::new(&endpoint, filter, now, app.settings.retention);
+    let job = ReplayJob {
+        project_id: project.id,
+        endpoint_id: endpoint.id,
+        replay_id: replay.id,
+        step: replay.step,
+    };
+    // The job goes first: without its row it does nothing, a row without it would wait for ever.
+    app.slow_lane.send_step(&job, FIRST_STEP_DELAY).await?;
+    app.store.create_replay(&replay).await?;
+    Ok((StatusCode::ACCEPTED, Json(replay.into())))
+}
+
+/// `GET …/webhooks/{webhookId}/replays/{replayId}`
+pub async fn show(
+    State(app): State<AppState>,
+    project: InProject,
+    ids: PathIds,
+) -> Result<Json<ReplayBody>, ApiError> {
+    let endpoint = endpoints::find(&app, &project, &ids.endpoint()?).await?;
+    Ok(Json(find(&app, &project, &endpoint.id, &ids.replay()?).await?.into()))
+}
+
+fn read(fields: &Fields<'_>, names: &EventNames, now: Timestamp) -> Result<ReplayFilter, ApiError> {
+    let allowed = "an RFC 3339 time such as 2026-04-12T15:51:59.499Z";
+    let time = |value: &RawValue| Timestamp::parse(&string(value)?).ok();
+    let status = |value: &RawValue| match string(value)?.as_str() {
+        "failed" => Some(DeliveryStatus::Failed),
+        "success" => Some(DeliveryStatus::Success),
+        _ => None,
+    };
+    let yes_or_no = |value: &RawValue| serde_json::from_str(value.get()).ok();
+    Ok(ReplayFilter {
+        since: fields.required("since", allowed, time)?,
+        until: fields.optional("until", allowed, time)?.map_or(now, |until| until.min(now)),
+        status: fields.optional("status", "failed or success", status)?.unwrap_or(DeliveryStatus::Failed),
+        event_name: fields
+            .optional("event_name", format_args!("one of: {names}"), |value| names.find(&string(value)?))?,
+        include_skipped: fields.optional("include_skipped", "true or false", yes_or_no)?.unwrap_or(false),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_776_009_119_499);
+
+    fn filter(body: &str) -> Option<ReplayFilter> {
+        let names = EventNames::parse("call.started,call.ended").expect("names");
+        read(&Fields::parse(body.as_bytes()).expect("an object"), &names, NOW).ok()
+    }
+
+    #[test]
+    fn a_replay_is_of_failures_up_to_now_unless_it_says_otherwise() {
+        let since = Timestamp::from_millis(1_776_000_000_000);
+        let plain = ReplayFilter {
+            since,
+            until: NOW,
+            status: DeliveryStatus::Failed,
+            event_name: None,
+            include_skipped: false,
+        };
+        let body = |more: &str| format!(r#"{{"since": "{since}"{more}}}"#);
+        assert_eq!(filter(&body("")), Some(plain.clone()));
+        assert_eq!(filter(&body(r#", "until": "2030-01-01T00:00:00Z""#)), Some(plain.clone()));
+        let all = body(
+            r#", "until": "2026-04-12T15:00:00Z", "status": "success", "event_name": "call.ended", "include_skipped": true"#,
+        );
+        let wanted = ReplayFilter {
+            until: Timestamp::parse("2026-04-12T15:00:00Z").expect("a time"),
+            status: DeliveryStatus::Success,
+            event_name: Some(EventName::from_stored("call.ended")),
+            include_skipped: true,
+            ..plain
+        };
+        assert_eq!(filter(&all), Some(wanted));
+        for bad in [
+            "{}",
+            r#"{"since": null}"#,
+            r#"{"since": "yesterday"}"#,
+            &body(r#", "until": 7"#),
+            &body(r#", "status": "pending""#),
+            &body(r#", "event_name": "call.other""#),
+            &body(r#", "include_skipped": "yes""#),
+        ] {
+            assert_eq!(filter(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,344 @@
+//! Trying again, page by page, what an endpoint's deliveries of some time came to (contract §6).
+//!
+//! A replay's row holds all there is to know: where it has come, and the page that is to be started. Each step starts
+//! that page, looks up the next one and puts both into the row in one conditional write, so that a step which is
+//! repeated, or dies half-way, neither loses nor doubles anything.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::delivery::DeliveryStatus;
+use crate::endpoint::{Endpoint, EndpointStatus};
+use crate::event_name::EventName;
+use crate::id::{DeliveryId, EndpointId, EventId, ProjectId, ReplayId};
+use crate::time::Timestamp;
+
+/// Most deliveries that one step starts.
+pub const PAGE: usize = 100;
+
+/// How long a step's job waits for the replay's row, which is written just after it is sent: longer than the api
+/// function can run.
+const ROW_GRACE: Duration = Duration::from_secs(60);
+const ROW_POLL: Duration = Duration::from_secs(2);
+
+/// How long the last delivery of the page before may keep the next page waiting.
+const PACE: Duration = Duration::from_secs(60);
+
+/// How long a delivery whose failure is still to be counted may keep its page waiting.
+const COUNTING: Duration = Duration::from_secs(300);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReplayStatus {
+    Running,
+    Finished,
+    /// It will not go on; what it has started goes on.
+    Stopped,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StopReason {
+    EndpointDisabled,
+    EndpointDeleted,
+    Internal,
+}
+
+/// What a replay is asked to try again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplayFilter {
+    /// Made then or later.
+    pub since: Timestamp,
+    /// Made before then.
+    pub until: Timestamp,
+    pub status: DeliveryStatus,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_name: Option<EventName>,
+    /// Also make deliveries for events that skipped the endpoint.
+    pub include_skipped: bool,
+}
+
+impl ReplayFilter {
+    #[must_use]
+    pub fn has_name(&self, name: &EventName) -> bool {
+        self.event_name.as_ref().is_none_or(|wanted| wanted == name)
+    }
+}
+
+/// Where a replay has come: the endpoint's partitions one after another, then the project's events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Place {
+    Deliveries { bucket: u8, after: Option<DeliveryId> },
+    Events { after: Option<EventId> },
+    End,
+}
+
+impl Place {
+    /// The start.
+    #[must_use]
+    pub fn first(filter: &ReplayFilter, endpoint: &Endpoint) -> Self {
+        Self::from_bucket(0, filter, endpoint)
+    }
+
+    /// What comes after a partition.
+    #[must_use]
+    pub fn after_bucket(bucket: u8, filter: &ReplayFilter, endpoint: &Endpoint) -> Self {
+        match bucket.checked_add(1) {
+            Some(next) => Self::from_bucket(next, filter, endpoint),
+            None => Self::after_deliveries(filter),
+        }
+    }
+
+    fn from_bucket(first: u8, filter: &ReplayFilter, endpoint: &Endpoint) -> Self {
+        let wanted = filter.event_name.as_ref().map(EventName::bucket);
+        let mut buckets = endpoint.buckets().into_iter();
+        match buckets.find(|bucket| *bucket >= first && wanted.is_none_or(|wanted| wanted == *bucket)) {
+            Some(bucket) => Self::Deliveries { bucket, after: None },
+            None => Self::after_deliveries(filter),
+        }
+    }
+
+    const fn after_deliveries(filter: &ReplayFilter) -> Self {
+        if filter.include_skipped { Self::Events { after: None } } else { Self::End }
+    }
+}
+
+/// One thing to try again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Match {
+    Delivery(DeliveryId),
+    /// An event that skipped the endpoint.
+    Skipped(EventId),
+}
+
+/// One row of the replays table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replay {
+    pub endpoint_id: EndpointId,
+    pub id: ReplayId,
+    pub project_id: ProjectId,
+    pub filter: ReplayFilter,
+    pub status: ReplayStatus,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_reason: Option<StopReason>,
+    /// How many steps have been made; a row of that many is changed by the next one only.
+    pub step: u32,
+    /// Where the next look-up begins.
+    pub place: Place,
+    /// What is found and not yet started.
+    pub page: Vec<Match>,
+    /// The last delivery of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_started: Option<DeliveryId>,
+    pub matched: u64,
+    pub replayed: u64,
+    pub updated_at: Timestamp,
+    /// Unix seconds, for DynamoDB's TTL; past it the row counts as absent.
+    pub expires_at: i64,
+}
+
+/// What one step has done.
+#[derive(Debug, Clone)]
+pub struct Progress {
+    pub replayed: u64,
+    pub last_started: Option<DeliveryId>,
+    pub place: Place,
+    pub page: Vec<Match>,
+}
+
+impl Replay {
+    #[must_use]
+    pub fn new(endpoint: &Endpoint, filter: ReplayFilter, now: Timestamp, retention: Duration) -> Self {
+        Self {
+            endpoint_id: endpoint.id,
+            id: ReplayId::new(now),
+            project_id: endpoint.project_id,
+            place: Place::first(&filter, endpoint),
+            filter,
+            status: ReplayStatus::Running,
+            stop_reason: None,
+            step: 0,
+            page: Vec::new(),
+            last_started: None,
+            matched: 0,
+            replayed: 0,
+            updated_at: now,
+            expires_at: now.plus(retention).as_seconds(),
+        }
+    }
+
+    /// The row after a step.
+    #[must_use]
+    pub fn advanced(&self, progress: Progress, now: Timestamp) -> Self {
+        let is_over = progress.page.is_empty() && progress.place == Place::End;
+        Self {
+            status: if is_over { ReplayStatus::Finished } else { ReplayStatus::Running },
+            step: self.step + 1,
+            matched: self.matched + progress.page.len() as u64,
+            replayed: self.replayed + progress.replayed,
+            last_started: progress.last_started,
+            place: progress.place,
+            page: progress.page,
+            updated_at: now,
+            ..self.clone()
+        }
+    }
+
+    #[must_use]
+    pub fn stopped(&self, reason: StopReason, now: Timestamp) -> Self {
+        Self {
+            status: ReplayStatus::Stopped,
+            stop_reason: Some(reason),
+            step: self.step + 1,
+            updated_at: now,
+            ..self.clone()
+        }
+    }
+
+    #[must_use]
+    pub const fn is_expired(&self, now: Timestamp) -> bool {
+        self.expires_at <= now.as_seconds()
+    }
+
+    /// Whether the page before may still take the endpoint's time.
+    #[must_use]
+    pub fn is_paced(&self, now: Timestamp) -> bool {
+        now < self.updated_at.plus(PACE)
+    }
+
+    /// Whether to wait for a delivery's failure to be counted.
+    #[must_use]
+    pub fn waits_for_counts(&self, now: Timestamp) -> bool {
+        now < self.updated_at.plus(COUNTING)
+    }
+}
+
+/// What to do with a step's job that has just woken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wake {
+    /// Nothing is left to do: the message goes.
+    Finished,
+    /// The row is about to be written: hide for so long.
+    NotYet {
+        wait: Duration,
+    },
+    Stop {
+        reason: StopReason,
+    },
+    /// Make the step that the row is at.
+    Step,
+}
+
+/// Decides what a woken job does. A job one step behind acts too: the job after it may never have been sent, and if it
+/// was, only one of the two changes the row. One that is further behind has been followed by a job that was received.
+#[must_use]
+pub fn on_wake(
+    replay: Option<&Replay>,
+    endpoint: Option<&Endpoint>,
+    id: &ReplayId,
+    step: u32,
+    now: Timestamp,
+) -> Wake {
+    let Some(replay) = replay else {
+        let is_awaited = now < id.created_at().plus(ROW_GRACE);
+        return if is_awaited { Wake::NotYet { wait: ROW_POLL } } else { Wake::Finished };
+    };
+    if replay.status != ReplayStatus::Running || replay.is_expired(now) || replay.step > step + 1 {
+        return Wake::Finished;
+    }
+    match endpoint {
+        None => Wake::Stop { reason: StopReason::EndpointDeleted },
+        Some(endpoint) if endpoint.status == EndpointStatus::Disabled => {
+            Wake::Stop { reason: StopReason::EndpointDisabled }
+        }
+        Some(_) => Wake::Step,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const T0: Timestamp = Timestamp::from_millis(1_776_009_119_499);
+
+    fn endpoint() -> Endpoint {
+        let names = ["call.started", "call.ended"].map(EventName::from_stored).to_vec();
+        Endpoint::new(ProjectId::new(T0), "https://example.com".to_owned(), names, T0)
+    }
+
+    fn filter(event_name: Option<&str>, include_skipped: bool) -> ReplayFilter {
+        let event_name = event_name.map(EventName::from_stored);
+        ReplayFilter { since: T0, until: T0, status: DeliveryStatus::Failed, event_name, include_skipped }
+    }
+
+    fn replay() -> Replay {
+        Replay::new(&endpoint(), filter(None, false), T0, Duration::from_secs(86_400))
+    }
+
+    #[test]
+    fn every_partition_is_visited_once_and_then_the_events() {
+        let endpoint = endpoint();
+        let filter = filter(None, true);
+        let mut place = Place::first(&filter, &endpoint);
+        let mut visited = Vec::new();
+        while let Place::Deliveries { bucket, .. } = place {
+            visited.push(bucket);
+            place = Place::after_bucket(bucket, &filter, &endpoint);
+        }
+        assert_eq!(visited, endpoint.buckets().into_iter().collect::<Vec<_>>());
+        assert_eq!(place, Place::Events { after: None });
+    }
+
+    #[test]
+    fn a_name_is_looked_for_where_its_deliveries_are() {
+        let (endpoint, named) = (endpoint(), filter(Some("call.ended"), false));
+        let bucket = EventName::from_stored("call.ended").bucket();
+        assert_eq!(Place::first(&named, &endpoint), Place::Deliveries { bucket, after: None });
+        assert_eq!(Place::after_bucket(bucket, &named, &endpoint), Place::End);
+        assert_eq!(Place::first(&filter(Some("call.summary"), false), &endpoint), Place::End);
+    }
+
+    #[test]
+    fn a_replay_is_over_when_nothing_is_left_to_find_or_to_start() {
+        let found = vec![Match::Delivery(DeliveryId::new(T0))];
+        let progress =
+            |page: &[Match], place| Progress { replayed: 1, last_started: None, place, page: page.to_vec() };
+        let one = replay().advanced(progress(&found, Place::End), T0);
+        assert_eq!((one.status, one.step, one.matched, one.replayed), (ReplayStatus::Running, 1, 1, 1));
+        let two = one.advanced(progress(&[], Place::End), T0);
+        assert_eq!((two.status, two.step, two.matched, two.replayed), (ReplayStatus::Finished, 2, 1, 2));
+    }
+
+    #[test]
+    fn a_job_acts_for_its_own_step_and_for_the_next() {
+        let (mut replay, endpoint) = (replay(), endpoint());
+        replay.step = 5;
+        let wake = |replay: &Replay, step| on_wake(Some(replay), Some(&endpoint), &replay.id, step, T0);
+        assert_eq!([3, 4, 5].map(|step| wake(&replay, step)), [Wake::Finished, Wake::Step, Wake::Step]);
+        replay.status = ReplayStatus::Finished;
+        assert_eq!(wake(&replay, 5), Wake::Finished);
+    }
+
+    #[test]
+    fn a_job_waits_for_its_row_and_then_gives_up() {
+        let (replay, endpoint) = (replay(), endpoint());
+        let wake = |seconds| {
+            let now = T0.plus(Duration::from_secs(seconds));
+            on_wake(None, Some(&endpoint), &replay.id, 0, now)
+        };
+        assert_eq!(wake(1), Wake::NotYet { wait: ROW_POLL });
+        assert_eq!(wake(60), Wake::Finished);
+    }
+
+    #[test]
+    fn an_endpoint_that_is_closed_stops_its_replays() {
+        let (replay, mut endpoint) = (replay(), endpoint());
+        let wake = |endpoint| on_wake(Some(&replay), endpoint, &replay.id, 0, T0);
+        assert_eq!(wake(None), Wake::Stop { reason: StopReason::EndpointDeleted });
+        endpoint.status = EndpointStatus::Disabled;
+        assert_eq!(wake(Some(&endpoint)), Wake::Stop { reason: StopReason::EndpointDisabled });
+    }
+}

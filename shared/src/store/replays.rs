@@ -1,0 +1,195 @@
+//! Replays: their rows, and what they look for and change.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
+use uuid::Uuid;
+
+use super::ranges::{Range, run};
+use super::{
+    Advanced, Item, Store, StoreError, Transition, from_item, key, number, row, text, to_item, value,
+};
+use crate::attempt::Trigger;
+use crate::delivery::{Delivery, DeliveryStatus, attention, partition};
+use crate::event::{Event, EventDelivery};
+use crate::id::{DeliveryId, EndpointId, ReplayId};
+use crate::job::Chain;
+use crate::replay::{PAGE, Replay, ReplayFilter};
+use crate::time::Timestamp;
+
+impl Transition {
+    /// A delivery that has ended, about to be tried by hand.
+    #[must_use]
+    pub const fn by_hand(chain: Chain, at: Timestamp) -> Self {
+        Self {
+            status: DeliveryStatus::Pending,
+            triggered_by: Trigger::Manual,
+            next_retry_at: None,
+            failure_reason: None,
+            chain: Some(chain),
+            uncounted: false,
+            attempt: None,
+            replay_id: None,
+            at,
+        }
+    }
+}
+
+impl Store {
+    /// # Errors
+    /// When DynamoDB did not do it.
+    pub async fn create_replay(&self, replay: &Replay) -> Result<(), StoreError> {
+        self.client
+            .put_item()
+            .table_name(&self.tables.replays)
+            .set_item(Some(to_item(replay)?))
+            .send()
+            .await?;
+        Ok(())
+    }
+
+    /// The replay, unless it has expired.
+    ///
+    /// # Errors
+    /// When DynamoDB did not answer.
+    pub async fn replay(
+        &self,
+        endpoint_id: &EndpointId,
+        id: &ReplayId,
+        now: Timestamp,
+    ) -> Result<Option<Replay>, StoreError> {
+        let key = key([("endpoint_id", text(endpoint_id)), ("id", text(id))]);
+        let replay: Option<Replay> = row(&self.client, &self.tables.replays, key).await?;
+        Ok(replay.filter(|replay| !replay.is_expired(now)))
+    }
+
+    /// Replaces a replay's row by that of the next step, if no other job has. A repeat of a write whose answer was lost
+    /// is recognized and counts as done.
+    ///
+    /// # Errors
+    /// When DynamoDB did not do it.
+    pub async fn advance_replay(&self, next: &Replay) -> Result<Advanced, StoreError> {
+        let result = self
+            .client
+            .put_item()
+            .table_name(&self.tables.replays)
+            .set_item(Some(to_item(next)?))
+            .condition_expression("step = :before")
+            .expression_attribute_values(":before", number(next.step - 1))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send()
+            .await;
+        let error = match result {
+            Ok(_) => return Ok(Advanced::Done),
+            Err(error) => error,
+        };
+        let Some(PutItemError::ConditionalCheckFailedException(failed)) = error.as_service_error() else {
+            return Err(error.into());
+        };
+        let row = failed.item().cloned().filter(|row| !row.is_empty());
+        let row = row.map(from_item::<Replay>).transpose()?;
+        Ok(if row.as_ref() == Some(next) { Advanced::Done } else { Advanced::Overtaken })
+    }
+
+    /// Reads up to a page of one partition from `after` on, oldest first: the deliveries that a replay looks for, and
+    /// where to read on. The index of failures may lag by a moment.
+    ///
+    /// # Errors
+    /// When DynamoDB did not answer.
+    pub async fn to_replay(
+        &self,
+        endpoint_id: &EndpointId,
+        bucket: u8,
+        filter: &ReplayFilter,
+        after: Option<DeliveryId>,
+        now: Timestamp,
+    ) -> Result<(Vec<DeliveryId>, Option<DeliveryId>), StoreError> {
+        let Some(mut range) = Range::new(filter.since, Some(filter.until), None) else {
+            return Ok((Vec::new(), None));
+        };
+        if let Some(after) = after {
+            range.from = range.from.max(Uuid::from_u128(after.as_uuid().as_u128().saturating_add(1)));
+        }
+        if range.from.to_string() > range.to {
+            return Ok((Vec::new(), None));
+        }
+        let partition = partition(endpoint_id, bucket);
+        let query = self
+            .client
+            .query()
+            .table_name(&self.tables.deliveries)
+            .key_condition_expression("#of = :of AND id BETWEEN :from AND :to")
+            .expression_attribute_values(":from", text(range.from))
+            .expression_attribute_values(":to", text(range.to));
+        let by_index = filter.status.wants_attention();
+        let query = if by_index {
+            query
+                .index_name("by_attention")
+                .expression_attribute_names("#of", "attention")
+                .expression_attribute_values(":of", text(attention(&partition, filter.status)))
+        } else {
+            query
+                .expression_attribute_names("#of", "partition")
+                .expression_attribute_values(":of", text(partition))
+                .consistent_read(true)
+        };
+        let (items, next) = run(query, PAGE, None).await?;
+        let next = next.as_ref().map(id_of).transpose()?;
+        let ids = items.iter().map(id_of).collect::<Result<Vec<_>, _>>()?;
+        let rows = if by_index {
+            let keys: Vec<_> = ids.iter().map(|id| (*endpoint_id, *id)).collect();
+            self.deliveries_by_id(&keys).await?
+        } else {
+            let rows = items.into_iter().map(from_item).collect::<Result<Vec<Delivery>, _>>()?;
+            rows.into_iter().map(|row| (row.id, row)).collect::<HashMap<_, _>>()
+        };
+        let matches = |row: &Delivery| {
+            row.status == filter.status && filter.has_name(&row.event_name) && !row.is_expired(now)
+        };
+        Ok((ids.into_iter().filter(|id| rows.get(id).is_some_and(matches)).collect(), next))
+    }
+
+    /// Makes a delivery of an event that skipped an endpoint: in one write it is no longer listed as skipped and the
+    /// delivery is listed. `Overtaken` when the event's row is no longer as it was read.
+    ///
+    /// # Errors
+    /// When DynamoDB did not do it.
+    pub async fn unskip(&self, event: &Event, delivery: &EventDelivery) -> Result<Advanced, StoreError> {
+        let place = event.skipped.iter().position(|skipped| skipped.endpoint_id == delivery.endpoint_id);
+        let Some(place) = place else {
+            return Ok(Advanced::Overtaken);
+        };
+        let result = self
+            .client
+            .update_item()
+            .table_name(&self.tables.events)
+            .key("project_id", text(event.project_id))
+            .key("event_id", text(event.event_id))
+            .update_expression(format!(
+                "SET deliveries = list_append(deliveries, :new) REMOVE skipped[{place}]"
+            ))
+            .condition_expression(format!(
+                "accepted_at = :accepted AND skipped[{place}].endpoint_id = :endpoint"
+            ))
+            .expression_attribute_values(":accepted", number(event.accepted_at.as_millis()))
+            .expression_attribute_values(":endpoint", text(delivery.endpoint_id))
+            .expression_attribute_values(":new", AttributeValue::L(vec![value(delivery)?]))
+            .send()
+            .await;
+        match result {
+            Ok(_) => Ok(Advanced::Done),
+            Err(error) => match error.as_service_error() {
+                Some(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(Advanced::Overtaken),
+                _ => Err(error.into()),
+            },
+        }
+    }
+}
+
+fn id_of(item: &Item) -> Result<DeliveryId, StoreError> {
+    let id = item.get("id").and_then(|id| id.as_s().ok());
+    id.and_then(|id| DeliveryId::parse(id).ok())
+        .ok_or_else(|| StoreError::Broken("a delivery's key without an id".to_owned()))
+}

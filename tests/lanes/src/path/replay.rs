@@ -1,0 +1,80 @@
+//! A replay of two deliveries that failed and of an event that was skipped.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::receiver::Behaviour;
+use crate::run::{Ending, Run};
+use crate::world::ONE;
+
+const SETTLES: Duration = Duration::from_secs(20);
+
+/// Two deliveries fail, and an event comes while the endpoint is disabled.
+pub(super) async fn set_up(run: &Run<'_>) {
+    for n in 1..=2 {
+        if let Some(sent) = run.post_event(ONE, &json!({ "n": n }), Ending::Either).await {
+            run.notes().retried.extend(sent.listed.into_iter().map(|(id, _)| id));
+        }
+        run.lane.settle(SETTLES).await;
+    }
+    run.lane.receiver.set("/0", Behaviour::Answer(200));
+    for status in ["disabled", "active"] {
+        let body = json!({ "status": status });
+        run.insist("PATCH", &run.endpoint(0, ""), &run.key(), Some(&body), &[200]).await;
+        if status == "disabled" {
+            run.post_event(ONE, &json!({ "n": 3 }), Ending::Success).await;
+        }
+    }
+}
+
+pub(super) async fn walk(run: &Run<'_>) {
+    let body = json!({ "since": "2020-01-01T00:00:00Z", "include_skipped": true });
+    run.insist("POST", &run.endpoint(0, "/replay"), &run.key(), Some(&body), &[202]).await;
+}
+
+/// Every replay is over; what failed was tried again once a replay, and what was skipped has one delivery.
+pub(super) fn check(run: &Run<'_>) {
+    let replays = run.lane.aws.dynamo.rows("replays");
+    let count = |field: &str| replays.iter().filter_map(|row| row[field].as_u64()).sum::<u64>();
+    if replays.is_empty() || replays.iter().any(|row| row["status"] != "finished") {
+        run.violation(format!("not every replay is finished: {replays:?}"));
+    }
+    let is_right = if replays.len() == 1 {
+        (count("matched"), count("replayed")) == (3, 3)
+    } else {
+        count("replayed") >= 3 && count("replayed") <= 3 * replays.len() as u64
+    };
+    if !is_right {
+        run.violation(format!("miscounted: {replays:?}"));
+    }
+    let retried = run.notes().retried.clone();
+    for row in run.lane.aws.dynamo.rows("deliveries") {
+        let is_manual = |attempt: &&Value| attempt["triggered_by"] == "manual";
+        let manual = row["attempts"].as_array().into_iter().flatten().filter(is_manual).count();
+        let is_retried = retried.iter().any(|id| row["id"] == id.as_str());
+        if is_retried && (manual == 0 || manual > replays.len()) || !is_retried && manual > 0 {
+            run.violation(format!("{manual} manual attempts: {row}"));
+        }
+    }
+    list_unskipped(run);
+}
+
+/// What the event lists by now is what it answers for.
+fn list_unskipped(run: &Run<'_>) {
+    let events = run.lane.aws.dynamo.rows("events");
+    let mut listed = Vec::new();
+    for (place, sent) in run.notes().sent.iter().enumerate().filter(|(_, sent)| sent.listed.is_empty()) {
+        let row = events.iter().find(|row| row["event_id"] == sent.event_id.as_str());
+        let deliveries = row.and_then(|row| row["deliveries"].as_array()).cloned().unwrap_or_default();
+        listed.push((place, deliveries));
+    }
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    for (place, deliveries) in listed {
+        if deliveries.len() != 1 {
+            run.violation(format!("a skipped event has {} deliveries", deliveries.len()));
+        }
+        run.notes().sent[place].listed =
+            deliveries.iter().map(|one| (text(&one["id"]), text(&one["endpoint_id"]))).collect();
+    }
+}
