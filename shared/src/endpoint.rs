@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::custom_headers::CustomHeaders;
 use crate::event::SkipReason;
 use crate::event_name::EventName;
 use crate::id::{EndpointId, ProjectId};
@@ -54,6 +55,12 @@ pub struct Endpoint {
     /// Every name it was ever subscribed to: where its deliveries can be.
     #[serde(with = "serde_dynamo::string_set")]
     pub event_names_ever: BTreeSet<EventName>,
+    /// Its owner's own words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Sent with each request beside ours.
+    #[serde(default, skip_serializing_if = "CustomHeaders::is_empty")]
+    pub headers: CustomHeaders,
     pub consecutive_failures: u32,
     /// When the first of those failures ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -79,6 +86,8 @@ impl Endpoint {
             disabled_at: None,
             event_names_ever: events.iter().cloned().collect(),
             events,
+            description: None,
+            headers: CustomHeaders::default(),
             consecutive_failures: 0,
             first_failure_at: None,
             troubled_until: None,

@@ -11,6 +11,7 @@ pub mod api_key;
 pub mod attempt;
 pub mod config;
 pub mod cursor;
+pub mod custom_headers;
 pub mod decision;
 pub mod delivery;
 pub mod endpoint;

@@ -97,6 +97,10 @@ async fn each_field_can_be_changed_alone() {
         json!({"events": ["call.summary"]}),
         json!({"status": "disabled"}),
         json!({"status": "active"}),
+        json!({"description": "Production, the first"}),
+        json!({"headers": {"authorization": "Bearer abc", "x-tenant": "acme"}}),
+        json!({"headers": {}}),
+        json!({"description": null}),
     ];
     let mut before = endpoint.created.clone();
     for change in changes {
@@ -113,6 +117,8 @@ async fn each_field_can_be_changed_alone() {
             "events",
             "consecutive_failures",
             "created_at",
+            "description",
+            "headers",
         ] {
             if change.get(field).is_none() {
                 assert_eq!(after[field], before[field], "{field} changed with {change}");

@@ -5,6 +5,7 @@ mod auth;
 mod deliveries;
 mod delivery_pages;
 mod endpoint_changes;
+mod endpoint_options;
 mod endpoint_urls;
 mod endpoints;
 mod errors;

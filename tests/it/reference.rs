@@ -56,6 +56,9 @@ async fn answers_have_the_fields_that_are_described() {
     let delivery = project.get(&format!("/webhooks/{}/deliveries/{delivery}", endpoint.id)).await.ok(200);
     let page = project.get(&format!("/webhooks/{}/deliveries", endpoint.id)).await.ok(200);
     let shown = project.get(&format!("/webhooks/{}", endpoint.id)).await.ok(200);
+    let events = project.get("/events").await.ok(200);
+    let since = json!({"since": "2026-01-01T00:00:00Z"});
+    let replay = project.post(&format!("/webhooks/{}/replay", endpoint.id), &since).await.ok(202);
     for (name, answer) in [
         ("WebhookEndpoint", &shown),
         ("AcceptedEvent", &accepted),
@@ -63,6 +66,11 @@ async fn answers_have_the_fields_that_are_described() {
         ("DeliveryWithAttempts", &delivery),
         ("Delivery", &page["data"][0]),
         ("DeliveryPage", &page),
+        ("EventPage", &events),
+        ("Event", &events["data"][0]),
+        ("EventDelivery", &events["data"][0]["deliveries"][0]),
+        ("Replay", &replay),
+        ("ReplayFilter", &replay["filter"]),
         ("Envelope", &delivery["payload"]),
         ("Error", &project.get("/nothing").await.json()),
     ] {

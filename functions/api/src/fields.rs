@@ -43,6 +43,11 @@ impl<'a> Fields<'a> {
         serde_json::from_str(text).map_err(|_| ApiError::invalid("The body must be a JSON object"))
     }
 
+    /// Every field, in the sender's order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), *value))
+    }
+
     /// A field that may be absent. `read` judges its value, null included; `allowed` completes "must be …".
     ///
     /// # Errors

@@ -22,7 +22,7 @@ const IDLE_CONNECTION: Duration = Duration::from_secs(2);
 /// One attempt's request.
 pub(crate) struct Post {
     pub(crate) url: EndpointUrl,
-    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
 }
 

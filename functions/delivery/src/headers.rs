@@ -5,16 +5,16 @@ use echo_shared::endpoint::Endpoint;
 use echo_shared::signature::{echo_signature, standard_signatures};
 use echo_shared::time::Timestamp;
 
-/// Names and values, signed with the endpoint's secrets of this moment.
+/// Names and values, the endpoint's own among them, signed with the endpoint's secrets of this moment.
 pub(crate) fn signed(
     delivery: &Delivery,
     endpoint: &Endpoint,
     number: u32,
     body: &[u8],
     now: Timestamp,
-) -> [(&'static str, String); 8] {
+) -> Vec<(String, String)> {
     let id = &delivery.event_id;
-    [
+    let ours = [
         ("content-type", "application/json".to_owned()),
         ("x-echo-signature", echo_signature(&endpoint.signing_secret, body)),
         ("webhook-id", id.to_string()),
@@ -23,5 +23,8 @@ pub(crate) fn signed(
         ("x-echo-event", delivery.event_name.to_string()),
         ("x-echo-delivery", delivery.id.to_string()),
         ("x-echo-attempt", number.to_string()),
-    ]
+    ];
+    let ours = ours.map(|(name, value)| (name.to_owned(), value));
+    let own = endpoint.headers.expose().iter().map(|(name, value)| (name.clone(), value.clone()));
+    ours.into_iter().chain(own).collect()
 }

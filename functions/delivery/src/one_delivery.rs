@@ -266,7 +266,7 @@ impl Turn {
             match EndpointUrl::parse(&endpoint.url, &self.app.settings.addresses) {
                 Ok(url) => {
                     let headers = headers::signed(delivery, endpoint, number, &envelope, now);
-                    self.app.sender.send(Post { url, headers: headers.into(), body: envelope }).await
+                    self.app.sender.send(Post { url, headers, body: envelope }).await
                 }
                 // It was allowed when it was registered; the operator's exemptions have changed since.
                 Err(_) => Outcome::Failed { cause: SendFailure::ForbiddenAddress, status: None, body: None },

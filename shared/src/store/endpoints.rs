@@ -1,6 +1,7 @@
 //! Endpoints: every read is strongly consistent, because a change holds for each event and attempt after it.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
@@ -10,6 +11,7 @@ use aws_sdk_dynamodb::types::{
 
 use super::transactions::failed_conditions;
 use super::{Registry, Store, StoreError, from_item, key, number, row, rows, text, to_item, value};
+use crate::custom_headers::CustomHeaders;
 use crate::endpoint::{DisabledReason, Endpoint, EndpointStatus, ROTATION_OVERLAP};
 use crate::event_name::EventName;
 use crate::id::{AccountId, EndpointId, ProjectId};
@@ -22,6 +24,37 @@ pub struct EndpointPatch {
     pub url: Option<String>,
     pub events: Option<Vec<EventName>>,
     pub status: Option<EndpointStatus>,
+    /// The inner `None` takes it away.
+    pub description: Option<Option<String>>,
+    /// Empty ones take them away.
+    pub headers: Option<CustomHeaders>,
+}
+
+/// How a change of an endpoint ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Patched {
+    Done(Box<Endpoint>),
+    /// Another change came first: the row is to be read again.
+    Overtaken,
+    Gone,
+}
+
+impl EndpointPatch {
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        let Self { url, events, status, description, headers } = self;
+        url.is_none() && events.is_none() && status.is_none() && description.is_none() && headers.is_none()
+    }
+
+    /// Whether a row is as this change leaves it.
+    fn is_in(&self, row: &Endpoint) -> bool {
+        let Self { url, events, status, description, headers } = self;
+        url.as_ref().is_none_or(|url| *url == row.url)
+            && events.as_ref().is_none_or(|events| *events == row.events)
+            && status.is_none_or(|status| status == row.status)
+            && description.as_ref().is_none_or(|description| *description == row.description)
+            && headers.as_ref().is_none_or(|headers| *headers == row.headers)
+    }
 }
 
 /// How the creation of an endpoint ended.
@@ -140,21 +173,28 @@ impl Store {
         row(&self.client, &self.tables.endpoints, key).await
     }
 
-    /// Changes an endpoint and returns it; `None` when the project has no such endpoint.
+    /// Changes an endpoint, as it was read. A write that comes late, when its caller has given it up and made another
+    /// change, finds the row changed and does nothing; a repeat of one whose answer was lost finds its own.
     ///
     /// # Errors
     /// When DynamoDB did not do it.
     pub async fn patch_endpoint(
         &self,
-        project_id: &ProjectId,
-        id: &EndpointId,
+        endpoint: &Endpoint,
         patch: &EndpointPatch,
         now: Timestamp,
-    ) -> Result<Option<Endpoint>, StoreError> {
+    ) -> Result<Patched, StoreError> {
+        // Later than what was read, so that no two versions of a row have the same time.
+        let now = now.max(endpoint.updated_at.plus(Duration::from_millis(1)));
         let mut set = vec!["updated_at = :now"];
         let mut remove = Vec::new();
         let mut add = "";
-        let mut update = self.update_endpoint(project_id, id);
+        let mut update = self
+            .update_endpoint(&endpoint.project_id, &endpoint.id)
+            .condition_expression("updated_at = :read")
+            .expression_attribute_values(":read", number(endpoint.updated_at.as_millis()))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .return_values(ReturnValue::AllNew);
         if let Some(url) = &patch.url {
             set.push("#url = :url");
             update = update
@@ -190,12 +230,45 @@ impl Store {
                 }
             }
         }
+        match &patch.description {
+            Some(Some(description)) => {
+                set.push("description = :description");
+                update = update.expression_attribute_values(":description", text(description));
+            }
+            Some(None) => remove.push("description"),
+            None => {}
+        }
+        match &patch.headers {
+            Some(headers) if headers.is_empty() => remove.push("headers"),
+            Some(headers) => {
+                set.push("headers = :headers");
+                update = update.expression_attribute_values(":headers", value(headers)?);
+            }
+            None => {}
+        }
         let removed =
             if remove.is_empty() { String::new() } else { format!(" REMOVE {}", remove.join(", ")) };
-        let update = update
+        let result = update
             .update_expression(format!("SET {}{removed}{add}", set.join(", ")))
-            .expression_attribute_values(":now", number(now.as_millis()));
-        changed(update).await
+            .expression_attribute_values(":now", number(now.as_millis()))
+            .send()
+            .await;
+        let error = match result {
+            Ok(answer) => {
+                let row = from_item(answer.attributes.unwrap_or_default())?;
+                return Ok(Patched::Done(Box::new(row)));
+            }
+            Err(error) => error,
+        };
+        let Some(UpdateItemError::ConditionalCheckFailedException(failed)) = error.as_service_error() else {
+            return Err(error.into());
+        };
+        let row = failed.item().cloned().filter(|row| !row.is_empty());
+        Ok(match row.map(from_item::<Endpoint>).transpose()? {
+            None => Patched::Gone,
+            Some(row) if row.updated_at == now && patch.is_in(&row) => Patched::Done(Box::new(row)),
+            Some(_) => Patched::Overtaken,
+        })
     }
 
     /// Notes that an endpoint gets an event of a name that it was perhaps never subscribed to, so that its list of

@@ -29,7 +29,7 @@ use serde::de::DeserializeOwned;
 pub use self::accounts::{LoginBudget, SignedUp};
 pub use self::deliveries::{Advanced, Loaded, Transition};
 pub use self::delivery_pages::DeliveryFilter;
-pub use self::endpoints::{Created, EndpointPatch, Rotated};
+pub use self::endpoints::{Created, EndpointPatch, Patched, Rotated};
 pub use self::event_pages::{EventFilter, ReadEvent};
 pub use self::events::Accepted;
 

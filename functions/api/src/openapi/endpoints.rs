@@ -1,9 +1,11 @@
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::Resource;
 use super::operation::{delete, get, patch, post};
-use super::values::{EndpointUrl, WantedEvents};
+use super::values::{EndpointUrl, OwnHeaders, WantedEvents};
 use crate::routes::endpoints::{EndpointBody, EndpointState, SecretBody};
 
 /// A new endpoint.
@@ -13,6 +15,10 @@ pub struct NewEndpoint {
     pub url: String,
     #[schema(value_type = WantedEvents)]
     pub events: Vec<String>,
+    #[schema(max_length = 512)]
+    pub description: Option<String>,
+    #[schema(value_type = Option<OwnHeaders>)]
+    pub headers: Option<BTreeMap<String, String>>,
 }
 
 /// What changes: at least one of the fields.
@@ -26,6 +32,12 @@ pub struct EndpointChange {
     /// `active` forgets past failures; `disabled` pauses: no new deliveries are made, and waiting ones end `failed`.
     #[schema(value_type = EndpointState, required = false)]
     pub status: String,
+    /// Null takes it away.
+    #[schema(max_length = 512)]
+    pub description: Option<String>,
+    /// All of them anew; null takes them away.
+    #[schema(value_type = Option<OwnHeaders>)]
+    pub headers: Option<BTreeMap<String, String>>,
 }
 
 const WEBHOOKS: &str = "/v1/projects/{projectId}/webhooks";
@@ -82,5 +94,7 @@ fn endpoint() -> Value {
         "updated_at": "2025-06-30T21:00:40.880Z",
         "disabled_reason": null,
         "disabled_at": null,
+        "description": "Production",
+        "headers": { "x-tenant": "acme" },
     })
 }

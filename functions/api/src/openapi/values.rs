@@ -98,6 +98,34 @@ impl ToSchema for WantedEvents {
     }
 }
 
+/// Headers of an endpoint's own, by name.
+#[derive(Debug)]
+pub struct OwnHeaders;
+
+impl PartialSchema for OwnHeaders {
+    fn schema() -> RefOr<Schema> {
+        let about = "At most 10 headers: `authorization`, or `x-…` but not `x-echo-…`. Names are kept in lower case. A value may \
+                     be a credential: it is shown here and to the receiver, and nowhere else.";
+        let value = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .max_length(Some(1_024))
+            .pattern(Some("^[!-~]+( [!-~]+)*$"));
+        let name = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .max_length(Some(128))
+            .pattern(Some("^([aA]uthorization|[xX]-[A-Za-z0-9_-]+)$"));
+        ObjectBuilder::new()
+            .schema_type(Type::Object)
+            .property_names(Some(Schema::from(name)))
+            .additional_properties(Some(Schema::from(value)))
+            .max_properties(Some(10))
+            .description(Some(about))
+            .into()
+    }
+}
+
+impl ToSchema for OwnHeaders {}
+
 fn format(name: &str) -> Option<SchemaFormat> {
     Some(SchemaFormat::Custom(name.to_owned()))
 }

@@ -1,14 +1,17 @@
 //! `/v1/projects/{projectId}/webhooks`: where a project wants its events (contract §3).
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use echo_shared::address::AddressRules;
+use echo_shared::custom_headers::{self, CustomHeaders};
 use echo_shared::endpoint::{DisabledReason, Endpoint, EndpointStatus};
 use echo_shared::endpoint_url::EndpointUrl;
 use echo_shared::event_name::{EventName, EventNames};
 use echo_shared::id::{EndpointId, ProjectId};
-use echo_shared::store::{Created, EndpointPatch, Rotated};
+use echo_shared::store::{Created, EndpointPatch, Patched, Rotated};
 use echo_shared::time::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -21,6 +24,11 @@ use crate::error::ApiError;
 use crate::fields::{Fields, string};
 use crate::openapi::values;
 use crate::request::PathIds;
+
+const MAX_DESCRIPTION_CHARS: usize = 512;
+
+/// How often a change is tried that others overtake.
+const CHANGE_TRIES: usize = 5;
 
 /// Whether deliveries are made.
 #[derive(Serialize, ToSchema)]
@@ -68,6 +76,12 @@ pub struct EndpointBody {
     /// Null while it is active.
     #[schema(value_type = Option<values::Time>, required)]
     disabled_at: Option<String>,
+    /// Its owner's own words.
+    #[schema(required, max_length = 512)]
+    description: Option<String>,
+    /// Sent with each request beside those of the service.
+    #[schema(value_type = values::OwnHeaders)]
+    headers: BTreeMap<String, String>,
 }
 
 /// A new signing secret.
@@ -99,6 +113,8 @@ impl From<Endpoint> for EndpointBody {
                 DisabledReason::Gone => DisabledReasonShown::Gone,
             }),
             disabled_at: endpoint.disabled_at.map(|at| at.to_string()),
+            description: endpoint.description,
+            headers: endpoint.headers.expose().clone(),
         }
     }
 }
@@ -123,7 +139,11 @@ pub async fn create(
     let names = &app.settings.event_names;
     let events = events(&fields, names)?
         .ok_or_else(|| missing("events", &format!("a non-empty array of: {names}")))?;
-    let endpoint = Endpoint::new(project.id, url, events, Timestamp::now());
+    let endpoint = Endpoint {
+        description: description(&fields)?.flatten(),
+        headers: headers(&fields)?.unwrap_or_default(),
+        ..Endpoint::new(project.id, url, events, Timestamp::now())
+    };
     let cap = app.settings.max_endpoints_per_project;
     match app.registry.create_endpoint(&project.account_id, &endpoint, cap).await? {
         Created::Done => Ok((StatusCode::CREATED, Json(endpoint.into()))),
@@ -159,18 +179,28 @@ pub async fn update(
     body: RequestBody,
 ) -> Result<Json<EndpointBody>, ApiError> {
     let id = ids.endpoint()?;
-    find(&app, &project, &id).await?;
+    let mut endpoint = find(&app, &project, &id).await?;
     let fields = body.fields()?;
     let patch = EndpointPatch {
         url: url(&fields, &app.settings.address_rules)?,
         events: events(&fields, &app.settings.event_names)?,
         status: fields.optional("status", "active or disabled", status)?,
+        description: description(&fields)?,
+        headers: headers(&fields)?,
     };
-    if let EndpointPatch { url: None, events: None, status: None } = patch {
-        return Err(ApiError::invalid("At least one of url, events and status is required"));
+    if patch.is_empty() {
+        return Err(ApiError::invalid(
+            "At least one of url, events, status, description and headers is required",
+        ));
     }
-    let changed = app.store.patch_endpoint(&project.id, &id, &patch, Timestamp::now()).await?;
-    changed.map(|endpoint| Json(endpoint.into())).ok_or_else(ApiError::endpoint_not_found)
+    for _ in 0..CHANGE_TRIES {
+        match app.store.patch_endpoint(&endpoint, &patch, Timestamp::now()).await? {
+            Patched::Done(endpoint) => return Ok(Json((*endpoint).into())),
+            Patched::Overtaken => endpoint = find(&app, &project, &id).await?,
+            Patched::Gone => return Err(ApiError::endpoint_not_found()),
+        }
+    }
+    Err(ApiError::unavailable("an endpoint was changed by others each time"))
 }
 
 /// `DELETE …/webhooks/{webhookId}`
@@ -202,6 +232,29 @@ pub async fn rotate_secret(
         Rotated::Overtaken => Err(ApiError::unavailable("the secret was rotated by another call meanwhile")),
         Rotated::Gone => Err(ApiError::endpoint_not_found()),
     }
+}
+
+/// `null` takes it away.
+fn description(fields: &Fields<'_>) -> Result<Option<Option<String>>, ApiError> {
+    let allowed = format!("null or a string of at most {MAX_DESCRIPTION_CHARS} characters");
+    fields.optional("description", allowed, |value| {
+        let text: Option<String> = serde_json::from_str(value.get()).ok()?;
+        let fits = text.as_ref().is_none_or(|text| text.chars().count() <= MAX_DESCRIPTION_CHARS);
+        fits.then_some(text)
+    })
+}
+
+/// `null` takes them away.
+fn headers(fields: &Fields<'_>) -> Result<Option<CustomHeaders>, ApiError> {
+    fields.optional("headers", format_args!("null or {}", custom_headers::ALLOWED), |value| {
+        if value.get() == "null" {
+            return Some(CustomHeaders::default());
+        }
+        let pairs = Fields::parse(value.get().as_bytes()).ok()?;
+        let pairs: Option<Vec<(String, String)>> =
+            pairs.iter().map(|(name, value)| Some((name.to_owned(), string(value)?))).collect();
+        CustomHeaders::new(pairs?)
+    })
 }
 
 fn missing(name: &str, allowed: &str) -> ApiError {

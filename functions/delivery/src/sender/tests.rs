@@ -20,7 +20,7 @@ fn rules() -> AddressRules {
 async fn post_to(url: &str) -> Outcome {
     let url = EndpointUrl::parse(url, &rules()).expect("a permitted URL");
     let sender = Sender::new(TIMEOUT, rules()).expect("root certificates");
-    let headers = vec![("x-echo-event", "call.ended".to_owned())];
+    let headers = vec![("x-echo-event".to_owned(), "call.ended".to_owned())];
     sender.send(Post { url, headers, body: b"{\"a\":1}".to_vec() }).await
 }
 
