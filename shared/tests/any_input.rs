@@ -8,7 +8,7 @@ use echo_shared::api_key::ApiKey;
 use echo_shared::cursor;
 use echo_shared::endpoint_url::EndpointUrl;
 use echo_shared::id::{EventId, ProjectId};
-use echo_shared::job::DeliveryJob;
+use echo_shared::job::Job;
 use echo_shared::payload::Payload;
 use echo_shared::schedule::RetrySchedule;
 use echo_shared::time::Timestamp;
@@ -20,6 +20,11 @@ const JOB: &str = concat!(
     r#"{"v":1,"project_id":"01a20113-3a57-7c63-9fb6-0c94e1b2e278","endpoint_id":"01a20113-3a57-7c63-9fb6-0c94e1b2e279","#,
     r#""delivery_id":"01a20113-3a57-7c63-9fb6-0c94e1b2e27a","event_id":"01a20113-3a57-7c63-9fb6-0c94e1b2e27b","#,
     r#""chain":"00c0ffee","manual_at":1776009119499}"#
+);
+
+const STEP: &str = concat!(
+    r#"{"v":2,"project_id":"01a20113-3a57-7c63-9fb6-0c94e1b2e278","endpoint_id":"01a20113-3a57-7c63-9fb6-0c94e1b2e279","#,
+    r#""replay_id":"01a20113-3a57-7c63-9fb6-0c94e1b2e27a","step":7}"#
 );
 
 /// Text with one stretch replaced by something else: mostly right is where readers go wrong.
@@ -70,9 +75,13 @@ proptest! {
     }
 
     #[test]
-    fn a_message_that_is_a_job_says_the_same_again(text in prop_oneof![".{0,200}", damaged(JOB)]) {
-        if let Ok(job) = DeliveryJob::decode(&text) {
-            prop_assert_eq!(DeliveryJob::decode(&job.encode()), Ok(job));
+    fn a_message_that_is_a_job_says_the_same_again(text in prop_oneof![".{0,200}", damaged(JOB), damaged(STEP)]) {
+        if let Ok(job) = Job::decode(&text) {
+            let again = match &job {
+                Job::Delivery(job) => job.encode(),
+                Job::Replay(step) => step.encode(),
+            };
+            prop_assert_eq!(Job::decode(&again), Ok(job));
         }
     }
 
