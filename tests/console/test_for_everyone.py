@@ -72,6 +72,12 @@ def views(page: Page, customer, receiver):
     page.get_by_role("button", name="Rotate secret").click()
     yield "a dialog"
     page.keyboard.press("Escape")
+    page.get_by_role("link", name="Events", exact=True).click()
+    expect(page.locator("tbody tr")).to_have_count(1)
+    yield "events"
+    page.locator("tbody a").click()
+    expect(page.get_by_role("region", name="Deliveries")).to_be_visible()
+    yield "event"
     page.get_by_role("link", name="API keys").click()
     expect(page.get_by_role("heading", name="API keys")).to_be_visible()
     yield "keys"

@@ -68,7 +68,7 @@ function attemptsPanel(delivery) {
   );
 }
 
-function factsPanel(delivery) {
+function factsPanel(delivery, home) {
   return h(
     "section",
     { class: "panel", "aria-label": "About this delivery" },
@@ -81,7 +81,7 @@ function factsPanel(delivery) {
       delivery.next_retry_at && fact("Next attempt", time(delivery.next_retry_at)),
       delivery.failure_reason && fact("Why it failed", REASONS[delivery.failure_reason] ?? delivery.failure_reason),
     ),
-    h("dl", { class: "facts ids" }, fact("Delivery", copyable(delivery.id, "the delivery id")), fact("Event", copyable(delivery.event_id, "the event id"))),
+    h("dl", { class: "facts ids" }, fact("Delivery", copyable(delivery.id, "the delivery id")), fact("Event", link(h("code", null, delivery.event_id), `${home}/events/${delivery.event_id}`))),
   );
 }
 
@@ -120,7 +120,7 @@ export async function deliveryView({ path, home, ids: [endpointId, id], signal }
     fill(title, delivery.event_name);
     fill(under, pill(delivery.status), h("span", { class: "quiet" }, plural(delivery.attempt_count, "attempt")));
     fill(actions, isFinal ? button(delivery.status === "failed" ? "Retry now" : "Send again", retry, { kind: delivery.status === "failed" ? "primary" : "", mark: "retry" }) : h("p", { class: "quiet" }, "Updated here as it goes on"));
-    fill(parts, factsPanel(delivery), attemptsPanel(delivery), payloadPanel(raw(answer, "payload")));
+    fill(parts, factsPanel(delivery, home), attemptsPanel(delivery), payloadPanel(raw(answer, "payload")));
   };
   await look();
   const content = [

@@ -4,7 +4,7 @@ import { get } from "./api.js";
 import { deliveriesChart } from "./charts.js";
 import { deliveryLog } from "./deliveries.js";
 import { fill, h, icon } from "./dom.js";
-import { deleteEndpoint, disableEndpoint, editEndpoint, enableEndpoint, rotateSecret } from "./endpoint_forms.js";
+import { deleteEndpoint, disableEndpoint, editEndpoint, enableEndpoint, rotateSecret, testEndpoint } from "./endpoint_forms.js";
 import { breakable, plural, time } from "./format.js";
 import { rateText } from "./endpoints.js";
 import { verifyPanel } from "./verify.js";
@@ -73,7 +73,9 @@ export async function endpointView({ path, home, ids: [id], query, signal, reloa
   const leave = () => {
     location.hash = `${home}/endpoints`;
   };
+  const tested = () => (location.hash === here ? reload() : (location.hash = here));
   const actions = [
+    endpoint.status === "active" && button("Send test", () => testEndpoint(url, endpoint, tested), { mark: "send" }),
     button("Edit", () => editEndpoint(url, endpoint, reload)),
     endpoint.status === "active" ? button("Disable", () => disableEndpoint(url, reload)) : enable,
     button("Rotate secret", () => rotateSecret(url, reload)),

@@ -51,6 +51,21 @@ export function disableEndpoint(path, done) {
   });
 }
 
+/** One sample event to this endpoint alone, subscribed or not. */
+export function testEndpoint(path, endpoint, done) {
+  const names = [...new Set([...endpoint.events, ...EVENT_NAMES])];
+  const name = h("select", null, names.map((value) => h("option", { value }, value)));
+  const body = field("Event", name, "A sample is sent to this endpoint alone, signed and retried like any event.");
+  return formDialog("Send a test event", body, {
+    action: "Send",
+    submit: async () => {
+      await change("POST", `${path}/test`, { event_name: name.value });
+      toast("Test event sent");
+      done();
+    },
+  });
+}
+
 export async function enableEndpoint(path, done) {
   await change("PATCH", path, { status: "active" });
   toast("Endpoint enabled");

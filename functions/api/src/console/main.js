@@ -5,6 +5,7 @@ import { deliveryView } from "./delivery.js";
 import { fill, h } from "./dom.js";
 import { endpointView } from "./endpoint.js";
 import { endpointsView } from "./endpoints.js";
+import { eventsView, eventView } from "./events.js";
 import { keepTimes } from "./format.js";
 import { keysView } from "./keys.js";
 import { keep, session } from "./session.js";
@@ -15,10 +16,13 @@ const VIEWS = [
   [/^endpoints$/, endpointsView, "endpoints"],
   [/^endpoints\/([0-9a-f-]+)$/, endpointView, "endpoints"],
   [/^endpoints\/([0-9a-f-]+)\/deliveries\/([0-9a-f-]+)$/, deliveryView, "endpoints"],
+  [/^events$/, eventsView, "events"],
+  [/^events\/([0-9a-f-]+)$/, eventView, "events"],
   [/^keys$/, keysView, "keys"],
 ];
 const SECTIONS = [
   ["endpoints", "Endpoints"],
+  ["events", "Events"],
   ["keys", "API keys"],
 ];
 

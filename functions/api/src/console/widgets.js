@@ -13,14 +13,15 @@ const STATUSES = {
   disabled: ["pause", "off", "Disabled"],
   revoked: ["cross", "off", "Revoked"],
   running: ["retry", "calm", "Running"],
-  completed: ["check", "good", "Completed"],
+  finished: ["check", "good", "Finished"],
   stopped: ["pause", "warn", "Stopped"],
   skipped: ["skip", "off", "Skipped"],
 };
 
-export function pill(status) {
+/** A status, or with `text` in place of its name and `said` after it for who cannot see it. */
+export function pill(status, text, said) {
   const [mark, tone, label] = STATUSES[status] ?? ["alert", "off", status];
-  return h("span", { class: `pill ${tone}` }, icon(mark), label);
+  return h("span", { class: `pill ${tone}` }, icon(mark), text ?? label, said && h("span", { class: "visually-hidden" }, ` ${said}`));
 }
 
 export const button = (label, onclick, { kind = "", mark, ...props } = {}) =>

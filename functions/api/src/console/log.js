@@ -1,0 +1,107 @@
+// A list that grows: filters that live in the address, pages, and rows that follow what is under way.
+
+import { fill, h } from "./dom.js";
+import { button, empty, link, loading, problemBox } from "./widgets.js";
+
+export const PAGE = 25;
+const FIRST_LOOK_MS = 1_500;
+const LAST_LOOK_MS = 60_000;
+
+/** RFC 3339 to and from what a local date and time input holds. */
+export const toLocal = (text) => {
+  const at = new Date(text ?? "");
+  return Number.isNaN(at.valueOf()) ? "" : new Date(at - at.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
+};
+export const fromLocal = (text) => (text ? new Date(text).toISOString() : "");
+
+/** Filters as a bar of inputs that live in the address, so that back, forward and a copied address mean the same. */
+function filterBar(here, query, names, statuses) {
+  const select = (name, label, options) => {
+    const all = [h("option", { value: "" }, `Any ${label.toLowerCase()}`), ...options.map(([value, text]) => h("option", { value, selected: query.get(name) === value }, text))];
+    return h("select", { name, "aria-label": label }, all);
+  };
+  const at = (name, label) => h("label", null, h("span", null, label), h("input", { type: "datetime-local", name, value: toLocal(query.get(name)) }));
+  const apply = (event) => {
+    event.preventDefault();
+    const next = new URLSearchParams();
+    for (const [name, value] of new FormData(form)) if (value) next.set(name, name === "since" || name === "until" ? fromLocal(value) : value);
+    location.hash = next.size ? `${here}?${next}` : here;
+  };
+  const form = h(
+    "form",
+    { class: "filters", onsubmit: apply, onchange: apply, role: "search", "aria-label": "Filter" },
+    statuses && select("status", "Status", statuses),
+    select("event_name", "Event", names.map((name) => [name, name])),
+    at("since", "From"),
+    at("until", "To"),
+    query.size > 0 && link("Clear", here, { class: "clear" }),
+  );
+  return form;
+}
+
+/** Whether a delivery still changes by itself soon. */
+export const isUnderWay = ({ status, next_retry_at: next }) => status === "pending" || (status === "retrying" && Date.parse(next) < Date.now() + LAST_LOOK_MS);
+
+/**
+ * The list. `load({ filters, cursor })` gives `{ data, next_cursor }`, `row(item)` a table row with one link,
+ * `isMoving(item)` whether it changes by itself soon, and `changed()` is called when the first page was read again.
+ */
+export function log({ label, here, query, signal, headings, names, statuses, nothing, load, row, isMoving, changed }) {
+  const filters = Object.fromEntries(["status", "event_name", "since", "until"].map((name) => [name, query.get(name) ?? ""]));
+  const isFiltered = Object.values(filters).some(Boolean);
+  const body = h("tbody");
+  const more = h("div", { class: "more" });
+  const place = h("div", null, loading(`Loading ${label.toLowerCase()}`));
+  const table = h("table", { class: "list" }, h("thead", null, h("tr", null, headings.map(([text, kind]) => h("th", { scope: "col", class: kind }, text)))), body);
+  let wait = FIRST_LOOK_MS;
+  let timer = null;
+
+  const older = (cursor) => {
+    if (!cursor) return fill(more);
+    const next = button("Show older", async () => {
+      next.setAttribute("aria-busy", "true");
+      try {
+        const { data, next_cursor: after } = await load({ filters, cursor });
+        const [first] = data.map((item) => body.appendChild(row(item)));
+        older(after);
+        first?.querySelector("a").focus();
+      } catch (problem) {
+        if (signal.aborted || problem.status === 401) throw problem;
+        fill(more, problemBox(problem, () => older(cursor)));
+      }
+    });
+    return fill(more, next);
+  };
+  const follow = () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => {
+      if (signal.aborted) return undefined;
+      wait = Math.min(wait * 1.5, LAST_LOOK_MS);
+      // Not while someone has paged on or reads something else.
+      return document.hidden || body.children.length > PAGE ? follow() : refresh();
+    }, wait);
+  };
+  const show = ({ data, next_cursor: cursor }) => {
+    const focused = body.contains(document.activeElement) && document.activeElement.getAttribute("href");
+    fill(body, data.map(row));
+    if (focused) body.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus();
+    older(cursor);
+    const none = isFiltered ? empty("Nothing matches", "Nothing here matches these filters.", link("Clear the filters", here, { class: "button" })) : nothing;
+    fill(place, data.length ? [table, more] : none);
+    if (data.some(isMoving)) follow();
+  };
+  const refresh = async () => {
+    try {
+      const page = await load({ filters });
+      if (signal.aborted) return;
+      show(page);
+      changed?.();
+    } catch (problem) {
+      if (signal.aborted || problem.status === 401) throw problem;
+      fill(place, problemBox(problem, refresh));
+    }
+  };
+  const again = button("Refresh", () => ((wait = FIRST_LOOK_MS), refresh()), { kind: "small ghost", mark: "retry" });
+  refresh();
+  return h("section", { class: "panel flush", "aria-label": label }, h("div", { class: "bar" }, filterBar(here, query, names, statuses), again), place);
+}

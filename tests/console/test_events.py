@@ -1,0 +1,60 @@
+"""Events: what came in, who got it, and trying an endpoint out."""
+
+from conftest import expect
+
+
+def test_a_test_event_is_sent_and_seen_arriving(signed_in, customer, receiver):
+    customer.endpoint(receiver.url, ["call.summary"])
+    page = signed_in()
+    page.get_by_role("link", name=receiver.url).click()
+    page.get_by_role("link", name="Verify").click()
+    page.get_by_role("button", name="Send test").click()
+    expect(page.get_by_label("Event", exact=True)).to_have_value("call.summary")
+    # Any event can be tried, subscribed or not.
+    page.get_by_label("Event", exact=True).select_option("call.started")
+    page.get_by_role("button", name="Send", exact=True).click()
+    row = page.locator("tbody tr")
+    expect(row).to_contain_text("call.started")
+    expect(row).to_contain_text("Delivered")
+    assert [headers["x-echo-event"] for headers, _ in receiver.requests] == ["call.started"]
+
+
+def test_a_disabled_endpoint_is_not_offered_a_test(signed_in, customer, receiver):
+    endpoint = customer.endpoint(receiver.url)
+    customer.call("PATCH", f"/webhooks/{endpoint['id']}", {"status": "disabled"}, 200)
+    page = signed_in()
+    page.get_by_role("link", name=receiver.url).click()
+    expect(page.get_by_role("button", name="Enable")).to_be_visible()
+    expect(page.get_by_role("button", name="Send test")).to_have_count(0)
+
+
+def test_events_are_shown_with_who_got_them_and_who_was_skipped(signed_in, customer, receiver):
+    endpoint = customer.endpoint(f"{receiver.url}/taken", ["call.ended"])
+    customer.endpoint(f"{receiver.url}/skipped", ["call.summary"])
+    event = customer.emit("call.ended", {"text": "<b>bold</b>"})
+    customer.settled(endpoint, 1)
+    customer.emit("call.started")
+    page = signed_in()
+    page.get_by_role("link", name="Events", exact=True).click()
+    rows = page.locator("tbody tr")
+    expect(rows).to_have_count(2)
+    expect(rows.first).to_contain_text("call.started")
+    expect(rows.first).to_contain_text("none")
+    expect(rows.last).to_contain_text("1 delivered")
+    page.get_by_label("Event", exact=True).select_option("call.ended")
+    expect(rows).to_have_count(1)
+    rows.get_by_role("link", name="call.ended").click()
+
+    expect(page.get_by_text(event["event_id"], exact=True)).to_be_visible()
+    delivered = page.get_by_role("region", name="Deliveries")
+    expect(delivered).to_contain_text("Delivered")
+    expect(page.get_by_label("Skipped endpoints")).to_contain_text("the endpoint was not subscribed")
+    expect(page.locator("pre")).to_contain_text('"text": "<b>bold</b>"')
+    delivered.get_by_role("link", name=f"{receiver.url}/taken").click()
+    expect(page.locator("ol.attempts > li")).to_have_count(1)
+    page.get_by_role("link", name=event["event_id"]).click()
+    expect(page.get_by_label("Skipped endpoints")).to_be_visible()
+
+    customer.call("DELETE", f"/webhooks/{endpoint['id']}")
+    page.reload()
+    expect(page.get_by_role("region", name="Deliveries")).to_contain_text("an endpoint since deleted")
