@@ -19,7 +19,7 @@ def call(method, url, body=None, **headers):
     headers = {name.replace("_", "-"): value for name, value in headers.items()} | {"content-type": "application/json"}
     try:
         with urllib.request.urlopen(urllib.request.Request(url, data, headers, method=method), timeout=30) as answer:
-            return answer.status, json.load(answer)
+            return answer.status, json.loads(answer.read() or "null")
     except urllib.error.HTTPError as error:
         text = error.read().decode(errors="replace")
         with contextlib.suppress(ValueError):

@@ -7,6 +7,7 @@ import { fill, h, icon } from "./dom.js";
 import { deleteEndpoint, disableEndpoint, editEndpoint, enableEndpoint, rotateSecret, testEndpoint } from "./endpoint_forms.js";
 import { breakable, plural, time } from "./format.js";
 import { rateText } from "./endpoints.js";
+import { replayForm, replayPanel } from "./replay.js";
 import { verifyPanel } from "./verify.js";
 import { button, copyable, link, pill, problemBox, working } from "./widgets.js";
 
@@ -74,8 +75,12 @@ export async function endpointView({ path, home, ids: [id], query, signal, reloa
     location.hash = `${home}/endpoints`;
   };
   const tested = () => (location.hash === here ? reload() : (location.hash = here));
+  const replayed = (replay) => {
+    location.hash = `${here}?replay=${replay.id}`;
+  };
   const actions = [
     endpoint.status === "active" && button("Send test", () => testEndpoint(url, endpoint, tested), { mark: "send" }),
+    endpoint.status === "active" && button("Replay", () => replayForm(url, replayed), { mark: "retry" }),
     button("Edit", () => editEndpoint(url, endpoint, reload)),
     endpoint.status === "active" ? button("Disable", () => disableEndpoint(url, reload)) : enable,
     button("Rotate secret", () => rotateSecret(url, reload)),
@@ -84,6 +89,7 @@ export async function endpointView({ path, home, ids: [id], query, signal, reloa
   const tab = query.get("tab") === "verify" ? "verify" : "deliveries";
   const tabs = [["deliveries", "Deliveries", here], ["verify", "Verify", `${here}?tab=verify`]];
   const { panel, show } = health(endpoint, url, signal);
+  const below = tab === "verify" ? { section: verifyPanel(endpoint), freshen: show } : deliveryLog({ url, here, events: endpoint.events, query, signal, changed: show });
   const content = [
     link([icon("back"), "Endpoints"], `${home}/endpoints`, { class: "crumb" }),
     h(
@@ -94,9 +100,10 @@ export async function endpointView({ path, home, ids: [id], query, signal, reloa
     ),
     place,
     disabledNotice(endpoint),
+    query.has("replay") && replayPanel({ url, id: query.get("replay"), signal, changed: below.freshen }),
     panel,
     h("nav", { class: "tabs", "aria-label": "Of this endpoint" }, tabs.map(([name, label, href]) => link(label, href, { "aria-current": name === tab ? "page" : null }))),
-    tab === "verify" ? verifyPanel(endpoint) : deliveryLog({ url, here, events: endpoint.events, query, signal, changed: show }),
+    below.section,
   ];
   return { title: endpoint.url, content };
 }

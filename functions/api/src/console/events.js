@@ -35,7 +35,7 @@ export async function eventsView({ path, home, query, signal }) {
       cell("Skipped", "number", String(event.skipped.length)),
       cell("Accepted", "when", time(event.created_at)),
     );
-  const list = log({
+  const { section } = log({
     label: "Events",
     ...{ here, query, signal, row },
     headings: HEADINGS,
@@ -44,7 +44,7 @@ export async function eventsView({ path, home, query, signal }) {
     load: async ({ filters, cursor }) => (await get(`${path}/events`, { query: { ...filters, limit: PAGE, cursor }, signal })).json,
     isMoving: ({ deliveries }) => deliveries.some(isUnderWay),
   });
-  const content = [h("div", { class: "head" }, h("div", null, h("h1", { tabindex: "-1" }, "Events"), h("p", { class: "quiet" }, "Everything that was accepted, delivered to someone or not."))), list];
+  const content = [h("div", { class: "head" }, h("div", null, h("h1", { tabindex: "-1" }, "Events"), h("p", { class: "quiet" }, "Everything that was accepted, delivered to someone or not."))), section];
   return { title: "Events", content };
 }
 

@@ -45,6 +45,7 @@ export const isUnderWay = ({ status, next_retry_at: next }) => status === "pendi
 /**
  * The list. `load({ filters, cursor })` gives `{ data, next_cursor }`, `row(item)` a table row with one link,
  * `isMoving(item)` whether it changes by itself soon, and `changed()` is called when the first page was read again.
+ * Gives the `section` to show, and `freshen()` for when something else made rows change.
  */
 export function log({ label, here, query, signal, headings, names, statuses, nothing, load, row, isMoving, changed }) {
   const filters = Object.fromEntries(["status", "event_name", "since", "until"].map((name) => [name, query.get(name) ?? ""]));
@@ -103,5 +104,6 @@ export function log({ label, here, query, signal, headings, names, statuses, not
   };
   const again = button("Refresh", () => ((wait = FIRST_LOOK_MS), refresh()), { kind: "small ghost", mark: "retry" });
   refresh();
-  return h("section", { class: "panel flush", "aria-label": label }, h("div", { class: "bar" }, filterBar(here, query, names, statuses), again), place);
+  const section = h("section", { class: "panel flush", "aria-label": label }, h("div", { class: "bar" }, filterBar(here, query, names, statuses), again), place);
+  return { section, freshen: () => body.children.length > PAGE || refresh() };
 }

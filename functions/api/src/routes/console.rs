@@ -22,7 +22,7 @@ macro_rules! files {
 /// What the page loads.
 const FILES: &[(&str, &str)] = files![
     "console.css" "main.js" "api.js" "charts.js" "deliveries.js" "delivery.js" "dialogs.js" "dom.js" "endpoint.js"
-    "endpoint_forms.js" "endpoints.js" "events.js" "format.js" "json.js" "keys.js" "log.js" "session.js" "signin.js" "snippets.js"
+    "endpoint_forms.js" "endpoints.js" "events.js" "format.js" "json.js" "keys.js" "log.js" "replay.js" "session.js" "signin.js" "snippets.js"
     "verify.js" "widgets.js"
 ];
 
