@@ -6,7 +6,7 @@ TOOLS := .local/tools
 STACK := $(TOOLS)/local/bin/python tools/local/stack.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run watch logs test conformance faults load bench cost build fmt lint clean
+.PHONY: help setup run demo watch logs test conformance faults load bench cost build fmt lint clean
 
 help: ## Show this table
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,6 +16,9 @@ setup: ## Install the pinned tools into .local/tools (the other targets do it wh
 
 run: setup ## Bring the service up on this machine and show a delivery (FRESH=1, PORT, RECEIVER_PORT, any template parameter)
 	@exec $(STACK) run
+
+demo: setup ## In a minute: an endpoint that fails twice and recovers, its attempts drawn as they happen
+	@exec $(STACK) test-env -- $(TOOLS)/local/bin/python tools/local/story.py
 
 watch: setup ## Rebuild the api on each edit, against what `make run` brought up; WATCH_PORT
 	@exec $(STACK) watch
