@@ -22,7 +22,10 @@ def cargo_test(end_to_end):
     """The whole workspace is built each time, so that nothing is compiled twice with other features."""
     if has("nextest"):
         return ["cargo", "nextest", "run", "--workspace", "-E", f"{'' if end_to_end else 'not '}package(echo-tests)"]
-    return ["cargo", "test", *(["-p", "echo-tests"] if end_to_end else ["--workspace", "--exclude", "echo-tests"])]
+    if end_to_end:
+        # They mostly wait, so more of them at once than there are cores.
+        return ["cargo", "test", "-p", "echo-tests", "--", "--test-threads=8"]
+    return ["cargo", "test", "--workspace", "--exclude", "echo-tests"]
 
 
 LINTS = {
