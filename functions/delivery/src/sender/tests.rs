@@ -1,5 +1,7 @@
 //! Against real receivers on this machine, most of them badly behaved.
 
+use std::io::Read;
+use std::sync::Arc;
 use std::time::Instant;
 
 use echo_shared::attempt::MAX_RESPONSE_BODY_BYTES;
@@ -95,6 +97,30 @@ async fn the_request_is_what_the_contract_says() {
         head.contains(concat!("\r\nuser-agent: echo-webhooks/", env!("CARGO_PKG_VERSION"), "\r\n")),
         "{head}"
     );
+}
+
+#[tokio::test]
+async fn a_certificate_that_vouches_for_itself_gets_no_request() {
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate");
+    let key = rustls::pki_types::PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key.into())
+        .expect("a server");
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("https://{}/hook", listener.local_addr().expect("an address"));
+    let server = std::thread::spawn(move || {
+        let (mut tcp, _) = listener.accept().expect("a connection");
+        let mut tls = rustls::ServerConnection::new(Arc::new(config)).expect("a server");
+        let mut read = Vec::new();
+        let ended = rustls::Stream::new(&mut tls, &mut tcp).read_to_end(&mut read);
+        (read, ended.is_err())
+    });
+    assert_eq!(post_to(&url).await, failed(SendFailure::Tls, None, None));
+    assert_eq!(server.join().expect("the server"), (Vec::new(), true));
 }
 
 #[tokio::test]
