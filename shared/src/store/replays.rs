@@ -38,16 +38,26 @@ impl Transition {
 }
 
 impl Store {
+    /// Writes a replay's first row. One that is there is left alone: a repeat that comes late would set it back.
+    ///
     /// # Errors
     /// When DynamoDB did not do it.
     pub async fn create_replay(&self, replay: &Replay) -> Result<(), StoreError> {
-        self.client
+        let result = self
+            .client
             .put_item()
             .table_name(&self.tables.replays)
             .set_item(Some(to_item(replay)?))
+            .condition_expression("attribute_not_exists(id)")
             .send()
-            .await?;
-        Ok(())
+            .await;
+        match result {
+            Ok(_) => Ok(()),
+            Err(error) => match error.as_service_error() {
+                Some(PutItemError::ConditionalCheckFailedException(_)) => Ok(()),
+                _ => Err(error.into()),
+            },
+        }
     }
 
     /// The replay, unless it has expired.
