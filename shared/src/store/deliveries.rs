@@ -3,12 +3,11 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, ReturnValuesOnConditionCheckFailure};
 use futures_util::future::try_join_all;
 
-use super::{Item, Store, StoreError, from_item, key, number, row, text, to_item, value};
+use super::{Item, Store, StoreError, from_item, key, number, put_new, row, text, value};
 use crate::attempt::{Attempt, Trigger};
 use crate::delivery::{Delivery, DeliveryStatus, FailureReason, attention, partition};
 use crate::endpoint::Endpoint;
@@ -57,21 +56,7 @@ impl Store {
     /// # Errors
     /// When DynamoDB did not do it.
     pub async fn create_delivery(&self, delivery: &Delivery) -> Result<(), StoreError> {
-        let result = self
-            .client
-            .put_item()
-            .table_name(&self.tables.deliveries)
-            .set_item(Some(to_item(delivery)?))
-            .condition_expression("attribute_not_exists(id)")
-            .send()
-            .await;
-        match result {
-            Ok(_) => Ok(()),
-            Err(error) => match error.as_service_error() {
-                Some(PutItemError::ConditionalCheckFailedException(_)) => Ok(()),
-                _ => Err(error.into()),
-            },
-        }
+        put_new(&self.client, &self.tables.deliveries, delivery).await
     }
 
     /// The delivery with its attempts, unless it has expired.

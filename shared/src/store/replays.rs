@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::ranges::{Range, run};
 use super::{
-    Advanced, Item, Store, StoreError, Transition, from_item, key, number, row, text, to_item, value,
+    Advanced, Item, Store, StoreError, Transition, from_item, key, number, put_new, row, text, to_item, value,
 };
 use crate::attempt::Trigger;
 use crate::delivery::{Delivery, DeliveryStatus, attention, partition};
@@ -43,21 +43,7 @@ impl Store {
     /// # Errors
     /// When DynamoDB did not do it.
     pub async fn create_replay(&self, replay: &Replay) -> Result<(), StoreError> {
-        let result = self
-            .client
-            .put_item()
-            .table_name(&self.tables.replays)
-            .set_item(Some(to_item(replay)?))
-            .condition_expression("attribute_not_exists(id)")
-            .send()
-            .await;
-        match result {
-            Ok(_) => Ok(()),
-            Err(error) => match error.as_service_error() {
-                Some(PutItemError::ConditionalCheckFailedException(_)) => Ok(()),
-                _ => Err(error.into()),
-            },
-        }
+        put_new(&self.client, &self.tables.replays, replay).await
     }
 
     /// The replay, unless it has expired.
