@@ -152,6 +152,12 @@ impl Event {
         }
     }
 
+    /// Whether this delivery is one of its own.
+    #[must_use]
+    pub fn lists(&self, id: &DeliveryId) -> bool {
+        self.deliveries.iter().any(|listed| listed.id == *id)
+    }
+
     /// Where it stands among its project's events, which sort by it.
     #[must_use]
     pub fn place(&self) -> EventId {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 
+use super::events::Reading;
 use super::ranges::{Range, run};
 use super::{Item, Store, StoreError, from_item, number, text};
 use crate::event::{Event, LISTED_AS_IT_IS};
@@ -217,7 +218,7 @@ impl Store {
             return Ok(());
         }
         let mut rows: HashMap<EventId, ReadEvent> = HashMap::new();
-        for item in self.batch_get_events(&missing).await? {
+        for item in self.batch_get_events(&missing, Reading::Strong).await? {
             let event: Event = from_item(item)?;
             let is_named = filter.event_name.as_ref().is_none_or(|name| event.event_name == *name);
             if is_named && !event.is_expired(now) {

@@ -19,6 +19,14 @@ pub enum Accepted {
     Exists(Box<Event>),
 }
 
+/// How a read stands to the writes before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// It may miss those of the last second, for half the price.
+    Eventual,
+    Strong,
+}
+
 fn event_key(project_id: &ProjectId, id: &EventId) -> Item {
     key([("project_id", text(project_id)), ("event_id", text(id))])
 }
@@ -75,21 +83,17 @@ impl Store {
     /// # Errors
     /// When DynamoDB did not answer, or an event's row is gone before its delivery's.
     pub async fn envelopes(&self, deliveries: &[Delivery]) -> Result<Vec<Vec<u8>>, StoreError> {
-        let mut events: HashMap<EventId, Event> = HashMap::new();
-        let mut wanted: Vec<(ProjectId, EventId)> = deliveries
-            .iter()
-            .filter(|delivery| delivery.payload.is_none())
-            .map(|delivery| (delivery.project_id, delivery.event_id))
-            .collect();
-        wanted.sort_unstable();
-        wanted.dedup();
-        // An event can be 256 KiB and one answer holds 16 MiB.
-        for chunk in wanted.chunks(50) {
-            for item in self.batch_get_events(chunk).await? {
-                let event: Event = from_item(item)?;
-                events.insert(event.event_id, event);
-            }
-        }
+        let elsewhere: Vec<&Delivery> =
+            deliveries.iter().filter(|delivery| delivery.payload.is_none()).collect();
+        // A payload never changes, so half a read unit will do. What was written a moment ago may be missing from it, or
+        // be an expired event of the same id: then the row does not list the delivery.
+        let mut events = self.events_of(&elsewhere, Reading::Eventual).await?;
+        let is_listed = |delivery: &&&Delivery| {
+            events.get(&delivery.event_id).is_some_and(|event| event.lists(&delivery.id))
+        };
+        let unlisted: Vec<&Delivery> =
+            elsewhere.iter().filter(|delivery| !is_listed(delivery)).copied().collect();
+        events.extend(self.events_of(&unlisted, Reading::Strong).await?);
         deliveries
             .iter()
             .map(|delivery| {
@@ -103,11 +107,32 @@ impl Store {
             .collect()
     }
 
+    async fn events_of(
+        &self,
+        deliveries: &[&Delivery],
+        reading: Reading,
+    ) -> Result<HashMap<EventId, Event>, StoreError> {
+        let mut wanted: Vec<(ProjectId, EventId)> =
+            deliveries.iter().map(|delivery| (delivery.project_id, delivery.event_id)).collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        let mut events = HashMap::new();
+        // An event can be 256 KiB and one answer holds 16 MiB.
+        for chunk in wanted.chunks(50) {
+            for item in self.batch_get_events(chunk, reading).await? {
+                let event: Event = from_item(item)?;
+                events.insert(event.event_id, event);
+            }
+        }
+        Ok(events)
+    }
+
     pub(super) async fn batch_get_events(
         &self,
         keys: &[(ProjectId, EventId)],
+        reading: Reading,
     ) -> Result<Vec<Item>, StoreError> {
-        let mut wanted = KeysAndAttributes::builder().consistent_read(true);
+        let mut wanted = KeysAndAttributes::builder().consistent_read(reading == Reading::Strong);
         for (project_id, event_id) in keys {
             wanted = wanted.keys(event_key(project_id, event_id));
         }

@@ -103,6 +103,7 @@ impl Aws {
             "DynamoDB_20120810" if is_partial && call.operation == "BatchGetItem" => {
                 self.partial_read(call.body)
             }
+            "DynamoDB_20120810" if fault == Some(Fault::Stale) => self.stale_read(call.body),
             "DynamoDB_20120810" => self.dynamo.call(call.operation, call.body),
             "AmazonSQS" => sqs_api::call(&self.sqs, call.operation, call.body, is_partial.then_some(0)),
             "secretsmanager" => Reply::ok(
@@ -112,6 +113,18 @@ impl Aws {
             ),
             other => Reply::error(400, "UnknownOperationException", other),
         }
+    }
+
+    /// A batch read that finds only what it asks for strongly consistently.
+    fn stale_read(&self, body: &str) -> Reply {
+        let mut request: Value = serde_json::from_str(body).unwrap_or_default();
+        if let Some(tables) = request["RequestItems"].as_object_mut() {
+            tables.retain(|_, wanted| wanted["ConsistentRead"] == true);
+            if tables.is_empty() {
+                return Reply::ok(json!({ "Responses": {}, "UnprocessedKeys": {} }).to_string());
+            }
+        }
+        self.dynamo.call("BatchGetItem", &request.to_string())
     }
 
     /// A batch read that leaves its last key unprocessed.

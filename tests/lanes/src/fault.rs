@@ -25,6 +25,8 @@ pub enum Fault {
     Late,
     /// A batch answer that leaves an entry out: unprocessed or failed.
     Partial,
+    /// A read that was not asked to be strongly consistent finds nothing yet.
+    Stale,
     /// The function is killed before AWS has it.
     KillBefore,
     /// Done, and the function is killed before it has the answer.
@@ -34,7 +36,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Refused,
         Self::ServerError,
         Self::Lost,
@@ -42,6 +44,7 @@ impl Fault {
         Self::Slow,
         Self::Late,
         Self::Partial,
+        Self::Stale,
         Self::KillBefore,
         Self::KillAfter,
     ];
@@ -55,6 +58,7 @@ impl Fault {
             Self::Slow => "slow",
             Self::Late => "late",
             Self::Partial => "partial",
+            Self::Stale => "stale",
             Self::KillBefore => "kill-before",
             Self::KillAfter => "kill-after",
             Self::Swallowed => "swallowed",
@@ -64,7 +68,11 @@ impl Fault {
     /// Whether AWS can do this to such a call.
     #[must_use]
     pub fn applies_to(self, operation: &str) -> bool {
-        self != Self::Partial || matches!(operation, "BatchGetItem" | "SendMessageBatch")
+        match self {
+            Self::Partial => matches!(operation, "BatchGetItem" | "SendMessageBatch"),
+            Self::Stale => operation == "BatchGetItem",
+            _ => true,
+        }
     }
 
     /// Whether it makes sense for every further call of an invocation too: a process dies only once.

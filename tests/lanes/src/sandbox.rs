@@ -251,7 +251,7 @@ impl Inner {
         let call = Call::new(&target, &body);
         let fault = self.aws.faults.on_call(self.kind, self.invocation(), &call.what());
         let reply = match fault {
-            None | Some(Fault::Partial) => self.aws.perform(&call, fault),
+            None | Some(Fault::Partial | Fault::Stale) => self.aws.perform(&call, fault),
             Some(Fault::Refused) => return Err(Broken),
             Some(Fault::ServerError) => http::Reply::error(500, "InternalServerError", "failed on purpose"),
             Some(Fault::Throttled) => call.throttled(),
