@@ -1,14 +1,15 @@
-//! The domain both functions use, one noun a file, and the only two modules that know AWS.
+//! The domain both functions use, one noun a file, and the only three modules that know AWS.
 //!
 //! In reading order: [`id`] and [`time`] name and date things; [`endpoint_url`] and [`address`] say where we may
 //! send; [`event`], [`endpoint`], [`delivery`] and [`attempt`] are what the service is about; [`signature`] signs;
-//! [`schedule`] and [`decision`] say what happens next; [`replay`] tries many again; [`job`] is the queue message; [`store`] keeps rows in
-//! DynamoDB and [`queue`] moves jobs through SQS.
+//! [`schedule`] and [`decision`] say what happens next; [`replay`] tries many again; [`job`] is the queue message; [`aws`] is what its clients share,
+//! [`store`] keeps rows in DynamoDB and [`queue`] moves jobs through SQS.
 
 pub mod account;
 pub mod address;
 pub mod api_key;
 pub mod attempt;
+pub mod aws;
 pub mod config;
 pub mod cursor;
 pub mod custom_headers;

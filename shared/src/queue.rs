@@ -35,10 +35,7 @@ fn failed(error: impl std::error::Error) -> QueueError {
 /// An SQS client with the product's rules: no repeated sends, short timeouts.
 #[must_use]
 pub fn client(config: &aws_config::SdkConfig) -> Client {
-    let timeouts = TimeoutConfig::builder()
-        .connect_timeout(Duration::from_secs(2))
-        .operation_timeout(Duration::from_secs(5))
-        .build();
+    let timeouts = TimeoutConfig::builder().operation_timeout(Duration::from_secs(5)).build();
     let config = aws_sdk_sqs::config::Builder::from(config)
         .retry_config(RetryConfig::disabled())
         .timeout_config(timeouts)

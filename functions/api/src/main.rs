@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use api::app::App;
 use api::config::Config;
-use aws_config::BehaviorVersion;
 use echo_shared::config::from_process;
 use tower::util::MapRequestLayer;
 
@@ -13,7 +12,7 @@ async fn main() -> Result<(), lambda_http::Error> {
     api::observe::init_logging();
     let config = Config::from_lookup(from_process)
         .inspect_err(|error| tracing::error!(%error, "refusing to start"))?;
-    let aws = aws_config::defaults(BehaviorVersion::v2026_01_12()).load().await;
+    let aws = echo_shared::aws::sdk_config().await;
     let app = Arc::new(App::new(config, &aws));
     let tidied = MapRequestLayer::new(api::gateway::tidy);
     let handler = lambda_http::Adapter::from(api::router::router(app));

@@ -8,25 +8,25 @@ use axum::extract::{MatchedPath, Request};
 use axum::http::HeaderValue;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use echo_shared::config::from_process;
 use futures_util::FutureExt;
 use lambda_http::RequestExt;
 use lambda_http::request::RequestContext;
-use tracing::{Instrument, field};
-use tracing_subscriber::EnvFilter;
+use tracing::{Instrument, Level, field};
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 use uuid::Uuid;
 
 use crate::error::ApiError;
 
-/// One JSON object a line, at the level of `RUST_LOG`.
+/// One JSON object a line, at the levels of `RUST_LOG`: `info`, or `info,aws_config=debug`.
 pub fn init_logging() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .json()
-        .flatten_event(true)
-        .with_current_span(true)
-        .with_span_list(false)
-        .with_env_filter(filter)
-        .init();
+    let levels = from_process("RUST_LOG").and_then(|levels| levels.parse::<Targets>().ok());
+    let lines = fmt::layer().json().flatten_event(true).with_current_span(true).with_span_list(false);
+    let levels = levels.unwrap_or_else(|| Targets::new().with_default(Level::INFO));
+    tracing_subscriber::registry().with(lines).with(levels).init();
 }
 
 /// The outermost layer.

@@ -50,7 +50,6 @@ impl RootSecret {
     #[must_use]
     pub fn new(aws: &SdkConfig, arn: String) -> Self {
         let timeouts = TimeoutConfig::builder()
-            .connect_timeout(Duration::from_secs(2))
             .operation_attempt_timeout(Duration::from_secs(3))
             .operation_timeout(Duration::from_secs(8))
             .build();

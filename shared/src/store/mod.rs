@@ -40,7 +40,6 @@ type Item = std::collections::HashMap<String, AttributeValue>;
 #[must_use]
 pub fn client(config: &aws_config::SdkConfig) -> Client {
     let timeouts = TimeoutConfig::builder()
-        .connect_timeout(Duration::from_secs(2))
         .operation_attempt_timeout(Duration::from_secs(3))
         .operation_timeout(Duration::from_secs(8))
         .build();

@@ -64,7 +64,7 @@ pub(crate) fn settings(setup: &Setup) -> LaneSettings {
         ("RETRY_DELAYS_SECONDS", seconds("60,300,1800")),
         ("RUST_BACKTRACE", seconds("0")),
     ];
-    // Where the template names Lambda's bundle of root certificates, this names the machine's.
+    // Lambda's image has one bundle of root certificates and not, as Debian has, a folder of them to be read besides.
     let bundles = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"];
     let bundle = bundles.into_iter().find(|path| Path::new(path).is_file());
     env.extend(bundle.map(|path| ("SSL_CERT_FILE", path.to_owned())));

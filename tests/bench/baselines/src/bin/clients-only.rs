@@ -3,15 +3,14 @@
 
 use std::hint::black_box;
 
-use aws_config::BehaviorVersion;
 use echo_shared::config::from_process;
-use echo_shared::{queue, store};
+use echo_shared::{aws, queue, store};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde_json::{Value, json};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    let sdk = aws_config::load_defaults(BehaviorVersion::v2026_01_12()).await;
+    let sdk = aws::sdk_config().await;
     // As the api has it; the delivery function has no business with secrets.
     let secrets = from_process("ROOT_SECRET_ARN").map(|_| aws_sdk_secretsmanager::Client::new(&sdk));
     let clients = black_box((store::client(&sdk), queue::client(&sdk), secrets));
