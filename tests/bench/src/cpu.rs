@@ -1,13 +1,17 @@
 //! CPU of both functions for 1,000 deliveries; what stands in for AWS, the receiver and the gateway is not counted.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
+use echo_lanes::function::Kind;
 use echo_lanes::lane::FAST;
+use echo_lanes::sandbox::Sandbox;
 use serde::Serialize;
 
+use crate::process;
 use crate::progress::Progress;
-use crate::stage::{Setup, Stage};
+use crate::stage::{self, Setup, Stage};
 
 /// Deliveries of one measurement.
 const DELIVERIES: usize = 2_000;
@@ -39,6 +43,28 @@ pub(crate) async fn measure(progress: &Progress) -> io::Result<Vec<Cpu>> {
         }
     }
     Ok(measured)
+}
+
+/// CPU seconds of 1,000 invocations of a function that does nothing: what is left to those that do something.
+pub(crate) async fn floor(progress: &Progress) -> io::Result<f64> {
+    const INVOCATIONS: u64 = 1_000;
+    progress.part("CPU: a bare function, invoked 1,000 times");
+    let stage = Stage::set(Setup::with_endpoints(0)).await?;
+    let env = &stage.lane.api.settings.env;
+    let hello = stage::binaries().join("hello");
+    let bare = Sandbox::start(Kind::Api, &hello, env, None, Arc::clone(&stage.lane.aws)).await?;
+    let event = stage.get_event("webhooks");
+    let mut before = Duration::ZERO;
+    for n in 0..=INVOCATIONS {
+        let answer = bare.invoke(n + 1, event.clone(), Duration::from_secs(30)).await;
+        answer.map_err(|failed| io::Error::other(format!("{}: {failed:?}", hello.display())))?;
+        if n == 0 {
+            before = process::cpu(bare.pid);
+        }
+    }
+    let used = process::cpu(bare.pid) - before;
+    bare.kill().await;
+    Ok(used.as_secs_f64() * 1_000.0 / INVOCATIONS as f64)
 }
 
 async fn run(stage: &Stage, fan_out: usize, batch: usize, progress: &Progress) -> io::Result<Cpu> {

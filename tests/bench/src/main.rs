@@ -69,6 +69,7 @@ async fn bench(asked: &[String]) -> io::Result<()> {
     }
     if wanted("cpu") {
         results.cpu = Some(cpu::measure(&progress).await?);
+        results.cpu_floor_s = Some(cpu::floor(&progress).await?);
     }
     if wanted("cost") {
         results.cost = Some(cost::measure(&prices, &progress).await?);

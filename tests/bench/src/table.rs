@@ -122,6 +122,13 @@ fn cpu(results: &Results, peers: &Peers, table: &mut Table) {
             table.at_most(&name, cpu.total(), most, " s", &parts);
         }
     }
+    if let Some(floor) = results.cpu_floor_s {
+        table.figure(
+            "bare lambda_http, 1,000 invocations",
+            format!("{floor:.2} s"),
+            "an event takes 1.1 or more",
+        );
+    }
 }
 
 fn cost(results: &Results, peers: &Peers, table: &mut Table) {
