@@ -1,5 +1,7 @@
 //! One page of an endpoint's deliveries: its query, and where it ends.
 
+use std::time::Duration;
+
 use echo_shared::cursor;
 use echo_shared::delivery::{Delivery, DeliveryStatus};
 use echo_shared::endpoint::Endpoint;
@@ -9,6 +11,7 @@ use echo_shared::store::DeliveryFilter;
 use echo_shared::time::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use tokio::time::timeout;
 use utoipa::ToSchema;
 
 use crate::app::App;
@@ -20,6 +23,9 @@ use crate::routes::deliveries::DeliveryBody;
 
 /// The most envelopes that certainly fit a page, however large each is. Each further load asks for twice as many.
 const FIRST_LOAD: usize = 11;
+
+/// Kept below the function's own time, so that a search through millions of rows has an answer.
+const SEARCH_TIME: Duration = Duration::from_secs(10);
 
 /// A page of deliveries.
 #[derive(Serialize, ToSchema)]
@@ -72,7 +78,12 @@ impl Page {
     /// When the store did not answer.
     pub async fn load(&self, app: &App, endpoint: &Endpoint, now: Timestamp) -> Result<PageBody, ApiError> {
         // One more than is shown, to know whether there is more.
-        let rows = app.store.deliveries(endpoint, &self.filter, self.after, self.limit + 1, now).await?;
+        let search = app.store.deliveries(endpoint, &self.filter, self.after, self.limit + 1, now);
+        let rows = timeout(SEARCH_TIME, search).await.map_err(|_| {
+            ApiError::invalid(
+                "since or until must narrow the search: so many deliveries cannot be looked through in time",
+            )
+        })??;
         let shown = &rows[..rows.len().min(self.limit)];
         let mut data = Vec::with_capacity(shown.len());
         let mut budget = Budget::default();
