@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use aws_config::SdkConfig;
+use echo_shared::accept::Places;
 use echo_shared::queue::{self, Queue};
 use echo_shared::store::{self, Registry, Store};
 
@@ -38,6 +39,17 @@ impl App {
             secrets: RootSecret::new(aws, config.root_secret_arn),
             grants: GrantCache::default(),
             settings: config.settings,
+        }
+    }
+
+    /// Where accepted events go.
+    #[must_use]
+    pub const fn places(&self) -> Places<'_> {
+        Places {
+            store: &self.store,
+            fast_lane: &self.fast_lane,
+            slow_lane: &self.slow_lane,
+            request_timeout: self.settings.request_timeout,
         }
     }
 }

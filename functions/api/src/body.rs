@@ -6,14 +6,12 @@ use axum::http::Extensions;
 use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::Response;
+use echo_shared::fields::Fields;
 use http_body_util::{BodyExt, Limited};
 
 use crate::error::ApiError;
-use crate::fields::Fields;
 
-/// Most bytes of an event's body.
-pub const EVENT_LIMIT: usize = 256 * 1024;
-/// Most bytes of any other body.
+/// Most bytes of a body that is not an event's.
 pub const LIMIT: usize = 64 * 1024;
 
 /// What was read of a body. One over its limit is kept as that: whether a 404 comes before the 413 is for the
@@ -48,7 +46,7 @@ impl RequestBody {
     /// # Errors
     /// When the body is over its limit or not a JSON object.
     pub fn fields(&self) -> Result<Fields<'_>, ApiError> {
-        Fields::parse(self.bytes()?)
+        Ok(Fields::parse(self.bytes()?)?)
     }
 
     /// As [`Self::fields`], for routes whose body may be left out.
@@ -57,7 +55,7 @@ impl RequestBody {
     /// When there is one, and it is over its limit or not a JSON object.
     pub fn fields_if_any(&self) -> Result<Fields<'_>, ApiError> {
         let bytes = self.bytes()?;
-        if bytes.trim_ascii().is_empty() { Ok(Fields::default()) } else { Fields::parse(bytes) }
+        Ok(if bytes.trim_ascii().is_empty() { Fields::default() } else { Fields::parse(bytes)? })
     }
 }
 

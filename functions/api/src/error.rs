@@ -6,6 +6,8 @@ use std::fmt;
 use axum::Json;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use echo_shared::accept::AcceptError;
+use echo_shared::fields::Refused;
 use echo_shared::queue::QueueError;
 use echo_shared::store::StoreError;
 use serde::Serialize;
@@ -179,6 +181,22 @@ impl ApiError {
     pub fn internal(cause: impl fmt::Display) -> Self {
         let message = "Something went wrong on our side";
         Self { cause: Some(cause.to_string()), ..Self::new(StatusCode::INTERNAL_SERVER_ERROR, message) }
+    }
+}
+
+impl From<Refused> for ApiError {
+    fn from(Refused(reason): Refused) -> Self {
+        Self::invalid(reason)
+    }
+}
+
+impl From<AcceptError> for ApiError {
+    fn from(error: AcceptError) -> Self {
+        match error {
+            AcceptError::Conflict => Self::conflict(error.to_string()),
+            AcceptError::Store(error) => error.into(),
+            AcceptError::InDoubt(_) => Self::unavailable(error),
+        }
     }
 }
 

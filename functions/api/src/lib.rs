@@ -3,7 +3,6 @@
 //! An invocation is made fit for HTTP by [`gateway`]. A request passes [`observe`] (id, span, log line, panics), then below `/v1` [`auth`], then its route's body limit
 //! ([`body`]), and reaches a handler whose arguments say what it needs.
 
-pub mod accept;
 pub mod app;
 pub mod auth;
 pub mod body;
@@ -11,7 +10,6 @@ pub mod config;
 pub mod endpoints_ahead;
 pub mod error;
 pub mod event_page;
-pub mod fields;
 pub mod gateway;
 pub mod grants;
 pub mod observe;

@@ -4,10 +4,11 @@ use axum::Router;
 use axum::extract::State;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, patch, post};
+use echo_shared::event_input;
 
 use crate::app::AppState;
 use crate::auth::{InProject, authenticate};
-use crate::body::{self, EVENT_LIMIT, LIMIT};
+use crate::body::{self, LIMIT};
 use crate::endpoints_ahead;
 use crate::error::ApiError;
 use crate::observe::observe;
@@ -60,7 +61,7 @@ fn authenticated(app: &AppState) -> Router<AppState> {
     let events = Router::new()
         .route(&in_project("/events"), get(event_log::list).post(events::create))
         .method_not_allowed_fallback(wrong_method)
-        .route_layer(from_fn_with_state(EVENT_LIMIT, body::read));
+        .route_layer(from_fn_with_state(event_input::MAX_BYTES, body::read));
     Router::new()
         .route("/api-keys", get(api_keys::list).post(api_keys::create))
         .route("/api-keys/{api_key_id}/revoke", patch(api_keys::revoke))

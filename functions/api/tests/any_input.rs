@@ -1,9 +1,9 @@
 //! Anything at all, as a body, a token or an invocation: nothing panics, and nothing opens that should not.
 
-use api::fields::{Fields, depth};
 use api::gateway::tidy;
 use api::tokens::{TokenKeys, TokenType};
 use axum::http::HeaderMap;
+use echo_shared::fields::{Fields, depth};
 use echo_shared::time::Timestamp;
 use lambda_http::lambda_runtime::{Context, LambdaInvocation};
 use lambda_http::request::LambdaRequest;

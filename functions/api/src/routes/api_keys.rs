@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use echo_shared::api_key::{ApiKey, ApiKeyRecord, ApiKeyStatus};
+use echo_shared::fields::NAME_CHARS;
 use echo_shared::id::ApiKeyId;
 use echo_shared::time::Timestamp;
 use serde::Serialize;
@@ -13,7 +14,6 @@ use crate::app::AppState;
 use crate::auth::ChosenProject;
 use crate::body::RequestBody;
 use crate::error::ApiError;
-use crate::fields::NAME_CHARS;
 use crate::openapi::values;
 use crate::request::PathIds;
 

@@ -10,6 +10,7 @@ use echo_shared::custom_headers::{self, CustomHeaders};
 use echo_shared::endpoint::{DisabledReason, Endpoint, EndpointStatus};
 use echo_shared::endpoint_url::EndpointUrl;
 use echo_shared::event_name::{EventName, EventNames};
+use echo_shared::fields::{Fields, Refused, string};
 use echo_shared::id::{EndpointId, ProjectId};
 use echo_shared::store::{Created, EndpointPatch, Patched, Rotated};
 use echo_shared::time::Timestamp;
@@ -21,7 +22,6 @@ use crate::app::{App, AppState};
 use crate::auth::InProject;
 use crate::body::RequestBody;
 use crate::error::ApiError;
-use crate::fields::{Fields, string};
 use crate::openapi::values;
 use crate::request::PathIds;
 
@@ -235,7 +235,7 @@ pub async fn rotate_secret(
 }
 
 /// `null` takes it away.
-fn description(fields: &Fields<'_>) -> Result<Option<Option<String>>, ApiError> {
+fn description(fields: &Fields<'_>) -> Result<Option<Option<String>>, Refused> {
     let allowed = format!("null or a string of at most {MAX_DESCRIPTION_CHARS} characters");
     fields.optional("description", allowed, |value| {
         let text: Option<String> = serde_json::from_str(value.get()).ok()?;
@@ -245,7 +245,7 @@ fn description(fields: &Fields<'_>) -> Result<Option<Option<String>>, ApiError> 
 }
 
 /// `null` takes them away.
-fn headers(fields: &Fields<'_>) -> Result<Option<CustomHeaders>, ApiError> {
+fn headers(fields: &Fields<'_>) -> Result<Option<CustomHeaders>, Refused> {
     fields.optional("headers", format_args!("null or {}", custom_headers::ALLOWED), |value| {
         if value.get() == "null" {
             return Some(CustomHeaders::default());
@@ -261,17 +261,16 @@ fn missing(name: &str, allowed: &str) -> ApiError {
     ApiError::invalid(format!("{name} is required and must be {allowed}"))
 }
 
-fn url(fields: &Fields<'_>, rules: &AddressRules) -> Result<Option<String>, ApiError> {
+fn url(fields: &Fields<'_>, rules: &AddressRules) -> Result<Option<String>, Refused> {
     let Some(text) = fields.optional("url", "a string", string)? else {
         return Ok(None);
     };
-    let url =
-        EndpointUrl::parse(&text, rules).map_err(|refused| ApiError::invalid(format!("url {refused}")))?;
+    let url = EndpointUrl::parse(&text, rules).map_err(|refused| Refused::new(format!("url {refused}")))?;
     Ok(Some(url.as_str().to_owned()))
 }
 
 /// Duplicates collapse; the order is the caller's.
-fn events(fields: &Fields<'_>, names: &EventNames) -> Result<Option<Vec<EventName>>, ApiError> {
+fn events(fields: &Fields<'_>, names: &EventNames) -> Result<Option<Vec<EventName>>, Refused> {
     fields.optional("events", format_args!("a non-empty array of: {names}"), |value| {
         let texts: Vec<String> = serde_json::from_str(value.get()).ok()?;
         let mut events: Vec<EventName> = Vec::new();

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use echo_shared::api_key::{ApiKey, ApiKeyRecord};
+use echo_shared::fields::NAME_CHARS;
 use echo_shared::id::ProjectId;
 use echo_shared::project::Project;
 use echo_shared::time::Timestamp;
@@ -14,7 +15,6 @@ use crate::app::AppState;
 use crate::auth::{AccountCaller, Caller, InProject};
 use crate::body::RequestBody;
 use crate::error::ApiError;
-use crate::fields::NAME_CHARS;
 use crate::openapi::values;
 
 /// A project.

@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 use echo_shared::delivery::DeliveryStatus;
 use echo_shared::endpoint::EndpointStatus;
 use echo_shared::event_name::{EventName, EventNames};
+use echo_shared::fields::{Fields, string};
 use echo_shared::id::{EndpointId, ProjectId, ReplayId};
 use echo_shared::job::ReplayJob;
 use echo_shared::replay::{Replay, ReplayFilter, ReplayStatus, StopReason};
@@ -20,7 +21,6 @@ use crate::app::{App, AppState};
 use crate::auth::InProject;
 use crate::body::RequestBody;
 use crate::error::ApiError;
-use crate::fields::{Fields, string};
 use crate::openapi::values;
 use crate::request::PathIds;
 

@@ -3,19 +3,19 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use echo_shared::accept::accept;
 use echo_shared::endpoint::EndpointStatus;
 use echo_shared::event::{Event, EventContent};
+use echo_shared::fields::string;
 use echo_shared::id::EventId;
 use echo_shared::time::Timestamp;
 
 use super::endpoints;
 use super::events::AcceptedBody;
-use crate::accept::accept;
 use crate::app::AppState;
 use crate::auth::InProject;
 use crate::body::RequestBody;
 use crate::error::ApiError;
-use crate::fields::string;
 use crate::request::PathIds;
 use crate::sample;
 
@@ -43,6 +43,6 @@ pub async fn create(
     let data = sample::data(&name, now).map_err(ApiError::internal)?;
     let content = EventContent { name, customer_id: None, notification_id: None, data: &data };
     let event = Event::for_one(EventId::new(now), &content, &endpoint, now, app.settings.retention);
-    let accepted = accept(&app, event, std::slice::from_ref(&endpoint), now).await?;
+    let accepted = accept(app.places(), event, std::slice::from_ref(&endpoint), now).await?;
     Ok((StatusCode::ACCEPTED, Json(accepted.into())))
 }

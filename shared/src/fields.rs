@@ -1,14 +1,25 @@
 //! The fields of a JSON object, read one by one so that each refusal names its field and what is allowed.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::error::ApiError;
-
 /// Most characters of a name or the like.
 pub const NAME_CHARS: usize = 256;
+
+/// Why something sent to us is not taken: names the field and what is allowed, and repeats nothing of what was sent.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Refused(pub Cow<'static, str>);
+
+impl Refused {
+    #[must_use]
+    pub fn new(reason: impl Into<Cow<'static, str>>) -> Self {
+        Self(reason.into())
+    }
+}
 
 /// The top level of an object; each value is still JSON text, in the sender's own bytes. Values are skipped over
 /// without recursion, so that no nesting can exhaust the stack.
@@ -38,9 +49,9 @@ impl<'de> Deserialize<'de> for Fields<'de> {
 impl<'a> Fields<'a> {
     /// # Errors
     /// When the bytes are not a JSON object in UTF-8.
-    pub fn parse(bytes: &'a [u8]) -> Result<Self, ApiError> {
-        let text = std::str::from_utf8(bytes).map_err(|_| ApiError::invalid("The body must be UTF-8"))?;
-        serde_json::from_str(text).map_err(|_| ApiError::invalid("The body must be a JSON object"))
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, Refused> {
+        let text = std::str::from_utf8(bytes).map_err(|_| Refused::new("The body must be UTF-8"))?;
+        serde_json::from_str(text).map_err(|_| Refused::new("The body must be a JSON object"))
     }
 
     /// Every field, in the sender's order.
@@ -57,15 +68,15 @@ impl<'a> Fields<'a> {
         name: &str,
         allowed: impl fmt::Display,
         read: impl FnOnce(&'a RawValue) -> Option<T>,
-    ) -> Result<Option<T>, ApiError> {
+    ) -> Result<Option<T>, Refused> {
         let mut values = self.0.iter().filter(|(key, _)| key == name).map(|(_, value)| *value);
         let Some(value) = values.next() else {
             return Ok(None);
         };
         if values.next().is_some() {
-            return Err(ApiError::invalid(format!("{name} must be given only once")));
+            return Err(Refused::new(format!("{name} must be given only once")));
         }
-        let taken = read(value).ok_or_else(|| ApiError::invalid(format!("{name} must be {allowed}")))?;
+        let taken = read(value).ok_or_else(|| Refused::new(format!("{name} must be {allowed}")))?;
         Ok(Some(taken))
     }
 
@@ -78,16 +89,16 @@ impl<'a> Fields<'a> {
         name: &str,
         allowed: impl fmt::Display,
         read: impl FnOnce(&'a RawValue) -> Option<T>,
-    ) -> Result<T, ApiError> {
+    ) -> Result<T, Refused> {
         self.optional(name, &allowed, read)?
-            .ok_or_else(|| ApiError::invalid(format!("{name} is required and must be {allowed}")))
+            .ok_or_else(|| Refused::new(format!("{name} is required and must be {allowed}")))
     }
 
     /// A required text of 1 to `max` characters that are not all blank.
     ///
     /// # Errors
     /// When it is absent or anything else.
-    pub fn text(&self, name: &str, max: usize) -> Result<String, ApiError> {
+    pub fn text(&self, name: &str, max: usize) -> Result<String, Refused> {
         self.required(name, format_args!("a non-blank string of 1 to {max} characters"), |value| {
             string(value).filter(|text| !text.trim().is_empty() && text.chars().count() <= max)
         })
@@ -123,16 +134,10 @@ pub fn depth(json: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use axum::response::IntoResponse;
-    use http_body_util::BodyExt;
-
     use super::*;
 
-    fn message(error: ApiError) -> String {
-        let body = futures_util::future::FutureExt::now_or_never(error.into_response().into_body().collect());
-        let bytes = body.expect("no waiting").expect("a body").to_bytes();
-        let json: serde_json::Value = serde_json::from_slice(&bytes).expect("JSON");
-        json["message"].as_str().expect("a message").to_owned()
+    fn message(refused: Refused) -> String {
+        refused.to_string()
     }
 
     #[test]

@@ -1,0 +1,196 @@
+//! Accepting an event: once this answers, each of its deliveries ends without anyone's help (contract §4).
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use futures_util::future::{try_join, try_join_all};
+
+use crate::decision::stand_back;
+use crate::delivery::{Delivery, DeliveryStatus};
+use crate::endpoint::Endpoint;
+use crate::event::{Event, EventDelivery};
+use crate::id::EndpointId;
+use crate::job::{Chain, DeliveryJob};
+use crate::queue::Queue;
+use crate::store::{Accepted, Store, StoreError};
+use crate::time::Timestamp;
+
+/// Where an event goes that is accepted: its rows, and its jobs to either lane.
+#[derive(Debug, Clone, Copy)]
+pub struct Places<'a> {
+    pub store: &'a Store,
+    /// First attempts of healthy endpoints.
+    pub fast_lane: &'a Queue,
+    /// First attempts of endpoints in trouble, beside the waiting retries.
+    pub slow_lane: &'a Queue,
+    /// For one request to a receiver: a repeated job stands back for longer than that.
+    pub request_timeout: Duration,
+}
+
+/// Why an event was not accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum AcceptError {
+    #[error("event_id was already used in this project for an event with other content")]
+    Conflict,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("{0} jobs were perhaps not queued")]
+    InDoubt(usize),
+}
+
+/// An event that is durable.
+#[derive(Debug)]
+pub struct Acceptance {
+    /// As it was first accepted.
+    pub event: Event,
+    pub duplicate: bool,
+}
+
+/// An event whose own row is written; its deliveries' rows and jobs are still to follow.
+#[derive(Debug)]
+pub struct Noted {
+    pub acceptance: Acceptance,
+    missing: Vec<EventDelivery>,
+    pub jobs: Jobs,
+}
+
+/// The jobs of one event or several, still to be sent.
+#[derive(Debug, Default)]
+pub struct Jobs {
+    first: Vec<DeliveryJob>,
+    /// Those that stand back, because there may be one of the same delivery already.
+    backups: Vec<DeliveryJob>,
+    /// Whose jobs go to the slow lane.
+    troubled: HashSet<EndpointId>,
+}
+
+impl Jobs {
+    pub fn add(&mut self, others: Self) {
+        self.first.extend(others.first);
+        self.backups.extend(others.backups);
+        self.troubled.extend(others.troubled);
+    }
+}
+
+/// Makes an event durable: its row, its deliveries' rows, and a job for each of these.
+///
+/// # Errors
+/// When its id is taken by an event of other content, or the store or a queue did not do its part.
+pub async fn accept(
+    places: Places<'_>,
+    event: Event,
+    endpoints: &[Endpoint],
+    now: Timestamp,
+) -> Result<Acceptance, AcceptError> {
+    let Noted { acceptance, missing, jobs } = note(places, event, endpoints, now).await?;
+    let sent = async {
+        let in_doubt = send(places, jobs).await;
+        if in_doubt.is_empty() { Ok(()) } else { Err(AcceptError::InDoubt(in_doubt.len())) }
+    };
+    try_join(write_rows(places, &acceptance.event, &missing), sent).await?;
+    Ok(acceptance)
+}
+
+/// Writes the event's own row: from here on the same id finds the same deliveries.
+///
+/// # Errors
+/// When its id is taken by an event of other content, or the store did not do its part.
+pub async fn note(
+    places: Places<'_>,
+    event: Event,
+    endpoints: &[Endpoint],
+    now: Timestamp,
+) -> Result<Noted, AcceptError> {
+    let troubled = endpoints.iter().filter(|endpoint| endpoint.is_troubled(now)).map(|endpoint| endpoint.id);
+    let troubled = troubled.collect();
+    match places.store.accept_event(&event, now).await? {
+        Accepted::New => {
+            let first = event.deliveries.iter().map(|listed| job(&event, listed, None)).collect();
+            let missing = event.deliveries.clone();
+            let jobs = Jobs { first, backups: Vec::new(), troubled };
+            Ok(Noted { acceptance: Acceptance { event, duplicate: false }, missing, jobs })
+        }
+        Accepted::Exists(first) if first.content_hash == event.content_hash => {
+            let (missing, backups) = left_over(places, &first, now).await?;
+            let jobs = Jobs { first: Vec::new(), backups, troubled };
+            Ok(Noted { acceptance: Acceptance { event: *first, duplicate: true }, missing, jobs })
+        }
+        Accepted::Exists(_) => Err(AcceptError::Conflict),
+    }
+}
+
+impl Noted {
+    /// Writes the deliveries' rows that are missing.
+    ///
+    /// # Errors
+    /// When the store did not do its part.
+    pub async fn write_rows(&self, places: Places<'_>) -> Result<(), AcceptError> {
+        write_rows(places, &self.acceptance.event, &self.missing).await
+    }
+}
+
+async fn write_rows(places: Places<'_>, event: &Event, missing: &[EventDelivery]) -> Result<(), AcceptError> {
+    let writes = missing.iter().map(|listed| async {
+        let delivery = Delivery::pending(event, listed);
+        places.store.create_delivery(&delivery).await
+    });
+    try_join_all(writes).await?;
+    Ok(())
+}
+
+/// The first time may have died half-way: the rows that are missing, and a standing-back job for each delivery that no
+/// one has tried yet.
+async fn left_over(
+    places: Places<'_>,
+    event: &Event,
+    now: Timestamp,
+) -> Result<(Vec<EventDelivery>, Vec<DeliveryJob>), StoreError> {
+    let rows = event.deliveries.iter().map(|listed| async {
+        let row = places.store.delivery(&event.project_id, &listed.endpoint_id, &listed.id, now).await?;
+        Ok::<_, StoreError>((*listed, row))
+    });
+    let rows = try_join_all(rows).await?;
+    let missing = rows.iter().filter(|(_, row)| row.is_none()).map(|(listed, _)| *listed).collect();
+    let is_waiting = |row: &Delivery| row.status == DeliveryStatus::Pending && row.attempt_count == 0;
+    let waiting = rows
+        .iter()
+        .filter(|(_, row)| row.as_ref().is_none_or(is_waiting))
+        .map(|(listed, _)| job(event, listed, Some(Chain::new())))
+        .collect();
+    Ok((missing, waiting))
+}
+
+fn job(event: &Event, listed: &EventDelivery, chain: Option<Chain>) -> DeliveryJob {
+    DeliveryJob {
+        project_id: event.project_id,
+        endpoint_id: listed.endpoint_id,
+        delivery_id: listed.id,
+        event_id: event.event_id,
+        chain,
+        manual_at: None,
+    }
+}
+
+/// Sends jobs and returns those that are not certain to be queued. A first job whose send is in doubt may be, so what
+/// follows it is not the same job again but one that stands back.
+pub async fn send(places: Places<'_>, jobs: Jobs) -> Vec<DeliveryJob> {
+    let Jobs { first, mut backups, troubled } = jobs;
+    let in_doubt = send_by_lane(places, first, &troubled, Duration::ZERO).await;
+    backups.extend(in_doubt.into_iter().map(|job| DeliveryJob { chain: Some(Chain::new()), ..job }));
+    send_by_lane(places, backups, &troubled, stand_back(places.request_timeout)).await
+}
+
+async fn send_by_lane(
+    places: Places<'_>,
+    jobs: Vec<DeliveryJob>,
+    troubled: &HashSet<EndpointId>,
+    delay: Duration,
+) -> Vec<DeliveryJob> {
+    let (slow, fast): (Vec<_>, Vec<_>) =
+        jobs.into_iter().partition(|job| troubled.contains(&job.endpoint_id));
+    let (fast, slow) = futures_util::join!(
+        places.fast_lane.send_all(&fast, delay),
+        places.slow_lane.send_all(&slow, delay),
+    );
+    [fast, slow].concat()
+}
