@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use futures_util::future::{try_join, try_join_all};
+use futures_util::future::{join, try_join, try_join_all};
 
 use crate::decision::stand_back;
 use crate::delivery::{Delivery, DeliveryStatus};
@@ -65,6 +65,11 @@ pub struct Jobs {
 }
 
 impl Jobs {
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.first.is_empty() && self.backups.is_empty()
+    }
+
     pub fn add(&mut self, others: Self) {
         self.first.extend(others.first);
         self.backups.extend(others.backups);
@@ -188,9 +193,8 @@ async fn send_by_lane(
 ) -> Vec<DeliveryJob> {
     let (slow, fast): (Vec<_>, Vec<_>) =
         jobs.into_iter().partition(|job| troubled.contains(&job.endpoint_id));
-    let (fast, slow) = futures_util::join!(
-        places.fast_lane.send_all(&fast, delay),
-        places.slow_lane.send_all(&slow, delay),
-    );
+    let fast = places.fast_lane.send_all(&fast, delay);
+    let slow = places.slow_lane.send_all(&slow, delay);
+    let (fast, slow) = join(fast, slow).await;
     [fast, slow].concat()
 }
