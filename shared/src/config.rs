@@ -1,8 +1,13 @@
 //! Reading settings: each error names the variable, its value and what is allowed.
 
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::time::Duration;
 
 use crate::address::AddressRules;
+use crate::event_name::EventNames;
+
+/// The longest retention: ten years.
+const MAX_RETENTION_DAYS: u64 = 3_650;
 
 /// A setting that is missing or not allowed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -46,6 +51,23 @@ pub fn number_within(min: u64, max: u64) -> impl Fn(&str) -> Result<u64, String>
         Ok(number) if (min..=max).contains(&number) => Ok(number),
         _ => Err(format!("must be a whole number from {min} to {max}")),
     }
+}
+
+/// The event names that this deployment knows.
+///
+/// # Errors
+/// When the list is malformed.
+pub fn event_names(lookup: &impl Fn(&str) -> Option<String>) -> Result<EventNames, ConfigError> {
+    parsed(lookup, "EVENT_NAMES", "call.started,call.ended,call.summary", EventNames::parse)
+}
+
+/// How long events and deliveries are kept.
+///
+/// # Errors
+/// When it is no number of days up to ten years.
+pub fn retention(lookup: &impl Fn(&str) -> Option<String>) -> Result<Duration, ConfigError> {
+    let days = parsed(lookup, "RETENTION_DAYS", "30", number_within(1, MAX_RETENTION_DAYS))?;
+    Ok(Duration::from_secs(days * 24 * 60 * 60))
 }
 
 /// Where deliveries may go: `EXEMPT_NETWORKS`, less the Lambda runtime API and the AWS endpoints in use.

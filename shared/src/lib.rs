@@ -1,8 +1,8 @@
 //! The domain both functions use, one noun a file, and the only three modules that know AWS.
 //!
 //! In reading order: [`id`] and [`time`] name and date things; [`endpoint_url`] and [`address`] say where we may
-//! send; [`event`], [`endpoint`], [`delivery`] and [`attempt`] are what the service is about; [`fields`] and [`event_input`]
-//! read what producers send; [`signature`] signs; [`schedule`] and [`decision`] say what happens next; [`replay`] tries many again;
+//! send; [`event`], [`endpoint`], [`delivery`] and [`attempt`] are what the service is about; [`fields`], [`event_input`] and
+//! [`intake`] read what producers send; [`signature`] signs; [`schedule`] and [`decision`] say what happens next; [`replay`] tries many again;
 //! [`job`] is the queue message; [`aws`] is what the clients share, [`store`] keeps rows in DynamoDB and [`queue`] moves jobs through SQS;
 //! [`accept`] makes an event durable with these two.
 
@@ -24,6 +24,7 @@ pub mod event_input;
 pub mod event_name;
 pub mod fields;
 pub mod id;
+pub mod intake;
 pub mod job;
 pub mod payload;
 pub mod project;

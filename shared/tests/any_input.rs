@@ -7,12 +7,15 @@ use echo_shared::address::{AddressRules, is_public};
 use echo_shared::api_key::ApiKey;
 use echo_shared::cursor;
 use echo_shared::endpoint_url::EndpointUrl;
+use echo_shared::event_name::EventNames;
 use echo_shared::id::{EventId, ProjectId};
+use echo_shared::intake;
 use echo_shared::job::Job;
 use echo_shared::payload::Payload;
 use echo_shared::schedule::RetrySchedule;
 use echo_shared::time::Timestamp;
 use proptest::prelude::*;
+use serde_json::Value;
 use url::Url;
 use uuid::Uuid;
 
@@ -25,6 +28,16 @@ const JOB: &str = concat!(
 const STEP: &str = concat!(
     r#"{"v":2,"project_id":"01a20113-3a57-7c63-9fb6-0c94e1b2e278","endpoint_id":"01a20113-3a57-7c63-9fb6-0c94e1b2e279","#,
     r#""replay_id":"01a20113-3a57-7c63-9fb6-0c94e1b2e27a","step":7}"#
+);
+
+const SENT: &str = concat!(
+    r#"{"project_id":"01a20113-3a57-7c63-9fb6-0c94e1b2e278","event_name":"call.ended","customer_id":"c","#,
+    r#""event_id":"01a20113-3a57-7c63-9fb6-0c94e1b2e279","data":{"b":1.10,"a":["x",null]}}"#
+);
+
+const PASSED_ON: &str = concat!(
+    r#"{"version":"0","id":"7bf73129-1428-4cd3-a780-95db273d1602","detail-type":"call.ended","source":"s","#,
+    r#""detail":{"project_id":"01a20113-3a57-7c63-9fb6-0c94e1b2e278","notification_id":"n","data":{"b":1.10}}}"#
 );
 
 /// Text with one stretch replaced by something else: mostly right is where readers go wrong.
@@ -82,6 +95,38 @@ proptest! {
                 Job::Replay(step) => step.encode(),
             };
             prop_assert_eq!(Job::decode(&again), Ok(job));
+        }
+    }
+
+    #[test]
+    fn an_event_that_comes_in_says_what_was_sent(
+        text in prop_oneof![".{0,200}", damaged(SENT), damaged(PASSED_ON)],
+    ) {
+        let names = EventNames::parse("call.started,call.ended").expect("names");
+        match intake::read(&text, "5fea7756-0ea4-451a-a703-a558b933e274", &names) {
+            Ok(incoming) => {
+                let envelope = incoming.content.envelope(&incoming.event_id);
+                let sent = serde_json::from_str::<Value>(&text);
+                // Some numbers and halves of surrogates are kept that this other reader does not take.
+                if let (Ok(sent), Ok(told)) = (sent, serde_json::from_slice::<Value>(&envelope)) {
+                    let (fields, name) = match sent.get("detail-type") {
+                        Some(name) => (&sent["detail"], name),
+                        None => (&sent, &sent["event_name"]),
+                    };
+                    prop_assert_eq!(&told["event_name"], name);
+                    prop_assert_eq!(&told["customer_id"], &fields["customer_id"]);
+                    prop_assert_eq!(&told["notification_id"], &fields["notification_id"]);
+                    let data = fields.get("data").cloned().unwrap_or_else(|| serde_json::json!({}));
+                    prop_assert_eq!(&told["data"], &data);
+                    let project_id = fields["project_id"].as_str().map(str::to_lowercase);
+                    prop_assert_eq!(Some(incoming.project_id.to_string()), project_id);
+                }
+            }
+            // It goes into an attribute of the parked message, which takes no empty text and not every character.
+            Err(refused) => {
+                let reason = refused.to_string();
+                prop_assert!(!reason.is_empty() && reason.bytes().all(|byte| (b' '..=b'~').contains(&byte)));
+            }
         }
     }
 

@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use echo_shared::address::AddressRules;
-use echo_shared::config::{ConfigError, address_rules, number_within, parsed, required};
+use echo_shared::config::{
+    ConfigError, address_rules, event_names, number_within, parsed, required, retention,
+};
 use echo_shared::event_name::EventNames;
 use echo_shared::store::{RegistryTables, Tables};
-
-/// The longest retention: ten years.
-const MAX_RETENTION_DAYS: u64 = 3_650;
 
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -85,16 +84,14 @@ impl Config {
 
 impl Settings {
     fn from_lookup(lookup: &impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let names = "call.started,call.ended,call.summary";
         let endpoints = parsed(lookup, "MAX_ENDPOINTS_PER_PROJECT", "50", number_within(1, 1_000))?;
-        let days = parsed(lookup, "RETENTION_DAYS", "30", number_within(1, MAX_RETENTION_DAYS))?;
         let timeout = parsed(lookup, "REQUEST_TIMEOUT_SECONDS", "15", number_within(1, 20))?;
         Ok(Self {
-            event_names: parsed(lookup, "EVENT_NAMES", names, EventNames::parse)?,
+            event_names: event_names(lookup)?,
             max_endpoints_per_project: u32::try_from(endpoints).unwrap_or(u32::MAX),
             signup_policy: parsed(lookup, "SIGNUP_POLICY", "token", SignupPolicy::parse)?,
             address_rules: address_rules(lookup)?,
-            retention: Duration::from_secs(days * 24 * 60 * 60),
+            retention: retention(lookup)?,
             request_timeout: Duration::from_secs(timeout),
         })
     }
