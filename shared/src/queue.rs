@@ -10,7 +10,7 @@ use aws_sdk_sqs::config::StalledStreamProtectionConfig;
 use aws_sdk_sqs::config::retry::RetryConfig;
 use aws_sdk_sqs::config::timeout::TimeoutConfig;
 use aws_sdk_sqs::error::DisplayErrorContext;
-use aws_sdk_sqs::types::{QueueAttributeName, SendMessageBatchRequestEntry};
+use aws_sdk_sqs::types::{MessageAttributeValue, QueueAttributeName, SendMessageBatchRequestEntry};
 
 use crate::id::EndpointId;
 use crate::job::{DeliveryJob, ReplayJob};
@@ -135,12 +135,17 @@ impl Queue {
         }
     }
 
-    /// Puts a message of any content into the queue as it is.
+    /// Puts a message of any content into the queue as it is, with what is said about it beside it.
     ///
     /// # Errors
     /// When it is not certain that the message is in the queue.
-    pub async fn send_text(&self, body: &str) -> Result<(), QueueError> {
-        self.client.send_message().queue_url(&self.url).message_body(body).send().await.map_err(failed)?;
+    pub async fn send_text(&self, body: &str, attributes: &[(&str, &str)]) -> Result<(), QueueError> {
+        let mut request = self.client.send_message().queue_url(&self.url).message_body(body);
+        for (name, value) in attributes {
+            let value = MessageAttributeValue::builder().data_type("String").string_value(*value).build();
+            request = request.message_attributes(*name, value.map_err(failed)?);
+        }
+        request.send().await.map_err(failed)?;
         Ok(())
     }
 

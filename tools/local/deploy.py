@@ -21,6 +21,7 @@ BUCKET = "echo-webhooks-code"
 LOCAL_DEFAULTS = {
     "SignupPolicy": "open",
     "ExemptNetworks": "127.0.0.0/8,::1/128",
+    "EventBusName": "default",
     # A process each at a time, and this is one machine.
     "FirstAttemptConcurrency": "20",
     "RetryConcurrency": "10",

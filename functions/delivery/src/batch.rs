@@ -12,9 +12,11 @@ use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument, Span};
 
 use crate::App;
-use crate::dead_letters::{self, Burial};
+use crate::dead_letters;
+use crate::intake::Intake;
 use crate::lanes::Source;
 use crate::message::{Disposal, Message};
+use crate::metric::Count;
 use crate::one_delivery::{OVERTAKEN_WAIT, Turn};
 use crate::replay;
 use crate::rows::{self, Rows};
@@ -38,22 +40,25 @@ struct Started {
 }
 
 pub(crate) async fn handle(app: &Arc<App>, records: Vec<Record>, deadline: Instant) -> BatchResponse {
-    let burial = Arc::new(Burial::default());
+    let buried = Arc::new(Count::of("DeadLettered"));
+    let refused = Arc::new(Count::of("IntakeRefused"));
     let mut started = Vec::with_capacity(records.len());
     let mut jobs = Vec::new();
+    let mut events = Vec::new();
     for record in records {
         let (source, queue) = app.queues.named(record.queue_name());
         let message = Arc::new(Message {
             queue: queue.clone(),
             receives: record.receives(),
-            id: record.message_id,
-            receipt_handle: record.receipt_handle,
+            id: record.message_id.clone(),
+            receipt_handle: record.receipt_handle.clone(),
         });
         match (source, Job::decode(&record.body)) {
             (Source::DeadLetters, _) => {
-                let bury = dead_letters::bury(app.clone(), message.clone(), record.body, burial.clone());
+                let bury = dead_letters::bury(app.clone(), message.clone(), record, buried.clone());
                 started.push(start(message, Span::current(), bury));
             }
+            (Source::Intake, _) => events.push((message, record.body)),
             (Source::Lane(lane), Ok(Job::Delivery(job))) => jobs.push(Waiting { message, lane, job }),
             (Source::Lane(_), Ok(Job::Replay(job))) => {
                 let span =
@@ -68,6 +73,7 @@ pub(crate) async fn handle(app: &Arc<App>, records: Vec<Record>, deadline: Insta
         }
     }
 
+    started.extend(start_events(app, events, &refused));
     let marks = Arc::new(Marks::default());
     started.extend(start_turns(app, jobs, &marks, deadline).await);
 
@@ -81,8 +87,22 @@ pub(crate) async fn handle(app: &Arc<App>, records: Vec<Record>, deadline: Insta
     if timeout_at(last_moment, marks.written()).await.is_err() {
         tracing::warn!("marks of troubled endpoints were left unwritten");
     }
-    burial.report(&app.settings.stack_name);
+    for count in [buried, refused] {
+        count.report(&app.settings.stack_name);
+    }
     response
+}
+
+/// Lets each event be accepted by itself; what they read and send they share.
+fn start_events(app: &Arc<App>, events: Vec<(Arc<Message>, String)>, refused: &Arc<Count>) -> Vec<Started> {
+    if events.is_empty() {
+        return Vec::new();
+    }
+    let intake = Intake::begin(app, refused);
+    let start_event = |(message, body): (Arc<Message>, String)| {
+        start(message.clone(), Span::current(), intake.clone().take(message, body))
+    };
+    events.into_iter().map(start_event).collect()
 }
 
 /// Reads the rows of all jobs at once and lets each take its turn.
@@ -205,6 +225,7 @@ mod tests {
         let job = format!(
             r#"{{"v":1,"project_id":"{id}","endpoint_id":"{id}","delivery_id":"{id}","event_id":"{id}"}}"#
         );
+        let event = format!(r#"{{"project_id":"{id}","event_id":"{id}","event_name":"call.ended"}}"#);
         let record = |message_id: &str, queue: &str, body: &str| {
             serde_json::json!({
                 "messageId": message_id,
@@ -221,6 +242,8 @@ mod tests {
             record("later version", "RETRIES_QUEUE_URL", r#"{"v":9}"#),
             record("dead", "DEAD_LETTER_QUEUE_URL", &job),
             record("dead and no job", "DEAD_LETTER_QUEUE_URL", "hello"),
+            record("event", "INTAKE_QUEUE_URL", &event),
+            record("refused", "INTAKE_QUEUE_URL", "hello"),
         ]});
         let event: SqsEvent = serde_json::from_value(event).expect("an event");
         let mut all: Vec<String> = event.records.iter().map(|record| record.message_id.clone()).collect();

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use echo_shared::address::AddressRules;
-use echo_shared::config::{ConfigError, address_rules, number_within, parsed, required};
+use echo_shared::config::{
+    ConfigError, address_rules, event_names, number_within, parsed, required, retention,
+};
+use echo_shared::event_name::EventNames;
 use echo_shared::schedule::RetrySchedule;
 use echo_shared::store::Tables;
 
@@ -20,6 +23,7 @@ pub struct QueueUrls {
     pub retries: String,
     pub dead_letters: String,
     pub parked: String,
+    pub intake: String,
 }
 
 /// What an operator may turn.
@@ -31,6 +35,9 @@ pub struct Settings {
     pub disable_after_failures: u32,
     pub disable_after: Duration,
     pub addresses: AddressRules,
+    /// What an event that comes in may be called, and how long it is kept.
+    pub event_names: EventNames,
+    pub retention: Duration,
     /// The dimension of our metric.
     pub stack_name: String,
 }
@@ -51,12 +58,14 @@ impl Config {
                 events: required(&lookup, "EVENTS_TABLE")?,
                 deliveries: required(&lookup, "DELIVERIES_TABLE")?,
                 replays: required(&lookup, "REPLAYS_TABLE")?,
+                api_keys: required(&lookup, "API_KEYS_TABLE")?,
             },
             queue_urls: QueueUrls {
                 first_attempts: required(&lookup, "FIRST_ATTEMPTS_QUEUE_URL")?,
                 retries: required(&lookup, "RETRIES_QUEUE_URL")?,
                 dead_letters: required(&lookup, "DEAD_LETTER_QUEUE_URL")?,
                 parked: required(&lookup, "PARKED_QUEUE_URL")?,
+                intake: required(&lookup, "INTAKE_QUEUE_URL")?,
             },
             settings: Settings {
                 schedule: parsed(&lookup, "RETRY_DELAYS_SECONDS", "60,300,1800", RetrySchedule::parse)?,
@@ -64,6 +73,8 @@ impl Config {
                 disable_after_failures: u32::try_from(failures).unwrap_or(u32::MAX),
                 disable_after: seconds("DISABLE_AFTER_SECONDS", "86400", 0, u32::MAX.into())?,
                 addresses: address_rules(&lookup)?,
+                event_names: event_names(&lookup)?,
+                retention: retention(&lookup)?,
                 stack_name: lookup("STACK_NAME").unwrap_or_else(|| "echo-webhooks".to_owned()),
             },
         })
@@ -85,6 +96,8 @@ mod tests {
         assert_eq!(settings.request_timeout, Duration::from_secs(15));
         assert_eq!(settings.disable_after_failures, 10);
         assert_eq!(settings.disable_after, Duration::from_secs(86_400));
+        assert_eq!(settings.event_names.to_string(), "call.started, call.ended, call.summary");
+        assert_eq!(settings.retention, Duration::from_secs(30 * 86_400));
     }
 
     #[test]
@@ -92,6 +105,10 @@ mod tests {
         for (name, value) in [
             ("DELIVERIES_TABLE", ""),
             ("PARKED_QUEUE_URL", ""),
+            ("INTAKE_QUEUE_URL", ""),
+            ("API_KEYS_TABLE", ""),
+            ("EVENT_NAMES", "call ended"),
+            ("RETENTION_DAYS", "0"),
             ("RETRY_DELAYS_SECONDS", "60,soon"),
             ("REQUEST_TIMEOUT_SECONDS", "21"),
             ("DISABLE_AFTER_FAILURES", "-1"),

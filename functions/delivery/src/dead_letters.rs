@@ -1,7 +1,6 @@
 //! What nothing else could finish: its delivery ends `failed` (`internal`), or the message is parked as it is.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use echo_shared::delivery::{DeliveryStatus, FailureReason};
 use echo_shared::job::{DeliveryJob, Job, ReplayJob};
@@ -9,59 +8,35 @@ use echo_shared::replay::{ReplayStatus, StopReason};
 use echo_shared::store::{Advanced, StoreError, Transition};
 use echo_shared::time::Timestamp;
 
+use crate::lanes::INTAKE;
 use crate::message::{Disposal, Message};
+use crate::metric::Count;
 use crate::one_delivery::{OVERTAKEN_WAIT, unchanged};
 use crate::rows::{self, Rows};
+use crate::sqs_event::Record;
 use crate::{App, health, replay};
 
-/// How many messages one invocation has laid to rest.
-#[derive(Debug, Default)]
-pub(crate) struct Burial(AtomicU64);
-
-impl Burial {
-    /// Writes the metric that an alarm stands on, in CloudWatch's embedded format, if there is something to count.
-    pub(crate) fn report(&self, stack_name: &str) {
-        let count = self.0.load(Ordering::Relaxed);
-        if count > 0 {
-            println!("{}", metric(count, stack_name, Timestamp::now()));
-        }
-    }
-}
-
-fn metric(count: u64, stack_name: &str, now: Timestamp) -> serde_json::Value {
-    serde_json::json!({
-        "_aws": {
-            "Timestamp": now.as_millis(),
-            "CloudWatchMetrics": [{
-                "Namespace": "EchoWebhooks",
-                "Dimensions": [["Stack"]],
-                "Metrics": [{ "Name": "DeadLettered", "Unit": "Count" }],
-            }],
-        },
-        "Stack": stack_name,
-        "DeadLettered": count,
-    })
-}
+/// Why an event is parked that was not refused.
+const KEPT_OUT: &str = "faults of ours kept it from being accepted; send it again under the same event_id";
 
 pub(crate) async fn bury(
     app: Arc<App>,
     message: Arc<Message>,
-    body: String,
-    burial: Arc<Burial>,
+    record: Record,
+    buried: Arc<Count>,
 ) -> Disposal {
-    let buried = match Job::decode(&body) {
+    let Record { body, .. } = &record;
+    let is_event = record.given_up_by() == app.queues.intake.name();
+    let ended = match Job::decode(body) {
+        _ if is_event => park(&app, &message, INTAKE, body, KEPT_OUT).await,
         Ok(Job::Delivery(job)) => end(&app, &message, &job).await.map_err(|error| error.to_string()),
         Ok(Job::Replay(job)) => end_replay(&app, &message, &job).await.map_err(|error| error.to_string()),
-        Err(error) => {
-            tracing::error!(%error, "a message is parked as it is");
-            let parked = app.queues.parked.send_text(&body).await;
-            parked.map(|()| Disposal::Delete).map_err(|error| error.to_string())
-        }
+        Err(error) => park(&app, &message, "jobs", body, &error.to_string()).await,
     };
-    match buried {
+    match ended {
         Ok(disposal) => {
             if disposal == Disposal::Delete {
-                burial.0.fetch_add(1, Ordering::Relaxed);
+                buried.add_one();
             }
             disposal
         }
@@ -70,6 +45,18 @@ pub(crate) async fn bury(
             message.back_off().await
         }
     }
+}
+
+async fn park(
+    app: &App,
+    message: &Message,
+    source: &str,
+    body: &str,
+    reason: &str,
+) -> Result<Disposal, String> {
+    tracing::error!(message_id = message.id, source, reason, "a message is parked as it is");
+    let parked = app.queues.park(message, source, body, reason).await;
+    parked.map(|()| Disposal::Delete).map_err(|error| error.to_string())
 }
 
 /// Ends the delivery of a job that came here, unless it has ended.
@@ -113,17 +100,5 @@ async fn end_replay(app: &App, message: &Message, job: &ReplayJob) -> Result<Dis
             replay::stop(app, message, &row, StopReason::Internal, now).await
         }
         _ => Ok(Disposal::Delete),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_metric_is_in_cloudwatchs_embedded_format() {
-        let metric = metric(3, "my-stack", Timestamp::from_millis(1_776_009_119_499));
-        let expected = r#"{"_aws":{"Timestamp":1776009119499,"CloudWatchMetrics":[{"Namespace":"EchoWebhooks","Dimensions":[["Stack"]],"Metrics":[{"Name":"DeadLettered","Unit":"Count"}]}]},"Stack":"my-stack","DeadLettered":3}"#;
-        assert_eq!(metric, serde_json::from_str::<serde_json::Value>(expected).expect("JSON"));
     }
 }

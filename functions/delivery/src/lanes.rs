@@ -4,10 +4,11 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use echo_shared::decision::Lane;
-use echo_shared::queue::Queue;
+use echo_shared::queue::{Queue, QueueError};
 use tokio::time::{Instant, timeout};
 
 use crate::Queues;
+use crate::message::Message;
 
 /// A standard queue holds about 120,000 messages in flight, hidden ones included, and past that hands out nothing at
 /// all. Past half of it waiting retries are sent again with a delay instead, which does not count.
@@ -22,14 +23,33 @@ const LOOK_TIME: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Source {
     Lane(Lane),
+    /// Events from outside.
+    Intake,
     DeadLetters,
 }
 
+/// The queue of events from outside, as a parked message names where it came from.
+pub(crate) const INTAKE: &str = "intake";
+
 impl Queues {
+    /// Keeps a message for the operator that nothing here can be made of, and says why.
+    pub(crate) async fn park(
+        &self,
+        message: &Message,
+        source: &str,
+        body: &str,
+        reason: &str,
+    ) -> Result<(), QueueError> {
+        let attributes = [("reason", reason), ("source", source), ("message_id", &message.id)];
+        self.parked.send_text(body, &attributes).await
+    }
+
     /// The queue of that name, and what it is for. An unknown one, as of a sample event, is taken for the fast lane.
     pub(crate) fn named(&self, name: &str) -> (Source, &Queue) {
         if name == self.retries.name() {
             (Source::Lane(Lane::Slow), &self.retries)
+        } else if name == self.intake.name() {
+            (Source::Intake, &self.intake)
         } else if name == self.dead_letters.name() {
             (Source::DeadLetters, &self.dead_letters)
         } else {
@@ -86,11 +106,13 @@ mod tests {
             retries: queue("s-RetriesQueue-2"),
             dead_letters: queue("s-DeadLetterQueue-3"),
             parked: queue("s-ParkedQueue-4"),
+            intake: queue("s-IntakeQueue-5"),
         };
         for (name, source) in [
             ("s-FirstAttemptsQueue-1", Source::Lane(Lane::Fast)),
             ("s-RetriesQueue-2", Source::Lane(Lane::Slow)),
             ("s-DeadLetterQueue-3", Source::DeadLetters),
+            ("s-IntakeQueue-5", Source::Intake),
             ("sample", Source::Lane(Lane::Fast)),
             ("", Source::Lane(Lane::Fast)),
         ] {

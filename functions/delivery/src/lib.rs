@@ -1,9 +1,9 @@
-//! Makes the signed deliveries, from three SQS queues.
+//! Makes the signed deliveries, and takes events in, from four SQS queues.
 //!
 //! In reading order: [`sqs_event`] is what Lambda hands over; `batch` takes each record by itself; `one_delivery`
 //! is a job's whole turn, decided by `echo_shared::decision`; `sender` makes the request, through `client`, `resolver`
 //! and `failure`; `replay` is one step of trying many again; `health` tells the endpoint how it went; `message` hides, and `lanes` moves between queues;
-//! `dead_letters` ends what nothing else could.
+//! `intake` accepts events; `dead_letters` ends what nothing else could.
 
 mod batch;
 mod client;
@@ -12,8 +12,10 @@ mod dead_letters;
 mod failure;
 mod headers;
 mod health;
+mod intake;
 mod lanes;
 mod message;
+mod metric;
 mod one_delivery;
 mod replay;
 mod resolver;
@@ -26,6 +28,7 @@ mod troubled;
 use std::sync::Arc;
 use std::time::Duration;
 
+use echo_shared::accept::Places;
 use echo_shared::queue::{self, Queue};
 use echo_shared::store::{self, Store};
 use echo_shared::time::Timestamp;
@@ -58,6 +61,7 @@ struct Queues {
     retries: Queue,
     dead_letters: Queue,
     parked: Queue,
+    intake: Queue,
 }
 
 impl App {
@@ -73,11 +77,22 @@ impl App {
                 retries: queue(config.queue_urls.retries),
                 dead_letters: queue(config.queue_urls.dead_letters),
                 parked: queue(config.queue_urls.parked),
+                intake: queue(config.queue_urls.intake),
             },
             sender: Sender::new(config.settings.request_timeout, config.settings.addresses.clone())?,
             settings: config.settings,
             crowding: Crowding::default(),
         })
+    }
+
+    /// Where accepted events go.
+    const fn places(&self) -> Places<'_> {
+        Places {
+            store: &self.store,
+            fast_lane: &self.queues.first_attempts,
+            slow_lane: &self.queues.retries,
+            request_timeout: self.settings.request_timeout,
+        }
     }
 }
 

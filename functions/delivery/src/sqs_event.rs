@@ -30,6 +30,9 @@ pub struct Record {
 pub struct Attributes {
     #[serde(default)]
     pub approximate_receive_count: String,
+    /// On a message that SQS has moved to a dead letter queue.
+    #[serde(default)]
+    pub dead_letter_queue_source_arn: String,
 }
 
 impl Record {
@@ -42,8 +45,18 @@ impl Record {
     /// The end of the ARN of the queue it comes from.
     #[must_use]
     pub fn queue_name(&self) -> &str {
-        self.event_source_arn.rsplit(':').next().unwrap_or_default()
+        name(&self.event_source_arn)
     }
+
+    /// The queue that gave it up, if this is a dead letter.
+    #[must_use]
+    pub fn given_up_by(&self) -> &str {
+        name(&self.attributes.dead_letter_queue_source_arn)
+    }
+}
+
+fn name(arn: &str) -> &str {
+    arn.rsplit(':').next().unwrap_or_default()
 }
 
 /// The messages that Lambda must not delete.
@@ -86,6 +99,8 @@ mod tests {
             include_str!("../../../events/delivery-retry.json"),
             include_str!("../../../events/delivery-unknown-version.json"),
             include_str!("../../../events/delivery-bad-record.json"),
+            include_str!("../../../events/delivery-intake-direct.json"),
+            include_str!("../../../events/delivery-intake-eventbridge.json"),
         ] {
             let event: SqsEvent = serde_json::from_str(event).expect("an event");
             assert!(!event.records.is_empty());

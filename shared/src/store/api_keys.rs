@@ -3,10 +3,31 @@
 use aws_sdk_dynamodb::types::{TransactWriteItem, Update};
 
 use super::projects::put_new;
-use super::{Registry, StoreError, key, number, row, rows, text, to_item, value};
+use super::{Registry, Store, StoreError, key, number, row, rows, text, to_item, value};
 use crate::api_key::{ApiKeyHash, ApiKeyRecord, ApiKeyStatus, KeyGrant};
 use crate::id::{ApiKeyId, ProjectId};
 use crate::time::Timestamp;
+
+impl Store {
+    /// Whether there is such a project: each has a key from its creation on, and none is ever deleted.
+    ///
+    /// # Errors
+    /// When DynamoDB did not answer.
+    pub async fn has_project(&self, project_id: &ProjectId) -> Result<bool, StoreError> {
+        let answer = self
+            .client
+            .query()
+            .table_name(&self.tables.api_keys)
+            .key_condition_expression("project_id = :project")
+            .expression_attribute_values(":project", text(project_id))
+            .projection_expression("id")
+            .consistent_read(true)
+            .limit(1)
+            .send()
+            .await?;
+        Ok(answer.count > 0)
+    }
+}
 
 impl Registry {
     pub(super) fn new_key(&self, key: &ApiKeyRecord) -> Result<[TransactWriteItem; 2], StoreError> {

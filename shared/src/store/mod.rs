@@ -70,6 +70,8 @@ pub struct Tables {
     pub events: String,
     pub deliveries: String,
     pub replays: String,
+    /// Only to see whether a project exists.
+    pub api_keys: String,
 }
 
 impl Store {

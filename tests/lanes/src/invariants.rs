@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use crate::fault::CallRecord;
-use crate::lane::{Auth, DEAD, FAST, SLOW};
+use crate::lane::{Auth, CONSUMED};
 use crate::mapping::Batch;
 use crate::receiver::Hit;
 use crate::run::{Ending, Run};
@@ -48,7 +48,7 @@ pub async fn judge(run: &Run<'_>, has_settled: bool, most_attempts: usize) -> Ve
     };
     let mut verdict = Verdict::default();
     if !has_settled {
-        let left = [FAST, SLOW, DEAD].map(|queue| (queue, run.lane.aws.sqs.depth(queue)));
+        let left = CONSUMED.map(|queue| (queue, run.lane.aws.sqs.depth(queue)));
         verdict.losses.push(format!("it did not come to rest; in the queues: {left:?}"));
     }
     promises(run, &evidence, &mut verdict);

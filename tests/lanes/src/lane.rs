@@ -1,4 +1,4 @@
-//! One isolated world: both functions, their AWS, a gateway, three mappings and a receiver.
+//! One isolated world: both functions, their AWS, a gateway, four mappings and a receiver.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -23,8 +23,12 @@ use crate::watch::Watch;
 
 pub const FAST: &str = "first-attempts";
 pub const SLOW: &str = "retries";
+pub const INTAKE: &str = "intake";
 pub const DEAD: &str = "dead-letters";
 pub const PARKED: &str = "parked";
+
+/// Those that the delivery function is invoked with.
+pub const CONSUMED: [&str; 4] = [FAST, SLOW, INTAKE, DEAD];
 
 /// How a lane differs from what the template sets.
 #[derive(Debug, Clone)]
@@ -110,7 +114,9 @@ impl Lane {
         };
         let redriven =
             QueueSettings { redrive: Some((DEAD.to_owned(), settings.max_receives)), ..plain.clone() };
-        for (queue, settings) in [(FAST, &redriven), (SLOW, &redriven), (DEAD, &plain), (PARKED, &plain)] {
+        let queues =
+            [(FAST, &redriven), (SLOW, &redriven), (INTAKE, &redriven), (DEAD, &plain), (PARKED, &plain)];
+        for (queue, settings) in queues {
             sqs.create(queue, settings.clone());
         }
         let aws = Arc::new(Aws {
@@ -137,7 +143,7 @@ impl Lane {
         let each = settings.concurrency;
         let api = function(Kind::Api, settings.api_timeout, each);
         // Each mapping has its own share, so that no queue waits for another's processes.
-        let delivery = function(Kind::Delivery, settings.delivery_timeout, 3 * each);
+        let delivery = function(Kind::Delivery, settings.delivery_timeout, 4 * each);
         let (receiver, first, second) = tokio::join!(Receiver::start(), api.warm_up(), delivery.warm_up());
         first?;
         second?;
@@ -155,7 +161,7 @@ impl Lane {
     }
 
     pub fn start_mappings(&mut self) {
-        for queue in [FAST, SLOW, DEAD] {
+        for queue in CONSUMED {
             let mapping = Mapping {
                 queue: queue.to_owned(),
                 concurrency: self.settings.concurrency,
@@ -203,7 +209,7 @@ impl Lane {
     /// Whether no job is left anywhere and nothing runs.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        let left: usize = [FAST, SLOW, DEAD].iter().map(|queue| self.aws.sqs.depth(queue).total()).sum();
+        let left: usize = CONSUMED.iter().map(|queue| self.aws.sqs.depth(queue).total()).sum();
         left == 0 && !self.delivery.is_busy()
     }
 
@@ -284,6 +290,7 @@ fn environment(kind: Kind, overrides: &[(&'static str, String)]) -> HashMap<Stri
     for (name, queue) in [
         ("FIRST_ATTEMPTS_QUEUE_URL", FAST),
         ("RETRIES_QUEUE_URL", SLOW),
+        ("INTAKE_QUEUE_URL", INTAKE),
         ("DEAD_LETTER_QUEUE_URL", DEAD),
         ("PARKED_QUEUE_URL", PARKED),
     ] {

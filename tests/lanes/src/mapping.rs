@@ -86,10 +86,10 @@ impl Mapping {
         let invocation = self.function.next_id();
         let started = Instant::now();
         let result = self.function.invoke(invocation, event).await;
-        let ids: HashSet<String> = received.iter().map(|message| message.id.to_string()).collect();
+        let ids: HashSet<String> = received.iter().map(Received::message_id).collect();
         let failed = result.as_ref().map(|answer| failures(answer, &ids));
         if let Ok(failed) = &failed {
-            for message in received.iter().filter(|message| !failed.contains(&message.id.to_string())) {
+            for message in received.iter().filter(|message| !failed.contains(&message.message_id())) {
                 self.aws.sqs.delete(&self.queue, &message.handle);
             }
         }
@@ -130,6 +130,10 @@ pub fn event(queue: &str, received: &[Received]) -> Bytes {
     json!({ "Records": records }).to_string().into()
 }
 
+fn arn(queue: &str) -> String {
+    format!("arn:aws:sqs:us-east-1:123456789012:{queue}")
+}
+
 fn record(queue: &str, message: &Received) -> Value {
     let mut attributes = json!({
         "ApproximateReceiveCount": message.receives.to_string(),
@@ -140,15 +144,18 @@ fn record(queue: &str, message: &Received) -> Value {
     if let Some(group) = &message.group {
         attributes["MessageGroupId"] = group.as_str().into();
     }
+    if let Some(queue) = &message.given_up_by {
+        attributes["DeadLetterQueueSourceArn"] = arn(queue).into();
+    }
     json!({
-        "messageId": message.id.to_string(),
+        "messageId": message.message_id(),
         "receiptHandle": message.handle,
         "body": message.body,
         "attributes": attributes,
         "messageAttributes": {},
         "md5OfBody": "0",
         "eventSource": "aws:sqs",
-        "eventSourceARN": format!("arn:aws:sqs:us-east-1:123456789012:{queue}"),
+        "eventSourceARN": arn(queue),
         "awsRegion": "us-east-1",
     })
 }

@@ -35,6 +35,8 @@ struct Message {
     sent_at: u64,
     receives: u32,
     first_received_at: u64,
+    /// The queue that this dead letter was moved from.
+    given_up_by: Option<String>,
 }
 
 /// A message as a receive hands it out.
@@ -47,6 +49,21 @@ pub struct Received {
     pub sent_at: u64,
     pub receives: u32,
     pub first_received_at: u64,
+    pub given_up_by: Option<String>,
+}
+
+impl Received {
+    /// The message's id as SQS spells it.
+    #[must_use]
+    pub fn message_id(&self) -> String {
+        message_id(self.id)
+    }
+}
+
+/// A message's id as SQS spells it: a UUID.
+#[must_use]
+pub fn message_id(id: u64) -> String {
+    format!("00000000-0000-4000-8000-{id:012}")
 }
 
 /// What is to be sent.
@@ -55,6 +72,13 @@ pub struct Outgoing {
     pub body: String,
     pub group: Option<String>,
     pub delay: Duration,
+}
+
+impl Message {
+    /// As a dead letter queue holds what `queue` gave up.
+    fn given_up(self, queue: &str) -> Self {
+        Self { receives: 0, given_up_by: Some(queue.to_owned()), ..self }
+    }
 }
 
 /// Why SQS would not do it.
@@ -172,7 +196,15 @@ impl Sqs {
         let id = state.last_id;
         let queue = state.queues.get_mut(queue).ok_or(Refused::NoSuchQueue)?;
         let Outgoing { body, group, delay } = outgoing;
-        let message = Message { id, body, group, sent_at: now_millis(), receives: 0, first_received_at: 0 };
+        let message = Message {
+            id,
+            body,
+            group,
+            sent_at: now_millis(),
+            receives: 0,
+            first_received_at: 0,
+            given_up_by: None,
+        };
         if delay.is_zero() {
             queue.ready.insert(id, message);
         } else {
@@ -215,6 +247,7 @@ impl Sqs {
                 sent_at: message.sent_at,
                 receives: message.receives,
                 first_received_at: message.first_received_at,
+                given_up_by: message.given_up_by.clone(),
             });
             source.hide(message, now + source.settings.visibility);
         }
@@ -222,7 +255,7 @@ impl Sqs {
         for (target, message) in redriven {
             if let Some(target) = state.queues.get_mut(&target) {
                 // A redriven message keeps its id and its age; its count starts anew in the queue it comes to.
-                target.ready.insert(message.id, Message { receives: 0, ..message });
+                target.ready.insert(message.id, message.given_up(queue));
             }
         }
         drop(state);
@@ -291,9 +324,7 @@ impl Sqs {
         let moved = std::mem::take(&mut source.ready);
         let count = moved.len();
         if let Some(target) = state.queues.get_mut(to) {
-            target
-                .ready
-                .extend(moved.into_iter().map(|(id, message)| (id, Message { receives: 0, ..message })));
+            target.ready.extend(moved.into_iter().map(|(id, message)| (id, message.given_up(from))));
         }
         drop(state);
         self.sent.notify_waiters();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::http::Reply;
-use crate::sqs::{Outgoing, Refused, Sqs};
+use crate::sqs::{Outgoing, Refused, Sqs, message_id};
 
 const MAX_DELAY_SECONDS: u64 = 900;
 const MAX_HIDE_SECONDS: u64 = 43_200;
@@ -97,7 +97,7 @@ fn send(sqs: &Sqs, queue: &str, entry: &Value) -> Result<Value, Reply> {
     }
     let outgoing = Outgoing { body: body.to_owned(), group, delay: Duration::from_secs(delay) };
     match sqs.send(queue, outgoing) {
-        Ok(id) => Ok(json!({ "MessageId": id.to_string(), "MD5OfMessageBody": "0" })),
+        Ok(id) => Ok(json!({ "MessageId": message_id(id), "MD5OfMessageBody": "0" })),
         Err(refused) => Err(refusal(refused)),
     }
 }
