@@ -1,6 +1,7 @@
 //! The paths of the crash-point suite. Each is set up with nothing in its way; then calls are counted, one of them
 //! fails, and the path is walked.
 
+mod intake;
 mod registry;
 mod replay;
 
@@ -41,10 +42,13 @@ pub enum Path {
     Delete,
     DeadLetter,
     Parked,
+    Intake,
+    IntakeAgain,
+    IntakeGivenUp,
 }
 
 impl Path {
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 27] = [
         Self::SignUp,
         Self::CreateProject,
         Self::CreateKey,
@@ -69,6 +73,9 @@ impl Path {
         Self::Delete,
         Self::DeadLetter,
         Self::Parked,
+        Self::Intake,
+        Self::IntakeAgain,
+        Self::IntakeGivenUp,
     ];
 
     #[must_use]
@@ -98,6 +105,9 @@ impl Path {
             Self::Delete => "delete",
             Self::DeadLetter => "dead-letter",
             Self::Parked => "parked",
+            Self::Intake => "intake",
+            Self::IntakeAgain => "intake-again",
+            Self::IntakeGivenUp => "intake-given-up",
         }
     }
 
@@ -159,6 +169,9 @@ impl Path {
                 }
             }
             Self::Parked => run.lane.stop_mappings(),
+            Self::Intake => intake::set_up(run),
+            Self::IntakeAgain => intake::set_up_again(run).await,
+            Self::IntakeGivenUp => intake::set_up_given_up(run),
             _ => {
                 run.lane.stop_mappings();
                 let data = if self == Self::LargePayload { large() } else { json!({ "n": 1 }) };
@@ -241,6 +254,9 @@ impl Path {
                 }
             }
             Self::Replay => replay::check(run),
+            Self::Intake => intake::check(run),
+            Self::IntakeAgain => intake::check_parked(run, &[]),
+            Self::IntakeGivenUp => intake::check_given_up(run),
             Self::Parked => {
                 let parked = run.lane.aws.sqs.bodies(PARKED);
                 if parked.is_empty() || parked.iter().any(|body| body != NO_JOB) {
