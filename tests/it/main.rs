@@ -15,6 +15,7 @@ mod events;
 mod expiry;
 mod health;
 mod idempotency;
+mod intake;
 mod isolation;
 mod logs;
 mod manual_retry;

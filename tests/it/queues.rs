@@ -124,7 +124,9 @@ async fn what_cannot_be_read_is_parked_as_it_is() {
         dead.send(body).await;
     }
     for body in &bodies {
-        parked.take(body).await;
+        let why = parked.take(body).await;
+        assert_eq!(why["source"], "jobs");
+        assert!(!why["reason"].is_empty() && !why["message_id"].is_empty(), "{why:?}");
     }
 }
 

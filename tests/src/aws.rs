@@ -1,7 +1,10 @@
 //! The stack's own queues, tables and logs, for the few promises that cannot be seen through the API.
 
+use std::collections::BTreeMap;
+
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_sqs::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_sqs::types::{MessageAttributeValue, SendMessageBatchRequestEntry};
 
 use serde_json::{Value, json};
 
@@ -47,15 +50,45 @@ impl Queue {
         sent.expect("SQS takes it").message_id().expect("a message id").to_owned()
     }
 
-    /// Waits for a message with exactly this body in a queue that nothing consumes, and takes it out.
+    /// Sends up to ten messages at once and gives their ids, in order.
+    ///
+    /// # Panics
+    /// When the queue does not take them all.
+    pub async fn send_together(&self, bodies: &[String]) -> Vec<String> {
+        let mut request = self.client.send_message_batch().queue_url(&self.url);
+        for (index, body) in bodies.iter().enumerate() {
+            let entry = SendMessageBatchRequestEntry::builder().id(index.to_string()).message_body(body);
+            request = request.entries(entry.build().expect("an entry"));
+        }
+        let sent = request.send().await.expect("SQS takes them");
+        assert_eq!(sent.successful().len(), bodies.len(), "{:?}", sent.failed());
+        let id_of = |index: usize| {
+            sent.successful()
+                .iter()
+                .find(|sent| sent.id() == index.to_string())
+                .expect("an answer")
+                .message_id()
+        };
+        (0..bodies.len()).map(|index| id_of(index).to_owned()).collect()
+    }
+
+    /// Waits for a message with exactly this body in a queue that nothing consumes, takes it out and gives its
+    /// attributes.
+    pub async fn take(&self, body: &str) -> BTreeMap<String, String> {
+        self.take_where(|found| found == body).await
+    }
+
+    /// As [`Self::take`], for the message whose body is as `wanted` says.
     ///
     /// # Panics
     /// When it does not come.
-    pub async fn take(&self, body: &str) {
+    pub async fn take_where(&self, wanted: impl Fn(&str) -> bool) -> BTreeMap<String, String> {
+        let wanted = &wanted;
         eventually("the message is in the queue", PATIENCE, || async {
             let request = self.client.receive_message().queue_url(&self.url).max_number_of_messages(10);
+            let request = request.message_attribute_names("All");
             let received = request.visibility_timeout(1).send().await.expect("SQS answers");
-            let found = received.messages().iter().find(|message| message.body() == Some(body))?;
+            let found = received.messages().iter().find(|message| message.body().is_some_and(wanted))?;
             let handle = found.receipt_handle().unwrap_or_default();
             self.client
                 .delete_message()
@@ -64,9 +97,11 @@ impl Queue {
                 .send()
                 .await
                 .expect("SQS deletes");
-            Some(())
+            let attributes = found.message_attributes().into_iter().flatten();
+            let text = |value: &MessageAttributeValue| value.string_value().unwrap_or_default().to_owned();
+            Some(attributes.map(|(name, value)| (name.clone(), text(value))).collect())
         })
-        .await;
+        .await
     }
 }
 
@@ -142,17 +177,34 @@ pub async fn logged(function: &str, text: &str) -> Vec<String> {
     }
 }
 
-/// One call to CloudWatch Logs, which a whole SDK would be too much for. The emulator does not look at the signature,
-/// and stumbles when lines come in while it answers.
+/// One call to CloudWatch Logs. The emulator stumbles when lines come in while it answers.
 async fn logs_call(action: &str, body: &Value) -> Value {
+    call("logs", &format!("Logs_20140328.{action}"), body).await
+}
+
+/// Puts an event on the bus that the stack listens to and gives the id that EventBridge gave it.
+///
+/// # Panics
+/// When the bus does not take it.
+pub async fn put_event(detail_type: &str, detail: &str) -> String {
+    let bus = &stack().parameters["EventBusName"];
+    let entry = json!({
+        "Source": "com.example.tests", "DetailType": detail_type, "Detail": detail, "EventBusName": bus,
+    });
+    let answer = call("events", "AWSEvents.PutEvents", &json!({"Entries": [entry]})).await;
+    answer["Entries"][0]["EventId"].as_str().unwrap_or_else(|| panic!("no event: {answer}")).to_owned()
+}
+
+/// One call to a service that a whole SDK would be too much for. The emulator does not look at the signature.
+async fn call(service: &str, target: &str, body: &Value) -> Value {
     let aws = &stack().aws;
-    let scope = format!("{}/20260101/{}/logs/aws4_request", aws.access_key_id, aws.region);
+    let scope = format!("{}/20260101/{}/{service}/aws4_request", aws.access_key_id, aws.region);
     let authorization = format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0");
     let client = reqwest::Client::new();
-    eventually(format!("the logs answer {action}"), PATIENCE, || async {
+    eventually(format!("{target} is answered"), PATIENCE, || async {
         let request = client
             .post(&aws.endpoint_url)
-            .header("x-amz-target", format!("Logs_20140328.{action}"))
+            .header("x-amz-target", target)
             .header("content-type", "application/x-amz-json-1.1")
             .header("authorization", &authorization)
             .body(body.to_string());
