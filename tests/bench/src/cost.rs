@@ -3,11 +3,14 @@
 use std::io;
 use std::time::Duration;
 
-use echo_lanes::lane::{FAST, SLOW};
+use echo_lanes::lane::{FAST, INTAKE, SLOW};
 use serde::Serialize;
+use serde_json::Value;
+use uuid::Uuid;
 
 use crate::prices::Prices;
 use crate::progress::Progress;
+use crate::sample;
 use crate::stage::{Setup, Stage};
 use crate::units::{self, Dollars, LAMBDA_LOG_BYTES, Units};
 
@@ -31,20 +34,40 @@ pub(crate) struct Scenario {
     pub(crate) delivery_ms: f64,
 }
 
+/// How events come in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Https,
+    /// Under ids of the producer's that tell their time, as ours do.
+    Queue,
+    /// Under the queue's message ids, which stand in the list of events by an index.
+    QueueWithoutIds,
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Plan {
     name: &'static str,
+    way: Way,
     fan_out: usize,
     batch: usize,
     events: usize,
     status: u16,
 }
 
-const PLANS: [Plan; 4] = [
-    Plan { name: "https", fan_out: 1, batch: 10, events: 300, status: 200 },
-    Plan { name: "https_fanout_10", fan_out: 10, batch: 10, events: 50, status: 200 },
-    Plan { name: "https_batch_1", fan_out: 1, batch: 1, events: 100, status: 200 },
-    Plan { name: "failed_4", fan_out: 1, batch: 10, events: 100, status: 500 },
+const PLANS: [Plan; 6] = [
+    Plan { name: "https", way: Way::Https, fan_out: 1, batch: 10, events: 300, status: 200 },
+    Plan { name: "queue", way: Way::Queue, fan_out: 1, batch: 10, events: 300, status: 200 },
+    Plan {
+        name: "queue_without_ids",
+        way: Way::QueueWithoutIds,
+        fan_out: 1,
+        batch: 10,
+        events: 100,
+        status: 200,
+    },
+    Plan { name: "https_fanout_10", way: Way::Https, fan_out: 10, batch: 10, events: 50, status: 200 },
+    Plan { name: "https_batch_1", way: Way::Https, fan_out: 1, batch: 1, events: 100, status: 200 },
+    Plan { name: "failed_4", way: Way::Https, fan_out: 1, batch: 10, events: 100, status: 500 },
 ];
 
 pub(crate) async fn measure(prices: &Prices, progress: &Progress) -> io::Result<Vec<Scenario>> {
@@ -104,9 +127,13 @@ async fn run(plan: Plan, prices: &Prices) -> io::Result<Scenario> {
     let mut api_wall = Duration::ZERO;
     let mut batches = Batches::default();
     for n in 0..plan.events {
-        api_wall += stage.post(100 + n).await?;
+        match plan.way {
+            Way::Https => api_wall += stage.post(100 + n).await?,
+            Way::Queue | Way::QueueWithoutIds => stage.send_in(incoming(plan.way, 100 + n))?,
+        }
         // As steady traffic does: a batch leaves when it is full.
         if ((n + 1) * plan.fan_out).is_multiple_of(plan.batch) || n + 1 == plan.events {
+            batches.drain(&stage, INTAKE, plan.batch).await?;
             batches.drain(&stage, FAST, plan.batch).await?;
         }
     }
@@ -126,8 +153,8 @@ async fn run(plan: Plan, prices: &Prices) -> io::Result<Scenario> {
     let mut units = Units::of_calls(&calls);
     // Lambda polls and deletes for us, on our bill.
     units.sqs_requests += (batches.count + batches.deleted) as f64;
-    units.api_requests = events;
-    units.invocations = events + batches.count as f64;
+    units.api_requests = if plan.way == Way::Https { events } else { 0.0 };
+    units.invocations = units.api_requests + batches.count as f64;
     units.gb_seconds = units::gb_seconds(prices, api_wall, after.0 - before.0)
         + units::gb_seconds(prices, batches.wall, after.1 - before.1);
     units.log_bytes = (folder_bytes(&log)? - log_before) as f64 + units.invocations * LAMBDA_LOG_BYTES;
@@ -135,12 +162,22 @@ async fn run(plan: Plan, prices: &Prices) -> io::Result<Scenario> {
     units.stored_bytes = (stored(&stage) - rows_before) as f64;
     std::fs::remove_dir_all(&log)?;
     check(&stage, plan)?;
+    let way = if plan.way == Way::Https { "HTTPS" } else { "the queue" };
     let attempted = if plan.status == 200 { "first try" } else { "four attempts" };
-    let what = format!("{} endpoint(s), batches of {}, {attempted}", plan.fan_out, plan.batch);
+    let what = format!("by {way}, {} endpoint(s), batches of {}, {attempted}", plan.fan_out, plan.batch);
     let mut scenario = scenario(plan.name, what, units * (1.0 / events), prices);
     scenario.api_ms = api_wall.as_secs_f64() * 1e3 / events;
     scenario.delivery_ms = batches.wall.as_secs_f64() * 1e3 / batches.count as f64;
     Ok(scenario)
+}
+
+/// What a producer puts into the intake queue.
+fn incoming(way: Way, n: usize) -> Value {
+    let mut event = sample::event(n);
+    if way == Way::Queue {
+        event["event_id"] = Uuid::now_v7().to_string().into();
+    }
+    event
 }
 
 /// Waits for the retries of everything that failed, and delivers them as they come due.

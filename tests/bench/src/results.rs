@@ -44,7 +44,7 @@ impl Results {
         self.cpu.as_ref()?.iter().find(|cpu| cpu.fan_out == fan_out && cpu.batch == batch).copied()
     }
 
-    /// The figures that targets are set for. Queue intake is not built yet, so its price is null.
+    /// The figures that targets are set for.
     #[must_use]
     pub(crate) fn summary(&self) -> Value {
         let cold = self.cold_start.as_ref();
@@ -90,7 +90,7 @@ impl Results {
             "cpu_s_per_1000": { "fanout_1": cpu(1), "fanout_10": cpu(10) },
             "usd_per_million": {
                 "https": dollars("https"),
-                "queue": Value::Null,
+                "queue": dollars("queue"),
                 "https_batch_1": dollars("https_batch_1"),
                 "failed_4": dollars("failed_4"),
             },

@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use echo_lanes::clock::setting;
 use echo_lanes::gateway::{self, HttpAnswer, HttpRequest};
-use echo_lanes::lane::{Auth, Lane, LaneSettings};
+use echo_lanes::lane::{Auth, INTAKE, Lane, LaneSettings};
 use echo_lanes::mapping;
 use echo_lanes::receiver::Behaviour;
+use echo_lanes::sqs::{Outgoing, Received};
 use echo_lanes::world;
 use serde_json::{Value, json};
 
@@ -124,6 +125,18 @@ impl Stage {
         Ok(started.elapsed())
     }
 
+    /// Puts an event into the intake queue, as its producer would: that send is on the producer's bill.
+    pub(crate) fn send_in(&self, mut event: Value) -> io::Result<()> {
+        event["project_id"] = self.project_id.as_str().into();
+        let outgoing = Outgoing { body: event.to_string(), group: None, delay: Duration::ZERO };
+        self.lane
+            .aws
+            .sqs
+            .send(INTAKE, outgoing)
+            .map_err(|refused| io::Error::other(format!("{refused:?}")))?;
+        Ok(())
+    }
+
     /// Posts the `n`th sample event and lists its deliveries.
     pub(crate) async fn post_listed(&self, n: usize) -> io::Result<Vec<String>> {
         let answer = self.post_body(&sample::event(n)).await?;
@@ -171,9 +184,8 @@ impl Stage {
         let answer = delivery.invoke(delivery.next_id(), event).await;
         let took = started.elapsed();
         let answer = answer.map_err(|failed| io::Error::other(format!("delivery: {failed:?}")))?;
-        let kept =
-            mapping::failures(&answer, &received.iter().map(|message| message.id.to_string()).collect());
-        for message in received.iter().filter(|message| !kept.contains(&message.id.to_string())) {
+        let kept = mapping::failures(&answer, &received.iter().map(Received::message_id).collect());
+        for message in received.iter().filter(|message| !kept.contains(&message.message_id())) {
             self.lane.aws.sqs.delete(queue, &message.handle);
         }
         Ok(Some(Invoked { messages: received.len(), kept: kept.len(), took }))

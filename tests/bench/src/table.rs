@@ -149,6 +149,7 @@ fn cost(results: &Results, peers: &Peers, table: &mut Table) {
         );
         let most = match scenario.name {
             "https" => Some(4.25),
+            "queue" => Some(2.60),
             "failed_4" => Some((success * 3.0 * 100.0).floor() / 100.0),
             _ => None,
         };
@@ -157,7 +158,6 @@ fn cost(results: &Results, peers: &Peers, table: &mut Table) {
             None => table.figure(scenario.name, format!("{:.2} $", scenario.total_per_million), &parts),
         }
     }
-    table.figure("queue intake", "not built".to_owned(), "target ≤ 2.60 $");
     if let Some(idle) = &results.idle_month {
         let parts =
             format!("polling {:.2}, alarms {:.2}, secret {:.2}", idle.polling, idle.alarms, idle.secrets);
