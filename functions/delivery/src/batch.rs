@@ -16,7 +16,7 @@ use crate::dead_letters;
 use crate::intake::Intake;
 use crate::lanes::Source;
 use crate::message::{Disposal, Message};
-use crate::metric::Count;
+use crate::metrics::Tally;
 use crate::one_delivery::{OVERTAKEN_WAIT, Turn};
 use crate::replay;
 use crate::rows::{self, Rows};
@@ -31,6 +31,7 @@ struct Waiting {
     message: Arc<Message>,
     lane: Lane,
     job: DeliveryJob,
+    span: Span,
 }
 
 /// A record and the task that works on it.
@@ -39,9 +40,32 @@ struct Started {
     task: JoinHandle<Disposal>,
 }
 
-pub(crate) async fn handle(app: &Arc<App>, records: Vec<Record>, deadline: Instant) -> BatchResponse {
-    let buried = Arc::new(Count::of("DeadLettered"));
-    let refused = Arc::new(Count::of("IntakeRefused"));
+/// The invocation's id and the ids of what a record is about, on each of its log lines.
+fn span_of(job: &Job, request_id: &str) -> Span {
+    match job {
+        Job::Delivery(job) => tracing::info_span!(
+            "job",
+            request_id,
+            event_id = %job.event_id,
+            delivery_id = %job.delivery_id,
+            endpoint_id = %job.endpoint_id,
+        ),
+        Job::Replay(job) => tracing::info_span!(
+            "replay",
+            request_id,
+            replay_id = %job.replay_id,
+            endpoint_id = %job.endpoint_id,
+        ),
+    }
+}
+
+pub(crate) async fn handle(
+    app: &Arc<App>,
+    records: Vec<Record>,
+    request_id: &str,
+    deadline: Instant,
+) -> BatchResponse {
+    let tally = Arc::new(Tally::default());
     let mut started = Vec::with_capacity(records.len());
     let mut jobs = Vec::new();
     let mut events = Vec::new();
@@ -53,29 +77,31 @@ pub(crate) async fn handle(app: &Arc<App>, records: Vec<Record>, deadline: Insta
             id: record.message_id.clone(),
             receipt_handle: record.receipt_handle.clone(),
         });
-        match (source, Job::decode(&record.body)) {
-            (Source::DeadLetters, _) => {
-                let bury = dead_letters::bury(app.clone(), message.clone(), record, buried.clone());
-                started.push(start(message, Span::current(), bury));
+        let job = Job::decode(&record.body);
+        let span = job.as_ref().map_or_else(|_| Span::current(), |job| span_of(job, request_id));
+        match (source, job) {
+            (Source::DeadLetters, job) => {
+                let bury = dead_letters::bury(app.clone(), message.clone(), record, job, tally.clone());
+                started.push(start(message, span, bury));
             }
             (Source::Intake, _) => events.push((message, record.body)),
-            (Source::Lane(lane), Ok(Job::Delivery(job))) => jobs.push(Waiting { message, lane, job }),
+            (Source::Lane(lane), Ok(Job::Delivery(job))) => {
+                jobs.push(Waiting { message, lane, job, span });
+            }
             (Source::Lane(_), Ok(Job::Replay(job))) => {
-                let span =
-                    tracing::info_span!("replay", replay_id = %job.replay_id, endpoint_id = %job.endpoint_id);
                 started.push(start(message.clone(), span, replay::take(app.clone(), message, job)));
             }
             (Source::Lane(_), Err(error)) => {
                 tracing::error!(message_id = message.id, %error, "a message is not a job that this build knows");
                 let kept = message.clone();
-                started.push(start(message, Span::current(), async move { kept.back_off().await }));
+                started.push(start(message, span, async move { kept.back_off().await }));
             }
         }
     }
 
-    started.extend(start_events(app, events, &refused));
+    started.extend(start_events(app, events, &tally));
     let marks = Arc::new(Marks::default());
-    started.extend(start_turns(app, jobs, &marks, deadline).await);
+    started.extend(start_turns(app, jobs, &marks, &tally, deadline).await);
 
     let last_moment = deadline - ANSWER_TIME;
     let mut response = BatchResponse::default();
@@ -87,18 +113,16 @@ pub(crate) async fn handle(app: &Arc<App>, records: Vec<Record>, deadline: Insta
     if timeout_at(last_moment, marks.written()).await.is_err() {
         tracing::warn!("marks of troubled endpoints were left unwritten");
     }
-    for count in [buried, refused] {
-        count.report(&app.settings.stack_name);
-    }
+    tally.report(&app.settings.stack_name);
     response
 }
 
 /// Lets each event be accepted by itself; what they read and send they share.
-fn start_events(app: &Arc<App>, events: Vec<(Arc<Message>, String)>, refused: &Arc<Count>) -> Vec<Started> {
+fn start_events(app: &Arc<App>, events: Vec<(Arc<Message>, String)>, tally: &Arc<Tally>) -> Vec<Started> {
     if events.is_empty() {
         return Vec::new();
     }
-    let intake = Intake::begin(app, refused);
+    let intake = Intake::begin(app, tally);
     let start_event = |(message, body): (Arc<Message>, String)| {
         start(message.clone(), Span::current(), intake.clone().take(message, body))
     };
@@ -110,6 +134,7 @@ async fn start_turns(
     app: &Arc<App>,
     jobs: Vec<Waiting>,
     marks: &Arc<Marks>,
+    tally: &Arc<Tally>,
     deadline: Instant,
 ) -> Vec<Started> {
     let has_slow = jobs.iter().any(|job| job.lane == Lane::Slow);
@@ -120,18 +145,12 @@ async fn start_turns(
     };
     let (loaded, ()) = tokio::join!(load(app, &jobs), look);
     let mut taken = HashSet::new();
-    let start_turn = |Waiting { message, lane, job }: Waiting| {
+    let start_turn = |Waiting { message, lane, job, span }: Waiting| {
         let is_copy = !taken.insert((job.delivery_id, job.chain));
         let rows = loaded.as_ref().map(|loaded| loaded.as_ref().map(|loaded| Rows::of(&job, loaded)));
         let rows = rows.map_err(|_| ());
-        let (app, marks) = (Arc::clone(app), Arc::clone(marks));
-        let span = tracing::info_span!(
-            "job",
-            event_id = %job.event_id,
-            delivery_id = %job.delivery_id,
-            endpoint_id = %job.endpoint_id,
-        );
-        let turn = Turn { app, message: message.clone(), lane, job, marks, deadline };
+        let (app, marks, tally) = (Arc::clone(app), Arc::clone(marks), Arc::clone(tally));
+        let turn = Turn { app, message: message.clone(), lane, job, marks, tally, deadline };
         start(message, span, async move {
             match rows {
                 Err(()) => turn.message.back_off().await,
@@ -247,7 +266,7 @@ mod tests {
         ]});
         let event: SqsEvent = serde_json::from_value(event).expect("an event");
         let mut all: Vec<String> = event.records.iter().map(|record| record.message_id.clone()).collect();
-        let response = handle(&app, event.records, soon()).await;
+        let response = handle(&app, event.records, "r1", soon()).await;
         let mut kept: Vec<String> =
             response.batch_item_failures.into_iter().map(|failure| failure.item_identifier).collect();
         all.sort();

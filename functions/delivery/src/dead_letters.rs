@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use echo_shared::delivery::{DeliveryStatus, FailureReason};
-use echo_shared::job::{DeliveryJob, Job, ReplayJob};
+use echo_shared::job::{DeliveryJob, Job, NotAJob, ReplayJob};
 use echo_shared::replay::{ReplayStatus, StopReason};
 use echo_shared::store::{Advanced, StoreError, Transition};
 use echo_shared::time::Timestamp;
 
 use crate::lanes::INTAKE;
 use crate::message::{Disposal, Message};
-use crate::metric::Count;
+use crate::metrics::Tally;
 use crate::one_delivery::{OVERTAKEN_WAIT, unchanged};
 use crate::rows::{self, Rows};
 use crate::sqs_event::Record;
@@ -23,20 +23,21 @@ pub(crate) async fn bury(
     app: Arc<App>,
     message: Arc<Message>,
     record: Record,
-    buried: Arc<Count>,
+    job: Result<Job, NotAJob>,
+    tally: Arc<Tally>,
 ) -> Disposal {
     let Record { body, .. } = &record;
     let is_event = record.given_up_by() == app.queues.intake.name();
-    let ended = match Job::decode(body) {
+    let ended = match job {
         _ if is_event => park(&app, &message, INTAKE, body, KEPT_OUT).await,
-        Ok(Job::Delivery(job)) => end(&app, &message, &job).await.map_err(|error| error.to_string()),
+        Ok(Job::Delivery(job)) => end(&app, &message, &job, &tally).await.map_err(|error| error.to_string()),
         Ok(Job::Replay(job)) => end_replay(&app, &message, &job).await.map_err(|error| error.to_string()),
         Err(error) => park(&app, &message, "jobs", body, &error.to_string()).await,
     };
     match ended {
         Ok(disposal) => {
             if disposal == Disposal::Delete {
-                buried.add_one();
+                tally.add(|counts| counts.dead_lettered += 1);
             }
             disposal
         }
@@ -60,7 +61,7 @@ async fn park(
 }
 
 /// Ends the delivery of a job that came here, unless it has ended.
-async fn end(app: &App, message: &Message, job: &DeliveryJob) -> Result<Disposal, StoreError> {
+async fn end(app: &App, message: &Message, job: &DeliveryJob, tally: &Tally) -> Result<Disposal, StoreError> {
     let now = Timestamp::now();
     let rows = Rows::of(job, &rows::load(&app.store, &[job]).await?);
     let delivery = match rows.delivery {
@@ -84,8 +85,8 @@ async fn end(app: &App, message: &Message, job: &DeliveryJob) -> Result<Disposal
     };
     match app.store.advance(&delivery, &failed).await? {
         Advanced::Done => {
-            let (event_id, delivery_id, endpoint_id) = (job.event_id, job.delivery_id, job.endpoint_id);
-            tracing::error!(%event_id, %delivery_id, %endpoint_id, "a delivery failed for a fault of our own");
+            tracing::error!("a delivery failed for a fault of our own");
+            tally.add(|counts| counts.failed += 1);
             Ok(Disposal::Delete)
         }
         Advanced::Overtaken => Ok(message.hide(OVERTAKEN_WAIT).await),

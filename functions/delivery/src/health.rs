@@ -69,7 +69,7 @@ async fn tell_failure(
         }
     }
     if disabled {
-        tracing::warn!(endpoint_id = %endpoint.id, ?reason, "an endpoint was disabled");
+        tracing::warn!(?reason, "an endpoint was disabled");
     }
     Ok(())
 }

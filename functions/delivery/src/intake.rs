@@ -18,7 +18,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::App;
 use crate::lanes::INTAKE;
 use crate::message::{Disposal, Message};
-use crate::metric::Count;
+use crate::metrics::Tally;
 
 /// Events that are ready within this time of each other share the requests that send their jobs; one that takes longer
 /// holds up no other.
@@ -30,7 +30,7 @@ pub(crate) struct Intake {
     app: Arc<App>,
     projects: Arc<Projects>,
     jobs: mpsc::Sender<Ready>,
-    refused: Arc<Count>,
+    tally: Arc<Tally>,
 }
 
 /// An event whose rows are written.
@@ -65,15 +65,15 @@ impl From<AcceptError> for NotAccepted {
 }
 
 impl Intake {
-    pub(crate) fn begin(app: &Arc<App>, refused: &Arc<Count>) -> Self {
+    pub(crate) fn begin(app: &Arc<App>, tally: &Arc<Tally>) -> Self {
         let (jobs, ready) = mpsc::channel(10);
         tokio::spawn(send_together(app.clone(), ready));
-        Self { app: app.clone(), projects: Arc::default(), jobs, refused: refused.clone() }
+        Self { app: app.clone(), projects: Arc::default(), jobs, tally: tally.clone() }
     }
 
     /// Accepts the event in a message, or parks the message.
     pub(crate) async fn take(self, message: Arc<Message>, body: String) -> Disposal {
-        let (app, refused) = (self.app.clone(), self.refused.clone());
+        let (app, tally) = (self.app.clone(), self.tally.clone());
         match self.accept(&message.id, &body).await {
             Ok(Acceptance { event, duplicate }) => {
                 tracing::info!(
@@ -84,6 +84,7 @@ impl Intake {
                     duplicate,
                     "an event was accepted",
                 );
+                tally.add(|counts| counts.accepted += u64::from(!duplicate));
                 Disposal::Delete
             }
             Err(NotAccepted::Refused(Refused(reason))) => {
@@ -92,7 +93,7 @@ impl Intake {
                     return message.back_off().await;
                 }
                 tracing::warn!(message_id = message.id, %reason, "an event was refused and is parked");
-                refused.add_one();
+                tally.add(|counts| counts.intake_refused += 1);
                 Disposal::Delete
             }
             Err(NotAccepted::Fault(error)) => {

@@ -3,7 +3,7 @@
 //! In reading order: [`sqs_event`] is what Lambda hands over; `batch` takes each record by itself; `one_delivery`
 //! is a job's whole turn, decided by `echo_shared::decision`; `sender` makes the request, through `client`, `resolver`
 //! and `failure`; `replay` is one step of trying many again; `health` tells the endpoint how it went; `message` hides, and `lanes` moves between queues;
-//! `intake` accepts events; `dead_letters` ends what nothing else could.
+//! `intake` accepts events; `dead_letters` ends what nothing else could, and `metrics` counts it all.
 
 mod batch;
 mod client;
@@ -15,7 +15,7 @@ mod health;
 mod intake;
 mod lanes;
 mod message;
-mod metric;
+mod metrics;
 mod one_delivery;
 mod replay;
 mod resolver;
@@ -34,6 +34,7 @@ use echo_shared::store::{self, Store};
 use echo_shared::time::Timestamp;
 use lambda_runtime::{Error, LambdaEvent};
 use tokio::time::Instant;
+use tracing::Instrument;
 
 pub use self::config::Config;
 use self::config::Settings;
@@ -102,7 +103,10 @@ impl App {
 /// Never: what goes wrong is some message's failure.
 pub async fn handle(app: &Arc<App>, event: LambdaEvent<SqsEvent>) -> Result<BatchResponse, Error> {
     let time_left = time_left(Timestamp::from_millis(event.context.deadline.cast_signed()), Timestamp::now());
-    Ok(batch::handle(app, event.payload.records, Instant::now() + time_left).await)
+    let request_id = event.context.request_id;
+    let span = tracing::info_span!("batch", request_id);
+    let batch = batch::handle(app, event.payload.records, &request_id, Instant::now() + time_left);
+    Ok(batch.instrument(span).await)
 }
 
 /// How long the invocation may run. `cargo lambda` gives a deadline that passed long ago, which Lambda never does.

@@ -26,7 +26,7 @@ async fn main() -> Result<(), Error> {
 /// One JSON object a line, at the levels of `RUST_LOG`: `info`, or `info,aws_config=debug`.
 fn init_logging() {
     let levels = from_process("RUST_LOG").and_then(|levels| levels.parse::<Targets>().ok());
-    let lines = fmt::layer().json().flatten_event(true).with_current_span(false);
+    let lines = fmt::layer().json().flatten_event(true).with_current_span(true).with_span_list(false);
     let levels = levels.unwrap_or_else(|| Targets::new().with_default(Level::INFO));
     tracing_subscriber::registry().with(lines).with(levels).init();
 }

@@ -18,6 +18,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::client::Post;
 use crate::message::{Disposal, Message, queue_wait};
+use crate::metrics::Tally;
 use crate::rows::{self, Rows};
 use crate::troubled::{Marks, SLOW};
 use crate::{App, failure, headers, health};
@@ -47,6 +48,7 @@ pub(crate) struct Turn {
     pub(crate) lane: Lane,
     pub(crate) job: DeliveryJob,
     pub(crate) marks: Arc<Marks>,
+    pub(crate) tally: Arc<Tally>,
     /// When Lambda ends the invocation.
     pub(crate) deadline: Instant,
 }
@@ -167,7 +169,10 @@ impl Turn {
         };
         tracing::info!(?reason, "a delivery ended without an attempt");
         match self.app.store.advance(delivery, &failed).await? {
-            Advanced::Done => Ok(Disposal::Delete),
+            Advanced::Done => {
+                self.tally.add(|counts| counts.failed += 1);
+                Ok(Disposal::Delete)
+            }
             Advanced::Overtaken => Ok(self.overtaken().await),
         }
     }
@@ -235,9 +240,6 @@ impl Turn {
         let took = began.elapsed();
         let attempt = Attempt::new(AttemptId::new(began_at), delivery.triggered_by, &outcome, took);
         tracing::info!(
-            event_id = %delivery.event_id,
-            delivery_id = %delivery.id,
-            endpoint_id = %endpoint.id,
             attempt = number,
             http_status = attempt.http_status,
             duration_ms = attempt.duration_ms,
@@ -314,6 +316,7 @@ impl Turn {
         if self.record(&delivery, &recorded).await? == Advanced::Overtaken {
             return Ok(self.overtaken().await);
         }
+        self.count(&delivery, &recorded);
 
         match (next_retry_at, successor) {
             (Some(at), Some(successor)) => return Ok(self.send_on(successor, at).await),
@@ -327,6 +330,22 @@ impl Turn {
             health::tell(&self.app, &delivery, Some(endpoint), now).await?;
         }
         Ok(Disposal::Delete)
+    }
+
+    /// Counts an attempt that is recorded, and what became of its delivery.
+    fn count(&self, before: &Delivery, recorded: &Transition) {
+        let Some(attempt) = &recorded.attempt else { return };
+        self.tally.add(|counts| {
+            match recorded.status {
+                DeliveryStatus::Success => counts.delivered += 1,
+                DeliveryStatus::Failed => counts.failed += 1,
+                DeliveryStatus::Retrying | DeliveryStatus::Pending => counts.retried += 1,
+            }
+            counts.attempt_duration.push(Duration::from_millis(attempt.duration_ms));
+            if before.attempt_count == 0 {
+                counts.first_attempt_latency.push(attempt.id.created_at().since(before.id.created_at()));
+            }
+        });
     }
 
     /// The endpoint as it is after a slow success: a failure may have been counted while it ran.
