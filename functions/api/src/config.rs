@@ -29,6 +29,8 @@ pub struct Settings {
     pub retention: Duration,
     /// The delivery function's timeout for one request: a repeated job stands back for longer than that.
     pub request_timeout: Duration,
+    /// The dimension of our metrics.
+    pub stack_name: String,
 }
 
 /// Who may sign up.
@@ -95,6 +97,7 @@ impl Settings {
             address_rules: address_rules(lookup)?,
             retention: retention(lookup)?,
             request_timeout: Duration::from_secs(timeout),
+            stack_name: lookup("STACK_NAME").unwrap_or_else(|| "echo-webhooks".to_owned()),
         })
     }
 }

@@ -1,9 +1,12 @@
 //! What handlers take from a request's path and query.
 
+use std::fmt::Display;
+
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::Extensions;
 use axum::http::request::Parts;
 use echo_shared::id::{ApiKeyId, DeliveryId, EndpointId, EventId, NotAnId, ReplayId};
+use tracing::{Span, field};
 
 use crate::body;
 use crate::error::ApiError;
@@ -17,14 +20,19 @@ pub struct PathIds {
 }
 
 impl PathIds {
-    fn parse<T>(
+    fn parse<T: Display>(
         &self,
         name: &str,
         shown: &str,
         parse: fn(&str) -> Result<T, NotAnId>,
     ) -> Result<T, ApiError> {
         let text = self.params.iter().find(|(param, _)| param == name).map_or("", |(_, value)| value);
-        parse(text).map_err(|error| body::invalid(&self.extensions, format!("{shown} in the path {error}")))
+        let id = parse(text)
+            .map_err(|error| body::invalid(&self.extensions, format!("{shown} in the path {error}")))?;
+        // The contract's webhook is an endpoint everywhere else.
+        let noted = if name == "webhook_id" { "endpoint_id" } else { name };
+        Span::current().record(noted, field::display(&id));
+        Ok(id)
     }
 
     /// # Errors

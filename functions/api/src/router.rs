@@ -1,8 +1,10 @@
 //! The route table.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::State;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use axum::routing::{get, patch, post};
 use echo_shared::event_input;
 
@@ -23,6 +25,7 @@ const WEBHOOK: &str = "/projects/{project_id}/webhooks/{webhook_id}";
 
 /// The whole API, at its plain paths and under `/api`.
 pub fn router(app: AppState) -> Router {
+    let stack_name: Arc<str> = app.settings.stack_name.as_str().into();
     Router::new()
         .nest("/console", console::routes())
         .route("/console/", get(console::without_slash))
@@ -35,7 +38,7 @@ pub fn router(app: AppState) -> Router {
         .merge(reference())
         .nest("/api", reference())
         .fallback(unknown_route)
-        .layer(from_fn(observe))
+        .layer(from_fn_with_state(stack_name, observe))
         .with_state(app.clone())
 }
 

@@ -1,8 +1,9 @@
 //! `/v1/projects/{projectId}/events`: events in (contract §4).
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use echo_shared::accept::{Acceptance, accept};
 use echo_shared::event::Event;
 use echo_shared::event_input;
@@ -17,6 +18,7 @@ use crate::auth::InProject;
 use crate::body::RequestBody;
 use crate::endpoints_ahead::EndpointsAhead;
 use crate::error::ApiError;
+use crate::observe::AcceptedEvent;
 use crate::openapi::values;
 
 /// An event that is durable.
@@ -52,13 +54,20 @@ impl From<Acceptance> for AcceptedBody {
     }
 }
 
+impl IntoResponse for AcceptedBody {
+    fn into_response(self) -> Response {
+        let logged = AcceptedEvent { id: self.event_id, duplicate: self.duplicate };
+        (StatusCode::ACCEPTED, Extension(logged), Json(self)).into_response()
+    }
+}
+
 /// `POST …/events`
 pub async fn create(
     State(app): State<AppState>,
     project: InProject,
     ahead: EndpointsAhead,
     body: RequestBody,
-) -> Result<(StatusCode, Json<AcceptedBody>), ApiError> {
+) -> Result<AcceptedBody, ApiError> {
     let fields = body.fields()?;
     let (event_id, content) = event_input::read(&fields, &app.settings.event_names)?;
     let endpoints = ahead.endpoints(&app, &project.id).await?;
@@ -66,5 +75,5 @@ pub async fn create(
     let event_id = event_id.unwrap_or_else(|| EventId::new(now));
     let event = Event::accept(project.id, event_id, &content, &endpoints, now, app.settings.retention);
     let accepted = accept(app.places(), event, &endpoints, now).await?;
-    Ok((StatusCode::ACCEPTED, Json(accepted.into())))
+    Ok(accepted.into())
 }

@@ -1,8 +1,6 @@
 //! `…/webhooks/{webhookId}/test`: one sample event to one endpoint (contract §4).
 
-use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
 use echo_shared::accept::accept;
 use echo_shared::endpoint::EndpointStatus;
 use echo_shared::event::{Event, EventContent};
@@ -25,7 +23,7 @@ pub async fn create(
     project: InProject,
     ids: PathIds,
     body: RequestBody,
-) -> Result<(StatusCode, Json<AcceptedBody>), ApiError> {
+) -> Result<AcceptedBody, ApiError> {
     let endpoint = endpoints::find(&app, &project, &ids.endpoint()?).await?;
     let names = &app.settings.event_names;
     let asked = body
@@ -44,5 +42,5 @@ pub async fn create(
     let content = EventContent { name, customer_id: None, notification_id: None, data: &data };
     let event = Event::for_one(EventId::new(now), &content, &endpoint, now, app.settings.retention);
     let accepted = accept(app.places(), event, std::slice::from_ref(&endpoint), now).await?;
-    Ok((StatusCode::ACCEPTED, Json(accepted.into())))
+    Ok(accepted.into())
 }
