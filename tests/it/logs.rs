@@ -2,11 +2,11 @@
 
 use echo_tests::api::Api;
 use echo_tests::aws::logged;
-use echo_tests::project::{Account, random_email, signup_request, unique};
+use echo_tests::project::{Account, Project, random_email, signup_request, unique};
 use echo_tests::receiver::{Receiver, Reply};
 use echo_tests::shape::text;
 use echo_tests::wait::{PATIENCE, eventually};
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[tokio::test]
 async fn a_requests_logs_carry_its_id() {
@@ -34,7 +34,7 @@ async fn no_log_holds_a_secret_a_payload_or_an_answer() {
         .await
         .ok(200);
     let project = &account["default_project"];
-    let project = echo_tests::project::Project::known(text(project, "id"), text(project, "api_key"));
+    let project = Project::known(text(project, "id"), text(project, "api_key"));
     let receiver = Receiver::scripted(
         [Reply::status(500).body(response.clone())],
         Reply::status(200).body(response.clone()),
@@ -75,5 +75,97 @@ async fn no_log_holds_a_secret_a_payload_or_an_answer() {
             let lines = logged(function, secret).await;
             assert!(lines.is_empty(), "{what} is logged by {function}: {lines:?}");
         }
+    }
+}
+
+/// What the line of an event's request says of it.
+async fn said_of_event(project: &Project, event: &Value) -> Value {
+    let answer = project.post("/events", event).await;
+    let id = answer.headers["x-request-id"].to_str().expect("text").to_owned();
+    let line = eventually(format!("request {id} is logged"), PATIENCE, || async {
+        logged("Api", &id).await.into_iter().find(|line| line.contains("request answered"))
+    });
+    let line: Value = serde_json::from_str(&line.await).expect("JSON");
+    assert_eq!(line["span"]["event_id"], answer.json()["event_id"], "{line}");
+    assert_eq!(line["span"]["project_id"], project.id.as_str(), "{line}");
+    line
+}
+
+#[tokio::test]
+async fn a_new_event_is_counted_once_on_its_requests_line() {
+    let project = Project::new().await;
+    let event = json!({"event_name": "call.ended", "event_id": uuid::Uuid::new_v4().to_string()});
+    let first = said_of_event(&project, &event).await;
+    // What the template's metric filter looks for.
+    assert_eq!((&first["accepted"], &first["stack"]), (&json!(1), &json!("echo-webhooks")), "{first}");
+    assert_eq!(first.get("duplicate"), None, "{first}");
+    let again = said_of_event(&project, &event).await;
+    assert_eq!((again.get("accepted"), again.get("stack")), (None, None), "{again}");
+    assert_eq!(again["duplicate"], json!(true), "{again}");
+}
+
+/// The lines of one invocation of the delivery function, once its metrics are among them.
+async fn invocation(request_id: &str) -> (Vec<Value>, Value) {
+    eventually(format!("the metrics of {request_id} are logged"), PATIENCE, || async {
+        let lines = logged("Delivery", request_id).await;
+        let lines = lines.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let (mut metrics, others): (Vec<_>, Vec<_>) = lines.partition(|line| line.get("_aws").is_some());
+        assert!(metrics.len() <= 1, "one line an invocation: {metrics:?}");
+        metrics.pop().map(|metrics| (others, metrics))
+    })
+    .await
+}
+
+fn sorted(mut numbers: Vec<u64>) -> Vec<u64> {
+    numbers.sort_unstable();
+    numbers
+}
+
+#[tokio::test]
+async fn each_invocation_counts_its_attempts_in_one_line() {
+    let receiver = Receiver::scripted([Reply::status(500)], Reply::status(200)).await;
+    let project = Project::new().await;
+    let endpoint = project.endpoint(&receiver.url()).await;
+    let id = project.emit_one().await;
+    endpoint.ended(&id, "success").await;
+    let attempts = eventually("both attempts are logged", PATIENCE, || async {
+        let lines = logged("Delivery", &id).await;
+        let lines = lines.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let attempts: Vec<Value> = lines.filter(|line| line["message"] == "attempted").collect();
+        (attempts.len() == 2).then_some(attempts)
+    })
+    .await;
+
+    for (attempt, counted) in attempts.iter().zip(["Retried", "Delivered"]) {
+        let span = &attempt["span"];
+        assert_eq!(
+            (text(span, "delivery_id"), text(span, "endpoint_id")),
+            (id.as_str(), endpoint.id.as_str())
+        );
+        let (lines, metrics) = invocation(text(span, "request_id")).await;
+        let directive = &metrics["_aws"]["CloudWatchMetrics"][0];
+        assert_eq!(directive["Namespace"], "EchoWebhooks");
+        assert_eq!(directive["Dimensions"], json!([["Stack"]]));
+        assert_eq!(metrics["Stack"], "echo-webhooks");
+        for definition in directive["Metrics"].as_array().expect("metrics") {
+            assert!(metrics.get(text(definition, "Name")).is_some(), "{metrics}");
+        }
+        assert!(metrics[counted].as_u64() >= Some(1), "{counted} in {metrics}");
+
+        // The batch may have held other tests' deliveries too.
+        let attempted: Vec<&Value> = lines.iter().filter(|line| line["message"] == "attempted").collect();
+        let durations = attempted.iter().filter_map(|line| line["duration_ms"].as_u64()).collect();
+        let values = |name: &str| {
+            metrics[name].as_array().into_iter().flatten().filter_map(Value::as_u64).collect::<Vec<_>>()
+        };
+        assert_eq!(sorted(values("AttemptDuration")), sorted(durations), "{metrics}");
+        let of = |name: &str| metrics[name].as_u64().unwrap_or(0);
+        let ended = lines.iter().filter(|line| line["message"] == "a delivery ended without an attempt");
+        let all = of("Delivered") + of("Failed") + of("Retried");
+        assert_eq!(all, (attempted.len() + ended.count()) as u64, "{metrics}");
+        let first = attempted.iter().filter(|line| line["attempt"] == 1).count();
+        let latencies = values("FirstAttemptLatency");
+        assert_eq!(latencies.len(), first, "{metrics}");
+        assert!(latencies.iter().all(|latency| *latency < 60_000), "{metrics}");
     }
 }

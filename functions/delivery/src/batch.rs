@@ -113,7 +113,7 @@ pub(crate) async fn handle(
     if timeout_at(last_moment, marks.written()).await.is_err() {
         tracing::warn!("marks of troubled endpoints were left unwritten");
     }
-    tally.report(&app.settings.stack_name);
+    tally.report(&app.settings.stack_name, request_id);
     response
 }
 

@@ -1,6 +1,7 @@
 //! What an invocation did, as one log line in CloudWatch's embedded metric format: metrics without a call to anyone.
 //!
-//! The stack is the only dimension, because each value of one is a metric to pay for; ids are in the other lines.
+//! The stack is the only dimension, because each value of one is a metric to pay for; the invocation's id leads to
+//! the lines of what it counts.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -38,16 +39,16 @@ impl Tally {
     }
 
     /// Writes the line, if there is anything to count.
-    pub(crate) fn report(&self, stack_name: &str) {
+    pub(crate) fn report(&self, stack_name: &str, request_id: &str) {
         let counts = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
-        if let Some(line) = line(&counts, stack_name, Timestamp::now()) {
+        if let Some(line) = line(&counts, stack_name, request_id, Timestamp::now()) {
             println!("{line}");
         }
     }
 }
 
 /// The line for what happened; what did not is left out.
-fn line(counts: &Counts, stack_name: &str, now: Timestamp) -> Option<Value> {
+fn line(counts: &Counts, stack_name: &str, request_id: &str, now: Timestamp) -> Option<Value> {
     let sums = [
         ("Accepted", counts.accepted),
         ("IntakeRefused", counts.intake_refused),
@@ -76,6 +77,7 @@ fn line(counts: &Counts, stack_name: &str, now: Timestamp) -> Option<Value> {
     }
     let directive = json!({ "Namespace": "EchoWebhooks", "Dimensions": [["Stack"]], "Metrics": definitions });
     values.insert("Stack".to_owned(), stack_name.into());
+    values.insert("request_id".to_owned(), request_id.into());
     values
         .insert("_aws".to_owned(), json!({ "Timestamp": now.as_millis(), "CloudWatchMetrics": [directive] }));
     Some(values.into())
@@ -88,7 +90,7 @@ mod tests {
     const NOW: i64 = 1_776_009_119_499;
 
     fn shown(counts: &Counts) -> Option<Value> {
-        line(counts, "my-stack", Timestamp::from_millis(NOW))
+        line(counts, "my-stack", "r1", Timestamp::from_millis(NOW))
     }
 
     #[test]
@@ -118,6 +120,7 @@ mod tests {
                 }],
             },
             "Stack": "my-stack",
+            "request_id": "r1",
             "Delivered": 2,
             "FirstAttemptLatency": [41],
             "AttemptDuration": [120, 7],
@@ -132,7 +135,7 @@ mod tests {
             panic!("one directive")
         };
         assert!(directive["Namespace"].as_str().is_some_and(|name| (1..=1_024).contains(&name.len())));
-        let mut targets = vec!["_aws"];
+        let mut targets = vec!["_aws", "request_id"];
         for dimension in directive["Dimensions"][0].as_array().expect("a set of dimensions") {
             let name = dimension.as_str().expect("a name");
             assert!(line[name].as_str().is_some_and(|value| (1..=1_024).contains(&value.len())), "{name}");
@@ -151,7 +154,7 @@ mod tests {
             }
             targets.push(name);
         }
-        // Nothing else is in it, so nothing that is secret.
+        // Nothing else is in it but the invocation's id, so nothing that is secret.
         let members: Vec<_> = line.as_object().expect("an object").keys().collect();
         assert!(members.iter().all(|name| targets.contains(&name.as_str())), "{members:?}");
         assert_eq!(members.len(), targets.len());
@@ -183,7 +186,7 @@ mod tests {
         let tally = Tally::default();
         tally.add(|counts| counts.retried += 1);
         tally.add(|counts| counts.retried += 1);
-        tally.report("my-stack");
+        tally.report("my-stack", "r1");
         tally.add(|counts| assert_eq!(counts.retried, 0));
     }
 }
