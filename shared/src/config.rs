@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::address::AddressRules;
 use crate::event_name::EventNames;
+use crate::id::ProjectId;
 
 /// The longest retention: ten years.
 const MAX_RETENTION_DAYS: u64 = 3_650;
@@ -70,6 +71,15 @@ pub fn retention(lookup: &impl Fn(&str) -> Option<String>) -> Result<Duration, C
     Ok(Duration::from_secs(days * 24 * 60 * 60))
 }
 
+/// The project whose endpoints are told operational events; none by default.
+///
+/// # Errors
+/// When it is no UUID.
+pub fn operator_project(lookup: &impl Fn(&str) -> Option<String>) -> Result<Option<ProjectId>, ConfigError> {
+    let id = |text: &str| ProjectId::parse(text).map(Some).map_err(|error| error.to_string());
+    parsed(lookup, "OPERATOR_PROJECT_ID", "", |text| if text.is_empty() { Ok(None) } else { id(text) })
+}
+
 /// Where deliveries may go: `EXEMPT_NETWORKS`, less the Lambda runtime API and the AWS endpoints in use.
 ///
 /// # Errors
@@ -88,6 +98,7 @@ pub fn address_rules(lookup: &impl Fn(&str) -> Option<String>) -> Result<Address
         "AWS_ENDPOINT_URL",
         "AWS_ENDPOINT_URL_DYNAMODB",
         "AWS_ENDPOINT_URL_SQS",
+        "AWS_ENDPOINT_URL_EVENTBRIDGE",
         "AWS_ENDPOINT_URL_SECRETS_MANAGER",
     ];
     Ok(rules.never(own.into_iter().filter_map(lookup).flat_map(|url| addresses(&url))))

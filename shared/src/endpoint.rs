@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::custom_headers::CustomHeaders;
 use crate::event::SkipReason;
 use crate::event_name::EventName;
-use crate::id::{EndpointId, ProjectId};
+use crate::id::{EndpointId, EventId, ProjectId};
 use crate::signing_secret::SigningSecret;
 use crate::time::Timestamp;
 
@@ -68,6 +68,15 @@ pub struct Endpoint {
     /// Until then its first attempts go through the slow lane.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub troubled_until: Option<Timestamp>,
+    /// The operational events of the latest time that we disabled it, and that it recovered. Whoever repeats the write that
+    /// did it, because it could not say so, finds its own here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disabling: Option<EventId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovery: Option<EventId>,
+    /// We disabled it, and nothing has succeeded since.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_down: bool,
     pub updated_at: Timestamp,
 }
 
@@ -91,6 +100,9 @@ impl Endpoint {
             consecutive_failures: 0,
             first_failure_at: None,
             troubled_until: None,
+            disabling: None,
+            recovery: None,
+            is_down: false,
             updated_at: now,
         }
     }

@@ -66,6 +66,18 @@ impl EventNames {
         Ok(Self(names))
     }
 
+    /// These names and those of `others` that are not among them.
+    #[must_use]
+    pub fn and(&self, others: impl IntoIterator<Item = EventName>) -> Self {
+        let mut names = self.0.clone();
+        for name in others {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        Self(names)
+    }
+
     #[must_use]
     pub fn find(&self, name: &str) -> Option<EventName> {
         self.0.iter().find(|known| known.0 == name).cloned()

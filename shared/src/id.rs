@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::event_name::EventName;
@@ -123,6 +124,14 @@ impl DeliveryId {
 }
 
 impl EventId {
+    /// The id of an event that its cause alone tells: a UUIDv8 of the seed's hash.
+    #[must_use]
+    pub fn derived(seed: &str) -> Self {
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&Sha256::digest(seed)[..16]);
+        Self(uuid::Builder::from_custom_bytes(bytes).into_uuid())
+    }
+
     /// Whether it is a UUIDv7 whose time is at most `within` from `at`, before or after.
     #[must_use]
     pub fn is_of_about(&self, at: Timestamp, within: Duration) -> bool {

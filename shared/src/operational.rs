@@ -1,0 +1,237 @@
+//! Operational events: what the operator is told of endpoints, so that no one notices a dead one after weeks.
+
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
+
+use crate::attempt::{Attempt, Trigger};
+use crate::delivery::{Delivery, FailureReason};
+use crate::endpoint::{DisabledReason, Endpoint};
+use crate::event_name::{EventName, EventNames};
+use crate::id::{DeliveryId, EndpointId, EventId, ProjectId};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// We disabled it: its deliveries failed for too long, or it is gone.
+    EndpointDisabled,
+    /// A delivery succeeded after others had failed, or after we had disabled it.
+    EndpointRecovered,
+    /// A delivery ended in failure, and nobody had asked for its last attempt.
+    DeliveryFailed,
+}
+
+impl Kind {
+    pub const ALL: [Self; 3] = [Self::EndpointDisabled, Self::EndpointRecovered, Self::DeliveryFailed];
+
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::EndpointDisabled => "endpoint.disabled",
+            Self::EndpointRecovered => "endpoint.recovered",
+            Self::DeliveryFailed => "delivery.failed",
+        }
+    }
+
+    #[must_use]
+    pub fn event_name(self) -> EventName {
+        EventName::from_stored(self.name())
+    }
+
+    /// The event's id. Told again after a crash, it is the same event; of another attempt of the delivery, another.
+    #[must_use]
+    pub fn event_id(self, delivery: &Delivery) -> EventId {
+        EventId::derived(&format!("{}/{}/{}", self.name(), delivery.id, delivery.attempt_count))
+    }
+}
+
+/// The names that the operator's endpoints may be subscribed to: the deployment's own, and these.
+#[must_use]
+pub fn with_operational(names: &EventNames) -> EventNames {
+    names.and(Kind::ALL.map(Kind::event_name))
+}
+
+/// Whether a delivery that ended so is told. Who asked for an attempt sees how it ended, and an endpoint that its owner
+/// disabled or deleted is no news.
+#[must_use]
+pub fn is_told(reason: FailureReason, trigger: Trigger) -> bool {
+    let is_news = match reason {
+        FailureReason::Exhausted | FailureReason::Gone | FailureReason::Internal => true,
+        FailureReason::EndpointDisabled | FailureReason::EndpointDeleted => false,
+    };
+    is_news && trigger == Trigger::Auto
+}
+
+/// What an operational event says. Nothing of a URL but its host, because paths can be secrets too, and nothing of what
+/// was sent or answered.
+#[derive(Debug, Serialize)]
+struct Data<'a> {
+    project_id: ProjectId,
+    endpoint_id: EndpointId,
+    host: Option<String>,
+    reason: Option<Reason>,
+    consecutive_failures: Option<u32>,
+    disabled_at: Option<String>,
+    delivery_id: DeliveryId,
+    event_id: EventId,
+    event_name: &'a EventName,
+    attempt_count: u32,
+    last_attempt: Option<LastAttempt<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Reason {
+    Disabled(DisabledReason),
+    Failed(FailureReason),
+}
+
+#[derive(Debug, Serialize)]
+struct LastAttempt<'a> {
+    created_at: String,
+    http_status: Option<u16>,
+    error_message: Option<&'a str>,
+}
+
+impl<'a> From<&'a Attempt> for LastAttempt<'a> {
+    fn from(attempt: &'a Attempt) -> Self {
+        Self {
+            created_at: attempt.id.created_at().to_string(),
+            http_status: attempt.http_status,
+            error_message: attempt.error_message.as_deref(),
+        }
+    }
+}
+
+/// What is told of a delivery that ended, and of its endpoint, if that is still there.
+///
+/// # Errors
+/// Never: it is JSON.
+pub fn data(
+    kind: Kind,
+    delivery: &Delivery,
+    endpoint: Option<&Endpoint>,
+) -> serde_json::Result<Box<RawValue>> {
+    let host = |endpoint: &Endpoint| url::Url::parse(&endpoint.url).ok()?.host_str().map(str::to_owned);
+    to_raw_value(&Data {
+        project_id: delivery.project_id,
+        endpoint_id: delivery.endpoint_id,
+        host: endpoint.and_then(host),
+        reason: match kind {
+            Kind::EndpointDisabled => {
+                endpoint.and_then(|endpoint| endpoint.disabled_reason).map(Reason::Disabled)
+            }
+            Kind::DeliveryFailed => delivery.failure_reason.map(Reason::Failed),
+            Kind::EndpointRecovered => None,
+        },
+        consecutive_failures: endpoint.map(|endpoint| endpoint.consecutive_failures),
+        disabled_at: endpoint.and_then(|endpoint| endpoint.disabled_at).map(|at| at.to_string()),
+        delivery_id: delivery.id,
+        event_id: delivery.event_id,
+        event_name: &delivery.event_name,
+        attempt_count: delivery.attempt_count,
+        last_attempt: delivery.attempts.last().map(LastAttempt::from),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::attempt::Outcome;
+    use crate::delivery::DeliveryStatus;
+    use crate::event::{Event, EventContent};
+    use crate::id::AttemptId;
+    use crate::time::Timestamp;
+
+    const SECRETS: [&str; 4] = ["path-secret", "query-secret", "payload-secret", "answer-secret"];
+
+    fn endpoint_and_delivery() -> (Endpoint, Delivery) {
+        let now = Timestamp::from_millis(1_776_009_119_499);
+        let name = EventName::from_stored("call.ended");
+        let url = "https://Hooks.example.com:8443/path-secret?token=query-secret".to_owned();
+        let mut endpoint = Endpoint::new(ProjectId::new(now), url, vec![name.clone()], now);
+        endpoint.consecutive_failures = 10;
+        endpoint.disabled_reason = Some(DisabledReason::ConsecutiveFailures);
+        endpoint.disabled_at = Some(now);
+        let data = serde_json::from_str(r#"{"a":"payload-secret"}"#).expect("JSON");
+        let content = EventContent { name, customer_id: None, notification_id: None, data };
+        let event = Event::accept(
+            endpoint.project_id,
+            EventId::new(now),
+            &content,
+            std::slice::from_ref(&endpoint),
+            now,
+            Duration::from_secs(60),
+        );
+        let mut delivery = Delivery::pending(&event, &event.deliveries[0]);
+        let outcome = Outcome::Answered { status: 500, body: "answer-secret".to_owned(), retry_after: None };
+        let attempt = Attempt::new(AttemptId::new(now), Trigger::Auto, &outcome, Duration::ZERO);
+        delivery.attempts = vec![attempt];
+        delivery.attempt_count = 1;
+        delivery.status = DeliveryStatus::Failed;
+        delivery.failure_reason = Some(FailureReason::Exhausted);
+        (endpoint, delivery)
+    }
+
+    fn told(kind: Kind, delivery: &Delivery, endpoint: Option<&Endpoint>) -> Value {
+        serde_json::from_str(data(kind, delivery, endpoint).expect("JSON").get()).expect("JSON")
+    }
+
+    #[test]
+    fn what_is_told_is_enough_to_find_it_and_holds_no_secret() {
+        let (endpoint, delivery) = endpoint_and_delivery();
+        let expected = json!({
+            "project_id": delivery.project_id,
+            "endpoint_id": delivery.endpoint_id,
+            "host": "hooks.example.com",
+            "reason": "exhausted",
+            "consecutive_failures": 10,
+            "disabled_at": "2026-04-12T15:51:59.499Z",
+            "delivery_id": delivery.id,
+            "event_id": delivery.event_id,
+            "event_name": "call.ended",
+            "attempt_count": 1,
+            "last_attempt":
+                { "created_at": "2026-04-12T15:51:59.499Z", "http_status": 500, "error_message": null },
+        });
+        assert_eq!(told(Kind::DeliveryFailed, &delivery, Some(&endpoint)), expected);
+        let reason = |kind| told(kind, &delivery, Some(&endpoint))["reason"].clone();
+        assert_eq!(reason(Kind::EndpointDisabled), "consecutive_failures");
+        assert_eq!(reason(Kind::EndpointRecovered), Value::Null);
+        assert_eq!(told(Kind::DeliveryFailed, &delivery, None)["host"], Value::Null);
+        for kind in Kind::ALL {
+            let text = told(kind, &delivery, Some(&endpoint)).to_string();
+            let signing = endpoint.signing_secret.expose();
+            for secret in SECRETS.into_iter().chain([signing]) {
+                assert!(!text.contains(secret), "{secret} in {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_same_event_has_the_same_id_and_any_other_another() {
+        let (_, delivery) = endpoint_and_delivery();
+        let mut seen = Vec::new();
+        for attempt_count in 1..=2 {
+            let delivery = Delivery { attempt_count, ..delivery.clone() };
+            for kind in Kind::ALL {
+                let id = kind.event_id(&delivery);
+                assert_eq!(id, kind.event_id(&delivery));
+                assert_eq!(EventId::parse(&id.to_string()), Ok(id));
+                assert_eq!(id.as_uuid().get_version_num(), 8);
+                assert!(!seen.contains(&id), "{}", kind.name());
+                seen.push(id);
+            }
+        }
+    }
+
+    #[test]
+    fn what_people_do_themselves_is_not_told() {
+        use FailureReason::{EndpointDeleted, EndpointDisabled, Exhausted, Gone, Internal};
+        let told = [Exhausted, Gone, Internal, EndpointDisabled, EndpointDeleted]
+            .map(|reason| (is_told(reason, Trigger::Auto), is_told(reason, Trigger::Manual)));
+        assert_eq!(told, [(true, false), (true, false), (true, false), (false, false), (false, false)]);
+    }
+}
