@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use echo_shared::address::AddressRules;
 use echo_shared::config::{
-    ConfigError, address_rules, event_names, number_within, parsed, required, retention,
+    ConfigError, address_rules, event_names, number_within, operator_project, parsed, required, retention,
 };
 use echo_shared::event_name::EventNames;
+use echo_shared::id::ProjectId;
 use echo_shared::schedule::RetrySchedule;
 use echo_shared::store::Tables;
 
@@ -14,6 +15,9 @@ use echo_shared::store::Tables;
 pub struct Config {
     pub tables: Tables,
     pub queue_urls: QueueUrls,
+    /// Whose endpoints are told operational events, and the bus that gets them; none by default.
+    pub operator_project_id: Option<ProjectId>,
+    pub operational_bus: Option<String>,
     pub settings: Settings,
 }
 
@@ -67,6 +71,8 @@ impl Config {
                 parked: required(&lookup, "PARKED_QUEUE_URL")?,
                 intake: required(&lookup, "INTAKE_QUEUE_URL")?,
             },
+            operator_project_id: operator_project(&lookup)?,
+            operational_bus: lookup("OPERATIONAL_EVENT_BUS_NAME").filter(|name| !name.is_empty()),
             settings: Settings {
                 schedule: parsed(&lookup, "RETRY_DELAYS_SECONDS", "60,300,1800", RetrySchedule::parse)?,
                 request_timeout: seconds("REQUEST_TIMEOUT_SECONDS", "15", 1, 20)?,
@@ -113,6 +119,7 @@ mod tests {
             ("REQUEST_TIMEOUT_SECONDS", "21"),
             ("DISABLE_AFTER_FAILURES", "-1"),
             ("EXEMPT_NETWORKS", "everything"),
+            ("OPERATOR_PROJECT_ID", "mine"),
         ] {
             let one = |asked: &str| if asked == name { Some(value.to_owned()) } else { lookup(asked) };
             let error = Config::from_lookup(one).expect_err(name);

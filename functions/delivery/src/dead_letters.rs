@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use echo_shared::delivery::{DeliveryStatus, FailureReason};
+use echo_shared::delivery::{Delivery, DeliveryStatus, FailureReason};
 use echo_shared::job::{DeliveryJob, Job, NotAJob, ReplayJob};
 use echo_shared::replay::{ReplayStatus, StopReason};
 use echo_shared::store::{Advanced, StoreError, Transition};
@@ -12,6 +12,7 @@ use crate::lanes::INTAKE;
 use crate::message::{Disposal, Message};
 use crate::metrics::Tally;
 use crate::one_delivery::{OVERTAKEN_WAIT, unchanged};
+use crate::own_fault::OwnFault;
 use crate::rows::{self, Rows};
 use crate::sqs_event::Record;
 use crate::{App, health, replay};
@@ -61,7 +62,7 @@ async fn park(
 }
 
 /// Ends the delivery of a job that came here, unless it has ended.
-async fn end(app: &App, message: &Message, job: &DeliveryJob, tally: &Tally) -> Result<Disposal, StoreError> {
+async fn end(app: &App, message: &Message, job: &DeliveryJob, tally: &Tally) -> Result<Disposal, OwnFault> {
     let now = Timestamp::now();
     let rows = Rows::of(job, &rows::load(&app.store, &[job]).await?);
     let delivery = match rows.delivery {
@@ -71,9 +72,10 @@ async fn end(app: &App, message: &Message, job: &DeliveryJob, tally: &Tally) -> 
     let Some(delivery) = delivery.filter(|delivery| !delivery.is_expired(now)) else {
         return Ok(Disposal::Delete);
     };
+    let endpoint = rows.endpoint.as_ref();
     if delivery.status.is_final() {
         if delivery.uncounted {
-            health::tell(app, &delivery, rows.endpoint.as_ref(), now).await?;
+            health::tell(app, &delivery, endpoint, now).await?;
         }
         return Ok(Disposal::Delete);
     }
@@ -81,12 +83,18 @@ async fn end(app: &App, message: &Message, job: &DeliveryJob, tally: &Tally) -> 
         status: DeliveryStatus::Failed,
         failure_reason: Some(FailureReason::Internal),
         next_retry_at: None,
+        uncounted: app.operator.hears_of(&delivery.project_id),
         ..unchanged(&delivery, now)
     };
     match app.store.advance(&delivery, &failed).await? {
         Advanced::Done => {
             tracing::error!("a delivery failed for a fault of our own");
             tally.add(|counts| counts.failed += 1);
+            if failed.uncounted {
+                let (status, failure_reason) = (failed.status, failed.failure_reason);
+                let ended = Delivery { status, failure_reason, updated_at: now, ..delivery };
+                health::tell(app, &ended, endpoint, now).await?;
+            }
             Ok(Disposal::Delete)
         }
         Advanced::Overtaken => Ok(message.hide(OVERTAKEN_WAIT).await),

@@ -2,7 +2,7 @@
 //!
 //! In reading order: [`sqs_event`] is what Lambda hands over; `batch` takes each record by itself; `one_delivery`
 //! is a job's whole turn, decided by `echo_shared::decision`; `sender` makes the request, through `client`, `resolver`
-//! and `failure`; `replay` is one step of trying many again; `health` tells the endpoint how it went; `message` hides, and `lanes` moves between queues;
+//! and `failure`; `replay` is one step of trying many again; `health` tells the endpoint how it went, and `operator` the operator; `message` hides, and `lanes` moves between queues;
 //! `intake` accepts events; `dead_letters` ends what nothing else could, and `metrics` counts it all.
 
 mod batch;
@@ -17,6 +17,8 @@ mod lanes;
 mod message;
 mod metrics;
 mod one_delivery;
+mod operator;
+mod own_fault;
 mod replay;
 mod resolver;
 mod retry_after;
@@ -39,6 +41,7 @@ use tracing::Instrument;
 pub use self::config::Config;
 use self::config::Settings;
 use self::lanes::Crowding;
+use self::operator::Operator;
 use self::sender::Sender;
 pub use self::sqs_event::{BatchResponse, SqsEvent};
 
@@ -53,6 +56,7 @@ pub struct App {
     sender: Sender,
     settings: Settings,
     crowding: Crowding,
+    operator: Operator,
 }
 
 /// The queues, by what they are for.
@@ -81,6 +85,7 @@ impl App {
                 intake: queue(config.queue_urls.intake),
             },
             sender: Sender::new(config.settings.request_timeout, config.settings.addresses.clone())?,
+            operator: Operator::new(config.operator_project_id, config.operational_bus, sdk),
             settings: config.settings,
             crowding: Crowding::default(),
         })

@@ -19,6 +19,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use crate::client::Post;
 use crate::message::{Disposal, Message, queue_wait};
 use crate::metrics::Tally;
+use crate::own_fault::OwnFault;
 use crate::rows::{self, Rows};
 use crate::troubled::{Marks, SLOW};
 use crate::{App, failure, headers, health};
@@ -75,7 +76,7 @@ impl Turn {
             Some(rows) => self.act(rows).await,
             None => match self.load().await {
                 Ok(rows) => self.act(rows).await,
-                Err(error) => Err(error),
+                Err(error) => Err(error.into()),
             },
         };
         match taken {
@@ -92,7 +93,7 @@ impl Turn {
         Ok(Rows::of(&self.job, &loaded))
     }
 
-    async fn act(&self, mut rows: Rows) -> Result<Disposal, StoreError> {
+    async fn act(&self, mut rows: Rows) -> Result<Disposal, OwnFault> {
         loop {
             let now = Timestamp::now();
             let delivery = match rows.delivery {
@@ -139,7 +140,7 @@ impl Turn {
     }
 
     /// Waits for `until` in the queue.
-    async fn wait(&self, delivery: &Delivery, until: Timestamp) -> Result<Disposal, StoreError> {
+    async fn wait(&self, delivery: &Delivery, until: Timestamp) -> Result<Disposal, OwnFault> {
         // Only the job whose turn comes may name the next one: a stand-in that did would take the turn away.
         let own_turn = !delivery.status.is_final() && self.job.chain == delivery.chain;
         let now = Timestamp::now();
@@ -160,7 +161,7 @@ impl Turn {
         delivery: &Delivery,
         reason: FailureReason,
         now: Timestamp,
-    ) -> Result<Disposal, StoreError> {
+    ) -> Result<Disposal, OwnFault> {
         let failed = Transition {
             status: DeliveryStatus::Failed,
             failure_reason: Some(reason),
@@ -189,7 +190,7 @@ impl Turn {
         delivery: &Delivery,
         due: Timestamp,
         now: Timestamp,
-    ) -> Result<Disposal, StoreError> {
+    ) -> Result<Disposal, OwnFault> {
         let chain = Chain::new();
         let renamed = Transition { chain: Some(chain), ..unchanged(delivery, now) };
         match self.app.store.advance(delivery, &renamed).await? {
@@ -217,7 +218,7 @@ impl Turn {
         endpoint: &Endpoint,
         number: u32,
         claim: bool,
-    ) -> Result<Disposal, StoreError> {
+    ) -> Result<Disposal, OwnFault> {
         let decided = Instant::now();
         let envelopes = self.app.store.envelopes(std::slice::from_ref(&delivery)).await?;
         let envelope = envelopes.into_iter().next().unwrap_or_default();
@@ -295,7 +296,7 @@ impl Turn {
         attempt: Attempt,
         step: Step,
         now: Timestamp,
-    ) -> Result<Disposal, StoreError> {
+    ) -> Result<Disposal, OwnFault> {
         let (status, next_retry_at, failure_reason) = match step {
             Step::Succeeded => (DeliveryStatus::Success, None, None),
             Step::RetryAt(at) => (DeliveryStatus::Retrying, Some(at), None),
@@ -327,6 +328,8 @@ impl Turn {
             delivery.status = status;
             delivery.failure_reason = failure_reason;
             delivery.updated_at = now;
+            delivery.attempt_count += 1;
+            delivery.attempts.extend(recorded.attempt);
             health::tell(&self.app, &delivery, Some(endpoint), now).await?;
         }
         Ok(Disposal::Delete)

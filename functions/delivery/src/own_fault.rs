@@ -1,0 +1,14 @@
+//! What goes wrong on our own side: it is no one's failed attempt, and leaves the message in its queue.
+
+use echo_shared::accept::AcceptError;
+use echo_shared::store::StoreError;
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OwnFault {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("an operational event is not accepted yet: {0}")]
+    NotAccepted(AcceptError),
+    #[error("EventBridge did not take an operational event: {0}")]
+    Bus(String),
+}
