@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use echo_shared::address::AddressRules;
 use echo_shared::config::{
-    ConfigError, address_rules, event_names, number_within, parsed, required, retention,
+    ConfigError, address_rules, event_names, number_within, operator_project, parsed, required, retention,
 };
 use echo_shared::event_name::EventNames;
+use echo_shared::id::ProjectId;
+use echo_shared::operational::with_operational;
 use echo_shared::store::{RegistryTables, Tables};
 
 #[derive(Debug, Clone)]
@@ -23,6 +25,7 @@ pub struct Config {
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub event_names: EventNames,
+    pub operator: Option<Operator>,
     pub max_endpoints_per_project: u32,
     pub signup_policy: SignupPolicy,
     pub address_rules: AddressRules,
@@ -31,6 +34,13 @@ pub struct Settings {
     pub request_timeout: Duration,
     /// The dimension of our metrics.
     pub stack_name: String,
+}
+
+/// The project that is told operational events, and the names that its endpoints may be subscribed to.
+#[derive(Debug, Clone)]
+pub struct Operator {
+    pub project_id: ProjectId,
+    pub event_names: EventNames,
 }
 
 /// Who may sign up.
@@ -87,11 +97,27 @@ impl Config {
 }
 
 impl Settings {
+    /// The names that a project's endpoints may be subscribed to.
+    #[must_use]
+    pub fn names_in(&self, project_id: &ProjectId) -> &EventNames {
+        let operator = self.operator.as_ref().filter(|operator| operator.project_id == *project_id);
+        operator.map_or(&self.event_names, |operator| &operator.event_names)
+    }
+
+    /// All names that any project's endpoints may be subscribed to.
+    #[must_use]
+    pub fn all_names(&self) -> &EventNames {
+        self.operator.as_ref().map_or(&self.event_names, |operator| &operator.event_names)
+    }
+
     fn from_lookup(lookup: &impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let endpoints = parsed(lookup, "MAX_ENDPOINTS_PER_PROJECT", "50", number_within(1, 1_000))?;
         let timeout = parsed(lookup, "REQUEST_TIMEOUT_SECONDS", "15", number_within(1, 20))?;
+        let event_names = event_names(lookup)?;
         Ok(Self {
-            event_names: event_names(lookup)?,
+            operator: operator_project(lookup)?
+                .map(|project_id| Operator { project_id, event_names: with_operational(&event_names) }),
+            event_names,
             max_endpoints_per_project: u32::try_from(endpoints).unwrap_or(u32::MAX),
             signup_policy: parsed(lookup, "SIGNUP_POLICY", "token", SignupPolicy::parse)?,
             address_rules: address_rules(lookup)?,

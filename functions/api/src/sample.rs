@@ -45,6 +45,23 @@ pub fn data(name: &EventName, now: Timestamp) -> serde_json::Result<Box<RawValue
             "topics": ["billing", "invoice"],
             "action_items": [{ "text": "Send the invoice again by e-mail", "assignee": "support" }],
         }),
+        "endpoint.disabled" | "endpoint.recovered" | "delivery.failed" => json!({
+            "project_id": "01a20259-3a57-7c63-9fb6-0c94e1b2e278",
+            "endpoint_id": "01a2025b-1b04-729d-8c26-661679688eb9",
+            "host": "hooks.example.com",
+            "reason": match name.as_str() {
+                "endpoint.disabled" => Some("consecutive_failures"),
+                "delivery.failed" => Some("exhausted"),
+                _ => None,
+            },
+            "consecutive_failures": 10,
+            "disabled_at": (name.as_str() == "endpoint.disabled").then(|| ended.to_string()),
+            "delivery_id": "01a2025b-2384-75d8-a190-26d82c63488e",
+            "event_id": "01a2025b-2384-7219-87f6-4631558004f4",
+            "event_name": "call.ended",
+            "attempt_count": 4,
+            "last_attempt": { "created_at": ended.to_string(), "http_status": 503, "error_message": null },
+        }),
         _ => json!({
             "id": "sample_1",
             "occurred_at": ended.to_string(),

@@ -45,7 +45,9 @@ strings! {
     GivenTime: "A moment: RFC 3339, with any offset.", |form| {
         form.format(format("date-time")).examples([json!("2026-04-12T15:51:59.499Z")])
     };
-    KnownEventName: "One of the event names of this deployment (its setting `EventNames`).", |form| {
+    KnownEventName: "One of the event names of this deployment (its setting `EventNames`). Endpoints of the operator's project (its setting \
+        `OperatorProjectId`) may also be subscribed to `endpoint.disabled`, `endpoint.recovered` and `delivery.failed`, which \
+        the service itself sends there.", |form| {
         form.enum_values(Some(["call.started", "call.ended", "call.summary"]))
     };
     EventName: "An event name: one of this deployment's, now or when the thing was stored.", |form| {

@@ -241,7 +241,7 @@ pub async fn list(
     query: QueryValues,
 ) -> Result<Json<PageBody>, ApiError> {
     let endpoint = endpoints::find(&app, &project, &ids.endpoint()?).await?;
-    let page = Page::read(&query, &endpoint.id, &app.settings.event_names)?;
+    let page = Page::read(&query, &endpoint.id, app.settings.names_in(&project.id))?;
     Ok(Json(page.load(&app, &endpoint, Timestamp::now()).await?))
 }
 

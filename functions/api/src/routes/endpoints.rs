@@ -136,7 +136,7 @@ pub async fn create(
     let fields = body.fields()?;
     let url =
         url(&fields, &app.settings.address_rules)?.ok_or_else(|| missing("url", "an absolute https URL"))?;
-    let names = &app.settings.event_names;
+    let names = app.settings.names_in(&project.id);
     let events = events(&fields, names)?
         .ok_or_else(|| missing("events", &format!("a non-empty array of: {names}")))?;
     let endpoint = Endpoint {
@@ -183,7 +183,7 @@ pub async fn update(
     let fields = body.fields()?;
     let patch = EndpointPatch {
         url: url(&fields, &app.settings.address_rules)?,
-        events: events(&fields, &app.settings.event_names)?,
+        events: events(&fields, app.settings.names_in(&project.id))?,
         status: fields.optional("status", "active or disabled", status)?,
         description: description(&fields)?,
         headers: headers(&fields)?,

@@ -156,7 +156,7 @@ pub async fn list(
     project: InProject,
     query: QueryValues,
 ) -> Result<Json<EventPageBody>, ApiError> {
-    let page = EventPage::read(&query, &project.id, &app.settings.event_names)?;
+    let page = EventPage::read(&query, &project.id, app.settings.names_in(&project.id))?;
     Ok(Json(page.load(&app, &project.id, Timestamp::now()).await?))
 }
 

@@ -154,7 +154,7 @@ pub async fn create(
 ) -> Result<(StatusCode, Json<ReplayBody>), ApiError> {
     let endpoint = endpoints::find(&app, &project, &ids.endpoint()?).await?;
     let now = Timestamp::now();
-    let filter = read(&body.fields()?, &app.settings.event_names, now)?;
+    let filter = read(&body.fields()?, app.settings.names_in(&project.id), now)?;
     if endpoint.status == EndpointStatus::Disabled {
         return Err(ApiError::endpoint_disabled());
     }

@@ -25,7 +25,7 @@ pub async fn create(
     body: RequestBody,
 ) -> Result<AcceptedBody, ApiError> {
     let endpoint = endpoints::find(&app, &project, &ids.endpoint()?).await?;
-    let names = &app.settings.event_names;
+    let names = app.settings.names_in(&project.id);
     let asked = body
         .fields_if_any()?
         .optional("event_name", format_args!("one of: {names}"), |value| names.find(&string(value)?))?;
