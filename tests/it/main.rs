@@ -19,6 +19,7 @@ mod intake;
 mod isolation;
 mod logs;
 mod manual_retry;
+mod operational;
 mod precedence;
 mod projects;
 mod queues;

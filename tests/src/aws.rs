@@ -8,6 +8,7 @@ use aws_sdk_sqs::types::{MessageAttributeValue, SendMessageBatchRequestEntry};
 
 use serde_json::{Value, json};
 
+use crate::project::{Project, unique};
 use crate::stack::stack;
 use crate::time::now;
 use crate::wait::{PATIENCE, eventually};
@@ -70,6 +71,20 @@ impl Queue {
                 .message_id()
         };
         (0..bodies.len()).map(|index| id_of(index).to_owned()).collect()
+    }
+
+    /// Waits for so many messages in a queue that nothing else takes them from.
+    pub async fn receive(&self, count: usize) -> Vec<Value> {
+        let found = std::cell::RefCell::new(Vec::new());
+        eventually(format!("{count} messages come"), PATIENCE, || async {
+            let request = self.client.receive_message().queue_url(&self.url).max_number_of_messages(10);
+            let received = request.visibility_timeout(600).send().await.expect("SQS answers");
+            let bodies = received.messages().iter().filter_map(|message| message.body());
+            found.borrow_mut().extend(bodies.filter_map(|body| serde_json::from_str(body).ok()));
+            (found.borrow().len() >= count).then_some(())
+        })
+        .await;
+        found.into_inner()
     }
 
     /// Waits for a message with exactly this body in a queue that nothing consumes, takes it out and gives its
@@ -193,6 +208,52 @@ pub async fn put_event(detail_type: &str, detail: &str) -> String {
     });
     let answer = call("events", "AWSEvents.PutEvents", &json!({"Entries": [entry]})).await;
     answer["Entries"][0]["EventId"].as_str().unwrap_or_else(|| panic!("no event: {answer}")).to_owned()
+}
+
+/// A queue that gets what the stack puts on the bus and `pattern` matches.
+///
+/// # Panics
+/// When it cannot be made.
+pub async fn listen(pattern: &Value) -> Queue {
+    let name = format!("listener-{}", unique());
+    let bus = stack().parameter("OperationalEventBusName");
+    let client = aws_sdk_sqs::Client::new(&config().await);
+    let created = client.create_queue().queue_name(&name).send().await.expect("SQS makes a queue");
+    let arn = format!("arn:aws:sqs:{}:000000000000:{name}", stack().aws.region);
+    let rule = json!({"Name": name, "EventBusName": bus, "EventPattern": pattern.to_string()});
+    call("events", "AWSEvents.PutRule", &rule).await;
+    let target = json!({"Rule": name, "EventBusName": bus, "Targets": [{"Id": "queue", "Arn": arn}]});
+    let answer = call("events", "AWSEvents.PutTargets", &target).await;
+    assert_eq!(answer["FailedEntryCount"], 0, "{answer}");
+    Queue { client, url: created.queue_url().expect("a URL").to_owned() }
+}
+
+/// The operator's project, as the holder of a new key sees it. Its id was chosen when the stack was deployed, so a fresh
+/// account's project is given it.
+///
+/// # Panics
+/// When the rows cannot be changed.
+pub async fn operator_project() -> Project {
+    let project = Project::new().await;
+    let client = aws_sdk_dynamodb::Client::new(&config().await);
+    let operator = AttributeValue::S(stack().operator_project().to_owned());
+    for (table, field) in
+        [("ProjectsTable", "id"), ("ApiKeysTable", "project_id"), ("ApiKeyHashesTable", "project_id")]
+    {
+        let name = &stack().aws.tables[table];
+        let scan = client
+            .scan()
+            .table_name(name)
+            .filter_expression("#field = :project")
+            .expression_attribute_names("#field", field)
+            .expression_attribute_values(":project", AttributeValue::S(project.id.clone()));
+        let rows = scan.into_paginator().items().send().try_collect().await.expect("the table can be read");
+        let [row] = rows.as_slice() else { panic!("{} rows of {table} are the project's", rows.len()) };
+        let mut row = row.clone();
+        row.insert(field.to_owned(), operator.clone());
+        client.put_item().table_name(name).set_item(Some(row)).send().await.expect("the row can be written");
+    }
+    Project::known(stack().operator_project(), &project.key)
 }
 
 /// One call to a service that a whole SDK would be too much for. The emulator does not look at the signature.

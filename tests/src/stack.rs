@@ -49,7 +49,7 @@ pub fn stack() -> &'static Stack {
 }
 
 impl Stack {
-    fn parameter(&self, name: &str) -> &str {
+    pub(crate) fn parameter(&self, name: &str) -> &str {
         self.parameters.get(name).unwrap_or_else(|| panic!("the stack has no parameter {name}"))
     }
 
@@ -73,6 +73,12 @@ impl Stack {
     #[must_use]
     pub fn disable_after_failures(&self) -> u64 {
         self.number("DisableAfterFailures")
+    }
+
+    /// The project that is told operational events.
+    #[must_use]
+    pub fn operator_project(&self) -> &str {
+        self.parameter("OperatorProjectId")
     }
 
     #[must_use]

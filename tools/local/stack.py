@@ -32,6 +32,9 @@ TEST_PARAMETERS = {
     "DisableAfterFailures": "3",
     "DisableAfterSeconds": "0",
     "MaxEndpointsPerProject": "50",
+    # No project has this id yet; the tests make the one that does.
+    "OperatorProjectId": "01a20259-3a57-7c63-9fb6-0c94e1b2e278",
+    "OperationalEventBusName": "default",
 }
 
 

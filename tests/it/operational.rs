@@ -1,0 +1,198 @@
+//! What the operator is told: endpoints that are disabled, endpoints that recover, deliveries that fail.
+
+use std::time::Duration;
+
+use echo_tests::aws::{listen, operator_project};
+use echo_tests::endpoint::Endpoint;
+use echo_tests::project::Project;
+use echo_tests::receiver::{Received, Receiver};
+use echo_tests::shape::text;
+use echo_tests::signature;
+use echo_tests::stack::stack;
+use echo_tests::time::timestamp;
+use echo_tests::wait::{PATIENCE, eventually, throughout};
+use serde_json::{Value, json};
+
+const NAMES: [&str; 3] = ["endpoint.disabled", "endpoint.recovered", "delivery.failed"];
+
+/// The operator with an endpoint that is subscribed to everything.
+struct Operator {
+    project: Project,
+    endpoint: Endpoint,
+    receiver: Receiver,
+}
+
+impl Operator {
+    async fn new() -> Self {
+        let (project, receiver) = (operator_project().await, Receiver::start().await);
+        let endpoint = project.endpoint_for(&receiver.url(), &NAMES).await;
+        Self { project, endpoint, receiver }
+    }
+
+    /// What it was told of an endpoint. Other tests' endpoints fail too.
+    fn told_of(&self, endpoint: &Endpoint) -> Vec<(String, Value, Received)> {
+        let requests = self.receiver.requests().into_iter();
+        let told = requests.map(|request| {
+            let envelope = request.json();
+            (text(&envelope, "event_name").to_owned(), envelope["data"].clone(), request)
+        });
+        told.filter(|(_, data, _)| data["endpoint_id"] == endpoint.id.as_str()).collect()
+    }
+
+    async fn is_told(&self, name: &str, endpoint: &Endpoint, times: usize) -> Vec<(Value, Received)> {
+        eventually(format!("{name} is told {times} times"), PATIENCE, || async {
+            let told = self.told_of(endpoint).into_iter().filter(|(told, ..)| told == name);
+            let told: Vec<_> = told.map(|(_, data, request)| (data, request)).collect();
+            (told.len() >= times).then_some(told)
+        })
+        .await
+    }
+
+    async fn is_told_nothing_of(&self, endpoint: &Endpoint) {
+        throughout(Duration::from_secs(4), || async {
+            let told: Vec<_> =
+                self.told_of(endpoint).into_iter().map(|(name, data, _)| (name, data)).collect();
+            if told.is_empty() { Ok(()) } else { Err(format!("told were {told:?}")) }
+        })
+        .await;
+    }
+
+    /// So that what other tests cause is not sent to a receiver that is gone.
+    async fn leave(self) {
+        self.endpoint.delete().await;
+    }
+}
+
+#[tokio::test]
+async fn the_operator_is_told_once_of_failed_deliveries_a_disabled_endpoint_and_its_recovery() {
+    let operator = Operator::new().await;
+    let receiver = Receiver::answering(500).await;
+    let project = Project::new().await;
+    let endpoint = project.endpoint(&receiver.url_of("/path-secret?token=query-secret")).await;
+    let bus = listen(&json!({"source": ["echo-webhooks"], "detail": {"endpoint_id": [endpoint.id]}})).await;
+    let needed = usize::try_from(stack().disable_after_failures()).expect("small");
+    let mut ids = Vec::new();
+    for _ in 0..needed {
+        ids.push(project.emit_one().await);
+    }
+
+    let failed = operator.is_told("delivery.failed", &endpoint, needed).await;
+    for (data, _) in &failed {
+        assert_eq!(data["project_id"], project.id.as_str(), "{data}");
+        assert_eq!((text(data, "host"), text(data, "reason")), ("127.0.0.1", "exhausted"), "{data}");
+        let shown = endpoint.delivery(text(data, "delivery_id")).await;
+        for field in ["event_id", "event_name", "attempt_count"] {
+            assert_eq!(data[field], shown[field], "{field}: {data}");
+        }
+        let last = shown["attempts"].as_array().and_then(|all| all.last()).expect("attempts");
+        for field in ["created_at", "http_status", "error_message"] {
+            assert_eq!(data["last_attempt"][field], last[field], "{field}: {data}");
+        }
+    }
+    let mut told: Vec<&str> = failed.iter().map(|(data, _)| text(data, "delivery_id")).collect();
+    told.sort_unstable();
+    ids.sort_unstable();
+    assert_eq!(told, ids, "each of them once");
+
+    let disabled = operator.is_told("endpoint.disabled", &endpoint, 1).await;
+    let (data, _) = &disabled[0];
+    let shown = endpoint.show().await;
+    assert_eq!(data["reason"], "consecutive_failures", "{data}");
+    assert_eq!(
+        (&data["disabled_at"], &data["consecutive_failures"]),
+        (&shown["disabled_at"], &json!(needed))
+    );
+    let _ = timestamp(&data["disabled_at"]);
+
+    receiver.set(200);
+    endpoint.set_status("active").await;
+    let id = project.emit_one().await;
+    endpoint.ended(&id, "success").await;
+    let recovered = operator.is_told("endpoint.recovered", &endpoint, 1).await;
+    assert_eq!(recovered[0].0["delivery_id"], id.as_str());
+    // Now that it is in good health, success is no news.
+    let id = project.emit_one().await;
+    endpoint.ended(&id, "success").await;
+
+    let mut on_the_bus = bus.receive(needed + 2).await;
+    let all = operator.told_of(&endpoint);
+    assert_eq!(all.len(), needed + 2, "each of them once: {all:?}");
+    for (name, data, request) in all {
+        signature::check(&operator.endpoint.secret, &request.headers, &request.body);
+        assert_eq!(request.header("x-echo-event"), name);
+        let body = String::from_utf8(request.body).expect("UTF-8");
+        for secret in ["path-secret", "query-secret", &endpoint.secret, &project.key] {
+            assert!(!body.contains(secret), "{secret} in {body}");
+        }
+        let place =
+            on_the_bus.iter().position(|event| event["detail-type"] == name && event["detail"] == data);
+        let event =
+            on_the_bus.swap_remove(place.unwrap_or_else(|| panic!("{name} is not on the bus: {data}")));
+        assert_eq!(event["source"], "echo-webhooks");
+    }
+    assert!(on_the_bus.is_empty(), "{on_the_bus:?}");
+    operator.leave().await;
+}
+
+#[tokio::test]
+async fn a_receiver_that_is_gone_is_told_with_the_delivery_that_found_out() {
+    let operator = Operator::new().await;
+    let receiver = Receiver::answering(410).await;
+    let project = Project::new().await;
+    let endpoint = project.endpoint(&receiver.url()).await;
+    let id = project.emit_one().await;
+    let (failed, _) = operator.is_told("delivery.failed", &endpoint, 1).await.remove(0);
+    let (disabled, _) = operator.is_told("endpoint.disabled", &endpoint, 1).await.remove(0);
+    for data in [&failed, &disabled] {
+        assert_eq!((text(data, "reason"), text(data, "delivery_id")), ("gone", id.as_str()), "{data}");
+    }
+    // Whoever retries by hand sees how it ends; that the endpoint is disabled once more is news.
+    endpoint.set_status("active").await;
+    let _ = endpoint.retry(&id).await.ok(202);
+    endpoint.attempted(&id, 2).await;
+    operator.is_told("endpoint.disabled", &endpoint, 2).await;
+    assert_eq!(operator.is_told("delivery.failed", &endpoint, 1).await.len(), 1);
+    operator.leave().await;
+}
+
+#[tokio::test]
+async fn what_owners_do_and_what_fails_at_the_operators_own_endpoints_is_not_told() {
+    let operator = Operator::new().await;
+    let receiver = Receiver::answering(500).await;
+    let project = Project::new().await;
+    let (by_hand, own) =
+        (project.endpoint(&receiver.url()).await, operator.project.endpoint(&receiver.url()).await);
+    let waiting = project.emit_one().await;
+    by_hand.attempted(&waiting, 1).await;
+    by_hand.set_status("disabled").await;
+    by_hand.ended(&waiting, "failed").await;
+    let exhausted = operator.project.emit("call.ended").await.remove(0);
+    own.ended(&exhausted, "failed").await;
+    own.when("its failure is counted", |shown| shown["consecutive_failures"] == 1).await;
+    for endpoint in [&by_hand, &own] {
+        operator.is_told_nothing_of(endpoint).await;
+    }
+    own.delete().await;
+    operator.leave().await;
+}
+
+#[tokio::test]
+async fn only_the_operators_endpoints_can_be_subscribed_to_what_the_operator_is_told() {
+    let project = Project::new().await;
+    let endpoint = project.endpoint("https://example.com/hook").await;
+    for name in NAMES {
+        let wanted = json!({"url": "https://example.com/hook", "events": [name]});
+        let message = project.post("/webhooks", &wanted).await.refused(400);
+        assert!(!message.contains(name), "names that it cannot have are not offered: {message}");
+        project.api.patch(&endpoint.path(""), &json!({"events": [name]})).await.refused(400);
+    }
+    let operator = Operator::new().await;
+    for name in NAMES {
+        operator.project.post("/events", &json!({"event_name": name})).await.refused(400);
+        let _ = operator.project.get(&format!("/events?event_name={name}")).await.ok(200);
+        let test = format!("/webhooks/{}/test", operator.endpoint.id);
+        let sent = operator.project.post(&test, &json!({"event_name": name})).await.ok(202);
+        assert_eq!(sent["event_name"], name);
+    }
+    operator.leave().await;
+}
