@@ -1,5 +1,6 @@
 //! The AWS of one lane: what the functions' SDK clients talk to.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -18,6 +19,7 @@ pub struct Aws {
     pub faults: Faults,
     pub watch: Watch,
     pub root_secret: String,
+    pub buses: Mutex<Vec<Value>>,
 }
 
 /// One call, as `x-amz-target` and its body name it.
@@ -48,6 +50,8 @@ impl<'a> Call<'a> {
             table.to_owned()
         } else if let Some(url) = request["QueueUrl"].as_str() {
             url.rsplit('/').next().unwrap_or_default().to_owned()
+        } else if let Some(bus) = request["Entries"][0]["EventBusName"].as_str() {
+            bus.to_owned()
         } else if let Some(tables) = request["RequestItems"].as_object() {
             tables.keys().cloned().collect::<Vec<_>>().join("+")
         } else {
@@ -88,7 +92,7 @@ impl<'a> Call<'a> {
     pub fn throttled(&self) -> Reply {
         let kind = match (self.service, self.operation) {
             ("AmazonSQS", _) => "com.amazon.coral.availability#ThrottlingException",
-            (_, "TransactWriteItems" | "GetSecretValue") => "ThrottlingException",
+            ("AWSEvents", _) | (_, "TransactWriteItems" | "GetSecretValue") => "ThrottlingException",
             _ => "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException",
         };
         Reply::error(400, kind, "Rate exceeded")
@@ -106,6 +110,7 @@ impl Aws {
             "DynamoDB_20120810" if fault == Some(Fault::Stale) => self.stale_read(call.body),
             "DynamoDB_20120810" => self.dynamo.call(call.operation, call.body),
             "AmazonSQS" => sqs_api::call(&self.sqs, call.operation, call.body, is_partial.then_some(0)),
+            "AWSEvents" => self.put_events(call.body),
             "secretsmanager" => Reply::ok(
                 json!({ "ARN": "arn:aws:secretsmanager:us-east-1:123456789012:secret:root", "Name": "root",
                     "VersionId": "00000000-0000-0000-0000-000000000001", "SecretString": self.root_secret })
@@ -125,6 +130,20 @@ impl Aws {
             }
         }
         self.dynamo.call("BatchGetItem", &request.to_string())
+    }
+
+    fn put_events(&self, body: &str) -> Reply {
+        let mut request: Value = serde_json::from_str(body).unwrap_or_default();
+        let entries = request["Entries"].as_array_mut().map(std::mem::take).unwrap_or_default();
+        let ids: Vec<Value> =
+            entries.iter().map(|_| json!({ "EventId": "00000000-0000-4000-8000-000000000001" })).collect();
+        self.buses.lock().unwrap_or_else(PoisonError::into_inner).extend(entries);
+        Reply::ok(json!({ "FailedEntryCount": 0, "Entries": ids }).to_string())
+    }
+
+    /// What was put on event buses.
+    pub fn bus(&self) -> Vec<Value> {
+        self.buses.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// A batch read that leaves its last key unprocessed.

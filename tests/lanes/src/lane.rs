@@ -125,6 +125,7 @@ impl Lane {
             faults: Faults::default(),
             watch: Watch::default(),
             root_secret: "lane-root-secret-lane-root-secret-lane-root-secret-lane-root-sec".to_owned(),
+            buses: std::sync::Mutex::default(),
         });
         let function = |kind, timeout, concurrency| {
             let settings = function::Settings {

@@ -2,6 +2,7 @@
 //! fails, and the path is walked.
 
 mod intake;
+mod operational;
 mod registry;
 mod replay;
 
@@ -45,10 +46,13 @@ pub enum Path {
     Intake,
     IntakeAgain,
     IntakeGivenUp,
+    Operational,
+    OperationalRecovery,
+    OperationalInternal,
 }
 
 impl Path {
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 30] = [
         Self::SignUp,
         Self::CreateProject,
         Self::CreateKey,
@@ -76,6 +80,9 @@ impl Path {
         Self::Intake,
         Self::IntakeAgain,
         Self::IntakeGivenUp,
+        Self::Operational,
+        Self::OperationalRecovery,
+        Self::OperationalInternal,
     ];
 
     #[must_use]
@@ -105,6 +112,9 @@ impl Path {
             Self::Delete => "delete",
             Self::DeadLetter => "dead-letter",
             Self::Parked => "parked",
+            Self::Operational => "operational",
+            Self::OperationalRecovery => "operational-recovery",
+            Self::OperationalInternal => "operational-internal",
             Self::Intake => "intake",
             Self::IntakeAgain => "intake-again",
             Self::IntakeGivenUp => "intake-given-up",
@@ -131,6 +141,10 @@ impl Path {
             ]),
             Self::ManualRetry | Self::Replay => env.push(("RETRY_DELAYS_SECONDS", "1".to_owned())),
             Self::Disable | Self::Delete => env.push(("RETRY_DELAYS_SECONDS", "3,1,1".to_owned())),
+            Self::Operational | Self::OperationalRecovery | Self::OperationalInternal => env.extend([
+                ("OPERATOR_PROJECT_ID", operational::PROJECT.to_owned()),
+                ("OPERATIONAL_EVENT_BUS_NAME", operational::BUS.to_owned()),
+            ]),
             _ => {}
         }
         LaneSettings { env, ..LaneSettings::default() }
@@ -144,12 +158,14 @@ impl Path {
             Self::FirstTimesOut => (Behaviour::Script(vec![HANGS, 200]), Ending::Success),
             Self::AllFail => (Behaviour::Answer(500), Ending::Failed("exhausted")),
             Self::AutoDisable => (Behaviour::Answer(500), Ending::Failed("exhausted")),
-            Self::Gone => (Behaviour::Answer(410), Ending::Failed("gone")),
+            Self::Gone | Self::Operational => (Behaviour::Answer(410), Ending::Failed("gone")),
             Self::ManualRetry => (Behaviour::Script(vec![500, 500, 200]), Ending::Either),
             Self::Replay => (Behaviour::Answer(500), Ending::Either),
             Self::Disable => (Behaviour::Script(vec![500, 200]), Ending::Either),
             Self::Delete => (Behaviour::Script(vec![500, 200]), Ending::Either),
-            Self::DeadLetter => (Behaviour::Answer(200), Ending::Failed("internal")),
+            Self::DeadLetter | Self::OperationalInternal => {
+                (Behaviour::Answer(200), Ending::Failed("internal"))
+            }
             _ => (Behaviour::Answer(200), Ending::Success),
         };
         receiver.set("/0", behaviour);
@@ -180,6 +196,15 @@ impl Path {
         }
         match self {
             Self::DeadLetter => _ = run.lane.aws.sqs.move_all(FAST, DEAD),
+            Self::Operational => operational::set_up(run),
+            Self::OperationalRecovery => {
+                operational::set_up(run);
+                operational::set_down(run);
+            }
+            Self::OperationalInternal => {
+                operational::set_up(run);
+                run.lane.aws.sqs.move_all(FAST, DEAD);
+            }
             Self::Parked => {
                 let outgoing = Outgoing { body: NO_JOB.to_owned(), group: None, delay: Duration::ZERO };
                 let sent = run.lane.aws.sqs.send(DEAD, outgoing);
@@ -229,6 +254,9 @@ impl Path {
     /// What must be so once everything has come to rest, beyond the invariants.
     pub async fn check(self, run: &Run<'_>) {
         match self {
+            Self::Operational => operational::check(run, &["delivery.failed", "endpoint.disabled"]),
+            Self::OperationalRecovery => operational::check(run, &["endpoint.recovered"]),
+            Self::OperationalInternal => operational::check(run, &["delivery.failed"]),
             Self::AutoDisable | Self::Gone => {
                 let shown = run.lane.call("GET", &run.endpoint(0, ""), &run.key(), None).await.json();
                 let failures = shown["consecutive_failures"].as_u64().unwrap_or(0);
