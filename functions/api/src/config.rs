@@ -167,4 +167,18 @@ mod tests {
         }
         assert_eq!(with(&[("EVENTS_TABLE", "")]).expect_err("empty").to_string(), "EVENTS_TABLE is not set");
     }
+
+    #[test]
+    fn only_the_operators_project_has_the_operational_names() {
+        let operator = ProjectId::parse("01a20259-3a57-7c63-9fb6-0c94e1b2e278").expect("an id");
+        let other = ProjectId::parse("01a20259-3a57-7c63-9fb6-0c94e1b2e279").expect("an id");
+        let own = "call.started, call.ended, call.summary";
+        let all = format!("{own}, endpoint.disabled, endpoint.recovered, delivery.failed");
+        let settings = with(&[("OPERATOR_PROJECT_ID", "01A20259-3A57-7C63-9FB6-0C94E1B2E278")]);
+        let settings = settings.expect("settings").settings;
+        let names = [settings.names_in(&operator), settings.names_in(&other), settings.all_names()];
+        assert_eq!(names.map(ToString::to_string), [all.clone(), own.to_owned(), all]);
+        let settings = with(&[]).expect("settings").settings;
+        assert_eq!(settings.names_in(&operator), settings.all_names());
+    }
 }
