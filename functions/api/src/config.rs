@@ -104,12 +104,6 @@ impl Settings {
         operator.map_or(&self.event_names, |operator| &operator.event_names)
     }
 
-    /// All names that any project's endpoints may be subscribed to.
-    #[must_use]
-    pub fn all_names(&self) -> &EventNames {
-        self.operator.as_ref().map_or(&self.event_names, |operator| &operator.event_names)
-    }
-
     fn from_lookup(lookup: &impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let endpoints = parsed(lookup, "MAX_ENDPOINTS_PER_PROJECT", "50", number_within(1, 1_000))?;
         let timeout = parsed(lookup, "REQUEST_TIMEOUT_SECONDS", "15", number_within(1, 20))?;
@@ -176,9 +170,9 @@ mod tests {
         let all = format!("{own}, endpoint.disabled, endpoint.recovered, delivery.failed");
         let settings = with(&[("OPERATOR_PROJECT_ID", "01A20259-3A57-7C63-9FB6-0C94E1B2E278")]);
         let settings = settings.expect("settings").settings;
-        let names = [settings.names_in(&operator), settings.names_in(&other), settings.all_names()];
-        assert_eq!(names.map(ToString::to_string), [all.clone(), own.to_owned(), all]);
+        let names = [settings.names_in(&operator), settings.names_in(&other)];
+        assert_eq!(names.map(ToString::to_string), [all, own.to_owned()]);
         let settings = with(&[]).expect("settings").settings;
-        assert_eq!(settings.names_in(&operator), settings.all_names());
+        assert_eq!(settings.names_in(&operator).to_string(), own);
     }
 }

@@ -17,7 +17,7 @@ const CACHED: (header::HeaderName, &str) = (header::CACHE_CONTROL, "public, max-
 
 /// `GET /openapi.json`
 pub async fn document(State(app): State<AppState>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "application/json"), CACHED], naming(app.settings.all_names()))
+    ([(header::CONTENT_TYPE, "application/json"), CACHED], naming(&app.settings.event_names))
 }
 
 const PAGE: &str = include_str!("../../page/reference.html");
