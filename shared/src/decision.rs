@@ -7,6 +7,7 @@ use crate::attempt::{Outcome, Trigger};
 use crate::delivery::{Delivery, FailureReason};
 use crate::endpoint::{Endpoint, EndpointStatus};
 use crate::job::DeliveryJob;
+use crate::rate_limit::{Need, need};
 use crate::schedule::RetrySchedule;
 use crate::time::Timestamp;
 
@@ -41,8 +42,9 @@ pub enum Wake {
     /// The endpoint is in trouble: its first attempt belongs in the slow lane.
     MoveToSlowLane,
     /// Make attempt `number` now. With `claim`, first take the turn on the row ([`crate::store::Store::claim`]):
-    /// this job is late or a copy, so another may be about to act too.
-    Attempt { number: u32, claim: bool },
+    /// this job is late or a copy, so another may be about to act too. Then take the slot that it needs, and make the attempt
+    /// when that comes.
+    Attempt { number: u32, claim: bool, need: Need },
 }
 
 /// How long a copy of a job waits, from when the attempt was due or the row last changed, before it acts for the job
@@ -92,7 +94,8 @@ pub fn on_wake(
         return Wake::MoveToSlowLane;
     }
     let claim = !own_turn || now > last_word.plus(late_after(request_timeout));
-    Wake::Attempt { number: delivery.attempt_count + 1, claim }
+    let need = need(endpoint.rate_limit.as_ref(), delivery.slot.as_ref(), now);
+    Wake::Attempt { number: delivery.attempt_count + 1, claim, need }
 }
 
 /// What an attempt's outcome makes of its delivery.
@@ -148,6 +151,7 @@ mod tests {
     use crate::event_name::EventName;
     use crate::id::{EventId, ProjectId};
     use crate::job::Chain;
+    use crate::rate_limit::{RateLimit, Slot};
 
     const TIMEOUT: Duration = Duration::from_secs(15);
     const T0: Timestamp = Timestamp::from_millis(1_776_009_119_499);
@@ -185,15 +189,15 @@ mod tests {
     fn a_pending_delivery_is_attempted_at_once_by_its_own_job() {
         let (delivery, endpoint, job) = fixture();
         let wake = on_wake(&delivery, Some(&endpoint), &job, Lane::Fast, T0, TIMEOUT);
-        assert_eq!(wake, Wake::Attempt { number: 1, claim: false });
+        assert_eq!(wake, Wake::Attempt { number: 1, claim: false, need: Need::Nothing });
     }
 
     #[test]
     fn a_job_that_comes_late_claims_its_turn_first() {
         let (delivery, endpoint, job) = fixture();
         let wake = |now| on_wake(&delivery, Some(&endpoint), &job, Lane::Fast, now, TIMEOUT);
-        assert_eq!(wake(at(17)), Wake::Attempt { number: 1, claim: false });
-        assert_eq!(wake(at(18)), Wake::Attempt { number: 1, claim: true });
+        assert_eq!(wake(at(17)), Wake::Attempt { number: 1, claim: false, need: Need::Nothing });
+        assert_eq!(wake(at(18)), Wake::Attempt { number: 1, claim: true, need: Need::Nothing });
     }
 
     #[test]
@@ -202,7 +206,7 @@ mod tests {
         let copy = DeliveryJob { chain: Some(Chain::new()), ..job };
         let wake = |now| on_wake(&delivery, Some(&endpoint), &copy, Lane::Fast, now, TIMEOUT);
         assert_eq!(wake(at(0)), Wake::NotYet { until: at(35) });
-        assert_eq!(wake(at(35)), Wake::Attempt { number: 1, claim: true });
+        assert_eq!(wake(at(35)), Wake::Attempt { number: 1, claim: true, need: Need::Nothing });
     }
 
     #[test]
@@ -224,9 +228,9 @@ mod tests {
         let successor = DeliveryJob { chain: delivery.chain, ..job.clone() };
         let wake = |job, now| on_wake(&delivery, Some(&endpoint), job, Lane::Slow, now, TIMEOUT);
         assert_eq!(wake(&successor, at(59)), Wake::NotYet { until: at(60) });
-        assert_eq!(wake(&successor, at(60)), Wake::Attempt { number: 2, claim: false });
+        assert_eq!(wake(&successor, at(60)), Wake::Attempt { number: 2, claim: false, need: Need::Nothing });
         assert_eq!(wake(&job, at(60)), Wake::NotYet { until: at(95) });
-        assert_eq!(wake(&job, at(95)), Wake::Attempt { number: 2, claim: true });
+        assert_eq!(wake(&job, at(95)), Wake::Attempt { number: 2, claim: true, need: Need::Nothing });
     }
 
     #[test]
@@ -256,7 +260,7 @@ mod tests {
         delivery.triggered_by = Trigger::Manual;
         delivery.attempt_count = 4;
         delivery.chain = chain;
-        assert_eq!(wake(&delivery, at(1)), Wake::Attempt { number: 5, claim: false });
+        assert_eq!(wake(&delivery, at(1)), Wake::Attempt { number: 5, claim: false, need: Need::Nothing });
     }
 
     #[test]
@@ -275,8 +279,50 @@ mod tests {
         endpoint.troubled_until = Some(at(300));
         let wake = |lane, now| on_wake(&delivery, Some(&endpoint), &job, lane, now, TIMEOUT);
         assert_eq!(wake(Lane::Fast, at(1)), Wake::MoveToSlowLane);
-        assert_eq!(wake(Lane::Slow, at(1)), Wake::Attempt { number: 1, claim: false });
-        assert_eq!(wake(Lane::Fast, at(300)), Wake::Attempt { number: 1, claim: true });
+        assert_eq!(wake(Lane::Slow, at(1)), Wake::Attempt { number: 1, claim: false, need: Need::Nothing });
+        assert_eq!(wake(Lane::Fast, at(300)), Wake::Attempt { number: 1, claim: true, need: Need::Nothing });
+    }
+
+    #[test]
+    fn a_limited_endpoints_attempt_takes_a_slot_and_waits_for_it() {
+        let (mut delivery, mut endpoint, job) = fixture();
+        let attempt = |need| Wake::Attempt { number: 1, claim: false, need };
+        let wake = |delivery: &Delivery, endpoint: &Endpoint, now| {
+            on_wake(delivery, Some(endpoint), &job, Lane::Slow, now, TIMEOUT)
+        };
+        endpoint.rate_limit = Some(RateLimit { per_second: 5, since: T0 });
+        assert_eq!(wake(&delivery, &endpoint, T0), attempt(Need::Slot));
+        delivery.slot = Some(Slot { at: at(100), limit_since: T0 });
+        assert_eq!(wake(&delivery, &endpoint, at(99)), Wake::NotYet { until: at(100) });
+        assert_eq!(wake(&delivery, &endpoint, at(100)), attempt(Need::Nothing));
+        assert_eq!(wake(&delivery, &endpoint, at(102)), attempt(Need::Nothing));
+        assert_eq!(wake(&delivery, &endpoint, at(103)), attempt(Need::LateSlot));
+        endpoint.rate_limit = Some(RateLimit { per_second: 500, since: at(1) });
+        assert_eq!(wake(&delivery, &endpoint, at(100)), attempt(Need::Slot), "a slot of another limit");
+        endpoint.rate_limit = None;
+        assert_eq!(wake(&delivery, &endpoint, at(110)), attempt(Need::Nothing), "no limit any more");
+    }
+
+    #[test]
+    fn a_copy_stands_back_from_the_slot_that_is_waited_for() {
+        let (mut delivery, mut endpoint, job) = fixture();
+        endpoint.rate_limit = Some(RateLimit { per_second: 5, since: T0 });
+        delivery.chain = Some(Chain::new());
+        delivery.slot = Some(Slot { at: at(1_000), limit_since: T0 });
+        let wake = |now| on_wake(&delivery, Some(&endpoint), &job, Lane::Fast, now, TIMEOUT);
+        assert_eq!(wake(at(500)), Wake::NotYet { until: at(1_035) });
+        assert_eq!(wake(at(1_035)), Wake::Attempt { number: 1, claim: true, need: Need::LateSlot });
+    }
+
+    #[test]
+    fn a_slot_makes_no_retry_early() {
+        let (mut delivery, mut endpoint, job) = fixture();
+        endpoint.rate_limit = Some(RateLimit { per_second: 5, since: T0 });
+        delivery.status = DeliveryStatus::Retrying;
+        delivery.next_retry_at = Some(at(60));
+        delivery.slot = Some(Slot { at: at(50), limit_since: T0 });
+        let wake = |now| on_wake(&delivery, Some(&endpoint), &job, Lane::Slow, now, TIMEOUT);
+        assert_eq!(wake(at(50)), Wake::NotYet { until: at(60) });
     }
 
     fn answered(status: u16, retry_after: Option<u64>) -> Outcome {

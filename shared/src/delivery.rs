@@ -8,6 +8,7 @@ use crate::event_name::EventName;
 use crate::id::{DeliveryId, EndpointId, EventId, ProjectId, ReplayId};
 use crate::job::Chain;
 use crate::payload::Payload;
+use crate::rate_limit::Slot;
 use crate::time::Timestamp;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -88,6 +89,9 @@ pub struct Delivery {
     /// Which job may make the next attempt; absent for the job that accepting the event sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chain: Option<Chain>,
+    /// When its endpoint's rate limit lets it have the attempt that is due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slot: Option<Slot>,
     /// The latest replay that tried it again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replay_id: Option<ReplayId>,
@@ -133,6 +137,7 @@ impl Delivery {
             next_retry_at: None,
             failure_reason: None,
             chain: None,
+            slot: None,
             replay_id: None,
             uncounted: false,
             payload: event.payload.fits_inline().then(|| event.payload.clone()),
@@ -144,11 +149,12 @@ impl Delivery {
     /// When the attempt it waits for may be made.
     #[must_use]
     pub fn due_at(&self) -> Timestamp {
-        match (self.next_retry_at, self.triggered_by) {
+        let due = match (self.next_retry_at, self.triggered_by) {
             (Some(at), _) => at,
             (None, Trigger::Manual) => self.updated_at,
             (None, Trigger::Auto) => self.id.created_at(),
-        }
+        };
+        self.slot.map_or(due, |slot| due.max(slot.at))
     }
 
     #[must_use]

@@ -9,6 +9,7 @@ use crate::custom_headers::CustomHeaders;
 use crate::event::SkipReason;
 use crate::event_name::EventName;
 use crate::id::{EndpointId, EventId, ProjectId};
+use crate::rate_limit::RateLimit;
 use crate::signing_secret::SigningSecret;
 use crate::time::Timestamp;
 
@@ -61,6 +62,13 @@ pub struct Endpoint {
     /// Sent with each request beside ours.
     #[serde(default, skip_serializing_if = "CustomHeaders::is_empty")]
     pub headers: CustomHeaders,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_limit: Option<RateLimit>,
+    /// How far the limit's slots are taken, in microseconds since the epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slots_taken_until: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late_slots_taken_until: Option<i64>,
     pub consecutive_failures: u32,
     /// When the first of those failures ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -97,6 +105,9 @@ impl Endpoint {
             events,
             description: None,
             headers: CustomHeaders::default(),
+            rate_limit: None,
+            slots_taken_until: None,
+            late_slots_taken_until: None,
             consecutive_failures: 0,
             first_failure_at: None,
             troubled_until: None,
@@ -129,6 +140,11 @@ impl Endpoint {
     #[must_use]
     pub fn is_troubled(&self, now: Timestamp) -> bool {
         self.troubled_until.is_some_and(|until| now < until)
+    }
+
+    #[must_use]
+    pub fn rate_limit_per_second(&self) -> Option<u16> {
+        self.rate_limit.map(|limit| limit.per_second)
     }
 
     /// The partitions of the deliveries table that hold its deliveries.

@@ -2,9 +2,9 @@
 //!
 //! In reading order: [`id`] and [`time`] name and date things; [`endpoint_url`] and [`address`] say where we may
 //! send; [`event`], [`endpoint`], [`delivery`] and [`attempt`] are what the service is about; [`fields`], [`event_input`] and
-//! [`intake`] read what producers send; [`signature`] signs; [`schedule`] and [`decision`] say what happens next; [`replay`] tries many again;
-//! [`operational`] is what the operator is told; [`job`] is the queue message; [`aws`] is what the clients share, [`store`] keeps rows in DynamoDB and [`queue`] moves jobs through SQS;
-//! [`accept`] makes an event durable with these two.
+//! [`intake`] read what producers send; [`signature`] signs; [`schedule`], [`rate_limit`] and [`decision`] say what happens next; [`replay`] tries
+//! many again; [`operational`] is what the operator is told; [`job`] is the queue message; [`aws`] is what the clients share, [`store`] keeps rows in
+//! DynamoDB and [`queue`] moves jobs through SQS; [`accept`] makes an event durable with these two.
 
 pub mod accept;
 pub mod account;
@@ -30,6 +30,7 @@ pub mod operational;
 pub mod payload;
 pub mod project;
 pub mod queue;
+pub mod rate_limit;
 pub mod replay;
 pub mod schedule;
 pub mod signature;

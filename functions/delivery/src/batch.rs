@@ -7,6 +7,7 @@ use std::time::Duration;
 use echo_shared::decision::Lane;
 use echo_shared::job::{DeliveryJob, Job};
 use echo_shared::store::{Loaded, StoreError};
+use echo_shared::time::Timestamp;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument, Span};
@@ -20,6 +21,7 @@ use crate::metrics::Tally;
 use crate::one_delivery::{OVERTAKEN_WAIT, Turn};
 use crate::replay;
 use crate::rows::{self, Rows};
+use crate::slots::{self, Place};
 use crate::sqs_event::{BatchResponse, ItemFailure, Record};
 use crate::troubled::Marks;
 
@@ -144,13 +146,20 @@ async fn start_turns(
         }
     };
     let (loaded, ()) = tokio::join!(load(app, &jobs), look);
+    let places = match &loaded {
+        Ok(Some(loaded)) => {
+            let wanted = jobs.iter().map(|job| (&job.job, job.lane));
+            slots::places(wanted, loaded, Timestamp::now(), app.settings.request_timeout)
+        }
+        _ => jobs.iter().map(|_| None).collect(),
+    };
     let mut taken = HashSet::new();
-    let start_turn = |Waiting { message, lane, job, span }: Waiting| {
+    let start_turn = |(Waiting { message, lane, job, span }, place): (Waiting, Option<Place>)| {
         let is_copy = !taken.insert((job.delivery_id, job.chain));
         let rows = loaded.as_ref().map(|loaded| loaded.as_ref().map(|loaded| Rows::of(&job, loaded)));
         let rows = rows.map_err(|_| ());
         let (app, marks, tally) = (Arc::clone(app), Arc::clone(marks), Arc::clone(tally));
-        let turn = Turn { app, message: message.clone(), lane, job, marks, tally, deadline };
+        let turn = Turn { app, message: message.clone(), lane, job, place, marks, tally, deadline };
         start(message, span, async move {
             match rows {
                 Err(()) => turn.message.back_off().await,
@@ -160,7 +169,7 @@ async fn start_turns(
             }
         })
     };
-    jobs.into_iter().map(start_turn).collect()
+    jobs.into_iter().zip(places).map(start_turn).collect()
 }
 
 /// The batch's rows; `None` when one of them cannot be read, so that each job has to look for itself.

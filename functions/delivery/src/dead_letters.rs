@@ -83,6 +83,7 @@ async fn end(app: &App, message: &Message, job: &DeliveryJob, tally: &Tally) -> 
         status: DeliveryStatus::Failed,
         failure_reason: Some(FailureReason::Internal),
         next_retry_at: None,
+        slot: None,
         uncounted: app.operator.hears_of(&delivery.project_id),
         ..unchanged(&delivery, now)
     };

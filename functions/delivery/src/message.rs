@@ -8,6 +8,9 @@ use echo_shared::time::Timestamp;
 /// Below this, rounding a wait up to SQS's whole seconds would make it late by more than a tenth.
 const ROUNDED_UP_FROM: Duration = Duration::from_secs(10);
 
+/// Queues are often late by a part of a second.
+pub(crate) const EARLY: Duration = Duration::from_millis(500);
+
 const HALF_A_SECOND: Duration = Duration::from_millis(500);
 
 const FIRST_BACKOFF: Duration = Duration::from_secs(5);
@@ -58,6 +61,12 @@ pub(crate) fn queue_wait(wait: Duration) -> Duration {
     if wait < ROUNDED_UP_FROM { Duration::from_secs((wait + HALF_A_SECOND).as_secs()) } else { wait }
 }
 
+/// As [`queue_wait`] for a job that waits for its slot. It wakes up to a second and [`EARLY`] before and sleeps through
+/// what is left, or those that were put off together would be sent together.
+pub(crate) const fn slot_wait(wait: Duration) -> Duration {
+    Duration::from_secs(wait.saturating_sub(EARLY).as_secs())
+}
+
 /// 5 s, doubled with each time the message was handed out, up to 15 min.
 fn backoff(receives: u32) -> Duration {
     let doublings = receives.saturating_sub(1).min(16);
@@ -79,5 +88,12 @@ mod tests {
         let millis = [0, 499, 500, 980, 1_050, 2_100, 9_450, 9_999, 10_000, 60_001];
         let waits = millis.map(|ms| queue_wait(Duration::from_millis(ms)).as_millis());
         assert_eq!(waits, [0, 0, 1_000, 1_000, 1_000, 2_000, 9_000, 10_000, 10_000, 60_001]);
+    }
+
+    #[test]
+    fn a_job_wakes_half_a_second_before_its_slot_or_somewhat_earlier() {
+        let waits =
+            [0, 999, 1_499, 1_500, 12_345, 12_678].map(|ms| slot_wait(Duration::from_millis(ms)).as_millis());
+        assert_eq!(waits, [0, 0, 0, 1_000, 11_000, 12_000]);
     }
 }

@@ -12,15 +12,17 @@ use echo_shared::endpoint::Endpoint;
 use echo_shared::endpoint_url::EndpointUrl;
 use echo_shared::id::AttemptId;
 use echo_shared::job::{Chain, DeliveryJob};
-use echo_shared::store::{Advanced, StoreError, Transition};
+use echo_shared::rate_limit::{Need, Slot};
+use echo_shared::store::{Advanced, StoreError, Taken, Transition};
 use echo_shared::time::Timestamp;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::client::Post;
-use crate::message::{Disposal, Message, queue_wait};
+use crate::message::{Disposal, EARLY, Message, queue_wait, slot_wait};
 use crate::metrics::Tally;
 use crate::own_fault::OwnFault;
 use crate::rows::{self, Rows};
+use crate::slots::Place;
 use crate::troubled::{Marks, SLOW};
 use crate::{App, failure, headers, health};
 
@@ -48,6 +50,8 @@ pub(crate) struct Turn {
     pub(crate) message: Arc<Message>,
     pub(crate) lane: Lane,
     pub(crate) job: DeliveryJob,
+    /// Where the batch reckoned with a slot for it.
+    pub(crate) place: Option<Place>,
     pub(crate) marks: Arc<Marks>,
     pub(crate) tally: Arc<Tally>,
     /// When Lambda ends the invocation.
@@ -62,11 +66,18 @@ pub(crate) fn unchanged(delivery: &Delivery, now: Timestamp) -> Transition {
         next_retry_at: delivery.next_retry_at,
         failure_reason: delivery.failure_reason,
         chain: delivery.chain,
+        slot: delivery.slot,
         uncounted: delivery.uncounted,
         attempt: None,
         replay_id: None,
         at: now,
     }
+}
+
+/// How long a job that may act from `due` is left to the queue.
+fn time_in_queue(due: Timestamp, slot: Option<Slot>) -> Duration {
+    let wait = due.since(Timestamp::now());
+    if slot.is_some_and(|slot| slot.at == due) { slot_wait(wait) } else { queue_wait(wait) }
 }
 
 impl Turn {
@@ -110,7 +121,8 @@ impl Turn {
             match (wake, endpoint) {
                 (Wake::NotYet { until }, _) => {
                     let wait = until.since(now);
-                    if wait > SHORT_WAIT || !self.has_time_after(wait) {
+                    let short_wait = if delivery.slot.is_some() { SHORT_WAIT + EARLY } else { SHORT_WAIT };
+                    if wait > short_wait || !self.has_time_after(wait) {
                         return self.wait(&delivery, until).await;
                     }
                     sleep(wait).await;
@@ -122,8 +134,8 @@ impl Turn {
                 }
                 (Wake::End { reason }, _) => return self.end(&delivery, reason, now).await,
                 (Wake::MoveToSlowLane, _) => return self.pass_on(&delivery, now, now).await,
-                (Wake::Attempt { number, claim }, Some(endpoint)) => {
-                    return self.attempt(delivery, endpoint, number, claim).await;
+                (Wake::Attempt { number, claim, need }, Some(endpoint)) => {
+                    return self.attempt(delivery, endpoint, number, claim, need).await;
                 }
                 (Wake::Finished | Wake::Attempt { .. }, _) => return Ok(Disposal::Delete),
             }
@@ -147,7 +159,12 @@ impl Turn {
         if own_turn && self.is_crowded() {
             return self.pass_on(delivery, until, now).await;
         }
-        Ok(self.message.hide_until(until).await)
+        Ok(self.hide_until(until, delivery.slot).await)
+    }
+
+    /// Hides the message until a slot comes, or until anything else.
+    async fn hide_until(&self, until: Timestamp, slot: Option<Slot>) -> Disposal {
+        self.message.hide(time_in_queue(until, slot)).await
     }
 
     /// Whether what waits must not do so hidden in the retries queue.
@@ -166,6 +183,7 @@ impl Turn {
             status: DeliveryStatus::Failed,
             failure_reason: Some(reason),
             next_retry_at: None,
+            slot: None,
             ..unchanged(delivery, now)
         };
         tracing::info!(?reason, "a delivery ended without an attempt");
@@ -194,16 +212,15 @@ impl Turn {
         let chain = Chain::new();
         let renamed = Transition { chain: Some(chain), ..unchanged(delivery, now) };
         match self.app.store.advance(delivery, &renamed).await? {
-            Advanced::Done => Ok(self.send_on(chain, due).await),
+            Advanced::Done => Ok(self.send_on(chain, due, delivery.slot).await),
             Advanced::Overtaken => Ok(self.overtaken().await),
         }
     }
 
     /// Sends the job that the row now names. When it is not certain to be in the queue, this one stays behind it.
-    async fn send_on(&self, chain: Chain, due: Timestamp) -> Disposal {
+    async fn send_on(&self, chain: Chain, due: Timestamp, slot: Option<Slot>) -> Disposal {
         let job = DeliveryJob { chain: Some(chain), manual_at: None, ..self.job.clone() };
-        let delay = queue_wait(due.since(Timestamp::now()));
-        match self.app.queues.retries.send(&job, delay).await {
+        match self.app.queues.retries.send(&job, time_in_queue(due, slot)).await {
             Ok(()) => Disposal::Delete,
             Err(error) => {
                 tracing::warn!(%error, "a job was perhaps not queued; the one before it stands in");
@@ -218,6 +235,7 @@ impl Turn {
         endpoint: &Endpoint,
         number: u32,
         claim: bool,
+        need: Need,
     ) -> Result<Disposal, OwnFault> {
         let decided = Instant::now();
         let envelopes = self.app.store.envelopes(std::slice::from_ref(&delivery)).await?;
@@ -229,6 +247,13 @@ impl Turn {
             }
             delivery.chain = self.job.chain;
             delivery.updated_at = now;
+        }
+        if let Some(slot) = self.slot(endpoint, need).await? {
+            let wait = slot.at.since(Timestamp::now());
+            if wait > SHORT_WAIT || !self.has_time_after(wait) {
+                return Ok(self.put_off(&delivery, slot).await?);
+            }
+            sleep(wait).await;
         }
         // The decision gives an attempt its time, counted from when it was made; a slow store may have used that up.
         if decided.elapsed() > SLOW_STORE || !self.has_time_after(Duration::ZERO) {
@@ -254,6 +279,42 @@ impl Turn {
         let is_stale = outcome.is_success() && took >= STALE;
         let endpoint = if is_stale { &self.reread(endpoint).await } else { endpoint };
         self.conclude(delivery, endpoint, attempt, step, now).await
+    }
+
+    /// Takes the slot that an attempt needs, if it needs one and the endpoint still has a limit.
+    async fn slot(&self, endpoint: &Endpoint, need: Need) -> Result<Option<Slot>, StoreError> {
+        let (store, now) = (&self.app.store, Timestamp::now());
+        if need == Need::Nothing {
+            return Ok(None);
+        }
+        if need == Need::LateSlot {
+            match store.take_late_slot(endpoint, now).await? {
+                Taken::Slots(slots) => return Ok(Some(slots.nth(0))),
+                Taken::Unlimited => return Ok(None),
+                Taken::Full => {}
+            }
+        }
+        let (taken, number) = match &self.place {
+            Some(place) => (place.slots(store, endpoint, now).await?, place.number),
+            None => (store.take_slots(endpoint, 1, now).await?, 0),
+        };
+        Ok(match taken {
+            Taken::Slots(slots) => Some(slots.nth(number)),
+            Taken::Unlimited | Taken::Full => None,
+        })
+    }
+
+    /// Leaves an attempt for its slot, in the slow lane. That is no attempt, and the caller sees nothing of it.
+    async fn put_off(&self, delivery: &Delivery, slot: Slot) -> Result<Disposal, StoreError> {
+        let leaves = self.lane == Lane::Fast || self.is_crowded();
+        let successor = leaves.then(Chain::new);
+        let chain = successor.or(self.job.chain);
+        let put_off = Transition { chain, slot: Some(slot), ..unchanged(delivery, Timestamp::now()) };
+        Ok(match (self.app.store.advance(delivery, &put_off).await?, successor) {
+            (Advanced::Overtaken, _) => self.overtaken().await,
+            (Advanced::Done, Some(successor)) => self.send_on(successor, slot.at, Some(slot)).await,
+            (Advanced::Done, None) => self.hide_until(slot.at, Some(slot)).await,
+        })
     }
 
     /// Makes the request. Meanwhile and after, what it says of the endpoint is noted.
@@ -310,6 +371,7 @@ impl Turn {
             next_retry_at,
             failure_reason,
             chain: successor.or(self.job.chain),
+            slot: None,
             attempt: Some(attempt),
             ..unchanged(&delivery, now)
         };
@@ -320,7 +382,7 @@ impl Turn {
         self.count(&delivery, &recorded);
 
         match (next_retry_at, successor) {
-            (Some(at), Some(successor)) => return Ok(self.send_on(successor, at).await),
+            (Some(at), Some(successor)) => return Ok(self.send_on(successor, at, None).await),
             (Some(at), None) => return Ok(self.message.hide_until(at).await),
             (None, _) => {}
         }

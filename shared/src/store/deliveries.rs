@@ -13,6 +13,7 @@ use crate::delivery::{Delivery, DeliveryStatus, FailureReason, attention, partit
 use crate::endpoint::Endpoint;
 use crate::id::{DeliveryId, EndpointId, ProjectId, ReplayId};
 use crate::job::{Chain, DeliveryJob};
+use crate::rate_limit::Slot;
 use crate::time::Timestamp;
 
 /// What changes on a delivery's row, in one write.
@@ -23,6 +24,7 @@ pub struct Transition {
     pub next_retry_at: Option<Timestamp>,
     pub failure_reason: Option<FailureReason>,
     pub chain: Option<Chain>,
+    pub slot: Option<Slot>,
     pub uncounted: bool,
     /// The attempt that led to it, if one was made.
     pub attempt: Option<Attempt>,
@@ -147,7 +149,7 @@ impl Store {
         let mut condition = "#status = :old_status AND attempt_count = :old_count".to_owned();
         let attention =
             transition.status.wants_attention().then(|| attention(&before.partition, transition.status));
-        let optional: [(&str, &str, Option<AttributeValue>); 5] = [
+        let optional: [(&str, &str, Option<AttributeValue>); 6] = [
             ("next_retry_at", "next_retry_at = :next_retry_at", optional_value(transition.next_retry_at)?),
             (
                 "failure_reason",
@@ -155,6 +157,7 @@ impl Store {
                 optional_value(transition.failure_reason)?,
             ),
             ("chain", "chain = :chain", optional_value(transition.chain)?),
+            ("slot", "slot = :slot", optional_value(transition.slot)?),
             ("uncounted", "uncounted = :uncounted", optional_value(transition.uncounted.then_some(true))?),
             ("attention", "attention = :attention", attention.map(text)),
         ];

@@ -15,6 +15,7 @@ use crate::custom_headers::CustomHeaders;
 use crate::endpoint::{DisabledReason, Endpoint, EndpointStatus, ROTATION_OVERLAP};
 use crate::event_name::EventName;
 use crate::id::{AccountId, EndpointId, ProjectId};
+use crate::rate_limit::RateLimit;
 use crate::signing_secret::SigningSecret;
 use crate::time::Timestamp;
 
@@ -28,6 +29,8 @@ pub struct EndpointPatch {
     pub description: Option<Option<String>>,
     /// Empty ones take them away.
     pub headers: Option<CustomHeaders>,
+    /// The inner `None` takes it away.
+    pub rate_limit_per_second: Option<Option<u16>>,
 }
 
 /// How a change of an endpoint ended.
@@ -42,18 +45,24 @@ pub enum Patched {
 impl EndpointPatch {
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        let Self { url, events, status, description, headers } = self;
-        url.is_none() && events.is_none() && status.is_none() && description.is_none() && headers.is_none()
+        let Self { url, events, status, description, headers, rate_limit_per_second } = self;
+        url.is_none()
+            && events.is_none()
+            && status.is_none()
+            && description.is_none()
+            && headers.is_none()
+            && rate_limit_per_second.is_none()
     }
 
     /// Whether a row is as this change leaves it.
     fn is_in(&self, row: &Endpoint) -> bool {
-        let Self { url, events, status, description, headers } = self;
+        let Self { url, events, status, description, headers, rate_limit_per_second } = self;
         url.as_ref().is_none_or(|url| *url == row.url)
             && events.as_ref().is_none_or(|events| *events == row.events)
             && status.is_none_or(|status| status == row.status)
             && description.as_ref().is_none_or(|description| *description == row.description)
             && headers.as_ref().is_none_or(|headers| *headers == row.headers)
+            && rate_limit_per_second.is_none_or(|limit| limit == row.rate_limit_per_second())
     }
 }
 
@@ -245,6 +254,20 @@ impl Store {
                 update = update.expression_attribute_values(":headers", value(headers)?);
             }
             None => {}
+        }
+        // A limit that stays as it is keeps its lines; another one begins new ones.
+        if let Some(limit) = patch.rate_limit_per_second
+            && limit != endpoint.rate_limit_per_second()
+        {
+            remove.extend(["slots_taken_until", "late_slots_taken_until"]);
+            match limit {
+                Some(per_second) => {
+                    set.push("rate_limit = :rate_limit");
+                    let limit = RateLimit { per_second, since: now };
+                    update = update.expression_attribute_values(":rate_limit", value(&limit)?);
+                }
+                None => remove.push("rate_limit"),
+            }
         }
         let removed =
             if remove.is_empty() { String::new() } else { format!(" REMOVE {}", remove.join(", ")) };

@@ -12,6 +12,7 @@ mod health;
 mod projects;
 mod ranges;
 mod replays;
+mod slots;
 mod transactions;
 
 use std::fmt;
@@ -33,6 +34,7 @@ pub use self::delivery_pages::DeliveryFilter;
 pub use self::endpoints::{Created, EndpointPatch, Patched, Rotated};
 pub use self::event_pages::{EventFilter, ReadEvent};
 pub use self::events::Accepted;
+pub use self::slots::Taken;
 
 type Item = std::collections::HashMap<String, AttributeValue>;
 

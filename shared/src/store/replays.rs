@@ -29,6 +29,7 @@ impl Transition {
             next_retry_at: None,
             failure_reason: None,
             chain: Some(chain),
+            slot: None,
             uncounted: false,
             attempt: None,
             replay_id: None,

@@ -39,4 +39,8 @@ pub enum Design {
     NoDueCheck,
     /// Endpoints in trouble stay in the fast lane.
     OneLane,
+    /// However late a job wakes, its slot of the rate limit is still good.
+    SlotsAreGoodForEver,
+    /// Who missed a slot of the rate limit only ever queues for another.
+    NoLateSlots,
 }

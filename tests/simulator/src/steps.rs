@@ -3,6 +3,7 @@
 use echo_shared::attempt::{Outcome, SendFailure, Trigger};
 use echo_shared::decision::{Lane, Step, Wake, after_attempt, on_wake};
 use echo_shared::delivery::DeliveryStatus;
+use echo_shared::rate_limit::{LATE_SLOTS_WITHIN, Need, Slot, Slots};
 use echo_shared::time::Timestamp;
 
 use crate::chaos::Design;
@@ -15,6 +16,8 @@ const TROUBLED_MS: i64 = 300_000;
 const RENEW_MS: i64 = 240_000;
 const SLOW_AFTER_MS: i64 = 2_000;
 const OWN_FAULT_BACKOFF_MS: i64 = 5_000;
+/// A slot this soon is slept for.
+const SHORT_WAIT_MS: i64 = 1_000;
 
 /// What became of a conditional write.
 enum Written {
@@ -38,7 +41,7 @@ impl World {
         let (delivery, job) = self.as_seen(&work);
         let mut wake = on_wake(delivery, Some(&endpoint), job, lane, now, timeout);
         if self.settings.design == Design::NoDueCheck && matches!(wake, Wake::NotYet { .. }) {
-            wake = Wake::Attempt { number: work.seen.attempts + 1, claim: false };
+            wake = Wake::Attempt { number: work.seen.attempts + 1, claim: false, need: Need::Nothing };
         }
         match wake {
             Wake::Finished | Wake::CountFailure => self.delete(id),
@@ -64,7 +67,7 @@ impl World {
                     Written::Overtaken | Written::Failed => self.hide(id, OWN_FAULT_BACKOFF_MS),
                 }
             }
-            Wake::Attempt { number, claim } => {
+            Wake::Attempt { number, claim, need } => {
                 if claim {
                     match self.claim(&work) {
                         Written::Done => work.seen = self.rows[work.message.delivery as usize],
@@ -76,23 +79,97 @@ impl World {
                     Design::NumberFromReceiveCount => work.message.receives,
                     _ => number,
                 };
-                work.seen.attempts = number - 1;
-                self.request(id, &work);
+                let need = match (self.settings.design, need) {
+                    (Design::SlotsAreGoodForEver, Need::LateSlot) => Need::Nothing,
+                    (Design::NoLateSlots, Need::LateSlot) => Need::Slot,
+                    (_, need) => need,
+                };
+                if need == Need::Nothing {
+                    work.seen.attempts = number - 1;
+                    return self.request(id, &work);
+                }
+                let Some(slot) = self.take_slot(&work, need, now) else {
+                    return self.hide(id, OWN_FAULT_BACKOFF_MS);
+                };
+                if self.crashes(id) {
+                    return;
+                }
+                let wait = slot.at.as_millis() - now.as_millis();
+                if wait > SHORT_WAIT_MS {
+                    return self.put_off(id, slot, wait);
+                }
+                self.work.at(id).asleep = true;
+                self.at(self.now + wait.max(0), Happening::SlotComes { work: id, number });
             }
         }
+    }
+
+    /// A slot of the endpoint's rate limit; `None` when that write failed. When its answer is lost it is made again.
+    fn take_slot(&mut self, work: &Work, need: Need, now: Timestamp) -> Option<Slot> {
+        if self.random.once_in(self.settings.chaos.refused) {
+            return None;
+        }
+        let writes = if self.random.once_in(self.settings.chaos.answer_lost) { 2 } else { 1 };
+        let endpoint = &mut self.endpoints[usize::from(work.message.endpoint)];
+        let limit = endpoint.rate_limit?;
+        let now_micros = now.as_millis() * 1_000;
+        let next = |taken_until: Option<i64>| taken_until.map_or(now_micros, |until| until.max(now_micros));
+        let last_late = now.plus(LATE_SLOTS_WITHIN).as_millis() * 1_000;
+        let mut slot = None;
+        for _ in 0..writes {
+            let late = next(endpoint.late_slots_taken_until);
+            let from_micros = if need == Need::LateSlot && late <= last_late {
+                endpoint.late_slots_taken_until = Some(late + limit.length_micros(1));
+                late
+            } else {
+                let usual = next(endpoint.slots_taken_until);
+                endpoint.slots_taken_until = Some(usual + limit.length_micros(1));
+                usual
+            };
+            slot = Some(Slots { limit, from_micros }.nth(0));
+        }
+        slot
+    }
+
+    /// Leaves an attempt for its slot, in the slow lane.
+    fn put_off(&mut self, id: u32, slot: Slot, wait: i64) {
+        let work = *self.work.at(id);
+        let leaves = work.lane == Lane::Fast || self.queues[index(Lane::Slow)].hidden() > HOP_ABOVE;
+        let chain = if leaves { Some(self.new_chain()) } else { work.message.chain };
+        match self.write(&work, Row { slot: Some(slot), chain, ..work.seen }) {
+            Written::Overtaken | Written::Failed => self.hide(id, OWN_FAULT_BACKOFF_MS),
+            Written::Done if leaves => {
+                let job = Message { chain, ..work.message };
+                self.hand_over(id, job, wait, wait + stand_back_ms(self));
+            }
+            Written::Done => self.hide(id, wait),
+        }
+    }
+
+    pub(crate) fn slot_comes(&mut self, id: u32, number: u32) {
+        let mut work = *self.work.at(id);
+        if !self.invocations.at(work.invocation).alive {
+            return self.close(id);
+        }
+        self.work.at(id).asleep = false;
+        work.seen.attempts = number - 1;
+        self.request(id, &work);
     }
 
     /// The request goes out.
     fn request(&mut self, id: u32, work: &Work) {
         let skew = self.settings.chaos.skew_ms;
         let row = &mut self.rows[work.message.delivery as usize];
-        if row.next_retry_at.is_some_and(|due| self.now + skew < due) {
+        if work.seen.next_retry_at.is_some_and(|due| self.now + skew < due) {
             self.violations.push(format!("delivery {} was sent early", work.message.delivery));
         }
         if let Some(due) = row.next_retry_at {
             row.late_ms = row.late_ms.max(self.now - due);
         }
         row.sends += 1;
+        if self.endpoints[usize::from(work.message.endpoint)].rate_limit.is_some() {
+            self.limited.push(self.now);
+        }
         row.first_sent_at.get_or_insert(self.now);
         self.work.at(id).sent = true;
         self.work.at(id).seen.attempts = work.seen.attempts;
@@ -133,7 +210,7 @@ impl World {
         let own_turn = work.message.chain == work.seen.chain;
         let shared_queue = self.settings.design == Design::RetriesShareTheFirstQueue;
         let in_place = work.lane == Lane::Slow || shared_queue;
-        let row = Row { attempts: number, next_retry_at: None, ..work.seen };
+        let row = Row { attempts: number, next_retry_at: None, slot: None, ..work.seen };
         let row = match step {
             Step::Succeeded => Row { status: DeliveryStatus::Success, ..row },
             Step::Failed(_) => Row { status: DeliveryStatus::Failed, ..row },
@@ -289,7 +366,7 @@ impl World {
             let wait = work.received_at + self.settings.visibility_ms - self.now;
             self.later(work.lane, work.message, wait, true);
             // A request under way closes its record when its answer would have come.
-            if slot == id || !work.sent {
+            if slot == id || !(work.sent || work.asleep) {
                 self.close(slot);
             }
         }

@@ -12,6 +12,7 @@ use echo_shared::event::{Event, EventContent};
 use echo_shared::event_name::EventName;
 use echo_shared::id::{DeliveryId, EventId, ProjectId};
 use echo_shared::job::{Chain, DeliveryJob};
+use echo_shared::rate_limit::{RateLimit, Slot};
 use echo_shared::schedule::RetrySchedule;
 use echo_shared::time::Timestamp;
 
@@ -84,6 +85,7 @@ pub struct Row {
     pub attempts: u32,
     pub next_retry_at: Option<i64>,
     pub chain: Option<u32>,
+    pub slot: Option<Slot>,
     pub updated_at: i64,
     /// Requests that reached the receiver.
     pub sends: u32,
@@ -104,6 +106,8 @@ pub(crate) struct Work {
     /// The row as the invocation read it.
     pub(crate) seen: Row,
     pub(crate) sent: bool,
+    /// It sleeps until its slot comes.
+    pub(crate) asleep: bool,
     pub(crate) settled: bool,
 }
 
@@ -125,6 +129,10 @@ pub(crate) enum Happening {
     Answered {
         work: u32,
         ok: bool,
+    },
+    SlotComes {
+        work: u32,
+        number: u32,
     },
 }
 
@@ -151,6 +159,8 @@ pub struct World {
     pub rows: Vec<Row>,
     pub endpoints: Vec<Endpoint>,
     pub receivers: Vec<Receiver>,
+    /// When each request to an endpoint with a rate limit was made.
+    pub limited: Vec<i64>,
     arrivals: Vec<(i64, i64)>,
     /// Breaches of an invariant, in words.
     pub violations: Vec<String>,
@@ -242,6 +252,7 @@ impl World {
             arrivals: vec![(0, 0); receivers.len()],
             endpoints,
             receivers,
+            limited: Vec::new(),
             settings,
             violations: Vec::new(),
             doubled: 0,
@@ -253,6 +264,20 @@ impl World {
     pub fn produce(&mut self, endpoint: u16, every_ms: i64, count: i64) {
         self.arrivals[usize::from(endpoint)] = (every_ms, count);
         self.at(self.now, Happening::Arrival { endpoint });
+    }
+
+    /// Gives an endpoint a rate limit.
+    pub fn limit(&mut self, endpoint: u16, per_second: u16) {
+        let since = timestamp(self.now);
+        self.endpoints[usize::from(endpoint)].rate_limit = Some(RateLimit { per_second, since });
+    }
+
+    /// The most requests to endpoints with a rate limit in any second.
+    #[must_use]
+    pub fn most_in_a_second(&self) -> usize {
+        let within =
+            |begin: &i64| self.limited.iter().filter(|at| (0..1_000).contains(&(*at - begin))).count();
+        self.limited.iter().map(within).max().unwrap_or(0)
     }
 
     /// Whether no job is left anywhere.
@@ -286,6 +311,7 @@ impl World {
                 }
                 Happening::StillNoAnswer { endpoint } => self.mark_troubled(endpoint),
                 Happening::Answered { work, ok } => self.answered(work, ok),
+                Happening::SlotComes { work, number } => self.slot_comes(work, number),
             }
             self.receive(Lane::Fast);
             self.receive(Lane::Slow);
@@ -306,6 +332,7 @@ impl World {
             attempts: 0,
             next_retry_at: None,
             chain: None,
+            slot: None,
             updated_at: self.now,
             sends: 0,
             unrecorded: 0,
@@ -406,6 +433,7 @@ impl World {
                     invocation,
                     seen,
                     sent: false,
+                    asleep: false,
                     settled: false,
                 };
                 started.push(self.work.put(work));
@@ -441,6 +469,7 @@ impl World {
         delivery.attempt_count = work.seen.attempts;
         delivery.next_retry_at = work.seen.next_retry_at.map(timestamp);
         delivery.chain = work.seen.chain.map(Chain::from_number);
+        delivery.slot = work.seen.slot;
         delivery.updated_at = timestamp(work.seen.updated_at);
         delivery.triggered_by = Trigger::Auto;
         job.chain = work.message.chain.map(Chain::from_number);

@@ -19,6 +19,9 @@ pub struct NewEndpoint {
     pub description: Option<String>,
     #[schema(value_type = Option<OwnHeaders>)]
     pub headers: Option<BTreeMap<String, String>>,
+    /// The most requests it gets in a second. What comes faster waits its turn, in no certain order.
+    #[schema(minimum = 1, maximum = 1_000)]
+    pub rate_limit_per_second: Option<u16>,
 }
 
 /// What changes: at least one of the fields.
@@ -38,6 +41,9 @@ pub struct EndpointChange {
     /// All of them anew; null takes them away.
     #[schema(value_type = Option<OwnHeaders>)]
     pub headers: Option<BTreeMap<String, String>>,
+    /// Null takes it away.
+    #[schema(minimum = 1, maximum = 1_000)]
+    pub rate_limit_per_second: Option<u16>,
 }
 
 const WEBHOOKS: &str = "/v1/projects/{projectId}/webhooks";
@@ -96,5 +102,6 @@ fn endpoint() -> Value {
         "disabled_at": null,
         "description": "Production",
         "headers": { "x-tenant": "acme" },
+        "rate_limit_per_second": null,
     })
 }

@@ -12,6 +12,7 @@ use echo_shared::endpoint_url::EndpointUrl;
 use echo_shared::event_name::{EventName, EventNames};
 use echo_shared::fields::{Fields, Refused, string};
 use echo_shared::id::{EndpointId, ProjectId};
+use echo_shared::rate_limit::{MAX_PER_SECOND, RateLimit};
 use echo_shared::store::{Created, EndpointPatch, Patched, Rotated};
 use echo_shared::time::Timestamp;
 use serde::Serialize;
@@ -82,6 +83,9 @@ pub struct EndpointBody {
     /// Sent with each request beside those of the service.
     #[schema(value_type = values::OwnHeaders)]
     headers: BTreeMap<String, String>,
+    /// The most requests it gets in a second; null is no limit.
+    #[schema(required, minimum = 1, maximum = 1_000)]
+    rate_limit_per_second: Option<u16>,
 }
 
 /// A new signing secret.
@@ -94,6 +98,7 @@ pub struct SecretBody {
 
 impl From<Endpoint> for EndpointBody {
     fn from(endpoint: Endpoint) -> Self {
+        let rate_limit_per_second = endpoint.rate_limit_per_second();
         Self {
             id: endpoint.id,
             project_id: endpoint.project_id,
@@ -115,6 +120,7 @@ impl From<Endpoint> for EndpointBody {
             disabled_at: endpoint.disabled_at.map(|at| at.to_string()),
             description: endpoint.description,
             headers: endpoint.headers.expose().clone(),
+            rate_limit_per_second,
         }
     }
 }
@@ -139,10 +145,13 @@ pub async fn create(
     let names = app.settings.names_in(&project.id);
     let events = events(&fields, names)?
         .ok_or_else(|| missing("events", &format!("a non-empty array of: {names}")))?;
+    let now = Timestamp::now();
+    let limit = rate_limit_per_second(&fields)?.flatten();
     let endpoint = Endpoint {
         description: description(&fields)?.flatten(),
         headers: headers(&fields)?.unwrap_or_default(),
-        ..Endpoint::new(project.id, url, events, Timestamp::now())
+        rate_limit: limit.map(|per_second| RateLimit { per_second, since: now }),
+        ..Endpoint::new(project.id, url, events, now)
     };
     let cap = app.settings.max_endpoints_per_project;
     match app.registry.create_endpoint(&project.account_id, &endpoint, cap).await? {
@@ -187,10 +196,11 @@ pub async fn update(
         status: fields.optional("status", "active or disabled", status)?,
         description: description(&fields)?,
         headers: headers(&fields)?,
+        rate_limit_per_second: rate_limit_per_second(&fields)?,
     };
     if patch.is_empty() {
         return Err(ApiError::invalid(
-            "At least one of url, events, status, description and headers is required",
+            "At least one of url, events, status, description, headers and rate_limit_per_second is required",
         ));
     }
     for _ in 0..CHANGE_TRIES {
@@ -254,6 +264,15 @@ fn headers(fields: &Fields<'_>) -> Result<Option<CustomHeaders>, Refused> {
         let pairs: Option<Vec<(String, String)>> =
             pairs.iter().map(|(name, value)| Some((name.to_owned(), string(value)?))).collect();
         CustomHeaders::new(pairs?)
+    })
+}
+
+/// `null` takes it away.
+fn rate_limit_per_second(fields: &Fields<'_>) -> Result<Option<Option<u16>>, Refused> {
+    let allowed = format!("null or a whole number from 1 to {MAX_PER_SECOND}");
+    fields.optional("rate_limit_per_second", allowed, |value| {
+        let limit: Option<u16> = serde_json::from_str(value.get()).ok()?;
+        limit.is_none_or(|limit| (1..=MAX_PER_SECOND).contains(&limit)).then_some(limit)
     })
 }
 

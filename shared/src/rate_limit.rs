@@ -1,0 +1,133 @@
+//! At most so many requests a second to an endpoint. Time is cut into slots; each attempt takes the next free one and
+//! is made when it comes.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::time::Timestamp;
+
+pub const MAX_PER_SECOND: u16 = 1_000;
+
+/// How late an attempt may use its slot. Were it for ever, those that an outage held up would all go at once.
+const GOOD_FOR: Duration = Duration::from_secs(2);
+
+/// How far ahead the slots for late attempts are given out.
+pub const LATE_SLOTS_WITHIN: Duration = Duration::from_secs(1);
+
+/// What the endpoint's owner set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RateLimit {
+    pub per_second: u16,
+    /// When it was set. Slots of the limit before it are void, and the lines begin anew.
+    pub since: Timestamp,
+}
+
+/// When one attempt may be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Slot {
+    pub at: Timestamp,
+    /// The limit that it is a slot of.
+    pub limit_since: Timestamp,
+}
+
+/// What an attempt that is due needs before it is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// There is no limit, or this is its slot.
+    Nothing,
+    Slot,
+    /// It missed its slot. In the line it might miss the next one too, and so on for ever; so there is a second one, only
+    /// for those who are there and can go within a second.
+    LateSlot,
+}
+
+/// Slots that were taken together, one after another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Slots {
+    pub limit: RateLimit,
+    /// When the first begins, in microseconds since the epoch.
+    pub from_micros: i64,
+}
+
+/// What an attempt needs under a limit, given the slot that its delivery has.
+#[must_use]
+pub fn need(limit: Option<&RateLimit>, held: Option<&Slot>, now: Timestamp) -> Need {
+    let Some(limit) = limit else { return Need::Nothing };
+    match held.filter(|slot| slot.limit_since == limit.since) {
+        None => Need::Slot,
+        Some(slot) if now > slot.at.plus(GOOD_FOR) => Need::LateSlot,
+        Some(_) => Need::Nothing,
+    }
+}
+
+impl RateLimit {
+    /// How long so many slots last, in microseconds. A slot is rounded up: never more than the limit.
+    #[must_use]
+    pub fn length_micros(&self, slots: u32) -> i64 {
+        let slot = 1_000_000_u32.div_ceil(u32::from(self.per_second.max(1)));
+        i64::from(slot) * i64::from(slots)
+    }
+}
+
+impl Slots {
+    /// The `n`th of them, from 0.
+    #[must_use]
+    pub fn nth(&self, n: u32) -> Slot {
+        let at_micros = self.from_micros + self.limit.length_micros(n);
+        // Rounded up: no attempt is early.
+        Slot { at: Timestamp::from_millis((at_micros + 999) / 1_000), limit_since: self.limit.since }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const T0: Timestamp = Timestamp::from_millis(1_776_009_119_499);
+
+    fn at(millis: u64) -> Timestamp {
+        T0.plus(Duration::from_millis(millis))
+    }
+
+    fn limit(per_second: u16) -> RateLimit {
+        RateLimit { per_second, since: T0 }
+    }
+
+    #[test]
+    fn slots_follow_one_another_and_never_add_up_to_more_than_the_limit() {
+        for (per_second, begin) in [
+            (1, [0, 1_000, 2_000, 3_000]),
+            (3, [0, 334, 667, 1_001]),
+            (5, [0, 200, 400, 600]),
+            (1_000, [0, 1, 2, 3]),
+        ] {
+            let slots = Slots { limit: limit(per_second), from_micros: T0.as_millis() * 1_000 };
+            let found = [0, 1, 2, 3].map(|n| slots.nth(n).at);
+            assert_eq!(found, begin.map(at), "{per_second} a second");
+        }
+        for per_second in 1..=MAX_PER_SECOND {
+            assert!(limit(per_second).length_micros(per_second.into()) >= 1_000_000, "{per_second} a second");
+        }
+    }
+
+    #[test]
+    fn an_attempt_needs_a_slot_of_the_limit_as_it_is_and_in_time() {
+        let limit = limit(5);
+        let slot = |at| Slot { at, limit_since: T0 };
+        let of_another = Slot { at: at(10), limit_since: T0.minus(Duration::from_millis(1)) };
+        let cases = [
+            (None, None, at(0), Need::Nothing),
+            (None, Some(slot(at(10))), at(9_000), Need::Nothing),
+            (Some(&limit), None, at(0), Need::Slot),
+            (Some(&limit), Some(of_another), at(10), Need::Slot),
+            (Some(&limit), Some(of_another), at(9_000), Need::Slot),
+            (Some(&limit), Some(slot(at(10))), at(10), Need::Nothing),
+            (Some(&limit), Some(slot(at(10))), at(2_010), Need::Nothing),
+            (Some(&limit), Some(slot(at(10))), at(2_011), Need::LateSlot),
+        ];
+        for (limit, held, now, expected) in cases {
+            assert_eq!(need(limit, held.as_ref(), now), expected, "{limit:?} {held:?} {now}");
+        }
+    }
+}

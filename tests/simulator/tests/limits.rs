@@ -1,0 +1,107 @@
+//! Endpoints with a rate limit: never more in a second, give or take what is late; nothing lost, nothing starved.
+
+use echo_shared::delivery::DeliveryStatus;
+use echo_simulator::chaos::{Chaos, Design};
+use echo_simulator::world::{Receiver, Settings, World};
+
+const DAY_MS: i64 = 86_400_000;
+const LIMIT: u16 = 5;
+
+/// Ten thousand events at once to an endpoint that takes ten a second, beside one without a limit.
+#[test]
+fn a_backlog_goes_out_at_the_limit_and_holds_nobody_up() {
+    let settings = Settings { fair: false, ..Settings::template_defaults() };
+    let receivers = vec![Receiver::Healthy { ms: 50 }, Receiver::Healthy { ms: 50 }];
+    let mut world = World::new(1, settings, receivers);
+    world.limit(1, 10);
+    world.produce(0, 97, 20_000);
+    world.produce(1, 1, 10_000);
+    world.run(DAY_MS);
+    let last = world.limited.iter().max().copied().unwrap_or(DAY_MS);
+    println!("at most {} in a second, the last after {last} ms", world.most_in_a_second());
+    assert!(world.most_in_a_second() <= 11);
+    assert!(last <= 1_002_000);
+    assert!(world.rows.iter().all(|row| row.status == DeliveryStatus::Success && row.sends == 1));
+    let waits = world.rows.iter().filter(|row| row.endpoint == 0).map(|row| row.first_sent_at);
+    let undisturbed = |(row, sent): (&echo_simulator::world::Row, Option<i64>)| {
+        sent.is_some_and(|sent| sent - row.accepted_at <= 200)
+    };
+    let healthy = world.rows.iter().filter(|row| row.endpoint == 0);
+    assert!(healthy.zip(waits).all(undisturbed));
+}
+
+fn stormy(seed: u64, chaos: Chaos) -> World {
+    let settings = Settings { chaos, ..Settings::template_defaults() };
+    let receivers = vec![Receiver::Flaky { once_in: 4, ms: 300 }, Receiver::Hanging];
+    let mut world = World::new(seed, settings, receivers);
+    world.limit(0, LIMIT);
+    world.produce(0, 10, 40);
+    world.produce(1, 400, 3);
+    world.run(7 * DAY_MS);
+    world
+}
+
+#[test]
+fn whatever_goes_wrong_the_limit_holds_and_every_delivery_ends() {
+    // A second's own slots, and as many of those who were late; under a storm clocks and queues are off as well.
+    for (chaos, most) in [(Chaos::FAULTS, 2), (Chaos::STORM, 3)] {
+        let mut seen = 0;
+        for seed in 0..2_000 {
+            let world = stormy(seed, chaos);
+            assert_eq!(world.violations, Vec::<String>::new(), "seed {seed}");
+            assert!(world.is_quiet(), "seed {seed}: jobs are left");
+            for row in &world.rows {
+                assert!(row.status.is_final() && row.attempts <= 4, "seed {seed}: {row:?}");
+                assert_eq!(row.sends, row.attempts + row.unrecorded, "seed {seed}: {row:?}");
+            }
+            seen = seen.max(world.most_in_a_second());
+            assert!(world.most_in_a_second() <= most * usize::from(LIMIT), "seed {seed}");
+        }
+        println!("at most {seen} in a second");
+    }
+}
+
+/// A slow lane of one invocation, which an endpoint that hangs holds for fifteen seconds at a time: whoever waits there
+/// wakes late, each time.
+fn late(design: Design) -> World {
+    let settings = Settings { slow_concurrency: 1, fair: false, design, ..Settings::template_defaults() };
+    let receivers = vec![Receiver::Healthy { ms: 50 }, Receiver::Hanging];
+    let mut world = World::new(1, settings, receivers);
+    world.limit(0, LIMIT);
+    world.produce(0, 10, 500);
+    world.produce(1, 16_000, 3_000);
+    world.run(2 * DAY_MS);
+    world
+}
+
+fn sent(world: &World) -> usize {
+    world.rows.iter().filter(|row| row.endpoint == 0 && row.sends > 0).count()
+}
+
+#[test]
+fn who_always_wakes_late_is_sent_too_and_never_in_a_heap() {
+    let world = late(Design::AsBuilt);
+    let last = world.limited.iter().max().copied().unwrap_or(0);
+    println!(
+        "{} sent, at most {} in a second, the last after {last} ms",
+        sent(&world),
+        world.most_in_a_second()
+    );
+    assert_eq!(sent(&world), 500);
+    assert!(world.most_in_a_second() <= 2 * usize::from(LIMIT));
+}
+
+#[test]
+fn slots_that_are_good_for_ever_are_noticed() {
+    let world = late(Design::SlotsAreGoodForEver);
+    println!("{} sent, at most {} in a second", sent(&world), world.most_in_a_second());
+    assert!(world.most_in_a_second() > 2 * usize::from(LIMIT));
+}
+
+#[test]
+fn a_single_line_for_who_is_late_is_noticed() {
+    let (built, without) = (late(Design::AsBuilt), late(Design::NoLateSlots));
+    let last = |world: &World| world.limited.iter().max().copied().unwrap_or(0);
+    println!("{} sent by {} ms, as built by {} ms", sent(&without), last(&without), last(&built));
+    assert!(sent(&without) < 500 || last(&without) > 2 * last(&built));
+}
