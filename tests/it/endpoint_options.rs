@@ -1,4 +1,4 @@
-//! What an endpoint can have beside what it must have: a description and headers of its own.
+//! What an endpoint can have beside what it must have: a description, headers of its own and a limit (see `rate_limits`).
 
 use echo_tests::aws::logged;
 use echo_tests::project::{Project, unique};
@@ -15,10 +15,11 @@ async fn create(project: &Project, url: &str, more: Value) -> echo_tests::api::A
 }
 
 #[tokio::test]
-async fn an_endpoint_has_neither_unless_it_says_so() {
+async fn an_endpoint_has_none_of_it_unless_it_says_so() {
     let project = Project::new().await;
     let plain = create(&project, URL, json!({})).await.ok(201);
     assert_eq!((&plain["description"], &plain["headers"]), (&json!(null), &json!({})));
+    assert_eq!(plain["rate_limit_per_second"], json!(null));
     let more = json!({"description": "é".repeat(512), "headers": {"X-Tenant": "acme", "Authorization": "Bearer a.b"}});
     let created = create(&project, URL, more).await.ok(201);
     assert_eq!(created["description"], "é".repeat(512));
@@ -74,6 +75,13 @@ async fn what_is_not_allowed_is_refused() {
         ("headers", json!({"headers": {"x-a": null}})),
         ("headers", json!({"headers": {"x-a": "1", "X-A": "2"}})),
         ("headers", json!({"headers": many})),
+        ("rate_limit_per_second", json!({"rate_limit_per_second": 0})),
+        ("rate_limit_per_second", json!({"rate_limit_per_second": 1_001})),
+        ("rate_limit_per_second", json!({"rate_limit_per_second": -1})),
+        ("rate_limit_per_second", json!({"rate_limit_per_second": 1.5})),
+        ("rate_limit_per_second", json!({"rate_limit_per_second": "5"})),
+        ("rate_limit_per_second", json!({"rate_limit_per_second": true})),
+        ("rate_limit_per_second", json!({"rate_limit_per_second": 100_000})),
         header("content-type", "text/plain"),
         header("host", "example.org"),
         header("connection", "close"),
@@ -101,6 +109,7 @@ async fn changes_at_once_all_hold() {
         json!({"events": ["call.ended"]}),
         json!({"description": "d"}),
         json!({"headers": {"x-a": "1"}}),
+        json!({"rate_limit_per_second": 5}),
     ];
     for round in 0..3 {
         echo_tests::wait::at_once(changes.len(), |n| endpoint.patch(&changes[n])).await;
@@ -111,7 +120,7 @@ async fn changes_at_once_all_hold() {
             }
         }
         endpoint
-            .patch(&json!({"url": URL, "events": ["call.started"], "description": null, "headers": null}))
+            .patch(&json!({"url": URL, "events": ["call.started"], "description": null, "headers": null, "rate_limit_per_second": null}))
             .await;
     }
 }

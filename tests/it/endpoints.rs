@@ -101,6 +101,9 @@ async fn each_field_can_be_changed_alone() {
         json!({"headers": {"authorization": "Bearer abc", "x-tenant": "acme"}}),
         json!({"headers": {}}),
         json!({"description": null}),
+        json!({"rate_limit_per_second": 1_000}),
+        json!({"rate_limit_per_second": 1}),
+        json!({"rate_limit_per_second": null}),
     ];
     let mut before = endpoint.created.clone();
     for change in changes {
@@ -119,6 +122,7 @@ async fn each_field_can_be_changed_alone() {
             "created_at",
             "description",
             "headers",
+            "rate_limit_per_second",
         ] {
             if change.get(field).is_none() {
                 assert_eq!(after[field], before[field], "{field} changed with {change}");

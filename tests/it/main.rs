@@ -23,6 +23,7 @@ mod operational;
 mod precedence;
 mod projects;
 mod queues;
+mod rate_limits;
 mod receivers;
 mod reference;
 mod replays;
