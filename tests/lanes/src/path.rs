@@ -2,6 +2,7 @@
 //! fails, and the path is walked.
 
 mod intake;
+mod limited;
 mod operational;
 mod registry;
 mod replay;
@@ -34,6 +35,7 @@ pub enum Path {
     FirstTimesOut,
     AllFail,
     MovesToSlowLane,
+    Limited,
     AutoDisable,
     Gone,
     ManualRetry,
@@ -52,7 +54,7 @@ pub enum Path {
 }
 
 impl Path {
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         Self::SignUp,
         Self::CreateProject,
         Self::CreateKey,
@@ -68,6 +70,7 @@ impl Path {
         Self::FirstTimesOut,
         Self::AllFail,
         Self::MovesToSlowLane,
+        Self::Limited,
         Self::AutoDisable,
         Self::Gone,
         Self::ManualRetry,
@@ -103,6 +106,7 @@ impl Path {
             Self::FirstTimesOut => "first-times-out",
             Self::AllFail => "all-fail",
             Self::MovesToSlowLane => "to-slow-lane",
+            Self::Limited => "limited",
             Self::AutoDisable => "auto-disable",
             Self::Gone => "gone",
             Self::ManualRetry => "manual-retry",
@@ -174,6 +178,7 @@ impl Path {
             }
             Self::AcceptOne | Self::AcceptTen | Self::Rotate => {}
             Self::Replay => replay::set_up(run).await,
+            Self::Limited => limited::set_up(run).await,
             Self::ManualRetry | Self::AcceptAgain => {
                 run.post_event(ONE, &json!({ "n": 1 }), ending).await;
                 run.lane.settle(Duration::from_secs(20)).await;
@@ -285,6 +290,7 @@ impl Path {
             Self::Intake => intake::check(run),
             Self::IntakeAgain => intake::check_parked(run, &[]),
             Self::IntakeGivenUp => intake::check_given_up(run),
+            Self::Limited => limited::check(run),
             Self::Parked => {
                 let parked = run.lane.aws.sqs.bodies(PARKED);
                 if parked.is_empty() || parked.iter().any(|body| body != NO_JOB) {
