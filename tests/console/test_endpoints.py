@@ -46,6 +46,87 @@ def test_an_endpoint_is_edited_disabled_enabled_and_deleted(signed_in, customer,
     assert customer.call("GET", f"/webhooks/{endpoint['id']}")[0] == 404
 
 
+def test_an_endpoint_gets_a_description_a_limit_and_headers_of_its_own(signed_in, customer, receiver):
+    page = signed_in()
+    page.get_by_role("button", name="Create the first endpoint").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("URL").fill(receiver.url)
+    dialog.get_by_label("call.ended").check()
+    dialog.get_by_label("Description").fill("Production, <b>the first</b>")
+    dialog.get_by_label("Requests a second").fill("25")
+    for name, value in (("authorization", "Bearer abc.def"), ("X-Tenant", "acme")):
+        dialog.get_by_role("button", name="Add header").click()
+        expect(dialog.get_by_label("Header name").last).to_be_focused()
+        dialog.get_by_label("Header name").last.fill(name)
+        dialog.get_by_label("Header value").last.fill(value)
+    dialog.get_by_role("button", name="Create endpoint").click()
+    expect(page.get_by_role("heading", name=receiver.url)).to_be_visible()
+    expect(page.locator("#main .title")).to_contain_text("Production, <b>the first</b>")
+    expect(page.get_by_role("region", name="Health")).to_contain_text("25 a second")
+    made = customer.call("GET", "/webhooks", status=200)[0]
+    assert made["headers"] == {"authorization": "Bearer abc.def", "x-tenant": "acme"}
+    assert (made["description"], made["rate_limit_per_second"]) == ("Production, <b>the first</b>", 25)
+
+    page.get_by_role("link", name="Endpoints").first.click()
+    expect(page.get_by_role("row", name=receiver.url)).to_contain_text("at most 25 a second")
+    expect(page.get_by_role("row", name=receiver.url)).to_contain_text("Production, <b>the first</b>")
+
+    page.get_by_role("link", name=receiver.url).click()
+    page.get_by_role("button", name="Edit").click()
+    expect(dialog.get_by_label("Header name").first).to_have_value("authorization")
+    assert dialog.get_by_label("Header value").first.evaluate("field => getComputedStyle(field).webkitTextSecurity") == "disc"
+    dialog.get_by_role("button", name="Remove this header").first.click()
+    dialog.get_by_label("Description").fill("")
+    dialog.get_by_label("Requests a second").fill("")
+    dialog.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("region", name="Health")).to_contain_text("No limit")
+    changed = customer.call("GET", f"/webhooks/{made['id']}", status=200)
+    assert (changed["description"], changed["rate_limit_per_second"], changed["headers"]) == (None, None, {"x-tenant": "acme"})
+
+
+def test_what_is_refused_is_said_at_its_field_and_all_stays_as_typed(signed_in, customer, receiver):
+    endpoint = customer.endpoint(receiver.url)
+    page = signed_in()
+    page.get_by_role("link", name=receiver.url).click()
+    page.get_by_role("button", name="Edit").click()
+    dialog = page.get_by_role("dialog")
+
+    def refused(at, text):
+        dialog.get_by_role("button", name="Save").click()
+        said = dialog.locator(f"[data-field={at}] + div").get_by_role("alert")
+        expect(said).to_contain_text(text)
+        expect(dialog.get_by_role("alert")).to_have_count(1)
+
+    dialog.get_by_label("Requests a second").fill("1.5")
+    refused("rate_limit_per_second", "rate_limit_per_second must be null or a whole number from 1 to 1000")
+    expect(dialog.get_by_label("Requests a second")).to_be_focused()
+    dialog.get_by_label("Requests a second").fill("1001")
+    refused("rate_limit_per_second", "from 1 to 1000")
+    dialog.get_by_label("Requests a second").fill("many")
+    refused("rate_limit_per_second", "from 1 to 1000")
+    dialog.get_by_label("Requests a second").fill("1000")
+
+    dialog.get_by_label("Description").fill("x" * 513)
+    refused("description", "description must be null or a string of at most 512 characters")
+    dialog.get_by_label("Description").fill("Billing")
+
+    dialog.get_by_role("button", name="Add header").click()
+    dialog.get_by_label("Header name").fill("host")
+    dialog.get_by_label("Header value").fill("example.org")
+    refused("headers", "headers must be null or an object of at most 10 headers")
+    dialog.get_by_label("Header name").fill("x-a")
+    dialog.get_by_role("button", name="Add header").click()
+    dialog.get_by_label("Header name").last.fill("X-A")
+    refused("headers", "headers must have different names")
+    assert customer.call("GET", f"/webhooks/{endpoint['id']}", status=200) == endpoint
+
+    dialog.get_by_role("button", name="Remove this header").last.click()
+    dialog.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("region", name="Health")).to_contain_text("1,000 a second")
+    changed = customer.call("GET", f"/webhooks/{endpoint['id']}", status=200)
+    assert (changed["description"], changed["headers"]) == ("Billing", {"x-a": "example.org"})
+
+
 def test_a_secret_is_hidden_until_revealed_and_is_another_once_rotated(signed_in, customer, receiver):
     endpoint = customer.endpoint(receiver.url)
     page = signed_in()

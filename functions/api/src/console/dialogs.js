@@ -18,6 +18,14 @@ export function dialog(title, parts) {
   });
 }
 
+/** Moves what went wrong to the field that its message begins with, or to the end. */
+function putAt(place, message, form, actions) {
+  const field = form.querySelector(`[data-field="${CSS.escape(message.split(" ")[0])}"]`);
+  if (!field) return actions.before(place);
+  field.after(place);
+  return field.querySelector("input")?.focus();
+}
+
 /** A form in a dialog. It closes when `submit` resolves; when that fails the problem is shown and all stays as typed. */
 export function formDialog(title, body, { action, kind = "primary", cancel = "Cancel", submit }) {
   return dialog(title, (close) => {
@@ -26,7 +34,12 @@ export function formDialog(title, body, { action, kind = "primary", cancel = "Ca
     const onsubmit = async (event) => {
       event.preventDefault();
       await working(confirm, place, async () => {
-        await submit();
+        try {
+          await submit();
+        } catch (problem) {
+          putAt(place, problem.message, event.target, actions);
+          throw problem;
+        }
         close();
       });
     };

@@ -6,7 +6,7 @@ import { deliveryLog } from "./deliveries.js";
 import { fill, h, icon } from "./dom.js";
 import { deleteEndpoint, disableEndpoint, editEndpoint, enableEndpoint, rotateSecret, testEndpoint } from "./endpoint_forms.js";
 import { breakable, plural, time } from "./format.js";
-import { rateText } from "./endpoints.js";
+import { limitText, rateText } from "./endpoints.js";
 import { replayForm, replayPanel } from "./replay.js";
 import { verifyPanel } from "./verify.js";
 import { button, copyable, link, pill, problemBox, working } from "./widgets.js";
@@ -57,6 +57,7 @@ function health(endpoint, url, signal) {
       fact("Delivered, of the latest", place.rate),
       fact("Failed in a row", h("span", { class: failures ? "bad-text" : "" }, String(failures))),
       fact("Last delivery", place.last),
+      fact("Rate limit", limitText(endpoint) ?? h("span", { class: "quiet" }, "No limit")),
       fact("Created", time(endpoint.created_at)),
     ),
     place.chart,
@@ -95,7 +96,7 @@ export async function endpointView({ path, home, ids: [id], query, signal, reloa
     h(
       "div",
       { class: "head" },
-      h("div", { class: "title" }, h("h1", { class: "url", tabindex: "-1" }, breakable(endpoint.url)), h("div", { class: "under-title" }, pill(endpoint.status), h("span", { class: "chips" }, endpoint.events.map((name) => h("span", { class: "chip" }, name))), copyable(endpoint.id, "the endpoint id"))),
+      h("div", { class: "title" }, h("h1", { class: "url", tabindex: "-1" }, breakable(endpoint.url)), endpoint.description && h("p", { class: "break" }, endpoint.description), h("div", { class: "under-title" }, pill(endpoint.status), h("span", { class: "chips" }, endpoint.events.map((name) => h("span", { class: "chip" }, name))), copyable(endpoint.id, "the endpoint id"))),
       h("div", { class: "buttons" }, actions),
     ),
     place,

@@ -1,15 +1,62 @@
 // What changes an endpoint, each in a dialog that says what it does.
 
-import { change, EVENT_NAMES } from "./api.js";
+import { change, EVENT_NAMES, Problem } from "./api.js";
 import { formDialog, tell } from "./dialogs.js";
 import { h } from "./dom.js";
-import { checked, checks, copyButton, field, toast } from "./widgets.js";
+import { button, checked, checks, copyButton, field, named, toast } from "./widgets.js";
+
+const text = (value, props) => h("input", { type: "text", value, autocomplete: "off", spellcheck: "false", ...props });
+
+/** A line for each header, and a button for one more. A value may be a credential: it can be read while it is typed. */
+function headersField(headers) {
+  const lines = h("div", { class: "lines" });
+  const add = (name, value) => {
+    const line = h("div", { class: "line" });
+    const drop = () => {
+      line.remove();
+      more.focus();
+    };
+    const parts = [text(name, { "aria-label": "Header name", placeholder: "x-tenant" }), text(value, { "aria-label": "Header value", class: "masked" })];
+    line.append(...parts, button("", drop, { kind: "small ghost", mark: "cross", "aria-label": "Remove this header" }));
+    lines.append(line);
+    return parts[0];
+  };
+  const more = button("Add header", () => add("", "").focus(), { kind: "small", mark: "plus" });
+  Object.entries(headers).forEach(([name, value]) => add(name, value));
+  const read = () => {
+    const pairs = [...lines.children].map((line) => [...line.querySelectorAll("input")].map((input) => input.value.trim())).filter(([name, value]) => name || value);
+    if (new Set(pairs.map(([name]) => name.toLowerCase())).size < pairs.length) throw new Problem(400, "headers must have different names");
+    return Object.fromEntries(pairs);
+  };
+  const hint = h("p", { class: "hint" }, h("code", null, "authorization"), " or ", h("code", null, "x-…"), ", sent with each request.");
+  return { element: named("headers", h("fieldset", { class: "checks plain" }, h("legend", null, "Headers of its own"), lines, h("div", null, more), hint)), read };
+}
+
+/** A whole number as one, nothing as none, and what is neither as it is, for the API to judge. */
+const numberOrNull = (typed) => (/^\d+$/.test(typed) ? Number(typed) : typed || null);
 
 function form(endpoint) {
   const url = h("input", { type: "url", value: endpoint?.url ?? "", placeholder: "https://example.com/webhooks", autocomplete: "off", spellcheck: "false" });
   const names = [...new Set([...EVENT_NAMES, ...(endpoint?.events ?? [])])];
   const events = checks("Events", names, endpoint?.events ?? []);
-  return { body: [field("URL", url, "Public and https. Its answer counts: any 2xx is a success."), events], read: () => ({ url: url.value.trim(), events: checked(events) }) };
+  const description = text(endpoint?.description ?? "", { spellcheck: null });
+  const limit = text(endpoint?.rate_limit_per_second ?? "", { inputmode: "numeric", placeholder: "No limit" });
+  const headers = headersField(endpoint?.headers ?? {});
+  const body = [
+    named("url", field("URL", url, "Public and https. Its answer counts: any 2xx is a success.")),
+    named("events", events),
+    named("description", field("Description", description)),
+    named("rate_limit_per_second", field("Rate limit, requests a second", limit, "1 to 1,000. What comes faster waits its turn.")),
+    headers.element,
+  ];
+  const read = () => ({
+    url: url.value.trim(),
+    events: checked(events),
+    description: description.value.trim() || null,
+    rate_limit_per_second: numberOrNull(limit.value.trim()),
+    headers: headers.read(),
+  });
+  return { body, read };
 }
 
 export function createEndpoint(path, done) {

@@ -26,6 +26,9 @@ export function rateText(deliveries) {
   return h("span", { title: `${delivered} of the latest ${finished} finished deliveries` }, h("b", null, percent(rate)), h("span", { class: "quiet" }, ` of ${finished}`));
 }
 
+/** The rate limit in words; null when there is none. */
+export const limitText = ({ rate_limit_per_second: limit }) => limit && `${limit.toLocaleString("en")} a second`;
+
 const cell = (label, kind, ...children) => h("td", { class: kind, "data-label": label }, children);
 
 function row(endpoint, home) {
@@ -34,11 +37,11 @@ function row(endpoint, home) {
   const last = cell("Last delivery", "when");
   const failures = endpoint.consecutive_failures;
   const title = link(breakable(endpoint.url), `${home}/endpoints/${endpoint.id}`, { class: "url" });
-  const chips = h("span", { class: "chips" }, endpoint.events.map((name) => h("span", { class: "chip" }, name)));
+  const chips = h("span", { class: "chips" }, endpoint.events.map((name) => h("span", { class: "chip" }, name)), limitText(endpoint) && h("span", { class: "chip" }, `at most ${limitText(endpoint)}`));
   const element = h(
     "tr",
     null,
-    h("td", { class: "main-cell" }, title, endpoint.description && h("span", { class: "quiet" }, endpoint.description), chips),
+    h("td", { class: "main-cell" }, title, endpoint.description && h("span", { class: "quiet break" }, endpoint.description), chips),
     cell("Status", "status", pill(endpoint.status)),
     chart,
     rate,

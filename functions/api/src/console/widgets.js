@@ -119,6 +119,12 @@ export function field(label, input, hint) {
   return h("div", { class: "field" }, h("label", { for: input.id }, label), input, hint && h("p", { class: "hint", id: `${input.id}-hint` }, hint));
 }
 
+/** Marks the part of a form that the API calls `name`, so that a refusal which begins with it is shown there. */
+export function named(name, part) {
+  part.dataset.field = name;
+  return part;
+}
+
 export const checks = (legend, options, chosen) =>
   h(
     "fieldset",
