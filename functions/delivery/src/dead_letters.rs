@@ -11,7 +11,7 @@ use echo_shared::time::Timestamp;
 use crate::lanes::INTAKE;
 use crate::message::{Disposal, Message};
 use crate::metrics::Tally;
-use crate::one_delivery::{OVERTAKEN_WAIT, unchanged};
+use crate::one_delivery::OVERTAKEN_WAIT;
 use crate::own_fault::OwnFault;
 use crate::rows::{self, Rows};
 use crate::sqs_event::Record;
@@ -85,7 +85,7 @@ async fn end(app: &App, message: &Message, job: &DeliveryJob, tally: &Tally) -> 
         next_retry_at: None,
         slot: None,
         uncounted: app.operator.hears_of(&delivery.project_id),
-        ..unchanged(&delivery, now)
+        ..Transition::unchanged(&delivery, now)
     };
     match app.store.advance(&delivery, &failed).await? {
         Advanced::Done => {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use echo_shared::queue::Queue;
+use echo_shared::rate_limit::Slot;
 use echo_shared::time::Timestamp;
 
 /// Below this, rounding a wait up to SQS's whole seconds would make it late by more than a tenth.
@@ -55,15 +56,21 @@ impl Message {
     }
 }
 
+/// How long a job that may act from `due` is left to the queue.
+pub(crate) fn time_in_queue(due: Timestamp, slot: Option<Slot>) -> Duration {
+    let wait = due.since(Timestamp::now());
+    if slot.is_some_and(|slot| slot.at == due) { slot_wait(wait) } else { queue_wait(wait) }
+}
+
 /// How long to leave a job to the queue that has `wait` to wait, for short waits the nearest second: what is cut off
 /// is slept through when the job wakes before its time by that much.
-pub(crate) fn queue_wait(wait: Duration) -> Duration {
+fn queue_wait(wait: Duration) -> Duration {
     if wait < ROUNDED_UP_FROM { Duration::from_secs((wait + HALF_A_SECOND).as_secs()) } else { wait }
 }
 
 /// As [`queue_wait`] for a job that waits for its slot. It wakes up to a second and [`EARLY`] before and sleeps through
 /// what is left, or those that were put off together would be sent together.
-pub(crate) const fn slot_wait(wait: Duration) -> Duration {
+const fn slot_wait(wait: Duration) -> Duration {
     Duration::from_secs(wait.saturating_sub(EARLY).as_secs())
 }
 

@@ -13,16 +13,16 @@ use echo_shared::endpoint_url::EndpointUrl;
 use echo_shared::id::AttemptId;
 use echo_shared::job::{Chain, DeliveryJob};
 use echo_shared::rate_limit::{Need, Slot};
-use echo_shared::store::{Advanced, StoreError, Taken, Transition};
+use echo_shared::store::{Advanced, StoreError, Transition};
 use echo_shared::time::Timestamp;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::client::Post;
-use crate::message::{Disposal, EARLY, Message, queue_wait, slot_wait};
+use crate::message::{Disposal, EARLY, Message, time_in_queue};
 use crate::metrics::Tally;
 use crate::own_fault::OwnFault;
 use crate::rows::{self, Rows};
-use crate::slots::Place;
+use crate::slots::{self, Place};
 use crate::troubled::{Marks, SLOW};
 use crate::{App, failure, headers, health};
 
@@ -56,28 +56,6 @@ pub(crate) struct Turn {
     pub(crate) tally: Arc<Tally>,
     /// When Lambda ends the invocation.
     pub(crate) deadline: Instant,
-}
-
-/// A row's next state without an attempt: as it is, but for what the caller changes.
-pub(crate) fn unchanged(delivery: &Delivery, now: Timestamp) -> Transition {
-    Transition {
-        status: delivery.status,
-        triggered_by: delivery.triggered_by,
-        next_retry_at: delivery.next_retry_at,
-        failure_reason: delivery.failure_reason,
-        chain: delivery.chain,
-        slot: delivery.slot,
-        uncounted: delivery.uncounted,
-        attempt: None,
-        replay_id: None,
-        at: now,
-    }
-}
-
-/// How long a job that may act from `due` is left to the queue.
-fn time_in_queue(due: Timestamp, slot: Option<Slot>) -> Duration {
-    let wait = due.since(Timestamp::now());
-    if slot.is_some_and(|slot| slot.at == due) { slot_wait(wait) } else { queue_wait(wait) }
 }
 
 impl Turn {
@@ -184,7 +162,7 @@ impl Turn {
             failure_reason: Some(reason),
             next_retry_at: None,
             slot: None,
-            ..unchanged(delivery, now)
+            ..Transition::unchanged(delivery, now)
         };
         tracing::info!(?reason, "a delivery ended without an attempt");
         match self.app.store.advance(delivery, &failed).await? {
@@ -210,7 +188,7 @@ impl Turn {
         now: Timestamp,
     ) -> Result<Disposal, OwnFault> {
         let chain = Chain::new();
-        let renamed = Transition { chain: Some(chain), ..unchanged(delivery, now) };
+        let renamed = Transition { chain: Some(chain), ..Transition::unchanged(delivery, now) };
         match self.app.store.advance(delivery, &renamed).await? {
             Advanced::Done => Ok(self.send_on(chain, due, delivery.slot).await),
             Advanced::Overtaken => Ok(self.overtaken().await),
@@ -248,7 +226,7 @@ impl Turn {
             delivery.chain = self.job.chain;
             delivery.updated_at = now;
         }
-        if let Some(slot) = self.slot(endpoint, need).await? {
+        if let Some(slot) = slots::take(&self.app.store, endpoint, need, self.place.as_ref()).await? {
             let wait = slot.at.since(Timestamp::now());
             if wait > SHORT_WAIT || !self.has_time_after(wait) {
                 return Ok(self.put_off(&delivery, slot).await?);
@@ -281,35 +259,13 @@ impl Turn {
         self.conclude(delivery, endpoint, attempt, step, now).await
     }
 
-    /// Takes the slot that an attempt needs, if it needs one and the endpoint still has a limit.
-    async fn slot(&self, endpoint: &Endpoint, need: Need) -> Result<Option<Slot>, StoreError> {
-        let (store, now) = (&self.app.store, Timestamp::now());
-        if need == Need::Nothing {
-            return Ok(None);
-        }
-        if need == Need::LateSlot {
-            match store.take_late_slot(endpoint, now).await? {
-                Taken::Slots(slots) => return Ok(Some(slots.nth(0))),
-                Taken::Unlimited => return Ok(None),
-                Taken::Full => {}
-            }
-        }
-        let (taken, number) = match &self.place {
-            Some(place) => (place.slots(store, endpoint, now).await?, place.number),
-            None => (store.take_slots(endpoint, 1, now).await?, 0),
-        };
-        Ok(match taken {
-            Taken::Slots(slots) => Some(slots.nth(number)),
-            Taken::Unlimited | Taken::Full => None,
-        })
-    }
-
     /// Leaves an attempt for its slot, in the slow lane. That is no attempt, and the caller sees nothing of it.
     async fn put_off(&self, delivery: &Delivery, slot: Slot) -> Result<Disposal, StoreError> {
         let leaves = self.lane == Lane::Fast || self.is_crowded();
         let successor = leaves.then(Chain::new);
         let chain = successor.or(self.job.chain);
-        let put_off = Transition { chain, slot: Some(slot), ..unchanged(delivery, Timestamp::now()) };
+        let put_off =
+            Transition { chain, slot: Some(slot), ..Transition::unchanged(delivery, Timestamp::now()) };
         Ok(match (self.app.store.advance(delivery, &put_off).await?, successor) {
             (Advanced::Overtaken, _) => self.overtaken().await,
             (Advanced::Done, Some(successor)) => self.send_on(successor, slot.at, Some(slot)).await,
@@ -373,7 +329,7 @@ impl Turn {
             chain: successor.or(self.job.chain),
             slot: None,
             attempt: Some(attempt),
-            ..unchanged(&delivery, now)
+            ..Transition::unchanged(&delivery, now)
         };
         recorded.uncounted = health::is_news(&recorded, endpoint);
         if self.record(&delivery, &recorded).await? == Advanced::Overtaken {

@@ -7,7 +7,7 @@ use echo_shared::decision::{Lane, Wake, on_wake};
 use echo_shared::endpoint::Endpoint;
 use echo_shared::id::EndpointId;
 use echo_shared::job::DeliveryJob;
-use echo_shared::rate_limit::Need;
+use echo_shared::rate_limit::{Need, Slot};
 use echo_shared::store::{Loaded, Store, StoreError, Taken};
 use echo_shared::time::Timestamp;
 use tokio::sync::OnceCell;
@@ -25,7 +25,7 @@ struct Booking {
 #[derive(Debug)]
 pub(crate) struct Place {
     booking: Arc<Booking>,
-    pub(crate) number: u32,
+    number: u32,
 }
 
 impl Place {
@@ -33,18 +33,44 @@ impl Place {
     ///
     /// # Errors
     /// When DynamoDB did not do it; nobody else asks again then.
-    pub(crate) async fn slots(
-        &self,
-        store: &Store,
-        endpoint: &Endpoint,
-        now: Timestamp,
-    ) -> Result<Taken, StoreError> {
+    async fn slots(&self, store: &Store, endpoint: &Endpoint, now: Timestamp) -> Result<Taken, StoreError> {
         let take = || async {
             let taken = store.take_slots(endpoint, self.booking.count, now).await;
             taken.map_err(|error| error.to_string())
         };
         self.booking.taken.get_or_init(take).await.clone().map_err(StoreError::Unavailable)
     }
+}
+
+/// Takes the slot that an attempt needs, if it needs one and the endpoint still has a limit.
+///
+/// # Errors
+/// When DynamoDB did not do it.
+pub(crate) async fn take(
+    store: &Store,
+    endpoint: &Endpoint,
+    need: Need,
+    place: Option<&Place>,
+) -> Result<Option<Slot>, StoreError> {
+    let now = Timestamp::now();
+    if need == Need::Nothing {
+        return Ok(None);
+    }
+    if need == Need::LateSlot {
+        match store.take_late_slot(endpoint, now).await? {
+            Taken::Slots(slots) => return Ok(Some(slots.nth(0))),
+            Taken::Unlimited => return Ok(None),
+            Taken::Full => {}
+        }
+    }
+    let (taken, number) = match place {
+        Some(place) => (place.slots(store, endpoint, now).await?, place.number),
+        None => (store.take_slots(endpoint, 1, now).await?, 0),
+    };
+    Ok(match taken {
+        Taken::Slots(slots) => Some(slots.nth(number)),
+        Taken::Unlimited | Taken::Full => None,
+    })
 }
 
 /// A place for each job that is about to take a slot in the line. One that must claim its turn first may not get it, and

@@ -33,6 +33,25 @@ pub struct Transition {
     pub at: Timestamp,
 }
 
+impl Transition {
+    /// As it is, without an attempt, but for what the caller changes.
+    #[must_use]
+    pub fn unchanged(delivery: &Delivery, at: Timestamp) -> Self {
+        Self {
+            status: delivery.status,
+            triggered_by: delivery.triggered_by,
+            next_retry_at: delivery.next_retry_at,
+            failure_reason: delivery.failure_reason,
+            chain: delivery.chain,
+            slot: delivery.slot,
+            uncounted: delivery.uncounted,
+            attempt: None,
+            replay_id: None,
+            at,
+        }
+    }
+}
+
 /// How a transition ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Advanced {
