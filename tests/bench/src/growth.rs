@@ -35,7 +35,7 @@ pub(crate) struct Point {
     pub(crate) size: usize,
     pub(crate) read_units: f64,
     pub(crate) write_units: f64,
-    /// `None` where it did not answer in the function's time.
+    /// `None` where the answer is that so much cannot be looked through in time.
     pub(crate) wall_ms: Option<f64>,
     pub(crate) cpu_ms: f64,
 }
