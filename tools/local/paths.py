@@ -1,0 +1,34 @@
+"""Says which of the paths that ARCHITECTURE.md names do not exist."""
+
+import os
+import re
+
+from console import Failed, ROOT, main
+
+MADE_HERE = {".git", ".local", ".aws-sam", "target", "__pycache__"}
+
+# A name in code marks with a folder or an ending of ours; routes begin with a slash and are none.
+PATH = re.compile(r"`([A-Za-z_][A-Za-z0-9_./-]*(?:/[A-Za-z0-9_./-]*|\.(?:rs|js|py|yaml|json)))`")
+
+
+def tree():
+    for folder, folders, files in os.walk(ROOT):
+        folders[:] = [name for name in folders if name not in MADE_HERE]
+        here = os.path.relpath(folder, ROOT)
+        yield from (os.path.normpath(os.path.join(here, name)) for name in folders + files)
+
+
+def missing(text, known):
+    """Paths may be told from the root on or by their end, as `src/router.rs` is where the function is clear."""
+    named = {match.rstrip("/") for match in PATH.findall(text)}
+    return sorted(path for path in named if not any(f"/{one}".endswith(f"/{path}") for one in known))
+
+
+def body():
+    found = missing((ROOT / "ARCHITECTURE.md").read_text(), list(tree()))
+    if found:
+        raise Failed("ARCHITECTURE.md names what does not exist: " + ", ".join(found))
+
+
+if __name__ == "__main__":
+    main(body)
