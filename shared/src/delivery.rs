@@ -98,6 +98,9 @@ pub struct Delivery {
     /// It ended in a way that counts against its endpoint's health and the count is still to be made.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub uncounted: bool,
+    /// Its failure is counted, but the operator is still to be told: a repeat does not count it again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub counted: bool,
     /// The envelope, when it is small; otherwise it is on the event's row alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payload: Option<Payload>,
@@ -140,6 +143,7 @@ impl Delivery {
             slot: None,
             replay_id: None,
             uncounted: false,
+            counted: false,
             payload: event.payload.fits_inline().then(|| event.payload.clone()),
             updated_at: listed.id.created_at(),
             expires_at: event.expires_at,

@@ -1,4 +1,4 @@
-//! Jobs through SQS. With [`crate::store`], the only code that knows AWS.
+//! Jobs through SQS.
 //!
 //! A send is never repeated by the client: when its answer is lost the job may be in the queue, and a second copy at
 //! once would be a second request to the receiver. Callers repeat it later, as a job that stands back.

@@ -134,18 +134,24 @@ async fn a_wrong_password_and_an_unknown_email_are_refused_in_the_same_words() {
 
 #[tokio::test]
 async fn a_wrong_password_and_an_unknown_email_take_the_same_time() {
-    let account = Account::sign_up().await;
-    // The least of a few tries is what it costs; the rest is what else the machine was doing.
+    // The least of some tries is what it costs; the rest is what else the machine was doing, and more tries see less of that.
     let (mut wrong, mut unknown) = (Duration::MAX, Duration::MAX);
     for _ in 0..6 {
-        for (email, least) in [(account.email.clone(), &mut wrong), (random_email(), &mut unknown)] {
-            let begun = Instant::now();
-            log_in(&email, "not the password").await.refused(401);
-            *least = begun.elapsed().min(*least);
+        // Ten failures would close an account.
+        let account = Account::sign_up().await;
+        for _ in 0..6 {
+            for (email, least) in [(account.email.clone(), &mut wrong), (random_email(), &mut unknown)] {
+                let begun = Instant::now();
+                log_in(&email, "not the password").await.refused(401);
+                *least = begun.elapsed().min(*least);
+            }
+        }
+        let ratio = wrong.as_secs_f64() / unknown.as_secs_f64();
+        if (0.6..1.67).contains(&ratio) {
+            return;
         }
     }
-    let ratio = wrong.as_secs_f64() / unknown.as_secs_f64();
-    assert!((0.6..1.67).contains(&ratio), "wrong password {wrong:?}, unknown e-mail {unknown:?}");
+    panic!("wrong password {wrong:?}, unknown e-mail {unknown:?}");
 }
 
 #[tokio::test]

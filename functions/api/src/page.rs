@@ -79,11 +79,7 @@ impl Page {
     pub async fn load(&self, app: &App, endpoint: &Endpoint, now: Timestamp) -> Result<PageBody, ApiError> {
         // One more than is shown, to know whether there is more.
         let search = app.store.deliveries(endpoint, &self.filter, self.after, self.limit + 1, now);
-        let rows = timeout(SEARCH_TIME, search).await.map_err(|_| {
-            ApiError::invalid(
-                "since or until must narrow the search: so many deliveries cannot be looked through in time",
-            )
-        })??;
+        let rows = timeout(SEARCH_TIME, search).await.map_err(|_| self.took_too_long())??;
         let shown = &rows[..rows.len().min(self.limit)];
         let mut data = Vec::with_capacity(shown.len());
         let mut budget = Budget::default();
@@ -101,6 +97,15 @@ impl Page {
         let has_more = data.len() < rows.len();
         let last = data.len().checked_sub(1).filter(|_| has_more).map(|index| &rows[index]);
         Ok(PageBody { next_cursor: last.map(|row| self.cursor_after(row)), data })
+    }
+
+    fn took_too_long(&self) -> ApiError {
+        if self.filter.since.is_some() || self.filter.until.is_some() {
+            return ApiError::unavailable("a search took too long");
+        }
+        ApiError::invalid(
+            "since or until must narrow the search: so many deliveries cannot be looked through in time",
+        )
     }
 
     /// The rows as JSON, up to the first that the budget does not hold.

@@ -50,11 +50,9 @@ pub(crate) async fn tell(
             if let Some(endpoint) = endpoint {
                 fate = tell_failure(app, delivery, endpoint, reason, now).await?;
             }
-            if is_told(reason, delivery.triggered_by) {
-                operator::tell(app, Kind::DeliveryFailed, delivery, fate.endpoint.as_ref()).await?;
-            }
-            if fate.is_disabled {
-                operator::tell(app, Kind::EndpointDisabled, delivery, fate.endpoint.as_ref()).await?;
+            if let Err(error) = tell_operator(app, delivery, reason, &fate).await {
+                app.store.note_counted(delivery).await?;
+                return Err(error);
             }
         }
         _ => {}
@@ -67,6 +65,21 @@ struct Fate {
     endpoint: Option<Endpoint>,
     /// This failure disabled it, now or when it was told before.
     is_disabled: bool,
+}
+
+async fn tell_operator(
+    app: &App,
+    delivery: &Delivery,
+    reason: FailureReason,
+    fate: &Fate,
+) -> Result<(), OwnFault> {
+    if is_told(reason, delivery.triggered_by) {
+        operator::tell(app, Kind::DeliveryFailed, delivery, fate.endpoint.as_ref()).await?;
+    }
+    if fate.is_disabled {
+        operator::tell(app, Kind::EndpointDisabled, delivery, fate.endpoint.as_ref()).await?;
+    }
+    Ok(())
 }
 
 async fn tell_failure(
@@ -84,7 +97,7 @@ async fn tell_failure(
     if reason == FailureReason::Gone && endpoint.updated_at <= delivery.updated_at {
         disabled = app.store.disable_gone(endpoint, &disabling, now).await?;
     }
-    if counts_against_health(reason, delivery.triggered_by) {
+    if counts_against_health(reason, delivery.triggered_by) && !delivery.counted {
         let limit = app.settings.disable_after_failures;
         if let Some(counted) = app.store.count_failure(endpoint, &delivery.id, now).await? {
             if limit > 0 && counted.consecutive_failures >= limit && disabled.is_none() {

@@ -229,6 +229,9 @@ impl Turn {
         if let Some(slot) = slots::take(&self.app.store, endpoint, need, self.place.as_ref()).await? {
             let wait = slot.at.since(Timestamp::now());
             if wait > SHORT_WAIT || !self.has_time_after(wait) {
+                if decided.elapsed() > SLOW_STORE {
+                    return Ok(self.message.back_off().await);
+                }
                 return Ok(self.put_off(&delivery, slot).await?);
             }
             sleep(wait).await;

@@ -275,7 +275,24 @@ impl Store {
         }
     }
 
-    /// Notes that a delivery's failure has been counted against its endpoint.
+    /// Notes that a delivery's failure is counted although not all that follows it is done.
+    ///
+    /// # Errors
+    /// When DynamoDB did not do it.
+    pub async fn note_counted(&self, delivery: &Delivery) -> Result<(), StoreError> {
+        let update = self
+            .client
+            .update_item()
+            .table_name(&self.tables.deliveries)
+            .set_key(Some(delivery_key(&delivery.endpoint_id, &delivery.id)))
+            .update_expression("SET counted = :true")
+            .condition_expression("attribute_exists(id)")
+            .expression_attribute_values(":true", AttributeValue::Bool(true));
+        update.send().await?;
+        Ok(())
+    }
+
+    /// Notes that all is done that follows from a delivery's failure.
     ///
     /// # Errors
     /// When DynamoDB did not do it.
@@ -285,7 +302,7 @@ impl Store {
             .update_item()
             .table_name(&self.tables.deliveries)
             .set_key(Some(delivery_key(&delivery.endpoint_id, &delivery.id)))
-            .update_expression("REMOVE uncounted")
+            .update_expression("REMOVE uncounted, counted")
             .condition_expression("attribute_exists(id)")
             .send()
             .await;

@@ -59,7 +59,7 @@ impl Store {
         let update = self
             .update_endpoint(&endpoint.project_id, &endpoint.id)
             .condition_expression(
-                "attribute_exists(id) AND \
+                "attribute_exists(id) AND (attribute_not_exists(recovery) OR recovery <> :recovery) AND \
                  (consecutive_failures > :zero OR attribute_exists(first_failure_at) OR is_down = :true)",
             )
             .update_expression(if endpoint.status == EndpointStatus::Active {

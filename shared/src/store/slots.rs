@@ -105,14 +105,19 @@ impl Store {
         now: Timestamp,
         is_ahead: bool,
     ) -> Result<Tried, StoreError> {
+        let most = match line {
+            Line::Late => now.plus(LATE_SLOTS_WITHIN).as_millis() * 1_000,
+            _ => i64::MAX,
+        };
         let (now, length) = (now.as_millis() * 1_000, limit.length_micros(count));
         let (condition, change, operand) = if is_ahead {
-            ("rate_limit = :limit AND #line > :now", "SET #line = #line + :operand", length)
+            let condition = "rate_limit = :limit AND #line > :now AND #line <= :most";
+            (condition, "SET #line = #line + :operand", length)
         } else {
             let condition = "rate_limit = :limit AND (attribute_not_exists(#line) OR #line <= :now)";
             (condition, "SET #line = :operand", now + length)
         };
-        let result = self
+        let mut update = self
             .update_endpoint(&endpoint.project_id, &endpoint.id)
             .condition_expression(condition)
             .update_expression(change)
@@ -121,9 +126,11 @@ impl Store {
             .expression_attribute_values(":now", number(now))
             .expression_attribute_values(":operand", number(operand))
             .return_values(ReturnValue::AllNew)
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-            .send()
-            .await;
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        if is_ahead {
+            update = update.expression_attribute_values(":most", number(most));
+        }
+        let result = update.send().await;
         let error = match result {
             Ok(answer) => {
                 let row: Endpoint = from_item(answer.attributes.unwrap_or_default())?;

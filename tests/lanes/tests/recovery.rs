@@ -214,3 +214,39 @@ async fn a_receiver_that_was_away_gets_everything_once_it_is_back() {
     run.lane.receiver.set("/0", Behaviour::Answer(200));
     holds(&run, false).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failures_that_the_operator_cannot_be_told_of_are_counted_once_and_told_later() {
+    let world = world().await;
+    let env =
+        vec![("RETRY_DELAYS_SECONDS", "1".to_owned()), ("OPERATIONAL_EVENT_BUS_NAME", "default".to_owned())];
+    let run = run(&world, LaneSettings { env, ..LaneSettings::default() }).await;
+    run.lane.receiver.set("/0", Behaviour::Answer(500));
+    run.lane.aws.faults.outage(Some(("PutEvents", Fault::Refused)));
+    assert!(post(&run, 2).await.is_empty());
+    // Each is told in two requests, and told again after five seconds.
+    let tried = || {
+        let totals = run.lane.aws.faults.totals();
+        totals
+            .iter()
+            .filter(|((_, what), _)| what.starts_with("PutEvents"))
+            .map(|(_, count)| count)
+            .sum::<u64>()
+    };
+    let end = tokio::time::Instant::now() + Duration::from_secs(60);
+    while tried() < 8 {
+        assert!(tokio::time::Instant::now() < end, "tried {} times", tried());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let failures = || {
+        let rows = run.lane.aws.dynamo.rows("endpoints");
+        rows.iter().find(|row| row["id"] == world.endpoints[0].as_str())?["consecutive_failures"].as_u64()
+    };
+    assert_eq!(failures(), Some(2));
+
+    run.lane.aws.faults.outage(None);
+    assert!(run.lane.settle(REST).await);
+    assert_eq!(failures(), Some(2));
+    let told: Vec<_> = run.lane.aws.bus().iter().map(|entry| entry["DetailType"].clone()).collect();
+    assert_eq!(told, ["delivery.failed", "delivery.failed"]);
+}

@@ -1,4 +1,5 @@
-//! Endpoints, rows, two lanes of invocations, and a clock that jumps from one happening to the next.
+//! Endpoints, rows, two lanes of invocations, and a clock that jumps from one happening to the next. Over 400 lines, because
+//! all of it is the one state that a life changes.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

@@ -277,7 +277,7 @@ pub async fn retry(
             "The delivery has had {MAX_ATTEMPTS} attempts, the most allowed"
         )));
     }
-    if delivery.uncounted {
+    if delivery.uncounted && !delivery.counted {
         // Its failure is about to be counted against the endpoint; moved on now, it never would be.
         return Err(ApiError::unavailable("a failure is still to be counted"));
     }
