@@ -79,21 +79,29 @@ pub(crate) async fn handle(
             id: record.message_id.clone(),
             receipt_handle: record.receipt_handle.clone(),
         });
+        let lane = match source {
+            // An event may have 256 KB: its own task parses it.
+            Source::Intake => {
+                events.push((message, record.body));
+                continue;
+            }
+            Source::Lane(lane) => Some(lane),
+            Source::DeadLetters => None,
+        };
         let job = Job::decode(&record.body);
         let span = job.as_ref().map_or_else(|_| Span::current(), |job| span_of(job, request_id));
-        match (source, job) {
-            (Source::DeadLetters, job) => {
+        match (lane, job) {
+            (None, job) => {
                 let bury = dead_letters::bury(app.clone(), message.clone(), record, job, tally.clone());
                 started.push(start(message, span, bury));
             }
-            (Source::Intake, _) => events.push((message, record.body)),
-            (Source::Lane(lane), Ok(Job::Delivery(job))) => {
+            (Some(lane), Ok(Job::Delivery(job))) => {
                 jobs.push(Waiting { message, lane, job, span });
             }
-            (Source::Lane(_), Ok(Job::Replay(job))) => {
+            (Some(_), Ok(Job::Replay(job))) => {
                 started.push(start(message.clone(), span, replay::take(app.clone(), message, job)));
             }
-            (Source::Lane(_), Err(error)) => {
+            (Some(_), Err(error)) => {
                 tracing::error!(message_id = message.id, %error, "a message is not a job that this build knows");
                 let kept = message.clone();
                 started.push(start(message, span, async move { kept.back_off().await }));

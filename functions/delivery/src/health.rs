@@ -51,7 +51,9 @@ pub(crate) async fn tell(
                 fate = tell_failure(app, delivery, endpoint, reason, now).await?;
             }
             if let Err(error) = tell_operator(app, delivery, reason, &fate).await {
-                app.store.note_counted(delivery).await?;
+                if !delivery.counted {
+                    app.store.note_counted(delivery).await?;
+                }
                 return Err(error);
             }
         }

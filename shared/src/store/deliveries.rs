@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, ReturnValuesOnConditionCheckFailure};
 use futures_util::future::try_join_all;
 
@@ -155,10 +156,7 @@ impl Store {
         let mut set = vec!["#status = :status", "triggered_by = :triggered_by", "updated_at = :at"];
         let mut remove = Vec::new();
         let mut update = self
-            .client
-            .update_item()
-            .table_name(&self.tables.deliveries)
-            .set_key(Some(delivery_key(&before.endpoint_id, &before.id)))
+            .update_delivery(before)
             .expression_attribute_names("#status", "status")
             .expression_attribute_values(":status", value(&transition.status)?)
             .expression_attribute_values(":triggered_by", value(&transition.triggered_by)?)
@@ -248,10 +246,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<Advanced, StoreError> {
         let mut update = self
-            .client
-            .update_item()
-            .table_name(&self.tables.deliveries)
-            .set_key(Some(delivery_key(&before.endpoint_id, &before.id)))
+            .update_delivery(before)
             .condition_expression(
                 "#status = :old_status AND attempt_count = :old_count AND updated_at = :old_updated_at",
             )
@@ -275,16 +270,18 @@ impl Store {
         }
     }
 
+    fn update_delivery(&self, delivery: &Delivery) -> UpdateItemFluentBuilder {
+        let key = delivery_key(&delivery.endpoint_id, &delivery.id);
+        self.client.update_item().table_name(&self.tables.deliveries).set_key(Some(key))
+    }
+
     /// Notes that a delivery's failure is counted although not all that follows it is done.
     ///
     /// # Errors
     /// When DynamoDB did not do it.
     pub async fn note_counted(&self, delivery: &Delivery) -> Result<(), StoreError> {
         let update = self
-            .client
-            .update_item()
-            .table_name(&self.tables.deliveries)
-            .set_key(Some(delivery_key(&delivery.endpoint_id, &delivery.id)))
+            .update_delivery(delivery)
             .update_expression("SET counted = :true")
             .condition_expression("attribute_exists(id)")
             .expression_attribute_values(":true", AttributeValue::Bool(true));
@@ -298,10 +295,7 @@ impl Store {
     /// When DynamoDB did not do it.
     pub async fn settle_count(&self, delivery: &Delivery) -> Result<(), StoreError> {
         let result = self
-            .client
-            .update_item()
-            .table_name(&self.tables.deliveries)
-            .set_key(Some(delivery_key(&delivery.endpoint_id, &delivery.id)))
+            .update_delivery(delivery)
             .update_expression("REMOVE uncounted, counted")
             .condition_expression("attribute_exists(id)")
             .send()
