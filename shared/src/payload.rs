@@ -1,11 +1,9 @@
 //! The envelope's bytes as rows keep them: deflated when that is shorter, because a write is paid by the kilobyte.
 
+use std::cell::RefCell;
 use std::fmt;
-use std::io::{Read, Write};
 
-use flate2::Compression;
-use flate2::read::DeflateDecoder;
-use flate2::write::DeflateEncoder;
+use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -21,6 +19,41 @@ const DEFLATED: u8 = 1;
 #[derive(Clone, PartialEq, Eq)]
 pub struct Payload(Vec<u8>);
 
+thread_local! {
+    // Their tables are hundreds of kilobytes: to make them anew for each payload took four times as long as its bytes.
+    static COMPRESS: RefCell<Compress> = RefCell::new(Compress::new(Compression::default(), false));
+    static DECOMPRESS: RefCell<Decompress> = RefCell::new(Decompress::new(false));
+}
+
+/// `None` when that would not be shorter.
+fn deflated(bytes: &[u8]) -> Option<Payload> {
+    let mut packed = Vec::with_capacity(bytes.len() + 1);
+    packed.push(DEFLATED);
+    let end = COMPRESS.with_borrow_mut(|compress| {
+        compress.reset();
+        // Writes only where there is room.
+        compress.compress_vec(bytes, &mut packed, FlushCompress::Finish)
+    });
+    matches!(end, Ok(Status::StreamEnd)).then_some(Payload(packed))
+}
+
+fn inflated(bytes: &[u8]) -> Result<Vec<u8>, DamagedPayload> {
+    let mut unpacked = Vec::with_capacity(bytes.len() * 3);
+    DECOMPRESS.with_borrow_mut(|decompress| {
+        decompress.reset(false);
+        loop {
+            unpacked.reserve(bytes.len() + 1);
+            let before = (decompress.total_in(), decompress.total_out());
+            let rest = usize::try_from(before.0).ok().and_then(|read| bytes.get(read..)).unwrap_or_default();
+            match decompress.decompress_vec(rest, &mut unpacked, FlushDecompress::None) {
+                Ok(Status::StreamEnd) => return Ok(unpacked),
+                Ok(_) if (decompress.total_in(), decompress.total_out()) != before => {}
+                _ => return Err(DamagedPayload),
+            }
+        }
+    })
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a stored payload cannot be read")]
 pub struct DamagedPayload;
@@ -28,12 +61,7 @@ pub struct DamagedPayload;
 impl Payload {
     #[must_use]
     pub fn pack(bytes: &[u8]) -> Self {
-        let mut encoder = DeflateEncoder::new(vec![DEFLATED], Compression::default());
-        let deflated = encoder.write_all(bytes).and_then(|()| encoder.finish());
-        match deflated {
-            Ok(deflated) if deflated.len() <= bytes.len() => Self(deflated),
-            _ => Self([&[PLAIN], bytes].concat()),
-        }
+        deflated(bytes).unwrap_or_else(|| Self([&[PLAIN], bytes].concat()))
     }
 
     /// # Errors
@@ -41,11 +69,7 @@ impl Payload {
     pub fn unpack(&self) -> Result<Vec<u8>, DamagedPayload> {
         match self.0.split_first() {
             Some((&PLAIN, bytes)) => Ok(bytes.to_vec()),
-            Some((&DEFLATED, bytes)) => {
-                let mut unpacked = Vec::with_capacity(bytes.len() * 3);
-                DeflateDecoder::new(bytes).read_to_end(&mut unpacked).map_err(|_| DamagedPayload)?;
-                Ok(unpacked)
-            }
+            Some((&DEFLATED, bytes)) => inflated(bytes),
             _ => Err(DamagedPayload),
         }
     }
@@ -96,7 +120,8 @@ mod tests {
     fn what_was_packed_comes_back_and_is_never_more_than_a_byte_longer() {
         let mut noise = vec![0_u8; 5_000];
         rand::fill(&mut noise[..]);
-        for bytes in [b"".to_vec(), b"{}".to_vec(), b"{\"a\": 1.10}".repeat(50), noise] {
+        let long = b"{\"a\": 1.10}".repeat(20_000);
+        for bytes in [b"".to_vec(), b"{}".to_vec(), b"{\"a\": 1.10}".repeat(50), noise, long] {
             let packed = Payload::pack(&bytes);
             assert_eq!(packed.unpack().as_ref(), Ok(&bytes));
             assert!(packed.0.len() <= bytes.len() + 1);
@@ -106,7 +131,9 @@ mod tests {
 
     #[test]
     fn damage_is_an_error() {
-        for bytes in [vec![], vec![7, 1, 2], vec![DEFLATED, 0xff, 0xff, 0xff]] {
+        let whole = Payload::pack(&b"{\"a\": 1.10}".repeat(50)).0;
+        let cut = whole[..whole.len() - 1].to_vec();
+        for bytes in [vec![], vec![7, 1, 2], vec![DEFLATED], vec![DEFLATED, 0xff, 0xff, 0xff], cut] {
             assert_eq!(Payload(bytes).unpack(), Err(DamagedPayload));
         }
     }
