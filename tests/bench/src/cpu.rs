@@ -1,22 +1,24 @@
 //! CPU of both functions for 1,000 deliveries; what stands in for AWS, the receiver and the gateway is not counted.
 
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
-use echo_lanes::function::Kind;
 use echo_lanes::lane::FAST;
-use echo_lanes::sandbox::Sandbox;
 use serde::Serialize;
 
-use crate::process;
+use crate::cost::AWS_DISTANCE;
+use crate::full_speed::{self, Run};
 use crate::progress::Progress;
 use crate::stage::{self, Setup, Stage};
+use crate::trips::median;
 
 /// Deliveries of one measurement.
 const DELIVERIES: usize = 2_000;
 
 const WARM_UP: usize = 100;
+
+/// How often each is measured: the machine's other work comes and goes.
+const ROUNDS: usize = 5;
 
 /// One measurement, in CPU seconds for 1,000 deliveries.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
@@ -33,41 +35,69 @@ impl Cpu {
     }
 }
 
+/// Both functions at full speed: AWS, the receiver and Lambda answer at once and from memory.
 pub(crate) async fn measure(progress: &Progress) -> io::Result<Vec<Cpu>> {
-    progress.part("CPU: both functions, for 1,000 deliveries");
-    let mut measured = Vec::new();
-    for fan_out in [1, 10] {
-        let stage = Stage::set(Setup::with_endpoints(fan_out)).await?;
-        for batch in [10, 100] {
-            measured.push(run(&stage, fan_out, batch, progress).await?);
+    progress.part("CPU: both functions at full speed, for 1,000 deliveries");
+    let stages = [
+        (1, Stage::set(Setup::with_endpoints(1)).await?),
+        (10, Stage::set(Setup::with_endpoints(10)).await?),
+    ];
+    let subjects: Vec<_> = stages.iter().flat_map(|stage| [10, 100].map(|batch| (stage, batch))).collect();
+    let mut runs: Vec<Vec<full_speed::Ran>> = vec![Vec::new(); subjects.len()];
+    for round in 0..ROUNDS {
+        for (((fan_out, stage), batch), runs) in subjects.iter().zip(&mut runs) {
+            let Stage { lane, .. } = stage;
+            let (api, delivery) = (&lane.api.settings.binary, &lane.delivery.settings.binary);
+            let (events, warm_up) = (DELIVERIES / fan_out, WARM_UP / fan_out);
+            let ran = full_speed::run(stage, &Run { api, delivery, events, warm_up, batch: *batch }).await?;
+            if ran.deliveries != DELIVERIES || ran.received != DELIVERIES {
+                return Err(io::Error::other(format!("not every delivery was made: {ran:?}")));
+            }
+            runs.push(ran);
         }
+        progress.step(round + 1, ROUNDS);
     }
-    Ok(measured)
+    let of = |runs: &[full_speed::Ran], part: fn(&full_speed::Ran) -> f64| {
+        median(runs.iter().map(part).collect()) * 1_000.0 / DELIVERIES as f64
+    };
+    let figures = subjects.iter().zip(&runs).map(|(((fan_out, _), batch), runs)| Cpu {
+        fan_out: *fan_out,
+        batch: *batch,
+        api_s: of(runs, |ran| ran.api_s),
+        delivery_s: of(runs, |ran| ran.delivery_s),
+    });
+    Ok(figures.collect())
 }
 
 /// CPU seconds of 1,000 invocations of a function that does nothing: what is left to those that do something.
 pub(crate) async fn floor(progress: &Progress) -> io::Result<f64> {
-    const INVOCATIONS: u64 = 1_000;
-    progress.part("CPU: a bare function, invoked 1,000 times");
+    const INVOCATIONS: usize = 1_000;
+    progress.part("CPU: a bare function at full speed, invoked 1,000 times");
     let stage = Stage::set(Setup::with_endpoints(0)).await?;
-    let env = &stage.lane.api.settings.env;
     let hello = stage::binaries().join("hello");
-    let bare = Sandbox::start(Kind::Api, &hello, env, None, Arc::clone(&stage.lane.aws)).await?;
-    let event = stage.get_event("webhooks");
-    let mut before = Duration::ZERO;
-    for n in 0..=INVOCATIONS {
-        let answer = bare.invoke(n + 1, event.clone(), Duration::from_secs(30)).await;
-        answer.map_err(|failed| io::Error::other(format!("{}: {failed:?}", hello.display())))?;
-        if n == 0 {
-            before = process::cpu(bare.pid);
-        }
+    let mut runs = Vec::new();
+    for round in 0..ROUNDS {
+        let run = Run { api: &hello, delivery: &hello, events: INVOCATIONS, warm_up: WARM_UP, batch: 10 };
+        runs.push(full_speed::run(&stage, &run).await?.api_s);
+        progress.step(round + 1, ROUNDS);
     }
-    let used = process::cpu(bare.pid) - before;
-    bare.kill().await;
-    Ok(used.as_secs_f64() * 1_000.0 / INVOCATIONS as f64)
+    Ok(median(runs) * 1_000.0 / INVOCATIONS as f64)
 }
 
-async fn run(stage: &Stage, fan_out: usize, batch: usize, progress: &Progress) -> io::Result<Cpu> {
+/// Both functions as one by one event meets them: AWS is 3 ms away, and they sleep between its answers.
+pub(crate) async fn paced(progress: &Progress) -> io::Result<Vec<Cpu>> {
+    const BATCH: usize = 10;
+    progress.part("CPU: both functions, AWS 3 ms away");
+    let mut measured = Vec::new();
+    for fan_out in [1, 10] {
+        let stage = Stage::set(Setup::with_endpoints(fan_out)).await?;
+        stage.lane.aws.watch.set_distance(AWS_DISTANCE);
+        measured.push(run_paced(&stage, fan_out, BATCH, progress).await?);
+    }
+    Ok(measured)
+}
+
+async fn run_paced(stage: &Stage, fan_out: usize, batch: usize, progress: &Progress) -> io::Result<Cpu> {
     accept(stage, WARM_UP / fan_out).await?;
     drain(stage, batch).await?;
     let events = DELIVERIES / fan_out;

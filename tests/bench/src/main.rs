@@ -1,13 +1,14 @@
 //! `make bench` measures the built functions; `make cost` prints what a user's own volumes come to.
 //!
-//! In reading order: [`stage`] is a lane to measure in and [`sample`] the event; [`cold_start`], [`cpu`], [`cost`]
-//! (with [`units`], [`prices`] and [`idle`]), [`growth`], [`slow`] and [`trips`] are the measurements; [`results`] keeps
+//! In reading order: [`stage`] is a lane to measure in and [`sample`] the event; [`cold_start`], [`cpu`] (with
+//! [`full_speed`]), [`cost`] (with [`units`], [`prices`] and [`idle`]), [`growth`], [`slow`] and [`trips`] are the measurements; [`results`] keeps
 //! them, [`table`] prints and [`pictures`] draws them beside what [`peers`] need; [`volumes`] is the calculator.
 
 mod chart;
 mod cold_start;
 mod cost;
 mod cpu;
+mod full_speed;
 mod growth;
 mod idle;
 mod peers;
@@ -70,6 +71,7 @@ async fn bench(asked: &[String]) -> io::Result<()> {
     if wanted("cpu") {
         results.cpu = Some(cpu::measure(&progress).await?);
         results.cpu_floor_s = Some(cpu::floor(&progress).await?);
+        results.cpu_paced = Some(cpu::paced(&progress).await?);
     }
     if wanted("cost") {
         results.cost = Some(cost::measure(&prices, &progress).await?);

@@ -14,6 +14,8 @@ pub(crate) struct Peers {
 pub(crate) struct Svix {
     pub(crate) fanout_1: Server,
     pub(crate) fanout_10: Server,
+    /// One endpoint, 100 events a second instead of all it can.
+    pub(crate) paced: Server,
     pub(crate) end_to_end_p50_ms: f64,
 }
 

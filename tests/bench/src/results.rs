@@ -21,6 +21,8 @@ pub(crate) struct Results {
     pub(crate) prices_of: String,
     pub(crate) cold_start: Option<ColdStarts>,
     pub(crate) cpu: Option<Vec<Cpu>>,
+    /// With AWS 3 ms away instead of at once.
+    pub(crate) cpu_paced: Option<Vec<Cpu>>,
     /// Of 1,000 invocations of a function that does nothing.
     pub(crate) cpu_floor_s: Option<f64>,
     pub(crate) cost: Option<Vec<Scenario>>,

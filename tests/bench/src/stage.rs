@@ -157,9 +157,22 @@ impl Stage {
 
     /// The invocation that a GET below the project is, with the key that opens it.
     pub(crate) fn get_event(&self, rest: &str) -> Bytes {
+        self.event("GET", rest, None)
+    }
+
+    /// The invocation that posting the `n`th sample event is.
+    pub(crate) fn post_event(&self, n: usize) -> String {
+        let event = self.event("POST", "events", Some(sample::event(n).to_string().into()));
+        String::from_utf8_lossy(&event).into_owned()
+    }
+
+    fn event(&self, method: &str, rest: &str, body: Option<Bytes>) -> Bytes {
         let target = format!("/v1/projects/{}/{rest}", self.project_id);
-        let headers = BTreeMap::from([("x-api-key".to_owned(), self.api_key.clone())]);
-        gateway::event(&HttpRequest { method: "GET".to_owned(), target, headers, body: None })
+        let mut headers = BTreeMap::from([("x-api-key".to_owned(), self.api_key.clone())]);
+        if body.is_some() {
+            headers.insert("content-type".to_owned(), "application/json".to_owned());
+        }
+        gateway::event(&HttpRequest { method: method.to_owned(), target, headers, body })
     }
 
     /// Takes up to `size` messages off a queue for good: the invocation they make; `None` when the queue is empty.

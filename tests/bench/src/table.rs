@@ -112,7 +112,7 @@ fn cpu(results: &Results, peers: &Peers, table: &mut Table) {
     if results.cpu.is_none() {
         return;
     }
-    table.heading("CPU seconds for 1,000 deliveries, both functions");
+    table.heading("CPU seconds for 1,000 deliveries, both functions at full speed");
     for (fan_out, most, svix) in [(1, 0.60, peers.svix.fanout_1), (10, 0.20, peers.svix.fanout_10)] {
         let others = format!("svix-server {:.2}; with its stores {:.2}", svix.server, svix.with_stores());
         for batch in [10, 100] {
@@ -121,6 +121,20 @@ fn cpu(results: &Results, peers: &Peers, table: &mut Table) {
             let parts = format!("api {:.2} + delivery {:.2}; {others}", cpu.api_s, cpu.delivery_s);
             table.at_most(&name, cpu.total(), most, " s", &parts);
         }
+    }
+    for cpu in results.cpu_paced.iter().flatten() {
+        let svix = peers.svix.paced;
+        let others = format!(
+            "; svix-server at 100 a second {:.2}; with its stores {:.2}",
+            svix.server,
+            svix.with_stores()
+        );
+        let others = if cpu.fan_out == 1 { others } else { String::new() };
+        table.figure(
+            &format!("fan-out {}, AWS 3 ms away", cpu.fan_out),
+            format!("{:.2} s", cpu.total()),
+            &format!("api {:.2} + delivery {:.2}{others}", cpu.api_s, cpu.delivery_s),
+        );
     }
     if let Some(floor) = results.cpu_floor_s {
         table.figure(

@@ -1,9 +1,9 @@
 //! DynamoDB in this process: dynoxide behind the calls the product makes, and a journal of the rows that matter.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
+use std::{fmt, iter};
 
 use dynoxide::{AttributeValue, Database, DynoxideError, ImportOptions};
 use serde::Serialize;
@@ -158,6 +158,12 @@ impl Dynamo {
 
     pub fn tables() -> impl Iterator<Item = &'static str> {
         TABLES.iter().map(|(name, ..)| *name)
+    }
+
+    /// The attributes that a table's rows are found by.
+    pub fn key(table: &str) -> impl Iterator<Item = &'static str> {
+        let found = TABLES.iter().find(|(name, ..)| *name == table);
+        found.into_iter().flat_map(|(_, partition, sort)| iter::once(*partition).chain(*sort))
     }
 
     /// What was written to deliveries' rows, in order.

@@ -130,7 +130,9 @@ pub fn event(queue: &str, received: &[Received]) -> Bytes {
     json!({ "Records": records }).to_string().into()
 }
 
-fn arn(queue: &str) -> String {
+/// A queue's ARN.
+#[must_use]
+pub fn arn(queue: &str) -> String {
     format!("arn:aws:sqs:us-east-1:123456789012:{queue}")
 }
 

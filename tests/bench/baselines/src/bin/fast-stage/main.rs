@@ -1,0 +1,139 @@
+//! Plays Lambda, AWS and the receivers for one process of each function, and hands out invocations back to back: what
+//! is left of the time is the functions' own.
+//!
+//! A script on stdin, a line of figures on stdout. In reading order: [`stage`] is the script and what is played,
+//! [`aws`] answers AWS calls from memory.
+
+mod aws;
+mod stage;
+
+use std::error::Error;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::process::Command;
+use tokio::time::timeout;
+
+use crate::aws::Aws;
+use crate::stage::{Function, Script, Stage};
+
+const MOST: Duration = Duration::from_secs(120);
+
+type Failure = Box<dyn Error + Send + Sync>;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Failure> {
+    let aws = TcpListener::bind("127.0.0.1:0").await?;
+    // Its own, because the delivery function refuses to post to Lambda's.
+    let receiver = TcpListener::bind("127.0.0.1:0").await?;
+    let address = aws.local_addr()?.to_string();
+    let script = std::io::read_to_string(std::io::stdin())?;
+    let script = script.replace("{receiver}", &receiver.local_addr()?.to_string());
+    let mut script: Script = serde_json::from_str(&script)?;
+    let stage = Arc::new(Stage::new(Aws::new(script.tables, script.root_secret), script.queue_arn));
+    tokio::spawn(serve(aws, stage.clone()));
+    tokio::spawn(serve(receiver, stage.clone()));
+
+    let events = script.events.len();
+    let measured = script.events.split_off(script.warm_up);
+    let api_s = run(&script.api, &address, &stage, [script.events, measured]).await?;
+
+    let mut jobs = stage.aws.take_jobs();
+    let rest = jobs.split_off(jobs.len() * script.warm_up / events);
+    let batches = [stage.batches(&jobs, script.batch), stage.batches(&rest, script.batch)];
+    let delivery_s = run(&script.delivery, &address, &stage, batches).await?;
+    println!(
+        "{}",
+        json!({ "deliveries": rest.len(), "received": stage.received() - jobs.len(), "api_s": api_s, "delivery_s": delivery_s })
+    );
+    Ok(())
+}
+
+/// CPU seconds that a function takes for the second of two runs of invocations; the first warms it up.
+async fn run(
+    function: &Function,
+    address: &str,
+    stage: &Stage,
+    [warm_up, measured]: [Vec<String>; 2],
+) -> Result<f64, Failure> {
+    let mut child = Command::new(&function.binary)
+        .env_clear()
+        .envs(&function.env)
+        .env("AWS_LAMBDA_RUNTIME_API", address)
+        .env("AWS_ENDPOINT_URL", format!("http://{address}"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()?;
+    let pid = child.id().ok_or("the function has ended at once")?;
+    timeout(MOST, stage.invoke(warm_up)).await??;
+    let before = cpu(pid);
+    timeout(MOST, stage.invoke(measured)).await??;
+    let used = cpu(pid) - before;
+    child.kill().await?;
+    Ok(used.as_secs_f64())
+}
+
+/// CPU time of all of a process's threads, as the kernel counts it.
+fn cpu(pid: u32) -> Duration {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let on_cpu = |stat: String| stat.split(' ').next()?.parse::<u64>().ok();
+    let nanos =
+        threads.filter_map(|thread| on_cpu(std::fs::read_to_string(thread.path().join("schedstat")).ok()?));
+    Duration::from_nanos(nanos.sum())
+}
+
+async fn serve(listener: TcpListener, stage: Arc<Stage>) {
+    while let Ok((stream, _)) = listener.accept().await {
+        let _ = stream.set_nodelay(true);
+        let stage = stage.clone();
+        let service = service_fn(move |request| answer(stage.clone(), request));
+        tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+    }
+}
+
+async fn answer(stage: Arc<Stage>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Failure> {
+    let (head, body) = request.into_parts();
+    let body = body.collect().await?.to_bytes();
+    let target = head.headers.get("x-amz-target").and_then(|target| target.to_str().ok());
+    let runtime = head.uri.path().strip_prefix("/2018-06-01/runtime/invocation/");
+    Ok(match (target, runtime) {
+        (Some(target), _) => {
+            let reply = stage.aws.call(target, &body)?;
+            Response::builder()
+                .header("content-type", "application/x-amz-json-1.0")
+                .header("x-amzn-requestid", "4KBNVRGD25RG1KEO9UT4V3FQDJVV4KQNSO5AEMVJF66Q9ASUAAJG")
+                .body(Full::from(reply))?
+        }
+        (None, Some("next")) => {
+            let (id, event) = stage.next().await;
+            Response::builder()
+                .header("content-type", "application/json")
+                .header("lambda-runtime-aws-request-id", format!("00000000-0000-4000-8000-{id:012}"))
+                .header("lambda-runtime-deadline-ms", stage::deadline_ms().to_string())
+                .header(
+                    "lambda-runtime-invoked-function-arn",
+                    "arn:aws:lambda:us-east-1:123456789012:function:f",
+                )
+                .body(Full::from(event))?
+        }
+        (None, Some(_)) => {
+            stage.answered(&body);
+            Response::builder().status(202).body(Full::from("{}"))?
+        }
+        (None, None) => {
+            stage.receive();
+            Response::new(Full::from("ok"))
+        }
+    })
+}

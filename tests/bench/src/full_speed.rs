@@ -1,0 +1,73 @@
+//! The functions on a stage that keeps them busy: `fast-stage` plays Lambda, AWS and the receivers from memory, in a
+//! process of its own, so that no wait and no slow stand-in is in the figures.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::Path;
+use std::process::Stdio;
+
+use echo_lanes::dynamo::Dynamo;
+use echo_lanes::function::Settings;
+use echo_lanes::lane::FAST;
+use echo_lanes::mapping;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
+use tokio::process::Command;
+
+use crate::stage::{self, Stage};
+
+/// What is to be run: an api that gets `warm_up + events` events, and a delivery function that gets what they queue.
+#[derive(Debug)]
+pub(crate) struct Run<'a> {
+    pub(crate) api: &'a Path,
+    pub(crate) delivery: &'a Path,
+    pub(crate) events: usize,
+    pub(crate) warm_up: usize,
+    pub(crate) batch: usize,
+}
+
+/// What came of it, without the warm-up.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub(crate) struct Ran {
+    pub(crate) deliveries: usize,
+    pub(crate) received: usize,
+    pub(crate) api_s: f64,
+    pub(crate) delivery_s: f64,
+}
+
+pub(crate) async fn run(stage: &Stage, run: &Run<'_>) -> io::Result<Ran> {
+    let table = |name: &'static str| {
+        let key: Vec<&str> = Dynamo::key(name).collect();
+        (name, json!({ "key": key, "items": stage.lane.aws.dynamo.items(name) }))
+    };
+    let tables: HashMap<&str, Value> = Dynamo::tables().map(table).collect();
+    let function = |binary: &Path, settings: &Settings| json!({ "binary": binary, "env": settings.env });
+    let script = json!({
+        "api": function(run.api, &stage.lane.api.settings),
+        "delivery": function(run.delivery, &stage.lane.delivery.settings),
+        "tables": tables,
+        "root_secret": stage.lane.aws.root_secret,
+        "events": (0..run.warm_up + run.events).map(|n| stage.post_event(n)).collect::<Vec<_>>(),
+        "warm_up": run.warm_up,
+        "queue_arn": mapping::arn(FAST),
+        "batch": run.batch,
+    });
+    // The endpoints' URLs lead to the receiver that the stage plays.
+    let script = script.to_string().replace(&stage.lane.receiver.address().to_string(), "{receiver}");
+    let program = stage::binaries().join("fast-stage");
+    let mut child = Command::new(&program)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|error| io::Error::other(format!("{}: {error}", program.display())))?;
+    if let Some(mut input) = child.stdin.take() {
+        input.write_all(script.as_bytes()).await?;
+    }
+    let output = child.wait_with_output().await?;
+    if !output.status.success() {
+        return Err(io::Error::other(format!("{}: {}", program.display(), output.status)));
+    }
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
