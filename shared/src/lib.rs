@@ -5,6 +5,7 @@
 //! [`intake`] read what producers send; [`signature`] signs; [`schedule`], [`rate_limit`] and [`decision`] say what happens next; [`replay`] tries
 //! many again; [`operational`] is what the operator is told; [`job`] is the queue message; [`aws`] is what the clients share, [`store`] keeps rows in
 //! DynamoDB and [`queue`] moves jobs through SQS; [`accept`] makes an event durable with these two.
+//! [`config`] and [`logging`] are what both functions start with.
 
 pub mod accept;
 pub mod account;
@@ -26,6 +27,7 @@ pub mod fields;
 pub mod id;
 pub mod intake;
 pub mod job;
+pub mod logging;
 pub mod operational;
 pub mod payload;
 pub mod project;

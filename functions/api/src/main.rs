@@ -5,11 +5,12 @@ use std::sync::Arc;
 use api::app::App;
 use api::config::Config;
 use echo_shared::config::from_process;
+use echo_shared::logging;
 use tower::util::MapRequestLayer;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
-    api::observe::init_logging();
+    logging::init(from_process("RUST_LOG"));
     let config = Config::from_lookup(from_process)
         .inspect_err(|error| tracing::error!(%error, "refusing to start"))?;
     let aws = echo_shared::aws::sdk_config().await;

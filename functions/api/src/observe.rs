@@ -9,27 +9,14 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::HeaderValue;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use echo_shared::config::from_process;
 use echo_shared::id::EventId;
 use futures_util::FutureExt;
 use lambda_http::RequestExt;
 use lambda_http::request::RequestContext;
-use tracing::{Instrument, Level, Span, field};
-use tracing_subscriber::filter::Targets;
-use tracing_subscriber::fmt;
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
+use tracing::{Instrument, Span, field};
 use uuid::Uuid;
 
 use crate::error::ApiError;
-
-/// One JSON object a line, at the levels of `RUST_LOG`: `info`, or `info,aws_config=debug`.
-pub fn init_logging() {
-    let levels = from_process("RUST_LOG").and_then(|levels| levels.parse::<Targets>().ok());
-    let lines = fmt::layer().json().flatten_event(true).with_current_span(true).with_span_list(false);
-    let levels = levels.unwrap_or_else(|| Targets::new().with_default(Level::INFO));
-    tracing_subscriber::registry().with(lines).with(levels).init();
-}
 
 /// On the answer to a request that an event came with: which, for the log, and whether it was new.
 #[derive(Debug, Clone, Copy)]
