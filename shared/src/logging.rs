@@ -6,7 +6,7 @@ use tracing_subscriber::fmt;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// One JSON object a line, at the levels of `RUST_LOG` as it is given: `info`, or `info,aws_config=debug`.
+/// One JSON object a line. `levels` is what `RUST_LOG` says, such as `info,aws_config=debug`; without, `info`.
 pub fn init(levels: Option<String>) {
     let lines = fmt::layer().json().flatten_event(true).with_current_span(true).with_span_list(false);
     // Not `EnvFilter`: its regular expressions are 0.2 MB of each zip.

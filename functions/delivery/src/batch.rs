@@ -79,8 +79,9 @@ pub(crate) async fn handle(
             id: record.message_id.clone(),
             receipt_handle: record.receipt_handle.clone(),
         });
+        // None for a dead letter, whichever queue gave it up.
         let lane = match source {
-            // An event may have 256 KB: its own task parses it.
+            // Up to 256 KB: parsed once, in its own task.
             Source::Intake => {
                 events.push((message, record.body));
                 continue;

@@ -38,18 +38,15 @@ impl Cpu {
 /// Both functions at full speed: AWS, the receiver and Lambda answer at once and from memory.
 pub(crate) async fn measure(progress: &Progress) -> io::Result<Vec<Cpu>> {
     progress.part("CPU: both functions at full speed, for 1,000 deliveries");
-    let stages = [
-        (1, Stage::set(Setup::with_endpoints(1)).await?),
-        (10, Stage::set(Setup::with_endpoints(10)).await?),
-    ];
-    let subjects: Vec<_> = stages.iter().flat_map(|stage| [10, 100].map(|batch| (stage, batch))).collect();
-    let mut runs: Vec<Vec<full_speed::Ran>> = vec![Vec::new(); subjects.len()];
+    let one = Stage::set(Setup::with_endpoints(1)).await?;
+    let ten = Stage::set(Setup::with_endpoints(10)).await?;
+    let subjects = [(1, &one, 10), (1, &one, 100), (10, &ten, 10), (10, &ten, 100)];
+    let mut runs = subjects.map(|_| Vec::new());
     for round in 0..ROUNDS {
-        for (((fan_out, stage), batch), runs) in subjects.iter().zip(&mut runs) {
-            let Stage { lane, .. } = stage;
-            let (api, delivery) = (&lane.api.settings.binary, &lane.delivery.settings.binary);
+        for (&(fan_out, stage, batch), runs) in subjects.iter().zip(&mut runs) {
+            let (api, delivery) = (&stage.lane.api.settings.binary, &stage.lane.delivery.settings.binary);
             let (events, warm_up) = (DELIVERIES / fan_out, WARM_UP / fan_out);
-            let ran = full_speed::run(stage, &Run { api, delivery, events, warm_up, batch: *batch }).await?;
+            let ran = full_speed::run(stage, &Run { api, delivery, events, warm_up, batch }).await?;
             if ran.deliveries != DELIVERIES || ran.received != DELIVERIES {
                 return Err(io::Error::other(format!("not every delivery was made: {ran:?}")));
             }
@@ -60,9 +57,9 @@ pub(crate) async fn measure(progress: &Progress) -> io::Result<Vec<Cpu>> {
     let of = |runs: &[full_speed::Ran], part: fn(&full_speed::Ran) -> f64| {
         median(runs.iter().map(part).collect()) * 1_000.0 / DELIVERIES as f64
     };
-    let figures = subjects.iter().zip(&runs).map(|(((fan_out, _), batch), runs)| Cpu {
-        fan_out: *fan_out,
-        batch: *batch,
+    let figures = subjects.into_iter().zip(&runs).map(|((fan_out, _, batch), runs)| Cpu {
+        fan_out,
+        batch,
         api_s: of(runs, |ran| ran.api_s),
         delivery_s: of(runs, |ran| ran.delivery_s),
     });
@@ -84,7 +81,7 @@ pub(crate) async fn floor(progress: &Progress) -> io::Result<f64> {
     Ok(median(runs) * 1_000.0 / INVOCATIONS as f64)
 }
 
-/// Both functions as one by one event meets them: AWS is 3 ms away, and they sleep between its answers.
+/// One event at a time, AWS 3 ms away: the functions sleep between its answers.
 pub(crate) async fn paced(progress: &Progress) -> io::Result<Vec<Cpu>> {
     const BATCH: usize = 10;
     progress.part("CPU: both functions, AWS 3 ms away");

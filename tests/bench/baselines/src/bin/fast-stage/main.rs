@@ -72,14 +72,19 @@ async fn run(
         .env("AWS_ENDPOINT_URL", format!("http://{address}"))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
         .kill_on_drop(true)
         .spawn()?;
     let pid = child.id().ok_or("the function has ended at once")?;
-    timeout(MOST, stage.invoke(warm_up)).await??;
-    let before = cpu(pid);
-    timeout(MOST, stage.invoke(measured)).await??;
-    let used = cpu(pid) - before;
+    let measure = async {
+        stage.invoke(warm_up).await?;
+        let before = cpu(pid);
+        stage.invoke(measured).await?;
+        Ok::<_, Failure>(cpu(pid).saturating_sub(before))
+    };
+    let used = tokio::select! {
+        used = timeout(MOST, measure) => used??,
+        ended = child.wait() => return Err(format!("{}: {}", function.binary.display(), ended?).into()),
+    };
     child.kill().await?;
     Ok(used.as_secs_f64())
 }
