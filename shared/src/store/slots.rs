@@ -45,6 +45,14 @@ impl Line {
             Self::Late => row.late_slots_taken_until,
         }
     }
+
+    /// How far it may be taken for another to take from it.
+    fn most(self, now: Timestamp) -> i64 {
+        match self {
+            Self::Usual => i64::MAX,
+            Self::Late => now.plus(LATE_SLOTS_WITHIN).as_millis() * 1_000,
+        }
+    }
 }
 
 impl Store {
@@ -59,7 +67,7 @@ impl Store {
         count: u32,
         now: Timestamp,
     ) -> Result<Taken, StoreError> {
-        self.take_in(Line::Usual, endpoint, count, now, None).await
+        self.take_in(Line::Usual, endpoint, count, now).await
     }
 
     /// Takes a slot for an attempt that missed its own, if one of the next second is free.
@@ -67,7 +75,7 @@ impl Store {
     /// # Errors
     /// When DynamoDB did not do it.
     pub async fn take_late_slot(&self, endpoint: &Endpoint, now: Timestamp) -> Result<Taken, StoreError> {
-        self.take_in(Line::Late, endpoint, 1, now, Some(now.plus(LATE_SLOTS_WITHIN))).await
+        self.take_in(Line::Late, endpoint, 1, now).await
     }
 
     async fn take_in(
@@ -76,16 +84,14 @@ impl Store {
         endpoint: &Endpoint,
         count: u32,
         now: Timestamp,
-        until: Option<Timestamp>,
     ) -> Result<Taken, StoreError> {
-        let micros = |at: Timestamp| at.as_millis() * 1_000;
         let (mut limit, mut taken_until) = (endpoint.rate_limit, line.taken_until(endpoint));
         for _ in 0..ROUNDS {
             let Some(current) = limit else { return Ok(Taken::Unlimited) };
-            if until.is_some_and(|until| taken_until.is_some_and(|taken| taken > micros(until))) {
+            if taken_until.is_some_and(|taken| taken > line.most(now)) {
                 return Ok(Taken::Full);
             }
-            let is_ahead = taken_until.is_some_and(|until| until > micros(now));
+            let is_ahead = taken_until.is_some_and(|taken| taken > now.as_millis() * 1_000);
             match self.try_to_take(line, endpoint, current, count, now, is_ahead).await? {
                 Tried::Taken(slots) => return Ok(Taken::Slots(slots)),
                 Tried::Gone => return Ok(Taken::Unlimited),
@@ -105,10 +111,7 @@ impl Store {
         now: Timestamp,
         is_ahead: bool,
     ) -> Result<Tried, StoreError> {
-        let most = match line {
-            Line::Late => now.plus(LATE_SLOTS_WITHIN).as_millis() * 1_000,
-            _ => i64::MAX,
-        };
+        let most = line.most(now);
         let (now, length) = (now.as_millis() * 1_000, limit.length_micros(count));
         let (condition, change, operand) = if is_ahead {
             let condition = "rate_limit = :limit AND #line > :now AND #line <= :most";
