@@ -161,6 +161,12 @@ impl Delivery {
         self.slot.map_or(due, |slot| due.max(slot.at))
     }
 
+    /// Its failure is about to be counted against the endpoint; moved on before that, it never would be.
+    #[must_use]
+    pub const fn is_to_be_counted(&self) -> bool {
+        self.uncounted && !self.counted
+    }
+
     #[must_use]
     pub const fn is_expired(&self, now: Timestamp) -> bool {
         self.expires_at <= now.as_seconds()

@@ -277,8 +277,7 @@ pub async fn retry(
             "The delivery has had {MAX_ATTEMPTS} attempts, the most allowed"
         )));
     }
-    if delivery.uncounted && !delivery.counted {
-        // Its failure is about to be counted against the endpoint; moved on now, it never would be.
+    if delivery.is_to_be_counted() {
         return Err(ApiError::unavailable("a failure is still to be counted"));
     }
     let mut shown = body_of(&app, &delivery).await?;
