@@ -135,12 +135,8 @@ impl Noted {
 }
 
 async fn write_rows(places: Places<'_>, event: &Event, missing: &[EventDelivery]) -> Result<(), AcceptError> {
-    let writes = missing.iter().map(|listed| async {
-        let delivery = Delivery::pending(event, listed);
-        places.store.create_delivery(&delivery).await
-    });
-    try_join_all(writes).await?;
-    Ok(())
+    let rows: Vec<Delivery> = missing.iter().map(|listed| Delivery::pending(event, listed)).collect();
+    Ok(places.store.create_deliveries(&rows).await?)
 }
 
 /// The first time may have died half-way: the rows that are missing, and a standing-back job for each delivery that no

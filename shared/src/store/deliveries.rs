@@ -8,7 +8,8 @@ use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, ReturnValuesOnConditionCheckFailure};
 use futures_util::future::try_join_all;
 
-use super::{Item, Store, StoreError, from_item, key, number, put_new, row, text, value};
+use super::inserts::{put_all_new, put_new};
+use super::{Item, Store, StoreError, from_item, key, number, row, text, value};
 use crate::attempt::{Attempt, Trigger};
 use crate::delivery::{Delivery, DeliveryStatus, FailureReason, attention, partition};
 use crate::endpoint::Endpoint;
@@ -79,6 +80,14 @@ impl Store {
     /// When DynamoDB did not do it.
     pub async fn create_delivery(&self, delivery: &Delivery) -> Result<(), StoreError> {
         put_new(&self.client, &self.tables.deliveries, delivery).await
+    }
+
+    /// Writes deliveries' first rows. Those that are there already stay as they are.
+    ///
+    /// # Errors
+    /// When DynamoDB did not do it; some may be written.
+    pub async fn create_deliveries(&self, deliveries: &[Delivery]) -> Result<(), StoreError> {
+        put_all_new(&self.client, &self.tables.deliveries, deliveries).await
     }
 
     /// The delivery with its attempts, unless it has expired.

@@ -9,6 +9,7 @@ mod endpoints;
 mod event_pages;
 mod events;
 mod health;
+mod inserts;
 mod projects;
 mod ranges;
 mod replays;
@@ -23,7 +24,6 @@ use aws_sdk_dynamodb::config::StalledStreamProtectionConfig;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
-use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -190,18 +190,6 @@ async fn rows<T: DeserializeOwned>(
         .into_paginator();
     let items: Vec<Item> = pages.items().send().collect::<Result<_, _>>().await?;
     items.into_iter().map(from_item).collect()
-}
-
-/// Writes a row, unless there is one of its `id`, which stays as it is: a repeat that comes late sets nothing back.
-async fn put_new(client: &Client, table: &str, row: &impl Serialize) -> Result<(), StoreError> {
-    let put = client.put_item().table_name(table).set_item(Some(to_item(row)?));
-    match put.condition_expression("attribute_not_exists(id)").send().await {
-        Ok(_) => Ok(()),
-        Err(error) => match error.as_service_error() {
-            Some(PutItemError::ConditionalCheckFailedException(_)) => Ok(()),
-            _ => Err(error.into()),
-        },
-    }
 }
 
 /// A row's key, of one attribute or two.

@@ -7,9 +7,10 @@ use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
 use uuid::Uuid;
 
+use super::inserts::put_new;
 use super::ranges::{Range, run};
 use super::{
-    Advanced, Item, Store, StoreError, Transition, from_item, key, number, put_new, row, text, to_item, value,
+    Advanced, Item, Store, StoreError, Transition, from_item, key, number, row, text, to_item, value,
 };
 use crate::attempt::Trigger;
 use crate::delivery::{Delivery, DeliveryStatus, attention, partition};

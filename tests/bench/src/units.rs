@@ -84,7 +84,7 @@ impl Units {
                 units.sqs_requests += chunks(call.request_bytes);
             } else if matches!(
                 call.operation.as_str(),
-                "PutItem" | "UpdateItem" | "DeleteItem" | "TransactWriteItems"
+                "PutItem" | "UpdateItem" | "DeleteItem" | "TransactWriteItems" | "BatchExecuteStatement"
             ) {
                 units.write_units += consumed(call);
             } else {
@@ -238,6 +238,13 @@ mod tests {
         let mut again = put(10);
         again["ConditionExpression"] = "attribute_not_exists(id)".into();
         assert_eq!(writes("PutItem", again), 1.0);
+        // Rows that are inserted together are a write each.
+        let insert = |id: &str| {
+            json!({ "Statement": "INSERT INTO \"deliveries\" VALUE {'partition': ?, 'id': ?}",
+                "Parameters": [{ "S": "e#02" }, { "S": id }] })
+        };
+        let batch = json!({ "Statements": [insert("a"), insert("b")] });
+        assert_eq!(writes("BatchExecuteStatement", batch), 2.0);
         // Entering a sparse index costs one more, moving in it two, leaving it one.
         let key = json!({ "partition": { "S": "e#01" }, "id": { "S": "d" } });
         let set = |to: &str| {

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::dynamo::Dynamo;
 use crate::fault::{Fault, Faults};
 use crate::http::Reply;
+use crate::partiql;
 use crate::sqs::Sqs;
 use crate::sqs_api;
 use crate::watch::Watch;
@@ -54,6 +55,8 @@ impl<'a> Call<'a> {
             bus.to_owned()
         } else if let Some(tables) = request["RequestItems"].as_object() {
             tables.keys().cloned().collect::<Vec<_>>().join("+")
+        } else if let Some(statement) = request["Statements"][0]["Statement"].as_str() {
+            partiql::table(statement).to_owned()
         } else {
             first_table().unwrap_or_else(|| "secret".to_owned())
         };
@@ -92,7 +95,9 @@ impl<'a> Call<'a> {
     pub fn throttled(&self) -> Reply {
         let kind = match (self.service, self.operation) {
             ("AmazonSQS", _) => "com.amazon.coral.availability#ThrottlingException",
-            ("AWSEvents", _) | (_, "TransactWriteItems" | "GetSecretValue") => "ThrottlingException",
+            ("AWSEvents", _) | (_, "TransactWriteItems" | "BatchExecuteStatement" | "GetSecretValue") => {
+                "ThrottlingException"
+            }
             _ => "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException",
         };
         Reply::error(400, kind, "Rate exceeded")
@@ -107,6 +112,7 @@ impl Aws {
             "DynamoDB_20120810" if is_partial && call.operation == "BatchGetItem" => {
                 self.partial_read(call.body)
             }
+            "DynamoDB_20120810" if is_partial => self.partial_statements(call.body),
             "DynamoDB_20120810" if fault == Some(Fault::Stale) => self.stale_read(call.body),
             "DynamoDB_20120810" => self.dynamo.call(call.operation, call.body),
             "AmazonSQS" => sqs_api::call(&self.sqs, call.operation, call.body, is_partial.then_some(0)),
@@ -144,6 +150,23 @@ impl Aws {
     /// What was put on event buses.
     pub fn bus(&self) -> Vec<Value> {
         self.buses.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A batch of statements whose last is not carried out.
+    fn partial_statements(&self, body: &str) -> Reply {
+        let mut request: Value = serde_json::from_str(body).unwrap_or_default();
+        if let Some(statements) = request["Statements"].as_array_mut() {
+            statements.pop();
+        }
+        let reply = self.dynamo.call("BatchExecuteStatement", &request.to_string());
+        let mut answer: Value = serde_json::from_str(&reply.body).unwrap_or_default();
+        match answer["Responses"].as_array_mut() {
+            Some(responses) if reply.status == 200 => {
+                responses.push(json!({ "Error": { "Code": "ThrottlingError", "Message": "Rate exceeded" } }));
+                Reply::ok(answer.to_string())
+            }
+            _ => reply,
+        }
     }
 
     /// A batch read that leaves its last key unprocessed.

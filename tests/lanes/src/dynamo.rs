@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use crate::http::Reply;
+use crate::partiql;
 
 /// The product's tables: name, partition key, sort key.
 const TABLES: [(&str, &str, Option<&str>); 9] = [
@@ -64,19 +65,20 @@ impl Dynamo {
     /// Carries out one call of the JSON protocol.
     pub fn call(&self, operation: &str, body: &str) -> Reply {
         let Some(journal) = &self.journal else { return self.run(operation, body) };
-        if !matches!(operation, "PutItem" | "UpdateItem") || !body.contains("\"deliveries\"") {
+        let writes = matches!(operation, "PutItem" | "UpdateItem" | "BatchExecuteStatement");
+        if !writes || !body.contains("deliveries") {
             return self.run(operation, body);
         }
         // Write and read as one, so that no version is missed.
         let mut journal = journal.lock().unwrap_or_else(PoisonError::into_inner);
         let reply = self.run(operation, body);
         let request: Value = serde_json::from_str(body).unwrap_or_default();
-        if reply.status == 200 && request["TableName"] == "deliveries" {
-            let row = if operation == "PutItem" { &request["Item"] } else { &request["Key"] };
-            let key = json!({ "partition": row["partition"], "id": row["id"] });
-            if let Some(row) = self.get("deliveries", &key) {
-                journal.push(Version { at: Instant::now(), row });
-            }
+        if reply.status == 200 {
+            let rows = written(operation, &request).into_iter().filter_map(|row| {
+                let key = json!({ "partition": row["partition"], "id": row["id"] });
+                self.get("deliveries", &key)
+            });
+            journal.extend(rows.map(|row| Version { at: Instant::now(), row }));
         }
         reply
     }
@@ -91,6 +93,7 @@ impl Dynamo {
             "Query" => run(body, |request| db.query(request)),
             "Scan" => run(body, |request| db.scan(request)),
             "BatchGetItem" => run(body, |request| db.batch_get_item(request)),
+            "BatchExecuteStatement" => run(body, |request| db.batch_execute_statement(request)),
             "TransactWriteItems" => run(body, |request| db.transact_write_items(request)),
             "CreateTable" => run(body, |request| db.create_table(request)),
             other => Reply::error(400, "UnknownOperationException", other),
@@ -172,6 +175,18 @@ impl Dynamo {
         let journal =
             self.journal.as_ref().map(|journal| journal.lock().unwrap_or_else(PoisonError::into_inner));
         journal.map(|journal| journal.clone()).unwrap_or_default()
+    }
+}
+
+/// The deliveries' rows that a call may have written, or their keys.
+fn written(operation: &str, request: &Value) -> Vec<Value> {
+    match operation {
+        "BatchExecuteStatement" => {
+            request["Statements"].as_array().into_iter().flatten().map(partiql::item).collect()
+        }
+        _ if request["TableName"] != "deliveries" => Vec::new(),
+        "PutItem" => vec![request["Item"].clone()],
+        _ => vec![request["Key"].clone()],
     }
 }
 

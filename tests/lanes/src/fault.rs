@@ -69,7 +69,9 @@ impl Fault {
     #[must_use]
     pub fn applies_to(self, operation: &str) -> bool {
         match self {
-            Self::Partial => matches!(operation, "BatchGetItem" | "SendMessageBatch"),
+            Self::Partial => {
+                matches!(operation, "BatchGetItem" | "BatchExecuteStatement" | "SendMessageBatch")
+            }
             Self::Stale => operation == "BatchGetItem",
             _ => true,
         }

@@ -3,7 +3,7 @@
 //! The functions talk HTTP to AWS, so nothing in them is made for tests: a lane starts the built binaries as Lambda
 //! would, hands them invocations, answers their AWS calls, and can fail call k of a path in each way AWS can.
 //!
-//! In reading order: [`dynamo`], [`sqs`] and [`sqs_api`] stand in for AWS, [`aws`] puts them together; [`fault`] says
+//! In reading order: [`dynamo`] (with [`partiql`]), [`sqs`] and [`sqs_api`] stand in for AWS, [`aws`] puts them together; [`fault`] says
 //! which call fails and how; [`sandbox`] is one function process with its runtime API and its AWS endpoint, on [`http`];
 //! [`function`] is a pool of them; [`gateway`] and [`mapping`] invoke them as API Gateway and SQS do; [`receiver`] is
 //! the customer's server; [`lane`] makes one world of it all and [`world`] is what stands in it from the start.
@@ -25,6 +25,7 @@ pub mod invariants;
 pub mod lane;
 pub mod mapping;
 pub mod memory;
+pub mod partiql;
 pub mod path;
 pub mod pressure;
 pub mod receiver;

@@ -8,7 +8,7 @@ use echo_lanes::lane::{DEAD, FAST, LaneSettings, PARKED, SLOW};
 use echo_lanes::receiver::Behaviour;
 use echo_lanes::run::{Ending, Run, Sent};
 use echo_lanes::sqs::Outgoing;
-use echo_lanes::world::{ONE, World};
+use echo_lanes::world::{ONE, TEN, World};
 use serde_json::json;
 
 const AUTOMATIC: usize = 4;
@@ -249,4 +249,24 @@ async fn failures_that_the_operator_cannot_be_told_of_are_counted_once_and_told_
     assert_eq!(failures(), Some(2));
     let told: Vec<_> = run.lane.aws.bus().iter().map(|entry| entry["DetailType"].clone()).collect();
     assert_eq!(told, ["delivery.failed", "delivery.failed"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_a_batch_leaves_out_can_be_seen_before_anything_is_delivered() {
+    let world = world().await;
+    let mut run = run(&world, LaneSettings::default()).await;
+    run.lane.stop_mappings();
+    run.lane.aws.faults.outage(Some(("BatchExecuteStatement", Fault::Partial)));
+    let sent = run.post_event(TEN, &json!({}), Ending::Success).await.expect("accepted");
+    let mut pending = 0;
+    for (delivery, endpoint) in &sent.listed {
+        let target = run.project(&format!("/webhooks/{endpoint}/deliveries/{delivery}"));
+        let row = run.lane.call("GET", &target, &run.key(), None).await.json();
+        assert_eq!(row["status"], "pending", "{row}");
+        pending += 1;
+    }
+    assert_eq!(pending, 10);
+    run.lane.aws.faults.outage(None);
+    run.lane.start_mappings();
+    holds(&run, false).await;
 }

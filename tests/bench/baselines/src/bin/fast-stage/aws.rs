@@ -69,6 +69,7 @@ impl Aws {
                 }
                 json!({})
             }
+            "BatchExecuteStatement" => self.insert(&mut request),
             "UpdateItem" => json!({}),
             "GetItem" => self.find(&table, &request["Key"]).map_or(json!({}), |item| json!({ "Item": item })),
             "Query" => {
@@ -84,6 +85,23 @@ impl Aws {
             other => return Err(format!("{other} is not on the happy path").into()),
         };
         Ok(answer.to_string())
+    }
+
+    /// Carries out statements such as `INSERT INTO "table" VALUE {'name': ?, …}`.
+    fn insert(&self, request: &mut Value) -> Value {
+        let mut tables = self.tables();
+        let mut done = Vec::new();
+        for statement in request["Statements"].as_array_mut().into_iter().flatten() {
+            let text = statement["Statement"].as_str().unwrap_or_default().to_owned();
+            let names = text.split('\'').skip(1).step_by(2).map(str::to_owned);
+            let values = statement["Parameters"].as_array_mut().into_iter().flatten().map(Value::take);
+            let name = text.split('"').nth(1).unwrap_or_default();
+            if let Some(table) = tables.get_mut(name) {
+                table.put(names.zip(values).collect::<Map<_, _>>().into());
+            }
+            done.push(json!({ "TableName": name }));
+        }
+        json!({ "Responses": done })
     }
 
     fn find(&self, table: &str, key: &Value) -> Option<Value> {
