@@ -25,21 +25,23 @@ const WEBHOOK: &str = "/projects/{project_id}/webhooks/{webhook_id}";
 
 /// The whole API, at its plain paths and under `/api`.
 pub fn router(app: AppState) -> Router {
+    // One table for both: a cold start pays for every route that is built.
+    let routes = routes(app);
+    Router::new().nest_service("/api", routes.clone()).fallback_service(routes)
+}
+
+/// The route table, at its plain paths.
+pub fn routes(app: AppState) -> Router {
     let stack_name: Arc<str> = app.settings.stack_name.as_str().into();
     Router::new()
         .nest("/console", console::routes())
         .route("/console/", get(console::without_slash))
         .nest("/auth", open())
         .nest("/v1", authenticated(&app))
-        .nest("/api/console", console::routes())
-        .route("/api/console/", get(console::without_slash))
-        .nest("/api/auth", open())
-        .nest("/api/v1", authenticated(&app))
         .merge(reference())
-        .nest("/api", reference())
         .fallback(unknown_route)
         .layer(from_fn_with_state(stack_name, observe))
-        .with_state(app.clone())
+        .with_state(app)
 }
 
 fn reference() -> Router<AppState> {

@@ -5,9 +5,9 @@ mod documented;
 
 use std::sync::Arc;
 
-use api::app::App;
+use api::app::{App, AppState};
 use api::config::Config;
-use api::router::router;
+use api::router::{router, routes};
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use axum::Router;
 use axum::body::Body;
@@ -34,6 +34,10 @@ struct Answer {
 
 impl Service {
     fn new(signup_policy: &'static str) -> Self {
+        Self::of(signup_policy, router)
+    }
+
+    fn of(signup_policy: &'static str, router: fn(AppState) -> Router) -> Self {
         let config = Config::from_lookup(move |name| {
             let value = if name == "SIGNUP_POLICY" { signup_policy } else { "http://127.0.0.1:1/something" };
             let is_text =
