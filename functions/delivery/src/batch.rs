@@ -19,6 +19,7 @@ use crate::lanes::Source;
 use crate::message::{Disposal, Message};
 use crate::metrics::Tally;
 use crate::one_delivery::{OVERTAKEN_WAIT, Turn};
+use crate::records::Records;
 use crate::replay;
 use crate::rows::{self, Rows};
 use crate::slots::{self, Place};
@@ -163,12 +164,14 @@ async fn start_turns(
         _ => jobs.iter().map(|_| None).collect(),
     };
     let mut taken = HashSet::new();
+    let records = Records::begin(app);
     let start_turn = |(Waiting { message, lane, job, span }, place): (Waiting, Option<Place>)| {
         let is_copy = !taken.insert((job.delivery_id, job.chain));
         let rows = loaded.as_ref().map(|loaded| loaded.as_ref().map(|loaded| Rows::of(&job, loaded)));
         let rows = rows.map_err(|_| ());
         let (app, marks, tally) = (Arc::clone(app), Arc::clone(marks), Arc::clone(tally));
-        let turn = Turn { app, message: message.clone(), lane, job, place, marks, tally, deadline };
+        let records = records.clone();
+        let turn = Turn { app, message: message.clone(), lane, job, place, marks, records, tally, deadline };
         start(message, span, async move {
             match rows {
                 Err(()) => turn.message.back_off().await,

@@ -21,6 +21,7 @@ use crate::client::Post;
 use crate::message::{Disposal, EARLY, Message, time_in_queue};
 use crate::metrics::Tally;
 use crate::own_fault::OwnFault;
+use crate::records::Records;
 use crate::rows::{self, Rows};
 use crate::slots::{self, Place};
 use crate::troubled::{Marks, SLOW};
@@ -53,6 +54,7 @@ pub(crate) struct Turn {
     /// Where the batch reckoned with a slot for it.
     pub(crate) place: Option<Place>,
     pub(crate) marks: Arc<Marks>,
+    pub(crate) records: Records,
     pub(crate) tally: Arc<Tally>,
     /// When Lambda ends the invocation.
     pub(crate) deadline: Instant,
@@ -381,6 +383,9 @@ impl Turn {
     /// Records an attempt, as insistently as the invocation's time allows: one that is not recorded is made again.
     async fn record(&self, before: &Delivery, recorded: &Transition) -> Result<Advanced, StoreError> {
         let give_up = self.deadline - ANSWER_TIME;
+        if let Ok(true) = timeout_at(give_up, self.records.record(before, recorded)).await {
+            return Ok(Advanced::Done);
+        }
         let mut pause = Duration::from_millis(100);
         loop {
             let error = match timeout_at(give_up, self.app.store.advance(before, recorded)).await {

@@ -3,7 +3,9 @@
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
-use aws_sdk_dynamodb::types::{BatchStatementErrorCodeEnum, BatchStatementRequest, BatchStatementResponse};
+use aws_sdk_dynamodb::types::{
+    AttributeValue, BatchStatementErrorCodeEnum, BatchStatementRequest, BatchStatementResponse,
+};
 use futures_util::future::try_join_all;
 use serde::Serialize;
 
@@ -53,6 +55,14 @@ fn statement(table: &str, row: &impl Serialize) -> Result<BatchStatementRequest,
     let (names, values): (Vec<_>, Vec<_>) = to_item(row)?.into_iter().unzip();
     let fields: Vec<String> = names.iter().map(|name| format!("'{name}': ?")).collect();
     let text = format!("INSERT INTO \"{table}\" VALUE {{{}}}", fields.join(", "));
+    of_batch(text, values)
+}
+
+/// A statement for BatchExecuteStatement.
+pub(super) fn of_batch(
+    text: String,
+    values: Vec<AttributeValue>,
+) -> Result<BatchStatementRequest, StoreError> {
     let statement = BatchStatementRequest::builder().statement(text).set_parameters(Some(values));
     statement.build().map_err(|error| StoreError::Broken(error.to_string()))
 }

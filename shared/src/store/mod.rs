@@ -15,6 +15,7 @@ mod ranges;
 mod replays;
 mod slots;
 mod transactions;
+mod transitions;
 
 use std::fmt;
 use std::time::Duration;
@@ -29,12 +30,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use self::accounts::{LoginBudget, SignedUp};
-pub use self::deliveries::{Advanced, Loaded, Transition};
+pub use self::deliveries::Loaded;
 pub use self::delivery_pages::DeliveryFilter;
 pub use self::endpoints::{Created, EndpointPatch, Patched, Rotated};
 pub use self::event_pages::{EventFilter, ReadEvent};
 pub use self::events::Accepted;
 pub use self::slots::Taken;
+pub use self::transitions::{Advanced, Transition};
 
 type Item = std::collections::HashMap<String, AttributeValue>;
 

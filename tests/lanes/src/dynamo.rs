@@ -182,7 +182,7 @@ impl Dynamo {
 fn written(operation: &str, request: &Value) -> Vec<Value> {
     match operation {
         "BatchExecuteStatement" => {
-            request["Statements"].as_array().into_iter().flatten().map(partiql::item).collect()
+            request["Statements"].as_array().into_iter().flatten().map(partiql::attributes).collect()
         }
         _ if request["TableName"] != "deliveries" => Vec::new(),
         "PutItem" => vec![request["Item"].clone()],

@@ -1,18 +1,20 @@
-//! The one kind of PartiQL statement that the product makes: `INSERT INTO "table" VALUE {'name': ?, …}`.
+//! The statements that the product makes, each with a `?` for every value: `INSERT INTO "table" VALUE {'name': ?, …}`
+//! and `UPDATE "table" SET "name" = ? … WHERE "name" = ? …`.
 
 use serde_json::{Map, Value};
 
-/// The table that a statement inserts into.
+/// The table that a statement writes to.
 #[must_use]
 pub fn table(statement: &str) -> &str {
     statement.split('"').nth(1).unwrap_or_default()
 }
 
-/// The item that a statement of a batch inserts, as DynamoDB writes it.
+/// The attributes that a statement of a batch gives values for, its row's key among them.
 #[must_use]
-pub fn item(statement: &Value) -> Value {
+pub fn attributes(statement: &Value) -> Value {
     let text = statement["Statement"].as_str().unwrap_or_default();
-    let names = text.split('\'').skip(1).step_by(2).map(str::to_owned);
+    // What is quoted last before each question mark.
+    let names = text.split('?').map(|part| part.rsplit(['"', '\'']).nth(1).unwrap_or_default().to_owned());
     let values = statement["Parameters"].as_array().into_iter().flatten().cloned();
     names.zip(values).collect::<Map<_, _>>().into()
 }

@@ -69,7 +69,7 @@ impl Aws {
                 }
                 json!({})
             }
-            "BatchExecuteStatement" => self.insert(&mut request),
+            "BatchExecuteStatement" => self.execute(&mut request),
             "UpdateItem" => json!({}),
             "GetItem" => self.find(&table, &request["Key"]).map_or(json!({}), |item| json!({ "Item": item })),
             "Query" => {
@@ -87,8 +87,8 @@ impl Aws {
         Ok(answer.to_string())
     }
 
-    /// Carries out statements such as `INSERT INTO "table" VALUE {'name': ?, …}`.
-    fn insert(&self, request: &mut Value) -> Value {
+    /// Carries out statements such as `INSERT INTO "table" VALUE {'name': ?, …}`; to updates it only says yes.
+    fn execute(&self, request: &mut Value) -> Value {
         let mut tables = self.tables();
         let mut done = Vec::new();
         for statement in request["Statements"].as_array_mut().into_iter().flatten() {
@@ -96,7 +96,9 @@ impl Aws {
             let names = text.split('\'').skip(1).step_by(2).map(str::to_owned);
             let values = statement["Parameters"].as_array_mut().into_iter().flatten().map(Value::take);
             let name = text.split('"').nth(1).unwrap_or_default();
-            if let Some(table) = tables.get_mut(name) {
+            if text.starts_with("INSERT")
+                && let Some(table) = tables.get_mut(name)
+            {
                 table.put(names.zip(values).collect::<Map<_, _>>().into());
             }
             done.push(json!({ "TableName": name }));

@@ -1,0 +1,281 @@
+//! What moves a delivery on: state and attempts change in one conditional update of one row.
+
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
+use aws_sdk_dynamodb::types::{AttributeValue, BatchStatementRequest, ReturnValuesOnConditionCheckFailure};
+
+use super::deliveries::delivery_key;
+use super::inserts::of_batch;
+use super::{Store, StoreError, from_item, number, text, value};
+use crate::attempt::{Attempt, Trigger};
+use crate::delivery::{Delivery, DeliveryStatus, FailureReason, attention};
+use crate::id::ReplayId;
+use crate::job::Chain;
+use crate::rate_limit::Slot;
+use crate::time::Timestamp;
+
+/// What changes on a delivery's row, in one write.
+#[derive(Debug, Clone)]
+pub struct Transition {
+    pub status: DeliveryStatus,
+    pub triggered_by: Trigger,
+    pub next_retry_at: Option<Timestamp>,
+    pub failure_reason: Option<FailureReason>,
+    pub chain: Option<Chain>,
+    pub slot: Option<Slot>,
+    pub uncounted: bool,
+    /// The attempt that led to it, if one was made.
+    pub attempt: Option<Attempt>,
+    /// The replay that it is made for. A delivery that this replay or a later one has moved on is not moved on again.
+    pub replay_id: Option<ReplayId>,
+    pub at: Timestamp,
+}
+
+impl Transition {
+    /// As it is, without an attempt, but for what the caller changes.
+    #[must_use]
+    pub fn unchanged(delivery: &Delivery, at: Timestamp) -> Self {
+        Self {
+            status: delivery.status,
+            triggered_by: delivery.triggered_by,
+            next_retry_at: delivery.next_retry_at,
+            failure_reason: delivery.failure_reason,
+            chain: delivery.chain,
+            slot: delivery.slot,
+            uncounted: delivery.uncounted,
+            attempt: None,
+            replay_id: None,
+            at,
+        }
+    }
+}
+
+/// How a transition ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Advanced {
+    Done,
+    /// The row is no longer what the decision was made on, or is gone.
+    Overtaken,
+}
+
+impl Store {
+    /// Moves a delivery on, if its row is still the one that was read. A repeat of a write whose answer was lost is
+    /// recognized and counts as done.
+    ///
+    /// # Errors
+    /// When DynamoDB did not do it.
+    pub async fn advance(&self, before: &Delivery, transition: &Transition) -> Result<Advanced, StoreError> {
+        let mut update = self
+            .update_delivery(before)
+            .expression_attribute_names("#status", "status")
+            .expression_attribute_values(":old_status", value(&before.status)?)
+            .expression_attribute_values(":old_count", number(before.attempt_count));
+        let mut condition = "#status = :old_status AND attempt_count = :old_count".to_owned();
+        let (mut set, mut remove) = (Vec::new(), Vec::new());
+        for (name, new) in changes(before, transition)? {
+            match new {
+                Some(new) => {
+                    let alias = if name == "status" { "#" } else { "" };
+                    set.push(format!("{alias}{name} = :{name}"));
+                    update = update.expression_attribute_values(format!(":{name}"), new);
+                }
+                None => remove.push(name),
+            }
+        }
+        if let Some(attempt) = &transition.attempt {
+            set.push("attempts = list_append(if_not_exists(attempts, :none), :attempt)".to_owned());
+            update = update
+                .expression_attribute_values(":none", AttributeValue::L(Vec::new()))
+                .expression_attribute_values(":attempt", AttributeValue::L(vec![value(attempt)?]));
+        }
+        if let Some(replay_id) = &transition.replay_id {
+            set.push("replay_id = :replay".to_owned());
+            condition.push_str(" AND (attribute_not_exists(replay_id) OR replay_id < :replay)");
+            update = update.expression_attribute_values(":replay", text(replay_id));
+        }
+        let removed =
+            if remove.is_empty() { String::new() } else { format!(" REMOVE {}", remove.join(", ")) };
+        let result = update
+            .update_expression(format!("SET {}{removed}", set.join(", ")))
+            .condition_expression(condition)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send()
+            .await;
+        let error = match result {
+            Ok(_) => return Ok(Advanced::Done),
+            Err(error) => error,
+        };
+        let Some(UpdateItemError::ConditionalCheckFailedException(failed)) = error.as_service_error() else {
+            return Err(error.into());
+        };
+        let Some(item) = failed.item().cloned().filter(|item| !item.is_empty()) else {
+            return Ok(Advanced::Overtaken);
+        };
+        let row: Delivery = from_item(item)?;
+        let is_ours = match &transition.attempt {
+            Some(attempt) => row.attempts.iter().any(|recorded| recorded.id == attempt.id),
+            None => {
+                row.status == transition.status
+                    && row.updated_at == transition.at
+                    && row.chain == transition.chain
+            }
+        };
+        Ok(if is_ours { Advanced::Done } else { Advanced::Overtaken })
+    }
+
+    /// Records first attempts in one request, each if its delivery's row is still the one that was read, and says of
+    /// each whether it did. What it did not is for [`Self::advance`], which finds out why.
+    pub async fn record_first_attempts(&self, records: &[(Delivery, Transition)]) -> Vec<bool> {
+        let none = vec![false; records.len()];
+        let statement = |(before, transition): &_| self.first_attempt(before, transition);
+        let Ok(statements) = records.iter().map(statement).collect::<Result<Vec<_>, _>>() else {
+            return none;
+        };
+        match self.client.batch_execute_statement().set_statements(Some(statements)).send().await {
+            Ok(answer) if answer.responses().len() == records.len() => {
+                answer.responses().iter().map(|answer| answer.error().is_none()).collect()
+            }
+            _ => none,
+        }
+    }
+
+    /// What [`Self::advance`] does, for a row that has no attempts yet.
+    fn first_attempt(
+        &self,
+        before: &Delivery,
+        transition: &Transition,
+    ) -> Result<BatchStatementRequest, StoreError> {
+        let mut text = format!("UPDATE \"{}\"", self.tables.deliveries);
+        let mut values = Vec::new();
+        let attempts = transition
+            .attempt
+            .as_ref()
+            .map(|attempt| Ok::<_, StoreError>(AttributeValue::L(vec![value(attempt)?])));
+        for (name, new) in
+            changes(before, transition)?.into_iter().chain([("attempts", attempts.transpose()?)])
+        {
+            match new {
+                Some(new) => {
+                    text.push_str(&format!(" SET \"{name}\" = ?"));
+                    values.push(new);
+                }
+                None => text.push_str(&format!(" REMOVE \"{name}\"")),
+            }
+        }
+        let of = delivery_key(&before.endpoint_id, &before.id).into_iter();
+        let as_read =
+            [("status".to_owned(), value(&before.status)?), ("attempt_count".to_owned(), number(0))];
+        for (n, (name, old)) in of.chain(as_read).enumerate() {
+            let word = if n == 0 { "WHERE" } else { "AND" };
+            text.push_str(&format!(" {word} \"{name}\" = ?"));
+            values.push(old);
+        }
+        of_batch(text, values)
+    }
+
+    /// Takes the turn to make a delivery's next attempt for the job of this chain. Of two that try, one is overtaken.
+    ///
+    /// # Errors
+    /// When DynamoDB did not do it.
+    pub async fn claim(
+        &self,
+        before: &Delivery,
+        chain: Option<Chain>,
+        now: Timestamp,
+    ) -> Result<Advanced, StoreError> {
+        let mut update = self
+            .update_delivery(before)
+            .condition_expression(
+                "#status = :old_status AND attempt_count = :old_count AND updated_at = :old_updated_at",
+            )
+            .expression_attribute_names("#status", "status")
+            .expression_attribute_values(":old_status", value(&before.status)?)
+            .expression_attribute_values(":old_count", number(before.attempt_count))
+            .expression_attribute_values(":old_updated_at", number(before.updated_at.as_millis()))
+            .expression_attribute_values(":now", number(now.as_millis()));
+        update = match chain {
+            Some(chain) => update
+                .update_expression("SET updated_at = :now, chain = :chain")
+                .expression_attribute_values(":chain", value(&chain)?),
+            None => update.update_expression("SET updated_at = :now REMOVE chain"),
+        };
+        match update.send().await {
+            Ok(_) => Ok(Advanced::Done),
+            Err(error) => match error.as_service_error() {
+                Some(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(Advanced::Overtaken),
+                _ => Err(error.into()),
+            },
+        }
+    }
+
+    fn update_delivery(&self, delivery: &Delivery) -> UpdateItemFluentBuilder {
+        let key = delivery_key(&delivery.endpoint_id, &delivery.id);
+        self.client.update_item().table_name(&self.tables.deliveries).set_key(Some(key))
+    }
+
+    /// Notes that a delivery's failure is counted although not all that follows it is done.
+    ///
+    /// # Errors
+    /// When DynamoDB did not do it.
+    pub async fn note_counted(&self, delivery: &Delivery) -> Result<(), StoreError> {
+        let update = self
+            .update_delivery(delivery)
+            .update_expression("SET counted = :true")
+            .condition_expression("attribute_exists(id)")
+            .expression_attribute_values(":true", AttributeValue::Bool(true));
+        update.send().await?;
+        Ok(())
+    }
+
+    /// Notes that all is done that follows from a delivery's failure.
+    ///
+    /// # Errors
+    /// When DynamoDB did not do it.
+    pub async fn settle_count(&self, delivery: &Delivery) -> Result<(), StoreError> {
+        let result = self
+            .update_delivery(delivery)
+            .update_expression("REMOVE uncounted, counted")
+            .condition_expression("attribute_exists(id)")
+            .send()
+            .await;
+        match result {
+            Ok(_) => Ok(()),
+            Err(error) => match error.as_service_error() {
+                Some(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(()),
+                _ => Err(error.into()),
+            },
+        }
+    }
+}
+
+/// What a transition makes of a row but for its list of attempts: `None` removes.
+fn changes(
+    before: &Delivery,
+    transition: &Transition,
+) -> Result<Vec<(&'static str, Option<AttributeValue>)>, StoreError> {
+    let needs_attention = transition.status.wants_attention();
+    let mut changes = vec![
+        ("status", Some(value(&transition.status)?)),
+        ("triggered_by", Some(value(&transition.triggered_by)?)),
+        ("updated_at", Some(number(transition.at.as_millis()))),
+        ("next_retry_at", optional_value(transition.next_retry_at)?),
+        ("failure_reason", optional_value(transition.failure_reason)?),
+        ("chain", optional_value(transition.chain)?),
+        ("slot", optional_value(transition.slot)?),
+        ("uncounted", optional_value(transition.uncounted.then_some(true))?),
+        ("attention", needs_attention.then(|| text(attention(&before.partition, transition.status)))),
+    ];
+    if transition.attempt.is_some() {
+        changes.push(("attempt_count", Some(number(before.attempt_count + 1))));
+        if needs_attention {
+            // The event's row has it too. A read there for each further attempt costs a fifth of the second unit that
+            // every further write of this row would.
+            changes.push(("payload", None));
+        }
+    }
+    Ok(changes)
+}
+
+fn optional_value(of: Option<impl serde::Serialize>) -> Result<Option<AttributeValue>, StoreError> {
+    of.map(|of| value(&of)).transpose()
+}
