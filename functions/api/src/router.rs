@@ -26,12 +26,12 @@ const WEBHOOK: &str = "/projects/{project_id}/webhooks/{webhook_id}";
 /// The whole API, at its plain paths and under `/api`.
 pub fn router(app: AppState) -> Router {
     // One table for both: a cold start pays for every route that is built.
-    let routes = routes(app);
-    Router::new().nest_service("/api", routes.clone()).fallback_service(routes)
+    let plain = at_plain_paths(app);
+    Router::new().nest_service("/api", plain.clone()).fallback_service(plain)
 }
 
-/// The route table, at its plain paths.
-pub fn routes(app: AppState) -> Router {
+/// The route table.
+pub fn at_plain_paths(app: AppState) -> Router {
     let stack_name: Arc<str> = app.settings.stack_name.as_str().into();
     Router::new()
         .nest("/console", console::routes())

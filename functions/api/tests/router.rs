@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use api::app::{App, AppState};
 use api::config::Config;
-use api::router::{router, routes};
+use api::router::{at_plain_paths, router};
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use axum::Router;
 use axum::body::Body;

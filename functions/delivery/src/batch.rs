@@ -164,7 +164,7 @@ async fn start_turns(
         _ => jobs.iter().map(|_| None).collect(),
     };
     let mut taken = HashSet::new();
-    let records = Records::begin(app);
+    let records = (jobs.len() > 1).then(|| Records::begin(app));
     let start_turn = |(Waiting { message, lane, job, span }, place): (Waiting, Option<Place>)| {
         let is_copy = !taken.insert((job.delivery_id, job.chain));
         let rows = loaded.as_ref().map(|loaded| loaded.as_ref().map(|loaded| Rows::of(&job, loaded)));

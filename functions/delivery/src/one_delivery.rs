@@ -34,6 +34,9 @@ const SHORT_WAIT: Duration = Duration::from_secs(1);
 const RECORD_TIME: Duration = Duration::from_secs(3);
 const ANSWER_TIME: Duration = Duration::from_secs(2);
 
+/// How long a record may take together with others; then it has a request of its own.
+const SHARED_RECORD_TIME: Duration = Duration::from_millis(500);
+
 /// An endpoint read this long before a success ends may have had a failure counted since, which the success forgets
 /// (contract §7: in order of completion). Quicker successes are not worth another read each.
 const STALE: Duration = Duration::from_millis(250);
@@ -54,7 +57,8 @@ pub(crate) struct Turn {
     /// Where the batch reckoned with a slot for it.
     pub(crate) place: Option<Place>,
     pub(crate) marks: Arc<Marks>,
-    pub(crate) records: Records,
+    /// Where the batch has others whose records may go with this one's.
+    pub(crate) records: Option<Records>,
     pub(crate) tally: Arc<Tally>,
     /// When Lambda ends the invocation.
     pub(crate) deadline: Instant,
@@ -383,12 +387,19 @@ impl Turn {
     /// Records an attempt, as insistently as the invocation's time allows: one that is not recorded is made again.
     async fn record(&self, before: &Delivery, recorded: &Transition) -> Result<Advanced, StoreError> {
         let give_up = self.deadline - ANSWER_TIME;
-        if let Ok(true) = timeout_at(give_up, self.records.record(before, recorded)).await {
-            return Ok(Advanced::Done);
-        }
+        let mut shared = match &self.records {
+            Some(records) => {
+                timeout(SHARED_RECORD_TIME, records.record(before, recorded)).await.ok().flatten()
+            }
+            None => None,
+        };
         let mut pause = Duration::from_millis(100);
         loop {
-            let error = match timeout_at(give_up, self.app.store.advance(before, recorded)).await {
+            let tried = match shared.take() {
+                Some(tried) => Ok(tried),
+                None => timeout_at(give_up, self.app.store.advance(before, recorded)).await,
+            };
+            let error = match tried {
                 Ok(Ok(advanced)) => return Ok(advanced),
                 Ok(Err(error)) => error,
                 Err(_) => StoreError::Unavailable("no answer while there was time".to_owned()),

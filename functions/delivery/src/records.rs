@@ -5,16 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use echo_shared::delivery::Delivery;
-use echo_shared::store::{Advanced, Transition};
+use echo_shared::store::{Advanced, MAX_STATEMENTS, StoreError, Transition};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
+use tracing::Instrument;
 
 use crate::App;
 
-/// Records of one request.
-const TOGETHER: usize = 25;
-
-/// How long a record waits at most for those before it.
+/// How long a request waits at most for the one before it.
 const PATIENCE: Duration = Duration::from_millis(50);
 
 /// An attempt that is made and not yet recorded.
@@ -22,8 +20,11 @@ const PATIENCE: Duration = Duration::from_millis(50);
 struct Made {
     before: Delivery,
     transition: Transition,
-    recorded: oneshot::Sender<bool>,
+    recorded: oneshot::Sender<Recorded>,
 }
+
+/// `None` leaves it to the attempt's own turn, which can also tell why it is not recorded.
+type Recorded = Option<Result<Advanced, StoreError>>;
 
 /// A batch's first attempts, on their way to their rows.
 #[derive(Debug, Clone)]
@@ -32,26 +33,26 @@ pub(crate) struct Records(mpsc::UnboundedSender<Made>);
 impl Records {
     pub(crate) fn begin(app: &Arc<App>) -> Self {
         let (made, to_record) = mpsc::unbounded_channel();
-        tokio::spawn(record_in_turn(app.clone(), to_record));
+        tokio::spawn(record_in_groups(app.clone(), to_record).in_current_span());
         Self(made)
     }
 
-    /// Whether the attempt is recorded now. One that is not, for whatever reason, is for its own turn to record.
-    pub(crate) async fn record(&self, before: &Delivery, transition: &Transition) -> bool {
+    pub(crate) async fn record(&self, before: &Delivery, transition: &Transition) -> Recorded {
         if before.attempt_count > 0 {
-            return false;
+            return None;
         }
         let (recorded, answer) = oneshot::channel();
         let made = Made { before: before.clone(), transition: transition.clone(), recorded };
-        self.0.send(made).is_ok() && answer.await.unwrap_or(false)
+        self.0.send(made).ok()?;
+        answer.await.ok()?
     }
 }
 
 /// Nobody waits for company: the first is recorded at once, and those that end meanwhile go together.
-async fn record_in_turn(app: Arc<App>, mut made: mpsc::UnboundedReceiver<Made>) {
+async fn record_in_groups(app: Arc<App>, mut made: mpsc::UnboundedReceiver<Made>) {
     let mut group = Vec::new();
-    while made.recv_many(&mut group, TOGETHER).await > 0 {
-        let recording = tokio::spawn(record(app.clone(), std::mem::take(&mut group)));
+    while made.recv_many(&mut group, MAX_STATEMENTS).await > 0 {
+        let recording = tokio::spawn(record(app.clone(), std::mem::take(&mut group)).in_current_span());
         let _ = timeout(PATIENCE, recording).await;
     }
 }
@@ -59,11 +60,12 @@ async fn record_in_turn(app: Arc<App>, mut made: mpsc::UnboundedReceiver<Made>) 
 async fn record(app: Arc<App>, group: Vec<Made>) {
     let (records, waiting): (Vec<_>, Vec<_>) =
         group.into_iter().map(|made| ((made.before, made.transition), made.recorded)).unzip();
-    let recorded = match records.as_slice() {
-        [(before, transition)] => {
-            vec![matches!(app.store.advance(before, transition).await, Ok(Advanced::Done))]
+    let recorded: Vec<Recorded> = match records.as_slice() {
+        [(before, transition)] => vec![Some(app.store.advance(before, transition).await)],
+        several => {
+            let done = app.store.record_first_attempts(several).await;
+            done.into_iter().map(|done| done.then_some(Ok(Advanced::Done))).collect()
         }
-        several => app.store.record_first_attempts(several).await,
     };
     for (waiting, recorded) in waiting.into_iter().zip(recorded) {
         // Whose time ran out meanwhile no longer listens.

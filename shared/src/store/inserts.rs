@@ -3,16 +3,11 @@
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
-use aws_sdk_dynamodb::types::{
-    AttributeValue, BatchStatementErrorCodeEnum, BatchStatementRequest, BatchStatementResponse,
-};
+use aws_sdk_dynamodb::types::{BatchStatementErrorCodeEnum, BatchStatementRequest, BatchStatementResponse};
 use futures_util::future::try_join_all;
 use serde::Serialize;
 
-use super::{StoreError, to_item};
-
-/// Statements of one BatchExecuteStatement.
-const BATCH: usize = 25;
+use super::{MAX_STATEMENTS, StoreError, statement, to_item};
 
 /// Writes a row that has an `id`.
 pub(super) async fn put_new(client: &Client, table: &str, row: &impl Serialize) -> Result<(), StoreError> {
@@ -36,13 +31,13 @@ pub(super) async fn put_all_new<T: Serialize>(
     if let [row] = rows {
         return put_new(client, table, row).await;
     }
-    try_join_all(rows.chunks(BATCH).map(|rows| insert(client, table, rows))).await?;
+    try_join_all(rows.chunks(MAX_STATEMENTS).map(|rows| insert(client, table, rows))).await?;
     Ok(())
 }
 
 /// BatchWriteItem takes no conditions, and a transaction costs twice as much.
 async fn insert<T: Serialize>(client: &Client, table: &str, rows: &[T]) -> Result<(), StoreError> {
-    let statements = rows.iter().map(|row| statement(table, row)).collect::<Result<_, _>>()?;
+    let statements = rows.iter().map(|row| insertion(table, row)).collect::<Result<_, _>>()?;
     let answer = client.batch_execute_statement().set_statements(Some(statements)).send().await?;
     // Each statement has an answer of its own, in their order. What it did not write is put by itself, and says why.
     let answers = answer.responses();
@@ -51,20 +46,11 @@ async fn insert<T: Serialize>(client: &Client, table: &str, rows: &[T]) -> Resul
     Ok(())
 }
 
-fn statement(table: &str, row: &impl Serialize) -> Result<BatchStatementRequest, StoreError> {
+fn insertion(table: &str, row: &impl Serialize) -> Result<BatchStatementRequest, StoreError> {
     let (names, values): (Vec<_>, Vec<_>) = to_item(row)?.into_iter().unzip();
     let fields: Vec<String> = names.iter().map(|name| format!("'{name}': ?")).collect();
     let text = format!("INSERT INTO \"{table}\" VALUE {{{}}}", fields.join(", "));
-    of_batch(text, values)
-}
-
-/// A statement for BatchExecuteStatement.
-pub(super) fn of_batch(
-    text: String,
-    values: Vec<AttributeValue>,
-) -> Result<BatchStatementRequest, StoreError> {
-    let statement = BatchStatementRequest::builder().statement(text).set_parameters(Some(values));
-    statement.build().map_err(|error| StoreError::Broken(error.to_string()))
+    statement(text, values)
 }
 
 fn is_there(answer: &BatchStatementResponse) -> bool {

@@ -25,7 +25,7 @@ use aws_sdk_dynamodb::config::StalledStreamProtectionConfig;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::{AttributeValue, BatchStatementRequest};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -37,6 +37,9 @@ pub use self::event_pages::{EventFilter, ReadEvent};
 pub use self::events::Accepted;
 pub use self::slots::Taken;
 pub use self::transitions::{Advanced, Transition};
+
+/// The most statements that BatchExecuteStatement takes.
+pub const MAX_STATEMENTS: usize = 25;
 
 type Item = std::collections::HashMap<String, AttributeValue>;
 
@@ -192,6 +195,12 @@ async fn rows<T: DeserializeOwned>(
         .into_paginator();
     let items: Vec<Item> = pages.items().send().collect::<Result<_, _>>().await?;
     items.into_iter().map(from_item).collect()
+}
+
+/// One statement of a BatchExecuteStatement, with a value for each `?` of it.
+fn statement(text: String, values: Vec<AttributeValue>) -> Result<BatchStatementRequest, StoreError> {
+    let statement = BatchStatementRequest::builder().statement(text).set_parameters(Some(values));
+    statement.build().map_err(|error| StoreError::Broken(error.to_string()))
 }
 
 /// A row's key, of one attribute or two.

@@ -2,11 +2,13 @@
 
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
-use aws_sdk_dynamodb::types::{AttributeValue, BatchStatementRequest, ReturnValuesOnConditionCheckFailure};
+use aws_sdk_dynamodb::types::{
+    AttributeValue, BatchStatementErrorCodeEnum, BatchStatementRequest, BatchStatementResponse,
+    ReturnValuesOnConditionCheckFailure,
+};
 
 use super::deliveries::delivery_key;
-use super::inserts::of_batch;
-use super::{Store, StoreError, from_item, number, text, value};
+use super::{Store, StoreError, from_item, number, statement, text, value};
 use crate::attempt::{Attempt, Trigger};
 use crate::delivery::{Delivery, DeliveryStatus, FailureReason, attention};
 use crate::id::ReplayId;
@@ -123,37 +125,38 @@ impl Store {
         Ok(if is_ours { Advanced::Done } else { Advanced::Overtaken })
     }
 
-    /// Records first attempts in one request, each if its delivery's row is still the one that was read, and says of
-    /// each whether it did. What it did not is for [`Self::advance`], which finds out why.
+    /// Records first attempts in one request, at most [`super::MAX_STATEMENTS`], each if its delivery's row is still the one
+    /// that was read, and says of each whether it did. What it did not is for [`Self::advance`], which finds out why.
     pub async fn record_first_attempts(&self, records: &[(Delivery, Transition)]) -> Vec<bool> {
         let none = vec![false; records.len()];
-        let statement = |(before, transition): &_| self.first_attempt(before, transition);
-        let Ok(statements) = records.iter().map(statement).collect::<Result<Vec<_>, _>>() else {
-            return none;
-        };
+        let statements = records.iter().map(|(before, transition)| self.first_attempt(before, transition));
+        let Ok(statements) = statements.collect::<Result<Vec<_>, _>>() else { return none };
         match self.client.batch_execute_statement().set_statements(Some(statements)).send().await {
             Ok(answer) if answer.responses().len() == records.len() => {
-                answer.responses().iter().map(|answer| answer.error().is_none()).collect()
+                answer.responses().iter().map(is_done).collect()
             }
-            _ => none,
+            Ok(_) => none,
+            Err(error) => {
+                let error = StoreError::from(error);
+                tracing::warn!(%error, "first attempts could not be recorded together");
+                none
+            }
         }
     }
 
-    /// What [`Self::advance`] does, for a row that has no attempts yet.
+    /// What [`Self::advance`] does with a first attempt: its row has no list of attempts to add to.
     fn first_attempt(
         &self,
         before: &Delivery,
         transition: &Transition,
     ) -> Result<BatchStatementRequest, StoreError> {
+        let Transition { attempt: Some(attempt), replay_id: None, .. } = transition else {
+            return Err(StoreError::Broken("not a first attempt".to_owned()));
+        };
+        let attempts = AttributeValue::L(vec![value(attempt)?]);
         let mut text = format!("UPDATE \"{}\"", self.tables.deliveries);
         let mut values = Vec::new();
-        let attempts = transition
-            .attempt
-            .as_ref()
-            .map(|attempt| Ok::<_, StoreError>(AttributeValue::L(vec![value(attempt)?])));
-        for (name, new) in
-            changes(before, transition)?.into_iter().chain([("attempts", attempts.transpose()?)])
-        {
+        for (name, new) in changes(before, transition)?.into_iter().chain([("attempts", Some(attempts))]) {
             match new {
                 Some(new) => {
                     text.push_str(&format!(" SET \"{name}\" = ?"));
@@ -162,15 +165,15 @@ impl Store {
                 None => text.push_str(&format!(" REMOVE \"{name}\"")),
             }
         }
-        let of = delivery_key(&before.endpoint_id, &before.id).into_iter();
+        let key = delivery_key(&before.endpoint_id, &before.id).into_iter();
         let as_read =
             [("status".to_owned(), value(&before.status)?), ("attempt_count".to_owned(), number(0))];
-        for (n, (name, old)) in of.chain(as_read).enumerate() {
+        for (n, (name, old)) in key.chain(as_read).enumerate() {
             let word = if n == 0 { "WHERE" } else { "AND" };
             text.push_str(&format!(" {word} \"{name}\" = ?"));
             values.push(old);
         }
-        of_batch(text, values)
+        statement(text, values)
     }
 
     /// Takes the turn to make a delivery's next attempt for the job of this chain. Of two that try, one is overtaken.
@@ -246,6 +249,14 @@ impl Store {
             },
         }
     }
+}
+
+fn is_done(answer: &BatchStatementResponse) -> bool {
+    let Some(error) = answer.error() else { return true };
+    if error.code() != Some(&BatchStatementErrorCodeEnum::ConditionalCheckFailed) {
+        tracing::warn!(code = ?error.code(), "a first attempt could not be recorded with others");
+    }
+    false
 }
 
 /// What a transition makes of a row but for its list of attempts: `None` removes.

@@ -3,10 +3,11 @@
 //! The functions talk HTTP to AWS, so nothing in them is made for tests: a lane starts the built binaries as Lambda
 //! would, hands them invocations, answers their AWS calls, and can fail call k of a path in each way AWS can.
 //!
-//! In reading order: [`dynamo`] (with [`partiql`]), [`sqs`] and [`sqs_api`] stand in for AWS, [`aws`] puts them together; [`fault`] says
-//! which call fails and how; [`sandbox`] is one function process with its runtime API and its AWS endpoint, on [`http`];
-//! [`function`] is a pool of them; [`gateway`] and [`mapping`] invoke them as API Gateway and SQS do; [`receiver`] is
-//! the customer's server; [`lane`] makes one world of it all and [`world`] is what stands in it from the start.
+//! In reading order: [`dynamo`] (with [`partiql`]), [`sqs`] and [`sqs_api`] stand in for AWS, [`aws`] puts them
+//! together; [`fault`] says which call fails and how; [`sandbox`] is one function process with its runtime API and its
+//! AWS endpoint, on [`http`]; [`function`] is a pool of them; [`gateway`] and [`mapping`] invoke them as API Gateway
+//! and SQS do; [`receiver`] is the customer's server; [`lane`] makes one world of it all and [`world`] is what stands
+//! in it from the start.
 //!
 //! The crash-point suite: [`path`] lists what is walked, [`run`] is one walk, [`invariants`] judges it with what
 //! [`signed`] knows of signatures, [`suite`] walks side by side as far as [`pressure`] lets it. Beside it, [`siege`] sets

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use echo_lanes::fault::Fault;
+use echo_lanes::function::Kind;
 use echo_lanes::invariants::judge;
 use echo_lanes::lane::{DEAD, FAST, LaneSettings, PARKED, SLOW};
 use echo_lanes::receiver::Behaviour;
@@ -269,4 +270,63 @@ async fn rows_that_a_batch_leaves_out_can_be_seen_before_anything_is_delivered()
     run.lane.aws.faults.outage(None);
     run.lane.start_mappings();
     holds(&run, false).await;
+}
+
+/// Ten receivers answer 503 at once, and what records it together does not do its part.
+async fn first_attempts_are_recorded_in_spite_of(fault: Fault) {
+    let world = world().await;
+    let env = vec![("RETRY_DELAYS_SECONDS", "3600".to_owned())];
+    let mut run = run(&world, LaneSettings { env, ..LaneSettings::default() }).await;
+    (0..10).for_each(|n| run.lane.receiver.set(&format!("/{n}"), Behaviour::Answer(503)));
+    run.lane.stop_mappings();
+    let sent = run.post_event(TEN, &json!({}), Ending::Either).await.expect("accepted");
+    run.lane.aws.faults.outage(Some(("BatchExecuteStatement", fault)));
+    // While the first is recorded the others' answers come.
+    run.lane.aws.watch.set_distance(Duration::from_millis(50));
+    run.lane.start_mappings();
+    let end = tokio::time::Instant::now() + Duration::from_secs(20);
+    for (delivery, endpoint) in &sent.listed {
+        let deliveries = run.project(&format!("/webhooks/{endpoint}/deliveries"));
+        let show = format!("{deliveries}/{delivery}");
+        let row = loop {
+            let row = run.lane.call("GET", &show, &run.key(), None).await.json();
+            if row["status"] != "pending" {
+                break row;
+            }
+            assert!(tokio::time::Instant::now() < end, "{row}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        };
+        assert_eq!((&row["status"], &row["attempt_count"]), (&json!("retrying"), &json!(1)), "{row}");
+        assert_eq!(row["attempts"][0]["http_status"], 503, "{row}");
+        assert!(row["next_retry_at"].is_string(), "{row}");
+        let retrying = format!("{deliveries}?status=retrying");
+        let page = run.lane.call("GET", &retrying, &run.key(), None).await.json();
+        assert_eq!(page["data"][0]["id"], delivery.as_str(), "{page}");
+    }
+    let totals = run.lane.aws.faults.totals();
+    let together = totals
+        .iter()
+        .find(|((kind, what), _)| *kind == Kind::Delivery && what.starts_with("BatchExecuteStatement"));
+    assert!(together.is_some(), "{totals:?}");
+    assert_eq!(run.lane.receiver.hits().len(), 10);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn first_attempts_of_which_one_is_left_out_are_recorded() {
+    first_attempts_are_recorded_in_spite_of(Fault::Partial).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn first_attempts_that_are_refused_together_are_recorded() {
+    first_attempts_are_recorded_in_spite_of(Fault::ServerError).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn first_attempts_whose_common_answer_is_lost_are_recorded_once() {
+    first_attempts_are_recorded_in_spite_of(Fault::Lost).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn first_attempts_that_nothing_answers_together_are_recorded_once() {
+    first_attempts_are_recorded_in_spite_of(Fault::Slow).await;
 }
