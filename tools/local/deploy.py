@@ -69,7 +69,7 @@ def deploy(emulator, parameters, zips):
         with step("deploying template.yaml with sam"):
             _sam_deploy(emulator, parameters, zips, fingerprint)
     with step("checking what an emulator leaves out in silence: batched sends, concurrency limits, TTL, routes"):
-        _allow_batched_sends(emulator)
+        _allow_batches(emulator)
         _set_concurrency(emulator, parameters)
         _enable_ttl(emulator)
         _check_routes(emulator)
@@ -115,8 +115,10 @@ def _update_code(emulator, zips):
             aws_lambda.update_function_code(FunctionName=names[logical_id], ZipFile=code)
 
 
-def _allow_batched_sends(emulator):
-    """In IAM `sqs:SendMessage` covers SendMessageBatch, which has no action of its own; the emulator asks for one."""
+def _allow_batches(emulator):
+    """In IAM `sqs:SendMessage` covers SendMessageBatch and `dynamodb:PartiQLInsert` what BatchExecuteStatement inserts;
+    neither call has an action of its own. The emulator asks for one, and does not see the tables of statements.
+    """
     names, iam = resource_names(emulator), emulator.client("iam")
     for logical_id, spec in template.resources("AWS::IAM::Role").items():
         for policy in (policy["PolicyName"] for policy in spec["Properties"]["Policies"]):
@@ -124,6 +126,9 @@ def _allow_batched_sends(emulator):
             for statement in document["Statement"]:
                 if statement["Action"] == "sqs:SendMessage":
                     statement["Action"] = ["sqs:SendMessage", "sqs:SendMessageBatch"]
+            if "dynamodb:PartiQLInsert" in json.dumps(document):
+                statements = {"Effect": "Allow", "Action": "dynamodb:BatchExecuteStatement", "Resource": "*"}
+                document["Statement"].append(statements)
             iam.put_role_policy(RoleName=names[logical_id], PolicyName=policy, PolicyDocument=json.dumps(document))
 
 

@@ -38,9 +38,16 @@ pub(super) async fn put_all_new<T: Serialize>(
 /// BatchWriteItem takes no conditions, and a transaction costs twice as much.
 async fn insert<T: Serialize>(client: &Client, table: &str, rows: &[T]) -> Result<(), StoreError> {
     let statements = rows.iter().map(|row| insertion(table, row)).collect::<Result<_, _>>()?;
-    let answer = client.batch_execute_statement().set_statements(Some(statements)).send().await?;
+    let answer = client.batch_execute_statement().set_statements(Some(statements)).send().await;
     // Each statement has an answer of its own, in their order. What it did not write is put by itself, and says why.
-    let answers = answer.responses();
+    let answers = match answer.map_err(StoreError::from) {
+        Ok(answer) => answer.responses.unwrap_or_default(),
+        Err(StoreError::Broken(error)) => {
+            tracing::warn!(error, "rows could not be inserted together");
+            Vec::new()
+        }
+        Err(unavailable) => return Err(unavailable),
+    };
     let left = rows.iter().enumerate().filter(|(n, _)| !answers.get(*n).is_some_and(is_there));
     try_join_all(left.map(|(_, row)| put_new(client, table, row))).await?;
     Ok(())
