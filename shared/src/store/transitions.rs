@@ -125,8 +125,9 @@ impl Store {
         Ok(if is_ours { Advanced::Done } else { Advanced::Overtaken })
     }
 
-    /// Records first attempts in one request, at most [`super::MAX_STATEMENTS`], each if its delivery's row is still the one
-    /// that was read, and says of each whether it did. What it did not is for [`Self::advance`], which finds out why.
+    /// Records first attempts in one request, at most [`super::MAX_STATEMENTS`], each if its delivery's row is still
+    /// the one that was read, and says of each whether it did. What it did not is for [`Self::advance`], which finds
+    /// out why.
     pub async fn record_first_attempts(&self, records: &[(Delivery, Transition)]) -> Vec<bool> {
         let none = vec![false; records.len()];
         let statements = records.iter().map(|(before, transition)| self.first_attempt(before, transition));
