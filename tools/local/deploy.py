@@ -126,9 +126,10 @@ def _allow_batches(emulator):
             for statement in document["Statement"]:
                 if statement["Action"] == "sqs:SendMessage":
                     statement["Action"] = ["sqs:SendMessage", "sqs:SendMessageBatch"]
-            if "dynamodb:PartiQLInsert" in json.dumps(document):
-                statements = {"Effect": "Allow", "Action": "dynamodb:BatchExecuteStatement", "Resource": "*"}
-                document["Statement"].append(statements)
+            batches = {"Effect": "Allow", "Action": "dynamodb:BatchExecuteStatement", "Resource": "*"}
+            inserts = any("dynamodb:PartiQLInsert" in statement["Action"] for statement in document["Statement"])
+            if inserts and batches not in document["Statement"]:
+                document["Statement"].append(batches)
             iam.put_role_policy(RoleName=names[logical_id], PolicyName=policy, PolicyDocument=json.dumps(document))
 
 
