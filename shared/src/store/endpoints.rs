@@ -10,7 +10,9 @@ use aws_sdk_dynamodb::types::{
 };
 
 use super::transactions::failed_conditions;
-use super::{Registry, Store, StoreError, from_item, key, number, row, rows, text, to_item, value};
+use super::{
+    Registry, Store, StoreError, from_item, key, number, row, row_in_the_way, rows, text, to_item, value,
+};
 use crate::custom_headers::CustomHeaders;
 use crate::endpoint::{DisabledReason, Endpoint, EndpointStatus, ROTATION_OVERLAP};
 use crate::event_name::EventName;
@@ -283,11 +285,7 @@ impl Store {
             }
             Err(error) => error,
         };
-        let Some(UpdateItemError::ConditionalCheckFailedException(failed)) = error.as_service_error() else {
-            return Err(error.into());
-        };
-        let row = failed.item().cloned().filter(|row| !row.is_empty());
-        Ok(match row.map(from_item::<Endpoint>).transpose()? {
+        Ok(match row_in_the_way::<Endpoint>(error)? {
             None => Patched::Gone,
             Some(row) if row.updated_at == now && patch.is_in(&row) => Patched::Done(Box::new(row)),
             Some(_) => Patched::Overtaken,
@@ -337,11 +335,7 @@ impl Store {
             Ok(_) => return Ok(Rotated::To(secret)),
             Err(error) => error,
         };
-        let Some(UpdateItemError::ConditionalCheckFailedException(failed)) = error.as_service_error() else {
-            return Err(error.into());
-        };
-        let row = failed.item().cloned().filter(|row| !row.is_empty());
-        Ok(match row.map(from_item::<Endpoint>).transpose()? {
+        Ok(match row_in_the_way::<Endpoint>(error)? {
             None => Rotated::Gone,
             Some(row) if row.signing_secret == secret => Rotated::To(secret),
             Some(_) => Rotated::Overtaken,

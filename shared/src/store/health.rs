@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
 
 use super::endpoints::changed;
-use super::{Store, StoreError, from_item, number, text, value};
+use super::{Store, StoreError, from_item, number, row_in_the_way, text, value};
 use crate::endpoint::{DisabledReason, Endpoint, EndpointStatus};
 use crate::id::{DeliveryId, EventId};
 use crate::time::Timestamp;
@@ -165,9 +165,5 @@ async fn done(
         Ok(answer) => return answer.attributes.map(from_item).transpose(),
         Err(error) => error,
     };
-    let Some(UpdateItemError::ConditionalCheckFailedException(failed)) = error.as_service_error() else {
-        return Err(error.into());
-    };
-    let row = failed.item().cloned().filter(|row| !row.is_empty());
-    Ok(row.map(from_item::<Endpoint>).transpose()?.filter(is_ours))
+    Ok(row_in_the_way::<Endpoint>(error)?.filter(is_ours))
 }

@@ -25,6 +25,7 @@ use aws_sdk_dynamodb::config::StalledStreamProtectionConfig;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, BatchStatementRequest};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -195,6 +196,15 @@ async fn rows<T: DeserializeOwned>(
         .into_paginator();
     let items: Vec<Item> = pages.items().send().collect::<Result<_, _>>().await?;
     items.into_iter().map(from_item).collect()
+}
+
+/// The row that an update's condition does not hold for, where it asked for that; `None` when there is no row.
+fn row_in_the_way<T: DeserializeOwned>(error: SdkError<UpdateItemError>) -> Result<Option<T>, StoreError> {
+    let Some(UpdateItemError::ConditionalCheckFailedException(failed)) = error.as_service_error() else {
+        return Err(error.into());
+    };
+    let row = failed.item().cloned().filter(|row| !row.is_empty());
+    row.map(from_item).transpose()
 }
 
 /// One statement of a BatchExecuteStatement, with a value for each `?` of it.

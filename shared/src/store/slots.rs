@@ -1,9 +1,8 @@
 //! The slots of an endpoint with a rate limit: how far they are taken, on its own row.
 
-use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
 
-use super::{Store, StoreError, from_item, number, value};
+use super::{Store, StoreError, from_item, number, row_in_the_way, value};
 use crate::endpoint::Endpoint;
 use crate::rate_limit::{LATE_SLOTS_WITHIN, RateLimit, Slots};
 use crate::time::Timestamp;
@@ -142,11 +141,7 @@ impl Store {
             }
             Err(error) => error,
         };
-        let Some(UpdateItemError::ConditionalCheckFailedException(failed)) = error.as_service_error() else {
-            return Err(error.into());
-        };
-        let row = failed.item().cloned().filter(|row| !row.is_empty());
-        Ok(match row.map(from_item).transpose()? {
+        Ok(match row_in_the_way(error)? {
             Some(row) => Tried::Otherwise(Box::new(row)),
             None => Tried::Gone,
         })

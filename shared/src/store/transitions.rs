@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::types::{
 };
 
 use super::deliveries::delivery_key;
-use super::{Store, StoreError, from_item, number, statement, text, value};
+use super::{Store, StoreError, number, row_in_the_way, statement, text, value};
 use crate::attempt::{Attempt, Trigger};
 use crate::delivery::{Delivery, DeliveryStatus, FailureReason, attention};
 use crate::id::ReplayId;
@@ -107,13 +107,9 @@ impl Store {
             Ok(_) => return Ok(Advanced::Done),
             Err(error) => error,
         };
-        let Some(UpdateItemError::ConditionalCheckFailedException(failed)) = error.as_service_error() else {
-            return Err(error.into());
-        };
-        let Some(item) = failed.item().cloned().filter(|item| !item.is_empty()) else {
+        let Some(row) = row_in_the_way::<Delivery>(error)? else {
             return Ok(Advanced::Overtaken);
         };
-        let row: Delivery = from_item(item)?;
         let is_ours = match &transition.attempt {
             Some(attempt) => row.attempts.iter().any(|recorded| recorded.id == attempt.id),
             None => {
