@@ -4,7 +4,8 @@
 //! is a job's whole turn, decided by `echo_shared::decision`; `sender` makes the request, through `client`, `resolver`
 //! and `failure`; `replay` is one step of trying many again; `health` tells the endpoint how it went, and `operator`
 //! the operator; `records` writes down together what was attempted; `message` hides, `lanes` moves between queues, and
-//! `slots` keeps rate limits; `intake` accepts events; `dead_letters` ends what nothing else could, and `metrics` counts it all.
+//! `slots` keeps rate limits; `intake` accepts events; `dead_letters` ends what nothing else could, and `metrics`
+//! counts it all.
 
 mod batch;
 mod client;

@@ -15,13 +15,13 @@ use echo_shared::job::{Chain, DeliveryJob};
 use echo_shared::rate_limit::{Need, Slot};
 use echo_shared::store::{Advanced, StoreError, Transition};
 use echo_shared::time::Timestamp;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::client::Post;
 use crate::message::{Disposal, EARLY, Message, time_in_queue};
 use crate::metrics::Tally;
 use crate::own_fault::OwnFault;
-use crate::records::Records;
+use crate::records::{self, Records};
 use crate::rows::{self, Rows};
 use crate::slots::{self, Place};
 use crate::troubled::{Marks, SLOW};
@@ -33,9 +33,6 @@ const SHORT_WAIT: Duration = Duration::from_secs(1);
 /// Kept free at an invocation's end: to record what an attempt did, and to answer Lambda.
 const RECORD_TIME: Duration = Duration::from_secs(3);
 const ANSWER_TIME: Duration = Duration::from_secs(2);
-
-/// How long a record may take together with others; then it has a request of its own.
-const SHARED_RECORD_TIME: Duration = Duration::from_millis(500);
 
 /// An endpoint read this long before a success ends may have had a failure counted since, which the success forgets
 /// (contract §7: in order of completion). Quicker successes are not worth another read each.
@@ -341,7 +338,10 @@ impl Turn {
             ..Transition::unchanged(&delivery, now)
         };
         recorded.uncounted = health::is_news(&recorded, endpoint);
-        if self.record(&delivery, &recorded).await? == Advanced::Overtaken {
+        let give_up = self.deadline - ANSWER_TIME;
+        let written =
+            records::record(&self.app.store, self.records.as_ref(), &delivery, &recorded, give_up).await?;
+        if written == Advanced::Overtaken {
             return Ok(self.overtaken().await);
         }
         self.count(&delivery, &recorded);
@@ -382,35 +382,5 @@ impl Turn {
     async fn reread(&self, endpoint: &Endpoint) -> Endpoint {
         let read = timeout(SHORT_WAIT, self.load()).await;
         read.ok().and_then(Result::ok).and_then(|rows| rows.endpoint).unwrap_or_else(|| endpoint.clone())
-    }
-
-    /// Records an attempt, as insistently as the invocation's time allows: one that is not recorded is made again.
-    async fn record(&self, before: &Delivery, recorded: &Transition) -> Result<Advanced, StoreError> {
-        let give_up = self.deadline - ANSWER_TIME;
-        let mut shared = match &self.records {
-            Some(records) => {
-                timeout(SHARED_RECORD_TIME, records.record(before, recorded)).await.ok().flatten()
-            }
-            None => None,
-        };
-        let mut pause = Duration::from_millis(100);
-        loop {
-            let tried = match shared.take() {
-                Some(tried) => Ok(tried),
-                None => timeout_at(give_up, self.app.store.advance(before, recorded)).await,
-            };
-            let error = match tried {
-                Ok(Ok(advanced)) => return Ok(advanced),
-                Ok(Err(error)) => error,
-                Err(_) => StoreError::Unavailable("no answer while there was time".to_owned()),
-            };
-            if matches!(error, StoreError::Broken(_)) || Instant::now() + pause >= give_up {
-                tracing::error!("an attempt was made and could not be recorded: it will be made again");
-                return Err(error);
-            }
-            tracing::warn!(%error, "an attempt is not recorded yet");
-            sleep(pause).await;
-            pause *= 2;
-        }
     }
 }

@@ -1,19 +1,55 @@
-//! First attempts that end at about the same time are recorded in one request: a call to AWS is most of the processor
-//! time that a delivery takes.
+//! Attempts, recorded: first ones that end at about the same time in one request, because a call to AWS is most of the
+//! processor time that a delivery takes.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use echo_shared::delivery::Delivery;
-use echo_shared::store::{Advanced, MAX_STATEMENTS, StoreError, Transition};
+use echo_shared::store::{Advanced, MAX_STATEMENTS, Store, StoreError, Transition};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::Instrument;
 
 use crate::App;
 
+/// How long a record may take together with others; then it has a request of its own.
+const TOGETHER: Duration = Duration::from_millis(500);
+
 /// How long a request waits at most for the one before it.
 const PATIENCE: Duration = Duration::from_millis(50);
+
+/// Records an attempt, as insistently as the time until `give_up` allows: one that is not recorded is made again.
+pub(crate) async fn record(
+    store: &Store,
+    others: Option<&Records>,
+    before: &Delivery,
+    transition: &Transition,
+    give_up: Instant,
+) -> Result<Advanced, StoreError> {
+    let mut shared = match others {
+        Some(others) => timeout(TOGETHER, others.record(before, transition)).await.ok().flatten(),
+        None => None,
+    };
+    let mut pause = Duration::from_millis(100);
+    loop {
+        let tried = match shared.take() {
+            Some(tried) => Ok(tried),
+            None => timeout_at(give_up, store.advance(before, transition)).await,
+        };
+        let error = match tried {
+            Ok(Ok(advanced)) => return Ok(advanced),
+            Ok(Err(error)) => error,
+            Err(_) => StoreError::Unavailable("no answer while there was time".to_owned()),
+        };
+        if matches!(error, StoreError::Broken(_)) || Instant::now() + pause >= give_up {
+            tracing::error!("an attempt was made and could not be recorded: it will be made again");
+            return Err(error);
+        }
+        tracing::warn!(%error, "an attempt is not recorded yet");
+        sleep(pause).await;
+        pause *= 2;
+    }
+}
 
 /// An attempt that is made and not yet recorded.
 #[derive(Debug)]
@@ -37,7 +73,7 @@ impl Records {
         Self(made)
     }
 
-    pub(crate) async fn record(&self, before: &Delivery, transition: &Transition) -> Recorded {
+    async fn record(&self, before: &Delivery, transition: &Transition) -> Recorded {
         if before.attempt_count > 0 {
             return None;
         }
@@ -52,12 +88,12 @@ impl Records {
 async fn record_in_groups(app: Arc<App>, mut made: mpsc::UnboundedReceiver<Made>) {
     let mut group = Vec::new();
     while made.recv_many(&mut group, MAX_STATEMENTS).await > 0 {
-        let recording = tokio::spawn(record(app.clone(), std::mem::take(&mut group)).in_current_span());
+        let recording = tokio::spawn(record_group(app.clone(), std::mem::take(&mut group)).in_current_span());
         let _ = timeout(PATIENCE, recording).await;
     }
 }
 
-async fn record(app: Arc<App>, group: Vec<Made>) {
+async fn record_group(app: Arc<App>, group: Vec<Made>) {
     let (records, waiting): (Vec<_>, Vec<_>) =
         group.into_iter().map(|made| ((made.before, made.transition), made.recorded)).unzip();
     let recorded: Vec<Recorded> = match records.as_slice() {
