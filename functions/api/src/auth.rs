@@ -1,11 +1,9 @@
 //! Who is asking, and for which project. Below `/v1` this comes before routing, because 401 and 403 come before 404
 //! (contract §1).
 
-use axum::extract::{FromRequestParts, Request, State};
+use axum::extract::{FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
-use axum::middleware::Next;
-use axum::response::Response;
 use echo_shared::api_key::{ApiKey, ApiKeyStatus, KeyGrant};
 use echo_shared::id::{AccountId, ProjectId};
 use echo_shared::time::Timestamp;
@@ -42,25 +40,21 @@ enum PathProject {
     Malformed,
 }
 
-/// The layer around everything below `/v1`, its unknown routes included.
+/// Puts into the request who it is from and which project it is about.
 ///
 /// # Errors
 /// When the credential is not valid, or not for the project in the path.
-pub async fn authenticate(
-    State(app): State<AppState>,
-    mut request: Request,
-    next: Next,
-) -> Result<Response, ApiError> {
-    let caller = identify(&app, request.headers()).await?;
+pub async fn authenticate(app: &App, request: &mut Request) -> Result<(), ApiError> {
+    let caller = identify(app, request.headers()).await?;
     if let Some(id) = project_in(request.uri().path()) {
         let project = match ProjectId::parse(id) {
-            Ok(id) => PathProject::Open(caller.enter(&app, id).await?),
+            Ok(id) => PathProject::Open(caller.enter(app, id).await?),
             Err(_) => PathProject::Malformed,
         };
         request.extensions_mut().insert(project);
     }
     request.extensions_mut().insert(caller);
-    Ok(next.run(request).await)
+    Ok(())
 }
 
 /// The project's segment of a path below `/v1`.

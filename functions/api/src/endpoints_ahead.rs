@@ -2,11 +2,9 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use axum::extract::{FromRequestParts, Request, State};
+use axum::extract::{FromRequestParts, Request};
 use axum::http::Method;
 use axum::http::request::Parts;
-use axum::middleware::Next;
-use axum::response::Response;
 use echo_shared::endpoint::Endpoint;
 use echo_shared::id::ProjectId;
 use echo_shared::store::StoreError;
@@ -22,18 +20,17 @@ type Read = JoinSet<Result<Vec<Endpoint>, StoreError>>;
 #[derive(Debug, Clone, Default)]
 pub struct EndpointsAhead(Arc<Mutex<Read>>);
 
-/// The layer around authentication that starts the read, where a key is sent with an event.
-pub async fn start(State(app): State<AppState>, mut request: Request, next: Next) -> Response {
+/// Starts the read, where a key is sent with an event.
+pub fn start(app: &AppState, request: &mut Request) {
     let path = request.uri().path();
     let is_event = request.method() == Method::POST && path.ends_with("/events");
     let has_key = auth::api_key(request.headers()).is_some();
     let project_id = auth::project_in(path).and_then(|id| ProjectId::parse(id).ok());
     if let Some(project_id) = project_id.filter(|_| is_event && has_key) {
-        let mut read = Read::new();
+        let (app, mut read) = (Arc::clone(app), Read::new());
         read.spawn(async move { app.store.endpoints(&project_id).await });
         request.extensions_mut().insert(EndpointsAhead(Arc::new(Mutex::new(read))));
     }
-    next.run(request).await
 }
 
 impl EndpointsAhead {

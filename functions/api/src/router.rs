@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::State;
-use axum::middleware::from_fn_with_state;
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
 use axum::routing::{get, patch, post};
 use echo_shared::event_input;
 
@@ -86,8 +87,14 @@ fn authenticated(app: &AppState) -> Router<AppState> {
         .route_layer(from_fn_with_state(LIMIT, body::read))
         .merge(events)
         .fallback(unknown_route)
-        .layer(from_fn_with_state(app.clone(), authenticate))
-        .layer(from_fn_with_state(app.clone(), endpoints_ahead::start))
+        .layer(from_fn_with_state(app.clone(), enter))
+}
+
+/// The layer around everything below `/v1`, its unknown routes included.
+async fn enter(State(app): State<AppState>, mut request: Request, next: Next) -> Result<Response, ApiError> {
+    endpoints_ahead::start(&app, &mut request);
+    authenticate(&app, &mut request).await?;
+    Ok(next.run(request).await)
 }
 
 async fn unknown_route() -> ApiError {
