@@ -186,16 +186,23 @@ async fn rows<T: DeserializeOwned>(
     key: &str,
     of: impl fmt::Display,
 ) -> Result<Vec<T>, StoreError> {
-    let pages = client
+    let query = client
         .query()
         .table_name(table)
         .key_condition_expression("#key = :key")
         .expression_attribute_names("#key", key)
         .expression_attribute_values(":key", text(of))
-        .consistent_read(true)
-        .into_paginator();
-    let items: Vec<Item> = pages.items().send().collect::<Result<_, _>>().await?;
-    items.into_iter().map(from_item).collect()
+        .consistent_read(true);
+    let mut items = Vec::new();
+    let mut after = None;
+    loop {
+        let page = query.clone().set_exclusive_start_key(after).send().await?;
+        items.extend(page.items.unwrap_or_default());
+        after = page.last_evaluated_key;
+        if after.is_none() {
+            return items.into_iter().map(from_item).collect();
+        }
+    }
 }
 
 /// The row that an update's condition does not hold for, where it asked for that; `None` when there is no row.
