@@ -1,24 +1,68 @@
 //! What the AWS clients have in common.
 
-use std::time::Duration;
+mod connector;
 
 use aws_config::{BehaviorVersion, SdkConfig};
-use aws_smithy_http_client::Connector;
-use aws_smithy_http_client::tls::Provider;
-use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
-use aws_smithy_runtime_api::client::http::{HttpConnectorSettings, SharedHttpConnector, http_client_fn};
+use aws_smithy_runtime_api::client::http::{SharedHttpClient, SharedHttpConnector, http_client_fn};
+use rustls::ClientConfig;
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+use self::connector::Connector;
 
-/// Region, credentials, and one HTTP client for all services, complete before the first call. The SDK's own makes one
-/// for each service and again for its first call, and each reads all the system's root certificates.
-pub async fn sdk_config() -> SdkConfig {
-    let settings = HttpConnectorSettings::builder().connect_timeout(CONNECT_TIMEOUT).build();
-    let connector =
-        Connector::builder().connector_settings(settings).tls_provider(Provider::Rustls(CryptoMode::AwsLc));
-    let connector = SharedHttpConnector::new(connector.build());
-    aws_config::defaults(BehaviorVersion::v2026_01_12())
-        .http_client(http_client_fn(move |_, _| connector.clone()))
-        .load()
-        .await
+/// Region, credentials, and one HTTP client for all services, complete before the first call.
+pub async fn sdk_config(tls: ClientConfig) -> SdkConfig {
+    aws_config::defaults(BehaviorVersion::v2026_01_12()).http_client(http_client(tls)).load().await
+}
+
+fn http_client(tls: ClientConfig) -> SharedHttpClient {
+    let connector = SharedHttpConnector::new(Connector::new(tls));
+    http_client_fn(move |_, _| connector.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use aws_sdk_dynamodb::config::{Credentials, Region, SharedCredentialsProvider};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    async fn answer_all(mut stream: TcpStream, status: &str) {
+        let mut request = vec![0; 16 * 1_024];
+        while stream.read(&mut request).await.is_ok_and(|read| read > 0) {
+            let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 2\r\n\r\n{{}}");
+            if stream.write_all(answer.as_bytes()).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_that_answers_with_faults_is_left_for_another() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let connections = Arc::new(AtomicUsize::new(0));
+        let counted = connections.clone();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let is_first = counted.fetch_add(1, Ordering::SeqCst) == 0;
+                tokio::spawn(answer_all(stream, if is_first { "500 Fault" } else { "200 OK" }));
+            }
+        });
+        let credentials = Credentials::new("id", "secret", None, None, "test");
+        let config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .region(Region::new("us-east-1"))
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .endpoint_url(url)
+            .http_client(http_client(crate::tls::client_config().expect("root certificates")))
+            .build();
+        let dynamodb = crate::store::client(&config);
+        for _ in 0..3 {
+            dynamodb.list_tables().send().await.expect("an answer by another server");
+        }
+        assert_eq!(connections.load(Ordering::SeqCst), 2);
+    }
 }

@@ -39,3 +39,4 @@ pub mod signature;
 pub mod signing_secret;
 pub mod store;
 pub mod time;
+pub mod tls;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use api::app::App;
 use api::config::Config;
 use echo_shared::config::from_process;
-use echo_shared::logging;
+use echo_shared::{aws, logging, tls};
 use tower::util::MapRequestLayer;
 
 #[tokio::main(flavor = "current_thread")]
@@ -13,8 +13,8 @@ async fn main() -> Result<(), lambda_http::Error> {
     logging::init(from_process("RUST_LOG"));
     let config = Config::from_lookup(from_process)
         .inspect_err(|error| tracing::error!(%error, "refusing to start"))?;
-    let aws = echo_shared::aws::sdk_config().await;
-    let app = Arc::new(App::new(config, &aws));
+    let sdk = aws::sdk_config(tls::client_config()?).await;
+    let app = Arc::new(App::new(config, &sdk));
     let tidied = MapRequestLayer::new(api::gateway::tidy);
     let handler = lambda_http::Adapter::from(api::router::router(app));
     lambda_http::lambda_runtime::Runtime::new(handler).layer(tidied).run().await

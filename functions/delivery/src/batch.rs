@@ -260,7 +260,8 @@ mod tests {
             _ => None,
         };
         let config = Config::from_lookup(lookup).expect("settings");
-        let app = Arc::new(App::new(config, &cut_off()).expect("root certificates"));
+        let tls = echo_shared::tls::client_config().expect("root certificates");
+        let app = Arc::new(App::new(config, &cut_off(), tls));
         let id = "01a20113-3a57-7c63-9fb6-0c94e1b2e278";
         let job = format!(
             r#"{{"v":1,"project_id":"{id}","endpoint_id":"{id}","delivery_id":"{id}","event_id":"{id}"}}"#

@@ -1,6 +1,5 @@
 //! One HTTP request, from the connection to the last byte that is read of the answer, under one deadline.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use echo_shared::address::AddressRules;
@@ -8,7 +7,7 @@ use echo_shared::attempt::{MAX_RESPONSE_BODY_BYTES, Outcome, SendFailure, excerp
 use echo_shared::endpoint_url::EndpointUrl;
 use echo_shared::time::Timestamp;
 use reqwest::{Response, redirect, retry};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::ClientConfig;
 use tokio::time::{Instant, timeout_at};
 
 use crate::failure::classify;
@@ -35,21 +34,9 @@ pub(crate) struct Recipe {
 }
 
 impl Recipe {
-    /// # Errors
-    /// When the system has no root certificates.
-    pub(crate) fn new(timeout: Duration, rules: AddressRules) -> Result<Self, rustls::Error> {
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        if roots.is_empty() {
-            return Err(rustls::Error::General("the system has no root certificates".to_owned()));
-        }
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let mut tls = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+    pub(crate) fn new(timeout: Duration, rules: AddressRules, mut tls: ClientConfig) -> Self {
         tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self { timeout, rules, tls })
+        Self { timeout, rules, tls }
     }
 }
 

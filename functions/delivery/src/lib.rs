@@ -39,6 +39,7 @@ use echo_shared::queue::{self, Queue};
 use echo_shared::store::{self, Store};
 use echo_shared::time::Timestamp;
 use lambda_runtime::{Error, LambdaEvent};
+use rustls::ClientConfig;
 use tokio::time::Instant;
 use tracing::Instrument;
 
@@ -74,12 +75,13 @@ struct Queues {
 }
 
 impl App {
-    /// # Errors
-    /// When the HTTP client cannot be built, for want of root certificates.
-    pub fn new(config: Config, sdk: &aws_config::SdkConfig) -> Result<Self, Error> {
+    /// `tls` is for the receivers.
+    #[must_use]
+    pub fn new(config: Config, sdk: &aws_config::SdkConfig, tls: ClientConfig) -> Self {
         let sqs = queue::client(sdk);
         let queue = |url| Queue::new(sqs.clone(), url);
-        Ok(Self {
+        let (timeout, addresses) = (config.settings.request_timeout, config.settings.addresses.clone());
+        Self {
             store: Store::new(store::client(sdk), config.tables),
             queues: Queues {
                 first_attempts: queue(config.queue_urls.first_attempts),
@@ -88,11 +90,11 @@ impl App {
                 parked: queue(config.queue_urls.parked),
                 intake: queue(config.queue_urls.intake),
             },
-            sender: Sender::new(config.settings.request_timeout, config.settings.addresses.clone())?,
+            sender: Sender::new(timeout, addresses, tls),
             operator: Operator::new(config.operator_project_id, config.operational_bus, sdk),
             settings: config.settings,
             crowding: Crowding::default(),
-        })
+        }
     }
 
     /// Where accepted events go.

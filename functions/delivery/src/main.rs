@@ -7,14 +7,15 @@ use std::sync::Arc;
 
 use delivery::{App, Config, SqsEvent};
 use echo_shared::config::from_process;
-use echo_shared::logging;
+use echo_shared::{aws, logging, tls};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     logging::init(from_process("RUST_LOG"));
     let config = Config::from_lookup(from_process)?;
-    let sdk = echo_shared::aws::sdk_config().await;
-    let app = Arc::new(App::new(config, &sdk)?);
+    let tls = tls::client_config()?;
+    let sdk = aws::sdk_config(tls.clone()).await;
+    let app = Arc::new(App::new(config, &sdk, tls));
     lambda_runtime::run(service_fn(|event: LambdaEvent<SqsEvent>| delivery::handle(&app, event))).await
 }

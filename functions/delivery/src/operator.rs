@@ -56,7 +56,6 @@ impl Operator {
 /// A client whose repeats fit a function's time. Two copies of an operational event do no harm.
 fn client(sdk: &aws_config::SdkConfig) -> Client {
     let timeouts = TimeoutConfig::builder()
-        .connect_timeout(Duration::from_secs(2))
         .operation_attempt_timeout(Duration::from_secs(3))
         .operation_timeout(Duration::from_secs(5))
         .build();

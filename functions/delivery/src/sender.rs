@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use echo_shared::address::AddressRules;
 use echo_shared::attempt::{Outcome, SendFailure};
+use rustls::ClientConfig;
 use tokio::runtime::Builder;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
@@ -34,10 +35,8 @@ struct Thread {
 }
 
 impl Sender {
-    /// # Errors
-    /// When the system has no root certificates.
-    pub(crate) fn new(timeout: Duration, rules: AddressRules) -> Result<Self, rustls::Error> {
-        Ok(Self { recipe: Recipe::new(timeout, rules)?, timeout, idle: Mutex::default() })
+    pub(crate) fn new(timeout: Duration, rules: AddressRules, tls: ClientConfig) -> Self {
+        Self { recipe: Recipe::new(timeout, rules, tls), timeout, idle: Mutex::default() }
     }
 
     /// Posts once. Whatever comes of it is an outcome, never an error.
@@ -75,16 +74,16 @@ impl Sender {
         let client = Client::new(&self.recipe).expect("a client like those before");
         let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
         let (posts, mut to_do) = mpsc::unbounded_channel::<(Post, oneshot::Sender<Outcome>)>();
-        std::thread::spawn(move || {
-            runtime.block_on(async {
-                while let Some((post, answer)) = to_do.recv().await {
-                    if answer.send(client.send(post).await).is_err() {
-                        // Nobody waits any more: what kept this thread busy may still be at it.
-                        return;
-                    }
+        let work = async move {
+            while let Some((post, answer)) = to_do.recv().await {
+                if answer.send(client.send(post).await).is_err() {
+                    // Nobody waits any more: what kept this thread busy may still be at it.
+                    return;
                 }
-            });
-        });
+            }
+        };
+        // A task of its own: the future that a runtime blocks on is woken through the kernel, even from its own thread.
+        std::thread::spawn(move || runtime.block_on(runtime.spawn(work)));
         Thread { posts, host: None }
     }
 }

@@ -19,9 +19,13 @@ fn rules() -> AddressRules {
     AddressRules::parse("127.0.0.0/8,::1/128").expect("networks")
 }
 
+fn sender(rules: AddressRules) -> Sender {
+    Sender::new(TIMEOUT, rules, echo_shared::tls::client_config().expect("root certificates"))
+}
+
 async fn post_to(url: &str) -> Outcome {
     let url = EndpointUrl::parse(url, &rules()).expect("a permitted URL");
-    let sender = Sender::new(TIMEOUT, rules()).expect("root certificates");
+    let sender = sender(rules());
     let headers = vec![("x-echo-event".to_owned(), "call.ended".to_owned())];
     sender.send(Post { url, headers, body: b"{\"a\":1}".to_vec() }).await
 }
@@ -152,7 +156,7 @@ async fn a_connection_is_used_again_while_it_is_fresh() {
             let _ = stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await;
         }
     });
-    let sender = Sender::new(TIMEOUT, rules()).expect("root certificates");
+    let sender = sender(rules());
     for _ in 0..2 {
         let post = Post { url: url.clone(), headers: Vec::new(), body: Vec::new() };
         assert_eq!(sender.send(post).await, answered(204, ""));
@@ -297,7 +301,7 @@ async fn localhost_is_reached_where_loopback_is_exempt() {
 async fn a_name_that_leads_home_is_forbidden() {
     // The sender's own rules exempt nothing: the URL got past the rules of another day.
     let url = EndpointUrl::parse("http://localhost:9/", &rules()).expect("a permitted URL");
-    let sender = Sender::new(TIMEOUT, AddressRules::default()).expect("root certificates");
+    let sender = sender(AddressRules::default());
     let outcome = sender.send(Post { url, headers: Vec::new(), body: Vec::new() }).await;
     assert_eq!(outcome, failed(SendFailure::ForbiddenAddress, None, None));
 }
