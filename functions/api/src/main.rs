@@ -8,7 +8,7 @@ use echo_shared::config::from_process;
 use echo_shared::{aws, logging, tls};
 use tower::util::MapRequestLayer;
 
-#[tokio::main(flavor = "current_thread")]
+#[tokio::main(flavor = "local")]
 async fn main() -> Result<(), lambda_http::Error> {
     logging::init(from_process("RUST_LOG"));
     let config = Config::from_lookup(from_process)
@@ -17,5 +17,7 @@ async fn main() -> Result<(), lambda_http::Error> {
     let app = Arc::new(App::new(config, &sdk));
     let tidied = MapRequestLayer::new(api::gateway::tidy);
     let handler = lambda_http::Adapter::from(api::router::router(app));
-    lambda_http::lambda_runtime::Runtime::new(handler).layer(tidied).run().await
+    let runtime = lambda_http::lambda_runtime::Runtime::new(handler).layer(tidied);
+    // A task of its own: the future that tokio blocks on is woken through the kernel, even from its own thread.
+    tokio::task::spawn_local(runtime.run()).await?
 }
