@@ -36,6 +36,9 @@ pub(crate) struct ColdStarts {
     pub(crate) clients_only: Start,
     /// With the delivery function's clients.
     pub(crate) clients_only_batch: Start,
+    /// The same over our HTTP client, not the SDK's.
+    pub(crate) our_clients_only: Start,
+    pub(crate) our_clients_only_batch: Start,
     pub(crate) hello: Start,
     pub(crate) api_zip_mb: f64,
     pub(crate) delivery_zip_mb: f64,
@@ -48,6 +51,14 @@ impl ColdStarts {
 
     pub(crate) fn delivery_ratio(&self) -> f64 {
         self.delivery.cpu_ms / self.clients_only_batch.cpu_ms
+    }
+
+    pub(crate) fn api_to_our_clients(&self) -> f64 {
+        self.api.cpu_ms / self.our_clients_only.cpu_ms
+    }
+
+    pub(crate) fn delivery_to_our_clients(&self) -> f64 {
+        self.delivery.cpu_ms / self.our_clients_only_batch.cpu_ms
     }
 
     pub(crate) fn hello_ratio(&self) -> f64 {
@@ -69,9 +80,10 @@ pub(crate) async fn measure(progress: &Progress) -> io::Result<ColdStarts> {
     let (api, delivery) = (&stage.lane.api.settings, &stage.lane.delivery.settings);
     let request = stage.get_event(&format!("webhooks/{}", stage.endpoints[0]));
     let clients_only = folder.join("clients-only");
+    let our_clients_only = folder.join("our-clients-only");
     let hello = folder.join("hello");
 
-    let mut runs: [Vec<Start>; 5] = Default::default();
+    let mut runs: [Vec<Start>; 7] = Default::default();
     for run in 0..RUNS {
         stage.post(run).await?;
         let batch = stage.take_event(FAST, 1).ok_or_else(|| io::Error::other("no job was queued"))?;
@@ -80,7 +92,9 @@ pub(crate) async fn measure(progress: &Progress) -> io::Result<ColdStarts> {
             Subject { binary: &api.binary, env: &api.env, event: request.clone() },
             Subject { binary: &delivery.binary, env: &delivery.env, event: batch.clone() },
             Subject { binary: &clients_only, env: &api.env, event: request.clone() },
-            Subject { binary: &clients_only, env: &delivery.env, event: batch },
+            Subject { binary: &clients_only, env: &delivery.env, event: batch.clone() },
+            Subject { binary: &our_clients_only, env: &api.env, event: request.clone() },
+            Subject { binary: &our_clients_only, env: &delivery.env, event: batch },
             Subject { binary: &hello, env: &api.env, event: request.clone() },
         ];
         for (subject, runs) in subjects.into_iter().zip(&mut runs) {
@@ -92,16 +106,21 @@ pub(crate) async fn measure(progress: &Progress) -> io::Result<ColdStarts> {
     if attempted != RUNS {
         return Err(io::Error::other(format!("{attempted} of {RUNS} first deliveries succeeded")));
     }
-    let [api_runs, delivery_runs, clients_runs, batch_runs, hello_runs] = &runs;
+    let api_zip_mb = size::zipped_mb(&api.binary)?;
+    let delivery_zip_mb = size::zipped_mb(&delivery.binary)?;
+    let [api, delivery, clients_only, clients_only_batch, our_clients_only, our_clients_only_batch, hello] =
+        runs.each_ref().map(|runs| median(runs));
     Ok(ColdStarts {
         runs: RUNS,
-        api: median(api_runs),
-        delivery: median(delivery_runs),
-        clients_only: median(clients_runs),
-        clients_only_batch: median(batch_runs),
-        hello: median(hello_runs),
-        api_zip_mb: size::zipped_mb(&api.binary)?,
-        delivery_zip_mb: size::zipped_mb(&delivery.binary)?,
+        api,
+        delivery,
+        clients_only,
+        clients_only_batch,
+        our_clients_only,
+        our_clients_only_batch,
+        hello,
+        api_zip_mb,
+        delivery_zip_mb,
     })
 }
 
