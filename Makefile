@@ -42,8 +42,7 @@ load: ## 30,000 events to good and bad receivers while the functions are killed 
 	target/debug/load
 
 bench: ## Measure cold start, CPU, cost and growth; draws the charts in docs/
-	cargo build --release -p api -p delivery
-	cargo build --release -p echo-baselines
+	cargo build --release -p api -p delivery -p echo-baselines
 	cargo build --workspace --bins
 	target/debug/echo-bench
 

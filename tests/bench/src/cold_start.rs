@@ -1,18 +1,10 @@
 //! From exec to the first answer: the functions beside one that only builds the same clients, and beside a bare one.
 
-use std::collections::HashMap;
 use std::io;
-use std::path::Path;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use echo_lanes::function::Kind;
-use echo_lanes::lane::FAST;
-use echo_lanes::sandbox::Sandbox;
 use serde::Serialize;
 
-use crate::process;
+use crate::full_speed::{self, Run};
 use crate::progress::Progress;
 use crate::size;
 use crate::stage::{self, Setup, Stage};
@@ -36,9 +28,6 @@ pub(crate) struct ColdStarts {
     pub(crate) clients_only: Start,
     /// With the delivery function's clients.
     pub(crate) clients_only_batch: Start,
-    /// The same over our HTTP client, not the SDK's.
-    pub(crate) our_clients_only: Start,
-    pub(crate) our_clients_only_batch: Start,
     pub(crate) hello: Start,
     pub(crate) api_zip_mb: f64,
     pub(crate) delivery_zip_mb: f64,
@@ -53,94 +42,60 @@ impl ColdStarts {
         self.delivery.cpu_ms / self.clients_only_batch.cpu_ms
     }
 
-    pub(crate) fn api_to_our_clients(&self) -> f64 {
-        self.api.cpu_ms / self.our_clients_only.cpu_ms
-    }
-
-    pub(crate) fn delivery_to_our_clients(&self) -> f64 {
-        self.delivery.cpu_ms / self.our_clients_only_batch.cpu_ms
-    }
-
     pub(crate) fn hello_ratio(&self) -> f64 {
         self.api.cpu_ms / self.hello.cpu_ms
     }
-}
-
-/// One function to start and what to ask it.
-struct Subject<'a> {
-    binary: &'a Path,
-    env: &'a HashMap<String, String>,
-    event: Bytes,
 }
 
 pub(crate) async fn measure(progress: &Progress) -> io::Result<ColdStarts> {
     progress.part("Cold start: exec to the first answer");
     let stage = Stage::set(Setup::with_endpoints(1)).await?;
     let folder = stage::binaries();
-    let (api, delivery) = (&stage.lane.api.settings, &stage.lane.delivery.settings);
-    let request = stage.get_event(&format!("webhooks/{}", stage.endpoints[0]));
-    let clients_only = folder.join("clients-only");
-    let our_clients_only = folder.join("our-clients-only");
-    let hello = folder.join("hello");
+    let (api, delivery) = (&stage.lane.api.settings.binary, &stage.lane.delivery.settings.binary);
+    let (clients_only, hello) = (folder.join("clients-only"), folder.join("hello"));
+    let get = [stage.get_event(&format!("webhooks/{}", stage.endpoints[0]))];
+    let post = [stage.post_event(0)];
+    let as_api = [api, &clients_only, &hello];
+    let as_delivery = [delivery, &clients_only];
 
-    let mut runs: [Vec<Start>; 7] = Default::default();
+    let mut runs: [Vec<Start>; 5] = Default::default();
     for run in 0..RUNS {
-        stage.post(run).await?;
-        let batch = stage.take_event(FAST, 1).ok_or_else(|| io::Error::other("no job was queued"))?;
         // Side by side in each round, so that a busy moment of the machine meets them all.
-        let subjects = [
-            Subject { binary: &api.binary, env: &api.env, event: request.clone() },
-            Subject { binary: &delivery.binary, env: &delivery.env, event: batch.clone() },
-            Subject { binary: &clients_only, env: &api.env, event: request.clone() },
-            Subject { binary: &clients_only, env: &delivery.env, event: batch.clone() },
-            Subject { binary: &our_clients_only, env: &api.env, event: request.clone() },
-            Subject { binary: &our_clients_only, env: &delivery.env, event: batch },
-            Subject { binary: &hello, env: &api.env, event: request.clone() },
-        ];
-        for (subject, runs) in subjects.into_iter().zip(&mut runs) {
-            runs.push(start(&stage, subject).await?);
+        let mut starts = Vec::new();
+        for subject in as_api {
+            let run = Run { api: subject, delivery: &hello, invocations: &get, warm_up: 0, batch: 1 };
+            starts.push(full_speed::run(&stage, &run).await?.api);
+        }
+        for subject in as_delivery {
+            let run = Run { api, delivery: subject, invocations: &post, warm_up: 0, batch: 1 };
+            let ran = full_speed::run(&stage, &run).await?;
+            if subject == delivery && ran.received != 1 {
+                return Err(io::Error::other(format!("the first delivery was not made: {ran:?}")));
+            }
+            starts.push(ran.delivery);
+        }
+        for (used, runs) in starts.into_iter().zip(&mut runs) {
+            runs.push(Start {
+                cpu_ms: used.cpu_s * 1e3,
+                wall_ms: used.wall_s * 1e3,
+                peak_rss_mb: used.peak_rss_mb,
+            });
         }
         progress.step(run + 1, RUNS);
     }
-    let attempted = stage.statuses().get("success").copied().unwrap_or(0);
-    if attempted != RUNS {
-        return Err(io::Error::other(format!("{attempted} of {RUNS} first deliveries succeeded")));
-    }
-    let api_zip_mb = size::zipped_mb(&api.binary)?;
-    let delivery_zip_mb = size::zipped_mb(&delivery.binary)?;
-    let [api, delivery, clients_only, clients_only_batch, our_clients_only, our_clients_only_batch, hello] =
-        runs.each_ref().map(|runs| median(runs));
+    let api_zip_mb = size::zipped_mb(api)?;
+    let delivery_zip_mb = size::zipped_mb(delivery)?;
+    let [api, clients_only, hello, delivery, clients_only_batch] = runs.each_ref().map(|runs| median(runs));
     Ok(ColdStarts {
         runs: RUNS,
         api,
         delivery,
         clients_only,
         clients_only_batch,
-        our_clients_only,
-        our_clients_only_batch,
         hello,
         api_zip_mb,
         delivery_zip_mb,
     })
-}
-
-async fn start(stage: &Stage, subject: Subject<'_>) -> io::Result<Start> {
-    // Lambda's runtime API and the AWS endpoint are up before the process is.
-    let aws = Arc::clone(&stage.lane.aws);
-    let began = Instant::now();
-    let sandbox = Sandbox::start(Kind::Api, subject.binary, subject.env, None, aws).await?;
-    let answer = sandbox.invoke(1, subject.event, Duration::from_secs(30)).await;
-    let wall = began.elapsed();
-    let cpu = process::cpu(sandbox.pid);
-    let peak_rss_mb = process::peak_rss_mb(sandbox.pid);
-    let answer =
-        answer.map_err(|failed| io::Error::other(format!("{}: {failed:?}", subject.binary.display())))?;
-    let text = String::from_utf8_lossy(&answer);
-    if !(text.contains(r#""statusCode":200"#) || text.contains(r#""batchItemFailures":[]"#)) {
-        return Err(io::Error::other(format!("{}: {text}", subject.binary.display())));
-    }
-    sandbox.kill().await;
-    Ok(Start { cpu_ms: cpu.as_secs_f64() * 1e3, wall_ms: wall.as_secs_f64() * 1e3, peak_rss_mb })
 }
 
 fn median(runs: &[Start]) -> Start {

@@ -45,8 +45,10 @@ pub(crate) async fn measure(progress: &Progress) -> io::Result<Vec<Cpu>> {
     for round in 0..ROUNDS {
         for (&(fan_out, stage, batch), runs) in subjects.iter().zip(&mut runs) {
             let (api, delivery) = (&stage.lane.api.settings.binary, &stage.lane.delivery.settings.binary);
-            let (events, warm_up) = (DELIVERIES / fan_out, WARM_UP / fan_out);
-            let ran = full_speed::run(stage, &Run { api, delivery, events, warm_up, batch }).await?;
+            let warm_up = WARM_UP / fan_out;
+            let invocations = posts(stage, warm_up + DELIVERIES / fan_out);
+            let run = Run { api, delivery, invocations: &invocations, warm_up, batch };
+            let ran = full_speed::run(stage, &run).await?;
             if ran.deliveries != DELIVERIES || ran.received != DELIVERIES {
                 return Err(io::Error::other(format!("not every delivery was made: {ran:?}")));
             }
@@ -60,8 +62,8 @@ pub(crate) async fn measure(progress: &Progress) -> io::Result<Vec<Cpu>> {
     let figures = subjects.into_iter().zip(&runs).map(|((fan_out, _, batch), runs)| Cpu {
         fan_out,
         batch,
-        api_s: of(runs, |ran| ran.api_s),
-        delivery_s: of(runs, |ran| ran.delivery_s),
+        api_s: of(runs, |ran| ran.api.cpu_s),
+        delivery_s: of(runs, |ran| ran.delivery.cpu_s),
     });
     Ok(figures.collect())
 }
@@ -72,13 +74,20 @@ pub(crate) async fn floor(progress: &Progress) -> io::Result<f64> {
     progress.part("CPU: a bare function at full speed, invoked 1,000 times");
     let stage = Stage::set(Setup::with_endpoints(0)).await?;
     let hello = stage::binaries().join("hello");
+    let invocations = posts(&stage, WARM_UP + INVOCATIONS);
     let mut runs = Vec::new();
     for round in 0..ROUNDS {
-        let run = Run { api: &hello, delivery: &hello, events: INVOCATIONS, warm_up: WARM_UP, batch: 10 };
-        runs.push(full_speed::run(&stage, &run).await?.api_s);
+        let run =
+            Run { api: &hello, delivery: &hello, invocations: &invocations, warm_up: WARM_UP, batch: 10 };
+        runs.push(full_speed::run(&stage, &run).await?.api.cpu_s);
         progress.step(round + 1, ROUNDS);
     }
     Ok(median(runs) * 1_000.0 / INVOCATIONS as f64)
+}
+
+/// So many invocations, each with an event.
+fn posts(stage: &Stage, events: usize) -> Vec<String> {
+    (0..events).map(|n| stage.post_event(n)).collect()
 }
 
 /// One event at a time, AWS 3 ms away: the functions sleep between its answers.

@@ -1,4 +1,4 @@
-//! The functions on a stage that keeps them busy: `fast-stage` plays Lambda, AWS and the receivers from memory, in a
+//! The functions on a stage that answers at once: `fast-stage` plays Lambda, AWS and the receivers from memory, in a
 //! process of its own, so that no wait and no slow stand-in is in the figures.
 
 use std::collections::HashMap;
@@ -17,12 +17,13 @@ use tokio::process::Command;
 
 use crate::stage::{self, Stage};
 
-/// What is to be run: an api that gets `warm_up + events` events, and a delivery function that gets what they queue.
+/// What is to be run: an api that gets invocations, and a delivery function that gets what they queue.
 #[derive(Debug)]
 pub(crate) struct Run<'a> {
     pub(crate) api: &'a Path,
     pub(crate) delivery: &'a Path,
-    pub(crate) events: usize,
+    pub(crate) invocations: &'a [String],
+    /// How many of the invocations only warm up.
     pub(crate) warm_up: usize,
     pub(crate) batch: usize,
 }
@@ -32,8 +33,18 @@ pub(crate) struct Run<'a> {
 pub(crate) struct Ran {
     pub(crate) deliveries: usize,
     pub(crate) received: usize,
-    pub(crate) api_s: f64,
-    pub(crate) delivery_s: f64,
+    pub(crate) api: Used,
+    pub(crate) delivery: Used,
+}
+
+/// What a function took.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub(crate) struct Used {
+    /// For the invocations after the warm-up; without one, from exec on.
+    pub(crate) cpu_s: f64,
+    /// From exec on.
+    pub(crate) wall_s: f64,
+    pub(crate) peak_rss_mb: f64,
 }
 
 pub(crate) async fn run(stage: &Stage, run: &Run<'_>) -> io::Result<Ran> {
@@ -48,7 +59,7 @@ pub(crate) async fn run(stage: &Stage, run: &Run<'_>) -> io::Result<Ran> {
         "delivery": function(run.delivery, &stage.lane.delivery.settings),
         "tables": tables,
         "root_secret": stage.lane.aws.root_secret,
-        "events": (0..run.warm_up + run.events).map(|n| stage.post_event(n)).collect::<Vec<_>>(),
+        "events": run.invocations,
         "warm_up": run.warm_up,
         "queue_arn": mapping::arn(FAST),
         "batch": run.batch,

@@ -61,7 +61,7 @@ async fn bench(asked: &[String]) -> io::Result<()> {
     let progress = Progress::new();
     let prices = Prices::read();
     let mut results = Results {
-        cores: process::cores(),
+        cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
         prices_of: format!("{} ({})", prices.date, prices.region),
         ..Results::default()
     };

@@ -23,8 +23,3 @@ pub(crate) fn peak_rss_mb(pid: u32) -> f64 {
     let kib: f64 = line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(f64::NAN);
     kib * 1.024 / 1_000.0
 }
-
-#[must_use]
-pub(crate) fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
-}

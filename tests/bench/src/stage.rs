@@ -156,23 +156,23 @@ impl Stage {
     }
 
     /// The invocation that a GET below the project is, with the key that opens it.
-    pub(crate) fn get_event(&self, rest: &str) -> Bytes {
+    pub(crate) fn get_event(&self, rest: &str) -> String {
         self.event("GET", rest, None)
     }
 
     /// The invocation that posting the `n`th sample event is.
     pub(crate) fn post_event(&self, n: usize) -> String {
-        let event = self.event("POST", "events", Some(sample::event(n).to_string().into()));
-        String::from_utf8_lossy(&event).into_owned()
+        self.event("POST", "events", Some(sample::event(n).to_string().into()))
     }
 
-    fn event(&self, method: &str, rest: &str, body: Option<Bytes>) -> Bytes {
+    fn event(&self, method: &str, rest: &str, body: Option<Bytes>) -> String {
         let target = format!("/v1/projects/{}/{rest}", self.project_id);
         let mut headers = BTreeMap::from([("x-api-key".to_owned(), self.api_key.clone())]);
         if body.is_some() {
             headers.insert("content-type".to_owned(), "application/json".to_owned());
         }
-        gateway::event(&HttpRequest { method: method.to_owned(), target, headers, body })
+        let event = gateway::event(&HttpRequest { method: method.to_owned(), target, headers, body });
+        String::from_utf8_lossy(&event).into_owned()
     }
 
     /// Takes up to `size` messages off a queue for good: the invocation they make; `None` when the queue is empty.

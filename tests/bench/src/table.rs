@@ -92,8 +92,6 @@ fn cold_start(results: &Results, peers: &Peers, table: &mut Table) {
         ("delivery, batch of one", cold.delivery),
         ("clients only (the api's)", cold.clients_only),
         ("clients only (delivery's)", cold.clients_only_batch),
-        ("the api's clients over our HTTP client", cold.our_clients_only),
-        ("delivery's clients over our HTTP client", cold.our_clients_only_batch),
         ("bare lambda_http", cold.hello),
     ] {
         let value = format!("{:.1} ms, {:.1} ms", start.cpu_ms, start.wall_ms);
@@ -101,12 +99,6 @@ fn cold_start(results: &Results, peers: &Peers, table: &mut Table) {
     }
     table.at_most("api to clients only", cold.api_ratio(), 1.3, " x", "");
     table.at_most("delivery to clients only", cold.delivery_ratio(), 1.3, " x", "");
-    table.figure("api to clients over our HTTP client", format!("{:.2} x", cold.api_to_our_clients()), "");
-    table.figure(
-        "delivery to clients over our HTTP client",
-        format!("{:.2} x", cold.delivery_to_our_clients()),
-        "",
-    );
     table.figure("api to bare lambda_http", format!("{:.2} x", cold.hello_ratio()), "");
     let (few, many) = (peers.svix.fanout_1.peak_rss_mb, peers.svix.fanout_10.peak_rss_mb);
     let svix = format!("svix-server under load: {few:.0} to {many:.0} MB");

@@ -5,12 +5,15 @@
 //! [`aws`] answers AWS calls from memory.
 
 mod aws;
+// As the bench has it, without a dependency of either on the other.
+#[path = "../../../../src/process.rs"]
+mod process;
 mod stage;
 
 use std::error::Error;
 use std::process::Stdio;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
@@ -18,6 +21,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
+use serde::Serialize;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::process::Command;
@@ -45,26 +49,37 @@ async fn main() -> Result<(), Failure> {
 
     let events = script.events.len();
     let measured = script.events.split_off(script.warm_up);
-    let api_s = run(&script.api, &address, &stage, [script.events, measured]).await?;
+    let api = run(&script.api, &address, &stage, [script.events, measured]).await?;
 
     let mut jobs = stage.aws.take_jobs();
     let rest = jobs.split_off(jobs.len() * script.warm_up / events);
     let batches = [stage.batches(&jobs, script.batch), stage.batches(&rest, script.batch)];
-    let delivery_s = run(&script.delivery, &address, &stage, batches).await?;
+    let delivery = run(&script.delivery, &address, &stage, batches).await?;
     println!(
         "{}",
-        json!({ "deliveries": rest.len(), "received": stage.received() - jobs.len(), "api_s": api_s, "delivery_s": delivery_s })
+        json!({ "deliveries": rest.len(), "received": stage.received() - jobs.len(), "api": api, "delivery": delivery })
     );
     Ok(())
 }
 
-/// CPU seconds that a function takes for the second of two runs of invocations; the first warms it up.
+/// What a function takes.
+#[derive(Debug, Serialize)]
+struct Used {
+    /// For the invocations after the warm-up; without one, from exec on.
+    cpu_s: f64,
+    /// From exec on.
+    wall_s: f64,
+    peak_rss_mb: f64,
+}
+
+/// Runs a function for two rows of invocations, of which the first warms it up.
 async fn run(
     function: &Function,
     address: &str,
     stage: &Stage,
     [warm_up, measured]: [Vec<String>; 2],
-) -> Result<f64, Failure> {
+) -> Result<Used, Failure> {
+    let began = Instant::now();
     let mut child = Command::new(&function.binary)
         .env_clear()
         .envs(&function.env)
@@ -76,26 +91,22 @@ async fn run(
         .spawn()?;
     let pid = child.id().ok_or("the function has ended at once")?;
     let measure = async {
-        stage.invoke(warm_up).await?;
-        let before = cpu(pid);
+        let mut before = Duration::ZERO;
+        if !warm_up.is_empty() {
+            stage.invoke(warm_up).await?;
+            before = process::cpu(pid);
+        }
         stage.invoke(measured).await?;
-        Ok::<_, Failure>(cpu(pid).saturating_sub(before))
+        let wall_s = began.elapsed().as_secs_f64();
+        let cpu_s = process::cpu(pid).saturating_sub(before).as_secs_f64();
+        Ok::<_, Failure>(Used { cpu_s, wall_s, peak_rss_mb: process::peak_rss_mb(pid) })
     };
     let used = tokio::select! {
         used = timeout(MOST, measure) => used??,
         ended = child.wait() => return Err(format!("{}: {}", function.binary.display(), ended?).into()),
     };
     child.kill().await?;
-    Ok(used.as_secs_f64())
-}
-
-/// CPU time of all of a process's threads, as the kernel counts it.
-fn cpu(pid: u32) -> Duration {
-    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-    let on_cpu = |stat: String| stat.split(' ').next()?.parse::<u64>().ok();
-    let nanos =
-        threads.filter_map(|thread| on_cpu(std::fs::read_to_string(thread.path().join("schedstat")).ok()?));
-    Duration::from_nanos(nanos.sum())
+    Ok(used)
 }
 
 async fn serve(listener: TcpListener, stage: Arc<Stage>) {
