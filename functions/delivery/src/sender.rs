@@ -35,14 +35,18 @@ struct Thread {
 }
 
 impl Sender {
+    /// Starts the first thread at once: while Lambda starts a function it has a whole processor, in its first batch a
+    /// seventh.
     pub(crate) fn new(timeout: Duration, rules: AddressRules, tls: ClientConfig) -> Self {
-        Self { recipe: Recipe::new(timeout, rules, tls), timeout, idle: Mutex::default() }
+        let recipe = Recipe::new(timeout, rules, tls);
+        let idle = Mutex::new(vec![Thread::start(&recipe)]);
+        Self { recipe, timeout, idle }
     }
 
     /// Posts once. Whatever comes of it is an outcome, never an error.
     pub(crate) async fn send(&self, post: Post) -> Outcome {
         let host = post.url.as_url().host_str().map(str::to_owned);
-        let mut thread = self.idle_thread(host.as_deref()).unwrap_or_else(|| self.start_thread());
+        let mut thread = self.idle_thread(host.as_deref()).unwrap_or_else(|| Thread::start(&self.recipe));
         thread.host = host;
         let (answer, outcome) = oneshot::channel();
         if thread.posts.send((post, answer)).is_err() {
@@ -66,12 +70,14 @@ impl Sender {
         let chosen = connected.or_else(|| (!idle.is_empty()).then_some(0))?;
         Some(idle.remove(chosen))
     }
+}
 
+impl Thread {
     /// # Panics
     /// When this process cannot have another thread: that is no failure of the receiver's, so it must not become an
     /// outcome.
-    fn start_thread(&self) -> Thread {
-        let client = Client::new(&self.recipe).expect("a client like those before");
+    fn start(recipe: &Recipe) -> Self {
+        let client = Client::new(recipe).expect("a client like those before");
         let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
         let (posts, mut to_do) = mpsc::unbounded_channel::<(Post, oneshot::Sender<Outcome>)>();
         let work = async move {
@@ -84,7 +90,7 @@ impl Sender {
         };
         // A task of its own: the future that a runtime blocks on is woken through the kernel, even from its own thread.
         std::thread::spawn(move || runtime.block_on(runtime.spawn(work)));
-        Thread { posts, host: None }
+        Self { posts, host: None }
     }
 }
 
