@@ -20,9 +20,8 @@ const DEFLATED: u8 = 1;
 pub struct Payload(Vec<u8>);
 
 thread_local! {
-    // Their tables are 300 and 40 KB: making them anew for each payload took most of the time.
+    // Its tables are 300 KB: making them anew for each payload took most of the time.
     static COMPRESS: RefCell<Compress> = RefCell::new(Compress::new(Compression::default(), false));
-    static DECOMPRESS: RefCell<Decompress> = RefCell::new(Decompress::new(false));
 }
 
 /// `None` when that would be longer.
@@ -38,14 +37,8 @@ fn deflated(bytes: &[u8]) -> Option<Payload> {
     (is_whole && packed.len() <= bytes.len()).then_some(Payload(packed))
 }
 
-fn inflated(deflated: &[u8]) -> Result<Vec<u8>, DamagedPayload> {
-    DECOMPRESS.with_borrow_mut(|decompress| {
-        decompress.reset(false);
-        inflate(decompress, deflated)
-    })
-}
-
-fn inflate(decompress: &mut Decompress, mut deflated: &[u8]) -> Result<Vec<u8>, DamagedPayload> {
+fn inflated(mut deflated: &[u8]) -> Result<Vec<u8>, DamagedPayload> {
+    let mut decompress = Decompress::new(false);
     let mut unpacked = Vec::with_capacity(deflated.len() * 3);
     loop {
         unpacked.reserve(deflated.len() + 64);

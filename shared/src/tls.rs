@@ -10,9 +10,10 @@ use rustls::{ClientConfig, Error, RootCertStore};
 /// When the system has no root certificates.
 pub fn client_config() -> Result<ClientConfig, Error> {
     let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let read = rustls_native_certs::load_native_certs();
+    roots.add_parsable_certificates(read.certs);
     if roots.is_empty() {
-        return Err(Error::General("the system has no root certificates".to_owned()));
+        return Err(Error::General(format!("the system has no root certificates: {:?}", read.errors)));
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;

@@ -18,6 +18,6 @@ async fn main() -> Result<(), lambda_http::Error> {
     let tidied = MapRequestLayer::new(api::gateway::tidy);
     let handler = lambda_http::Adapter::from(api::router::router(app));
     let runtime = lambda_http::lambda_runtime::Runtime::new(handler).layer(tidied);
-    // A task of its own: the future that tokio blocks on is woken through the kernel, even from its own thread.
+    // A task of its own: the future that tokio blocks on is polled only after another look at the kernel.
     tokio::task::spawn_local(runtime.run()).await?
 }

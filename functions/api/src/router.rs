@@ -87,11 +87,11 @@ fn authenticated(app: &AppState) -> Router<AppState> {
         .route_layer(from_fn_with_state(LIMIT, body::read))
         .merge(events)
         .fallback(unknown_route)
-        .layer(from_fn_with_state(app.clone(), enter))
+        .layer(from_fn_with_state(app.clone(), admit))
 }
 
 /// The layer around everything below `/v1`, its unknown routes included.
-async fn enter(State(app): State<AppState>, mut request: Request, next: Next) -> Result<Response, ApiError> {
+async fn admit(State(app): State<AppState>, mut request: Request, next: Next) -> Result<Response, ApiError> {
     endpoints_ahead::start(&app, &mut request);
     authenticate(&app, &mut request).await?;
     Ok(next.run(request).await)

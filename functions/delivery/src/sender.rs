@@ -35,8 +35,10 @@ struct Thread {
 }
 
 impl Sender {
-    /// Starts the first thread at once: while Lambda starts a function it has a whole processor, in its first batch a
-    /// seventh.
+    /// Starts the first thread at once: Lambda gives a function more processor while it starts than in its first batch.
+    ///
+    /// # Panics
+    /// When this process cannot have another thread.
     pub(crate) fn new(timeout: Duration, rules: AddressRules, tls: ClientConfig) -> Self {
         let recipe = Recipe::new(timeout, rules, tls);
         let idle = Mutex::new(vec![Thread::start(&recipe)]);
@@ -77,7 +79,7 @@ impl Thread {
     /// When this process cannot have another thread: that is no failure of the receiver's, so it must not become an
     /// outcome.
     fn start(recipe: &Recipe) -> Self {
-        let client = Client::new(recipe).expect("a client like those before");
+        let client = Client::new(recipe).expect("an HTTP client of this recipe");
         let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
         let (posts, mut to_do) = mpsc::unbounded_channel::<(Post, oneshot::Sender<Outcome>)>();
         let work = async move {
@@ -88,7 +90,7 @@ impl Thread {
                 }
             }
         };
-        // A task of its own: the future that a runtime blocks on is woken through the kernel, even from its own thread.
+        // A task of its own: the future that a runtime blocks on is polled only after another look at the kernel.
         std::thread::spawn(move || runtime.block_on(runtime.spawn(work)));
         Self { posts, host: None }
     }

@@ -14,7 +14,8 @@ use hyper_util::client::legacy::connect::{self, CaptureConnection, capture_conne
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::ClientConfig;
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// For all of a name's addresses together. Looking the name up and TLS count in the client's own timeouts.
+const TCP_TIMEOUT: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 pub(super) struct Connector(Client<HttpsConnector<connect::HttpConnector>, SdkBody>);
@@ -22,7 +23,7 @@ pub(super) struct Connector(Client<HttpsConnector<connect::HttpConnector>, SdkBo
 impl Connector {
     pub(super) fn new(tls: ClientConfig) -> Self {
         let mut tcp = connect::HttpConnector::new();
-        tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        tcp.set_connect_timeout(Some(TCP_TIMEOUT));
         tcp.set_nodelay(true);
         tcp.enforce_http(false);
         // Without TLS only where AWS is played by something on this machine.
@@ -46,7 +47,7 @@ impl HttpConnector for Connector {
         }
         let answer = self.0.request(request);
         HttpConnectorFuture::new(async move {
-            // Whatever became of the connection, a client that repeats calls at all may repeat this one.
+            // To be repeated, where the client repeats calls at all: our writes are conditional and know themselves again.
             let answer = answer.await.map_err(|error| ConnectorError::io(error.into()))?;
             HttpResponse::try_from(answer.map(SdkBody::from_body_1_x))
                 .map_err(|error| ConnectorError::other(error.into(), None))
