@@ -175,13 +175,18 @@ impl Stage {
         String::from_utf8_lossy(&event).into_owned()
     }
 
-    /// Takes up to `size` messages off a queue for good: the invocation they make; `None` when the queue is empty.
-    pub(crate) fn take_event(&self, queue: &str, size: usize) -> Option<Bytes> {
-        let received = self.lane.aws.sqs.receive(queue, size);
-        for message in &received {
-            self.lane.aws.sqs.delete(queue, &message.handle);
+    /// Takes all messages off a queue for good.
+    pub(crate) fn clear(&self, queue: &str) {
+        let sqs = &self.lane.aws.sqs;
+        loop {
+            let received = sqs.receive(queue, 10);
+            if received.is_empty() {
+                return;
+            }
+            for message in received {
+                sqs.delete(queue, &message.handle);
+            }
         }
-        (!received.is_empty()).then(|| mapping::event(queue, &received))
     }
 
     /// Takes up to `size` messages off a queue, hands them to the delivery function as Lambda would, and deletes what

@@ -67,7 +67,7 @@ async fn accept(stage: &Stage, forget_key: bool) -> io::Result<(usize, f64)> {
         times.push(stage.post(500 + n).await?.as_secs_f64() * 1e3);
         rows.push(in_a_row(&stage.lane.aws.watch.stop()));
     }
-    while stage.take_event(FAST, 10).is_some() {}
+    stage.clear(FAST);
     Ok((fewest(rows), median(times)))
 }
 
