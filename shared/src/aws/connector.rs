@@ -47,7 +47,7 @@ impl HttpConnector for Connector {
         }
         let answer = self.0.request(request);
         HttpConnectorFuture::new(async move {
-            // To be repeated, where the client repeats calls at all: our writes are conditional and know themselves again.
+            // Repeated where the client repeats calls at all: what is sent that way may arrive twice.
             let answer = answer.await.map_err(|error| ConnectorError::io(error.into()))?;
             HttpResponse::try_from(answer.map(SdkBody::from_body_1_x))
                 .map_err(|error| ConnectorError::other(error.into(), None))
