@@ -51,6 +51,7 @@ export function log({ label, here, query, signal, headings, names, statuses, not
   const filters = Object.fromEntries(["status", "event_name", "since", "until"].map((name) => [name, query.get(name) ?? ""]));
   const isFiltered = Object.values(filters).some(Boolean);
   const body = h("tbody");
+  let rows = new Map();
   const more = h("div", { class: "more" });
   const place = h("div", null, loading(`Loading ${label.toLowerCase()}`));
   const table = h("table", { class: "list" }, h("thead", null, h("tr", null, headings.map(([text, kind]) => h("th", { scope: "col", class: kind }, text)))), body);
@@ -82,13 +83,21 @@ export function log({ label, here, query, signal, headings, names, statuses, not
       return document.hidden || body.children.length > PAGE ? follow() : refresh();
     }, wait);
   };
+  // A row that shows the same stays where it is: one that is swapped between press and release loses the click.
+  const showRows = (data) => {
+    rows = new Map(data.map((item) => [JSON.stringify(item), item]).map(([shows, item]) => [shows, rows.get(shows) ?? row(item)]));
+    const wanted = [...rows.values()];
+    for (const element of [...body.children]) if (!wanted.includes(element)) element.remove();
+    wanted.forEach((element, index) => body.children[index] === element || body.insertBefore(element, body.children[index] ?? null));
+  };
   const show = ({ data, next_cursor: cursor }) => {
     const focused = body.contains(document.activeElement) && document.activeElement.getAttribute("href");
-    fill(body, data.map(row));
+    showRows(data);
     if (focused) body.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus();
     older(cursor);
     const none = isFiltered ? empty("Nothing matches", "Nothing here matches these filters.", link("Clear the filters", here, { class: "button" })) : nothing;
-    fill(place, data.length ? [table, more] : none);
+    if (!data.length) fill(place, none);
+    else if (!place.contains(table)) fill(place, table, more);
     if (data.some(isMoving)) follow();
   };
   const refresh = async () => {
