@@ -33,8 +33,8 @@ const cell = (label, kind, ...children) => h("td", { class: kind, "data-label": 
 
 function row(endpoint, home) {
   const chart = cell("Latest deliveries", "chart", h("span", { class: "bone short" }));
-  const rate = cell("Delivered", "number");
-  const last = cell("Last delivery", "when");
+  const rate = cell("Delivered", "number", "…");
+  const last = cell("Last delivery", "when", "…");
   const failures = endpoint.consecutive_failures;
   const title = link(breakable(endpoint.url), `${home}/endpoints/${endpoint.id}`, { class: "url" });
   const chips = h("span", { class: "chips" }, endpoint.events.map((name) => h("span", { class: "chip" }, name)), limitText(endpoint) && h("span", { class: "chip" }, `at most ${limitText(endpoint)}`));
@@ -53,7 +53,7 @@ function row(endpoint, home) {
     fill(rate, rateText(deliveries));
     fill(last, time(deliveries[0]?.created_at));
   };
-  const fail = () => fill(chart, h("span", { class: "quiet" }, "not available"));
+  const fail = () => [chart, rate, last].forEach((each) => fill(each, h("span", { class: "quiet" }, "not available")));
   return { element, show, fail };
 }
 

@@ -43,7 +43,7 @@ export function replayForm(path, done) {
 
 /** How far a replay has come, until it ends. */
 export function replayPanel({ url, id, signal, changed }) {
-  const place = h("section", { class: "panel", "aria-label": "Replay", "aria-live": "polite" });
+  const place = h("section", { class: "panel", "aria-label": "Replay", "aria-live": "polite" }, h("h2", null, "Replay"), h("p", { class: "quiet" }, "Loading"));
   const show = (replay) => {
     const { filter } = replay;
     const what = filter.status === "failed" ? "Failed deliveries" : "Deliveries that arrived";
