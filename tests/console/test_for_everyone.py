@@ -1,6 +1,11 @@
 """By keyboard, on a phone, in the dark."""
 
-from conftest import expect, sign_in
+import re
+import threading
+import time
+
+import pytest
+from conftest import PATIENCE_MS, expect, sign_in
 from playwright.sync_api import Page
 
 
@@ -93,6 +98,54 @@ def test_nothing_is_wider_than_a_phone(signed_in, customer, receiver):
     for view in views(page, customer, receiver):
         width = page.evaluate("Math.max(document.documentElement.scrollWidth, ...[...document.querySelectorAll('dialog')].map((each) => each.scrollWidth))")
         assert width <= 360, f"{view} is {width} wide"
+
+
+@pytest.mark.parametrize("width", [1280, 700, 360])
+def test_what_comes_late_moves_nothing_one_may_be_pressing(signed_in, customer, receiver, width):
+    first = customer.endpoint(receiver.url)
+    second = customer.endpoint(f"{receiver.url}/second")
+    customer.emit()
+    customer.settled(first, 1), customer.settled(second, 1)
+    page = signed_in(viewport={"width": width, "height": 900})
+    held = []
+    page.route(re.compile("/deliveries"), lambda route: held.append(route))
+
+    def arrives(address, calls, control):
+        page.evaluate("address => (location.hash = address)", f"#/projects/{customer.project_id}/{address}")
+        expect(control).to_be_visible()
+        deadline = time.monotonic() + PATIENCE_MS / 1_000
+        while len(held) < calls and time.monotonic() < deadline:
+            page.wait_for_timeout(20)
+        assert len(held) == calls
+        before = control.bounding_box()
+        while held:
+            with page.expect_response(re.compile("/deliveries")):
+                held.pop().continue_()
+        expect(page.locator("main .bone")).to_have_count(0)
+        assert control.bounding_box() == before, address
+
+    arrives(f"endpoints/{second['id']}?tab=verify", 1, page.get_by_role("button", name="Copy the signing secret"))
+    arrives("endpoints", 2, page.locator("tbody a").last)
+
+
+def test_a_press_outlives_the_rows_being_read_again(signed_in, customer, receiver):
+    endpoint = customer.endpoint(receiver.url)
+    customer.emit()
+    [settled] = customer.settled(endpoint, 1)
+    is_over = threading.Event()
+    receiver.answer = lambda _: (is_over.wait(PATIENCE_MS / 1_000), (200, b"late"))[1]
+    customer.emit()
+    page = signed_in()
+    page.get_by_role("link", name=receiver.url).click()
+    row = page.locator(f"a[href$='{settled['id']}']")
+    row.hover()
+    page.mouse.down()
+    for _ in range(2):
+        with page.expect_response(re.compile("/deliveries.*limit=25")):
+            pass
+    page.mouse.up()
+    expect(page.get_by_role("region", name="About this delivery")).to_contain_text(settled["id"])
+    is_over.set()
 
 
 # A text and its background, as WCAG compares them.
