@@ -20,8 +20,9 @@ const DEFLATED: u8 = 1;
 pub struct Payload(Vec<u8>);
 
 thread_local! {
-    // Its tables are 300 KB: making them anew for each payload took most of the time.
+    // Their tables are 300 and 40 KB: making them anew for each payload took most of the time.
     static COMPRESS: RefCell<Compress> = RefCell::new(Compress::new(Compression::default(), false));
+    static DECOMPRESS: RefCell<Decompress> = RefCell::new(Decompress::new(false));
 }
 
 /// `None` when that would be longer.
@@ -37,8 +38,14 @@ fn deflated(bytes: &[u8]) -> Option<Payload> {
     (is_whole && packed.len() <= bytes.len()).then_some(Payload(packed))
 }
 
-fn inflated(mut deflated: &[u8]) -> Result<Vec<u8>, DamagedPayload> {
-    let mut decompress = Decompress::new(false);
+fn inflated(deflated: &[u8]) -> Result<Vec<u8>, DamagedPayload> {
+    DECOMPRESS.with_borrow_mut(|decompress| {
+        decompress.reset(false);
+        inflate(decompress, deflated)
+    })
+}
+
+fn inflate(decompress: &mut Decompress, mut deflated: &[u8]) -> Result<Vec<u8>, DamagedPayload> {
     let mut unpacked = Vec::with_capacity(deflated.len() * 3);
     loop {
         unpacked.reserve(deflated.len() + 64);
