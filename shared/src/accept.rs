@@ -87,28 +87,32 @@ pub async fn accept(
     endpoints: &[Endpoint],
     now: Timestamp,
 ) -> Result<Acceptance, AcceptError> {
-    let Noted { acceptance, missing, jobs } = note(places, event, endpoints, now).await?;
+    let accepted = places.store.accept_event(&event, now).await?;
+    let noted = note(places, event, accepted, endpoints, now).await?;
+    let rows = noted.rows();
+    let written = async { Ok(places.store.create_deliveries(&rows).await?) };
     let sent = async {
-        let in_doubt = send(places, jobs).await;
+        let in_doubt = send(places, noted.jobs).await;
         if in_doubt.is_empty() { Ok(()) } else { Err(AcceptError::InDoubt(in_doubt.len())) }
     };
-    try_join(write_rows(places, &acceptance.event, &missing), sent).await?;
-    Ok(acceptance)
+    try_join(written, sent).await?;
+    Ok(noted.acceptance)
 }
 
-/// Writes the event's own row: from here on the same id finds the same deliveries.
+/// What is left to do for an event once its own row is there: from then on the same id finds the same deliveries.
 ///
 /// # Errors
 /// When its id is taken by an event of other content, or the store did not do its part.
 pub async fn note(
     places: Places<'_>,
     event: Event,
+    accepted: Accepted,
     endpoints: &[Endpoint],
     now: Timestamp,
 ) -> Result<Noted, AcceptError> {
     let troubled = endpoints.iter().filter(|endpoint| endpoint.is_troubled(now)).map(|endpoint| endpoint.id);
     let troubled = troubled.collect();
-    match places.store.accept_event(&event, now).await? {
+    match accepted {
         Accepted::New => {
             let first = event.deliveries.iter().map(|listed| job(&event, listed, None)).collect();
             let missing = event.deliveries.clone();
@@ -125,18 +129,11 @@ pub async fn note(
 }
 
 impl Noted {
-    /// Writes the deliveries' rows that are missing.
-    ///
-    /// # Errors
-    /// When the store did not do its part.
-    pub async fn write_rows(&self, places: Places<'_>) -> Result<(), AcceptError> {
-        write_rows(places, &self.acceptance.event, &self.missing).await
+    /// The deliveries' rows that are missing.
+    #[must_use]
+    pub fn rows(&self) -> Vec<Delivery> {
+        self.missing.iter().map(|listed| Delivery::pending(&self.acceptance.event, listed)).collect()
     }
-}
-
-async fn write_rows(places: Places<'_>, event: &Event, missing: &[EventDelivery]) -> Result<(), AcceptError> {
-    let rows: Vec<Delivery> = missing.iter().map(|listed| Delivery::pending(event, listed)).collect();
-    Ok(places.store.create_deliveries(&rows).await?)
 }
 
 /// The first time may have died half-way: the rows that are missing, and a standing-back job for each delivery that no

@@ -3,7 +3,7 @@
 //! In reading order: [`sqs_event`] is what Lambda hands over; `batch` takes each record by itself; `one_delivery`
 //! is a job's whole turn, decided by `echo_shared::decision`; `sender` makes the request, through `client`, `resolver`
 //! and `failure`; `replay` is one step of trying many again; `health` tells the endpoint how it went, and `operator`
-//! the operator; `records` writes down together what was attempted; `message` hides, `lanes` moves between queues, and
+//! the operator; `records` writes down what was attempted, `together` for many in one request; `message` hides, `lanes` moves between queues, and
 //! `slots` keeps rate limits; `intake` accepts events; `dead_letters` ends what nothing else could, and `metrics`
 //! counts it all.
 
@@ -29,6 +29,7 @@ mod rows;
 mod sender;
 mod slots;
 pub mod sqs_event;
+mod together;
 mod troubled;
 
 use std::sync::Arc;

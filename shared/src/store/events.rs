@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::{KeysAndAttributes, ReturnValuesOnConditionCheckFailure};
 
+use super::inserts::inserted;
 use super::{Item, Store, StoreError, from_item, key, number, row, text, to_item};
 use crate::delivery::Delivery;
 use crate::event::Event;
@@ -62,6 +63,12 @@ impl Store {
             return Ok(Accepted::New);
         }
         Ok(Accepted::Exists(Box::new(existing)))
+    }
+
+    /// Writes new events' rows in one request, at most [`super::MAX_STATEMENTS`], and says of each whether it did. What
+    /// it did not is for [`Self::accept_event`], which finds out why.
+    pub async fn accept_events(&self, events: &[Event]) -> Vec<bool> {
+        inserted(&self.client, &self.tables.events, events).await
     }
 
     /// The event, unless it has expired.

@@ -35,13 +35,10 @@ pub(super) async fn put_all_new<T: Serialize>(
     Ok(())
 }
 
-/// BatchWriteItem takes no conditions, and a transaction costs twice as much.
 async fn insert<T: Serialize>(client: &Client, table: &str, rows: &[T]) -> Result<(), StoreError> {
-    let statements = rows.iter().map(|row| insertion(table, row)).collect::<Result<_, _>>()?;
-    let answer = client.batch_execute_statement().set_statements(Some(statements)).send().await;
-    // Each statement has an answer of its own, in their order. What it did not write is put by itself, and says why.
-    let answers = match answer.map_err(StoreError::from) {
-        Ok(answer) => answer.responses.unwrap_or_default(),
+    // What is not written together is put by itself, and says why.
+    let answers = match answers(client, table, rows).await {
+        Ok(answers) => answers,
         Err(StoreError::Broken(error)) => {
             tracing::warn!(error, "rows could not be inserted together");
             Vec::new()
@@ -51,6 +48,27 @@ async fn insert<T: Serialize>(client: &Client, table: &str, rows: &[T]) -> Resul
     let left = rows.iter().enumerate().filter(|(n, _)| !answers.get(*n).is_some_and(is_there));
     try_join_all(left.map(|(_, row)| put_new(client, table, row))).await?;
     Ok(())
+}
+
+/// Writes rows in one request, at most [`MAX_STATEMENTS`], and says of each whether it is certain that this wrote it.
+pub(super) async fn inserted<T: Serialize>(client: &Client, table: &str, rows: &[T]) -> Vec<bool> {
+    let answers = answers(client, table, rows).await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "rows could not be inserted together");
+        Vec::new()
+    });
+    let is_written = |n: usize| answers.get(n).is_some_and(|answer| answer.error().is_none());
+    (0..rows.len()).map(is_written).collect()
+}
+
+/// What becomes of each row, in their order. BatchWriteItem takes no conditions, and a transaction costs twice as much.
+async fn answers<T: Serialize>(
+    client: &Client,
+    table: &str,
+    rows: &[T],
+) -> Result<Vec<BatchStatementResponse>, StoreError> {
+    let statements = rows.iter().map(|row| insertion(table, row)).collect::<Result<_, _>>()?;
+    let answer = client.batch_execute_statement().set_statements(Some(statements)).send().await?;
+    Ok(answer.responses.unwrap_or_default())
 }
 
 fn insertion(table: &str, row: &impl Serialize) -> Result<BatchStatementRequest, StoreError> {
