@@ -10,12 +10,17 @@ use echo_shared::config::from_process;
 use echo_shared::{aws, logging, tls};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 
-#[tokio::main(flavor = "current_thread")]
+#[tokio::main(flavor = "local")]
 async fn main() -> Result<(), Error> {
     logging::init(from_process("RUST_LOG"));
     let config = Config::from_lookup(from_process)?;
     let tls = tls::client_config()?;
     let sdk = aws::sdk_config(tls.clone()).await;
     let app = Arc::new(App::new(config, &sdk, tls));
-    lambda_runtime::run(service_fn(|event: LambdaEvent<SqsEvent>| delivery::handle(&app, event))).await
+    let handler = service_fn(move |event: LambdaEvent<SqsEvent>| {
+        let app = Arc::clone(&app);
+        async move { delivery::handle(&app, event).await }
+    });
+    // A task of its own: the future that tokio blocks on is polled only after another look at the kernel.
+    tokio::task::spawn_local(lambda_runtime::run(handler)).await?
 }
