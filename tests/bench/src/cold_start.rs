@@ -4,6 +4,7 @@ use std::io;
 
 use serde::Serialize;
 
+use crate::cost::Way;
 use crate::full_speed::{self, Run};
 use crate::progress::Progress;
 use crate::size;
@@ -63,11 +64,25 @@ pub(crate) async fn measure(progress: &Progress) -> io::Result<ColdStarts> {
         // Side by side in each round, so that a busy moment of the machine meets them all.
         let mut starts = Vec::new();
         for subject in as_api {
-            let run = Run { api: subject, delivery: &hello, invocations: &get, warm_up: 0, batch: 1 };
-            starts.push(full_speed::run(&stage, &run).await?.api);
+            let run = Run {
+                way: Way::Https,
+                first: subject,
+                delivery: &hello,
+                invocations: &get,
+                warm_up: 0,
+                batch: 1,
+            };
+            starts.push(full_speed::run(&stage, &run).await?.first);
         }
         for subject in as_delivery {
-            let run = Run { api, delivery: subject, invocations: &post, warm_up: 0, batch: 1 };
+            let run = Run {
+                way: Way::Https,
+                first: api,
+                delivery: subject,
+                invocations: &post,
+                warm_up: 0,
+                batch: 1,
+            };
             let ran = full_speed::run(&stage, &run).await?;
             if subject == delivery && ran.received != 1 {
                 return Err(io::Error::other(format!("the first delivery was not made: {ran:?}")));

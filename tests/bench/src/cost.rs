@@ -5,8 +5,6 @@ use std::time::Duration;
 
 use echo_lanes::lane::{FAST, INTAKE, SLOW};
 use serde::Serialize;
-use serde_json::Value;
-use uuid::Uuid;
 
 use crate::prices::Prices;
 use crate::progress::Progress;
@@ -35,8 +33,9 @@ pub(crate) struct Scenario {
 }
 
 /// How events come in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub(crate) enum Way {
+    #[default]
     Https,
     /// Under ids of the producer's that tell their time, as ours do.
     Queue,
@@ -129,7 +128,8 @@ async fn run(plan: Plan, prices: &Prices) -> io::Result<Scenario> {
     for n in 0..plan.events {
         match plan.way {
             Way::Https => api_wall += stage.post(100 + n).await?,
-            Way::Queue | Way::QueueWithoutIds => stage.send_in(incoming(plan.way, 100 + n))?,
+            Way::Queue => stage.send_in(sample::named_event(100 + n))?,
+            Way::QueueWithoutIds => stage.send_in(sample::event(100 + n))?,
         }
         // As steady traffic does: a batch leaves when it is full.
         if ((n + 1) * plan.fan_out).is_multiple_of(plan.batch) || n + 1 == plan.events {
@@ -169,15 +169,6 @@ async fn run(plan: Plan, prices: &Prices) -> io::Result<Scenario> {
     scenario.api_ms = api_wall.as_secs_f64() * 1e3 / events;
     scenario.delivery_ms = batches.wall.as_secs_f64() * 1e3 / batches.count as f64;
     Ok(scenario)
-}
-
-/// What a producer puts into the intake queue.
-fn incoming(way: Way, n: usize) -> Value {
-    let mut event = sample::event(n);
-    if way == Way::Queue {
-        event["event_id"] = Uuid::now_v7().to_string().into();
-    }
-    event
 }
 
 /// Waits for the retries of everything that failed, and delivers them as they come due.

@@ -6,10 +6,10 @@ use std::time::Duration;
 use echo_lanes::lane::FAST;
 use serde::Serialize;
 
-use crate::cost::AWS_DISTANCE;
+use crate::cost::{AWS_DISTANCE, Way};
 use crate::full_speed::{self, Run};
 use crate::progress::Progress;
-use crate::stage::{self, Setup, Stage};
+use crate::stage::{self, INTAKE_BATCH, Setup, Stage};
 use crate::trips::median;
 
 /// Deliveries of one measurement.
@@ -23,15 +23,17 @@ const ROUNDS: usize = 5;
 /// One measurement, in CPU seconds for 1,000 deliveries.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 pub(crate) struct Cpu {
+    pub(crate) way: Way,
     pub(crate) fan_out: usize,
     pub(crate) batch: usize,
-    pub(crate) api_s: f64,
+    /// Of the api function, or of the delivery function where events come in through the queue.
+    pub(crate) accept_s: f64,
     pub(crate) delivery_s: f64,
 }
 
 impl Cpu {
     pub(crate) fn total(&self) -> f64 {
-        self.api_s + self.delivery_s
+        self.accept_s + self.delivery_s
     }
 }
 
@@ -40,14 +42,24 @@ pub(crate) async fn measure(progress: &Progress) -> io::Result<Vec<Cpu>> {
     progress.part("CPU: both functions at full speed, for 1,000 deliveries");
     let one = Stage::set(Setup::with_endpoints(1)).await?;
     let ten = Stage::set(Setup::with_endpoints(10)).await?;
-    let subjects = [(1, &one, 10), (1, &one, 100), (10, &ten, 10), (10, &ten, 100)];
+    let subjects = [
+        (Way::Https, 1, &one, 10),
+        (Way::Https, 1, &one, 100),
+        (Way::Queue, 1, &one, 10),
+        (Way::Https, 10, &ten, 10),
+        (Way::Https, 10, &ten, 100),
+        (Way::Queue, 10, &ten, 10),
+    ];
     let mut runs = subjects.map(|_| Vec::new());
     for round in 0..ROUNDS {
-        for (&(fan_out, stage, batch), runs) in subjects.iter().zip(&mut runs) {
+        for (&(way, fan_out, stage, batch), runs) in subjects.iter().zip(&mut runs) {
             let (api, delivery) = (&stage.lane.api.settings.binary, &stage.lane.delivery.settings.binary);
-            let warm_up = WARM_UP / fan_out;
-            let invocations = posts(stage, warm_up + DELIVERIES / fan_out);
-            let run = Run { api, delivery, invocations: &invocations, warm_up, batch };
+            let (warm_up, events) = (WARM_UP / fan_out, (WARM_UP + DELIVERIES) / fan_out);
+            let (first, warm_up, invocations) = match way {
+                Way::Https => (api, warm_up, posts(stage, events)),
+                _ => (delivery, warm_up / INTAKE_BATCH, stage.intake_events(events)?),
+            };
+            let run = Run { way, first, delivery, invocations: &invocations, warm_up, batch };
             let ran = full_speed::run(stage, &run).await?;
             if ran.deliveries != DELIVERIES || ran.received != DELIVERIES {
                 return Err(io::Error::other(format!("not every delivery was made: {ran:?}")));
@@ -59,10 +71,11 @@ pub(crate) async fn measure(progress: &Progress) -> io::Result<Vec<Cpu>> {
     let of = |runs: &[full_speed::Ran], part: fn(&full_speed::Ran) -> f64| {
         median(runs.iter().map(part).collect()) * 1_000.0 / DELIVERIES as f64
     };
-    let figures = subjects.into_iter().zip(&runs).map(|((fan_out, _, batch), runs)| Cpu {
+    let figures = subjects.into_iter().zip(&runs).map(|((way, fan_out, _, batch), runs)| Cpu {
+        way,
         fan_out,
         batch,
-        api_s: of(runs, |ran| ran.api.cpu_s),
+        accept_s: of(runs, |ran| ran.first.cpu_s),
         delivery_s: of(runs, |ran| ran.delivery.cpu_s),
     });
     Ok(figures.collect())
@@ -77,9 +90,15 @@ pub(crate) async fn floor(progress: &Progress) -> io::Result<f64> {
     let invocations = posts(&stage, WARM_UP + INVOCATIONS);
     let mut runs = Vec::new();
     for round in 0..ROUNDS {
-        let run =
-            Run { api: &hello, delivery: &hello, invocations: &invocations, warm_up: WARM_UP, batch: 10 };
-        runs.push(full_speed::run(&stage, &run).await?.api.cpu_s);
+        let run = Run {
+            way: Way::Https,
+            first: &hello,
+            delivery: &hello,
+            invocations: &invocations,
+            warm_up: WARM_UP,
+            batch: 10,
+        };
+        runs.push(full_speed::run(&stage, &run).await?.first.cpu_s);
         progress.step(round + 1, ROUNDS);
     }
     Ok(median(runs) * 1_000.0 / INVOCATIONS as f64)
@@ -115,7 +134,13 @@ async fn run_paced(stage: &Stage, fan_out: usize, batch: usize, progress: &Progr
     drain(stage, batch).await?;
     let after = stage.cpu();
     let per_1000 = |used: Duration| used.as_secs_f64() * 1_000.0 / DELIVERIES as f64;
-    Ok(Cpu { fan_out, batch, api_s: per_1000(after.0 - before.0), delivery_s: per_1000(after.1 - before.1) })
+    Ok(Cpu {
+        way: Way::Https,
+        fan_out,
+        batch,
+        accept_s: per_1000(after.0 - before.0),
+        delivery_s: per_1000(after.1 - before.1),
+    })
 }
 
 async fn accept(stage: &Stage, events: usize) -> io::Result<()> {

@@ -15,12 +15,15 @@ use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
+use crate::cost::Way;
 use crate::stage::{self, Stage};
 
-/// What is to be run: an api that gets invocations, and a delivery function that gets what they queue.
+/// What is to be run: a function that gets invocations, and a delivery function that gets what they queue.
 #[derive(Debug)]
 pub(crate) struct Run<'a> {
-    pub(crate) api: &'a Path,
+    /// The api, or the delivery function where events come in through the queue.
+    pub(crate) way: Way,
+    pub(crate) first: &'a Path,
     pub(crate) delivery: &'a Path,
     pub(crate) invocations: &'a [String],
     /// How many of the invocations only warm up.
@@ -33,7 +36,7 @@ pub(crate) struct Run<'a> {
 pub(crate) struct Ran {
     pub(crate) deliveries: usize,
     pub(crate) received: usize,
-    pub(crate) api: Used,
+    pub(crate) first: Used,
     pub(crate) delivery: Used,
 }
 
@@ -53,10 +56,15 @@ pub(crate) async fn run(stage: &Stage, run: &Run<'_>) -> io::Result<Ran> {
         (name, json!({ "key": key, "items": stage.lane.aws.dynamo.items(name) }))
     };
     let tables: HashMap<&str, Value> = Dynamo::tables().map(table).collect();
+    let (api, delivery) = (&stage.lane.api.settings, &stage.lane.delivery.settings);
+    let first = match run.way {
+        Way::Https => api,
+        Way::Queue | Way::QueueWithoutIds => delivery,
+    };
     let function = |binary: &Path, settings: &Settings| json!({ "binary": binary, "env": settings.env });
     let script = json!({
-        "api": function(run.api, &stage.lane.api.settings),
-        "delivery": function(run.delivery, &stage.lane.delivery.settings),
+        "first": function(run.first, first),
+        "delivery": function(run.delivery, delivery),
         "tables": tables,
         "root_secret": stage.lane.aws.root_secret,
         "events": run.invocations,

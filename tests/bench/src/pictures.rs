@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::chart::{Bar, Chart};
-use crate::cost::Scenario;
+use crate::cost::{Scenario, Way};
 use crate::peers::Peers;
 use crate::results::{Results, root};
 
@@ -59,11 +59,13 @@ fn cold_start(results: &Results) -> Option<Chart> {
 fn cpu(results: &Results, peers: &Peers) -> Option<Chart> {
     let mut bars = Vec::new();
     for (fan_out, svix) in [(1, peers.svix.fanout_1), (10, peers.svix.fanout_10)] {
-        for batch in [10, 100] {
-            let cpu = results.cpu_of(fan_out, batch)?;
+        for (way, by, batch) in
+            [(Way::Https, "HTTPS", 10), (Way::Https, "HTTPS", 100), (Way::Queue, "queue", 10)]
+        {
+            let cpu = results.cpu_of(way, fan_out, batch)?;
             bars.push(Bar {
-                label: format!("Echo, fan-out {fan_out}, batches of {batch}"),
-                parts: vec![(OURS, cpu.api_s), (4, cpu.delivery_s)],
+                label: format!("Echo by {by}, fan-out {fan_out}, batches of {batch}"),
+                parts: vec![(OURS, cpu.accept_s), (4, cpu.delivery_s)],
                 value: format!("{:.2} s", cpu.total()),
             });
         }
@@ -78,7 +80,7 @@ fn cpu(results: &Results, peers: &Peers) -> Option<Chart> {
         note: "Events of about 600 bytes. Echo's stores are AWS's to run; svix's are yours.".to_owned(),
         bars,
         legend: vec![
-            (OURS, "api"),
+            (OURS, "api or intake"),
             (4, "delivery"),
             (THEIRS, "svix-server"),
             (2, "PostgreSQL"),

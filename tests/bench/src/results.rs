@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::cold_start::ColdStarts;
-use crate::cost::Scenario;
+use crate::cost::{Scenario, Way};
 use crate::cpu::Cpu;
 use crate::growth::Growth;
 use crate::idle::Idle;
@@ -42,8 +42,9 @@ impl Results {
         self.cost.as_ref()?.iter().find(|scenario| scenario.name == name)
     }
 
-    pub(crate) fn cpu_of(&self, fan_out: usize, batch: usize) -> Option<Cpu> {
-        self.cpu.as_ref()?.iter().find(|cpu| cpu.fan_out == fan_out && cpu.batch == batch).copied()
+    pub(crate) fn cpu_of(&self, way: Way, fan_out: usize, batch: usize) -> Option<Cpu> {
+        let is_it = |cpu: &&Cpu| (cpu.way, cpu.fan_out, cpu.batch) == (way, fan_out, batch);
+        self.cpu.as_ref()?.iter().find(is_it).copied()
     }
 
     /// The figures that targets are set for.
@@ -51,7 +52,7 @@ impl Results {
     pub(crate) fn summary(&self) -> Value {
         let cold = self.cold_start.as_ref();
         let start = |of: fn(&ColdStarts) -> f64| cold.map(|cold| rounded(of(cold)));
-        let cpu = |fan_out| self.cpu_of(fan_out, 10).map(|cpu| rounded(cpu.total()));
+        let cpu = |way, fan_out| self.cpu_of(way, fan_out, 10).map(|cpu| rounded(cpu.total()));
         let dollars = |name| self.scenario(name).map(|scenario| rounded(scenario.total_per_million));
         let mut units = json!({});
         for scenario in self.cost.iter().flatten() {
@@ -89,7 +90,12 @@ impl Results {
             },
             "rss_mb": { "api": start(|cold| cold.api.peak_rss_mb), "delivery": start(|cold| cold.delivery.peak_rss_mb) },
             "zip_mb": { "api": start(|cold| cold.api_zip_mb), "delivery": start(|cold| cold.delivery_zip_mb) },
-            "cpu_s_per_1000": { "fanout_1": cpu(1), "fanout_10": cpu(10) },
+            "cpu_s_per_1000": {
+                "fanout_1": cpu(Way::Https, 1),
+                "fanout_10": cpu(Way::Https, 10),
+                "queue_fanout_1": cpu(Way::Queue, 1),
+                "queue_fanout_10": cpu(Way::Queue, 10),
+            },
             "usd_per_million": {
                 "https": dollars("https"),
                 "queue": dollars("queue"),

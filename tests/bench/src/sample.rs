@@ -119,6 +119,13 @@ pub(crate) fn event(n: usize) -> Value {
     body
 }
 
+/// The same with an id of its producer's that tells its time, as ours do.
+pub(crate) fn named_event(n: usize) -> Value {
+    let mut event = event(n);
+    event["event_id"] = uuid::Uuid::now_v7().to_string().into();
+    event
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -18,6 +18,9 @@ use serde_json::{Value, json};
 use crate::process;
 use crate::sample;
 
+/// Events of one invocation by the queue: what SQS gives at once.
+pub(crate) const INTAKE_BATCH: usize = 10;
+
 /// How a stage differs from the usual one.
 #[derive(Debug, Clone)]
 pub(crate) struct Setup {
@@ -135,6 +138,23 @@ impl Stage {
             .send(INTAKE, outgoing)
             .map_err(|refused| io::Error::other(format!("{refused:?}")))?;
         Ok(())
+    }
+
+    /// The invocations that so many sample events in the intake queue are.
+    pub(crate) fn intake_events(&self, events: usize) -> io::Result<Vec<String>> {
+        let mut invocations = Vec::new();
+        for n in 0..events {
+            self.send_in(sample::named_event(n))?;
+            if (n + 1) % INTAKE_BATCH > 0 && n + 1 < events {
+                continue;
+            }
+            let received = self.lane.aws.sqs.receive(INTAKE, INTAKE_BATCH);
+            invocations.push(String::from_utf8_lossy(&mapping::event(INTAKE, &received)).into_owned());
+            for message in received {
+                self.lane.aws.sqs.delete(INTAKE, &message.handle);
+            }
+        }
+        Ok(invocations)
     }
 
     /// Posts the `n`th sample event and lists its deliveries.

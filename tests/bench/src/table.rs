@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::cost::Way;
 use crate::peers::Peers;
 use crate::results::Results;
 
@@ -115,10 +116,14 @@ fn cpu(results: &Results, peers: &Peers, table: &mut Table) {
     table.heading("CPU seconds for 1,000 deliveries, both functions at full speed");
     for (fan_out, most, svix) in [(1, 0.60, peers.svix.fanout_1), (10, 0.20, peers.svix.fanout_10)] {
         let others = format!("svix-server {:.2}; with its stores {:.2}", svix.server, svix.with_stores());
-        for batch in [10, 100] {
-            let Some(cpu) = results.cpu_of(fan_out, batch) else { continue };
-            let name = format!("fan-out {fan_out}, batches of {batch}");
-            let parts = format!("api {:.2} + delivery {:.2}; {others}", cpu.api_s, cpu.delivery_s);
+        for (way, batch) in [(Way::Https, 10), (Way::Https, 100), (Way::Queue, 10)] {
+            let Some(cpu) = results.cpu_of(way, fan_out, batch) else { continue };
+            let (by, accepting) = match way {
+                Way::Https => ("HTTPS", "api"),
+                _ => ("the queue", "intake"),
+            };
+            let name = format!("fan-out {fan_out} by {by}, batches of {batch}");
+            let parts = format!("{accepting} {:.2} + delivery {:.2}; {others}", cpu.accept_s, cpu.delivery_s);
             table.at_most(&name, cpu.total(), most, " s", &parts);
         }
     }
@@ -132,7 +137,7 @@ fn cpu(results: &Results, peers: &Peers, table: &mut Table) {
             1 => format!("; svix-server at 100 a second {:.2}", peers.svix.paced.server),
             _ => String::new(),
         };
-        let parts = format!("api {:.2} + delivery {:.2}{svix}", cpu.api_s, cpu.delivery_s);
+        let parts = format!("api {:.2} + delivery {:.2}{svix}", cpu.accept_s, cpu.delivery_s);
         table.figure(&format!("fan-out {}", cpu.fan_out), format!("{:.2} s", cpu.total()), &parts);
     }
 }

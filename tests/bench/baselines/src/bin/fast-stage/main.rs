@@ -49,7 +49,7 @@ async fn main() -> Result<(), Failure> {
 
     let events = script.events.len();
     let measured = script.events.split_off(script.warm_up);
-    let api = run(&script.api, &address, &stage, [script.events, measured]).await?;
+    let first = run(&script.first, &address, &stage, [script.events, measured]).await?;
 
     let mut jobs = stage.aws.take_jobs();
     let rest = jobs.split_off(jobs.len() * script.warm_up / events);
@@ -57,7 +57,7 @@ async fn main() -> Result<(), Failure> {
     let delivery = run(&script.delivery, &address, &stage, batches).await?;
     println!(
         "{}",
-        json!({ "deliveries": rest.len(), "received": stage.received() - jobs.len(), "api": api, "delivery": delivery })
+        json!({ "deliveries": rest.len(), "received": stage.received() - jobs.len(), "first": first, "delivery": delivery })
     );
     Ok(())
 }

@@ -16,11 +16,12 @@ use crate::aws::{Aws, Table};
 /// `{receiver}` in it stands for where the receiver listens.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Script {
-    pub(crate) api: Function,
+    /// The api, or the delivery function where events come in through the queue.
+    pub(crate) first: Function,
     pub(crate) delivery: Function,
     pub(crate) tables: HashMap<String, Table>,
     pub(crate) root_secret: String,
-    /// The api's invocations, of which the first few only warm it up.
+    /// The first function's invocations, of which the first few only warm it up.
     pub(crate) events: Vec<String>,
     pub(crate) warm_up: usize,
     /// The queue that the jobs arrive from, and how many at once.
