@@ -5,7 +5,7 @@ use std::time::Duration;
 use echo_lanes::fault::Fault;
 use echo_lanes::function::Kind;
 use echo_lanes::invariants::judge;
-use echo_lanes::lane::{DEAD, FAST, LaneSettings, PARKED, SLOW};
+use echo_lanes::lane::{DEAD, FAST, INTAKE, LaneSettings, PARKED, SLOW};
 use echo_lanes::receiver::Behaviour;
 use echo_lanes::run::{Ending, Run, Sent};
 use echo_lanes::sqs::Outgoing;
@@ -329,4 +329,58 @@ async fn first_attempts_whose_common_answer_is_lost_are_recorded_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn first_attempts_that_nothing_answers_together_are_recorded_once() {
     first_attempts_are_recorded_in_spite_of(Fault::Slow).await;
+}
+
+/// Nine events come in as ten messages of one batch, and what writes their rows together does not do its part.
+async fn events_come_in_in_spite_of(fault: Fault) {
+    let world = world().await;
+    let mut run = run(&world, LaneSettings::default()).await;
+    run.lane.stop_mappings();
+    let ids: Vec<String> = (0..9).map(|_| uuid::Uuid::new_v4().to_string()).collect();
+    for event_id in ids.iter().chain(&ids[..1]) {
+        let project_id = &run.world.project_id;
+        let body = json!({ "project_id": project_id, "event_id": event_id, "event_name": ONE }).to_string();
+        run.lane
+            .aws
+            .sqs
+            .send(INTAKE, Outgoing { body, group: None, delay: Duration::ZERO })
+            .expect("a queue");
+    }
+    run.lane.aws.faults.outage(Some(("BatchExecuteStatement", fault)));
+    run.lane.start_mappings();
+    assert!(run.lane.settle(REST).await);
+    for event_id in ids {
+        let target = run.project(&format!("/events/{event_id}"));
+        let event = run.lane.call("GET", &target, &run.key(), None).await.json();
+        let id = event["deliveries"][0]["id"].as_str().unwrap_or_default().to_owned();
+        let listed = vec![(id, run.world.endpoints[0].clone())];
+        run.notes().sent.push(Sent { event_id, listed, ending: Ending::Success });
+    }
+    holds(&run, false).await;
+    let totals = run.lane.aws.faults.totals();
+    let together = totals.iter().find(|((kind, what), _)| {
+        *kind == Kind::Delivery && what.starts_with("BatchExecuteStatement events")
+    });
+    assert!(together.is_some(), "{totals:?}");
+    assert_eq!(run.lane.receiver.hits().len(), 9);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_of_which_one_is_left_out_come_in() {
+    events_come_in_in_spite_of(Fault::Partial).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_that_are_refused_together_come_in() {
+    events_come_in_in_spite_of(Fault::ServerError).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_whose_common_answer_is_lost_come_in_once() {
+    events_come_in_in_spite_of(Fault::Lost).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_that_nothing_answers_together_come_in_once() {
+    events_come_in_in_spite_of(Fault::Slow).await;
 }
