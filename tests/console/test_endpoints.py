@@ -46,6 +46,27 @@ def test_an_endpoint_is_edited_disabled_enabled_and_deleted(signed_in, customer,
     assert customer.call("GET", f"/webhooks/{endpoint['id']}")[0] == 404
 
 
+def test_what_someone_else_changes_meanwhile_stays_theirs(signed_in, customer, receiver):
+    path = f"/webhooks/{customer.endpoint(receiver.url)['id']}"
+    page = signed_in()
+    page.get_by_role("link", name=receiver.url).click()
+    page.get_by_role("button", name="Edit").click()
+    dialog = page.get_by_role("dialog")
+    theirs = {"description": "Theirs", "rate_limit_per_second": 7, "headers": {"x-tenant": "acme"}}
+    customer.call("PATCH", path, theirs, status=200)
+    dialog.get_by_label("call.ended").uncheck()
+    dialog.get_by_role("button", name="Save").click()
+    expect(dialog).to_have_count(0)
+    shown = customer.call("GET", path, status=200)
+    assert {name: shown[name] for name in theirs} == theirs
+    assert shown["events"] == ["call.summary"]
+
+    page.get_by_role("button", name="Edit").click()
+    dialog.get_by_role("button", name="Save").click()
+    expect(dialog).to_have_count(0)
+    assert customer.call("GET", path, status=200) == shown
+
+
 def test_an_endpoint_gets_a_description_a_limit_and_headers_of_its_own(signed_in, customer, receiver):
     page = signed_in()
     page.get_by_role("button", name="Create the first endpoint").click()

@@ -71,12 +71,17 @@ export function createEndpoint(path, done) {
   });
 }
 
+/** Only what was changed is sent: what someone else has changed meanwhile stays theirs. */
 export function editEndpoint(path, endpoint, done) {
   const { body, read } = form(endpoint);
+  const before = read();
+  const differs = ([name, value]) => JSON.stringify(value) !== JSON.stringify(before[name]);
   return formDialog("Edit endpoint", body, {
     action: "Save",
     submit: async () => {
-      await change("PATCH", path, read());
+      const changes = Object.entries(read()).filter(differs);
+      if (!changes.length) return;
+      await change("PATCH", path, Object.fromEntries(changes));
       toast("Saved; holds for every event accepted from now on");
       done();
     },
