@@ -128,24 +128,49 @@ def test_what_comes_late_moves_nothing_one_may_be_pressing(signed_in, customer, 
     arrives("endpoints", 2, page.locator("tbody a").last)
 
 
-def test_a_press_outlives_the_rows_being_read_again(signed_in, customer, receiver):
-    endpoint = customer.endpoint(receiver.url)
-    customer.emit()
-    [settled] = customer.settled(endpoint, 1)
+@pytest.fixture
+def held(customer, receiver):
+    """Emits an event whose delivery is under way until the test ends, so that its log is read again and again."""
     is_over = threading.Event()
-    receiver.answer = lambda _: (is_over.wait(PATIENCE_MS / 1_000), (200, b"late"))[1]
-    customer.emit()
-    page = signed_in()
-    page.get_by_role("link", name=receiver.url).click()
-    row = page.locator(f"a[href$='{settled['id']}']")
-    row.hover()
+
+    def hold():
+        receiver.answer = lambda _: (is_over.wait(PATIENCE_MS / 1_000), (200, b"late"))[1]
+        customer.emit()
+
+    yield hold
+    is_over.set()
+
+
+def press_while_read_again(page, target):
+    target.hover()
     page.mouse.down()
     for _ in range(2):
         with page.expect_response(re.compile("/deliveries.*limit=25")):
             pass
     page.mouse.up()
+
+
+def test_a_press_outlives_the_rows_being_read_again(signed_in, customer, receiver, held):
+    endpoint = customer.endpoint(receiver.url)
+    customer.emit()
+    [settled] = customer.settled(endpoint, 1)
+    held()
+    page = signed_in()
+    page.get_by_role("link", name=receiver.url).click()
+    press_while_read_again(page, page.locator(f"a[href$='{settled['id']}']"))
     expect(page.get_by_role("region", name="About this delivery")).to_contain_text(settled["id"])
-    is_over.set()
+
+
+def test_a_press_for_older_rows_outlives_them_being_read_again(signed_in, customer, receiver, held):
+    endpoint = customer.endpoint(receiver.url)
+    for _ in range(25):
+        customer.emit()
+    customer.settled(endpoint, 25)
+    held()
+    page = signed_in()
+    page.get_by_role("link", name=receiver.url).click()
+    press_while_read_again(page, page.get_by_role("button", name="Show older"))
+    expect(page.locator("table.list tbody tr")).to_have_count(26)
 
 
 # A text and its background, as WCAG compares them.

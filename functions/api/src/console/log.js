@@ -58,29 +58,35 @@ export function log({ label, here, query, signal, headings, names, statuses, not
   let wait = FIRST_LOOK_MS;
   let timer = null;
 
-  const older = (cursor) => {
-    if (!cursor) return fill(more);
-    const next = button("Show older", async () => {
-      next.setAttribute("aria-busy", "true");
-      try {
-        const { data, next_cursor: after } = await load({ filters, cursor });
-        const [first] = data.map((item) => body.appendChild(row(item)));
-        older(after);
-        first?.querySelector("a").focus();
-      } catch (problem) {
-        if (signal.aborted || problem.status === 401) throw problem;
-        fill(more, problemBox(problem, () => older(cursor)));
-      }
-    });
-    return fill(more, next);
+  // One button for good, as the rows are: a new one would lose the press that it is swapped under.
+  let older = null;
+  const next = button("Show older", async () => {
+    next.setAttribute("aria-busy", "true");
+    try {
+      const page = await load({ filters, cursor: older });
+      const [first] = page.data.map((item) => body.appendChild(row(item)));
+      offer(page.next_cursor);
+      first?.querySelector("a").focus();
+    } catch (problem) {
+      if (signal.aborted || problem.status === 401) throw problem;
+      fill(more, problemBox(problem, () => offer(older)));
+    } finally {
+      next.removeAttribute("aria-busy");
+    }
+  });
+  const offer = (cursor) => {
+    older = cursor;
+    if (!cursor) fill(more);
+    else if (!more.contains(next)) fill(more, next);
   };
+  const hasPagedOn = () => body.children.length > PAGE || next.hasAttribute("aria-busy");
   const follow = () => {
     clearTimeout(timer);
     timer = setTimeout(() => {
       if (signal.aborted) return undefined;
       wait = Math.min(wait * 1.5, LAST_LOOK_MS);
       // Not while someone has paged on or reads something else.
-      return document.hidden || body.children.length > PAGE ? follow() : refresh();
+      return document.hidden || hasPagedOn() ? follow() : refresh();
     }, wait);
   };
   // A row that shows the same stays where it is: one that is swapped between press and release loses the click.
@@ -94,7 +100,7 @@ export function log({ label, here, query, signal, headings, names, statuses, not
     const focused = body.contains(document.activeElement) && document.activeElement.getAttribute("href");
     showRows(data);
     if (focused) body.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus();
-    older(cursor);
+    offer(cursor);
     const none = isFiltered ? empty("Nothing matches", "Nothing here matches these filters.", link("Clear the filters", here, { class: "button" })) : nothing;
     if (!data.length) fill(place, none);
     else if (!place.contains(table)) fill(place, table, more);
@@ -114,5 +120,5 @@ export function log({ label, here, query, signal, headings, names, statuses, not
   const again = button("Refresh", () => ((wait = FIRST_LOOK_MS), refresh()), { kind: "small ghost", mark: "retry" });
   refresh();
   const section = h("section", { class: "panel flush", "aria-label": label }, h("div", { class: "bar" }, filterBar(here, query, names, statuses), again), place);
-  return { section, freshen: () => body.children.length > PAGE || refresh() };
+  return { section, freshen: () => hasPagedOn() || refresh() };
 }
