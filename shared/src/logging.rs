@@ -14,3 +14,8 @@ pub fn init(levels: Option<String>) {
     let levels = levels.unwrap_or_else(|| Targets::new().with_default(Level::INFO));
     tracing_subscriber::registry().with(lines).with(levels).init();
 }
+
+/// Says why a function does not start; Lambda's own line of it is not JSON.
+pub fn refused(error: &impl std::fmt::Display) {
+    tracing::error!(%error, "refusing to start");
+}

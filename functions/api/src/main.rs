@@ -11,9 +11,8 @@ use tower::util::MapRequestLayer;
 #[tokio::main(flavor = "local")]
 async fn main() -> Result<(), lambda_http::Error> {
     logging::init(from_process("RUST_LOG"));
-    let config = Config::from_lookup(from_process)
-        .inspect_err(|error| tracing::error!(%error, "refusing to start"))?;
-    let sdk = aws::sdk_config(tls::client_config()?).await;
+    let config = Config::from_lookup(from_process).inspect_err(logging::refused)?;
+    let sdk = aws::sdk_config(tls::client_config().inspect_err(logging::refused)?).await;
     let app = Arc::new(App::new(config, &sdk));
     let tidied = MapRequestLayer::new(api::gateway::tidy);
     let handler = lambda_http::Adapter::from(api::router::router(app));

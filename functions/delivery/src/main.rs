@@ -13,8 +13,8 @@ use lambda_runtime::{Error, LambdaEvent, service_fn};
 #[tokio::main(flavor = "local")]
 async fn main() -> Result<(), Error> {
     logging::init(from_process("RUST_LOG"));
-    let config = Config::from_lookup(from_process)?;
-    let tls = tls::client_config()?;
+    let config = Config::from_lookup(from_process).inspect_err(logging::refused)?;
+    let tls = tls::client_config().inspect_err(logging::refused)?;
     let sdk = aws::sdk_config(tls.clone()).await;
     let app = Arc::new(App::new(config, &sdk, tls));
     let handler = service_fn(move |event: LambdaEvent<SqsEvent>| {
