@@ -102,6 +102,10 @@ async fn accept_in(
     content: &EventContent<'_>,
 ) -> Result<(), OwnFault> {
     let endpoints = app.store.endpoints(&project_id).await?;
+    if endpoints.is_empty() {
+        // An id that names no project looks the same.
+        tracing::warn!(event = kind.name(), %project_id, "OperatorProjectId has no endpoint: no webhook tells the operator");
+    }
     let (id, now) = (kind.event_id(delivery), Timestamp::now());
     let event = Event::accept(project_id, id, content, &endpoints, now, app.settings.retention);
     // Its id alone says what it is: details may have changed when it is told again.
