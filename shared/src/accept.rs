@@ -70,6 +70,11 @@ impl Jobs {
         self.first.is_empty() && self.backups.is_empty()
     }
 
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.first.len() + self.backups.len()
+    }
+
     pub fn add(&mut self, others: Self) {
         self.first.extend(others.first);
         self.backups.extend(others.backups);

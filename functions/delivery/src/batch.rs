@@ -134,7 +134,7 @@ fn start_events(app: &Arc<App>, events: Vec<(Arc<Message>, String)>, tally: &Arc
     if events.is_empty() {
         return Vec::new();
     }
-    let intake = Intake::begin(app, tally);
+    let intake = Intake::begin(app, tally, events.len());
     let start_event = |(message, body): (Arc<Message>, String)| {
         start(message.clone(), Span::current(), intake.clone().take(message, body))
     };
@@ -224,16 +224,8 @@ async fn finish(mut task: JoinHandle<Disposal>, message: &Message, last_moment: 
 
 #[cfg(test)]
 mod tests {
-    use echo_shared::queue::Queue;
-
     use super::*;
-    use crate::{Config, SqsEvent};
-
-    /// Without a region or credentials, every call to AWS fails at once.
-    fn cut_off() -> aws_config::SdkConfig {
-        let version = aws_config::BehaviorVersion::v2026_01_12();
-        aws_config::SdkConfig::builder().behavior_version(version).build()
-    }
+    use crate::SqsEvent;
 
     fn soon() -> Instant {
         Instant::now() + Duration::from_secs(30)
@@ -241,7 +233,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_is_one_records_failure() {
-        let queue = Queue::new(echo_shared::queue::client(&cut_off()), "https://sqs.example/1/q".to_owned());
+        let queue = App::cut_off().queues.retries.clone();
         let (id, receipt_handle) = ("m1".to_owned(), "r1".to_owned());
         let message = Arc::new(Message { queue, id, receipt_handle, receives: 1 });
         let bad = start(message.clone(), Span::none(), async { panic!("on purpose") });
@@ -254,14 +246,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_our_own_faults_hold_up_stays_in_its_queue() {
-        let lookup = |name: &str| match name {
-            name if name.ends_with("_TABLE") => Some(name.to_lowercase()),
-            name if name.ends_with("_QUEUE_URL") => Some(format!("https://sqs.example/1/{name}")),
-            _ => None,
-        };
-        let config = Config::from_lookup(lookup).expect("settings");
-        let tls = echo_shared::tls::client_config().expect("root certificates");
-        let app = Arc::new(App::new(config, &cut_off(), tls));
+        let app = Arc::new(App::cut_off());
         let id = "01a20113-3a57-7c63-9fb6-0c94e1b2e278";
         let job = format!(
             r#"{{"v":1,"project_id":"{id}","endpoint_id":"{id}","delivery_id":"{id}","event_id":"{id}"}}"#

@@ -2,37 +2,30 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use echo_shared::accept::{self, AcceptError, Acceptance, Jobs, Noted};
-use echo_shared::delivery::Delivery;
+use echo_shared::accept::{AcceptError, Acceptance, accept};
 use echo_shared::endpoint::Endpoint;
 use echo_shared::event::Event;
 use echo_shared::fields::Refused;
-use echo_shared::id::{EventId, ProjectId};
+use echo_shared::id::ProjectId;
 use echo_shared::intake::{self, Incoming};
-use echo_shared::store::{Accepted, Store, StoreError};
+use echo_shared::store::{Store, StoreError};
 use echo_shared::time::Timestamp;
 use tokio::sync::OnceCell;
-use tokio::time::timeout;
 
 use crate::App;
+use crate::accept_together::Accepting;
 use crate::lanes::INTAKE;
 use crate::message::{Disposal, Message};
 use crate::metrics::Tally;
-use crate::together::Together;
 
-/// How long rows may take together with others'; then they have requests of their own.
-const TOGETHER: Duration = Duration::from_millis(500);
-
-/// What the events of one batch share: what is read of their projects, and the requests that write and send for them.
+/// What the events of one batch share.
 #[derive(Debug, Clone)]
 pub(crate) struct Intake {
     app: Arc<App>,
     projects: Arc<Projects>,
-    events: Together<(Event, Timestamp), Option<Result<Accepted, StoreError>>>,
-    rows: Together<Vec<Delivery>, bool>,
-    jobs: Together<(ProjectId, EventId, Jobs), bool>,
+    /// Where there are several.
+    others: Option<Accepting>,
     tally: Arc<Tally>,
 }
 
@@ -59,15 +52,9 @@ impl From<AcceptError> for NotAccepted {
 }
 
 impl Intake {
-    pub(crate) fn begin(app: &Arc<App>, tally: &Arc<Tally>) -> Self {
-        Self {
-            app: app.clone(),
-            projects: Arc::default(),
-            events: Together::begin(app, note_all),
-            rows: Together::begin(app, write_all),
-            jobs: Together::begin(app, send_all),
-            tally: tally.clone(),
-        }
+    pub(crate) fn begin(app: &Arc<App>, tally: &Arc<Tally>, events: usize) -> Self {
+        let others = (events > 1).then(|| Accepting::begin(app));
+        Self { app: app.clone(), projects: Arc::default(), others, tally: tally.clone() }
     }
 
     /// Accepts the event in a message, or parks the message.
@@ -114,67 +101,12 @@ impl Intake {
         let endpoints = endpoints.ok_or_else(|| Refused::new("project_id names no project"))?;
         let now = Timestamp::now();
         let event = Event::accept(project_id, event_id, &content, &endpoints, now, app.settings.retention);
-        let noted = self.note(event, &endpoints, now).await?;
-        let rows = noted.rows();
-        if !rows.is_empty() {
-            self.write(rows).await?;
-        }
-        let Noted { acceptance, jobs, .. } = noted;
-        // Not asked for twice: a job that is sent again is one more request to the receiver.
-        if !jobs.is_empty() && self.jobs.ask((project_id, event_id, jobs)).await != Some(true) {
-            return Err(NotAccepted::Fault("its jobs were perhaps not queued".to_owned()));
-        }
-        Ok(acceptance)
-    }
-
-    async fn note(&self, event: Event, endpoints: &[Endpoint], now: Timestamp) -> Result<Noted, AcceptError> {
-        let store = &self.app.store;
-        let shared = timeout(TOGETHER, self.events.ask((event.clone(), now))).await.ok().flatten().flatten();
-        let accepted = match shared {
-            Some(accepted) => accepted?,
-            None => store.accept_event(&event, now).await?,
+        let accepted = match &self.others {
+            Some(others) => others.accept(app, event, &endpoints, now).await?,
+            None => accept(app.places(), event, &endpoints, now).await?,
         };
-        accept::note(self.app.places(), event, accepted, endpoints, now).await
+        Ok(accepted)
     }
-
-    async fn write(&self, rows: Vec<Delivery>) -> Result<(), AcceptError> {
-        let shared = timeout(TOGETHER, self.rows.ask(rows.clone())).await;
-        match shared {
-            Ok(Some(true)) => Ok(()),
-            _ => Ok(self.app.store.create_deliveries(&rows).await?),
-        }
-    }
-}
-
-/// `None` leaves it to the event's own request, which can also tell why it is not written.
-async fn note_all(
-    app: Arc<App>,
-    events: Vec<(Event, Timestamp)>,
-) -> Vec<Option<Result<Accepted, StoreError>>> {
-    if let [(event, now)] = events.as_slice() {
-        return vec![Some(app.store.accept_event(event, *now).await)];
-    }
-    let events: Vec<Event> = events.into_iter().map(|(event, _)| event).collect();
-    let written = app.store.accept_events(&events).await;
-    written.into_iter().map(|is_written| is_written.then_some(Ok(Accepted::New))).collect()
-}
-
-async fn write_all(app: Arc<App>, rows: Vec<Vec<Delivery>>) -> Vec<bool> {
-    let is_written = app.store.create_deliveries(&rows.concat()).await.is_ok();
-    vec![is_written; rows.len()]
-}
-
-/// Whether all of an event's jobs are certain to be queued.
-async fn send_all(app: Arc<App>, of_events: Vec<(ProjectId, EventId, Jobs)>) -> Vec<bool> {
-    let mut jobs = Jobs::default();
-    let mut events = Vec::with_capacity(of_events.len());
-    for (project_id, event_id, own) in of_events {
-        jobs.add(own);
-        events.push((project_id, event_id));
-    }
-    let in_doubt = accept::send(app.places(), jobs).await;
-    let is_sent = |event| !in_doubt.iter().any(|job| (job.project_id, job.event_id) == event);
-    events.into_iter().map(is_sent).collect()
 }
 
 /// A project's endpoints, or that there is no such project, or why that could not be read.

@@ -7,6 +7,7 @@
 //! `slots` keeps rate limits; `intake` accepts events; `dead_letters` ends what nothing else could, and `metrics`
 //! counts it all.
 
+mod accept_together;
 mod batch;
 mod client;
 mod config;
@@ -125,4 +126,20 @@ pub async fn handle(app: &Arc<App>, event: LambdaEvent<SqsEvent>) -> Result<Batc
 fn time_left(deadline: Timestamp, now: Timestamp) -> Duration {
     let left = deadline.since(now);
     if left.is_zero() { USUAL_TIME } else { left }
+}
+
+#[cfg(test)]
+impl App {
+    /// Without a region or credentials, every call to AWS fails at once.
+    fn cut_off() -> Self {
+        let lookup = |name: &str| match name {
+            name if name.ends_with("_TABLE") => Some(name.to_lowercase()),
+            name if name.ends_with("_QUEUE_URL") => Some(format!("https://sqs.example/1/{name}")),
+            _ => None,
+        };
+        let config = Config::from_lookup(lookup).expect("settings");
+        let version = aws_config::BehaviorVersion::v2026_01_12();
+        let sdk = aws_config::SdkConfig::builder().behavior_version(version).build();
+        Self::new(config, &sdk, echo_shared::tls::client_config().expect("root certificates"))
+    }
 }

@@ -10,6 +10,9 @@ use tracing::Instrument;
 
 use crate::App;
 
+/// How long what is done for many may take; then each is done by itself.
+const TOGETHER: Duration = Duration::from_millis(500);
+
 /// How long a request waits at most for the one before it.
 const PATIENCE: Duration = Duration::from_millis(50);
 
@@ -44,6 +47,11 @@ impl<T: Send + 'static, A: Send + 'static> Together<T, A> {
         Self(asked)
     }
 
+    /// `None` when the work for it broke off, or is not done while there is time to do it again without the others.
+    pub(crate) async fn ask_in_time(&self, what: T) -> Option<A> {
+        timeout(TOGETHER, self.ask(what)).await.ok()?
+    }
+
     /// `None` when the work for it broke off.
     pub(crate) async fn ask(&self, what: T) -> Option<A> {
         let (answer, answered) = oneshot::channel();
@@ -60,5 +68,60 @@ where
     for (waiting, answer) in waiting.into_iter().zip(work(app, asked).await) {
         // Whose time ran out meanwhile no longer listens.
         let _ = waiting.send(answer);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::future::join_all;
+
+    use super::*;
+
+    async fn say(_: Arc<App>, numbers: Vec<usize>) -> Vec<(usize, usize)> {
+        tokio::task::yield_now().await;
+        numbers.iter().map(|number| (*number, numbers.len())).collect()
+    }
+
+    async fn all(asked: usize, work: fn(Arc<App>, Vec<usize>) -> Said) -> Vec<Option<(usize, usize)>> {
+        let together = Together::begin(&Arc::new(App::cut_off()), work);
+        join_all((0..asked).map(|number| together.ask(number))).await
+    }
+
+    type Said = std::pin::Pin<Box<dyn Future<Output = Vec<(usize, usize)>> + Send>>;
+
+    #[tokio::test]
+    async fn each_gets_its_own_answer_in_groups_as_large_as_a_request() {
+        let answers = all(60, |app, numbers| Box::pin(say(app, numbers))).await;
+        let groups = [25; 50].into_iter().chain([10; 10]);
+        let wanted: Vec<_> = groups.enumerate().map(Some).collect();
+        assert_eq!(answers, wanted);
+    }
+
+    #[tokio::test]
+    async fn who_gets_no_answer_is_told_so() {
+        let panics = all(3, |_, _| Box::pin(async { panic!("on purpose") })).await;
+        assert_eq!(panics, [None; 3]);
+        let short = all(3, |app, numbers| Box::pin(say(app, numbers[..1].to_vec()))).await;
+        assert_eq!(short, [Some((0, 1)), None, None]);
+    }
+
+    #[tokio::test]
+    async fn what_takes_too_long_is_given_up_and_keeps_nobody_else_waiting() {
+        let work = |app, numbers: Vec<usize>| -> Said {
+            Box::pin(async move {
+                if numbers == [0] {
+                    std::future::pending::<()>().await;
+                }
+                say(app, numbers).await
+            })
+        };
+        let together = Together::begin(&Arc::new(App::cut_off()), work);
+        let first = tokio::spawn({
+            let together = together.clone();
+            async move { together.ask_in_time(0).await }
+        });
+        tokio::task::yield_now().await;
+        assert_eq!(together.ask_in_time(1).await, Some((1, 1)));
+        assert_eq!(first.await.expect("no panic"), None);
     }
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use aws_sdk_dynamodb::types::KeysAndAttributes;
 use futures_util::future::try_join_all;
 
-use super::inserts::{put_all_new, put_new};
+use super::inserts::{insert_each, put_all_new, put_new};
+use super::statements::Outcome;
 use super::{Item, Store, StoreError, from_item, key, row, text};
 use crate::delivery::{Delivery, partition};
 use crate::endpoint::Endpoint;
@@ -40,6 +41,13 @@ impl Store {
     /// When DynamoDB did not do it; some may be written.
     pub async fn create_deliveries(&self, deliveries: &[Delivery]) -> Result<(), StoreError> {
         put_all_new(&self.client, &self.tables.deliveries, deliveries).await
+    }
+
+    /// Writes the first rows of several events' deliveries together and says of each whether it is certain to be there.
+    /// What is not is for [`Self::create_deliveries`], which finds out why.
+    pub async fn try_create_deliveries(&self, deliveries: &[Delivery]) -> Vec<bool> {
+        let outcomes = insert_each(&self.client, &self.tables.deliveries, deliveries, |row| row.id).await;
+        outcomes.into_iter().map(|outcome| outcome != Outcome::Unknown).collect()
     }
 
     /// The delivery with its attempts, unless it has expired.

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::{KeysAndAttributes, ReturnValuesOnConditionCheckFailure};
 
-use super::inserts::inserted;
+use super::inserts::insert_each;
+use super::statements::Outcome;
 use super::{Item, Store, StoreError, from_item, key, number, row, text, to_item};
 use crate::delivery::Delivery;
 use crate::event::Event;
@@ -58,17 +59,23 @@ impl Store {
             }
             _ => return Err(error.into()),
         };
-        // A repeat by the SDK whose first answer was lost finds its own row.
-        if existing.deliveries == event.deliveries && existing.accepted_at == event.accepted_at {
+        // A repeat by the SDK whose first answer was lost finds its own row. Where there are no deliveries, another event
+        // of the same id may be of the same moment.
+        let is_own = existing.deliveries == event.deliveries
+            && existing.accepted_at == event.accepted_at
+            && existing.content_hash == event.content_hash;
+        if is_own {
             return Ok(Accepted::New);
         }
         Ok(Accepted::Exists(Box::new(existing)))
     }
 
-    /// Writes new events' rows in one request, at most [`super::MAX_STATEMENTS`], and says of each whether it did. What
-    /// it did not is for [`Self::accept_event`], which finds out why.
+    /// Writes new events' rows together and says of each whether it did. What it did not is for [`Self::accept_event`],
+    /// which finds out why.
     pub async fn accept_events(&self, events: &[Event]) -> Vec<bool> {
-        inserted(&self.client, &self.tables.events, events).await
+        let key = |event: &Event| (event.project_id, event.event_id);
+        let outcomes = insert_each(&self.client, &self.tables.events, events, key).await;
+        outcomes.into_iter().map(|outcome| outcome == Outcome::Done).collect()
     }
 
     /// The event, unless it has expired.

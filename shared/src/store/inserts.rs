@@ -1,13 +1,17 @@
 //! New rows: each is written unless its key is taken, and a row that is there stays as it is. So a repeat that comes
 //! late sets nothing back.
 
+use std::collections::HashSet;
+use std::hash::Hash;
+
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
-use aws_sdk_dynamodb::types::{BatchStatementErrorCodeEnum, BatchStatementRequest, BatchStatementResponse};
-use futures_util::future::try_join_all;
+use aws_sdk_dynamodb::types::BatchStatementRequest;
+use futures_util::future::{join_all, try_join_all};
 use serde::Serialize;
 
-use super::{MAX_STATEMENTS, StoreError, statement, to_item};
+use super::statements::{MAX_STATEMENTS, Outcome, execute, or_unknown, statement};
+use super::{StoreError, to_item};
 
 /// Writes a row that has an `id`.
 pub(super) async fn put_new(client: &Client, table: &str, row: &impl Serialize) -> Result<(), StoreError> {
@@ -21,8 +25,7 @@ pub(super) async fn put_new(client: &Client, table: &str, row: &impl Serialize) 
     }
 }
 
-/// Writes rows that have an `id`, as few requests as it takes. For AWS it is as many writes, and for us a fraction of
-/// the work.
+/// Writes rows that have an `id`, in as few requests as it takes.
 pub(super) async fn put_all_new<T: Serialize>(
     client: &Client,
     table: &str,
@@ -31,44 +34,43 @@ pub(super) async fn put_all_new<T: Serialize>(
     if let [row] = rows {
         return put_new(client, table, row).await;
     }
-    try_join_all(rows.chunks(MAX_STATEMENTS).map(|rows| insert(client, table, rows))).await?;
+    try_join_all(rows.chunks(MAX_STATEMENTS).map(|rows| put_together(client, table, rows))).await?;
     Ok(())
 }
 
-async fn insert<T: Serialize>(client: &Client, table: &str, rows: &[T]) -> Result<(), StoreError> {
-    // What is not written together is put by itself, and says why.
-    let answers = match answers(client, table, rows).await {
-        Ok(answers) => answers,
-        Err(StoreError::Broken(error)) => {
-            tracing::warn!(error, "rows could not be inserted together");
-            Vec::new()
-        }
-        Err(unavailable) => return Err(unavailable),
+async fn put_together<T: Serialize>(client: &Client, table: &str, rows: &[T]) -> Result<(), StoreError> {
+    let outcomes = match insert(client, table, rows).await {
+        Err(unavailable @ StoreError::Unavailable(_)) => return Err(unavailable),
+        inserted => or_unknown(inserted, rows.len()),
     };
-    let left = rows.iter().enumerate().filter(|(n, _)| !answers.get(*n).is_some_and(is_there));
-    try_join_all(left.map(|(_, row)| put_new(client, table, row))).await?;
+    // What is not written together is put by itself, and says why.
+    let left = rows.iter().zip(outcomes).filter(|(_, outcome)| *outcome == Outcome::Unknown);
+    try_join_all(left.map(|(row, _)| put_new(client, table, row))).await?;
     Ok(())
 }
 
-/// Writes rows in one request, at most [`MAX_STATEMENTS`], and says of each whether it is certain that this wrote it.
-pub(super) async fn inserted<T: Serialize>(client: &Client, table: &str, rows: &[T]) -> Vec<bool> {
-    let answers = answers(client, table, rows).await.unwrap_or_else(|error| {
-        tracing::warn!(%error, "rows could not be inserted together");
-        Vec::new()
-    });
-    let is_written = |n: usize| answers.get(n).is_some_and(|answer| answer.error().is_none());
-    (0..rows.len()).map(is_written).collect()
-}
-
-/// What becomes of each row, in their order. BatchWriteItem takes no conditions, and a transaction costs twice as much.
-async fn answers<T: Serialize>(
+/// Writes rows, each named by its `key`, in as few requests as it takes, and says what became of each. Of rows with one
+/// key only the first is tried.
+pub(super) async fn insert_each<T: Serialize, K: Hash + Eq>(
     client: &Client,
     table: &str,
     rows: &[T],
-) -> Result<Vec<BatchStatementResponse>, StoreError> {
-    let statements = rows.iter().map(|row| insertion(table, row)).collect::<Result<_, _>>()?;
-    let answer = client.batch_execute_statement().set_statements(Some(statements)).send().await?;
-    Ok(answer.responses.unwrap_or_default())
+    key: impl Fn(&T) -> K,
+) -> Vec<Outcome> {
+    let mut keys = HashSet::new();
+    let is_first: Vec<bool> = rows.iter().map(|row| keys.insert(key(row))).collect();
+    let firsts: Vec<&T> = rows.iter().zip(&is_first).filter_map(|(row, is)| is.then_some(row)).collect();
+    let requests = firsts
+        .chunks(MAX_STATEMENTS)
+        .map(|rows| async { or_unknown(insert(client, table, rows).await, rows.len()) });
+    let mut outcomes = join_all(requests).await.into_iter().flatten();
+    let outcome = |is_first: bool| is_first.then(|| outcomes.next()).flatten().unwrap_or(Outcome::Unknown);
+    is_first.into_iter().map(outcome).collect()
+}
+
+async fn insert<T: Serialize>(client: &Client, table: &str, rows: &[T]) -> Result<Vec<Outcome>, StoreError> {
+    let insertions = rows.iter().map(|row| insertion(table, row)).collect::<Result<_, _>>()?;
+    execute(client, insertions).await
 }
 
 fn insertion(table: &str, row: &impl Serialize) -> Result<BatchStatementRequest, StoreError> {
@@ -76,9 +78,4 @@ fn insertion(table: &str, row: &impl Serialize) -> Result<BatchStatementRequest,
     let fields: Vec<String> = names.iter().map(|name| format!("'{name}': ?")).collect();
     let text = format!("INSERT INTO \"{table}\" VALUE {{{}}}", fields.join(", "));
     statement(text, values)
-}
-
-fn is_there(answer: &BatchStatementResponse) -> bool {
-    let refusal = answer.error();
-    refusal.is_none_or(|error| error.code() == Some(&BatchStatementErrorCodeEnum::DuplicateItem))
 }

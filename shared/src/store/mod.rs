@@ -14,6 +14,7 @@ mod projects;
 mod ranges;
 mod replays;
 mod slots;
+mod statements;
 mod transactions;
 mod transitions;
 
@@ -26,7 +27,7 @@ use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
-use aws_sdk_dynamodb::types::{AttributeValue, BatchStatementRequest};
+use aws_sdk_dynamodb::types::AttributeValue;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -37,10 +38,8 @@ pub use self::endpoints::{Created, EndpointPatch, Patched, Rotated};
 pub use self::event_pages::{EventFilter, ReadEvent};
 pub use self::events::Accepted;
 pub use self::slots::Taken;
+pub use self::statements::MAX_STATEMENTS;
 pub use self::transitions::{Advanced, Transition};
-
-/// The most statements that BatchExecuteStatement takes.
-pub const MAX_STATEMENTS: usize = 25;
 
 type Item = std::collections::HashMap<String, AttributeValue>;
 
@@ -212,12 +211,6 @@ fn row_in_the_way<T: DeserializeOwned>(error: SdkError<UpdateItemError>) -> Resu
     };
     let row = failed.item().cloned().filter(|row| !row.is_empty());
     row.map(from_item).transpose()
-}
-
-/// One statement of a BatchExecuteStatement, with a value for each `?` of it.
-fn statement(text: String, values: Vec<AttributeValue>) -> Result<BatchStatementRequest, StoreError> {
-    let statement = BatchStatementRequest::builder().statement(text).set_parameters(Some(values));
-    statement.build().map_err(|error| StoreError::Broken(error.to_string()))
 }
 
 /// A row's key, of one attribute or two.

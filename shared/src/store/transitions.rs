@@ -2,13 +2,11 @@
 
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
-use aws_sdk_dynamodb::types::{
-    AttributeValue, BatchStatementErrorCodeEnum, BatchStatementRequest, BatchStatementResponse,
-    ReturnValuesOnConditionCheckFailure,
-};
+use aws_sdk_dynamodb::types::{AttributeValue, BatchStatementRequest, ReturnValuesOnConditionCheckFailure};
 
 use super::deliveries::delivery_key;
-use super::{Store, StoreError, number, row_in_the_way, statement, text, value};
+use super::statements::{Outcome, execute, or_unknown, statement};
+use super::{Store, StoreError, number, row_in_the_way, text, value};
 use crate::attempt::{Attempt, Trigger};
 use crate::delivery::{Delivery, DeliveryStatus, FailureReason, attention};
 use crate::id::ReplayId;
@@ -125,20 +123,13 @@ impl Store {
     /// the one that was read, and says of each whether it did. What it did not is for [`Self::advance`], which finds
     /// out why.
     pub async fn record_first_attempts(&self, records: &[(Delivery, Transition)]) -> Vec<bool> {
-        let none = vec![false; records.len()];
         let statements = records.iter().map(|(before, transition)| self.first_attempt(before, transition));
-        let Ok(statements) = statements.collect::<Result<Vec<_>, _>>() else { return none };
-        match self.client.batch_execute_statement().set_statements(Some(statements)).send().await {
-            Ok(answer) if answer.responses().len() == records.len() => {
-                answer.responses().iter().map(is_done).collect()
-            }
-            Ok(_) => none,
-            Err(error) => {
-                let error = StoreError::from(error);
-                tracing::warn!(%error, "first attempts could not be recorded together");
-                none
-            }
-        }
+        let executed = match statements.collect() {
+            Ok(statements) => execute(&self.client, statements).await,
+            Err(error) => Err(error),
+        };
+        let outcomes = or_unknown(executed, records.len());
+        outcomes.into_iter().map(|outcome| outcome == Outcome::Done).collect()
     }
 
     /// What [`Self::advance`] does with a first attempt: its row has no list of attempts to add to.
@@ -246,14 +237,6 @@ impl Store {
             },
         }
     }
-}
-
-fn is_done(answer: &BatchStatementResponse) -> bool {
-    let Some(error) = answer.error() else { return true };
-    if error.code() != Some(&BatchStatementErrorCodeEnum::ConditionalCheckFailed) {
-        tracing::warn!(code = ?error.code(), "a first attempt could not be recorded with others");
-    }
-    false
 }
 
 /// What a transition makes of a row but for its list of attempts: `None` removes.
