@@ -114,6 +114,10 @@ pub async fn lay(world: &World, hostility: Option<Hostility>) -> io::Result<Figu
 }
 
 impl Figures {
+    fn is_slow(&self) -> bool {
+        self.longest.max(self.others) > MOST_TIME
+    }
+
     fn held_against(mut self, is_hostile: bool) -> Self {
         if self.memory_kib >= MOST_MEMORY_KIB {
             self.problems.push(format!("memory up by {} KiB", self.memory_kib));
@@ -206,8 +210,10 @@ pub async fn lay_all(world: &std::sync::Arc<World>, side_by_side: usize) -> Vec<
         done.sort_by_key(|(place, ..)| *place);
         for (_, kind, result) in done {
             match result {
-                // What took too long because the machine was busy is measured again, alone.
-                Ok(figures) if !figures.problems.is_empty() && figures.starved > STARVED => {
+                // What took too long, because the machine was busy or its host was, is measured again, alone.
+                Ok(figures)
+                    if figures.is_slow() || (!figures.problems.is_empty() && figures.starved > STARVED) =>
+                {
                     all.push(again(world, kind).await.unwrap_or(figures));
                 }
                 Ok(figures) => all.push(figures),

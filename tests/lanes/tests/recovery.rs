@@ -9,6 +9,7 @@ use echo_lanes::lane::{DEAD, FAST, INTAKE, LaneSettings, PARKED, SLOW};
 use echo_lanes::receiver::Behaviour;
 use echo_lanes::run::{Ending, Run, Sent};
 use echo_lanes::sqs::Outgoing;
+use echo_lanes::suite;
 use echo_lanes::world::{ONE, TEN, World};
 use serde_json::json;
 
@@ -253,6 +254,29 @@ async fn failures_that_the_operator_cannot_be_told_of_are_counted_once_and_told_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_operator_without_an_endpoint_is_missed_in_the_log_and_holds_nothing_up() {
+    let world = world().await;
+    let env = vec![
+        ("RETRY_DELAYS_SECONDS", "1".to_owned()),
+        ("OPERATOR_PROJECT_ID", "01a20259-3a57-7c63-9fb6-0c94e1b2e278".to_owned()),
+    ];
+    let logs = suite::logs().join(uuid::Uuid::new_v4().to_string());
+    std::fs::create_dir_all(&logs).expect("a folder");
+    let run = run(&world, LaneSettings { env, logs: Some(logs.clone()), ..LaneSettings::default() }).await;
+    run.lane.receiver.set("/0", Behaviour::Answer(410));
+    assert!(post(&run, 1).await.is_empty());
+    assert!(run.lane.settle(REST).await);
+    let log = run.lane.delivery.settings.log.as_ref().expect("a log");
+    let log = std::fs::read_to_string(log).expect("the log");
+    for event in ["endpoint.disabled", "delivery.failed"] {
+        let said =
+            log.lines().any(|line| line.contains("no webhook tells the operator") && line.contains(event));
+        assert!(said, "{event}: {log}");
+    }
+    std::fs::remove_dir_all(logs).expect("the folder can go");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn rows_that_a_batch_leaves_out_can_be_seen_before_anything_is_delivered() {
     let world = world().await;
     let mut run = run(&world, LaneSettings::default()).await;
@@ -303,11 +327,7 @@ async fn first_attempts_are_recorded_in_spite_of(fault: Fault) {
         let page = run.lane.call("GET", &retrying, &run.key(), None).await.json();
         assert_eq!(page["data"][0]["id"], delivery.as_str(), "{page}");
     }
-    let totals = run.lane.aws.faults.totals();
-    let together = totals
-        .iter()
-        .find(|((kind, what), _)| *kind == Kind::Delivery && what.starts_with("BatchExecuteStatement"));
-    assert!(together.is_some(), "{totals:?}");
+    assert!(calls(&run, "BatchExecuteStatement deliveries") > 0);
     assert_eq!(run.lane.receiver.hits().len(), 10);
 }
 
@@ -331,38 +351,85 @@ async fn first_attempts_that_nothing_answers_together_are_recorded_once() {
     first_attempts_are_recorded_in_spite_of(Fault::Slow).await;
 }
 
-/// Nine events come in as ten messages of one batch, and what writes their rows together does not do its part.
-async fn events_come_in_in_spite_of(fault: Fault) {
-    let world = world().await;
-    let mut run = run(&world, LaneSettings::default()).await;
-    run.lane.stop_mappings();
-    let ids: Vec<String> = (0..9).map(|_| uuid::Uuid::new_v4().to_string()).collect();
-    for event_id in ids.iter().chain(&ids[..1]) {
-        let project_id = &run.world.project_id;
-        let body = json!({ "project_id": project_id, "event_id": event_id, "event_name": ONE }).to_string();
-        run.lane
-            .aws
-            .sqs
-            .send(INTAKE, Outgoing { body, group: None, delay: Duration::ZERO })
-            .expect("a queue");
-    }
-    run.lane.aws.faults.outage(Some(("BatchExecuteStatement", fault)));
-    run.lane.start_mappings();
+/// Puts an event for the first endpoint into the queue for events.
+fn send_in(run: &Run<'_>, event_id: &str, n: u32) {
+    let project_id = &run.world.project_id;
+    let event =
+        json!({ "project_id": project_id, "event_id": event_id, "event_name": ONE, "data": { "n": n } });
+    let outgoing = Outgoing { body: event.to_string(), group: None, delay: Duration::ZERO };
+    run.lane.aws.sqs.send(INTAKE, outgoing).expect("a queue");
+}
+
+fn new_ids(count: usize) -> Vec<String> {
+    (0..count).map(|_| uuid::Uuid::new_v4().to_string()).collect()
+}
+
+/// Each of these events came in, for the first endpoint, and gets there once.
+async fn came_in(run: &Run<'_>, ids: &[String]) {
     assert!(run.lane.settle(REST).await);
     for event_id in ids {
         let target = run.project(&format!("/events/{event_id}"));
         let event = run.lane.call("GET", &target, &run.key(), None).await.json();
         let id = event["deliveries"][0]["id"].as_str().unwrap_or_default().to_owned();
         let listed = vec![(id, run.world.endpoints[0].clone())];
+        let event_id = event_id.clone();
         run.notes().sent.push(Sent { event_id, listed, ending: Ending::Success });
     }
-    holds(&run, false).await;
-    let totals = run.lane.aws.faults.totals();
-    let together = totals.iter().find(|((kind, what), _)| {
-        *kind == Kind::Delivery && what.starts_with("BatchExecuteStatement events")
-    });
-    assert!(together.is_some(), "{totals:?}");
-    assert_eq!(run.lane.receiver.hits().len(), 9);
+    holds(run, false).await;
+    assert_eq!(run.lane.receiver.hits().len(), ids.len());
+}
+
+/// How often the delivery function made calls of this name.
+fn calls(run: &Run<'_>, what: &str) -> u64 {
+    run.lane.aws.faults.totals().get(&(Kind::Delivery, what.to_owned())).copied().unwrap_or_default()
+}
+
+/// Ten events come in as one batch, and what writes their rows together does not do its part.
+async fn events_come_in_in_spite_of(fault: Fault) {
+    let world = world().await;
+    let mut run = run(&world, LaneSettings::default()).await;
+    run.lane.stop_mappings();
+    let ids = new_ids(10);
+    ids.iter().for_each(|event_id| send_in(&run, event_id, 1));
+    run.lane.aws.faults.outage(Some(("BatchExecuteStatement", fault)));
+    run.lane.start_mappings();
+    came_in(&run, &ids).await;
+    assert!(calls(&run, "BatchExecuteStatement events") > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_comes_twice_in_a_batch_costs_the_others_nothing() {
+    let world = world().await;
+    let mut run = run(&world, LaneSettings::default()).await;
+    run.lane.stop_mappings();
+    let ids = new_ids(8);
+    ids.iter().chain(&ids[..1]).for_each(|event_id| send_in(&run, event_id, 1));
+    send_in(&run, &ids[1], 2);
+    run.lane.start_mappings();
+    came_in(&run, &ids).await;
+    let parked = run.lane.aws.sqs.bodies(PARKED);
+    assert!(matches!(parked.as_slice(), [one] if one.contains(&ids[1])), "{parked:?}");
+    // Only the repeat and the conflict have requests of their own.
+    assert_eq!((calls(&run, "BatchExecuteStatement events"), calls(&run, "PutItem events")), (1, 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_event_of_the_same_id_is_refused_even_where_nobody_gets_either() {
+    let world = world().await;
+    let mut run = run(&world, LaneSettings::default()).await;
+    run.lane.stop_mappings();
+    let endpoint = run.project(&format!("/webhooks/{}", run.world.endpoints[0]));
+    let disabled =
+        run.lane.call("PATCH", &endpoint, &run.key(), Some(&json!({ "status": "disabled" }))).await;
+    assert_eq!(disabled.status, 200);
+    let ids = new_ids(5);
+    for event_id in &ids {
+        send_in(&run, event_id, 1);
+        send_in(&run, event_id, 2);
+    }
+    run.lane.start_mappings();
+    came_in(&run, &[]).await;
+    assert_eq!(run.lane.aws.sqs.bodies(PARKED).len(), ids.len());
 }
 
 #[tokio::test(flavor = "multi_thread")]
