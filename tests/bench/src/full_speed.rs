@@ -21,8 +21,8 @@ use crate::stage::{self, Stage};
 /// What is to be run: a function that gets invocations, and a delivery function that gets what they queue.
 #[derive(Debug)]
 pub(crate) struct Run<'a> {
-    /// The api, or the delivery function where events come in through the queue.
     pub(crate) way: Way,
+    /// The api, or the delivery function where events come in through the queue.
     pub(crate) first: &'a Path,
     pub(crate) delivery: &'a Path,
     pub(crate) invocations: &'a [String],
