@@ -10,6 +10,9 @@ use serde_json::Value;
 use crate::shape;
 use crate::stack::stack;
 
+/// How often a request is sent again that a busy service did not do.
+const AGAIN: usize = 2;
+
 /// A caller: where it sends and what credential it shows.
 #[derive(Debug, Clone)]
 pub struct Api {
@@ -80,9 +83,24 @@ impl Api {
         self.send(Method::DELETE, path, None).await
     }
 
+    /// Does as a 503 says and sends the same request again, where that changes nothing twice: on a slow machine the
+    /// emulator may keep the service waiting longer than it waits.
+    ///
     /// # Panics
     /// When there is no answer at all, or it breaks a promise made for every answer.
     pub async fn send(&self, method: Method, path: &str, body: Option<Vec<u8>>) -> Answer {
+        let again = if method == Method::POST { 0 } else { AGAIN };
+        for _ in 0..again {
+            let answer = self.send_once(method.clone(), path, body.clone()).await;
+            if answer.status != 503 {
+                return answer;
+            }
+            eprintln!("again: {}: {}", answer.what, answer.text());
+        }
+        self.send_once(method, path, body).await
+    }
+
+    async fn send_once(&self, method: Method, path: &str, body: Option<Vec<u8>>) -> Answer {
         let url = format!("{}{}{path}", stack().api_url, self.prefix);
         let mut request = self.http.request(method.clone(), &url);
         request = match &self.credential {
