@@ -10,7 +10,10 @@ use aws_sdk_sqs::config::StalledStreamProtectionConfig;
 use aws_sdk_sqs::config::retry::RetryConfig;
 use aws_sdk_sqs::config::timeout::TimeoutConfig;
 use aws_sdk_sqs::error::DisplayErrorContext;
-use aws_sdk_sqs::types::{MessageAttributeValue, QueueAttributeName, SendMessageBatchRequestEntry};
+use aws_sdk_sqs::types::{
+    ChangeMessageVisibilityBatchRequestEntry, ChangeMessageVisibilityBatchResultEntry, MessageAttributeValue,
+    QueueAttributeName, SendMessageBatchRequestEntry, SendMessageBatchResultEntry,
+};
 
 use crate::id::EndpointId;
 use crate::job::{DeliveryJob, ReplayJob};
@@ -21,7 +24,7 @@ pub const MAX_DELAY: Duration = Duration::from_secs(900);
 /// The longest one hides a message here; SQS allows 12 hours from its receipt, which is some seconds ago.
 const MAX_HIDE: Duration = Duration::from_secs(12 * 60 * 60 - 120);
 
-/// Entries of one SendMessageBatch.
+/// Entries of one request for many.
 const BATCH: usize = 10;
 
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +52,17 @@ pub fn client(config: &aws_config::SdkConfig) -> Client {
 fn seconds(wait: Duration, max: Duration) -> i32 {
     let up = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
     i32::try_from(up.min(max.as_secs())).unwrap_or(i32::MAX)
+}
+
+/// Of entries that are called by their places, which are among the `done`.
+fn each<'a>(entries: usize, done: impl Iterator<Item = &'a str>) -> Vec<bool> {
+    let mut is_done = vec![false; entries];
+    for place in done.filter_map(|id| id.parse::<usize>().ok()) {
+        if let Some(is_done) = is_done.get_mut(place) {
+            *is_done = true;
+        }
+    }
+    is_done
 }
 
 /// One queue.
@@ -101,36 +115,42 @@ impl Queue {
 
     /// Sends many jobs, ten a request, and returns those that are not certain to be in the queue.
     pub async fn send_all(&self, jobs: &[DeliveryJob], delay: Duration) -> Vec<DeliveryJob> {
-        let batches = jobs.chunks(BATCH).map(|batch| self.send_batch(batch, delay));
+        let delayed: Vec<_> = jobs.iter().map(|job| (job.clone(), delay)).collect();
+        let is_sent = self.send_each(&delayed).await;
+        jobs.iter().zip(is_sent).filter(|(_, is_sent)| !is_sent).map(|(job, _)| job.clone()).collect()
+    }
+
+    /// Sends many jobs, each with a delay as of [`Self::send`], ten a request, and says of each whether it is certain to
+    /// be in the queue.
+    pub async fn send_each(&self, jobs: &[(DeliveryJob, Duration)]) -> Vec<bool> {
+        let batches = jobs.chunks(BATCH).map(|batch| self.send_batch(batch));
         futures_util::future::join_all(batches).await.concat()
     }
 
-    async fn send_batch(&self, jobs: &[DeliveryJob], delay: Duration) -> Vec<DeliveryJob> {
-        let mut request = self.client.send_message_batch().queue_url(&self.url);
-        for (index, job) in jobs.iter().enumerate() {
-            let entry = SendMessageBatchRequestEntry::builder()
+    async fn send_batch(&self, jobs: &[(DeliveryJob, Duration)]) -> Vec<bool> {
+        let entry = |(index, (job, delay)): (usize, &(DeliveryJob, Duration))| {
+            SendMessageBatchRequestEntry::builder()
                 .id(index.to_string())
                 .message_body(job.encode())
                 .message_group_id(job.endpoint_id.to_string())
-                .delay_seconds(seconds(delay, MAX_DELAY))
-                .build();
-            match entry {
-                Ok(entry) => request = request.entries(entry),
-                Err(error) => tracing::error!(%error, "a queue entry could not be built"),
-            }
-        }
-        match request.send().await {
+                .delay_seconds(seconds(*delay, MAX_DELAY))
+                .build()
+        };
+        let sent = async {
+            let entries = jobs.iter().enumerate().map(entry).collect::<Result<_, _>>().map_err(failed)?;
+            let request = self.client.send_message_batch().queue_url(&self.url).set_entries(Some(entries));
+            request.send().await.map_err(failed)
+        };
+        match sent.await {
             Ok(answer) => {
-                let sent = |index: &usize| answer.successful().iter().any(|ok| ok.id() == index.to_string());
-                let unsent: Vec<_> = (0..jobs.len()).filter(|index| !sent(index)).collect();
-                if !unsent.is_empty() {
+                if !answer.failed().is_empty() {
                     tracing::warn!(failed = ?answer.failed(), "some jobs were not queued");
                 }
-                unsent.into_iter().map(|index| jobs[index].clone()).collect()
+                each(jobs.len(), answer.successful().iter().map(SendMessageBatchResultEntry::id))
             }
             Err(error) => {
-                tracing::warn!(error = %failed(error), jobs = jobs.len(), "jobs were perhaps not queued");
-                jobs.to_vec()
+                tracing::warn!(%error, jobs = jobs.len(), "jobs were perhaps not queued");
+                vec![false; jobs.len()]
             }
         }
     }
@@ -169,6 +189,38 @@ impl Queue {
             .await
             .map_err(failed)?;
         Ok(())
+    }
+
+    /// Hides many received messages, named by their receipt handles, as [`Self::hide`] does one, ten a request, and says
+    /// of each whether it is certain to be hidden.
+    pub async fn hide_each(&self, messages: &[(String, Duration)]) -> Vec<bool> {
+        let batches = messages.chunks(BATCH).map(|batch| self.hide_batch(batch));
+        futures_util::future::join_all(batches).await.concat()
+    }
+
+    async fn hide_batch(&self, messages: &[(String, Duration)]) -> Vec<bool> {
+        let entry = |(index, (receipt_handle, wait)): (usize, &(String, Duration))| {
+            ChangeMessageVisibilityBatchRequestEntry::builder()
+                .id(index.to_string())
+                .receipt_handle(receipt_handle)
+                .visibility_timeout(seconds(*wait, MAX_HIDE))
+                .build()
+        };
+        let hidden = async {
+            let entries = messages.iter().enumerate().map(entry).collect::<Result<_, _>>().map_err(failed)?;
+            let request = self.client.change_message_visibility_batch().queue_url(&self.url);
+            request.set_entries(Some(entries)).send().await.map_err(failed)
+        };
+        match hidden.await {
+            Ok(answer) => each(
+                messages.len(),
+                answer.successful().iter().map(ChangeMessageVisibilityBatchResultEntry::id),
+            ),
+            Err(error) => {
+                tracing::warn!(%error, messages = messages.len(), "messages could not be hidden together");
+                vec![false; messages.len()]
+            }
+        }
     }
 
     /// About how many messages are hidden now, waiting or being worked on.

@@ -115,17 +115,21 @@ def _update_code(emulator, zips):
             aws_lambda.update_function_code(FunctionName=names[logical_id], ZipFile=code)
 
 
+SQS_BATCHES = {"sqs:SendMessage": "sqs:SendMessageBatch", "sqs:ChangeMessageVisibility": "sqs:ChangeMessageVisibilityBatch"}
+
+
 def _allow_batches(emulator):
-    """In IAM `sqs:SendMessage` covers SendMessageBatch and `dynamodb:PartiQLInsert` what BatchExecuteStatement inserts;
-    neither call has an action of its own. The emulator asks for one, and does not see the tables of statements.
+    """In IAM `sqs:SendMessage` covers SendMessageBatch, as others do theirs, and `dynamodb:PartiQLInsert` what
+    BatchExecuteStatement inserts; no such call has an action of its own. The emulator asks for one, and does not see the
+    tables of statements.
     """
     names, iam = resource_names(emulator), emulator.client("iam")
     for logical_id, spec in template.resources("AWS::IAM::Role").items():
         for policy in (policy["PolicyName"] for policy in spec["Properties"]["Policies"]):
             document = iam.get_role_policy(RoleName=names[logical_id], PolicyName=policy)["PolicyDocument"]
             for statement in document["Statement"]:
-                if statement["Action"] == "sqs:SendMessage":
-                    statement["Action"] = ["sqs:SendMessage", "sqs:SendMessageBatch"]
+                actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+                statement["Action"] = sorted({*actions, *(SQS_BATCHES[action] for action in actions if action in SQS_BATCHES)})
             batches = {"Effect": "Allow", "Action": "dynamodb:BatchExecuteStatement", "Resource": "*"}
             inserts = any("dynamodb:PartiQLInsert" in statement["Action"] for statement in document["Statement"])
             if inserts and batches not in document["Statement"]:

@@ -25,6 +25,7 @@ mod own_fault;
 mod records;
 mod replay;
 mod resolver;
+mod retries;
 mod retry_after;
 mod rows;
 mod sender;

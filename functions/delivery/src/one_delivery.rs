@@ -22,6 +22,7 @@ use crate::message::{Disposal, EARLY, Message, time_in_queue};
 use crate::metrics::Tally;
 use crate::own_fault::OwnFault;
 use crate::records::{self, Records};
+use crate::retries::Retries;
 use crate::rows::{self, Rows};
 use crate::slots::{self, Place};
 use crate::troubled::{Marks, SLOW};
@@ -54,11 +55,24 @@ pub(crate) struct Turn {
     /// Where the batch reckoned with a slot for it.
     pub(crate) place: Option<Place>,
     pub(crate) marks: Arc<Marks>,
-    /// Where the batch has others whose records may go with this one's.
-    pub(crate) records: Option<Records>,
+    /// Where the batch has others.
+    pub(crate) others: Option<Others>,
     pub(crate) tally: Arc<Tally>,
     /// When Lambda ends the invocation.
     pub(crate) deadline: Instant,
+}
+
+/// What the turns of one batch share: requests for what each would else ask for by itself.
+#[derive(Debug, Clone)]
+pub(crate) struct Others {
+    records: Records,
+    retries: Retries,
+}
+
+impl Others {
+    pub(crate) fn begin(app: &Arc<App>) -> Self {
+        Self { records: Records::begin(app), retries: Retries::begin(app) }
+    }
 }
 
 impl Turn {
@@ -145,6 +159,12 @@ impl Turn {
 
     /// Hides the message until a slot comes, or until anything else.
     async fn hide_until(&self, until: Timestamp, slot: Option<Slot>) -> Disposal {
+        if self.lane == Lane::Slow
+            && let Some(others) = &self.others
+            && others.retries.hide(self.message.receipt_handle.clone(), time_in_queue(until, slot)).await
+        {
+            return Disposal::Keep;
+        }
         self.message.hide(time_in_queue(until, slot)).await
     }
 
@@ -201,13 +221,19 @@ impl Turn {
     /// Sends the job that the row now names. When it is not certain to be in the queue, this one stays behind it.
     async fn send_on(&self, chain: Chain, due: Timestamp, slot: Option<Slot>) -> Disposal {
         let job = DeliveryJob { chain: Some(chain), manual_at: None, ..self.job.clone() };
-        match self.app.queues.retries.send(&job, time_in_queue(due, slot)).await {
-            Ok(()) => Disposal::Delete,
-            Err(error) => {
-                tracing::warn!(%error, "a job was perhaps not queued; the one before it stands in");
-                self.message.hide_until(due.plus(self.stand_back())).await
+        let delay = time_in_queue(due, slot);
+        let is_sent = match &self.others {
+            Some(others) => others.retries.send(job, delay).await,
+            None => {
+                let sent = self.app.queues.retries.send(&job, delay).await;
+                sent.inspect_err(|error| tracing::warn!(%error, "a job was perhaps not queued")).is_ok()
             }
+        };
+        if is_sent {
+            return Disposal::Delete;
         }
+        tracing::warn!("the job before one that was perhaps not queued stands in");
+        self.message.hide_until(due.plus(self.stand_back())).await
     }
 
     async fn attempt(
@@ -339,8 +365,8 @@ impl Turn {
         };
         recorded.uncounted = health::is_news(&recorded, endpoint);
         let give_up = self.deadline - ANSWER_TIME;
-        let written =
-            records::record(&self.app.store, self.records.as_ref(), &delivery, &recorded, give_up).await?;
+        let others = self.others.as_ref().map(|others| &others.records);
+        let written = records::record(&self.app.store, others, &delivery, &recorded, give_up).await?;
         if written == Advanced::Overtaken {
             return Ok(self.overtaken().await);
         }
@@ -348,7 +374,7 @@ impl Turn {
 
         match (next_retry_at, successor) {
             (Some(at), Some(successor)) => return Ok(self.send_on(successor, at, None).await),
-            (Some(at), None) => return Ok(self.message.hide_until(at).await),
+            (Some(at), None) => return Ok(self.hide_until(at, None).await),
             (None, _) => {}
         }
         if recorded.uncounted {

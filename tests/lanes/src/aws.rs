@@ -83,7 +83,9 @@ impl<'a> Call<'a> {
             .map(|entry| json!({ "Id": entry["Id"], "MessageId": "0", "MD5OfMessageBody": "0" }))
             .collect();
         let answer = match self.operation {
-            "SendMessageBatch" => json!({ "Successful": done, "Failed": [] }),
+            "SendMessageBatch" | "ChangeMessageVisibilityBatch" => {
+                json!({ "Successful": done, "Failed": [] })
+            }
             "SendMessage" => json!({ "MessageId": "0", "MD5OfMessageBody": "0" }),
             _ => json!({}),
         };

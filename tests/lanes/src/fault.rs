@@ -70,7 +70,10 @@ impl Fault {
     pub fn applies_to(self, operation: &str) -> bool {
         match self {
             Self::Partial => {
-                matches!(operation, "BatchGetItem" | "BatchExecuteStatement" | "SendMessageBatch")
+                operation == "BatchGetItem"
+                    || operation == "BatchExecuteStatement"
+                    || operation == "SendMessageBatch"
+                    || operation == "ChangeMessageVisibilityBatch"
             }
             Self::Stale => operation == "BatchGetItem",
             _ => true,

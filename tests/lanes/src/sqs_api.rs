@@ -53,16 +53,11 @@ pub fn call(sqs: &Sqs, operation: &str, body: &str, failing_entry: Option<usize>
             sqs.delete(queue, handle(entry));
             Ok(json!({}))
         }),
-        "ChangeMessageVisibility" => {
-            let seconds = request["VisibilityTimeout"].as_u64().unwrap_or(u64::MAX);
-            if seconds > MAX_HIDE_SECONDS {
-                return error("InvalidParameterValue", "VisibilityTimeout must be 0 to 43200");
-            }
-            match sqs.change_visibility(queue, handle(&request), Duration::from_secs(seconds)) {
-                Ok(()) => Reply::ok("{}".to_owned()),
-                Err(refused) => refusal(refused),
-            }
-        }
+        "ChangeMessageVisibility" => match hide(sqs, queue, &request) {
+            Ok(hidden) => Reply::ok(hidden.to_string()),
+            Err(reply) => reply,
+        },
+        "ChangeMessageVisibilityBatch" => batch(&request, failing_entry, |entry| hide(sqs, queue, entry)),
         "GetQueueAttributes" => {
             let depth = sqs.depth(queue);
             Reply::ok(
@@ -100,6 +95,16 @@ fn send(sqs: &Sqs, queue: &str, entry: &Value) -> Result<Value, Reply> {
         Ok(id) => Ok(json!({ "MessageId": message_id(id), "MD5OfMessageBody": "0" })),
         Err(refused) => Err(refusal(refused)),
     }
+}
+
+fn hide(sqs: &Sqs, queue: &str, entry: &Value) -> Result<Value, Reply> {
+    let seconds = entry["VisibilityTimeout"].as_u64().unwrap_or(u64::MAX);
+    if seconds > MAX_HIDE_SECONDS {
+        return Err(error("InvalidParameterValue", "VisibilityTimeout must be 0 to 43200"));
+    }
+    let wait = Duration::from_secs(seconds);
+    sqs.change_visibility(queue, handle(entry), wait).map_err(refusal)?;
+    Ok(json!({}))
 }
 
 fn batch(

@@ -1,5 +1,6 @@
 //! Recovery rehearsed: what an operator meets, from a table that is away for a while to messages nobody can read.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use echo_lanes::fault::Fault;
@@ -349,6 +350,47 @@ async fn first_attempts_whose_common_answer_is_lost_are_recorded_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn first_attempts_that_nothing_answers_together_are_recorded_once() {
     first_attempts_are_recorded_in_spite_of(Fault::Slow).await;
+}
+
+/// Ten deliveries fail together twice, and what sends their retries on and hides them together does not do its part.
+async fn retries_are_made_in_spite_of(fault: Fault) {
+    let world = world().await;
+    let env = vec![("RETRY_DELAYS_SECONDS", "2,2,2".to_owned())];
+    let mut run = run(&world, LaneSettings { env, ..LaneSettings::default() }).await;
+    let fails_twice = || Behaviour::Script(vec![503, 503, 200]);
+    (0..10).for_each(|n| run.lane.receiver.set(&format!("/{n}"), fails_twice()));
+    run.lane.stop_mappings();
+    run.post_event(TEN, &json!({}), Ending::Success).await.expect("accepted");
+    run.lane.aws.faults.outage(Some(("Batch retries", fault)));
+    run.lane.start_mappings();
+    holds(&run, false).await;
+    assert!(calls(&run, "SendMessageBatch retries") > 0);
+    assert!(calls(&run, "ChangeMessageVisibilityBatch retries") > 0);
+    // On a busy machine a request can time out, which makes one more attempt, but none is made twice.
+    let hits = run.lane.receiver.hits();
+    let attempts: HashSet<_> = hits.iter().map(|hit| (&hit.delivery_id, hit.attempt)).collect();
+    assert_eq!(attempts.len(), hits.len());
+    assert!(hits.len() >= 30, "{} requests", hits.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn retries_of_which_one_is_left_out_are_made() {
+    retries_are_made_in_spite_of(Fault::Partial).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn retries_that_are_refused_together_are_made() {
+    retries_are_made_in_spite_of(Fault::ServerError).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn retries_whose_common_answer_is_lost_are_made_once() {
+    retries_are_made_in_spite_of(Fault::Lost).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn retries_that_nothing_answers_together_are_made_once() {
+    retries_are_made_in_spite_of(Fault::Slow).await;
 }
 
 /// Puts an event for the first endpoint into the queue for events.
