@@ -24,6 +24,9 @@ pub const MAX_DELAY: Duration = Duration::from_secs(900);
 /// The longest one hides a message here; SQS allows 12 hours from its receipt, which is some seconds ago.
 const MAX_HIDE: Duration = Duration::from_secs(12 * 60 * 60 - 120);
 
+/// How long messages may take to be hidden together; then each is hidden by itself.
+const TOGETHER: Duration = Duration::from_millis(500);
+
 /// Entries of one request for many.
 const BATCH: usize = 10;
 
@@ -192,7 +195,7 @@ impl Queue {
     }
 
     /// Hides many received messages, named by their receipt handles, as [`Self::hide`] does one, ten a request, and says
-    /// of each whether it is certain to be hidden.
+    /// of each whether it is certain to be hidden. It takes half a second at most.
     pub async fn hide_each(&self, messages: &[(String, Duration)]) -> Vec<bool> {
         let batches = messages.chunks(BATCH).map(|batch| self.hide_batch(batch));
         futures_util::future::join_all(batches).await.concat()
@@ -208,8 +211,17 @@ impl Queue {
         };
         let hidden = async {
             let entries = messages.iter().enumerate().map(entry).collect::<Result<_, _>>().map_err(failed)?;
-            let request = self.client.change_message_visibility_batch().queue_url(&self.url);
-            request.set_entries(Some(entries)).send().await.map_err(failed)
+            // Given up for good before the messages are hidden one by one: of two that hide a message the last counts.
+            let timeouts = TimeoutConfig::builder().operation_timeout(TOGETHER).build();
+            self.client
+                .change_message_visibility_batch()
+                .queue_url(&self.url)
+                .set_entries(Some(entries))
+                .customize()
+                .config_override(aws_sdk_sqs::config::Builder::new().timeout_config(timeouts))
+                .send()
+                .await
+                .map_err(failed)
         };
         match hidden.await {
             Ok(answer) => each(
@@ -245,6 +257,12 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_entries_that_are_named_are_done() {
+        assert_eq!(each(4, ["2", "0", "4", "", "x", "-1"].into_iter()), [true, false, true, false]);
+        assert_eq!(each(0, ["0"].into_iter()), [false; 0]);
+    }
 
     #[test]
     fn waits_are_rounded_up_and_capped() {

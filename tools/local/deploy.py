@@ -119,9 +119,9 @@ SQS_BATCHES = {"sqs:SendMessage": "sqs:SendMessageBatch", "sqs:ChangeMessageVisi
 
 
 def _allow_batches(emulator):
-    """In IAM `sqs:SendMessage` covers SendMessageBatch, as others do theirs, and `dynamodb:PartiQLInsert` what
-    BatchExecuteStatement inserts; no such call has an action of its own. The emulator asks for one, and does not see the
-    tables of statements.
+    """In IAM `sqs:SendMessage` covers SendMessageBatch, `sqs:ChangeMessageVisibility` its batch, and
+    `dynamodb:PartiQLInsert` what BatchExecuteStatement inserts; none of these calls has an action of its own. The emulator
+    asks for one, and does not see the tables of statements.
     """
     names, iam = resource_names(emulator), emulator.client("iam")
     for logical_id, spec in template.resources("AWS::IAM::Role").items():

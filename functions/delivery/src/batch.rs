@@ -18,7 +18,7 @@ use crate::intake::Intake;
 use crate::lanes::Source;
 use crate::message::{Disposal, Message};
 use crate::metrics::Tally;
-use crate::one_delivery::{OVERTAKEN_WAIT, Others, Turn};
+use crate::one_delivery::{OVERTAKEN_WAIT, Shared, Turn};
 use crate::replay;
 use crate::rows::{self, Rows};
 use crate::slots::{self, Place};
@@ -163,14 +163,14 @@ async fn start_turns(
         _ => jobs.iter().map(|_| None).collect(),
     };
     let mut taken = HashSet::new();
-    let others = (jobs.len() > 1).then(|| Others::begin(app));
+    let shared = (jobs.len() > 1).then(|| Shared::begin(app));
     let start_turn = |(Waiting { message, lane, job, span }, place): (Waiting, Option<Place>)| {
         let is_copy = !taken.insert((job.delivery_id, job.chain));
         let rows = loaded.as_ref().map(|loaded| loaded.as_ref().map(|loaded| Rows::of(&job, loaded)));
         let rows = rows.map_err(|_| ());
         let (app, marks, tally) = (Arc::clone(app), Arc::clone(marks), Arc::clone(tally));
-        let others = others.clone();
-        let turn = Turn { app, message: message.clone(), lane, job, place, marks, others, tally, deadline };
+        let shared = shared.clone();
+        let turn = Turn { app, message: message.clone(), lane, job, place, marks, shared, tally, deadline };
         start(message, span, async move {
             match rows {
                 Err(()) => turn.message.back_off().await,

@@ -37,12 +37,8 @@ pub(crate) struct Message {
 }
 
 impl Message {
-    /// Keeps the message, unseen until about `until`. If SQS does not answer it comes back after the queue's own visibility
-    /// timeout, and what it finds then is judged anew.
-    pub(crate) async fn hide_until(&self, until: Timestamp) -> Disposal {
-        self.hide(queue_wait(until.since(Timestamp::now()))).await
-    }
-
+    /// Keeps the message, unseen for `wait`. If SQS does not answer it comes back after the queue's own visibility timeout,
+    /// and what it finds then is judged anew.
     pub(crate) async fn hide(&self, wait: Duration) -> Disposal {
         if let Err(error) = self.queue.hide(&self.receipt_handle, wait).await {
             tracing::warn!(message_id = self.id, %error, "a message could not be hidden");

@@ -22,7 +22,7 @@ use crate::message::{Disposal, EARLY, Message, time_in_queue};
 use crate::metrics::Tally;
 use crate::own_fault::OwnFault;
 use crate::records::{self, Records};
-use crate::retries::Retries;
+use crate::retries::{self, Retries};
 use crate::rows::{self, Rows};
 use crate::slots::{self, Place};
 use crate::troubled::{Marks, SLOW};
@@ -56,7 +56,7 @@ pub(crate) struct Turn {
     pub(crate) place: Option<Place>,
     pub(crate) marks: Arc<Marks>,
     /// Where the batch has others.
-    pub(crate) others: Option<Others>,
+    pub(crate) shared: Option<Shared>,
     pub(crate) tally: Arc<Tally>,
     /// When Lambda ends the invocation.
     pub(crate) deadline: Instant,
@@ -64,12 +64,12 @@ pub(crate) struct Turn {
 
 /// What the turns of one batch share: requests for what each would else ask for by itself.
 #[derive(Debug, Clone)]
-pub(crate) struct Others {
+pub(crate) struct Shared {
     records: Records,
     retries: Retries,
 }
 
-impl Others {
+impl Shared {
     pub(crate) fn begin(app: &Arc<App>) -> Self {
         Self { records: Records::begin(app), retries: Retries::begin(app) }
     }
@@ -157,15 +157,9 @@ impl Turn {
         Ok(self.hide_until(until, delivery.slot).await)
     }
 
-    /// Hides the message until a slot comes, or until anything else.
     async fn hide_until(&self, until: Timestamp, slot: Option<Slot>) -> Disposal {
-        if self.lane == Lane::Slow
-            && let Some(others) = &self.others
-            && others.retries.hide(self.message.receipt_handle.clone(), time_in_queue(until, slot)).await
-        {
-            return Disposal::Keep;
-        }
-        self.message.hide(time_in_queue(until, slot)).await
+        let shared = self.shared.as_ref().filter(|_| self.lane == Lane::Slow);
+        retries::hide(&self.message, shared.map(|shared| &shared.retries), until, slot).await
     }
 
     /// Whether what waits must not do so hidden in the retries queue.
@@ -221,19 +215,12 @@ impl Turn {
     /// Sends the job that the row now names. When it is not certain to be in the queue, this one stays behind it.
     async fn send_on(&self, chain: Chain, due: Timestamp, slot: Option<Slot>) -> Disposal {
         let job = DeliveryJob { chain: Some(chain), manual_at: None, ..self.job.clone() };
-        let delay = time_in_queue(due, slot);
-        let is_sent = match &self.others {
-            Some(others) => others.retries.send(job, delay).await,
-            None => {
-                let sent = self.app.queues.retries.send(&job, delay).await;
-                sent.inspect_err(|error| tracing::warn!(%error, "a job was perhaps not queued")).is_ok()
-            }
-        };
-        if is_sent {
+        let others = self.shared.as_ref().map(|shared| &shared.retries);
+        if retries::send(&self.app.queues.retries, others, job, time_in_queue(due, slot)).await {
             return Disposal::Delete;
         }
-        tracing::warn!("the job before one that was perhaps not queued stands in");
-        self.message.hide_until(due.plus(self.stand_back())).await
+        tracing::info!("the job before one that was perhaps not queued stands in");
+        self.hide_until(due.plus(self.stand_back()), None).await
     }
 
     async fn attempt(
@@ -365,7 +352,7 @@ impl Turn {
         };
         recorded.uncounted = health::is_news(&recorded, endpoint);
         let give_up = self.deadline - ANSWER_TIME;
-        let others = self.others.as_ref().map(|others| &others.records);
+        let others = self.shared.as_ref().map(|shared| &shared.records);
         let written = records::record(&self.app.store, others, &delivery, &recorded, give_up).await?;
         if written == Advanced::Overtaken {
             return Ok(self.overtaken().await);
