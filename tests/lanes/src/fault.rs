@@ -70,10 +70,9 @@ impl Fault {
     pub fn applies_to(self, operation: &str) -> bool {
         match self {
             Self::Partial => {
-                operation == "BatchGetItem"
-                    || operation == "BatchExecuteStatement"
-                    || operation == "SendMessageBatch"
-                    || operation == "ChangeMessageVisibilityBatch"
+                let batches = ["BatchGetItem", "BatchExecuteStatement"];
+                let of_messages = ["SendMessageBatch", "ChangeMessageVisibilityBatch"];
+                batches.contains(&operation) || of_messages.contains(&operation)
             }
             Self::Stale => operation == "BatchGetItem",
             _ => true,

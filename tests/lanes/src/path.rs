@@ -34,6 +34,7 @@ pub enum Path {
     FirstFails,
     FirstTimesOut,
     AllFail,
+    TenFail,
     MovesToSlowLane,
     Limited,
     AutoDisable,
@@ -54,7 +55,7 @@ pub enum Path {
 }
 
 impl Path {
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 32] = [
         Self::SignUp,
         Self::CreateProject,
         Self::CreateKey,
@@ -69,6 +70,7 @@ impl Path {
         Self::FirstFails,
         Self::FirstTimesOut,
         Self::AllFail,
+        Self::TenFail,
         Self::MovesToSlowLane,
         Self::Limited,
         Self::AutoDisable,
@@ -105,6 +107,7 @@ impl Path {
             Self::FirstFails => "first-fails",
             Self::FirstTimesOut => "first-times-out",
             Self::AllFail => "all-fail",
+            Self::TenFail => "10-fail",
             Self::MovesToSlowLane => "to-slow-lane",
             Self::Limited => "limited",
             Self::AutoDisable => "auto-disable",
@@ -162,6 +165,7 @@ impl Path {
             Self::FirstTimesOut => (Behaviour::Script(vec![HANGS, 200]), Ending::Success),
             Self::AllFail => (Behaviour::Answer(500), Ending::Failed("exhausted")),
             Self::AutoDisable => (Behaviour::Answer(500), Ending::Failed("exhausted")),
+            Self::TenFail => (Behaviour::Script(vec![500, 500, 200]), Ending::Success),
             Self::Gone | Self::Operational => (Behaviour::Answer(410), Ending::Failed("gone")),
             Self::ManualRetry => (Behaviour::Script(vec![500, 500, 200]), Ending::Either),
             Self::Replay => (Behaviour::Answer(500), Ending::Either),
@@ -172,7 +176,8 @@ impl Path {
             }
             _ => (Behaviour::Answer(200), Ending::Success),
         };
-        receiver.set("/0", behaviour);
+        let endpoints = if self == Self::TenFail { 10 } else { 1 };
+        (0..endpoints).for_each(|n| receiver.set(&format!("/{n}"), behaviour.clone()));
         match self {
             Self::SignUp | Self::CreateProject | Self::CreateKey | Self::RevokeKey | Self::CreateEndpoint => {
             }
@@ -196,7 +201,7 @@ impl Path {
             _ => {
                 run.lane.stop_mappings();
                 let data = if self == Self::LargePayload { large() } else { json!({ "n": 1 }) };
-                run.post_event(ONE, &data, ending).await;
+                run.post_event(if self == Self::TenFail { TEN } else { ONE }, &data, ending).await;
             }
         }
         match self {
