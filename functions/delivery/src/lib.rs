@@ -3,9 +3,9 @@
 //! In reading order: [`sqs_event`] is what Lambda hands over; `batch` takes each record by itself; `one_delivery`
 //! is a job's whole turn, decided by `echo_shared::decision`; `sender` makes the request, through `client`, `resolver`
 //! and `failure`; `replay` is one step of trying many again; `health` tells the endpoint how it went, and `operator`
-//! the operator; `records` writes down what was attempted, `together` for many in one request; `message` hides, `lanes` moves between queues, and
-//! `slots` keeps rate limits; `intake` accepts events; `dead_letters` ends what nothing else could, and `metrics`
-//! counts it all.
+//! the operator; `records` writes down what was attempted and `retries` sees to the next time, `together` for many in
+//! one request; `message` hides, `lanes` moves between queues, and `slots` keeps rate limits; `intake` accepts events;
+//! `dead_letters` ends what nothing else could, and `metrics` counts it all.
 
 mod accept_together;
 mod batch;
