@@ -70,9 +70,8 @@ impl Fault {
     pub fn applies_to(self, operation: &str) -> bool {
         match self {
             Self::Partial => {
-                let batches = ["BatchGetItem", "BatchExecuteStatement"];
-                let of_messages = ["SendMessageBatch", "ChangeMessageVisibilityBatch"];
-                batches.contains(&operation) || of_messages.contains(&operation)
+                let of_rows = matches!(operation, "BatchGetItem" | "BatchExecuteStatement");
+                of_rows || matches!(operation, "SendMessageBatch" | "ChangeMessageVisibilityBatch")
             }
             Self::Stale => operation == "BatchGetItem",
             _ => true,

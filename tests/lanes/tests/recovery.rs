@@ -351,16 +351,21 @@ async fn first_attempts_that_nothing_answers_together_are_recorded_once() {
     first_attempts_are_recorded_in_spite_of(Fault::Slow).await;
 }
 
+/// Accepts ten deliveries that are to fail twice, and holds them back so that they go as one batch.
+async fn ten_will_fail_twice(run: &mut Run<'_>) {
+    let fails_twice = || Behaviour::Script(vec![503, 503, 200]);
+    (0..10).for_each(|n| run.lane.receiver.set(&format!("/{n}"), fails_twice()));
+    run.lane.stop_mappings();
+    run.post_event(TEN, &json!({}), Ending::Success).await.expect("accepted");
+}
+
 /// Ten deliveries fail together twice, and the request in which their retries are sent on, or hidden, goes wrong.
 async fn retries_are_made_in_spite_of(world: &World, shared: &str, fault: Fault) {
     let env = vec![("RETRY_DELAYS_SECONDS", "2,2,2".to_owned())];
     // What is left in its queue and not hidden comes back too late to pass.
     let queue_visibility = Duration::from_secs(600);
     let mut run = run(world, LaneSettings { env, queue_visibility, ..LaneSettings::default() }).await;
-    let fails_twice = || Behaviour::Script(vec![503, 503, 200]);
-    (0..10).for_each(|n| run.lane.receiver.set(&format!("/{n}"), fails_twice()));
-    run.lane.stop_mappings();
-    run.post_event(TEN, &json!({}), Ending::Success).await.expect("accepted");
+    ten_will_fail_twice(&mut run).await;
     run.lane.aws.faults.outage(Some((shared, fault)));
     run.lane.start_mappings();
     holds(&run, false).await;
@@ -383,9 +388,7 @@ async fn retries_are_made_whatever_becomes_of(shared: &str) {
 async fn retries_of_a_batch_share_requests() {
     let world = world().await;
     let mut run = run(&world, LaneSettings::default()).await;
-    (0..10).for_each(|n| run.lane.receiver.set(&format!("/{n}"), Behaviour::Script(vec![503, 503, 200])));
-    run.lane.stop_mappings();
-    run.post_event(TEN, &json!({}), Ending::Success).await.expect("accepted");
+    ten_will_fail_twice(&mut run).await;
     run.lane.start_mappings();
     holds(&run, false).await;
     assert_eq!(calls(&run, "SendMessage retries"), 0);
