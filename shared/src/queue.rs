@@ -14,6 +14,7 @@ use aws_sdk_sqs::types::{
     ChangeMessageVisibilityBatchRequestEntry, ChangeMessageVisibilityBatchResultEntry, MessageAttributeValue,
     QueueAttributeName, SendMessageBatchRequestEntry, SendMessageBatchResultEntry,
 };
+use futures_util::future::join_all;
 
 use crate::id::EndpointId;
 use crate::job::{DeliveryJob, ReplayJob};
@@ -23,9 +24,6 @@ pub const MAX_DELAY: Duration = Duration::from_secs(900);
 
 /// The longest one hides a message here; SQS allows 12 hours from its receipt, which is some seconds ago.
 const MAX_HIDE: Duration = Duration::from_secs(12 * 60 * 60 - 120);
-
-/// How long messages may take to be hidden together; then each is hidden by itself.
-const TOGETHER: Duration = Duration::from_millis(500);
 
 /// Entries of one request for many.
 const BATCH: usize = 10;
@@ -66,6 +64,14 @@ fn each<'a>(entries: usize, done: impl Iterator<Item = &'a str>) -> Vec<bool> {
         }
     }
     is_done
+}
+
+/// Of a request that failed, none of its entries is certain to be done.
+fn or_none(done: Result<Vec<bool>, QueueError>, entries: usize, otherwise: &str) -> Vec<bool> {
+    done.unwrap_or_else(|error| {
+        tracing::warn!(%error, entries, "{otherwise}");
+        vec![false; entries]
+    })
 }
 
 /// One queue.
@@ -126,11 +132,13 @@ impl Queue {
     /// Sends many jobs, each with a delay as of [`Self::send`], ten a request, and says of each whether it is certain to
     /// be in the queue.
     pub async fn send_each(&self, jobs: &[(DeliveryJob, Duration)]) -> Vec<bool> {
-        let batches = jobs.chunks(BATCH).map(|batch| self.send_batch(batch));
-        futures_util::future::join_all(batches).await.concat()
+        let batches = jobs.chunks(BATCH).map(|batch| async {
+            or_none(self.send_batch(batch).await, batch.len(), "jobs were perhaps not queued")
+        });
+        join_all(batches).await.concat()
     }
 
-    async fn send_batch(&self, jobs: &[(DeliveryJob, Duration)]) -> Vec<bool> {
+    async fn send_batch(&self, jobs: &[(DeliveryJob, Duration)]) -> Result<Vec<bool>, QueueError> {
         let entry = |(index, (job, delay)): (usize, &(DeliveryJob, Duration))| {
             SendMessageBatchRequestEntry::builder()
                 .id(index.to_string())
@@ -139,23 +147,13 @@ impl Queue {
                 .delay_seconds(seconds(*delay, MAX_DELAY))
                 .build()
         };
-        let sent = async {
-            let entries = jobs.iter().enumerate().map(entry).collect::<Result<_, _>>().map_err(failed)?;
-            let request = self.client.send_message_batch().queue_url(&self.url).set_entries(Some(entries));
-            request.send().await.map_err(failed)
-        };
-        match sent.await {
-            Ok(answer) => {
-                if !answer.failed().is_empty() {
-                    tracing::warn!(failed = ?answer.failed(), "some jobs were not queued");
-                }
-                each(jobs.len(), answer.successful().iter().map(SendMessageBatchResultEntry::id))
-            }
-            Err(error) => {
-                tracing::warn!(%error, jobs = jobs.len(), "jobs were perhaps not queued");
-                vec![false; jobs.len()]
-            }
+        let entries = jobs.iter().enumerate().map(entry).collect::<Result<_, _>>().map_err(failed)?;
+        let request = self.client.send_message_batch().queue_url(&self.url).set_entries(Some(entries));
+        let answer = request.send().await.map_err(failed)?;
+        if !answer.failed().is_empty() {
+            tracing::warn!(failed = ?answer.failed(), "some jobs were not queued");
         }
+        Ok(each(jobs.len(), answer.successful().iter().map(SendMessageBatchResultEntry::id)))
     }
 
     /// Puts a message of any content into the queue as it is, with what is said about it beside it.
@@ -195,13 +193,15 @@ impl Queue {
     }
 
     /// Hides many received messages, named by their receipt handles, as [`Self::hide`] does one, ten a request, and says
-    /// of each whether it is certain to be hidden. It takes half a second at most.
+    /// of each whether it is certain to be hidden.
     pub async fn hide_each(&self, messages: &[(String, Duration)]) -> Vec<bool> {
-        let batches = messages.chunks(BATCH).map(|batch| self.hide_batch(batch));
-        futures_util::future::join_all(batches).await.concat()
+        let batches = messages.chunks(BATCH).map(|batch| async {
+            or_none(self.hide_batch(batch).await, batch.len(), "messages could not be hidden together")
+        });
+        join_all(batches).await.concat()
     }
 
-    async fn hide_batch(&self, messages: &[(String, Duration)]) -> Vec<bool> {
+    async fn hide_batch(&self, messages: &[(String, Duration)]) -> Result<Vec<bool>, QueueError> {
         let entry = |(index, (receipt_handle, wait)): (usize, &(String, Duration))| {
             ChangeMessageVisibilityBatchRequestEntry::builder()
                 .id(index.to_string())
@@ -209,30 +209,11 @@ impl Queue {
                 .visibility_timeout(seconds(*wait, MAX_HIDE))
                 .build()
         };
-        let hidden = async {
-            let entries = messages.iter().enumerate().map(entry).collect::<Result<_, _>>().map_err(failed)?;
-            // Given up for good before the messages are hidden one by one: of two that hide a message the last counts.
-            let timeouts = TimeoutConfig::builder().operation_timeout(TOGETHER).build();
-            self.client
-                .change_message_visibility_batch()
-                .queue_url(&self.url)
-                .set_entries(Some(entries))
-                .customize()
-                .config_override(aws_sdk_sqs::config::Builder::new().timeout_config(timeouts))
-                .send()
-                .await
-                .map_err(failed)
-        };
-        match hidden.await {
-            Ok(answer) => each(
-                messages.len(),
-                answer.successful().iter().map(ChangeMessageVisibilityBatchResultEntry::id),
-            ),
-            Err(error) => {
-                tracing::warn!(%error, messages = messages.len(), "messages could not be hidden together");
-                vec![false; messages.len()]
-            }
-        }
+        let entries = messages.iter().enumerate().map(entry).collect::<Result<_, _>>().map_err(failed)?;
+        let request = self.client.change_message_visibility_batch().queue_url(&self.url);
+        let answer = request.set_entries(Some(entries)).send().await.map_err(failed)?;
+        let hidden = answer.successful().iter().map(ChangeMessageVisibilityBatchResultEntry::id);
+        Ok(each(messages.len(), hidden))
     }
 
     /// About how many messages are hidden now, waiting or being worked on.

@@ -26,7 +26,7 @@ impl Accepting {
         Self {
             events: Together::begin(app, note_all),
             rows: Together::begin(app, write_all),
-            jobs: Together::begin(app, send_all),
+            jobs: Together::begin_unhurried(app, send_all),
         }
     }
 
@@ -50,7 +50,7 @@ impl Accepting {
     }
 
     async fn note(&self, app: &App, event: &Event, now: Timestamp) -> Result<Accepted, StoreError> {
-        match self.events.ask_in_time(event.clone()).await {
+        match self.events.ask(event.clone()).await {
             Some(true) => Ok(Accepted::New),
             _ => app.store.accept_event(event, now).await,
         }
@@ -60,7 +60,7 @@ impl Accepting {
         if rows.is_empty() {
             return Ok(());
         }
-        let is_written = self.rows.ask_in_time(rows.clone()).await;
+        let is_written = self.rows.ask(rows.clone()).await;
         let mut is_written = is_written.unwrap_or_default().into_iter();
         let left: Vec<_> = rows.into_iter().filter(|_| is_written.next() != Some(true)).collect();
         app.store.create_deliveries(&left).await

@@ -53,7 +53,7 @@ impl Records {
     /// Whether the attempt is certain to be recorded. What is not is for its own turn, which finds out why.
     async fn record(&self, before: &Delivery, transition: &Transition) -> bool {
         let is_first = before.attempt_count == 0;
-        is_first && self.0.ask_in_time((before.clone(), transition.clone())).await == Some(true)
+        is_first && self.0.ask((before.clone(), transition.clone())).await == Some(true)
     }
 }
 

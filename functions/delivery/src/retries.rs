@@ -53,7 +53,7 @@ pub(crate) struct Retries {
 
 impl Retries {
     pub(crate) fn begin(app: &Arc<App>) -> Self {
-        Self { sends: Together::begin(app, send_all), hides: Together::begin(app, hide_all) }
+        Self { sends: Together::begin_unhurried(app, send_all), hides: Together::begin(app, hide_all) }
     }
 }
 

@@ -28,8 +28,24 @@ impl<T, A> Clone for Together<T, A> {
 
 impl<T: Send + 'static, A: Send + 'static> Together<T, A> {
     /// `work` answers each of a group, in their order. Nobody waits for company: the first goes at once, and those
-    /// that come meanwhile go next.
+    /// that come meanwhile go next. What takes too long is given up for good, so that each can be done by itself and
+    /// nothing that was asked before comes after it.
     pub(crate) fn begin<F>(app: &Arc<App>, work: fn(Arc<App>, Vec<T>) -> F) -> Self
+    where
+        F: Future<Output = Vec<A>> + Send + 'static,
+    {
+        Self::begin_within(TOGETHER, app, work)
+    }
+
+    /// As [`Self::begin`] for what is not done again by itself, and so may take as long as its client allows.
+    pub(crate) fn begin_unhurried<F>(app: &Arc<App>, work: fn(Arc<App>, Vec<T>) -> F) -> Self
+    where
+        F: Future<Output = Vec<A>> + Send + 'static,
+    {
+        Self::begin_within(Duration::MAX, app, work)
+    }
+
+    fn begin_within<F>(most: Duration, app: &Arc<App>, work: fn(Arc<App>, Vec<T>) -> F) -> Self
     where
         F: Future<Output = Vec<A>> + Send + 'static,
     {
@@ -39,7 +55,13 @@ impl<T: Send + 'static, A: Send + 'static> Together<T, A> {
             let mut group = Vec::new();
             while asking.recv_many(&mut group, MAX_STATEMENTS).await > 0 {
                 let group = std::mem::take(&mut group);
-                let working = tokio::spawn(answer(app.clone(), work, group).in_current_span());
+                let answered = timeout(most, answer(app.clone(), work, group));
+                let working = async {
+                    if answered.await.is_err() {
+                        tracing::warn!("a request for many was given up");
+                    }
+                };
+                let working = tokio::spawn(working.in_current_span());
                 let _ = timeout(PATIENCE, working).await;
             }
         };
@@ -47,12 +69,7 @@ impl<T: Send + 'static, A: Send + 'static> Together<T, A> {
         Self(asked)
     }
 
-    /// `None` when the work for it broke off, or is not done while there is time to do it again without the others.
-    pub(crate) async fn ask_in_time(&self, what: T) -> Option<A> {
-        timeout(TOGETHER, self.ask(what)).await.ok()?
-    }
-
-    /// `None` when the work for it broke off.
+    /// `None` when the work for it broke off or was given up.
     pub(crate) async fn ask(&self, what: T) -> Option<A> {
         let (answer, answered) = oneshot::channel();
         self.0.send((what, answer)).ok()?;
@@ -66,7 +83,7 @@ where
 {
     let (asked, waiting): (Vec<_>, Vec<_>) = group.into_iter().unzip();
     for (waiting, answer) in waiting.into_iter().zip(work(app, asked).await) {
-        // Whose time ran out meanwhile no longer listens.
+        // Whose task was ended meanwhile no longer listens.
         let _ = waiting.send(answer);
     }
 }
@@ -118,10 +135,10 @@ mod tests {
         let together = Together::begin(&Arc::new(App::cut_off()), work);
         let first = tokio::spawn({
             let together = together.clone();
-            async move { together.ask_in_time(0).await }
+            async move { together.ask(0).await }
         });
         tokio::task::yield_now().await;
-        assert_eq!(together.ask_in_time(1).await, Some((1, 1)));
+        assert_eq!(together.ask(1).await, Some((1, 1)));
         assert_eq!(first.await.expect("no panic"), None);
     }
 }
