@@ -19,10 +19,10 @@ use crate::time::Timestamp;
 #[derive(Debug, Clone, Copy)]
 pub struct Places<'a> {
     pub store: &'a Store,
-    /// First attempts of healthy endpoints.
-    pub fast_lane: &'a Queue,
-    /// First attempts of endpoints in trouble, beside the waiting retries.
-    pub slow_lane: &'a Queue,
+    /// First attempts of endpoints that answer promptly.
+    pub first_attempts: &'a Queue,
+    /// Everything for endpoints that are slow.
+    pub slow_endpoints: &'a Queue,
     /// For one request to a receiver: a repeated job stands back for longer than that.
     pub request_timeout: Duration,
 }
@@ -60,8 +60,8 @@ pub struct Jobs {
     first: Vec<DeliveryJob>,
     /// Those that stand back, because there may be one of the same delivery already.
     backups: Vec<DeliveryJob>,
-    /// Whose jobs go to the slow lane.
-    troubled: HashSet<EndpointId>,
+    /// The endpoints whose jobs go to the slow lane.
+    slow: HashSet<EndpointId>,
 }
 
 impl Jobs {
@@ -78,7 +78,7 @@ impl Jobs {
     pub fn add(&mut self, others: Self) {
         self.first.extend(others.first);
         self.backups.extend(others.backups);
-        self.troubled.extend(others.troubled);
+        self.slow.extend(others.slow);
     }
 }
 
@@ -115,18 +115,18 @@ pub async fn note(
     endpoints: &[Endpoint],
     now: Timestamp,
 ) -> Result<Noted, AcceptError> {
-    let troubled = endpoints.iter().filter(|endpoint| endpoint.is_troubled(now)).map(|endpoint| endpoint.id);
-    let troubled = troubled.collect();
+    let slow = endpoints.iter().filter(|endpoint| endpoint.is_slow(now)).map(|endpoint| endpoint.id);
+    let slow = slow.collect();
     match accepted {
         Accepted::New => {
             let first = event.deliveries.iter().map(|listed| job(&event, listed, None)).collect();
             let missing = event.deliveries.clone();
-            let jobs = Jobs { first, backups: Vec::new(), troubled };
+            let jobs = Jobs { first, backups: Vec::new(), slow };
             Ok(Noted { acceptance: Acceptance { event, duplicate: false }, missing, jobs })
         }
         Accepted::Exists(first) if first.content_hash == event.content_hash => {
             let (missing, backups) = left_over(places, &first, now).await?;
-            let jobs = Jobs { first: Vec::new(), backups, troubled };
+            let jobs = Jobs { first: Vec::new(), backups, slow };
             Ok(Noted { acceptance: Acceptance { event: *first, duplicate: true }, missing, jobs })
         }
         Accepted::Exists(_) => Err(AcceptError::Conflict),
@@ -171,28 +171,28 @@ fn job(event: &Event, listed: &EventDelivery, chain: Option<Chain>) -> DeliveryJ
         event_id: event.event_id,
         chain,
         manual_at: None,
+        by_hand: event.by_hand,
     }
 }
 
 /// Sends jobs and returns those that are not certain to be queued. A first job whose send is in doubt may be, so what
 /// follows it is not the same job again but one that stands back.
 pub async fn send(places: Places<'_>, jobs: Jobs) -> Vec<DeliveryJob> {
-    let Jobs { first, mut backups, troubled } = jobs;
-    let in_doubt = send_by_lane(places, first, &troubled, Duration::ZERO).await;
+    let Jobs { first, mut backups, slow } = jobs;
+    let in_doubt = send_by_lane(places, first, &slow, Duration::ZERO).await;
     backups.extend(in_doubt.into_iter().map(|job| DeliveryJob { chain: Some(Chain::new()), ..job }));
-    send_by_lane(places, backups, &troubled, stand_back(places.request_timeout)).await
+    send_by_lane(places, backups, &slow, stand_back(places.request_timeout)).await
 }
 
 async fn send_by_lane(
     places: Places<'_>,
     jobs: Vec<DeliveryJob>,
-    troubled: &HashSet<EndpointId>,
+    slow: &HashSet<EndpointId>,
     delay: Duration,
 ) -> Vec<DeliveryJob> {
-    let (slow, fast): (Vec<_>, Vec<_>) =
-        jobs.into_iter().partition(|job| troubled.contains(&job.endpoint_id));
-    let fast = places.fast_lane.send_all(&fast, delay);
-    let slow = places.slow_lane.send_all(&slow, delay);
-    let (fast, slow) = join(fast, slow).await;
-    [fast, slow].concat()
+    let (slow, prompt): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|job| slow.contains(&job.endpoint_id));
+    let prompt = places.first_attempts.send_all(&prompt, delay);
+    let slow = places.slow_endpoints.send_all(&slow, delay);
+    let (prompt, slow) = join(prompt, slow).await;
+    [prompt, slow].concat()
 }

@@ -9,6 +9,7 @@ use crate::endpoint::{Endpoint, EndpointStatus};
 use crate::job::DeliveryJob;
 use crate::rate_limit::{Need, need};
 use crate::schedule::RetrySchedule;
+use crate::slowness::{Hanging, ProbeFor, wait_for_probe};
 use crate::time::Timestamp;
 
 /// The longest wait a receiver can ask for with `retry-after` (contract §5).
@@ -22,10 +23,22 @@ const MANUAL_POLL: Duration = Duration::from_secs(2);
 /// Which queue a job came through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lane {
-    /// First attempts of healthy endpoints.
-    Fast,
-    /// Waiting retries, and first attempts of troubled endpoints.
+    /// First attempts at endpoints that answer promptly.
+    FirstAttempts,
+    /// Waiting retries at such endpoints.
+    Retries,
+    /// Everything for endpoints that are slow or hang.
     Slow,
+}
+
+impl Lane {
+    pub const ALL: [Self; 3] = [Self::FirstAttempts, Self::Retries, Self::Slow];
+
+    /// Where a retry waits.
+    #[must_use]
+    pub const fn for_retries(is_slow: bool) -> Self {
+        if is_slow { Self::Slow } else { Self::Retries }
+    }
 }
 
 /// What to do with a job that has just woken.
@@ -39,12 +52,12 @@ pub enum Wake {
     NotYet { until: Timestamp },
     /// The endpoint is disabled or gone: the delivery ends without an attempt.
     End { reason: FailureReason },
-    /// The endpoint is in trouble: its first attempt belongs in the slow lane.
+    /// The endpoint is slow: its attempts belong in the slow lane.
     MoveToSlowLane,
     /// Make attempt `number` now. With `claim`, first take the turn on the row ([`crate::store::Store::claim`]):
     /// this job is late or a copy, so another may be about to act too. Then take the slot that it needs, and make the attempt
-    /// when that comes.
-    Attempt { number: u32, claim: bool, need: Need },
+    /// when that comes. Before all this, of an endpoint that hangs, take its `probe` ([`crate::store::Store::take_probe`]).
+    Attempt { number: u32, claim: bool, need: Need, probe: Option<Hanging> },
 }
 
 /// How long a copy of a job waits, from when the attempt was due or the row last changed, before it acts for the job
@@ -90,12 +103,31 @@ pub fn on_wake(
     if now < acts_from {
         return Wake::NotYet { until: acts_from };
     }
-    if lane == Lane::Fast && endpoint.is_troubled(now) {
+    if lane != Lane::Slow && endpoint.is_slow(now) {
         return Wake::MoveToSlowLane;
     }
+    let probe = endpoint.hanging();
+    if probe.is_some_and(|hanging| now < hanging.opens_at(probe_for(delivery, job))) {
+        return Wake::NotYet { until: now.plus(wait_for_probe(now.since(delivery.due_at()))) };
+    }
     let claim = !own_turn || now > last_word.plus(late_after(request_timeout));
-    let need = need(endpoint.rate_limit.as_ref(), delivery.slot.as_ref(), now);
-    Wake::Attempt { number: delivery.attempt_count + 1, claim, need }
+    // Probes are rarer than any limit allows.
+    let need = match probe {
+        Some(_) => Need::Nothing,
+        None => need(endpoint.rate_limit.as_ref(), delivery.slot.as_ref(), now),
+    };
+    Wake::Attempt { number: delivery.attempt_count + 1, claim, need, probe }
+}
+
+const fn probe_for(delivery: &Delivery, job: &DeliveryJob) -> ProbeFor {
+    // The retries of a test are nobody's to wait for.
+    if job.by_hand && (delivery.attempt_count == 0 || matches!(delivery.triggered_by, Trigger::Manual)) {
+        ProbeFor::Person
+    } else if delivery.attempt_count > 0 {
+        ProbeFor::Retry
+    } else {
+        ProbeFor::FirstAttempt
+    }
 }
 
 /// What an attempt's outcome makes of its delivery.
@@ -181,32 +213,38 @@ mod tests {
             event_id: event.event_id,
             chain: None,
             manual_at: None,
+            by_hand: false,
         };
         (Delivery::pending(&event, &listed), endpoint, job)
+    }
+
+    /// An attempt at an endpoint that does not hang.
+    const fn attempt(number: u32, claim: bool, need: Need) -> Wake {
+        Wake::Attempt { number, claim, need, probe: None }
     }
 
     #[test]
     fn a_pending_delivery_is_attempted_at_once_by_its_own_job() {
         let (delivery, endpoint, job) = fixture();
-        let wake = on_wake(&delivery, Some(&endpoint), &job, Lane::Fast, T0, TIMEOUT);
-        assert_eq!(wake, Wake::Attempt { number: 1, claim: false, need: Need::Nothing });
+        let wake = on_wake(&delivery, Some(&endpoint), &job, Lane::FirstAttempts, T0, TIMEOUT);
+        assert_eq!(wake, attempt(1, false, Need::Nothing));
     }
 
     #[test]
     fn a_job_that_comes_late_claims_its_turn_first() {
         let (delivery, endpoint, job) = fixture();
-        let wake = |now| on_wake(&delivery, Some(&endpoint), &job, Lane::Fast, now, TIMEOUT);
-        assert_eq!(wake(at(17)), Wake::Attempt { number: 1, claim: false, need: Need::Nothing });
-        assert_eq!(wake(at(18)), Wake::Attempt { number: 1, claim: true, need: Need::Nothing });
+        let wake = |now| on_wake(&delivery, Some(&endpoint), &job, Lane::FirstAttempts, now, TIMEOUT);
+        assert_eq!(wake(at(17)), attempt(1, false, Need::Nothing));
+        assert_eq!(wake(at(18)), attempt(1, true, Need::Nothing));
     }
 
     #[test]
     fn a_copy_stands_back_and_then_stands_in() {
         let (delivery, endpoint, job) = fixture();
         let copy = DeliveryJob { chain: Some(Chain::new()), ..job };
-        let wake = |now| on_wake(&delivery, Some(&endpoint), &copy, Lane::Fast, now, TIMEOUT);
+        let wake = |now| on_wake(&delivery, Some(&endpoint), &copy, Lane::FirstAttempts, now, TIMEOUT);
         assert_eq!(wake(at(0)), Wake::NotYet { until: at(35) });
-        assert_eq!(wake(at(35)), Wake::Attempt { number: 1, claim: true, need: Need::Nothing });
+        assert_eq!(wake(at(35)), attempt(1, true, Need::Nothing));
     }
 
     #[test]
@@ -214,7 +252,7 @@ mod tests {
         let (mut delivery, endpoint, job) = fixture();
         delivery.updated_at = at(100);
         let copy = DeliveryJob { chain: Some(Chain::new()), ..job };
-        let wake = on_wake(&delivery, Some(&endpoint), &copy, Lane::Slow, at(101), TIMEOUT);
+        let wake = on_wake(&delivery, Some(&endpoint), &copy, Lane::Retries, at(101), TIMEOUT);
         assert_eq!(wake, Wake::NotYet { until: at(135) });
     }
 
@@ -226,11 +264,11 @@ mod tests {
         delivery.next_retry_at = Some(at(60));
         delivery.chain = Some(Chain::new());
         let successor = DeliveryJob { chain: delivery.chain, ..job.clone() };
-        let wake = |job, now| on_wake(&delivery, Some(&endpoint), job, Lane::Slow, now, TIMEOUT);
+        let wake = |job, now| on_wake(&delivery, Some(&endpoint), job, Lane::Retries, now, TIMEOUT);
         assert_eq!(wake(&successor, at(59)), Wake::NotYet { until: at(60) });
-        assert_eq!(wake(&successor, at(60)), Wake::Attempt { number: 2, claim: false, need: Need::Nothing });
+        assert_eq!(wake(&successor, at(60)), attempt(2, false, Need::Nothing));
         assert_eq!(wake(&job, at(60)), Wake::NotYet { until: at(95) });
-        assert_eq!(wake(&job, at(95)), Wake::Attempt { number: 2, claim: true, need: Need::Nothing });
+        assert_eq!(wake(&job, at(95)), attempt(2, true, Need::Nothing));
     }
 
     #[test]
@@ -238,11 +276,11 @@ mod tests {
         let (mut delivery, endpoint, job) = fixture();
         for status in [DeliveryStatus::Success, DeliveryStatus::Failed] {
             delivery.status = status;
-            let wake = on_wake(&delivery, Some(&endpoint), &job, Lane::Fast, at(1_000), TIMEOUT);
+            let wake = on_wake(&delivery, Some(&endpoint), &job, Lane::FirstAttempts, at(1_000), TIMEOUT);
             assert_eq!(wake, Wake::Finished);
         }
         delivery.uncounted = true;
-        let wake = on_wake(&delivery, Some(&endpoint), &job, Lane::Fast, at(1_000), TIMEOUT);
+        let wake = on_wake(&delivery, Some(&endpoint), &job, Lane::FirstAttempts, at(1_000), TIMEOUT);
         assert_eq!(wake, Wake::CountFailure);
     }
 
@@ -252,55 +290,87 @@ mod tests {
         delivery.status = DeliveryStatus::Failed;
         let chain = Some(Chain::new());
         let manual = DeliveryJob { chain, manual_at: Some(at(0)), ..job };
-        let wake =
-            |delivery: &Delivery, now| on_wake(delivery, Some(&endpoint), &manual, Lane::Fast, now, TIMEOUT);
+        let wake = |delivery: &Delivery, now| {
+            on_wake(delivery, Some(&endpoint), &manual, Lane::FirstAttempts, now, TIMEOUT)
+        };
         assert_eq!(wake(&delivery, at(1)), Wake::NotYet { until: at(3) });
         assert_eq!(wake(&delivery, at(60)), Wake::Finished);
         delivery.status = DeliveryStatus::Pending;
         delivery.triggered_by = Trigger::Manual;
         delivery.attempt_count = 4;
         delivery.chain = chain;
-        assert_eq!(wake(&delivery, at(1)), Wake::Attempt { number: 5, claim: false, need: Need::Nothing });
+        assert_eq!(wake(&delivery, at(1)), attempt(5, false, Need::Nothing));
     }
 
     #[test]
     fn a_disabled_or_deleted_endpoint_ends_what_waits() {
         let (delivery, mut endpoint, job) = fixture();
-        let deleted = on_wake(&delivery, None, &job, Lane::Fast, T0, TIMEOUT);
+        let deleted = on_wake(&delivery, None, &job, Lane::FirstAttempts, T0, TIMEOUT);
         assert_eq!(deleted, Wake::End { reason: FailureReason::EndpointDeleted });
         endpoint.status = EndpointStatus::Disabled;
-        let disabled = on_wake(&delivery, Some(&endpoint), &job, Lane::Fast, T0, TIMEOUT);
+        let disabled = on_wake(&delivery, Some(&endpoint), &job, Lane::FirstAttempts, T0, TIMEOUT);
         assert_eq!(disabled, Wake::End { reason: FailureReason::EndpointDisabled });
     }
 
     #[test]
-    fn a_troubled_endpoint_is_served_by_the_slow_lane() {
+    fn a_slow_endpoint_is_served_by_the_slow_lane() {
         let (delivery, mut endpoint, job) = fixture();
-        endpoint.troubled_until = Some(at(300));
+        endpoint.slow_until = Some(at(300));
         let wake = |lane, now| on_wake(&delivery, Some(&endpoint), &job, lane, now, TIMEOUT);
-        assert_eq!(wake(Lane::Fast, at(1)), Wake::MoveToSlowLane);
-        assert_eq!(wake(Lane::Slow, at(1)), Wake::Attempt { number: 1, claim: false, need: Need::Nothing });
-        assert_eq!(wake(Lane::Fast, at(300)), Wake::Attempt { number: 1, claim: true, need: Need::Nothing });
+        for lane in [Lane::FirstAttempts, Lane::Retries] {
+            assert_eq!(wake(lane, at(1)), Wake::MoveToSlowLane);
+            assert_eq!(wake(lane, at(300)), attempt(1, true, Need::Nothing));
+        }
+        assert_eq!(wake(Lane::Slow, at(1)), attempt(1, false, Need::Nothing));
+    }
+
+    #[test]
+    fn an_endpoint_that_hangs_gets_a_probe_now_and_then_and_the_rest_waits() {
+        let (mut delivery, mut endpoint, mut job) = fixture();
+        endpoint.rate_limit = Some(RateLimit { per_second: 5, since: T0 });
+        (endpoint.hanging_since, endpoint.hanging_tried_at) = (Some(T0), Some(at(80)));
+        let probe = Some(Hanging { since: T0, tried_at: at(80) });
+        let probing = |number| Wake::Attempt { number, claim: true, need: Need::Nothing, probe };
+        let wake = |delivery: &Delivery, job: &DeliveryJob, lane, now| {
+            on_wake(delivery, Some(&endpoint), job, lane, now, TIMEOUT)
+        };
+        assert_eq!(wake(&delivery, &job, Lane::FirstAttempts, at(90)), Wake::MoveToSlowLane);
+        assert_eq!(wake(&delivery, &job, Lane::Slow, at(90)), Wake::NotYet { until: at(180) });
+        assert_eq!(wake(&delivery, &job, Lane::Slow, at(160)), probing(1));
+        delivery.attempt_count = 1;
+        assert_eq!(wake(&delivery, &job, Lane::Slow, at(99)), Wake::NotYet { until: at(198) });
+        assert_eq!(wake(&delivery, &job, Lane::Slow, at(100)), probing(2));
+        job.by_hand = true;
+        assert_eq!(wake(&delivery, &job, Lane::Slow, at(99)), Wake::NotYet { until: at(198) });
+        delivery.triggered_by = Trigger::Manual;
+        assert_eq!(wake(&delivery, &job, Lane::Slow, at(81)), probing(2));
     }
 
     #[test]
     fn a_limited_endpoints_attempt_takes_a_slot_and_waits_for_it() {
         let (mut delivery, mut endpoint, job) = fixture();
-        let attempt = |need| Wake::Attempt { number: 1, claim: false, need };
         let wake = |delivery: &Delivery, endpoint: &Endpoint, now| {
-            on_wake(delivery, Some(endpoint), &job, Lane::Slow, now, TIMEOUT)
+            on_wake(delivery, Some(endpoint), &job, Lane::Retries, now, TIMEOUT)
         };
         endpoint.rate_limit = Some(RateLimit { per_second: 5, since: T0 });
-        assert_eq!(wake(&delivery, &endpoint, T0), attempt(Need::Slot));
+        assert_eq!(wake(&delivery, &endpoint, T0), attempt(1, false, Need::Slot));
         delivery.slot = Some(Slot { at: at(100), limit_since: T0 });
         assert_eq!(wake(&delivery, &endpoint, at(99)), Wake::NotYet { until: at(100) });
-        assert_eq!(wake(&delivery, &endpoint, at(100)), attempt(Need::Nothing));
-        assert_eq!(wake(&delivery, &endpoint, at(102)), attempt(Need::Nothing));
-        assert_eq!(wake(&delivery, &endpoint, at(103)), attempt(Need::LateSlot));
+        assert_eq!(wake(&delivery, &endpoint, at(100)), attempt(1, false, Need::Nothing));
+        assert_eq!(wake(&delivery, &endpoint, at(102)), attempt(1, false, Need::Nothing));
+        assert_eq!(wake(&delivery, &endpoint, at(103)), attempt(1, false, Need::LateSlot));
         endpoint.rate_limit = Some(RateLimit { per_second: 500, since: at(1) });
-        assert_eq!(wake(&delivery, &endpoint, at(100)), attempt(Need::Slot), "a slot of another limit");
+        assert_eq!(
+            wake(&delivery, &endpoint, at(100)),
+            attempt(1, false, Need::Slot),
+            "a slot of another limit"
+        );
         endpoint.rate_limit = None;
-        assert_eq!(wake(&delivery, &endpoint, at(110)), attempt(Need::Nothing), "no limit any more");
+        assert_eq!(
+            wake(&delivery, &endpoint, at(110)),
+            attempt(1, false, Need::Nothing),
+            "no limit any more"
+        );
     }
 
     #[test]
@@ -309,9 +379,9 @@ mod tests {
         endpoint.rate_limit = Some(RateLimit { per_second: 5, since: T0 });
         delivery.chain = Some(Chain::new());
         delivery.slot = Some(Slot { at: at(1_000), limit_since: T0 });
-        let wake = |now| on_wake(&delivery, Some(&endpoint), &job, Lane::Fast, now, TIMEOUT);
+        let wake = |now| on_wake(&delivery, Some(&endpoint), &job, Lane::FirstAttempts, now, TIMEOUT);
         assert_eq!(wake(at(500)), Wake::NotYet { until: at(1_035) });
-        assert_eq!(wake(at(1_035)), Wake::Attempt { number: 1, claim: true, need: Need::LateSlot });
+        assert_eq!(wake(at(1_035)), attempt(1, true, Need::LateSlot));
     }
 
     #[test]
@@ -321,7 +391,7 @@ mod tests {
         delivery.status = DeliveryStatus::Retrying;
         delivery.next_retry_at = Some(at(60));
         delivery.slot = Some(Slot { at: at(50), limit_since: T0 });
-        let wake = |now| on_wake(&delivery, Some(&endpoint), &job, Lane::Slow, now, TIMEOUT);
+        let wake = |now| on_wake(&delivery, Some(&endpoint), &job, Lane::Retries, now, TIMEOUT);
         assert_eq!(wake(at(50)), Wake::NotYet { until: at(60) });
     }
 

@@ -11,6 +11,7 @@ use crate::event_name::EventName;
 use crate::id::{EndpointId, EventId, ProjectId};
 use crate::rate_limit::RateLimit;
 use crate::signing_secret::SigningSecret;
+use crate::slowness::Hanging;
 use crate::time::Timestamp;
 
 /// How long the previous secret still signs after a rotation (contract §3).
@@ -73,9 +74,17 @@ pub struct Endpoint {
     /// When the first of those failures ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_failure_at: Option<Timestamp>,
-    /// Until then its first attempts go through the slow lane.
+    /// Until then the slow lane serves it: an attempt had no answer after two seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub troubled_until: Option<Timestamp>,
+    pub slow_until: Option<Timestamp>,
+    /// An answer while it was slow, noted every few seconds: an attempt that times out after it shows no hanging endpoint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answered_at: Option<Timestamp>,
+    /// While it does not answer at all: since when, and when it was last tried. Both are there or neither.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hanging_since: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hanging_tried_at: Option<Timestamp>,
     /// The operational events of the latest time that we disabled it, and that it recovered. Whoever repeats the write that
     /// did it, because it could not say so, finds its own here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -110,7 +119,10 @@ impl Endpoint {
             late_slots_taken_until: None,
             consecutive_failures: 0,
             first_failure_at: None,
-            troubled_until: None,
+            slow_until: None,
+            answered_at: None,
+            hanging_since: None,
+            hanging_tried_at: None,
             disabling: None,
             recovery: None,
             is_down: false,
@@ -136,10 +148,15 @@ impl Endpoint {
         [Some(&self.signing_secret), self.previous_secret.as_ref().filter(|_| overlaps)].into_iter().flatten()
     }
 
-    /// Whether its first attempts go through the slow lane, because it lately failed or was slow.
     #[must_use]
-    pub fn is_troubled(&self, now: Timestamp) -> bool {
-        self.troubled_until.is_some_and(|until| now < until)
+    pub fn hanging(&self) -> Option<Hanging> {
+        Some(Hanging { since: self.hanging_since?, tried_at: self.hanging_tried_at? })
+    }
+
+    /// Whether the slow lane serves it, because it lately was slow or because it hangs.
+    #[must_use]
+    pub fn is_slow(&self, now: Timestamp) -> bool {
+        self.hanging_since.is_some() || self.slow_until.is_some_and(|until| now < until)
     }
 
     #[must_use]

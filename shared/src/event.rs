@@ -63,6 +63,9 @@ pub struct Event {
     pub accepted_at: Timestamp,
     /// Unix seconds, for DynamoDB's TTL; past it the row counts as absent.
     pub expires_at: i64,
+    /// A person tries an endpoint with it. Its first job says so, its row does not.
+    #[serde(skip)]
+    pub by_hand: bool,
 }
 
 /// A delivery as its event lists it.
@@ -127,7 +130,8 @@ impl Event {
         retention: Duration,
     ) -> Self {
         let event = Self::without_deliveries(endpoint.project_id, event_id, content, now, retention);
-        Self { deliveries: vec![EventDelivery::new(&content.name, endpoint.id, now)], ..event }
+        let deliveries = vec![EventDelivery::new(&content.name, endpoint.id, now)];
+        Self { deliveries, by_hand: true, ..event }
     }
 
     fn without_deliveries(
@@ -149,6 +153,7 @@ impl Event {
             listed: (!event_id.is_of_about(now, LISTED_AS_IT_IS)).then(|| EventId::new(now)),
             accepted_at: now,
             expires_at: now.plus(retention).as_seconds(),
+            by_hand: false,
         }
     }
 

@@ -62,6 +62,10 @@ pub struct DeliveryJob {
     /// Set on a manual retry's job, which is sent just before the row changes: it waits for the change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manual_at: Option<Timestamp>,
+    /// A person waits for this attempt: a test, or a retry by hand. It only makes an endpoint that hangs answer sooner
+    /// whether it still does, so a job that stands in for a lost one may lack it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_hand: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -144,9 +148,10 @@ mod tests {
             event_id: EventId::new(at),
             chain: Some(Chain::new()),
             manual_at: Some(at),
+            by_hand: true,
         };
         assert_eq!(Job::decode(&job.encode()), Ok(Job::Delivery(job.clone())));
-        let plain = DeliveryJob { chain: None, manual_at: None, ..job };
+        let plain = DeliveryJob { chain: None, manual_at: None, by_hand: false, ..job };
         assert_eq!(Job::decode(&plain.encode()), Ok(Job::Delivery(plain.clone())));
         let step = ReplayJob {
             project_id: plain.project_id,

@@ -16,7 +16,7 @@ use aws_sdk_sqs::types::{
 };
 use futures_util::future::join_all;
 
-use crate::id::EndpointId;
+use crate::id::ProjectId;
 use crate::job::{DeliveryJob, ReplayJob};
 
 /// The longest SQS delays a message (`DelaySeconds`).
@@ -98,7 +98,7 @@ impl Queue {
     /// # Errors
     /// When it is not certain that the job is in the queue; it may be.
     pub async fn send(&self, job: &DeliveryJob, delay: Duration) -> Result<(), QueueError> {
-        self.send_body(job.encode(), &job.endpoint_id, delay).await
+        self.send_body(job.encode(), &job.project_id, delay).await
     }
 
     /// Sends a replay's step as [`Self::send`] does a delivery's job.
@@ -106,10 +106,13 @@ impl Queue {
     /// # Errors
     /// When it is not certain that the job is in the queue; it may be.
     pub async fn send_step(&self, step: &ReplayJob, delay: Duration) -> Result<(), QueueError> {
-        self.send_body(step.encode(), &step.endpoint_id, delay).await
+        self.send_body(step.encode(), &step.project_id, delay).await
     }
 
-    async fn send_body(&self, body: String, group: &EndpointId, delay: Duration) -> Result<(), QueueError> {
+    /// The message's group is its project: SQS hands out a quiet group's messages before those of one that has more than a
+    /// tenth of what is in flight (SQS Developer Guide, 'How Amazon SQS fair queues work'). So projects share a lane,
+    /// whatever their numbers of endpoints.
+    async fn send_body(&self, body: String, group: &ProjectId, delay: Duration) -> Result<(), QueueError> {
         self.client
             .send_message()
             .queue_url(&self.url)
@@ -143,7 +146,7 @@ impl Queue {
             SendMessageBatchRequestEntry::builder()
                 .id(index.to_string())
                 .message_body(job.encode())
-                .message_group_id(job.endpoint_id.to_string())
+                .message_group_id(job.project_id.to_string())
                 .delay_seconds(seconds(*delay, MAX_DELAY))
                 .build()
         };

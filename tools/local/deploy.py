@@ -25,6 +25,7 @@ LOCAL_DEFAULTS = {
     # A process each at a time, and this is one machine.
     "FirstAttemptConcurrency": "20",
     "RetryConcurrency": "10",
+    "SlowEndpointConcurrency": "10",
     "Architecture": "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64",
 }
 

@@ -17,10 +17,12 @@ pub type AppState = Arc<App>;
 pub struct App {
     pub store: Store,
     pub registry: Registry,
-    /// First attempts of healthy endpoints.
-    pub fast_lane: Queue,
-    /// First attempts of endpoints in trouble, beside the waiting retries.
-    pub slow_lane: Queue,
+    /// First attempts of endpoints that answer promptly.
+    pub first_attempts: Queue,
+    /// A replay's steps, beside the waiting retries.
+    pub retries: Queue,
+    /// Everything for endpoints that are slow.
+    pub slow_endpoints: Queue,
     pub secrets: RootSecret,
     pub grants: GrantCache,
     pub settings: Settings,
@@ -34,8 +36,9 @@ impl App {
         Self {
             store: Store::new(dynamodb.clone(), config.tables),
             registry: Registry::new(dynamodb, config.registry_tables),
-            fast_lane: Queue::new(sqs.clone(), config.first_attempts_queue_url),
-            slow_lane: Queue::new(sqs, config.retries_queue_url),
+            first_attempts: Queue::new(sqs.clone(), config.first_attempts_queue_url),
+            retries: Queue::new(sqs.clone(), config.retries_queue_url),
+            slow_endpoints: Queue::new(sqs, config.slow_endpoints_queue_url),
             secrets: RootSecret::new(aws, config.root_secret_arn),
             grants: GrantCache::default(),
             settings: config.settings,
@@ -47,8 +50,8 @@ impl App {
     pub const fn places(&self) -> Places<'_> {
         Places {
             store: &self.store,
-            fast_lane: &self.fast_lane,
-            slow_lane: &self.slow_lane,
+            first_attempts: &self.first_attempts,
+            slow_endpoints: &self.slow_endpoints,
             request_timeout: self.settings.request_timeout,
         }
     }

@@ -17,6 +17,7 @@ pub struct Config {
     pub registry_tables: RegistryTables,
     pub first_attempts_queue_url: String,
     pub retries_queue_url: String,
+    pub slow_endpoints_queue_url: String,
     pub root_secret_arn: String,
     pub settings: Settings,
 }
@@ -90,6 +91,7 @@ impl Config {
             },
             first_attempts_queue_url: required(lookup, "FIRST_ATTEMPTS_QUEUE_URL")?,
             retries_queue_url: required(lookup, "RETRIES_QUEUE_URL")?,
+            slow_endpoints_queue_url: required(lookup, "SLOW_ENDPOINTS_QUEUE_URL")?,
             root_secret_arn: required(lookup, "ROOT_SECRET_ARN")?,
             settings: Settings::from_lookup(lookup)?,
         })

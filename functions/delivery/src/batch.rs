@@ -22,8 +22,8 @@ use crate::one_delivery::{OVERTAKEN_WAIT, Shared, Turn};
 use crate::replay;
 use crate::rows::{self, Rows};
 use crate::slots::{self, Place};
+use crate::slowness::Notes;
 use crate::sqs_event::{BatchResponse, ItemFailure, Record};
-use crate::troubled::Marks;
 
 /// Kept free for the answer: without it Lambda would hand out the finished records again too.
 const ANSWER_TIME: Duration = Duration::from_millis(500);
@@ -111,8 +111,8 @@ pub(crate) async fn handle(
     }
 
     started.extend(start_events(app, events, &tally));
-    let marks = Arc::new(Marks::default());
-    started.extend(start_turns(app, jobs, &marks, &tally, deadline).await);
+    let notes = Arc::new(Notes::default());
+    started.extend(start_turns(app, jobs, &notes, &tally, deadline).await);
 
     let last_moment = deadline - ANSWER_TIME;
     let mut response = BatchResponse::default();
@@ -121,8 +121,8 @@ pub(crate) async fn handle(
             response.batch_item_failures.push(ItemFailure { item_identifier: record.message.id.clone() });
         }
     }
-    if timeout_at(last_moment, marks.written()).await.is_err() {
-        tracing::warn!("marks of troubled endpoints were left unwritten");
+    if timeout_at(last_moment, notes.written()).await.is_err() {
+        tracing::warn!("notes of how endpoints answered were left unwritten");
     }
     tally.report(&app.settings.stack_name, request_id);
     response
@@ -144,14 +144,14 @@ fn start_events(app: &Arc<App>, events: Vec<(Arc<Message>, String)>, tally: &Arc
 async fn start_turns(
     app: &Arc<App>,
     jobs: Vec<Waiting>,
-    marks: &Arc<Marks>,
+    notes: &Arc<Notes>,
     tally: &Arc<Tally>,
     deadline: Instant,
 ) -> Vec<Started> {
-    let has_slow = jobs.iter().any(|job| job.lane == Lane::Slow);
+    // All of a batch come from one queue.
     let look = async {
-        if has_slow {
-            app.crowding.look(&app.queues.retries).await;
+        if let Some(job) = jobs.first() {
+            app.crowding.look(job.lane, &app.queues).await;
         }
     };
     let (loaded, ()) = tokio::join!(load(app, &jobs), look);
@@ -168,9 +168,9 @@ async fn start_turns(
         let is_copy = !taken.insert((job.delivery_id, job.chain));
         let rows = loaded.as_ref().map(|loaded| loaded.as_ref().map(|loaded| Rows::of(&job, loaded)));
         let rows = rows.map_err(|_| ());
-        let (app, marks, tally) = (Arc::clone(app), Arc::clone(marks), Arc::clone(tally));
+        let (app, notes, tally) = (Arc::clone(app), Arc::clone(notes), Arc::clone(tally));
         let shared = shared.clone();
-        let turn = Turn { app, message: message.clone(), lane, job, place, marks, shared, tally, deadline };
+        let turn = Turn { app, message: message.clone(), lane, job, place, notes, shared, tally, deadline };
         start(message, span, async move {
             match rows {
                 Err(()) => turn.message.back_off().await,
@@ -262,7 +262,8 @@ mod tests {
         };
         let event = serde_json::json!({ "Records": [
             record("fast", "FIRST_ATTEMPTS_QUEUE_URL", &job),
-            record("slow", "RETRIES_QUEUE_URL", &job),
+            record("retry", "RETRIES_QUEUE_URL", &job),
+            record("slow", "SLOW_ENDPOINTS_QUEUE_URL", &job),
             record("no job", "FIRST_ATTEMPTS_QUEUE_URL", "hello"),
             record("later version", "RETRIES_QUEUE_URL", r#"{"v":9}"#),
             record("dead", "DEAD_LETTER_QUEUE_URL", &job),

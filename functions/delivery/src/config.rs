@@ -25,6 +25,7 @@ pub struct Config {
 pub struct QueueUrls {
     pub first_attempts: String,
     pub retries: String,
+    pub slow_endpoints: String,
     pub dead_letters: String,
     pub parked: String,
     pub intake: String,
@@ -67,6 +68,7 @@ impl Config {
             queue_urls: QueueUrls {
                 first_attempts: required(&lookup, "FIRST_ATTEMPTS_QUEUE_URL")?,
                 retries: required(&lookup, "RETRIES_QUEUE_URL")?,
+                slow_endpoints: required(&lookup, "SLOW_ENDPOINTS_QUEUE_URL")?,
                 dead_letters: required(&lookup, "DEAD_LETTER_QUEUE_URL")?,
                 parked: required(&lookup, "PARKED_QUEUE_URL")?,
                 intake: required(&lookup, "INTAKE_QUEUE_URL")?,

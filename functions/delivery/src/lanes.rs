@@ -44,23 +44,35 @@ impl Queues {
         self.parked.send_text(body, &attributes).await
     }
 
-    /// The queue of that name, and what it is for. An unknown one, as of a sample event, is taken for the fast lane.
+    /// The queue of a lane.
+    pub(crate) const fn of(&self, lane: Lane) -> &Queue {
+        match lane {
+            Lane::FirstAttempts => &self.first_attempts,
+            Lane::Retries => &self.retries,
+            Lane::Slow => &self.slow_endpoints,
+        }
+    }
+
+    /// The queue of that name, and what it is for. An unknown one, as of a sample event, is taken for first attempts.
     pub(crate) fn named(&self, name: &str) -> (Source, &Queue) {
-        if name == self.retries.name() {
-            (Source::Lane(Lane::Slow), &self.retries)
-        } else if name == self.intake.name() {
+        if name == self.intake.name() {
             (Source::Intake, &self.intake)
         } else if name == self.dead_letters.name() {
             (Source::DeadLetters, &self.dead_letters)
         } else {
-            (Source::Lane(Lane::Fast), &self.first_attempts)
+            let lane = Lane::ALL.into_iter().find(|lane| name == self.of(*lane).name());
+            let lane = lane.unwrap_or(Lane::FirstAttempts);
+            (Source::Lane(lane), self.of(lane))
         }
     }
 }
 
-/// How full the retries queue lately was; looked up at most every ten seconds.
+/// How full the queues that hide what waits lately were; each looked up at most every ten seconds.
 #[derive(Debug, Default)]
-pub(crate) struct Crowding(Mutex<Look>);
+pub(crate) struct Crowding {
+    retries: Mutex<Look>,
+    slow: Mutex<Look>,
+}
 
 #[derive(Debug, Default)]
 struct Look {
@@ -69,23 +81,34 @@ struct Look {
 }
 
 impl Crowding {
-    pub(crate) fn is_crowded(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).hidden > CROWDED_ABOVE
+    /// Nothing hides among the first attempts.
+    const fn at(&self, lane: Lane) -> Option<&Mutex<Look>> {
+        match lane {
+            Lane::FirstAttempts => None,
+            Lane::Retries => Some(&self.retries),
+            Lane::Slow => Some(&self.slow),
+        }
+    }
+
+    pub(crate) fn is_crowded(&self, lane: Lane) -> bool {
+        let hidden = |look: &Mutex<Look>| look.lock().unwrap_or_else(PoisonError::into_inner).hidden;
+        self.at(lane).is_some_and(|look| hidden(look) > CROWDED_ABOVE)
     }
 
     /// Looks again if the last look is ten seconds old. Without an answer the old one holds.
-    pub(crate) async fn look(&self, retries: &Queue) {
+    pub(crate) async fn look(&self, lane: Lane, queues: &Queues) {
+        let Some(last) = self.at(lane) else { return };
         {
-            let mut look = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut look = last.lock().unwrap_or_else(PoisonError::into_inner);
             if look.at.is_some_and(|at| at.elapsed() < LOOK_EVERY) {
                 return;
             }
             look.at = Some(Instant::now());
         }
-        match timeout(LOOK_TIME, retries.hidden()).await {
-            Ok(Ok(hidden)) => self.0.lock().unwrap_or_else(PoisonError::into_inner).hidden = hidden,
-            Ok(Err(error)) => tracing::warn!(%error, "the retries queue could not be measured"),
-            Err(_) => tracing::warn!("the retries queue was not measured in time"),
+        match timeout(LOOK_TIME, queues.of(lane).hidden()).await {
+            Ok(Ok(hidden)) => last.lock().unwrap_or_else(PoisonError::into_inner).hidden = hidden,
+            Ok(Err(error)) => tracing::warn!(?lane, %error, "a queue could not be measured"),
+            Err(_) => tracing::warn!(?lane, "a queue was not measured in time"),
         }
     }
 }
@@ -104,17 +127,19 @@ mod tests {
         let queues = Queues {
             first_attempts: queue("s-FirstAttemptsQueue-1"),
             retries: queue("s-RetriesQueue-2"),
+            slow_endpoints: queue("s-SlowEndpointsQueue-6"),
             dead_letters: queue("s-DeadLetterQueue-3"),
             parked: queue("s-ParkedQueue-4"),
             intake: queue("s-IntakeQueue-5"),
         };
         for (name, source) in [
-            ("s-FirstAttemptsQueue-1", Source::Lane(Lane::Fast)),
-            ("s-RetriesQueue-2", Source::Lane(Lane::Slow)),
+            ("s-FirstAttemptsQueue-1", Source::Lane(Lane::FirstAttempts)),
+            ("s-RetriesQueue-2", Source::Lane(Lane::Retries)),
+            ("s-SlowEndpointsQueue-6", Source::Lane(Lane::Slow)),
             ("s-DeadLetterQueue-3", Source::DeadLetters),
             ("s-IntakeQueue-5", Source::Intake),
-            ("sample", Source::Lane(Lane::Fast)),
-            ("", Source::Lane(Lane::Fast)),
+            ("sample", Source::Lane(Lane::FirstAttempts)),
+            ("", Source::Lane(Lane::FirstAttempts)),
         ] {
             assert_eq!(queues.named(name).0, source, "{name}");
         }

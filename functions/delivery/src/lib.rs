@@ -1,10 +1,11 @@
-//! Makes the signed deliveries, and takes events in, from four SQS queues.
+//! Makes the signed deliveries, and takes events in, from five SQS queues.
 //!
 //! In reading order: [`sqs_event`] is what Lambda hands over; `batch` takes each record by itself; `one_delivery`
 //! is a job's whole turn, decided by `echo_shared::decision`; `sender` makes the request, through `client`, `resolver`
 //! and `failure`; `replay` is one step of trying many again; `health` tells the endpoint how it went, and `operator`
 //! the operator; `records` writes down what was attempted and `retries` sees to the next time, `together` for many in
-//! one request; `message` hides, `lanes` moves between queues, and `slots` keeps rate limits; `intake` accepts events;
+//! one request; `message` hides, `lanes` moves between queues, and `slots` keeps rate limits and
+//! `slowness` notes how endpoints answer; `intake` accepts events;
 //! `dead_letters` ends what nothing else could, and `metrics` counts it all.
 
 mod accept_together;
@@ -30,9 +31,9 @@ mod retry_after;
 mod rows;
 mod sender;
 mod slots;
+mod slowness;
 pub mod sqs_event;
 mod together;
-mod troubled;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -72,6 +73,7 @@ pub struct App {
 struct Queues {
     first_attempts: Queue,
     retries: Queue,
+    slow_endpoints: Queue,
     dead_letters: Queue,
     parked: Queue,
     intake: Queue,
@@ -89,6 +91,7 @@ impl App {
             queues: Queues {
                 first_attempts: queue(config.queue_urls.first_attempts),
                 retries: queue(config.queue_urls.retries),
+                slow_endpoints: queue(config.queue_urls.slow_endpoints),
                 dead_letters: queue(config.queue_urls.dead_letters),
                 parked: queue(config.queue_urls.parked),
                 intake: queue(config.queue_urls.intake),
@@ -104,8 +107,8 @@ impl App {
     const fn places(&self) -> Places<'_> {
         Places {
             store: &self.store,
-            fast_lane: &self.queues.first_attempts,
-            slow_lane: &self.queues.retries,
+            first_attempts: &self.queues.first_attempts,
+            slow_endpoints: &self.queues.slow_endpoints,
             request_timeout: self.settings.request_timeout,
         }
     }

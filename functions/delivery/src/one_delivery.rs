@@ -13,6 +13,7 @@ use echo_shared::endpoint_url::EndpointUrl;
 use echo_shared::id::AttemptId;
 use echo_shared::job::{Chain, DeliveryJob};
 use echo_shared::rate_limit::{Need, Slot};
+use echo_shared::slowness::{Hanging, SLOW_AFTER, wait_for_probe};
 use echo_shared::store::{Advanced, StoreError, Transition};
 use echo_shared::time::Timestamp;
 use tokio::time::{Instant, sleep, timeout};
@@ -25,7 +26,7 @@ use crate::records::{self, Records};
 use crate::retries::{self, Retries};
 use crate::rows::{self, Rows};
 use crate::slots::{self, Place};
-use crate::troubled::{Marks, SLOW};
+use crate::slowness::Notes;
 use crate::{App, failure, headers, health};
 
 /// A wait this short is slept through; a hidden message would take a whole second and a new invocation.
@@ -54,7 +55,7 @@ pub(crate) struct Turn {
     pub(crate) job: DeliveryJob,
     /// Where the batch reckoned with a slot for it.
     pub(crate) place: Option<Place>,
-    pub(crate) marks: Arc<Marks>,
+    pub(crate) notes: Arc<Notes>,
     /// Where the batch has others.
     pub(crate) shared: Option<Shared>,
     pub(crate) tally: Arc<Tally>,
@@ -128,8 +129,14 @@ impl Turn {
                     return Ok(Disposal::Delete);
                 }
                 (Wake::End { reason }, _) => return self.end(&delivery, reason, now).await,
-                (Wake::MoveToSlowLane, _) => return self.pass_on(&delivery, now, now).await,
-                (Wake::Attempt { number, claim, need }, Some(endpoint)) => {
+                (Wake::MoveToSlowLane, _) => return self.pass_on(&delivery, Lane::Slow, now, now).await,
+                (Wake::Attempt { number, claim, need, probe }, Some(endpoint)) => {
+                    if let Some(hanging) = probe
+                        && !self.takes_probe(endpoint, hanging).await?
+                    {
+                        let until = now.plus(wait_for_probe(now.since(delivery.due_at())));
+                        return self.wait(&delivery, until).await;
+                    }
                     return self.attempt(delivery, endpoint, number, claim, need).await;
                 }
                 (Wake::Finished | Wake::Attempt { .. }, _) => return Ok(Disposal::Delete),
@@ -152,19 +159,31 @@ impl Turn {
         let own_turn = !delivery.status.is_final() && self.job.chain == delivery.chain;
         let now = Timestamp::now();
         if own_turn && self.is_crowded() {
-            return self.pass_on(delivery, until, now).await;
+            return self.pass_on(delivery, self.lane, until, now).await;
         }
         Ok(self.hide_until(until, delivery.slot).await)
     }
 
-    async fn hide_until(&self, until: Timestamp, slot: Option<Slot>) -> Disposal {
-        let shared = self.shared.as_ref().filter(|_| self.lane == Lane::Slow);
-        retries::hide(&self.message, shared.map(|shared| &shared.retries), until, slot).await
+    /// Whether this job gets the probe of an endpoint that hangs.
+    async fn takes_probe(&self, endpoint: &Endpoint, hanging: Hanging) -> Result<bool, StoreError> {
+        let store = &self.app.store;
+        Ok(self.notes.may_probe(endpoint) && store.take_probe(endpoint, hanging, Timestamp::now()).await?)
     }
 
-    /// Whether what waits must not do so hidden in the retries queue.
+    async fn hide_until(&self, until: Timestamp, slot: Option<Slot>) -> Disposal {
+        let others = self.shared.as_ref().map(|shared| &shared.retries);
+        retries::hide(&self.message, self.lane, others, until, slot).await
+    }
+
+    /// Whether what waits must not do so hidden in the queue that it came through.
     fn is_crowded(&self) -> bool {
-        self.lane == Lane::Slow && self.app.crowding.is_crowded()
+        self.app.crowding.is_crowded(self.lane)
+    }
+
+    /// The lane that what waits for its time leaves this one for, or `None` when it hides where it is.
+    fn leaves_for(&self, is_slow: bool) -> Option<Lane> {
+        let leaves = self.lane == Lane::FirstAttempts || self.is_crowded();
+        leaves.then_some(Lane::for_retries(is_slow))
     }
 
     /// Ends a delivery without an attempt.
@@ -196,27 +215,28 @@ impl Turn {
         self.message.hide(OVERTAKEN_WAIT).await
     }
 
-    /// Hands a turn that is due at `due` to a new job in the slow lane. The row names the new job before it is sent,
-    /// so that this one, should it live on, stands back.
+    /// Hands a turn that is due at `due` to a new job in `lane`. The row names the new job before it is sent, so that this
+    /// one, should it live on, stands back.
     async fn pass_on(
         &self,
         delivery: &Delivery,
+        lane: Lane,
         due: Timestamp,
         now: Timestamp,
     ) -> Result<Disposal, OwnFault> {
         let chain = Chain::new();
         let renamed = Transition { chain: Some(chain), ..Transition::unchanged(delivery, now) };
         match self.app.store.advance(delivery, &renamed).await? {
-            Advanced::Done => Ok(self.send_on(chain, due, delivery.slot).await),
+            Advanced::Done => Ok(self.send_on(chain, lane, due, delivery.slot).await),
             Advanced::Overtaken => Ok(self.overtaken().await),
         }
     }
 
     /// Sends the job that the row now names. When it is not certain to be in the queue, this one stays behind it.
-    async fn send_on(&self, chain: Chain, due: Timestamp, slot: Option<Slot>) -> Disposal {
+    async fn send_on(&self, chain: Chain, lane: Lane, due: Timestamp, slot: Option<Slot>) -> Disposal {
         let job = DeliveryJob { chain: Some(chain), manual_at: None, ..self.job.clone() };
         let others = self.shared.as_ref().map(|shared| &shared.retries);
-        if retries::send(&self.app.queues.retries, others, job, time_in_queue(due, slot)).await {
+        if retries::send(&self.app, lane, others, job, time_in_queue(due, slot)).await {
             return Disposal::Delete;
         }
         tracing::info!("the job before one that was perhaps not queued stands in");
@@ -248,7 +268,7 @@ impl Turn {
                 if decided.elapsed() > SLOW_STORE {
                     return Ok(self.message.back_off().await);
                 }
-                return Ok(self.put_off(&delivery, slot).await?);
+                return Ok(self.put_off(&delivery, endpoint, slot).await?);
             }
             sleep(wait).await;
         }
@@ -278,16 +298,20 @@ impl Turn {
         self.conclude(delivery, endpoint, attempt, step, now).await
     }
 
-    /// Leaves an attempt for its slot, in the slow lane. That is no attempt, and the caller sees nothing of it.
-    async fn put_off(&self, delivery: &Delivery, slot: Slot) -> Result<Disposal, StoreError> {
-        let leaves = self.lane == Lane::Fast || self.is_crowded();
-        let successor = leaves.then(Chain::new);
-        let chain = successor.or(self.job.chain);
-        let put_off =
-            Transition { chain, slot: Some(slot), ..Transition::unchanged(delivery, Timestamp::now()) };
+    /// Leaves an attempt for its slot, where retries wait. That is no attempt, and the caller sees nothing of it.
+    async fn put_off(
+        &self,
+        delivery: &Delivery,
+        endpoint: &Endpoint,
+        slot: Slot,
+    ) -> Result<Disposal, StoreError> {
+        let now = Timestamp::now();
+        let successor = self.leaves_for(endpoint.is_slow(now)).map(|lane| (lane, Chain::new()));
+        let chain = successor.map(|(_, chain)| chain).or(self.job.chain);
+        let put_off = Transition { chain, slot: Some(slot), ..Transition::unchanged(delivery, now) };
         Ok(match (self.app.store.advance(delivery, &put_off).await?, successor) {
             (Advanced::Overtaken, _) => self.overtaken().await,
-            (Advanced::Done, Some(successor)) => self.send_on(successor, slot.at, Some(slot)).await,
+            (Advanced::Done, Some((lane, chain))) => self.send_on(chain, lane, slot.at, Some(slot)).await,
             (Advanced::Done, None) => self.hide_until(slot.at, Some(slot)).await,
         })
     }
@@ -311,15 +335,19 @@ impl Turn {
                 Err(_) => Outcome::Failed { cause: SendFailure::ForbiddenAddress, status: None, body: None },
             }
         });
-        let outcome = match timeout(SLOW, &mut request).await {
+        let outcome = match timeout(SLOW_AFTER, &mut request).await {
             Ok(outcome) => outcome,
             Err(_) => {
-                self.marks.note(&self.app, endpoint, Timestamp::now());
+                self.notes.slow(&self.app, endpoint, Timestamp::now());
                 request.await
             }
         };
-        if !outcome.is_success() {
-            self.marks.note(&self.app, endpoint, Timestamp::now());
+        let ended_at = Timestamp::now();
+        if outcome.is_timeout() {
+            self.notes.slow(&self.app, endpoint, ended_at);
+            self.notes.timed_out(&self.app, endpoint, now, ended_at);
+        } else {
+            self.notes.answered(&self.app, endpoint, ended_at);
         }
         outcome
     }
@@ -338,14 +366,15 @@ impl Turn {
             Step::RetryAt(at) => (DeliveryStatus::Retrying, Some(at), None),
             Step::Failed(reason) => (DeliveryStatus::Failed, None, Some(reason)),
         };
-        // A first retry leaves for the slow lane; a later one hides where it is, unless too many do.
-        let leaves = next_retry_at.is_some() && (self.lane == Lane::Fast || self.is_crowded());
-        let successor = leaves.then(Chain::new);
+        // A first retry leaves the lane of first attempts; a later one hides where it is, unless too many do.
+        let is_slow = endpoint.is_slow(now) || Duration::from_millis(attempt.duration_ms) >= SLOW_AFTER;
+        let leaves_for = next_retry_at.and_then(|_| self.leaves_for(is_slow));
+        let successor = leaves_for.map(|lane| (lane, Chain::new()));
         let mut recorded = Transition {
             status,
             next_retry_at,
             failure_reason,
-            chain: successor.or(self.job.chain),
+            chain: successor.map(|(_, chain)| chain).or(self.job.chain),
             slot: None,
             attempt: Some(attempt),
             ..Transition::unchanged(&delivery, now)
@@ -360,7 +389,7 @@ impl Turn {
         self.count(&delivery, &recorded);
 
         match (next_retry_at, successor) {
-            (Some(at), Some(successor)) => return Ok(self.send_on(successor, at, None).await),
+            (Some(at), Some((lane, chain))) => return Ok(self.send_on(chain, lane, at, None).await),
             (Some(at), None) => return Ok(self.hide_until(at, None).await),
             (None, _) => {}
         }

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use echo_shared::attempt::MAX_ATTEMPTS;
-use echo_shared::decision::stand_back;
+use echo_shared::decision::{Lane, stand_back};
 use echo_shared::delivery::{Delivery, DeliveryStatus};
 use echo_shared::endpoint::Endpoint;
 use echo_shared::event::EventDelivery;
 use echo_shared::id::{DeliveryId, EventId};
 use echo_shared::job::{Chain, DeliveryJob, ReplayJob};
+use echo_shared::queue::Queue;
 use echo_shared::replay::{Match, PAGE, Place, Progress, Replay, StopReason, Wake, on_wake};
 use echo_shared::store::{Advanced, EventFilter, StoreError, Transition};
 use echo_shared::time::Timestamp;
@@ -134,10 +135,11 @@ async fn start_page(app: &App, replay: &Replay, endpoint: &Endpoint) -> Result<S
     if is_busy(replay, &rows, Timestamp::now()) {
         return Ok(Started::NotYet);
     }
-    let Some(tried) = try_again(app, replay, &deliveries, &rows).await? else {
+    let queue = app.queues.of(Lane::for_retries(endpoint.is_slow(Timestamp::now())));
+    let Some(tried) = try_again(app, queue, replay, &deliveries, &rows).await? else {
         return Ok(Started::NotYet);
     };
-    let Some(made) = make_skipped(app, endpoint, replay, &skipped).await? else {
+    let Some(made) = make_skipped(app, queue, endpoint, replay, &skipped).await? else {
         return Ok(Started::NotYet);
     };
     let last = made.last().or(tried.last()).copied();
@@ -157,6 +159,7 @@ fn is_busy(replay: &Replay, rows: &HashMap<DeliveryId, Delivery>, now: Timestamp
 /// or in an earlier try of this step; `None` when not all is certain.
 async fn try_again(
     app: &App,
+    queue: &Queue,
     replay: &Replay,
     ids: &[DeliveryId],
     rows: &HashMap<DeliveryId, Delivery>,
@@ -183,10 +186,11 @@ async fn try_again(
             event_id: row.event_id,
             chain: Some(Chain::new()),
             manual_at: Some(now),
+            by_hand: false,
         })
         .collect();
     // As by hand, the job goes first: without its row's change it does nothing, a change without it would wait for ever.
-    let in_doubt = app.queues.retries.send_all(&jobs, MANUAL_DELAY).await;
+    let in_doubt = queue.send_all(&jobs, MANUAL_DELAY).await;
     let sent = jobs.iter().filter(|job| !in_doubt.contains(job));
     let starts = sent.filter_map(|job| Some((job.delivery_id, job.chain?))).map(|(id, chain)| {
         let row = to_start[&id];
@@ -207,6 +211,7 @@ async fn try_again(
 /// Makes the deliveries of events that skipped the endpoint, with their rows and jobs; `None` when not all is certain.
 async fn make_skipped(
     app: &App,
+    queue: &Queue,
     endpoint: &Endpoint,
     replay: &Replay,
     ids: &[EventId],
@@ -231,7 +236,6 @@ async fn make_skipped(
             }
         }
     }
-    let queue = &app.queues.retries;
     let stand_back = stand_back(app.settings.request_timeout);
     let in_doubt = queue.send_all(&first, Duration::ZERO).await.len();
     let copies_in_doubt = queue.send_all(&again, stand_back).await.len();
@@ -272,6 +276,7 @@ async fn make_one(
         event_id: event.event_id,
         chain: None,
         manual_at: None,
+        by_hand: false,
     };
     if let Some(listed) = event.deliveries.iter().find(|listed| listed.endpoint_id == endpoint.id) {
         let row = app.store.deliveries_by_id(&[(listed.endpoint_id, listed.id)]).await?.remove(&listed.id);

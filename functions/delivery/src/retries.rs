@@ -1,43 +1,47 @@
-//! Retries, sent on to the slow lane or hidden until their time: those of a batch in requests that they share.
+//! Jobs sent on to another lane, or hidden until their time: those of a batch in requests that they share.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use echo_shared::decision::Lane;
 use echo_shared::job::DeliveryJob;
-use echo_shared::queue::Queue;
 use echo_shared::rate_limit::Slot;
 use echo_shared::time::Timestamp;
+use futures_util::future::join_all;
 
 use crate::App;
 use crate::message::{Disposal, Message, time_in_queue};
 use crate::together::Together;
 
-/// Sends a job on to the slow lane; false when it is not certain to be there. It is not tried again: a job that is
-/// sent again is one more request to the receiver.
+/// Sends a job on to a lane; false when it is not certain to be there. It is not tried again: a job that is sent again is
+/// one more request to the receiver.
 pub(crate) async fn send(
-    slow_lane: &Queue,
+    app: &App,
+    lane: Lane,
     others: Option<&Retries>,
     job: DeliveryJob,
     delay: Duration,
 ) -> bool {
     match others {
-        Some(others) => others.sends.ask((job, delay)).await == Some(true),
+        Some(others) => others.sends.ask((lane, job, delay)).await == Some(true),
         None => {
-            let sent = slow_lane.send(&job, delay).await;
+            let sent = app.queues.of(lane).send(&job, delay).await;
             sent.inspect_err(|error| tracing::warn!(%error, "a job was perhaps not queued")).is_ok()
         }
     }
 }
 
-/// Hides a message until a slot comes, or until anything else; with `others` one of the slow lane.
+/// Hides a message of a lane until a slot comes, or until anything else.
 pub(crate) async fn hide(
     message: &Message,
+    lane: Lane,
     others: Option<&Retries>,
     until: Timestamp,
     slot: Option<Slot>,
 ) -> Disposal {
     if let Some(others) = others
-        && others.hides.ask((message.receipt_handle.clone(), time_in_queue(until, slot))).await == Some(true)
+        && others.hides.ask((lane, message.receipt_handle.clone(), time_in_queue(until, slot))).await
+            == Some(true)
     {
         return Disposal::Keep;
     }
@@ -47,8 +51,8 @@ pub(crate) async fn hide(
 /// A batch's retries, on their way to their time.
 #[derive(Debug, Clone)]
 pub(crate) struct Retries {
-    sends: Together<(DeliveryJob, Duration), bool>,
-    hides: Together<(String, Duration), bool>,
+    sends: Together<(Lane, DeliveryJob, Duration), bool>,
+    hides: Together<(Lane, String, Duration), bool>,
 }
 
 impl Retries {
@@ -57,10 +61,48 @@ impl Retries {
     }
 }
 
-async fn send_all(app: Arc<App>, jobs: Vec<(DeliveryJob, Duration)>) -> Vec<bool> {
-    app.queues.retries.send_each(&jobs).await
+async fn send_all(app: Arc<App>, jobs: Vec<(Lane, DeliveryJob, Duration)>) -> Vec<bool> {
+    let sent = Lane::ALL.map(|lane| {
+        let (queue, share) = (app.queues.of(lane).clone(), share_of(lane, &jobs));
+        async move { queue.send_each(&share).await }
+    });
+    in_order(jobs.iter().map(|(lane, ..)| *lane), join_all(sent).await)
 }
 
-async fn hide_all(app: Arc<App>, messages: Vec<(String, Duration)>) -> Vec<bool> {
-    app.queues.retries.hide_each(&messages).await
+async fn hide_all(app: Arc<App>, messages: Vec<(Lane, String, Duration)>) -> Vec<bool> {
+    let hidden = Lane::ALL.map(|lane| {
+        let (queue, share) = (app.queues.of(lane).clone(), share_of(lane, &messages));
+        async move { queue.hide_each(&share).await }
+    });
+    in_order(messages.iter().map(|(lane, ..)| *lane), join_all(hidden).await)
+}
+
+/// What is asked of one lane's queue.
+fn share_of<T: Clone>(lane: Lane, asked: &[(Lane, T, Duration)]) -> Vec<(T, Duration)> {
+    let own = asked.iter().filter(|(of, ..)| *of == lane);
+    own.map(|(_, what, wait)| (what.clone(), *wait)).collect()
+}
+
+/// What each lane's queue says of its share, in the order in which all was asked.
+fn in_order(asked: impl Iterator<Item = Lane>, done: Vec<Vec<bool>>) -> Vec<bool> {
+    let mut done: Vec<_> = Lane::ALL.into_iter().zip(done.into_iter().map(Vec::into_iter)).collect();
+    let mut next = |lane| done.iter_mut().find(|(of, _)| *of == lane).and_then(|(_, done)| done.next());
+    asked.map(|lane| next(lane) == Some(true)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_two_queues_say_comes_back_in_the_order_in_which_it_was_asked() {
+        let asked = [Lane::Slow, Lane::Retries, Lane::Slow, Lane::Retries];
+        let done = vec![vec![], vec![true, false], vec![false, true]];
+        assert_eq!(in_order(asked.into_iter(), done), [false, true, true, false]);
+        // A queue that says less than it was asked has not done the rest.
+        assert_eq!(
+            in_order(asked.into_iter(), vec![vec![], vec![true], vec![]]),
+            [false, true, false, false]
+        );
+    }
 }

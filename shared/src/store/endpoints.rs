@@ -206,6 +206,10 @@ impl Store {
             .expression_attribute_values(":read", number(endpoint.updated_at.as_millis()))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .return_values(ReturnValue::AllNew);
+        if patch.url.is_some() || patch.status == Some(EndpointStatus::Active) {
+            // How the receiver answered before says nothing of how it answers now.
+            remove.extend(["slow_until", "answered_at", "hanging_since", "hanging_tried_at"]);
+        }
         if let Some(url) = &patch.url {
             set.push("#url = :url");
             update = update
@@ -230,7 +234,7 @@ impl Store {
                 // A fresh start: what failed before no longer counts (contract §7).
                 EndpointStatus::Active => {
                     set.push("consecutive_failures = :zero");
-                    remove.extend(["first_failure_at", "troubled_until", "disabled_reason", "disabled_at"]);
+                    remove.extend(["first_failure_at", "disabled_reason", "disabled_at"]);
                     update = update.expression_attribute_values(":zero", number(0));
                 }
                 // Disabling again does not hide why and when it was first disabled.

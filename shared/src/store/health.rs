@@ -6,7 +6,6 @@ use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
 
-use super::endpoints::changed;
 use super::{Store, StoreError, from_item, number, row_in_the_way, text, value};
 use crate::endpoint::{DisabledReason, Endpoint, EndpointStatus};
 use crate::id::{DeliveryId, EventId};
@@ -116,19 +115,6 @@ impl Store {
             .expression_attribute_names("#url", "url")
             .expression_attribute_values(":url", text(&endpoint.url));
         disable(update, DisabledReason::Gone, disabling, now).await
-    }
-
-    /// Sends the endpoint's first attempts through the slow lane until `until`.
-    ///
-    /// # Errors
-    /// When DynamoDB did not do it.
-    pub async fn mark_troubled(&self, endpoint: &Endpoint, until: Timestamp) -> Result<(), StoreError> {
-        let update = self
-            .update_endpoint(&endpoint.project_id, &endpoint.id)
-            .update_expression("SET troubled_until = :until")
-            .expression_attribute_values(":until", number(until.as_millis()));
-        changed(update).await?;
-        Ok(())
     }
 }
 

@@ -14,6 +14,7 @@ mod projects;
 mod ranges;
 mod replays;
 mod slots;
+mod slowness;
 mod statements;
 mod transactions;
 mod transitions;

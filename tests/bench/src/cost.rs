@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use echo_lanes::lane::{FAST, INTAKE, SLOW};
+use echo_lanes::lane::{FAST, INTAKE, RETRIES};
 use serde::Serialize;
 
 use crate::prices::Prices;
@@ -173,9 +173,9 @@ async fn run(plan: Plan, prices: &Prices) -> io::Result<Scenario> {
 
 /// Waits for the retries of everything that failed, and delivers them as they come due.
 async fn finish_failing(stage: &Stage, batch: usize, batches: &mut Batches) -> io::Result<()> {
-    while stage.lane.aws.sqs.depth(SLOW).total() > 0 {
+    while stage.lane.aws.sqs.depth(RETRIES).total() > 0 {
         tokio::time::sleep(Duration::from_millis(700)).await;
-        batches.drain(stage, SLOW, batch).await?;
+        batches.drain(stage, RETRIES, batch).await?;
     }
     Ok(())
 }

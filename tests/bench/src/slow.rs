@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::time::{Duration, Instant};
 
-use echo_lanes::lane::{FAST, SLOW};
+use echo_lanes::lane::{FAST, RETRIES};
 use echo_lanes::receiver::Behaviour;
 use serde::Serialize;
 
@@ -163,7 +163,7 @@ async fn wave(hanging: usize) -> io::Result<Wave> {
         invocations: batches.len(),
         billed_s: batches.iter().map(|batch| (batch.ended - batch.started).as_secs_f64()).sum(),
         most_fast: spans(FAST),
-        most_slow: spans(SLOW),
+        most_slow: spans(RETRIES),
     })
 }
 

@@ -1,4 +1,4 @@
-//! One isolated world: both functions, their AWS, a gateway, four mappings and a receiver.
+//! One isolated world: both functions, their AWS, a gateway, five mappings and a receiver.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -22,13 +22,14 @@ use crate::sqs_api::queue_url;
 use crate::watch::Watch;
 
 pub const FAST: &str = "first-attempts";
-pub const SLOW: &str = "retries";
+pub const RETRIES: &str = "retries";
+pub const SLOW_ENDPOINTS: &str = "slow-endpoints";
 pub const INTAKE: &str = "intake";
 pub const DEAD: &str = "dead-letters";
 pub const PARKED: &str = "parked";
 
 /// Those that the delivery function is invoked with.
-pub const CONSUMED: [&str; 4] = [FAST, SLOW, INTAKE, DEAD];
+pub const CONSUMED: [&str; 5] = [FAST, RETRIES, SLOW_ENDPOINTS, INTAKE, DEAD];
 
 /// How a lane differs from what the template sets.
 #[derive(Debug, Clone)]
@@ -114,10 +115,11 @@ impl Lane {
         };
         let redriven =
             QueueSettings { redrive: Some((DEAD.to_owned(), settings.max_receives)), ..plain.clone() };
-        let queues =
-            [(FAST, &redriven), (SLOW, &redriven), (INTAKE, &redriven), (DEAD, &plain), (PARKED, &plain)];
-        for (queue, settings) in queues {
-            sqs.create(queue, settings.clone());
+        for queue in [FAST, RETRIES, SLOW_ENDPOINTS, INTAKE] {
+            sqs.create(queue, redriven.clone());
+        }
+        for queue in [DEAD, PARKED] {
+            sqs.create(queue, plain.clone());
         }
         let aws = Arc::new(Aws {
             dynamo: Dynamo::new(settings.with_journal),
@@ -144,7 +146,7 @@ impl Lane {
         let each = settings.concurrency;
         let api = function(Kind::Api, settings.api_timeout, each);
         // Each mapping has its own share, so that no queue waits for another's processes.
-        let delivery = function(Kind::Delivery, settings.delivery_timeout, 4 * each);
+        let delivery = function(Kind::Delivery, settings.delivery_timeout, CONSUMED.len() * each);
         let (receiver, first, second) = tokio::join!(Receiver::start(), api.warm_up(), delivery.warm_up());
         first?;
         second?;
@@ -290,7 +292,8 @@ fn environment(kind: Kind, overrides: &[(&'static str, String)]) -> HashMap<Stri
         fixed.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     for (name, queue) in [
         ("FIRST_ATTEMPTS_QUEUE_URL", FAST),
-        ("RETRIES_QUEUE_URL", SLOW),
+        ("RETRIES_QUEUE_URL", RETRIES),
+        ("SLOW_ENDPOINTS_QUEUE_URL", SLOW_ENDPOINTS),
         ("INTAKE_QUEUE_URL", INTAKE),
         ("DEAD_LETTER_QUEUE_URL", DEAD),
         ("PARKED_QUEUE_URL", PARKED),

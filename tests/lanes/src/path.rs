@@ -221,7 +221,7 @@ impl Path {
                 assert!(sent.is_ok(), "the dead-letter queue is there");
             }
             Self::BeforeItsRow => delete_delivery_rows(run),
-            Self::MovesToSlowLane => mark_troubled(run),
+            Self::MovesToSlowLane => mark_slow(run),
             _ => {}
         }
     }
@@ -336,11 +336,11 @@ fn delete_delivery_rows(run: &Run<'_>) {
 }
 
 /// As if another attempt had just failed.
-fn mark_troubled(run: &Run<'_>) {
+fn mark_slow(run: &Run<'_>) {
     let key = json!({ "project_id": { "S": run.world.project_id }, "id": { "S": run.world.endpoints[0] } });
     let until = crate::clock::now_millis() + 120_000;
     let request = json!({ "TableName": "endpoints", "Key": key,
-        "UpdateExpression": "SET troubled_until = :until",
+        "UpdateExpression": "SET slow_until = :until",
         "ExpressionAttributeValues": { ":until": { "N": until.to_string() } } });
     run.lane.aws.dynamo.call("UpdateItem", &request.to_string());
 }

@@ -37,8 +37,12 @@ pub enum Design {
     NumberFromReceiveCount,
     /// A woken job acts at once, due or not.
     NoDueCheck,
-    /// Endpoints in trouble stay in the fast lane.
+    /// Slow endpoints stay in the lanes of the others.
     OneLane,
+    /// An endpoint that hangs gets as many attempts as come.
+    NoProbes,
+    /// A single timeout is taken for a hang, whatever was answered meanwhile.
+    OneTimeoutIsAHang,
     /// However late a job wakes, its slot of the rate limit is still good.
     SlotsAreGoodForEver,
     /// Who missed a slot of the rate limit only ever queues for another.

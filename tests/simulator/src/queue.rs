@@ -1,9 +1,14 @@
-//! An SQS standard queue: visibility, delays, groups served fairly or in order, and silence past the in-flight ceiling.
+//! An SQS standard queue: visibility, delays, groups served fairly, and silence past the in-flight ceiling.
 
 use std::collections::VecDeque;
 
 /// A standard queue holds about this many received and undeleted messages; past it receives return nothing.
 pub const IN_FLIGHT_CEILING: u64 = 120_000;
+
+/// A group is noisy when it has more than a tenth of what is in flight, and at least so many messages of its own there
+/// (SQS Developer Guide, 'How Amazon SQS fair queues work'; the guide's second measure, processing time, is left out).
+const NOISY_SHARE: u64 = 10;
+const NOISY_FROM: u64 = 30;
 
 /// A job as the queue carries it.
 #[derive(Debug, Clone, Copy)]
@@ -16,14 +21,18 @@ pub struct Message {
 
 #[derive(Debug, Default)]
 struct Group {
-    visible: VecDeque<Message>,
+    /// With the order in which they became visible among all.
+    visible: VecDeque<(u64, Message)>,
     in_flight: u64,
+    is_noisy: bool,
 }
 
 #[derive(Debug, Default)]
 pub struct Queue {
     groups: Vec<Group>,
-    fair: bool,
+    /// The group of each endpoint's messages.
+    group_of: Vec<u16>,
+    shown: u64,
     visible: u64,
     in_flight: u64,
     next_poll: i64,
@@ -31,15 +40,13 @@ pub struct Queue {
 
 impl Queue {
     #[must_use]
-    pub fn new(endpoints: usize, fair: bool) -> Self {
-        // In order, all share one group.
-        let endpoints = if fair { endpoints } else { 1 };
+    pub fn new(group_of: Vec<u16>) -> Self {
+        let groups = group_of.iter().max().map_or(0, |most| usize::from(*most) + 1);
         Self {
-            groups: (0..endpoints).map(|_| Group::default()).collect(),
-            fair,
-            visible: 0,
-            in_flight: 0,
+            groups: (0..groups).map(|_| Group::default()).collect(),
+            group_of,
             next_poll: -1,
+            ..Self::default()
         }
     }
 
@@ -66,26 +73,36 @@ impl Queue {
     }
 
     fn group(&mut self, endpoint: u16) -> &mut Group {
-        let index = if self.fair { usize::from(endpoint) } else { 0 };
-        &mut self.groups[index]
+        let index = self.group_of[usize::from(endpoint)];
+        &mut self.groups[usize::from(index)]
     }
 
     pub fn show(&mut self, message: Message) {
         self.visible += 1;
-        self.group(message.endpoint).visible.push_back(message);
+        self.shown += 1;
+        let place = self.shown;
+        self.group(message.endpoint).visible.push_back((place, message));
     }
 
-    /// Takes up to `count` messages; a fair queue takes those of the groups with the fewest in flight first.
+    /// Takes up to `count` messages: those of quiet groups in their order, then of the noisy group with the fewest in
+    /// flight.
     pub fn receive(&mut self, count: usize) -> Vec<Message> {
         let mut received = Vec::new();
         while received.len() < count && self.visible > 0 && self.in_flight < IN_FLIGHT_CEILING {
-            let quietest = self.groups.iter_mut().filter(|group| !group.visible.is_empty());
-            let Some(group) = quietest.min_by_key(|group| group.in_flight) else { break };
-            let Some(mut message) = group.visible.pop_front() else { break };
+            let first = |group: &&mut Group| {
+                (group.is_noisy, if group.is_noisy { group.in_flight } else { group.front() })
+            };
+            let waiting = self.groups.iter_mut().filter(|group| !group.visible.is_empty());
+            let Some(group) = waiting.min_by_key(first) else { break };
+            let Some((_, mut message)) = group.visible.pop_front() else { break };
             message.receives += 1;
             group.in_flight += 1;
             self.in_flight += 1;
             self.visible -= 1;
+            let share = group.in_flight * NOISY_SHARE > self.in_flight;
+            // It stays so until its backlog is gone.
+            group.is_noisy =
+                !group.visible.is_empty() && (group.is_noisy || (share && group.in_flight >= NOISY_FROM));
             received.push(message);
         }
         received
@@ -95,5 +112,11 @@ impl Queue {
     pub fn release(&mut self, endpoint: u16) {
         self.group(endpoint).in_flight -= 1;
         self.in_flight -= 1;
+    }
+}
+
+impl Group {
+    fn front(&self) -> u64 {
+        self.visible.front().map_or(u64::MAX, |(place, _)| *place)
     }
 }

@@ -1,9 +1,12 @@
 //! Carrying out decisions, step by step as the delivery function does, with a fault possible between any two.
 
+use std::time::Duration;
+
 use echo_shared::attempt::{Outcome, SendFailure, Trigger};
 use echo_shared::decision::{Lane, Step, Wake, after_attempt, on_wake};
 use echo_shared::delivery::DeliveryStatus;
 use echo_shared::rate_limit::{LATE_SLOTS_WITHIN, Need, Slot, Slots};
+use echo_shared::slowness::{Hanging, SLOW_AFTER, is_answer_noted, slow_until, wait_for_probe};
 use echo_shared::time::Timestamp;
 
 use crate::chaos::Design;
@@ -12,9 +15,6 @@ use crate::world::{Happening, Receiver, Row, Work, World, index, timestamp};
 
 /// As in the delivery function: past so many hidden messages a wait hops instead.
 const HOP_ABOVE: u64 = 60_000;
-const TROUBLED_MS: i64 = 300_000;
-const RENEW_MS: i64 = 240_000;
-const SLOW_AFTER_MS: i64 = 2_000;
 const OWN_FAULT_BACKOFF_MS: i64 = 5_000;
 /// A slot this soon is slept for.
 const SHORT_WAIT_MS: i64 = 1_000;
@@ -41,7 +41,12 @@ impl World {
         let (delivery, job) = self.as_seen(&work);
         let mut wake = on_wake(delivery, Some(&endpoint), job, lane, now, timeout);
         if self.settings.design == Design::NoDueCheck && matches!(wake, Wake::NotYet { .. }) {
-            wake = Wake::Attempt { number: work.seen.attempts + 1, claim: false, need: Need::Nothing };
+            wake = Wake::Attempt {
+                number: work.seen.attempts + 1,
+                claim: false,
+                need: Need::Nothing,
+                probe: None,
+            };
         }
         match wake {
             Wake::Finished | Wake::CountFailure => self.delete(id),
@@ -62,12 +67,18 @@ impl World {
                 match self.write(&work, row) {
                     Written::Done => {
                         let moved = Message { chain, ..work.message };
-                        self.hand_over(id, moved, 0, stand_back_ms(self));
+                        self.hand_over(id, Lane::Slow, moved, 0, stand_back_ms(self));
                     }
                     Written::Overtaken | Written::Failed => self.hide(id, OWN_FAULT_BACKOFF_MS),
                 }
             }
-            Wake::Attempt { number, claim, need } => {
+            Wake::Attempt { number, claim, need, probe } => {
+                if let Some(hanging) = probe
+                    && !self.take_probe(&work, hanging, now)
+                {
+                    let due_for = now.since(self.as_seen(&work).0.due_at());
+                    return self.wait(id, millis(wait_for_probe(due_for)));
+                }
                 if claim {
                     match self.claim(&work) {
                         Written::Done => work.seen = self.rows[work.message.delivery as usize],
@@ -134,15 +145,17 @@ impl World {
     /// Leaves an attempt for its slot, in the slow lane.
     fn put_off(&mut self, id: u32, slot: Slot, wait: i64) {
         let work = *self.work.at(id);
-        let leaves = work.lane == Lane::Fast || self.queues[index(Lane::Slow)].hidden() > HOP_ABOVE;
-        let chain = if leaves { Some(self.new_chain()) } else { work.message.chain };
+        let leaves_for = self.leaves_for(&work);
+        let chain = if leaves_for.is_some() { Some(self.new_chain()) } else { work.message.chain };
         match self.write(&work, Row { slot: Some(slot), chain, ..work.seen }) {
             Written::Overtaken | Written::Failed => self.hide(id, OWN_FAULT_BACKOFF_MS),
-            Written::Done if leaves => {
-                let job = Message { chain, ..work.message };
-                self.hand_over(id, job, wait, wait + stand_back_ms(self));
-            }
-            Written::Done => self.hide(id, wait),
+            Written::Done => match leaves_for {
+                Some(lane) => {
+                    let job = Message { chain, ..work.message };
+                    self.hand_over(id, lane, job, wait, wait + stand_back_ms(self));
+                }
+                None => self.hide(id, wait),
+            },
         }
     }
 
@@ -172,17 +185,21 @@ impl World {
         }
         row.first_sent_at.get_or_insert(self.now);
         self.work.at(id).sent = true;
+        self.work.at(id).sent_at = self.now;
         self.work.at(id).seen.attempts = work.seen.attempts;
-        let timeout = i64::try_from(self.settings.request_timeout.as_millis()).unwrap_or(0);
+        let timeout = millis(self.settings.request_timeout);
         let (ms, ok) = match self.receivers[usize::from(work.message.endpoint)] {
             Receiver::Healthy { ms } => (ms, true),
             Receiver::Failing { ms } => (ms, false),
             Receiver::Hanging => (timeout, false),
             Receiver::Flaky { once_in, ms } => (ms, !self.random.once_in(once_in)),
+            Receiver::Lossy { once_in, .. } if self.random.once_in(once_in) => (timeout, false),
+            Receiver::HangsUntil { at, .. } if self.now < at => (timeout, false),
+            Receiver::Lossy { ms, .. } | Receiver::HangsUntil { ms, .. } => (ms, true),
         };
-        if ms > SLOW_AFTER_MS {
+        if ms > millis(SLOW_AFTER) {
             let endpoint = work.message.endpoint;
-            self.at(self.now + SLOW_AFTER_MS, Happening::StillNoAnswer { endpoint });
+            self.at(self.now + millis(SLOW_AFTER), Happening::StillNoAnswer { endpoint });
         }
         self.at(self.now + ms, Happening::Answered { work: id, ok });
     }
@@ -192,8 +209,12 @@ impl World {
         if !self.invocations.at(work.invocation).alive {
             return self.close(id);
         }
-        if !ok {
-            self.mark_troubled(work.message.endpoint);
+        let took = self.now - work.sent_at;
+        if took >= millis(self.settings.request_timeout) {
+            self.mark_slow(work.message.endpoint);
+            self.mark_hanging(work.message.endpoint, work.sent_at);
+        } else {
+            self.note_answer(work.message.endpoint);
         }
         if self.crashes(id) {
             return;
@@ -209,7 +230,8 @@ impl World {
         let step = after_attempt(number, Trigger::Auto, &outcome, &self.settings.schedule, now, jitter);
         let own_turn = work.message.chain == work.seen.chain;
         let shared_queue = self.settings.design == Design::RetriesShareTheFirstQueue;
-        let in_place = work.lane == Lane::Slow || shared_queue;
+        let leaves_for = if shared_queue { None } else { self.leaves_for(&work) };
+        let in_place = leaves_for.is_none();
         let row = Row { attempts: number, next_retry_at: None, slot: None, ..work.seen };
         let row = match step {
             Step::Succeeded => Row { status: DeliveryStatus::Success, ..row },
@@ -243,25 +265,28 @@ impl World {
         }
         let Step::RetryAt(at) = step else { return self.delete(id) };
         let wait = at.as_millis() - now.as_millis();
-        if in_place {
-            self.work.at(id).seen = row;
-            self.wait(id, wait);
-        } else {
-            let job = Message { chain: row.chain, ..work.message };
-            self.hand_over(id, job, wait, wait + stand_back_ms(self));
+        match leaves_for {
+            Some(lane) => {
+                let job = Message { chain: row.chain, ..work.message };
+                self.hand_over(id, lane, job, wait, wait + stand_back_ms(self));
+            }
+            None => {
+                let wander = self.wander();
+                self.hide(id, wait + wander);
+            }
         }
     }
 
     /// Waits hidden, or past the limit in hops that do not count as in flight.
     fn wait(&mut self, id: u32, wait_ms: i64) {
         let work = *self.work.at(id);
-        let shared_queue = self.settings.design == Design::RetriesShareTheFirstQueue;
-        if work.lane == Lane::Slow && !shared_queue && self.queues[index(Lane::Slow)].hidden() > HOP_ABOVE {
+        let own_turn = work.message.chain == work.seen.chain;
+        if own_turn && self.is_crowded(work.lane) {
             let chain = Some(self.new_chain());
             return match self.write(&work, Row { chain, ..work.seen }) {
                 Written::Done => {
                     let job = Message { chain, ..work.message };
-                    self.hand_over(id, job, wait_ms, wait_ms + stand_back_ms(self));
+                    self.hand_over(id, work.lane, job, wait_ms, wait_ms + stand_back_ms(self));
                 }
                 Written::Overtaken | Written::Failed => self.hide(id, OWN_FAULT_BACKOFF_MS),
             };
@@ -270,13 +295,24 @@ impl World {
         self.hide(id, wait_ms + wander);
     }
 
-    /// Sends `job` on to the slow lane in place of the current message, which stays, hidden for `fallback_ms`, when
+    fn is_crowded(&self, lane: Lane) -> bool {
+        lane != Lane::FirstAttempts && self.queues[index(lane)].hidden() > HOP_ABOVE
+    }
+
+    /// The lane that what waits for its time leaves this one for, or `None` when it hides where it is.
+    fn leaves_for(&self, work: &Work) -> Option<Lane> {
+        let leaves = work.lane == Lane::FirstAttempts || self.is_crowded(work.lane);
+        let endpoint = &self.endpoints[usize::from(work.message.endpoint)];
+        leaves.then_some(Lane::for_retries(endpoint.is_slow(timestamp(self.now))))
+    }
+
+    /// Sends `job` on to a lane in place of the current message, which stays, hidden for `fallback_ms`, when
     /// the send is not certain.
-    fn hand_over(&mut self, id: u32, job: Message, delay_ms: i64, fallback_ms: i64) {
+    fn hand_over(&mut self, id: u32, lane: Lane, job: Message, delay_ms: i64, fallback_ms: i64) {
         if self.crashes(id) {
             return;
         }
-        if !self.send(Lane::Slow, job, delay_ms) {
+        if !self.send(lane, job, delay_ms) {
             return self.hide(id, fallback_ms);
         }
         if self.crashes(id) {
@@ -373,16 +409,50 @@ impl World {
         true
     }
 
-    pub(crate) fn mark_troubled(&mut self, endpoint: u16) {
+    pub(crate) fn mark_slow(&mut self, endpoint: u16) {
         if matches!(self.settings.design, Design::OneLane | Design::RetriesShareTheFirstQueue) {
             return;
         }
-        let now = self.now;
+        let now = timestamp(self.now);
         let endpoint = &mut self.endpoints[usize::from(endpoint)];
-        let known = endpoint.troubled_until.map_or(i64::MIN, since_start);
-        if known < now + RENEW_MS {
-            endpoint.troubled_until = Some(timestamp(now + TROUBLED_MS));
+        endpoint.slow_until = slow_until(endpoint.slow_until, now).or(endpoint.slow_until);
+    }
+
+    /// As `store::mark_hanging` has it.
+    fn mark_hanging(&mut self, endpoint: u16, began_at: i64) {
+        let designs = [Design::OneLane, Design::RetriesShareTheFirstQueue, Design::NoProbes];
+        let endpoint = &mut self.endpoints[usize::from(endpoint)];
+        let answered = endpoint.answered_at.is_some_and(|at| at >= timestamp(began_at));
+        let answered = answered && self.settings.design != Design::OneTimeoutIsAHang;
+        if endpoint.hanging_since.is_none() && !answered && !designs.contains(&self.settings.design) {
+            let now = Some(timestamp(self.now));
+            (endpoint.hanging_since, endpoint.hanging_tried_at) = (now, now);
         }
+    }
+
+    /// As `store::note_answer` has it.
+    fn note_answer(&mut self, endpoint: u16) {
+        let now = timestamp(self.now);
+        let endpoint = &mut self.endpoints[usize::from(endpoint)];
+        if endpoint.hanging().is_some()
+            || (endpoint.is_slow(now) && is_answer_noted(endpoint.answered_at, now))
+        {
+            endpoint.answered_at = Some(now);
+            (endpoint.hanging_since, endpoint.hanging_tried_at) = (None, None);
+        }
+    }
+
+    /// As `store::take_probe` has it; what fails is no probe.
+    fn take_probe(&mut self, work: &Work, seen: Hanging, now: Timestamp) -> bool {
+        if self.random.once_in(self.settings.chaos.refused) {
+            return false;
+        }
+        let endpoint = &mut self.endpoints[usize::from(work.message.endpoint)];
+        if endpoint.hanging() != Some(seen) {
+            return false;
+        }
+        endpoint.hanging_tried_at = Some(now);
+        !self.random.once_in(self.settings.chaos.answer_lost)
     }
 
     fn clock(&mut self, work: &Work) -> Timestamp {
@@ -395,5 +465,9 @@ fn since_start(at: Timestamp) -> i64 {
 }
 
 fn stand_back_ms(world: &World) -> i64 {
-    i64::try_from(world.settings.stand_back().as_millis()).unwrap_or(0)
+    millis(world.settings.stand_back())
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

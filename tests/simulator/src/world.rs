@@ -26,6 +26,8 @@ const EPOCH: i64 = 1_776_009_119_000;
 const BATCH: usize = 10;
 /// How often idle invocations look for messages.
 const POLL_MS: i64 = 100;
+/// What reading rows and hiding messages take of an invocation that makes no attempt.
+const SHORTEST_MS: i64 = 50;
 
 /// How an endpoint's receiver behaves.
 #[derive(Debug, Clone, Copy)]
@@ -38,6 +40,10 @@ pub enum Receiver {
     Hanging,
     /// Answers 500 once in so many times, otherwise 200.
     Flaky { once_in: u64, ms: i64 },
+    /// Never answers once in so many times, otherwise 200.
+    Lossy { once_in: u64, ms: i64 },
+    /// Never answers until then, 200 from then on.
+    HangsUntil { at: i64, ms: i64 },
 }
 
 /// Numbers of the deployment.
@@ -46,12 +52,20 @@ pub struct Settings {
     pub schedule: RetrySchedule,
     pub request_timeout: Duration,
     pub visibility_ms: i64,
-    pub fast_concurrency: usize,
-    pub slow_concurrency: usize,
-    /// Whether SQS serves quiet endpoints first, as it does by message group.
-    pub fair: bool,
+    /// Of first attempts, retries and slow endpoints.
+    pub concurrency: [usize; 3],
+    pub groups: Groups,
     pub chaos: Chaos,
     pub design: Design,
+}
+
+/// The groups of messages that SQS serves fairly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Groups {
+    Projects,
+    Endpoints,
+    /// One of all: in order.
+    None,
 }
 
 impl Settings {
@@ -63,9 +77,8 @@ impl Settings {
             schedule: RetrySchedule::parse("60,300,1800").expect("the default schedule"),
             request_timeout: Duration::from_secs(15),
             visibility_ms: 60_000,
-            fast_concurrency: 250,
-            slow_concurrency: 20,
-            fair: true,
+            concurrency: [250, 20, 40],
+            groups: Groups::Projects,
             chaos: Chaos::default(),
             design: Design::AsBuilt,
         }
@@ -107,6 +120,7 @@ pub(crate) struct Work {
     /// The row as the invocation read it.
     pub(crate) seen: Row,
     pub(crate) sent: bool,
+    pub(crate) sent_at: i64,
     /// It sleeps until its slot comes.
     pub(crate) asleep: bool,
     pub(crate) settled: bool,
@@ -127,6 +141,10 @@ pub(crate) enum Happening {
     StillNoAnswer {
         endpoint: u16,
     },
+    /// An invocation that was short is over.
+    Over {
+        invocation: u32,
+    },
     Answered {
         work: u32,
         ok: bool,
@@ -140,6 +158,7 @@ pub(crate) enum Happening {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Invocation {
     pub(crate) lane: Lane,
+    pub(crate) began_at: i64,
     pub(crate) open: u32,
     pub(crate) skew_ms: i64,
     pub(crate) alive: bool,
@@ -152,8 +171,8 @@ pub struct World {
     pub now: i64,
     happenings: BinaryHeap<Reverse<(i64, u64, Happening)>>,
     sequence: u64,
-    pub(crate) queues: [Queue; 2],
-    busy: [usize; 2],
+    pub(crate) queues: [Queue; 3],
+    busy: [usize; 3],
     pub(crate) invocations: Slab<Invocation>,
     pub(crate) work: Slab<Work>,
     waiting: Slab<Message>,
@@ -200,8 +219,9 @@ impl<T: Copy> Slab<T> {
 
 pub(crate) const fn index(lane: Lane) -> usize {
     match lane {
-        Lane::Fast => 0,
-        Lane::Slow => 1,
+        Lane::FirstAttempts => 0,
+        Lane::Retries => 1,
+        Lane::Slow => 2,
     }
 }
 
@@ -216,6 +236,22 @@ impl World {
     #[must_use]
     #[expect(clippy::expect_used, reason = "constants of this file")]
     pub fn new(seed: u64, settings: Settings, receivers: Vec<Receiver>) -> Self {
+        Self::of_projects(seed, settings, (0_u16..).zip(receivers).collect())
+    }
+
+    /// A world of endpoints, each with its project's number and its receiver.
+    ///
+    /// # Panics
+    /// Never: its constants are legal.
+    #[must_use]
+    #[expect(clippy::expect_used, reason = "constants of this file")]
+    pub fn of_projects(seed: u64, settings: Settings, endpoints: Vec<(u16, Receiver)>) -> Self {
+        let (projects, receivers): (Vec<u16>, Vec<Receiver>) = endpoints.into_iter().unzip();
+        let groups: Vec<u16> = match settings.groups {
+            Groups::Projects => projects,
+            Groups::Endpoints => (0_u16..).zip(&receivers).map(|(endpoint, _)| endpoint).collect(),
+            Groups::None => receivers.iter().map(|_| 0).collect(),
+        };
         let name = EventName::from_stored("call.ended");
         let project_id = ProjectId::new(timestamp(0));
         let new =
@@ -238,14 +274,15 @@ impl World {
             event_id,
             chain: None,
             manual_at: None,
+            by_hand: false,
         };
         Self {
             random: Random::new(seed),
             now: 0,
             happenings: BinaryHeap::new(),
             sequence: 0,
-            queues: [0, 1].map(|_| Queue::new(receivers.len(), settings.fair)),
-            busy: [0, 0],
+            queues: [0; 3].map(|_| Queue::new(groups.clone())),
+            busy: [0; 3],
             invocations: Slab::new(),
             work: Slab::new(),
             waiting: Slab::new(),
@@ -296,6 +333,7 @@ impl World {
     pub fn run(&mut self, until: i64) {
         while let Some(Reverse((when, _, happening))) = self.happenings.pop() {
             if when > until {
+                self.at(when, happening);
                 break;
             }
             self.now = when;
@@ -310,12 +348,14 @@ impl World {
                     }
                     queue.show(message);
                 }
-                Happening::StillNoAnswer { endpoint } => self.mark_troubled(endpoint),
+                Happening::StillNoAnswer { endpoint } => self.mark_slow(endpoint),
+                Happening::Over { invocation } => self.free(invocation),
                 Happening::Answered { work, ok } => self.answered(work, ok),
                 Happening::SlotComes { work, number } => self.slot_comes(work, number),
             }
-            self.receive(Lane::Fast);
-            self.receive(Lane::Slow);
+            for lane in Lane::ALL {
+                self.receive(lane);
+            }
         }
     }
 
@@ -342,8 +382,8 @@ impl World {
         });
         let delivery = u32::try_from(self.rows.len() - 1).unwrap_or(u32::MAX);
         let message = Message { delivery, endpoint, chain: None, receives: 0 };
-        let troubled = self.endpoints[usize::from(endpoint)].is_troubled(timestamp(self.now));
-        let lane = if troubled { Lane::Slow } else { Lane::Fast };
+        let is_slow = self.endpoints[usize::from(endpoint)].is_slow(timestamp(self.now));
+        let lane = if is_slow { Lane::Slow } else { Lane::FirstAttempts };
         // The api's own send: when its answer is lost, a copy follows that stands back (chain of its own).
         if !self.send(lane, message, 0) {
             let chain = Some(self.new_chain());
@@ -394,10 +434,7 @@ impl World {
 
     /// Idle invocations of a lane take what is visible, ten at a time.
     fn receive(&mut self, lane: Lane) {
-        let concurrency = match lane {
-            Lane::Fast => self.settings.fast_concurrency,
-            Lane::Slow => self.settings.slow_concurrency,
-        };
+        let concurrency = self.settings.concurrency[index(lane)];
         // Pollers gather for a moment, as SQS long polling does; a fresh invocation for each message would never
         // fill a batch.
         if self.now % POLL_MS != 0 {
@@ -420,7 +457,8 @@ impl World {
                 i64::try_from(self.random.below(2 * skew.unsigned_abs())).unwrap_or(0) - skew
             };
             let open = u32::try_from(messages.len()).unwrap_or(0);
-            let invocation = self.invocations.put(Invocation { lane, open, skew_ms, alive: true });
+            let invocation =
+                self.invocations.put(Invocation { lane, began_at: self.now, open, skew_ms, alive: true });
             let mut started = Vec::with_capacity(messages.len());
             for message in messages {
                 if self.random.once_in(self.settings.chaos.duplicate) {
@@ -434,6 +472,7 @@ impl World {
                     invocation,
                     seen,
                     sent: false,
+                    sent_at: 0,
                     asleep: false,
                     settled: false,
                 };
@@ -456,10 +495,18 @@ impl World {
         let state = self.invocations.at(invocation);
         state.open -= 1;
         if state.open == 0 {
-            let lane = state.lane;
-            self.busy[index(lane)] -= 1;
-            self.invocations.take(invocation);
+            let over_at = state.began_at + SHORTEST_MS;
+            if over_at > self.now {
+                self.at(over_at, Happening::Over { invocation });
+            } else {
+                self.free(invocation);
+            }
         }
+    }
+
+    fn free(&mut self, invocation: u32) {
+        let lane = self.invocations.take(invocation).lane;
+        self.busy[index(lane)] -= 1;
     }
 
     /// The delivery and job that decisions are asked about, as the invocation saw them.

@@ -2,13 +2,13 @@
 //! hand out messages in order here: what fair queues do for quiet endpoints comes on top.
 
 use echo_simulator::chaos::Design;
-use echo_simulator::world::{Receiver, Settings, World};
+use echo_simulator::world::{Groups, Receiver, Settings, World};
 
 const HOUR_MS: i64 = 3_600_000;
 
 /// How long the healthy endpoint's events waited for their first attempt, shortest first.
 fn healthy_waits(bad: Receiver, design: Design) -> Vec<i64> {
-    let settings = Settings { design, fair: false, ..Settings::template_defaults() };
+    let settings = Settings { design, groups: Groups::None, ..Settings::template_defaults() };
     let mut world = World::new(1, settings, vec![Receiver::Healthy { ms: 50 }, bad]);
     world.produce(0, 97, HOUR_MS / 97);
     world.produce(1, 1, HOUR_MS);

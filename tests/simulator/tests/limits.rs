@@ -2,7 +2,7 @@
 
 use echo_shared::delivery::DeliveryStatus;
 use echo_simulator::chaos::{Chaos, Design};
-use echo_simulator::world::{Receiver, Settings, World};
+use echo_simulator::world::{Groups, Receiver, Settings, World, timestamp};
 
 const DAY_MS: i64 = 86_400_000;
 const LIMIT: u16 = 5;
@@ -10,7 +10,7 @@ const LIMIT: u16 = 5;
 /// Ten thousand events at once to an endpoint that takes ten a second, beside one without a limit.
 #[test]
 fn a_backlog_goes_out_at_the_limit_and_holds_nobody_up() {
-    let settings = Settings { fair: false, ..Settings::template_defaults() };
+    let settings = Settings { groups: Groups::None, ..Settings::template_defaults() };
     let receivers = vec![Receiver::Healthy { ms: 50 }, Receiver::Healthy { ms: 50 }];
     let mut world = World::new(1, settings, receivers);
     world.limit(1, 10);
@@ -61,15 +61,19 @@ fn whatever_goes_wrong_the_limit_holds_and_every_delivery_ends() {
     }
 }
 
-/// A slow lane of one invocation, which an endpoint that hangs holds for fifteen seconds at a time: whoever waits there
-/// wakes late, each time.
+/// A slow lane of one invocation, which a slow endpoint holds for almost fifteen seconds at a time: a job that waits there wakes
+/// late, each time.
 fn late(design: Design) -> World {
-    let settings = Settings { slow_concurrency: 1, fair: false, design, ..Settings::template_defaults() };
-    let receivers = vec![Receiver::Healthy { ms: 50 }, Receiver::Hanging];
+    let settings =
+        Settings { concurrency: [250, 20, 1], groups: Groups::None, design, ..Settings::template_defaults() };
+    let receivers = vec![Receiver::Healthy { ms: 50 }, Receiver::Healthy { ms: 14_900 }];
     let mut world = World::new(1, settings, receivers);
     world.limit(0, LIMIT);
     world.produce(0, 10, 500);
     world.produce(1, 16_000, 3_000);
+    // All have been put off for their slots when the endpoint is found to be slow.
+    world.run(6_000);
+    world.endpoints[0].slow_until = Some(timestamp(7 * DAY_MS));
     world.run(2 * DAY_MS);
     world
 }

@@ -308,8 +308,9 @@ async fn start_manual_attempt(
         event_id: delivery.event_id,
         chain: Some(chain),
         manual_at: Some(now),
+        by_hand: true,
     };
-    let lane = if endpoint.is_troubled(now) { &app.slow_lane } else { &app.fast_lane };
+    let lane = if endpoint.is_slow(now) { &app.slow_endpoints } else { &app.first_attempts };
     lane.send(&job, MANUAL_DELAY).await?;
     let transition = Transition::by_hand(chain, now);
     match app.store.advance(delivery, &transition).await? {

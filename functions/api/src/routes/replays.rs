@@ -166,7 +166,7 @@ pub async fn create(
         step: replay.step,
     };
     // The job goes first: without its row it does nothing, a row without it would wait for ever.
-    app.slow_lane.send_step(&job, FIRST_STEP_DELAY).await?;
+    app.retries.send_step(&job, FIRST_STEP_DELAY).await?;
     app.store.create_replay(&replay).await?;
     Ok((StatusCode::ACCEPTED, Json(replay.into())))
 }

@@ -1,0 +1,145 @@
+//! Endpoints that answer slowly, and endpoints that hang: which lane serves them, and how few attempts an endpoint gets
+//! while it does not answer at all. All pure; `store/slowness.rs` writes it down.
+//!
+//! A slow endpoint is served by a lane of its own, so that its long requests hold up nobody's short ones. An endpoint that
+//! hangs would fill even that lane: every attempt sleeps through its whole timeout. So it gets one attempt now and then, a
+//! *probe*, and whatever else waits for it is looked at and put back without a request. The first probe that is answered
+//! opens the endpoint for all.
+
+use std::time::Duration;
+
+use crate::time::Timestamp;
+
+/// An attempt without an answer for this long is slow.
+pub const SLOW_AFTER: Duration = Duration::from_secs(2);
+
+/// One slow answer alone is little: it keeps the endpoint in the slow lane for a moment.
+const FIRST_MARK: Duration = Duration::from_secs(30);
+
+/// A second slow answer keeps it there for longer, and so does one within this time after a mark has ended.
+const NEXT_MARK: Duration = Duration::from_secs(5 * 60);
+
+/// While an endpoint is slow its answers are noted, but not each of them.
+const ANSWER_NOTED_EVERY: Duration = Duration::from_secs(5);
+
+/// The least and the most time between two probes. In between, it is as long as the endpoint has been hanging, so that
+/// each probe comes after twice the time of the one before.
+const LEAST_SPACING: Duration = Duration::from_secs(5);
+const MOST_SPACING: Duration = Duration::from_secs(5 * 60);
+
+/// Deliveries that have been attempted go first: otherwise, of many that wait, none would ever have its last attempt, and
+/// no endpoint that hangs for days would be disabled for it (contract §7).
+const RETRIES_COME_SOONER: u32 = 4;
+
+/// A person who tries an endpoint waits no longer than this; it is also the most probes there are, one a second, which no
+/// rate limit forbids.
+const BY_HAND_SPACING: Duration = Duration::from_secs(1);
+
+/// The longest wait between two looks at a delivery whose endpoint hangs: the longest that a queue delays a message.
+const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
+
+/// Since when an endpoint hangs, and when it was last tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hanging {
+    pub since: Timestamp,
+    pub tried_at: Timestamp,
+}
+
+/// What kind of attempt asks for a probe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProbeFor {
+    FirstAttempt,
+    Retry,
+    /// A test or a manual retry, for which somebody waits.
+    Person,
+}
+
+impl Hanging {
+    /// When the next probe of this kind may be made.
+    #[must_use]
+    pub fn opens_at(&self, purpose: ProbeFor) -> Timestamp {
+        let spacing = self.tried_at.since(self.since).clamp(LEAST_SPACING, MOST_SPACING);
+        self.tried_at.plus(match purpose {
+            ProbeFor::FirstAttempt => spacing,
+            ProbeFor::Retry => (spacing / RETRIES_COME_SOONER).max(LEAST_SPACING),
+            ProbeFor::Person => BY_HAND_SPACING,
+        })
+    }
+}
+
+/// How long a delivery that has been due for so long waits before it is looked at again. It doubles, so that an outage of
+/// a day costs some dozen looks, and what waited for an hour is delivered within an hour of the endpoint's recovery.
+#[must_use]
+pub fn wait_for_probe(due_for: Duration) -> Duration {
+    due_for.clamp(LEAST_SPACING, LONGEST_WAIT)
+}
+
+/// Until when an endpoint that was just slow is served by the slow lane; `None` when the mark it has will do.
+#[must_use]
+pub fn slow_until(known: Option<Timestamp>, now: Timestamp) -> Option<Timestamp> {
+    let again = known.is_some_and(|until| now < until.plus(NEXT_MARK));
+    let lasts = if again { NEXT_MARK } else { FIRST_MARK };
+    let left = known.map_or(Duration::ZERO, |until| until.since(now));
+    // Written anew once a fifth of it is over: once a minute for an endpoint that is always slow.
+    (left < lasts - lasts / 5).then(|| now.plus(lasts))
+}
+
+/// Whether an answer of a slow endpoint is to be noted, given the one that was noted last.
+#[must_use]
+pub fn is_answer_noted(noted: Option<Timestamp>, now: Timestamp) -> bool {
+    noted.is_none_or(|noted| now >= noted.plus(ANSWER_NOTED_EVERY))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const T0: Timestamp = Timestamp::from_millis(1_776_009_119_499);
+
+    fn at(seconds: u64) -> Timestamp {
+        T0.plus(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn probes_come_after_twice_the_time_of_the_one_before_up_to_five_minutes() {
+        let mut hanging = Hanging { since: T0, tried_at: T0 };
+        let probes = [(); 9].map(|()| {
+            hanging.tried_at = hanging.opens_at(ProbeFor::FirstAttempt);
+            hanging.tried_at.since(T0).as_secs()
+        });
+        assert_eq!(probes, [5, 10, 20, 40, 80, 160, 320, 620, 920]);
+    }
+
+    #[test]
+    fn a_person_waits_a_second_and_a_retry_a_quarter_of_a_first_attempts_time() {
+        let hanging = Hanging { since: T0, tried_at: at(160) };
+        assert_eq!(hanging.opens_at(ProbeFor::FirstAttempt), at(320));
+        assert_eq!(hanging.opens_at(ProbeFor::Retry), at(200));
+        assert_eq!(hanging.opens_at(ProbeFor::Person), at(161));
+        let fresh = Hanging { since: T0, tried_at: T0 };
+        assert_eq!(fresh.opens_at(ProbeFor::Retry), at(5));
+    }
+
+    #[test]
+    fn a_wait_is_as_long_as_the_delivery_has_been_due() {
+        let waits = [0, 4, 7, 600, 90_000].map(|due| wait_for_probe(Duration::from_secs(due)).as_secs());
+        assert_eq!(waits, [5, 5, 7, 600, 900]);
+    }
+
+    #[test]
+    fn one_slow_answer_marks_for_half_a_minute_and_the_next_for_five() {
+        assert_eq!(slow_until(None, T0), Some(at(30)));
+        assert_eq!(slow_until(Some(at(30)), at(3)), Some(at(303)));
+        assert_eq!(slow_until(Some(at(300)), at(59)), None, "most of it is left");
+        assert_eq!(slow_until(Some(at(300)), at(61)), Some(at(361)));
+        assert_eq!(slow_until(Some(at(30)), at(329)), Some(at(629)), "lately it was slow");
+        assert_eq!(slow_until(Some(at(30)), at(331)), Some(at(361)), "that is long ago");
+    }
+
+    #[test]
+    fn answers_are_noted_every_five_seconds() {
+        assert!(is_answer_noted(None, T0));
+        assert!(!is_answer_noted(Some(T0), at(4)));
+        assert!(is_answer_noted(Some(T0), at(5)));
+    }
+}
