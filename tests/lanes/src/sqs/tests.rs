@@ -57,12 +57,26 @@ fn only_the_latest_handle_of_a_message_in_flight_hides_it() {
 }
 
 #[test]
-fn quiet_groups_are_served_before_noisy_ones() {
+fn quiet_groups_come_before_noisy_ones_and_equal_ones_in_order() {
     let sqs = queue(QueueSettings::default());
-    for _ in 0..5 {
-        send(&sqs, "noisy", Some("n"), Duration::ZERO);
+    let bodies = |received: Vec<Received>| -> Vec<String> {
+        received.into_iter().map(|message| message.body).collect()
+    };
+    for _ in 0..40 {
+        send(&sqs, "flood", Some("noisy"), Duration::ZERO);
     }
-    send(&sqs, "quiet", Some("q"), Duration::ZERO);
-    let bodies: Vec<_> = sqs.receive("q", 2).into_iter().map(|message| message.body).collect();
-    assert_eq!(bodies, ["noisy", "quiet"]);
+    send(&sqs, "late", Some("quiet"), Duration::ZERO);
+    // Up to 29 in flight nobody is noisy, so the quiet one waits its turn.
+    for _ in 0..3 {
+        assert_eq!(bodies(sqs.receive("q", 10)), vec!["flood"; 10]);
+    }
+    assert_eq!(bodies(sqs.receive("q", 2)), ["late", "flood"]);
+
+    let sqs = queue(QueueSettings::default());
+    for n in 0..440 {
+        send(&sqs, &n.to_string(), Some(&(n % 11).to_string()), Duration::ZERO);
+    }
+    // Each of eleven groups has less than a tenth: none is noisy.
+    let in_order: Vec<String> = (0..440).map(|n| n.to_string()).collect();
+    assert_eq!(bodies(sqs.receive("q", 440)), in_order);
 }
