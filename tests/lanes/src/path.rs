@@ -36,6 +36,7 @@ pub enum Path {
     AllFail,
     TenFail,
     MovesToSlowLane,
+    Probe,
     Limited,
     AutoDisable,
     Gone,
@@ -55,7 +56,7 @@ pub enum Path {
 }
 
 impl Path {
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 33] = [
         Self::SignUp,
         Self::CreateProject,
         Self::CreateKey,
@@ -72,6 +73,7 @@ impl Path {
         Self::AllFail,
         Self::TenFail,
         Self::MovesToSlowLane,
+        Self::Probe,
         Self::Limited,
         Self::AutoDisable,
         Self::Gone,
@@ -109,6 +111,7 @@ impl Path {
             Self::AllFail => "all-fail",
             Self::TenFail => "10-fail",
             Self::MovesToSlowLane => "to-slow-lane",
+            Self::Probe => "probe",
             Self::Limited => "limited",
             Self::AutoDisable => "auto-disable",
             Self::Gone => "gone",
@@ -221,7 +224,8 @@ impl Path {
                 assert!(sent.is_ok(), "the dead-letter queue is there");
             }
             Self::BeforeItsRow => delete_delivery_rows(run),
-            Self::MovesToSlowLane => mark_slow(run),
+            Self::MovesToSlowLane => mark(run, "slow_until = :soon"),
+            Self::Probe => mark(run, "hanging_since = :ago, hanging_tried_at = :ago"),
             _ => {}
         }
     }
@@ -335,13 +339,14 @@ fn delete_delivery_rows(run: &Run<'_>) {
     }
 }
 
-/// As if another attempt had just failed.
-fn mark_slow(run: &Run<'_>) {
+/// Sets what attempts before this one have shown of the first endpoint's speed.
+fn mark(run: &Run<'_>, what: &str) {
     let key = json!({ "project_id": { "S": run.world.project_id }, "id": { "S": run.world.endpoints[0] } });
-    let until = crate::clock::now_millis() + 120_000;
+    let now = crate::clock::now_millis();
+    let value = if what.contains(":soon") { (":soon", now + 120_000) } else { (":ago", now - 120_000) };
     let request = json!({ "TableName": "endpoints", "Key": key,
-        "UpdateExpression": "SET slow_until = :until",
-        "ExpressionAttributeValues": { ":until": { "N": until.to_string() } } });
+        "UpdateExpression": format!("SET {what}"),
+        "ExpressionAttributeValues": { value.0: { "N": value.1.to_string() } } });
     run.lane.aws.dynamo.call("UpdateItem", &request.to_string());
 }
 

@@ -231,10 +231,8 @@ pub fn timestamp(ms: i64) -> Timestamp {
 }
 
 impl World {
-    /// # Panics
-    /// Never: its constants are legal.
+    /// A world of endpoints, each of a project of its own.
     #[must_use]
-    #[expect(clippy::expect_used, reason = "constants of this file")]
     pub fn new(seed: u64, settings: Settings, receivers: Vec<Receiver>) -> Self {
         Self::of_projects(seed, settings, (0_u16..).zip(receivers).collect())
     }
