@@ -30,7 +30,9 @@ def install(names):
             shutil.rmtree(TOOLS / name, ignore_errors=True)
             log = LOCAL / "logs" / f"setup-{name}.log"
             log.parent.mkdir(parents=True, exist_ok=True)
-            script = '"$0" -m venv "$1" && exec "$1/bin/python" -m pip install --disable-pip-version-check -r "$2"'
+            # The files name everything that is needed, so nothing is left to resolve.
+            pip = "-m pip install --disable-pip-version-check --no-deps --require-hashes"
+            script = f'"$0" -m venv "$1" && exec "$1/bin/python" {pip} -r "$2"'
             command = ["sh", "-c", script, sys.executable, TOOLS / name, requirements(name)]
             children[name] = start(command, stdout=log.open("w"), stderr=-2), log
         for name, (child, log) in children.items():
@@ -44,8 +46,8 @@ def install(names):
 
 
 def body(names=("sam", "local")):
-    if sys.version_info < (3, 10):
-        raise Failed(f"Python 3.10 or newer is needed; this is {sys.version.split()[0]}.")
+    if sys.version_info < (3, 11):
+        raise Failed(f"Python 3.11 or newer is needed; this is {sys.version.split()[0]}.")
     for tool in ("cargo", "cc", "strip"):
         if not shutil.which(tool):
             raise Failed(f"`{tool}` is missing. Needed: Rust, and a C compiler with binutils (Debian: build-essential).")
