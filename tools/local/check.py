@@ -37,9 +37,11 @@ LINTS = {
 }
 
 
-def steps():
+def steps(chromium):
+    """Name and commands of each, or why it cannot be done here."""
     yield from LINTS.items()
-    yield "dependencies", [["cargo", "deny", "check", "bans", "licenses", "sources"]] if has("deny") else None
+    deny = [["cargo", "deny", "check", "bans", "licenses", "sources"]]
+    yield "dependencies", deny if has("deny") else "cargo-deny is not installed. To get it: cargo install cargo-deny --locked"
     if sys.argv[1:] == ["lint"]:
         return
     # Some of these tests run the functions themselves.
@@ -48,22 +50,28 @@ def steps():
     yield "crash points", [[f"{target}/debug/faults", "--bounded", "--minutes", "5"]]
     yield "end-to-end tests", [[*STACK, "test-env", "--", *cargo_test(end_to_end=True)]]
     pytest = [TOOLS / "browser/bin/python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "3", "tests/console"]
-    yield "console in a browser", [[*STACK, "test-env", "--", *pytest]]
+    in_browser = [[*STACK, "test-env", "--", "env", f"CHROMIUM={chromium}", *pytest]]
+    yield "console in a browser", in_browser if chromium else f"no Chromium or Chrome is here. {browser.advice()}"
     verify = [TOOLS / "local/bin/python", "tools/local/verify.py"]
     yield "receivers", [[*STACK, "test-env", "--", *verify]]
     conformance = [TOOLS / "local/bin/python", "tools/local/conformance.py"]
     yield "API description", [[*STACK, "test-env", "--", *conformance]]
 
 
+def prepare():
+    """Everything that the tests need, installed where that goes without asking; returns the browser, if there is one."""
+    setup.body(["sam", "local", "browser", "conformance"])
+    return browser.get()
+
+
 def body():
-    if sys.argv[1:] != ["lint"]:
-        # Said at once rather than after all else.
-        browser.find()
-        setup.body(["browser", "conformance"])
+    chromium = None if sys.argv[1:] == ["lint"] else prepare()
     results, begun = [], time.monotonic()
-    for name, commands in steps():
-        if commands is None:
-            results.append((name, dim("skipped: cargo-deny is not installed"), 0))
+    for name, commands in steps(chromium):
+        if isinstance(commands, str):
+            # Nobody reads the summary of a CI that is green.
+            skipped = red("FAILED, not run") if os.environ.get("CI") else "skipped"
+            results.append((name, f"{skipped}: {commands}", 0))
             continue
         say(f"\n{bold(f'== {name}')} {dim(f'({time.monotonic() - begun:.0f} s so far)')}")
         started = time.monotonic()
@@ -78,8 +86,8 @@ def body():
             break
     say(f"\n{bold('== summary')}")
     for name, result, seconds in results:
-        say(f"  {name:<18} {seconds:6.1f} s  {result}")
-    say(f"  {'in all':<18} {time.monotonic() - begun:6.1f} s")
+        say(f"  {name:<20} {seconds:6.1f} s  {result}")
+    say(f"  {'in all':<20} {time.monotonic() - begun:6.1f} s")
     return any("FAILED" in result for _, result, _ in results)
 
 

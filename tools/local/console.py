@@ -117,14 +117,17 @@ def end(child, patience=12.0):
     child.wait()
 
 
-def run(command, log=None, hint=None, **options):
-    """Runs a command to its end. Its output goes to the `log` file, whose tail is shown on failure, or straight through."""
+def run(command, log=None, hint=None, seconds=None, **options):
+    """Runs a command to its end, `seconds` at most. Its output goes to the `log` file, whose tail is shown on failure, or
+    straight through."""
     if log:
         log.parent.mkdir(parents=True, exist_ok=True)
     with open(log, "w") if log else contextlib.nullcontext() as sink:
         child = start(command, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT if log else None, **options)
         try:
-            code = child.wait()
+            code = child.wait(seconds)
+        except subprocess.TimeoutExpired:
+            code = f"nothing after {seconds} s"
         finally:
             # Compilers go at once; a `stack.py` has children of its own to end first.
             end(child, patience=40)
