@@ -3,10 +3,10 @@
 SHELL := /bin/sh
 PYTHON ?= python3
 TOOLS := .local/tools
-STACK := $(TOOLS)/local/bin/python tools/local/stack.py
+LOCAL := $(TOOLS)/local/bin/python tools/local/stack.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo watch logs test conformance faults load bench cost build fmt lint clean
+.PHONY: help setup run demo watch logs test smoke conformance faults load bench cost build fmt lint clean
 
 help: ## Show this table
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -15,23 +15,26 @@ setup: ## Install the pinned tools into .local/tools (the other targets do it wh
 	@exec $(PYTHON) tools/local/setup.py
 
 run: setup ## Bring the service up on this machine and show a delivery (FRESH=1, PORT, RECEIVER_PORT, any template parameter)
-	@exec $(STACK) run
+	@exec $(LOCAL) run
 
 demo: setup ## In a minute: an endpoint that fails twice and recovers, its attempts drawn as they happen
-	@exec $(STACK) test-env -- $(TOOLS)/local/bin/python tools/local/story.py
+	@exec $(LOCAL) test-env -- $(TOOLS)/local/bin/python tools/local/story.py
 
 watch: setup ## Rebuild the api on each edit, against what `make run` brought up; WATCH_PORT
-	@exec $(STACK) watch
+	@exec $(LOCAL) watch
 
 logs: setup ## Follow what the functions of `make run` log
-	@exec $(STACK) logs
+	@exec $(LOCAL) logs
 
 test: setup ## Everything CI runs: formatting, lints, docs, unit and end-to-end tests, template, dependencies
 	@exec $(PYTHON) tools/local/check.py
 
+smoke: setup ## Go through a stack on AWS from outside: STACK=echo-webhooks, with credentials and region from the environment
+	@exec $(TOOLS)/local/bin/python tools/smoke "$(STACK)"
+
 conformance: setup ## Try the API against openapi.json; ARGS go to schemathesis
 	@$(PYTHON) tools/local/setup.py conformance
-	@exec $(STACK) test-env -- $(TOOLS)/local/bin/python tools/local/conformance.py $(ARGS)
+	@exec $(LOCAL) test-env -- $(TOOLS)/local/bin/python tools/local/conformance.py $(ARGS)
 
 faults: ## Fail every call to AWS on every path, in every way, and look for losses; up to 30 minutes
 	cargo build --workspace --bins

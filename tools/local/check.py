@@ -30,7 +30,7 @@ def cargo_test(end_to_end):
 
 LINTS = {
     "formatting": [["cargo", "fmt", "--all", "--check"]],
-    "template": [[TOOLS / "sam/bin/sam", "validate", "--lint"], [TOOLS / "local/bin/cfn-lint", "template.yaml"]],
+    "template": [[TOOLS / "sam/bin/sam", "validate", "--lint"], [TOOLS / "local/bin/cfn-lint", "template.yaml", "tools/smoke/receiver.yaml"]],
     "pages": [[TOOLS / "local/bin/python", f"tools/local/{page}.py"] for page in ("runbook", "paths")],
     "clippy": [["cargo", "clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]],
     "docs": [["cargo", "doc", "--workspace", "--no-deps", "--document-private-items"]],
@@ -54,6 +54,8 @@ def steps(chromium):
     yield "console in a browser", in_browser if chromium else f"no Chromium or Chrome is here. {browser.advice()}"
     verify = [TOOLS / "local/bin/python", "tools/local/verify.py"]
     yield "receivers", [[*STACK, "test-env", "--", *verify]]
+    python = TOOLS / "local/bin/python"
+    yield "smoke", [[python, "-m", "unittest", "tools/smoke/test_smoke.py"], [*STACK, "test-env", "--", python, "tools/smoke"]]
     conformance = [TOOLS / "local/bin/python", "tools/local/conformance.py"]
     yield "API description", [[*STACK, "test-env", "--", *conformance]]
 

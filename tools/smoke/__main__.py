@@ -1,0 +1,119 @@
+"""`make smoke STACK=echo-webhooks`: goes through a deployed stack from outside, and says in one table what held.
+
+    tools/smoke STACK       the stack of that name, with the AWS credentials and the region of the environment
+    tools/smoke             the emulator's stack that $ECHO_STACK describes
+"""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "local"))
+
+import cost
+import customer
+import freeze
+import questions
+import replay
+import service
+import settings
+import target
+from console import ROOT, Failed, bold, dim, green, main, red, say
+from demo import expect
+from report import Report
+from scratch import Scratch
+
+
+def sign_up(stack, report):
+    with report.check("sign-up with the token of the root secret", needed=True) as note:
+        policy, account, token = stack.parameters["SignupPolicy"], customer.Account(stack), customer.signup_token(stack)
+        if policy == "closed":
+            raise Failed("SignupPolicy is closed, so no account can be made; deploy with SignupPolicy=token to run this")
+        if policy == "token":
+            expect(401, account.sign_up(None), "signing up without the token")
+        expect(201, account.sign_up(token), "signing up with the token")
+        note.says(f"SignupPolicy is {policy}")
+    return account
+
+
+def go_through(account, scratch, report):
+    """The order is by waiting: a retry is due in a minute, and the idle minutes are used for the scratch queues."""
+    first = account.projects[0]
+    endpoint = service.first_try(first, scratch, report)
+    retry = service.Retry(account.project("smoke retry"), scratch)
+    service.gone(account.project("smoke gone"), scratch, report)
+    service.rotation(first, endpoint, scratch, report)
+    service.by_queue(first, scratch, report)
+    service.by_bus(first, scratch, report)
+    service.sample(first, endpoint, scratch, report)
+    service.latency(first, scratch, report)
+    replay.check(account.project("smoke replay"), scratch, report)
+    retry.check(report)
+    idle = freeze.Freeze(account, first, endpoint, scratch)
+    idle.begin(report)
+    questions.ask(scratch, report)
+    idle.check(report)
+
+
+def all_of_it(stack, report):
+    settings.check(stack, report)
+    scratch, account = Scratch(stack), None
+    try:
+        with report.check("the receiver's stack comes up", needed=True):
+            scratch.bring_up()
+        account = sign_up(stack, report)
+        go_through(account, scratch, report)
+    finally:
+        if account:
+            service.erase(account, report)
+        with report.check("the receiver's stack is taken down"):
+            scratch.take_down()
+        say_cost(stack, scratch)
+
+
+def say_cost(stack, scratch):
+    deliveries = sum("headers" in record for record in scratch.records)
+    spent = cost.dollars(next(customer.requests), next(customer.events), deliveries)
+    where = "" if stack.is_aws else ", had it been on AWS"
+    say(f"\nIt cost about {spent * 100:.1f} cents{where}: {deliveries} deliveries.")
+
+
+def version():
+    said = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True)
+    return said.stdout.strip() or "unknown"
+
+
+def say_outcome(stack, report, begun, is_through):
+    say(f"\nversion {version()}, region {stack.region if stack.is_aws else 'emulator'}, {time.monotonic() - begun:.0f} s\n")
+    say(report.table())
+    say(dim("""
+What stays: the account and its projects, without endpoints and without keys that work, and their events and deliveries until
+RetentionDays have passed."""))
+    if report.failed or not is_through:
+        say(bold(red("\nNot all of it held." if report.failed else "\nIt was stopped before the end.")))
+    else:
+        say(bold(green("\nAll of it held.")))
+
+
+def body():
+    names, begun, report = sys.argv[1:], time.monotonic(), Report()
+    if len(names) == 1 and names[0]:
+        stack = target.on_aws(names[0])
+    elif not names and "ECHO_STACK" in os.environ:
+        stack = target.on_emulator(os.environ["ECHO_STACK"])
+    else:
+        raise Failed("which stack? make smoke STACK=echo-webhooks")
+    is_through = False
+    try:
+        with report.going_on():
+            all_of_it(stack, report)
+        is_through = True
+    finally:
+        say_outcome(stack, report, begun, is_through)
+    return report.failed
+
+
+if __name__ == "__main__":
+    main(body)

@@ -1,0 +1,122 @@
+"""An account of its own in the stack, its projects, and what a customer does by the API."""
+
+import hashlib
+import hmac
+import itertools
+import secrets
+import time
+import uuid
+
+import boto3
+
+import demo
+from console import Failed
+
+# Sent again, an event of the same id is not delivered twice (contract §4).
+NO_ANSWER = 0
+AGAIN = (NO_ANSWER, 429, 500, 502, 503, 504)
+
+requests, events = itertools.count(), itertools.count()
+
+
+def call(method, url, body=None, **headers):
+    next(requests)
+    try:
+        return demo.call(method, url, body, **headers)
+    except OSError as error:
+        return NO_ANSWER, str(error)
+
+
+def signup_token(stack):
+    """What docs/deploy.md derives with openssl."""
+    secret = boto3.client("secretsmanager").get_secret_value(SecretId=stack.outputs["RootSecretArn"])["SecretString"]
+    return hmac.new(secret.encode(), b"echo-webhooks/signup/v1", hashlib.sha256).hexdigest()
+
+
+class Account:
+    def __init__(self, stack):
+        self.stack, self.projects = stack, []
+        self.email = f"smoke-{secrets.token_hex(6)}@example.com"
+
+    def sign_up(self, token):
+        """The answer's status and body; with 201 the account is this one."""
+        body = {"email": self.email, "password": secrets.token_urlsafe(24), "first_name": "Smoke", "last_name": "Test"}
+        body |= {"business_name": "Smoke", "business_summary": "A check", "industry": "Software"}
+        headers = {"x_signup_token": token} if token else {}
+        status, answer = call("POST", f"{self.stack.api_url}/auth/signup", body, **headers)
+        if status == 201:
+            self._access = {"authorization": f"Bearer {answer['access_token']}"}
+            self._add(answer["default_project"])
+        return status, answer
+
+    def project(self, name):
+        """A project for one check, so that none gets what another sends."""
+        answer = call("POST", f"{self.stack.api_url}/v1/projects", {"name": name}, **self._access)
+        return self._add(demo.expect(201, answer, "making a project"))
+
+    def revoke_keys(self):
+        for project in self.projects:
+            keys = call("GET", f"{self.stack.api_url}/v1/api-keys?project_id={project.id}", **self._access)
+            for key in demo.expect(200, keys, "listing keys"):
+                if key["status"] == "active":
+                    self.revoke(project, key["id"])
+
+    def revoke(self, project, key_id):
+        url = f"{self.stack.api_url}/v1/api-keys/{key_id}/revoke?project_id={project.id}"
+        demo.expect(200, call("PATCH", url, **self._access), "revoking a key")
+
+    def _add(self, made):
+        project = Project(self.stack, made["id"], made["api_key"])
+        self.projects.append(project)
+        return project
+
+
+class Project:
+    def __init__(self, stack, id, key):
+        self.stack, self.id, self.key = stack, id, key
+        self.url = f"{stack.api_url}/v1/projects/{id}"
+        self.event_name = stack.parameters["EventNames"].split(",")[0]
+
+    def call(self, wanted, method, path, body=None):
+        return demo.expect(wanted, call(method, f"{self.url}{path}", body, x_api_key=self.key), f"{method} {path}")
+
+    def status_with(self, key):
+        return call("GET", f"{self.url}/webhooks", x_api_key=key)[0]
+
+    def new_key(self):
+        url = f"{self.stack.api_url}/v1/api-keys"
+        return demo.expect(201, call("POST", url, {"name": "smoke"}, x_api_key=self.key), "making a key")
+
+    def endpoint(self, url):
+        return self.call(201, "POST", "/webhooks", {"url": url, "events": [self.event_name]})
+
+    def emit(self, data=None):
+        """Posts an event, again if the answer says so; returns the 202's body."""
+        next(events)
+        body = {"event_id": str(uuid.uuid4()), "event_name": self.event_name, "data": data or {"by": "https"}}
+        for pause in (0.5, 1, 2, 4):
+            answer = call("POST", f"{self.url}/events", body, x_api_key=self.key)
+            if answer[0] not in AGAIN:
+                break
+            time.sleep(pause)
+        return demo.expect(202, answer, "posting an event")
+
+    def deliveries_path(self, endpoint, event):
+        [id] = [each["id"] for each in event["deliveries"] if each["webhook_endpoint_id"] == endpoint["id"]]
+        return f"/webhooks/{endpoint['id']}/deliveries/{id}"
+
+    def settled(self, endpoint, event, seconds):
+        """The delivery of this event, once it has ended."""
+        path = self.deliveries_path(endpoint, event)
+        return self.until(path, lambda delivery: delivery["status"] in ("success", "failed"), seconds)
+
+    def until(self, path, wanted, seconds):
+        deadline = time.monotonic() + seconds
+        while True:
+            status, found = call("GET", f"{self.url}{path}", x_api_key=self.key)
+            if status not in AGAIN and wanted(demo.expect(200, (status, found), f"GET {path}")):
+                return found
+            if time.monotonic() > deadline:
+                last = found["status"] if status == 200 else f"answered with {status}"
+                raise Failed(f"{path} was still {last} after {seconds:.0f} s")
+            time.sleep(0.5)

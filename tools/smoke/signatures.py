@@ -1,0 +1,28 @@
+"""Both signatures, checked as README.md tells receivers to."""
+
+import base64
+import hashlib
+import hmac
+
+from console import Failed
+
+
+def _hmac(key, text):
+    return hmac.new(key, text, hashlib.sha256)
+
+
+def _standard(secret, record):
+    headers = record["headers"]
+    signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + record["body"]
+    key = base64.b64decode(secret.removeprefix("whsec_"))
+    return "v1," + base64.b64encode(_hmac(key, signed).digest()).decode()
+
+
+def verify(record, secret, previous=None):
+    """Fails unless `secret` signed both ways, and `previous` the standard way beside it."""
+    headers = record["headers"]
+    if headers["x-echo-signature"] != _hmac(secret.encode(), record["body"]).hexdigest():
+        raise Failed("x-echo-signature does not verify with the endpoint's secret")
+    wanted = {_standard(each, record) for each in (secret, previous) if each}
+    if set(headers["webhook-signature"].split()) != wanted:
+        raise Failed(f"webhook-signature is not that of the {len(wanted)} secrets in force")

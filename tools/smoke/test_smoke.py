@@ -1,0 +1,164 @@
+"""That it fails when it should: each test breaks one thing and looks for the failure."""
+
+import base64
+import contextlib
+import hashlib
+import hmac
+import io
+import runpy
+import sys
+import unittest
+from pathlib import Path
+from unittest import mock
+
+import boto3
+from botocore.stub import Stubber
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "local")]
+
+import settings
+import signatures
+import target
+from console import Failed
+from report import FAILED, HELD, SKIPPED, Otherwise, Report
+
+STACK = target.Stack("echo", "us-east-1", {"EventsTableName": "events"}, {"PointInTimeRecovery": "true"}, "", None)
+EXPIRES = {"EventsTable": {"Properties": {"TimeToLiveSpecification": {"AttributeName": "expires_at", "Enabled": True}}}}
+
+
+def outcome(work):
+    """The results that a report has after this work, and all that was printed."""
+    report, printed = Report(), io.StringIO()
+    with contextlib.redirect_stdout(printed), report.going_on():
+        work(report)
+    with contextlib.redirect_stdout(printed):
+        print(report.table())
+    return [result for _, result, _, _ in report.rows], printed.getvalue()
+
+
+class AReport(unittest.TestCase):
+    def test_tells_a_check_that_failed_from_one_that_held(self):
+        def work(report):
+            with report.check("good"):
+                pass
+            with report.check("bad"):
+                raise Failed("it broke")
+            with report.check("surprising"):
+                raise KeyError("deliveries")
+
+        results, printed = outcome(work)
+        self.assertEqual(results, [HELD, FAILED, FAILED])
+        self.assertIn("it broke", printed)
+
+    def test_ends_after_a_needed_check_failed(self):
+        def work(report):
+            with report.check("sign-up", needed=True):
+                raise Failed("refused")
+            self.fail("went on")
+
+        self.assertEqual(outcome(work)[0], [FAILED])
+
+    def test_counts_what_fails_between_checks(self):
+        def work(report):
+            raise Failed("no project could be made")
+
+        self.assertEqual(outcome(work)[0], [FAILED])
+
+    def test_believes_only_aws_when_it_asks_about_aws(self):
+        def answered(is_aws):
+            def work(report):
+                with report.question("REMOVE", is_aws) as note:
+                    note.says("refused")
+                    raise Otherwise("refused")
+
+            return outcome(work)[0]
+
+        self.assertEqual((answered(True), answered(False)), ([FAILED], [SKIPPED]))
+
+    def test_counts_a_question_that_could_not_be_asked_everywhere(self):
+        def work(report):
+            with report.question("REMOVE", False):
+                raise ValueError("no such table")
+
+        self.assertEqual(outcome(work)[0], [FAILED])
+
+    def test_shows_no_secret_and_no_account(self):
+        key, account = "echo_" + "5" * 64, "123456789012"
+
+        def work(report):
+            with report.check("sign-up"):
+                raise Failed(f"got 201: {key} by arn:aws:iam::{account}:user/ada")
+
+        printed = outcome(work)[1]
+        self.assertIn("got 201", printed)
+        self.assertFalse(key in printed or account in printed, printed)
+
+
+class TheProgram(unittest.TestCase):
+    def code(self, work):
+        """The exit code of a run on AWS whose checks are these."""
+        program = runpy.run_path(str(HERE / "__main__.py"), run_name="smoke")
+        scope = program["body"].__globals__
+        checks = {"all_of_it": lambda _stack, report: work(report)}
+        with mock.patch.dict(scope, checks), mock.patch.object(target, "on_aws", return_value=STACK):
+            with mock.patch.object(sys, "argv", ["smoke", "echo"]), contextlib.redirect_stdout(io.StringIO()):
+                with self.assertRaises(SystemExit) as ended, mock.patch("console.on_signals_stop"):
+                    program["main"](program["body"])
+        return ended.exception.code
+
+    def test_ends_with_0_when_all_held_and_with_1_when_one_check_did_not(self):
+        def good(report):
+            with report.check("good"):
+                pass
+
+        def bad(report):
+            good(report)
+            with report.check("bad"):
+                raise Failed("it broke")
+            good(report)
+
+        self.assertEqual((self.code(good), self.code(bad)), (0, 1))
+
+
+class Settings(unittest.TestCase):
+    def ttl(self, description):
+        dynamodb = boto3.client("dynamodb", region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x")
+        expires, client = mock.patch("template.resources", return_value=EXPIRES), mock.patch("boto3.client", return_value=dynamodb)
+        with Stubber(dynamodb) as stub, expires, client:
+            stub.add_response("describe_time_to_live", {"TimeToLiveDescription": description}, {"TableName": "events"})
+            return settings._ttl(STACK)
+
+    def test_ttl_that_is_on(self):
+        self.assertEqual(self.ttl({"TimeToLiveStatus": "ENABLED", "AttributeName": "expires_at"}), 1)
+
+    def test_ttl_that_is_off_or_by_another_attribute(self):
+        for description in ({"TimeToLiveStatus": "DISABLED"}, {"TimeToLiveStatus": "ENABLED", "AttributeName": "ttl"}):
+            with self.assertRaises(Failed):
+                self.ttl(description)
+
+
+class Signatures(unittest.TestCase):
+    # The example that the Standard Webhooks libraries publish.
+    SECRET, ID, TIMESTAMP = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330"
+    BODY, STANDARD = b'{"test": 2432232314}', "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+
+    def record(self, body=BODY, standard=STANDARD):
+        echo = hmac.new(self.SECRET.encode(), self.BODY, hashlib.sha256).hexdigest()
+        headers = {"x-echo-signature": echo, "webhook-id": self.ID, "webhook-timestamp": self.TIMESTAMP, "webhook-signature": standard}
+        return {"headers": headers, "body": body}
+
+    def test_genuine_ones_verify(self):
+        signatures.verify(self.record(), self.SECRET)
+
+    def test_a_changed_body_does_not(self):
+        with self.assertRaises(Failed):
+            signatures.verify(self.record(body=b'{"test": 2432232315}'), self.SECRET)
+
+    def test_neither_does_a_rotation_that_lacks_the_secret_before(self):
+        with self.assertRaises(Failed):
+            signatures.verify(self.record(), self.SECRET, previous="whsec_" + base64.b64encode(b"another").decode())
+
+
+if __name__ == "__main__":
+    unittest.main()
