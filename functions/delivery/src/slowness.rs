@@ -52,8 +52,9 @@ impl Notes {
 
     /// An attempt ended within its time, whatever came of it. That is news only of an endpoint that was slow or hung.
     pub(crate) fn answered(&self, app: &Arc<App>, endpoint: &Endpoint, now: Timestamp) {
-        let hung = endpoint.hanging().is_some();
-        if !hung && !(endpoint.is_slow(now) && is_answer_noted(endpoint.answered_at, now)) {
+        let is_news = endpoint.hanging().is_some()
+            || (endpoint.is_slow(now) && is_answer_noted(endpoint.answered_at, now));
+        if !is_news {
             return;
         }
         let (app, endpoint) = (Arc::clone(app), endpoint.clone());
