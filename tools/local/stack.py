@@ -28,7 +28,6 @@ STACK_FILE = LOCAL / "stack.json"
 TEST_PARAMETERS = {
     "RetryDelaysSeconds": "1,2,3",
     "RequestTimeoutSeconds": "3",
-    "QueueVisibilitySeconds": "30",
     "DisableAfterFailures": "3",
     "DisableAfterSeconds": "0",
     "MaxEndpointsPerProject": "50",

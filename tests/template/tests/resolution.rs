@@ -116,8 +116,8 @@ fn our_template_resolves_with_and_without_its_optional_parts() {
         "https://sqs.us-east-1.amazonaws.com/123456789012/RetriesQueue"
     );
     assert_eq!(plain.resource("ApiFunction")["Properties"]["MemorySize"], 256, "from Globals");
-    let visibility = &plain.resource("RetriesQueue")["Properties"]["VisibilityTimeout"];
-    assert_eq!(number(visibility), number(plain.value("QueueVisibilitySeconds")));
+    let concurrency = &plain.resource("Retries")["Properties"]["ScalingConfig"]["MaximumConcurrency"];
+    assert_eq!(number(concurrency), number(plain.value("RetryConcurrency")));
     assert!(plain.of_type("AWS::SQS::Queue").any(|(id, _)| id == "IntakeQueue"));
 
     let full = Template::with(&[
