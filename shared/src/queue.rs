@@ -25,6 +25,13 @@ pub const MAX_DELAY: Duration = Duration::from_secs(900);
 /// The longest one hides a message here; SQS allows 12 hours from its receipt, which is some seconds ago.
 const MAX_HIDE: Duration = Duration::from_secs(12 * 60 * 60 - 120);
 
+/// The most that a message may have: its body, and of each attribute the name, the type and the value
+/// (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_MessageAttributeValue.html>).
+pub const MAX_MESSAGE_BYTES: usize = 1_048_576;
+
+/// The type of an attribute that is text.
+pub const TEXT_TYPE: &str = "String";
+
 /// Entries of one request for many.
 const BATCH: usize = 10;
 
@@ -166,7 +173,7 @@ impl Queue {
     pub async fn send_text(&self, body: &str, attributes: &[(&str, &str)]) -> Result<(), QueueError> {
         let mut request = self.client.send_message().queue_url(&self.url).message_body(body);
         for (name, value) in attributes {
-            let value = MessageAttributeValue::builder().data_type("String").string_value(*value).build();
+            let value = MessageAttributeValue::builder().data_type(TEXT_TYPE).string_value(*value).build();
             request = request.message_attributes(*name, value.map_err(failed)?);
         }
         request.send().await.map_err(failed)?;

@@ -81,7 +81,7 @@ pub(crate) async fn handle(
         });
         // None for a dead letter, whichever queue gave it up.
         let lane = match source {
-            // Up to 256 KB: parsed once, in its own task.
+            // Up to 1 MiB: parsed once, in its own task.
             Source::Intake => {
                 events.push((message, record.body));
                 continue;

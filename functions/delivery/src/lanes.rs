@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use echo_shared::decision::Lane;
-use echo_shared::queue::{Queue, QueueError};
+use echo_shared::queue::{MAX_MESSAGE_BYTES, Queue, QueueError, TEXT_TYPE};
 use tokio::time::{Instant, timeout};
 
 use crate::Queues;
@@ -32,7 +32,7 @@ pub(crate) enum Source {
 pub(crate) const INTAKE: &str = "intake";
 
 impl Queues {
-    /// Keeps a message for the operator that nothing here can be made of, and says why.
+    /// Keeps a message for the operator that nothing here can be made of, and says why as far as there is room beside it.
     pub(crate) async fn park(
         &self,
         message: &Message,
@@ -40,8 +40,8 @@ impl Queues {
         body: &str,
         reason: &str,
     ) -> Result<(), QueueError> {
-        let attributes = [("reason", reason), ("source", source), ("message_id", &message.id)];
-        self.parked.send_text(body, &attributes).await
+        let attributes = [("source", source), ("message_id", &message.id), ("reason", reason)];
+        self.parked.send_text(body, &that_fit_beside(body, &attributes)).await
     }
 
     /// The queue of a lane.
@@ -65,6 +65,24 @@ impl Queues {
             (Source::Lane(lane), self.of(lane))
         }
     }
+}
+
+/// As many of the attributes, in their order, as fit into a message beside its body; of the last, what fits. A body that
+/// leaves no room goes without: it is larger than an event may be, so that its size tells the reason.
+fn that_fit_beside<'a>(body: &str, attributes: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+    let mut room = MAX_MESSAGE_BYTES.saturating_sub(body.len());
+    let mut fitting = Vec::new();
+    for (index, (name, value)) in attributes.iter().enumerate() {
+        room = room.saturating_sub(name.len() + TEXT_TYPE.len());
+        let is_last = index + 1 == attributes.len();
+        let value = if is_last { &value[..value.floor_char_boundary(room)] } else { value };
+        if value.is_empty() || value.len() > room {
+            break;
+        }
+        room -= value.len();
+        fitting.push((*name, value));
+    }
+    fitting
 }
 
 /// How full the queues that hide what waits lately were; each looked up at most every ten seconds.
@@ -116,6 +134,29 @@ impl Crowding {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reason_is_cut_and_then_left_out_where_the_body_leaves_no_room() {
+        let attributes = [("source", "intake"), ("message_id", "m1"), ("reason", "pünktlich")];
+        let beside = |room: usize| {
+            let body = "x".repeat(MAX_MESSAGE_BYTES - room);
+            let fitting = that_fit_beside(&body, &attributes);
+            let size = |(name, value): &(&str, &str)| name.len() + "String".len() + value.len();
+            assert!(fitting.iter().map(size).sum::<usize>() <= room, "{fitting:?} in {room}");
+            fitting
+        };
+        // 18, 18 and 22 bytes.
+        assert_eq!(beside(1_000), attributes);
+        assert_eq!(beside(58), attributes);
+        assert_eq!(beside(57), [attributes[0], attributes[1], ("reason", "pünktlic")]);
+        // The second letter is of two bytes.
+        assert_eq!(beside(50), [attributes[0], attributes[1], ("reason", "p")]);
+        assert_eq!(beside(48), attributes[..2]);
+        assert_eq!(beside(35), attributes[..1]);
+        assert_eq!(beside(18), attributes[..1]);
+        assert_eq!(beside(17), []);
+        assert_eq!(beside(0), []);
+    }
 
     #[test]
     fn a_queues_name_tells_its_lane() {

@@ -10,6 +10,8 @@ use crate::sqs::{Outgoing, Refused, Sqs, message_id};
 const MAX_DELAY_SECONDS: u64 = 900;
 const MAX_HIDE_SECONDS: u64 = 43_200;
 const MAX_BATCH: usize = 10;
+/// Of a message, and of all messages of a batch together.
+const MAX_BYTES: usize = 1_048_576;
 
 /// The URL by which functions know a queue.
 #[must_use]
@@ -44,6 +46,9 @@ pub fn call(sqs: &Sqs, operation: &str, body: &str, failing_entry: Option<usize>
             Ok(sent) => Reply::ok(sent.to_string()),
             Err(reply) => reply,
         },
+        "SendMessageBatch" if entries(&request).iter().map(size).sum::<usize>() > MAX_BYTES => {
+            error("BatchRequestTooLong", "The messages are too long together.")
+        }
         "SendMessageBatch" => batch(&request, failing_entry, |entry| send(sqs, queue, entry)),
         "DeleteMessage" => {
             sqs.delete(queue, handle(&request));
@@ -73,6 +78,21 @@ pub fn call(sqs: &Sqs, operation: &str, body: &str, failing_entry: Option<usize>
     }
 }
 
+/// What SQS counts: the body, and each attribute's name, type and value
+/// (docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_MessageAttributeValue.html).
+fn size(message: &Value) -> usize {
+    let bytes = |value: &Value| value.as_str().map_or(0, str::len);
+    let attributes = message["MessageAttributes"].as_object().into_iter().flatten();
+    let attribute = |(name, value): (&String, &Value)| {
+        name.len() + bytes(&value["DataType"]) + bytes(&value["StringValue"])
+    };
+    bytes(&message["MessageBody"]) + attributes.map(attribute).sum::<usize>()
+}
+
+fn entries(request: &Value) -> &[Value] {
+    request["Entries"].as_array().map_or(&[], Vec::as_slice)
+}
+
 fn handle(request: &Value) -> &str {
     request["ReceiptHandle"].as_str().unwrap_or_default()
 }
@@ -86,6 +106,11 @@ fn send(sqs: &Sqs, queue: &str, entry: &Value) -> Result<Value, Reply> {
     let Some(body) = entry["MessageBody"].as_str().filter(|body| !body.is_empty()) else {
         return invalid("MessageBody must not be empty");
     };
+    if size(entry) > MAX_BYTES {
+        return invalid(
+            "One or more parameters are invalid. Reason: Message must be shorter than 1048576 bytes.",
+        );
+    }
     let group = entry["MessageGroupId"].as_str().map(str::to_owned);
     if group.as_ref().is_some_and(|group| group.is_empty() || group.len() > 128) {
         return invalid("MessageGroupId must be of 1 to 128 characters");
@@ -112,7 +137,7 @@ fn batch(
     failing_entry: Option<usize>,
     mut run: impl FnMut(&Value) -> Result<Value, Reply>,
 ) -> Reply {
-    let entries = request["Entries"].as_array().cloned().unwrap_or_default();
+    let entries = entries(request);
     if entries.is_empty() {
         return error("EmptyBatchRequest", "There must be entries.");
     }
