@@ -1,0 +1,256 @@
+//! What CloudFormation admits as a setting, both functions start with; and it all fits into a function's environment.
+
+use std::collections::BTreeMap;
+
+use delivery::Config as DeliveryConfig;
+use echo_shared::address::AddressRules;
+use echo_template::{Template, number};
+use proptest::prelude::*;
+use proptest::sample::select;
+use proptest::string::string_regex;
+use serde_json::Value;
+
+const FUNCTIONS: [&str; 2] = ["ApiFunction", "DeliveryFunction"];
+
+fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// A pattern of ours without the anchors at its ends: CloudFormation matches the whole value anyway.
+fn pattern(parameter: &Value) -> Option<&str> {
+    parameter["AllowedPattern"].as_str().map(|pattern| pattern.trim_start_matches('^').trim_end_matches('$'))
+}
+
+fn allowed_values(parameter: &Value) -> Option<Vec<String>> {
+    parameter["AllowedValues"].as_array().map(|values| values.iter().map(text).collect())
+}
+
+/// Whether CloudFormation admits the value
+/// (docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/parameters-section-structure.html).
+fn admits(parameter: &Value, value: &str) -> bool {
+    let matches = |pattern: &str| {
+        regex_lite::Regex::new(&format!("^(?:{pattern})$")).expect("a pattern").is_match(value)
+    };
+    let is_number =
+        parameter["Type"] != "Number" || value.parse::<f64>().is_ok_and(|value| within(parameter, value));
+    allowed_values(parameter).is_none_or(|values| values.contains(&value.to_owned()))
+        && pattern(parameter).is_none_or(matches)
+        && parameter["MaxLength"].as_u64().is_none_or(|most| value.len() as u64 <= most)
+        && is_number
+}
+
+fn within(parameter: &Value, value: f64) -> bool {
+    let bound = |name: &str| Some(&parameter[name]).filter(|bound| !bound.is_null()).map(number);
+    bound("MinValue").is_none_or(|least| least <= value) && bound("MaxValue").is_none_or(|most| value <= most)
+}
+
+/// Any value that CloudFormation admits.
+fn any_value(name: &str, parameter: &Value) -> BoxedStrategy<String> {
+    let parameter = parameter.clone();
+    let any = match (allowed_values(&parameter), pattern(&parameter)) {
+        (Some(values), _) => select(values).boxed(),
+        (None, Some(pattern)) => {
+            string_regex(pattern).unwrap_or_else(|error| panic!("{name}: {error}")).boxed()
+        }
+        (None, None) => {
+            assert_eq!(parameter["Type"], "Number", "{name}: text of any kind is admitted");
+            let (least, most) = (number(&parameter["MinValue"]), number(&parameter["MaxValue"]));
+            // To CloudFormation 1.5 is a Number too.
+            prop_oneof![
+                (least..=most).prop_map(|value| value.round().to_string()),
+                (least..=most).prop_map(|value| value.to_string())
+            ]
+            .boxed()
+        }
+    };
+    let is_exempt_networks = name == "ExemptNetworks";
+    // A rule cannot tell such a network, and a pattern must not: against an emulator it is what developers set.
+    let is_local = |value: &str| AddressRules::parse(value).is_ok_and(|rules| rules.exempts_local());
+    any.prop_filter("too long, or local", move |value| {
+        admits(&parameter, value) && !(is_exempt_networks && is_local(value))
+    })
+    .boxed()
+}
+
+/// Any set of settings that CloudFormation's checks of each one admit.
+fn any_settings() -> impl Strategy<Value = Vec<(String, String)>> {
+    let template = Template::load();
+    let each = template.parameters().iter();
+    each.map(|(name, parameter)| (Just(name.clone()), any_value(name, parameter))).collect::<Vec<_>>()
+}
+
+fn environment(template: &Template, function: &str) -> BTreeMap<String, String> {
+    let variables = &template.resource(function)["Properties"]["Environment"]["Variables"];
+    let variables = variables.as_object().unwrap_or_else(|| panic!("{function} has no environment"));
+    variables.iter().map(|(name, value)| (name.clone(), text(value))).collect()
+}
+
+/// Why one of the functions would not start with these settings.
+fn refusal(settings: &[(&str, &str)]) -> Option<String> {
+    let template = Template::with(settings);
+    let [api, delivery] = FUNCTIONS.map(|function| environment(&template, function));
+    let api = api::config::Config::from_lookup(|name| api.get(name).cloned());
+    let delivery = DeliveryConfig::from_lookup(|name| delivery.get(name).cloned());
+    let problems = [api.err().map(|error| error.to_string()), delivery.err().map(|error| error.to_string())];
+    problems.into_iter().flatten().next()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn both_functions_start_with_any_settings_that_cloudformation_admits(settings in any_settings()) {
+        let settings: Vec<(&str, &str)> =
+            settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        prop_assert_eq!(refusal(&settings), None);
+    }
+}
+
+/// The least and the most that each setting may be, and the next beyond.
+const EXTREMES: [(&str, &[&str], &[&str]); 12] = [
+    (
+        "RetryDelaysSeconds",
+        &["1", "39600", "39600,39599,29999,9999,1,1,1,1,1,1"],
+        &["", "0", "39601", "40000", "100000", "1.5", "60,", ",60", "60, 300", "-1", "1,1,1,1,1,1,1,1,1,1,1"],
+    ),
+    ("RequestTimeoutSeconds", &["1", "20"], &["", "0", "21", "1.5", "-1"]),
+    ("DisableAfterFailures", &["0", "999999999"], &["", "-1", "0.5", "1000000000", "01"]),
+    ("DisableAfterSeconds", &["0", "999999999"], &["", "-1", "0.5", "1000000000"]),
+    ("RetentionDays", &["1", "999", "2999", "3599", "3649", "3650"], &["", "0", "3651", "10000", "1.5"]),
+    ("MaxEndpointsPerProject", &["1", "1000"], &["", "0", "1001", "1.5"]),
+    ("EventNames", &["a", "A-z_0.9,a"], &["", "a,,b", "a,", "call ended", "call#ended"]),
+    (
+        "ExemptNetworks",
+        &["", "10.0.0.0/8", "10.255.1.9/32,fd00::/8", "1:2:3:4:5:6:7:8/128", "2001:db8:1:2:3:4::/64"],
+        &[
+            "10.0.0.0",
+            "10.0.0.0/33",
+            "256.0.0.0/8",
+            "10.0.0/8",
+            "01.0.0.0/8",
+            "fd00::/129",
+            "fd00/8",
+            ":/8",
+            "a:b/1",
+        ],
+    ),
+    (
+        "OperatorProjectId",
+        &["", "01a20259-3A57-7c63-9fb6-0c94e1b2e278"],
+        &["mine", "01a202593a577c639fb60c94e1b2e278"],
+    ),
+    ("OperationalEventBusName", &["", "default", "aws.partner/x.example/1"], &["a b", "arn:aws:events"]),
+    (
+        "VpcSubnetIds",
+        &["", "subnet-0123abcd,subnet-0123456789abcdef0"],
+        &["0123abcd", "subnet-1", "sg-0123abcd"],
+    ),
+    ("VpcSecurityGroupIds", &["", "sg-0123abcd"], &["subnet-0123abcd", "sg-0123abcd,"]),
+];
+
+#[test]
+fn each_setting_is_admitted_up_to_its_extremes_and_not_beyond() {
+    let template = Template::load();
+    for (name, good, bad) in EXTREMES {
+        let parameter = &template.parameters()[name];
+        for value in good {
+            assert!(admits(parameter, value), "{name}={value}");
+            assert_eq!(refusal(&[(name, value)]), None, "{name}={value}");
+        }
+        for value in bad {
+            assert!(!admits(parameter, value), "{name}={value}");
+        }
+    }
+    for (name, parameter) in template.parameters() {
+        assert!(admits(parameter, &text(template.value(name))), "the default of {name}");
+    }
+}
+
+#[test]
+fn a_vpc_needs_subnets_and_security_groups() {
+    let (subnets, groups) = (("VpcSubnetIds", "subnet-0123abcd"), ("VpcSecurityGroupIds", "sg-0123abcd"));
+    for (settings, is_refused) in
+        [(&[][..], false), (&[subnets], true), (&[groups], true), (&[subnets, groups], false)]
+    {
+        let template = Template::with(settings);
+        assert_eq!(
+            !template.broken_rules().is_empty(),
+            is_refused,
+            "{settings:?}: {:?}",
+            template.broken_rules()
+        );
+    }
+}
+
+/// As many bytes as a value of this parameter can have.
+fn longest(name: &str, parameter: &Value) -> usize {
+    if let Some(values) = allowed_values(parameter) {
+        return values.iter().map(String::len).max().unwrap_or(0);
+    }
+    let by_pattern = pattern(parameter).and_then(|pattern| {
+        let hir = regex_syntax::Parser::new().parse(pattern).expect("a pattern");
+        hir.properties().maximum_len()
+    });
+    let by_length = parameter["MaxLength"].as_u64().and_then(|most| usize::try_from(most).ok());
+    let lengths = [by_pattern, by_length].into_iter().flatten();
+    lengths.min().unwrap_or_else(|| panic!("{name} has no longest value"))
+}
+
+/// A name of a stack, and the twelve characters that CloudFormation adds to the names that it makes up
+/// (docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/resources-section-structure.html), and one more in doubt.
+const STACK_NAME: usize = 128;
+const RANDOM: usize = 13;
+/// docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-queues.html
+const QUEUE_NAME: usize = 80;
+const REGION: usize = "ap-southeast-1".len();
+
+/// As many bytes as this variable can have.
+fn longest_value(template: &Template, written: &Value) -> usize {
+    if let Some(plain) = written.as_str() {
+        return plain.len();
+    }
+    let id = written["Ref"].as_str().or(written["Fn::GetAtt"][0].as_str());
+    let id = id.unwrap_or_else(|| panic!("a variable that is not understood here: {written}"));
+    if let Some(parameter) = template.parameters().get(id) {
+        return longest(id, parameter);
+    }
+    let name = STACK_NAME + 1 + id.len() + 1 + RANDOM;
+    let kind = template.resources().get(id).and_then(|resource| resource["Type"].as_str());
+    match kind.unwrap_or(id) {
+        "AWS::StackName" => STACK_NAME,
+        "AWS::DynamoDB::Table" => name,
+        "AWS::SQS::Queue" => "https://sqs..amazonaws.com.cn/123456789012/".len() + REGION + QUEUE_NAME,
+        "AWS::SecretsManager::Secret" => {
+            "arn:aws-us-gov:secretsmanager::123456789012:secret:-123456".len() + REGION + name
+        }
+        other => panic!("a variable that names a {other}"),
+    }
+}
+
+/// Lambda refuses more than 4 KB of environment in all (docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html). Its
+/// refusal shows that it measures the variables as a JSON object.
+#[test]
+fn no_environment_passes_4_kb_with_every_setting_at_its_longest() {
+    let template = Template::load();
+    for function in FUNCTIONS {
+        let written = &template.written()["Resources"][function]["Properties"]["Environment"]["Variables"];
+        let written = written.as_object().expect("variables");
+        let entry = |(name, value): (&String, &Value)| {
+            r#""":"","#.len() + name.len() + longest_value(&template, value)
+        };
+        let bytes = "{}".len() + written.iter().map(entry).sum::<usize>();
+        println!("{function}: {bytes} bytes at most");
+        assert!(bytes <= 4_096, "{function} can have {bytes} bytes of environment");
+    }
+}
+
+/// EventBridge takes a pattern of 2,048 characters (docs.aws.amazon.com/eventbridge/latest/userguide/eb-quota.html), and each
+/// name of one letter, the shortest, needs four there: `"a",`.
+#[test]
+fn the_events_rule_takes_as_many_event_names_as_the_setting() {
+    let most = longest("EventNames", &Template::load().parameters()["EventNames"]);
+    let names = vec!["a"; most.div_ceil(2)].join(",");
+    let template = Template::with(&[("EventBusName", "default"), ("EventNames", &names)]);
+    let pattern = template.resource("EventsRule")["Properties"]["EventPattern"].to_string();
+    assert!(pattern.len() <= 2_048, "{} characters", pattern.len());
+}
