@@ -120,9 +120,10 @@ SQS_BATCHES = {"sqs:SendMessage": "sqs:SendMessageBatch", "sqs:ChangeMessageVisi
 
 
 def _allow_batches(emulator):
-    """In IAM `sqs:SendMessage` covers SendMessageBatch, `sqs:ChangeMessageVisibility` its batch, and
-    `dynamodb:PartiQLInsert` what BatchExecuteStatement inserts; none of these calls has an action of its own. The emulator
-    asks for one, and does not see the tables of statements.
+    """In IAM `sqs:SendMessage` covers SendMessageBatch and `sqs:ChangeMessageVisibility` covers its batch, and each statement
+    of BatchExecuteStatement needs the PartiQL action of its verb on its table. None of these calls has an action of its own.
+    The emulator asks for one, and it sees no tables in statements, so here a role with a PartiQL grant may run any statement.
+    `tests/lanes` checks each statement against the role as the template spells it.
     """
     names, iam = resource_names(emulator), emulator.client("iam")
     for logical_id, spec in template.resources("AWS::IAM::Role").items():
