@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::dynamo::Dynamo;
 use crate::fault::{Fault, Faults};
 use crate::http::Reply;
+use crate::iam::Iam;
 use crate::partiql;
 use crate::sqs::Sqs;
 use crate::sqs_api;
@@ -18,6 +19,7 @@ pub struct Aws {
     pub dynamo: Dynamo,
     pub sqs: Sqs,
     pub faults: Faults,
+    pub iam: Iam,
     pub watch: Watch,
     pub root_secret: String,
     pub buses: Mutex<Vec<Value>>,

@@ -58,6 +58,8 @@ pub async fn judge(run: &Run<'_>, has_settled: bool, most_attempts: usize) -> Ve
     closed(run, &evidence, &mut verdict);
     half_made(run, &mut verdict);
     accounts(run).await;
+    let refused = run.lane.aws.iam.take_refused();
+    verdict.violations.extend(refused.iter().map(|refused| format!("the role does not allow it: {refused}")));
     verdict.violations.append(&mut run.notes().violations);
     verdict
 }

@@ -15,6 +15,8 @@ use crate::dynamo::Dynamo;
 use crate::fault::Faults;
 use crate::function::{self, Function, Kind};
 use crate::gateway::{self, HttpAnswer, HttpRequest};
+use crate::iam::policy::Use;
+use crate::iam::{Granted, Iam};
 use crate::mapping::{Batches, Mapping};
 use crate::receiver::Receiver;
 use crate::sqs::{QueueSettings, Sqs};
@@ -48,6 +50,8 @@ pub struct LaneSettings {
     pub concurrency: usize,
     /// Keeps every version of every delivery and every batch, for the invariants.
     pub with_journal: bool,
+    /// What the functions' roles allow; if absent, what the project's template says.
+    pub granted: Option<Granted>,
     /// Where the functions' output goes; nowhere if absent.
     pub logs: Option<PathBuf>,
 }
@@ -65,6 +69,7 @@ impl Default for LaneSettings {
             in_flight_ceiling: 120_000,
             concurrency: 4,
             with_journal: true,
+            granted: None,
             logs: None,
         }
     }
@@ -98,7 +103,16 @@ pub struct Lane {
 impl Drop for Lane {
     fn drop(&mut self) {
         self.stop_mappings();
+        // A lane that nothing judges fails its test here.
+        let refused = self.aws.iam.take_refused();
+        assert!(refused.is_empty() || std::thread::panicking(), "a role lacks {}", told(&refused));
     }
+}
+
+/// One line for each.
+#[must_use]
+pub fn told(uses: &[Use]) -> String {
+    uses.iter().map(Use::to_string).collect::<Vec<_>>().join("\n")
 }
 
 impl Lane {
@@ -121,10 +135,14 @@ impl Lane {
         for queue in [DEAD, PARKED] {
             sqs.create(queue, plain.clone());
         }
+        let known = environment(Kind::Delivery, &settings.env);
+        let bus = known.get("OPERATIONAL_EVENT_BUS_NAME").map_or("", String::as_str);
+        let granted = settings.granted.clone().unwrap_or_else(|| Granted::with_bus(bus));
         let aws = Arc::new(Aws {
             dynamo: Dynamo::new(settings.with_journal),
             sqs,
             faults: Faults::default(),
+            iam: Iam::new(&granted, &known),
             watch: Watch::default(),
             root_secret: "lane-root-secret-lane-root-secret-lane-root-secret-lane-root-sec".to_owned(),
             buses: std::sync::Mutex::default(),

@@ -4,13 +4,13 @@
 //! would, hands them invocations, answers their AWS calls, and can fail call k of a path in each way AWS can.
 //!
 //! In reading order: [`dynamo`] (with [`partiql`]), [`sqs`] and [`sqs_api`] stand in for AWS, [`aws`] puts them
-//! together; [`fault`] says which call fails and how; [`sandbox`] is one function process with its runtime API and its
+//! together; [`iam`] checks each call against its function's role in the template; [`fault`] says which call fails and how; [`sandbox`] is one function process with its runtime API and its
 //! AWS endpoint, on [`http`]; [`function`] is a pool of them; [`gateway`] and [`mapping`] invoke them as API Gateway
 //! and SQS do; [`receiver`] is the customer's server; [`lane`] makes one world of it all and [`world`] is what stands
 //! in it from the start.
 //!
 //! The crash-point suite: [`path`] lists what is walked, [`run`] is one walk, [`invariants`] judges it with what
-//! [`signed`] knows of signatures, [`suite`] walks side by side as far as [`pressure`] lets it. Beside it, [`siege`] sets
+//! [`signed`] knows of signatures, [`tour`] makes the calls that no path makes, [`suite`] walks side by side as far as [`pressure`] lets it. Beside it, [`siege`] sets
 //! [`hostile`] receivers on a function and looks at its [`memory`], and [`traffic`] is a load. [`watch`] is for those
 //! who measure.
 
@@ -22,6 +22,7 @@ pub mod function;
 pub mod gateway;
 pub mod hostile;
 pub mod http;
+pub mod iam;
 pub mod invariants;
 pub mod lane;
 pub mod mapping;
@@ -37,6 +38,7 @@ pub mod signed;
 pub mod sqs;
 pub mod sqs_api;
 pub mod suite;
+pub mod tour;
 pub mod traffic;
 pub mod watch;
 pub mod world;

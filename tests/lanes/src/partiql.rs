@@ -9,6 +9,13 @@ pub fn table(statement: &str) -> &str {
     statement.split('"').nth(1).unwrap_or_default()
 }
 
+/// The index that a statement reads, as in `SELECT * FROM "table"."index"`.
+#[must_use]
+pub fn index(statement: &str) -> Option<&str> {
+    let mut parts = statement.split('"').skip(2);
+    if parts.next() == Some(".") { parts.next() } else { None }
+}
+
 /// The attributes that a statement of a batch gives values for, its row's key among them.
 #[must_use]
 pub fn attributes(statement: &Value) -> Value {

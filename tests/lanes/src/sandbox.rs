@@ -251,6 +251,7 @@ impl Inner {
         let call = Call::new(&target, &body);
         let fault = self.aws.faults.on_call(self.kind, self.invocation(), &call.what());
         let reply = match fault {
+            _ if let Some(refusal) = self.aws.iam.refusal(self.kind, &call) => refusal,
             None | Some(Fault::Partial | Fault::Stale) => self.aws.perform(&call, fault),
             Some(Fault::Refused) => return Err(Broken),
             Some(Fault::ServerError) => http::Reply::error(500, "InternalServerError", "failed on purpose"),

@@ -1,6 +1,6 @@
 //! The crash-point suite: every path, every call on it, every fault, side by side in lanes of their own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::fault::{CallKey, Fault, Injection, Span};
+use crate::iam::policy::Use;
 use crate::invariants::{Verdict, judge};
 use crate::path::Path;
 use crate::pressure;
@@ -47,6 +48,8 @@ pub struct Walked {
     pub has_struck: bool,
     /// The calls of the path, in the order in which they first came.
     pub calls: Vec<CallKey>,
+    /// What the functions did with what their roles grant.
+    pub used: BTreeSet<Use>,
     pub took: Duration,
     /// Share of that time in which the machine had too little processor time to give, 0 to 1.
     pub starved: f64,
@@ -97,6 +100,7 @@ pub async fn walk(world: &World, case: &Case) -> io::Result<Walked> {
     let calls: Vec<CallKey> = run.lane.aws.faults.calls().into_iter().map(|call| call.key).collect();
     case.path.check(&run).await;
     let verdict = judge(&run, has_settled, case.path.most_attempts()).await;
+    let used = run.lane.aws.iam.used();
     drop(run);
     if verdict.losses.is_empty() && verdict.violations.is_empty() {
         for log in log_files.iter().flatten() {
@@ -108,6 +112,7 @@ pub async fn walk(world: &World, case: &Case) -> io::Result<Walked> {
         verdict,
         has_struck,
         calls,
+        used,
         took: began.elapsed(),
         starved: pressure.share(),
     })

@@ -128,6 +128,28 @@ impl Template {
         all.filter(move |(_, resource)| resource["Type"] == kind)
     }
 
+    /// What a `Ref` of this resource gives.
+    ///
+    /// # Panics
+    /// When there is no such resource, or its condition does not hold.
+    #[must_use]
+    pub fn reference(&self, id: &str) -> String {
+        physical::reference(id, self.kind(id))
+    }
+
+    /// A resource's ARN; `None` for types whose ARN is not known here.
+    ///
+    /// # Panics
+    /// When there is no such resource, or its condition does not hold.
+    #[must_use]
+    pub fn arn(&self, id: &str) -> Option<String> {
+        physical::attribute(id, self.kind(id), "Arn")
+    }
+
+    fn kind(&self, id: &str) -> &str {
+        self.resource(id)["Type"].as_str().unwrap_or_default()
+    }
+
     /// The values of the outputs.
     #[must_use]
     pub fn outputs(&self) -> &BTreeMap<String, Value> {

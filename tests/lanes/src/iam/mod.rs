@@ -1,0 +1,188 @@
+//! IAM: every call of a function is held against its role as the template spells it. What is refused is kept, so that
+//! the lane's test fails, and so is what was used, so that grants without use can be told.
+
+mod needs;
+pub mod policy;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use echo_template::{ACCOUNT, REGION, Template};
+use serde_json::json;
+
+use crate::aws::Call;
+use crate::function::Kind;
+use crate::http::Reply;
+use needs::{On, needs};
+use policy::{Roles, Use};
+
+/// What a lane's functions may do, and what they did.
+#[derive(Debug)]
+pub struct Iam {
+    roles: Arc<Roles>,
+    /// ARNs by the names that the lane's functions know: tables, queues' URLs, the secret.
+    arns: HashMap<String, String>,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    used: BTreeSet<Use>,
+    refused: BTreeSet<Use>,
+}
+
+/// A template that a lane takes its roles from.
+#[derive(Debug, Clone)]
+pub struct Granted {
+    roles: Arc<Roles>,
+    /// ARN of what a function finds in each of its variables that names a resource.
+    variables: Arc<BTreeMap<String, String>>,
+}
+
+impl Granted {
+    #[must_use]
+    pub fn by(template: &Template) -> Self {
+        let resources = template.resources().keys();
+        let arn_of: HashMap<String, String> =
+            resources.filter_map(|id| Some((template.reference(id), template.arn(id)?))).collect();
+        let functions = template.of_type("AWS::Serverless::Function");
+        let variables = functions
+            .flat_map(|(_, function)| function["Properties"]["Environment"]["Variables"].as_object())
+            .flatten()
+            .filter_map(|(name, value)| Some((name.clone(), arn_of.get(value.as_str()?)?.clone())))
+            .collect();
+        Self { roles: Arc::new(Roles::of(template)), variables: Arc::new(variables) }
+    }
+
+    /// The project's template, with this bus for operational events. Read once for each bus.
+    #[must_use]
+    pub fn with_bus(bus: &str) -> Self {
+        static KNOWN: Mutex<BTreeMap<String, Granted>> = Mutex::new(BTreeMap::new());
+        let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        let read = || Self::by(&Template::with(&[("OperationalEventBusName", bus)]));
+        known.entry(bus.to_owned()).or_insert_with(read).clone()
+    }
+}
+
+impl Iam {
+    /// For functions that have this environment.
+    #[must_use]
+    pub fn new(granted: &Granted, env: &HashMap<String, String>) -> Self {
+        let named = |(name, arn): (&String, &String)| Some((env.get(name)?.clone(), arn.clone()));
+        Self {
+            roles: Arc::clone(&granted.roles),
+            arns: granted.variables.iter().filter_map(named).collect(),
+            seen: Mutex::default(),
+        }
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What AWS answers to a call that the function's role does not allow.
+    #[must_use]
+    pub fn refusal(&self, kind: Kind, call: &Call<'_>) -> Option<Reply> {
+        let wanted = needs(call).into_iter().map(|need| Use {
+            kind,
+            action: need.action,
+            resource: self.arn(&need.on),
+        });
+        let (allowed, refused): (Vec<_>, Vec<_>) =
+            wanted.partition(|wanted| self.roles.allow(wanted, &BTreeMap::new()));
+        let reply = refused.first().map(denied);
+        let mut seen = self.seen();
+        seen.used.extend(allowed);
+        seen.refused.extend(refused);
+        reply
+    }
+
+    /// What a function was refused: more than nothing is a fault of the template. It is told once.
+    pub fn take_refused(&self) -> Vec<Use> {
+        std::mem::take(&mut self.seen().refused).into_iter().collect()
+    }
+
+    /// What was allowed and done.
+    #[must_use]
+    pub fn used(&self) -> BTreeSet<Use> {
+        self.seen().used.clone()
+    }
+
+    fn arn(&self, on: &On) -> String {
+        let known = |name: &str| self.arns.get(name).cloned().unwrap_or_else(|| format!("unknown:{name}"));
+        match on {
+            On::Table(name) | On::Queue(name) | On::Secret(name) => known(name),
+            On::Index(table, index) => format!("{}/index/{index}", known(table)),
+            On::Bus(name) if name.starts_with("arn:") => name.clone(),
+            On::Bus(name) => format!("arn:aws:events:{REGION}:{ACCOUNT}:event-bus/{name}"),
+            On::Unknown => "*".to_owned(),
+        }
+    }
+}
+
+/// Status and shape of docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html.
+fn denied(refused: &Use) -> Reply {
+    let Use { kind, action, resource } = refused;
+    let message = format!(
+        "User: arn:aws:sts::{ACCOUNT}:assumed-role/{kind} is not authorized to perform: {action} on resource: \
+         {resource} because no identity-based policy allows the {action} action"
+    );
+    let body = json!({ "__type": "com.amazon.coral.service#AccessDeniedException", "Message": message });
+    Reply { status: 400, body: body.to_string() }
+}
+
+/// Grants that nothing used, other than those that are not the function's own to use.
+#[must_use]
+pub fn unused(template: &Template, used: &BTreeSet<Use>) -> Vec<Use> {
+    let roles = Roles::of(template);
+    let is_used = |grant: &Use| used.iter().any(|taken| grant.covers(taken));
+    roles.grants().filter(|grant| !is_used(grant) && !is_aws_own(template, grant)).collect()
+}
+
+/// Actions that AWS takes with a function's role, or on its behalf: no call of the function shows them.
+const AWS_OWN: [(&str, &str); 4] = [
+    // What the function prints: docs.aws.amazon.com/lambda/latest/dg/lambda-intro-execution-role.html
+    ("logs:", "log-group"),
+    // Network interfaces: docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html
+    ("ec2:", "*"),
+    // Traces: docs.aws.amazon.com/lambda/latest/dg/services-xray.html
+    ("xray:", "*"),
+    // DynamoDB with the caller's permission: docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html
+    ("kms:", ":kms:"),
+];
+
+/// What a queue's event source mapping does with the function's role:
+/// docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
+pub const OF_MAPPINGS: [&str; 3] = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"];
+
+fn is_aws_own(template: &Template, grant: &Use) -> bool {
+    let is_listed = |(service, resource): &(&str, &str)| {
+        grant.action.starts_with(service) && grant.resource.contains(resource)
+    };
+    let is_of_mapping = OF_MAPPINGS.contains(&grant.action.as_str())
+        && grant.kind == Kind::Delivery
+        && mapped_queues(template).contains(&grant.resource);
+    AWS_OWN.iter().any(is_listed) || is_of_mapping
+}
+
+/// ARNs of the queues that the delivery function is invoked with.
+#[must_use]
+pub fn mapped_queues(template: &Template) -> Vec<String> {
+    let mappings = template.of_type("AWS::Lambda::EventSourceMapping");
+    mappings.filter_map(|(_, one)| one["Properties"]["EventSourceArn"].as_str().map(str::to_owned)).collect()
+}
+
+/// What the mappings need and the role does not allow: Lambda refuses to make such a mapping.
+#[must_use]
+pub fn missing_for_mappings(template: &Template) -> Vec<Use> {
+    let roles = Roles::of(template);
+    let queues = mapped_queues(template);
+    let needed = queues.iter().flat_map(|queue| {
+        OF_MAPPINGS.map(|action| Use {
+            kind: Kind::Delivery,
+            action: action.to_owned(),
+            resource: queue.clone(),
+        })
+    });
+    needed.filter(|wanted| !roles.allow(wanted, &BTreeMap::new())).collect()
+}

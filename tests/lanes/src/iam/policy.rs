@@ -1,0 +1,225 @@
+//! What a role may do, as the template spells it, and whether it may do a thing.
+//!
+//! A small evaluator of identity policies, as far as ours go: `Effect`, `Action`, `Resource` with wildcards, and
+//! `StringEquals` (docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html). The one kept
+//! crate for it, iam-rs, brings chrono, which this project does not take.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use echo_template::Template;
+use serde_json::Value;
+
+use crate::function::Kind;
+
+/// An action on a resource by a function: one that it took, or one that its role is granted (with wildcards).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Use {
+    pub kind: Kind,
+    /// Such as `dynamodb:PutItem`.
+    pub action: String,
+    /// An ARN.
+    pub resource: String,
+}
+
+impl fmt::Display for Use {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} on {}", self.kind, self.action, self.resource)
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Statement {
+    allows: bool,
+    actions: Vec<String>,
+    resources: Vec<String>,
+    /// Keys that must have one of these values.
+    equals: BTreeMap<String, Vec<String>>,
+}
+
+/// The roles of both functions.
+#[derive(Debug, Clone)]
+pub struct Roles {
+    statements: BTreeMap<Kind, Vec<Statement>>,
+}
+
+/// The function's name in the template.
+fn logical_id(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Api => "ApiFunction",
+        Kind::Delivery => "DeliveryFunction",
+    }
+}
+
+impl Roles {
+    /// # Panics
+    /// When a role has what is not evaluated here: better that than to overlook it.
+    #[must_use]
+    pub fn of(template: &Template) -> Self {
+        let statements = [Kind::Api, Kind::Delivery].map(|kind| (kind, statements_of(template, kind)));
+        Self { statements: statements.into() }
+    }
+
+    /// Whether a function's role allows it: a statement does, and none denies it.
+    #[must_use]
+    pub fn allow(&self, wanted: &Use, context: &BTreeMap<String, String>) -> bool {
+        let fits = |statement: &&Statement| {
+            let is_met = |(key, values): (&String, &Vec<String>)| {
+                context.get(key).is_some_and(|value| values.contains(value))
+            };
+            // Actions are compared without regard to case.
+            let action = wanted.action.to_lowercase();
+            statement.actions.iter().any(|pattern| matches(&pattern.to_lowercase(), &action))
+                && statement.resources.iter().any(|pattern| matches(pattern, &wanted.resource))
+                && statement.equals.iter().all(is_met)
+        };
+        let mut fitting = self.statements[&wanted.kind].iter().filter(fits).peekable();
+        fitting.peek().is_some() && fitting.all(|statement| statement.allows)
+    }
+
+    /// Every action on every resource that is granted, as it is spelled.
+    pub fn grants(&self) -> impl Iterator<Item = Use> {
+        self.statements.iter().flat_map(|(kind, statements)| {
+            statements.iter().filter(|statement| statement.allows).flat_map(|statement| {
+                statement.actions.iter().flat_map(|action| {
+                    statement.resources.iter().map(|resource| Use {
+                        kind: *kind,
+                        action: action.clone(),
+                        resource: resource.clone(),
+                    })
+                })
+            })
+        })
+    }
+}
+
+impl Use {
+    /// Whether this grant is what allowed `taken`.
+    #[must_use]
+    pub fn covers(&self, taken: &Self) -> bool {
+        self.kind == taken.kind
+            && matches(&self.action.to_lowercase(), &taken.action.to_lowercase())
+            && matches(&self.resource, &taken.resource)
+    }
+}
+
+fn statements_of(template: &Template, kind: Kind) -> Vec<Statement> {
+    let function = template.resource(logical_id(kind));
+    let arn = &function["Properties"]["Role"];
+    let role = template.of_type("AWS::IAM::Role").find(|(id, _)| template.arn(id).as_deref() == arn.as_str());
+    let Some((role, resource)) = role else { panic!("{kind} has no role of its own: {arn}") };
+    let role_properties = &resource["Properties"];
+    let elsewhere = ["ManagedPolicyArns", "PermissionsBoundary"];
+    assert!(
+        elsewhere.iter().all(|key| role_properties[key].is_null()),
+        "{role}: its policies stand elsewhere"
+    );
+    let inline = role_properties["Policies"].as_array().into_iter().flatten();
+    let managed =
+        ["AWS::IAM::ManagedPolicy", "AWS::IAM::Policy"].into_iter().flat_map(|kind| template.of_type(kind));
+    let attached = managed.map(|(_, policy)| &policy["Properties"]).filter(|policy| {
+        policy["Roles"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .any(|attached| attached == template.reference(role).as_str())
+    });
+    let statements =
+        inline.chain(attached).flat_map(|policy| several(&policy["PolicyDocument"]["Statement"]));
+    statements.map(statement).collect()
+}
+
+fn statement(written: Value) -> Statement {
+    let known = ["Sid", "Effect", "Action", "Resource", "Condition"];
+    let unknown = written.as_object().into_iter().flatten().find(|(key, _)| !known.contains(&key.as_str()));
+    assert!(unknown.is_none(), "not evaluated here: {unknown:?}");
+    let mut equals = BTreeMap::new();
+    for (operator, keys) in written["Condition"].as_object().into_iter().flatten() {
+        assert_eq!(operator, "StringEquals", "not evaluated here");
+        for (key, values) in keys.as_object().into_iter().flatten() {
+            equals.insert(key.clone(), texts(values));
+        }
+    }
+    Statement {
+        allows: written["Effect"] == "Allow",
+        actions: texts(&written["Action"]),
+        resources: texts(&written["Resource"]),
+        equals,
+    }
+}
+
+/// One or a list of them.
+fn several(value: &Value) -> Vec<Value> {
+    value.as_array().cloned().unwrap_or_else(|| vec![value.clone()])
+}
+
+fn texts(value: &Value) -> Vec<String> {
+    several(value).iter().filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+/// Whether a text fits a pattern in which `*` is any run of characters and `?` any one.
+fn matches(pattern: &str, text: &str) -> bool {
+    let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
+    let (mut p, mut t) = (0, 0);
+    // Where the last `*` is, and up to where it reaches so far.
+    let mut star = None;
+    while t < text.len() {
+        match pattern.get(p) {
+            Some(b'*') => {
+                star = Some((p, t));
+                p += 1;
+            }
+            Some(one) if *one == b'?' || *one == text[t] => {
+                p += 1;
+                t += 1;
+            }
+            _ => match star {
+                Some((at, reached)) => {
+                    star = Some((at, reached + 1));
+                    p = at + 1;
+                    t = reached + 1;
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern[p..].iter().all(|one| *one == b'*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wildcards_fit_as_in_iam() {
+        for (pattern, text, fits) in [
+            ("a:Get*", "a:GetItem", true),
+            ("a:Get*", "a:PutItem", false),
+            ("arn:*:table/x", "arn:aws:table/x", true),
+            ("arn:*:table/x", "arn:aws:table/xy", false),
+            ("t?ble", "table", true),
+            ("t?ble", "tble", false),
+            ("*", "", true),
+            ("a*b*c", "a1b2b3c", true),
+            ("a*b*c", "a1b2b3", false),
+        ] {
+            assert_eq!(matches(pattern, text), fits, "{pattern} {text}");
+        }
+    }
+
+    #[test]
+    fn a_deny_outweighs_and_a_condition_must_be_met() {
+        let statement = |written: Value| statement(written);
+        let read = serde_json::json!({ "Effect": "Allow", "Action": ["a:*"], "Resource": "r",
+            "Condition": { "StringEquals": { "key": ["x", "y"] } } });
+        let deny = serde_json::json!({ "Effect": "Deny", "Action": "a:Drop", "Resource": "*" });
+        let roles = Roles { statements: [(Kind::Api, vec![statement(read), statement(deny)])].into() };
+        let allowed = |action: &str, value: &str| {
+            let wanted = Use { kind: Kind::Api, action: action.to_owned(), resource: "r".to_owned() };
+            roles.allow(&wanted, &[("key".to_owned(), value.to_owned())].into())
+        };
+        assert!(allowed("a:Get", "x"));
+        assert!(!allowed("a:Get", "z"));
+        assert!(!allowed("a:Drop", "x"));
+    }
+}

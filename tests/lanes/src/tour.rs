@@ -1,0 +1,92 @@
+//! A tour of what the API shows and of the calls that no path of the crash-point suite makes.
+
+use std::io;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::lane::{Auth, INTAKE, LaneSettings};
+use crate::receiver::Behaviour;
+use crate::run::{Ending, Run};
+use crate::sqs::Outgoing;
+use crate::world::{EMAIL, ONE, PASSWORD, World};
+
+const UNKNOWN_PROJECT: &str = "01a20259-3a57-7c63-9fb6-0c94e1b2e2ff";
+
+/// Makes the tour in a lane of its own, which it returns in its run. What is answered other than it should be is among
+/// the run's violations.
+///
+/// # Errors
+/// When the lane cannot be started.
+pub async fn make(world: &World, settings: LaneSettings) -> io::Result<Run<'_>> {
+    let run = Run::new(world.lane(settings).await?, world);
+    run.lane.receiver.set("/0", Behaviour::Script(vec![500, 200]));
+    // One event under its producer's id, which the log lists by its index, and one under an id of ours.
+    run.post_event(ONE, &json!({}), Ending::Success).await;
+    let body = json!({ "event_name": ONE });
+    run.insist("POST", &run.project("/events"), &run.key(), Some(&body), &[202]).await;
+    // Nothing has succeeded yet when the first is in trouble: it is what the index of deliveries is for.
+    while run.lane.receiver.hits().is_empty() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // An event for a project that is not: it is parked.
+    let body = json!({ "project_id": UNKNOWN_PROJECT, "event_name": ONE }).to_string();
+    let sent = run.lane.aws.sqs.send(INTAKE, Outgoing { body, group: None, delay: Duration::ZERO });
+    assert!(sent.is_ok(), "the intake queue is there");
+    run.lane.settle(Duration::from_secs(30)).await;
+    accounts(&run).await;
+    shown(&run).await;
+    changed(&run).await;
+    run.lane.settle(Duration::from_secs(30)).await;
+    Ok(run)
+}
+
+async fn accounts(run: &Run<'_>) {
+    let login = |password: &str| json!({ "email": EMAIL, "password": password });
+    run.insist("POST", "/auth/login", &Auth::None, Some(&login("not the password")), &[401]).await;
+    run.insist("POST", "/auth/login", &Auth::None, Some(&login(PASSWORD)), &[200]).await;
+    run.insist("POST", "/auth/refresh", &Auth::Bearer(&run.world.refresh_token), None, &[201]).await;
+    let bearer = Auth::Bearer(&run.world.access_token);
+    run.insist("GET", "/v1/projects", &bearer, None, &[200]).await;
+    run.insist("GET", &run.project(""), &run.key(), None, &[200]).await;
+    run.insist("GET", "/v1/api-keys", &run.key(), None, &[200]).await;
+}
+
+async fn shown(run: &Run<'_>) {
+    let get = async |target: String| -> Value {
+        let answers = run.insist("GET", &target, &run.key(), None, &[200]).await;
+        answers.last().map(|answer| answer.json()).unwrap_or_default()
+    };
+    get(run.project("/webhooks")).await;
+    get(run.endpoint(0, "")).await;
+    get(run.project("/events")).await;
+    get(run.project(&format!("/events?event_name={ONE}"))).await;
+    get(run.endpoint(0, "/deliveries")).await;
+    for status in ["pending", "retrying", "success", "failed"] {
+        get(run.endpoint(0, &format!("/deliveries?status={status}"))).await;
+    }
+    let sent = run.notes().sent.clone();
+    for sent in sent {
+        get(run.project(&format!("/events/{}", sent.event_id))).await;
+        for (delivery, _) in sent.listed {
+            get(run.endpoint(0, &format!("/deliveries/{delivery}"))).await;
+        }
+    }
+}
+
+async fn changed(run: &Run<'_>) {
+    let body = json!({ "description": "toured" });
+    run.insist("PATCH", &run.endpoint(0, ""), &run.key(), Some(&body), &[200]).await;
+    run.insist("POST", &run.endpoint(0, "/test"), &run.key(), Some(&json!({})), &[202]).await;
+    let rows = run.lane.aws.dynamo.rows("deliveries");
+    let ids = rows.iter().filter_map(|row| row["id"].as_str().map(str::to_owned));
+    run.notes().retried.extend(ids);
+    for status in ["success", "failed"] {
+        let body = json!({ "since": "2026-01-01T00:00:00.000Z", "status": status });
+        let answers = run.insist("POST", &run.endpoint(0, "/replay"), &run.key(), Some(&body), &[202]).await;
+        let replay = answers.last().map(|answer| answer.json()["id"].clone()).unwrap_or_default();
+        let replay = replay.as_str().unwrap_or_default().to_owned();
+        run.insist("GET", &run.endpoint(0, &format!("/replays/{replay}")), &run.key(), None, &[200]).await;
+    }
+    run.insist("DELETE", &run.endpoint(1, ""), &run.key(), None, &[204]).await;
+}
