@@ -10,6 +10,7 @@ use crate::fault::{Fault, Faults};
 use crate::http::Reply;
 use crate::iam::Iam;
 use crate::partiql;
+use crate::partitions::Partitions;
 use crate::sqs::Sqs;
 use crate::sqs_api;
 use crate::watch::Watch;
@@ -17,6 +18,7 @@ use crate::watch::Watch;
 #[derive(Debug)]
 pub struct Aws {
     pub dynamo: Dynamo,
+    pub partitions: Partitions,
     pub sqs: Sqs,
     pub faults: Faults,
     pub iam: Iam,
@@ -118,7 +120,7 @@ impl Aws {
             }
             "DynamoDB_20120810" if is_partial => self.partial_statements(call.body),
             "DynamoDB_20120810" if fault == Some(Fault::Stale) => self.stale_read(call.body),
-            "DynamoDB_20120810" => self.dynamo.call(call.operation, call.body),
+            "DynamoDB_20120810" => self.partitions.call(&self.dynamo, call.operation, call.body),
             "AmazonSQS" => sqs_api::call(&self.sqs, call.operation, call.body, is_partial.then_some(0)),
             "AWSEvents" => self.put_events(call.body),
             "secretsmanager" => Reply::ok(
@@ -139,7 +141,7 @@ impl Aws {
                 return Reply::ok(json!({ "Responses": {}, "UnprocessedKeys": {} }).to_string());
             }
         }
-        self.dynamo.call("BatchGetItem", &request.to_string())
+        self.partitions.call(&self.dynamo, "BatchGetItem", &request.to_string())
     }
 
     fn put_events(&self, body: &str) -> Reply {
@@ -162,7 +164,7 @@ impl Aws {
         if let Some(statements) = request["Statements"].as_array_mut() {
             statements.pop();
         }
-        let reply = self.dynamo.call("BatchExecuteStatement", &request.to_string());
+        let reply = self.partitions.call(&self.dynamo, "BatchExecuteStatement", &request.to_string());
         let mut answer: Value = serde_json::from_str(&reply.body).unwrap_or_default();
         match answer["Responses"].as_array_mut() {
             Some(responses) if reply.status == 200 => {
@@ -189,11 +191,19 @@ impl Aws {
         }
         let mut answer = json!({ "Responses": {} });
         if request["RequestItems"].as_object().is_some_and(|tables| !tables.is_empty()) {
-            let reply = self.dynamo.call("BatchGetItem", &request.to_string());
+            let reply = self.partitions.call(&self.dynamo, "BatchGetItem", &request.to_string());
             if reply.status != 200 {
                 return reply;
             }
             answer = serde_json::from_str(&reply.body).unwrap_or_default();
+        }
+        // Beside what a full partition left unprocessed.
+        for (table, wanted) in answer["UnprocessedKeys"].as_object().into_iter().flatten() {
+            let keys = wanted["Keys"].as_array().into_iter().flatten().cloned();
+            match left[table.as_str()]["Keys"].as_array_mut() {
+                Some(more) => more.extend(keys),
+                None => left[table.as_str()] = wanted.clone(),
+            }
         }
         answer["UnprocessedKeys"] = left;
         Reply::ok(answer.to_string())

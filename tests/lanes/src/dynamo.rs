@@ -5,6 +5,15 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 use std::{fmt, iter};
 
+use dynoxide::actions::batch_execute_statement::BatchExecuteStatementRequest;
+use dynoxide::actions::batch_get_item::BatchGetItemRequest;
+use dynoxide::actions::delete_item::DeleteItemRequest;
+use dynoxide::actions::get_item::GetItemRequest;
+use dynoxide::actions::put_item::PutItemRequest;
+use dynoxide::actions::query::QueryRequest;
+use dynoxide::actions::transact_write_items::TransactWriteItemsRequest;
+use dynoxide::actions::update_item::UpdateItemRequest;
+use dynoxide::types::{ConsumedCapacity, item_size};
 use dynoxide::{AttributeValue, Database, DynoxideError, ImportOptions};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -25,6 +34,30 @@ const TABLES: [(&str, &str, Option<&str>); 9] = [
     ("deliveries", "partition", Some("id")),
     ("replays", "endpoint_id", Some("id")),
 ];
+
+/// A global secondary index of ours.
+#[derive(Debug)]
+pub struct Index {
+    pub table: &'static str,
+    pub name: &'static str,
+    pub partition: &'static str,
+    /// A row is in the index if and only if it has this attribute.
+    pub sparse: &'static str,
+}
+
+pub const INDEXES: [Index; 2] = [
+    Index { table: "deliveries", name: "by_attention", partition: "attention", sparse: "attention" },
+    Index { table: "events", name: "by_listing", partition: "project_id", sparse: "listed" },
+];
+
+/// What a call took.
+#[derive(Debug, Default)]
+pub struct Measured {
+    /// By table, with its indexes.
+    pub consumed: Vec<ConsumedCapacity>,
+    /// Of a batch read, the size in bytes of each row that was found, by table and key.
+    pub found: Vec<((String, Vec<String>), usize)>,
+}
 
 /// A delivery's row as it stood after one write.
 #[derive(Debug, Clone)]
@@ -64,6 +97,11 @@ impl Dynamo {
 
     /// Carries out one call of the JSON protocol.
     pub fn call(&self, operation: &str, body: &str) -> Reply {
+        self.measured(operation, body).0
+    }
+
+    /// Carries out one call and tells what it took.
+    pub fn measured(&self, operation: &str, body: &str) -> (Reply, Measured) {
         let Some(journal) = &self.journal else { return self.run(operation, body) };
         let writes = matches!(operation, "PutItem" | "UpdateItem" | "BatchExecuteStatement");
         if !writes || !body.contains("deliveries") {
@@ -71,7 +109,7 @@ impl Dynamo {
         }
         // Write and read as one, so that no version is missed.
         let mut journal = journal.lock().unwrap_or_else(PoisonError::into_inner);
-        let reply = self.run(operation, body);
+        let (reply, measured) = self.run(operation, body);
         let request: Value = serde_json::from_str(body).unwrap_or_default();
         if reply.status == 200 {
             let rows = written(operation, &request).into_iter().filter_map(|row| {
@@ -80,33 +118,77 @@ impl Dynamo {
             });
             journal.extend(rows.map(|row| Version { at: Instant::now(), row }));
         }
-        reply
+        (reply, measured)
     }
 
-    fn run(&self, operation: &str, body: &str) -> Reply {
+    fn run(&self, operation: &str, body: &str) -> (Reply, Measured) {
         let db = &self.database;
-        match operation {
-            "PutItem" => run(body, |request| db.put_item(request)),
-            "GetItem" => run(body, |request| db.get_item(request)),
-            "UpdateItem" => run(body, |request| db.update_item(request)),
-            "DeleteItem" => run(body, |request| db.delete_item(request)),
-            "Query" => run(body, |request| db.query(request)),
+        let mut measured = Measured::default();
+        // Asks what the call consumes, and leaves it out of an answer that was not asked for it.
+        macro_rules! metered {
+            ($request:ty, $call:ident, $consumed:expr) => {
+                run(body, |mut request: $request| {
+                    let asked = request.return_consumed_capacity.replace("INDEXES".to_owned());
+                    let mut answer = db.$call(request)?;
+                    let consumed = if asked.is_some() {
+                        answer.consumed_capacity.clone()
+                    } else {
+                        answer.consumed_capacity.take()
+                    };
+                    measured.consumed = $consumed(consumed);
+                    Ok(answer)
+                })
+            };
+        }
+        let one = |consumed: Option<ConsumedCapacity>| Vec::from_iter(consumed);
+        let many = Option::unwrap_or_default;
+        let reply = match operation {
+            "PutItem" => metered!(PutItemRequest, put_item, one),
+            "GetItem" => metered!(GetItemRequest, get_item, one),
+            "UpdateItem" => metered!(UpdateItemRequest, update_item, one),
+            "DeleteItem" => metered!(DeleteItemRequest, delete_item, one),
+            "Query" => metered!(QueryRequest, query, one),
             "Scan" => run(body, |request| db.scan(request)),
-            "BatchGetItem" => run(body, |request| db.batch_get_item(request)),
-            "BatchExecuteStatement" => run(body, |request| db.batch_execute_statement(request)),
-            "TransactWriteItems" => run(body, |request| db.transact_write_items(request)),
+            "BatchGetItem" => run(body, |request: BatchGetItemRequest| {
+                let answer = db.batch_get_item(request)?;
+                let rows = answer
+                    .responses
+                    .iter()
+                    .flat_map(|(table, rows)| rows.iter().map(move |row| (table, row)));
+                measured.found =
+                    rows.map(|(table, row)| ((table.clone(), texts(table, row)), item_size(row))).collect();
+                Ok(answer)
+            }),
+            "BatchExecuteStatement" => metered!(BatchExecuteStatementRequest, batch_execute_statement, many),
+            "TransactWriteItems" => metered!(TransactWriteItemsRequest, transact_write_items, many),
             "CreateTable" => run(body, |request| db.create_table(request)),
             other => Reply::error(400, "UnknownOperationException", other),
-        }
+        };
+        (reply, measured)
     }
 
     /// One row, as plain JSON.
     #[must_use]
     pub fn get(&self, table: &str, key: &Value) -> Option<Value> {
+        self.item(table, key).as_ref().map(plain_item)
+    }
+
+    /// The row that has this key, as DynamoDB writes it; `row` may have more attributes than its key's.
+    #[must_use]
+    pub fn item(&self, table: &str, row: &Value) -> Option<Value> {
+        let key: Map<String, Value> =
+            Self::key(table).map(|name| (name.to_owned(), row[name].clone())).collect();
         let request = json!({ "TableName": table, "Key": key, "ConsistentRead": true });
-        let reply = self.run("GetItem", &request.to_string());
-        let answer: Value = serde_json::from_str(&reply.body).ok()?;
-        answer.get("Item").map(plain_item)
+        let (reply, _) = self.run("GetItem", &request.to_string());
+        let mut answer: Value = serde_json::from_str(&reply.body).ok()?;
+        answer.get_mut("Item").map(Value::take)
+    }
+
+    /// What a row's key is, in the order of [`Self::key`]; all our keys are texts.
+    #[must_use]
+    pub fn key_texts(table: &str, row: &Value) -> Vec<String> {
+        let text = |name| row[name]["S"].as_str().unwrap_or_default().to_owned();
+        Self::key(table).map(text).collect()
     }
 
     /// Every row of a table as DynamoDB writes it.
@@ -115,7 +197,7 @@ impl Dynamo {
         let mut items = Vec::new();
         let mut request = json!({ "TableName": table, "ConsistentRead": true });
         loop {
-            let reply = self.run("Scan", &request.to_string());
+            let (reply, _) = self.run("Scan", &request.to_string());
             let mut answer: Value = serde_json::from_str(&reply.body).unwrap_or_default();
             if let Some(Value::Array(found)) = answer.get_mut("Items").map(Value::take) {
                 items.extend(found);
@@ -135,7 +217,7 @@ impl Dynamo {
 
     /// Puts a row as [`Self::items`] gave it.
     pub fn put(&self, table: &str, item: &Value) {
-        let reply = self.run("PutItem", &json!({ "TableName": table, "Item": item }).to_string());
+        let (reply, _) = self.run("PutItem", &json!({ "TableName": table, "Item": item }).to_string());
         assert_eq!(reply.status, 200, "{}", reply.body);
     }
 
@@ -188,6 +270,14 @@ fn written(operation: &str, request: &Value) -> Vec<Value> {
         "PutItem" => vec![request["Item"].clone()],
         _ => vec![request["Key"].clone()],
     }
+}
+
+fn texts(table: &str, row: &HashMap<String, AttributeValue>) -> Vec<String> {
+    let text = |name| match row.get(name) {
+        Some(AttributeValue::S(text)) => text.clone(),
+        _ => String::new(),
+    };
+    Dynamo::key(table).map(text).collect()
 }
 
 fn run<Q: DeserializeOwned, A: Serialize>(

@@ -1,6 +1,6 @@
 //! Which AWS call fails, and how.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -165,6 +165,8 @@ struct State {
     counts: HashMap<(Kind, String), u32>,
     calls: Vec<CallRecord>,
     totals: HashMap<(Kind, String), u64>,
+    /// Invocations that AWS throttled of itself.
+    disturbed: HashSet<u64>,
 }
 
 /// Sees every AWS call of a lane's functions and says which ones fail.
@@ -199,6 +201,19 @@ impl Faults {
     #[must_use]
     pub fn calls(&self) -> Vec<CallRecord> {
         self.lock().calls.clone()
+    }
+
+    /// Notes that AWS throttled a call of this invocation without being told to.
+    pub fn disturbed(&self, invocation: u64) {
+        self.lock().disturbed.insert(invocation);
+    }
+
+    /// The invocations whose calls failed, as planned or by themselves.
+    #[must_use]
+    pub fn disturbed_invocations(&self) -> HashSet<u64> {
+        let state = self.lock();
+        let faulty = state.calls.iter().filter(|call| call.fault.is_some()).map(|call| call.invocation);
+        faulty.chain(state.disturbed.iter().copied()).collect()
     }
 
     /// How often each call was made, armed or not: by function, operation and table or queue.

@@ -27,6 +27,8 @@ struct Evidence {
     hits: Vec<Hit>,
     batches: Vec<Batch>,
     calls: Vec<CallRecord>,
+    /// Invocations whose calls to AWS failed.
+    faulty: HashSet<u64>,
 }
 
 fn text<'a>(row: &'a Value, field: &str) -> &'a str {
@@ -45,6 +47,7 @@ pub async fn judge(run: &Run<'_>, has_settled: bool, most_attempts: usize) -> Ve
         hits: run.lane.receiver.hits(),
         batches: run.lane.batches.all(),
         calls: run.lane.aws.faults.calls(),
+        faulty: run.lane.aws.faults.disturbed_invocations(),
     };
     let mut verdict = Verdict::default();
     if !has_settled {
@@ -104,8 +107,7 @@ fn promises(run: &Run<'_>, evidence: &Evidence, verdict: &mut Verdict) {
 
 /// Attempts are counted right, and requests without a record have their reason.
 fn attempts(evidence: &Evidence, most: usize, verdict: &mut Verdict) {
-    let faulty: HashSet<u64> =
-        evidence.calls.iter().filter(|call| call.fault.is_some()).map(|call| call.invocation).collect();
+    let faulty = &evidence.faulty;
     let mut requests: BTreeMap<(&str, u32), Vec<&Hit>> = BTreeMap::new();
     for hit in &evidence.hits {
         requests.entry((&hit.delivery_id, hit.attempt)).or_default().push(hit);
@@ -136,7 +138,7 @@ fn attempts(evidence: &Evidence, most: usize, verdict: &mut Verdict) {
         let extra = hits.len() - usize::from(has_record);
         verdict.extra_sends += extra as u64;
         // All but the one that was recorded must come from an invocation that was disturbed or died.
-        let disturbed = hits.iter().filter(|hit| was_disturbed(hit, &evidence.batches, &faulty)).count();
+        let disturbed = hits.iter().filter(|hit| was_disturbed(hit, &evidence.batches, faulty)).count();
         if disturbed < extra {
             verdict
                 .violations

@@ -18,6 +18,7 @@ use crate::gateway::{self, HttpAnswer, HttpRequest};
 use crate::iam::policy::Use;
 use crate::iam::{Granted, Iam};
 use crate::mapping::{Batches, Mapping};
+use crate::partitions::Partitions;
 use crate::receiver::Receiver;
 use crate::sqs::{QueueSettings, Sqs};
 use crate::sqs_api::queue_url;
@@ -140,6 +141,7 @@ impl Lane {
         let granted = settings.granted.clone().unwrap_or_else(|| Granted::with_bus(bus));
         let aws = Arc::new(Aws {
             dynamo: Dynamo::new(settings.with_journal),
+            partitions: Partitions::default(),
             sqs,
             faults: Faults::default(),
             iam: Iam::new(&granted, &known),

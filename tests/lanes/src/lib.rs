@@ -4,15 +4,16 @@
 //! would, hands them invocations, answers their AWS calls, and can fail call k of a path in each way AWS can.
 //!
 //! In reading order: [`dynamo`] (with [`partiql`]), [`sqs`] and [`sqs_api`] stand in for AWS, [`aws`] puts them
-//! together; [`iam`] checks each call against its function's role in the template; [`fault`] says which call fails and how; [`sandbox`] is one function process with its runtime API and its
-//! AWS endpoint, on [`http`]; [`function`] is a pool of them; [`gateway`] and [`mapping`] invoke them as API Gateway
-//! and SQS do; [`receiver`] is the customer's server; [`lane`] makes one world of it all and [`world`] is what stands
-//! in it from the start.
+//! together; [`iam`] checks each call against its function's role in the template, and [`partitions`] throttles the
+//! calls that ask too much of one partition key; [`fault`] says which call fails and how; [`sandbox`] is one function
+//! process with its runtime API and its AWS endpoint, on [`http`]; [`function`] is a pool of them; [`gateway`] and
+//! [`mapping`] invoke them as API Gateway and SQS do; [`receiver`] is the customer's server; [`lane`] makes one world of
+//! it all and [`world`] is what stands in it from the start.
 //!
 //! The crash-point suite: [`path`] lists what is walked, [`run`] is one walk, [`invariants`] judges it with what
-//! [`signed`] knows of signatures, [`tour`] makes the calls that no path makes, [`suite`] walks side by side as far as [`pressure`] lets it. Beside it, [`siege`] sets
-//! [`hostile`] receivers on a function and looks at its [`memory`], and [`traffic`] is a load. [`watch`] is for those
-//! who measure.
+//! [`signed`] knows of signatures, [`suite`] walks side by side as far as [`pressure`] lets it. [`tour`] makes the calls
+//! that no path makes. Beside it, [`siege`] sets [`hostile`] receivers on a function and looks at its [`memory`], and
+//! [`traffic`] is a load. [`watch`] is for those who measure.
 
 pub mod aws;
 pub mod clock;
@@ -28,6 +29,7 @@ pub mod lane;
 pub mod mapping;
 pub mod memory;
 pub mod partiql;
+pub mod partitions;
 pub mod path;
 pub mod pressure;
 pub mod receiver;

@@ -20,6 +20,7 @@ use crate::clock::now_millis;
 use crate::fault::Fault;
 use crate::function::Kind;
 use crate::http::{self, Answer, Broken, Server};
+use crate::partitions;
 use crate::watch::Seen;
 
 /// How an invocation ended without an answer.
@@ -285,6 +286,9 @@ impl Inner {
                 return Err(Broken);
             }
         };
+        if partitions::is_throttling(&reply) {
+            self.aws.faults.disturbed(self.invocation());
+        }
         self.aws.watch.travel(started).await;
         self.aws.watch.note(|| Seen {
             kind: self.kind,

@@ -1,0 +1,204 @@
+//! What one partition key takes: 1,000 write units and 3,000 read units a second, of tables and of indexes
+//! (docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-design.html). A call is let through while
+//! its partitions have taken less than that within the last second, and is throttled as DynamoDB does it otherwise.
+//! Stricter than AWS in one thing: a partition that is busy for long is never split.
+
+mod reads;
+mod writes;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::dynamo::Dynamo;
+use crate::http::Reply;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Windows that are kept before those that are over are dropped.
+const MOST_WINDOWS: usize = 10_000;
+
+/// DynamoDB's words for it, by which the lanes know such an answer too.
+const MESSAGE: &str = "Throughput exceeds the current capacity of your table or index.";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Direction {
+    Read,
+    Write,
+}
+
+impl Direction {
+    const fn most(self) -> f64 {
+        match self {
+            Self::Read => 3_000.0,
+            Self::Write => 1_000.0,
+        }
+    }
+}
+
+/// One partition key of a table or an index.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Place {
+    table: String,
+    index: Option<String>,
+    key: String,
+    direction: Direction,
+}
+
+impl fmt::Display for Place {
+    /// As docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_ThrottlingReason.html has it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let of = if self.index.is_some() { "Index" } else { "Table" };
+        write!(f, "{of}{:?}KeyRangeThroughputExceeded", self.direction)
+    }
+}
+
+/// The units of the last second.
+#[derive(Debug, Default)]
+struct Window {
+    taken: VecDeque<(Instant, f64)>,
+    sum: f64,
+}
+
+impl Window {
+    fn forget(&mut self, now: Instant) {
+        while let Some((at, units)) = self.taken.front() {
+            if now.duration_since(*at) < SECOND {
+                return;
+            }
+            self.sum -= units;
+            self.taken.pop_front();
+        }
+        self.sum = 0.0;
+    }
+}
+
+#[derive(Debug)]
+struct State {
+    /// When the call came that is carried out.
+    now: Instant,
+    windows: HashMap<Place, Window>,
+    /// How often each was refused, by table or index and reason.
+    throttled: BTreeMap<String, u64>,
+}
+
+impl State {
+    /// Whether a partition has taken all it takes in a second.
+    fn is_full(&mut self, place: &Place) -> bool {
+        let Some(window) = self.windows.get_mut(place) else { return false };
+        window.forget(self.now);
+        window.sum >= place.direction.most()
+    }
+
+    /// Partition keys of an index that take no more writes for now.
+    fn full_keys(&mut self, table: &str, index: &str) -> Vec<Place> {
+        let is_of = |place: &&Place| {
+            place.direction == Direction::Write
+                && place.table == table
+                && place.index.as_deref() == Some(index)
+        };
+        let places: Vec<Place> = self.windows.keys().filter(is_of).cloned().collect();
+        places.into_iter().filter(|place| self.is_full(place)).collect()
+    }
+
+    fn charge(&mut self, place: Place, units: f64) {
+        if units <= 0.0 {
+            return;
+        }
+        let now = self.now;
+        if self.windows.len() > MOST_WINDOWS {
+            self.windows.values_mut().for_each(|window| window.forget(now));
+            self.windows.retain(|_, window| !window.taken.is_empty());
+        }
+        let window = self.windows.entry(place).or_default();
+        window.forget(now);
+        window.taken.push_back((now, units));
+        window.sum += units;
+    }
+
+    /// Notes that a place refused a call or a part of one.
+    fn refuse(&mut self, place: &Place) {
+        let index = place.index.as_ref().map(|index| format!("/{index}")).unwrap_or_default();
+        *self.throttled.entry(format!("{}{index} {place}", place.table)).or_default() += 1;
+    }
+}
+
+/// The partitions of all tables.
+#[derive(Debug)]
+pub struct Partitions {
+    state: Mutex<State>,
+}
+
+impl Default for Partitions {
+    fn default() -> Self {
+        let state = State { now: Instant::now(), windows: HashMap::new(), throttled: BTreeMap::new() };
+        Self { state: Mutex::new(state) }
+    }
+}
+
+impl Partitions {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Carries out a function's call, or what the partitions allow of it.
+    pub fn call(&self, dynamo: &Dynamo, operation: &str, body: &str) -> Reply {
+        self.call_at(Instant::now(), dynamo, operation, body)
+    }
+
+    /// As if the call came at `now`, which is not before what came earlier.
+    pub fn call_at(&self, now: Instant, dynamo: &Dynamo, operation: &str, body: &str) -> Reply {
+        let request: Value = serde_json::from_str(body).unwrap_or_default();
+        // One call at a time, as the database behind has it too: what is measured is what was let through.
+        let mut state = self.lock();
+        state.now = now.max(state.now);
+        match operation {
+            "GetItem" | "Query" => reads::one(&mut state, dynamo, operation, &request),
+            "BatchGetItem" => reads::batch(&mut state, dynamo, request),
+            "BatchExecuteStatement" => writes::statements(&mut state, dynamo, request),
+            "TransactWriteItems" => writes::transaction(&mut state, dynamo, &request),
+            "PutItem" | "UpdateItem" | "DeleteItem" => writes::one(&mut state, dynamo, operation, &request),
+            _ => dynamo.call(operation, body),
+        }
+    }
+
+    /// Charges one partition of a table with writes that others make just now.
+    pub fn written_by_others(&self, table: &str, key: &str, units: f64) {
+        let place =
+            Place { table: table.to_owned(), index: None, key: key.to_owned(), direction: Direction::Write };
+        let mut state = self.lock();
+        state.now = Instant::now().max(state.now);
+        state.charge(place, units);
+    }
+
+    /// How often calls or parts of them were throttled, such as `events TableWriteKeyRangeThroughputExceeded`.
+    #[must_use]
+    pub fn throttled(&self) -> BTreeMap<String, u64> {
+        self.lock().throttled.clone()
+    }
+}
+
+/// Whether an answer throttles the call, or a statement or a row of it that was to be written.
+#[must_use]
+pub fn is_throttling(reply: &Reply) -> bool {
+    reply.body.contains(MESSAGE)
+}
+
+/// What DynamoDB answers to a whole call for this partition: ThrottlingException is the answer of tables that are
+/// billed by request.
+fn throttled(place: &Place) -> Reply {
+    let index = place.index.as_ref().map(|index| format!("/index/{index}")).unwrap_or_default();
+    let resource = format!("arn:aws:dynamodb:us-east-1:123456789012:table/{}{index}", place.table);
+    let body = json!({ "__type": "com.amazon.coral.availability#ThrottlingException", "message": MESSAGE,
+        "throttlingReasons": [{ "reason": place.to_string(), "resource": resource }] });
+    Reply { status: 400, body: body.to_string() }
+}
+
+/// The partition key in an item or a key as DynamoDB writes it.
+fn partition_of(table: &str, item: &Value) -> String {
+    let attribute = Dynamo::key(table).next().unwrap_or_default();
+    item[attribute]["S"].as_str().unwrap_or_default().to_owned()
+}
