@@ -27,6 +27,7 @@ pub enum Path {
     CreateEndpoint,
     AcceptOne,
     AcceptTen,
+    AcceptSlow,
     AcceptAgain,
     FirstSucceeds,
     LargePayload,
@@ -56,7 +57,7 @@ pub enum Path {
 }
 
 impl Path {
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 34] = [
         Self::SignUp,
         Self::CreateProject,
         Self::CreateKey,
@@ -64,6 +65,7 @@ impl Path {
         Self::CreateEndpoint,
         Self::AcceptOne,
         Self::AcceptTen,
+        Self::AcceptSlow,
         Self::AcceptAgain,
         Self::FirstSucceeds,
         Self::LargePayload,
@@ -102,6 +104,7 @@ impl Path {
             Self::CreateEndpoint => "create-endpoint",
             Self::AcceptOne => "accept-1",
             Self::AcceptTen => "accept-10",
+            Self::AcceptSlow => "accept-slow",
             Self::AcceptAgain => "accept-again",
             Self::FirstSucceeds => "first-succeeds",
             Self::LargePayload => "large-payload",
@@ -184,7 +187,7 @@ impl Path {
         match self {
             Self::SignUp | Self::CreateProject | Self::CreateKey | Self::RevokeKey | Self::CreateEndpoint => {
             }
-            Self::AcceptOne | Self::AcceptTen | Self::Rotate => {}
+            Self::AcceptOne | Self::AcceptTen | Self::AcceptSlow | Self::Rotate => {}
             Self::Replay => replay::set_up(run).await,
             Self::Limited => limited::set_up(run).await,
             Self::ManualRetry | Self::AcceptAgain => {
@@ -224,7 +227,7 @@ impl Path {
                 assert!(sent.is_ok(), "the dead-letter queue is there");
             }
             Self::BeforeItsRow => delete_delivery_rows(run),
-            Self::MovesToSlowLane => mark(run, "slow_until = :soon"),
+            Self::MovesToSlowLane | Self::AcceptSlow => mark(run, "slow_until = :soon"),
             Self::Probe => mark(run, "hanging_since = :ago, hanging_tried_at = :ago"),
             _ => {}
         }
@@ -238,7 +241,9 @@ impl Path {
             Self::CreateKey => registry::create_key(run).await,
             Self::RevokeKey => registry::revoke_key(run).await,
             Self::CreateEndpoint => registry::create_endpoint(run).await,
-            Self::AcceptOne => _ = run.post_event(ONE, &json!({ "n": 1 }), Ending::Success).await,
+            Self::AcceptOne | Self::AcceptSlow => {
+                _ = run.post_event(ONE, &json!({ "n": 1 }), Ending::Success).await
+            }
             Self::AcceptTen => _ = run.post_event(TEN, &json!({ "n": 10 }), Ending::Success).await,
             Self::AcceptAgain => {
                 let sent = first(run);
