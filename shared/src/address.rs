@@ -10,6 +10,8 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 pub struct AddressRules {
     exempt: Vec<IpNet>,
     never: Vec<SocketAddr>,
+    /// Host names of our own API.
+    own: Vec<String>,
 }
 
 impl AddressRules {
@@ -24,7 +26,7 @@ impl AddressRules {
             .filter(|entry| !entry.is_empty())
             .map(|entry| entry.parse().map_err(|_| format!("'{entry}' is not a network such as 127.0.0.0/8")))
             .collect::<Result<_, _>>()?;
-        Ok(Self { exempt, never: Vec::new() })
+        Ok(Self { exempt, ..Self::default() })
     }
 
     /// Adds addresses that are never targets: the Lambda runtime API and the AWS endpoints in use.
@@ -32,6 +34,19 @@ impl AddressRules {
     pub fn never(mut self, addresses: impl IntoIterator<Item = SocketAddr>) -> Self {
         self.never.extend(addresses);
         self
+    }
+
+    /// Adds a host name of our own API, as [`crate::origin::host_name`] spells it.
+    #[must_use]
+    pub fn own(mut self, host: String) -> Self {
+        self.own.push(host);
+        self
+    }
+
+    /// Whether this is a host name of our own API, whatever the port.
+    #[must_use]
+    pub fn is_own(&self, host: &str) -> bool {
+        self.own.iter().any(|own| own == host)
     }
 
     /// Whether loopback or link-local addresses are exempt, which is for a developer's machine only.

@@ -61,6 +61,8 @@ pub enum SendFailure {
     Broken,
     #[error("the address is private, local or otherwise not allowed")]
     ForbiddenAddress,
+    #[error("the URL leads back to this service")]
+    OwnHost,
     #[error("the answer was not valid HTTP")]
     NotHttp,
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::address::AddressRules;
 use crate::event_name::EventNames;
 use crate::id::ProjectId;
+use crate::origin::Origin;
 
 /// The longest retention: ten years.
 const MAX_RETENTION_DAYS: u64 = 3_650;
@@ -80,6 +81,15 @@ pub fn operator_project(lookup: &impl Fn(&str) -> Option<String>) -> Result<Opti
     parsed(lookup, "OPERATOR_PROJECT_ID", "", |text| if text.is_empty() { Ok(None) } else { id(text) })
 }
 
+/// This deployment, by the address that the template gives both functions.
+///
+/// # Errors
+/// When it is missing or no address.
+pub fn origin(lookup: &impl Fn(&str) -> Option<String>) -> Result<Origin, ConfigError> {
+    required(lookup, "API_ENDPOINT")?;
+    parsed(lookup, "API_ENDPOINT", "", Origin::parse)
+}
+
 /// Where deliveries may go: `EXEMPT_NETWORKS`, less the Lambda runtime API and the AWS endpoints in use.
 ///
 /// # Errors
@@ -135,6 +145,17 @@ mod tests {
         for barred in ["127.0.0.1:4566", "[::1]:4566", "127.0.0.2:9001"] {
             assert!(!permits(barred), "{barred}");
         }
+    }
+
+    #[test]
+    fn the_apis_address_is_required_and_has_a_host_name() {
+        for (value, error) in [(None, "API_ENDPOINT is not set"), (Some(""), "API_ENDPOINT is not set")] {
+            let lookup = |_: &str| value.map(str::to_owned);
+            assert_eq!(origin(&lookup).map_err(|e| e.to_string()), Err(error.to_owned()));
+        }
+        let lookup = |_: &str| Some("a1b2c3".to_owned());
+        let error = origin(&lookup).expect_err("no address");
+        assert!(error.to_string().starts_with("API_ENDPOINT is 'a1b2c3'"), "{error}");
     }
 
     #[test]

@@ -82,6 +82,7 @@ mod tests {
             "x-",
             "x-echo-signature",
             "X-Echo-Anything",
+            crate::origin::ORIGIN_HEADER,
             "webhook-id",
             "content-type",
             "host",

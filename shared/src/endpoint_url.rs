@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use url::{Host, Url};
 
 use crate::address::AddressRules;
+use crate::origin::name_of;
 
 /// Longest URL accepted, in characters.
 pub const MAX_URL_CHARS: usize = 2_048;
@@ -32,6 +33,8 @@ pub enum UrlRefused {
     Fragment,
     #[error("must not use port 0")]
     PortZero,
+    #[error("must not lead back to this service")]
+    OwnHost,
     #[error("must not be a private, local or otherwise special address")]
     NotPublic,
 }
@@ -67,6 +70,9 @@ impl EndpointUrl {
         let port = url.port_or_known_default().unwrap_or(0);
         if port == 0 {
             return Err(UrlRefused::PortZero);
+        }
+        if url.host().and_then(name_of).is_some_and(|host| rules.is_own(&host)) {
+            return Err(UrlRefused::OwnHost);
         }
         let parsed = Self { text: text.to_owned(), url };
         match parsed.literal() {
@@ -188,6 +194,30 @@ mod tests {
             "a.localhost",
         ] {
             assert_eq!(refusal(&format!("https://{host}/x"), ""), Some(UrlRefused::NotPublic), "{host}");
+        }
+    }
+
+    #[test]
+    fn our_own_host_is_refused_in_every_spelling_and_at_every_port() {
+        let hosts = ["a1b2c3.execute-api.eu-west-1.amazonaws.com", "xn--bcher-kva.example"];
+        let rules = hosts.into_iter().fold(AddressRules::default(), |rules, host| rules.own(host.to_owned()));
+        for host in [
+            hosts[0],
+            "A1B2C3.Execute-API.eu-west-1.amazonaws.com",
+            "a1b2c3.execute-api.eu-west-1.amazonaws.com.",
+            "a1b2c3.execute-api.eu-west-1.amazonaws.com:443",
+            "a1b2c3.execute-api.eu-west-1.amazonaws.com:8443",
+            "%611b2c3.execute-api.eu-west-1.amazonaws.com",
+            "ａ1b2c3。execute-api.eu-west-1.amazonaws.com",
+            "bücher.example",
+            "BÜCHER.example.",
+            "xn--bcher-kva.example",
+        ] {
+            let refused = EndpointUrl::parse(&format!("https://{host}/v1/x?y"), &rules);
+            assert_eq!(refused.err(), Some(UrlRefused::OwnHost), "{host}");
+        }
+        for other in ["a1b2c4.execute-api.eu-west-1.amazonaws.com", "x.bücher.example", "8.8.8.8"] {
+            assert!(EndpointUrl::parse(&format!("https://{other}/"), &rules).is_ok(), "{other}");
         }
     }
 

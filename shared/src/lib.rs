@@ -29,6 +29,7 @@ pub mod intake;
 pub mod job;
 pub mod logging;
 pub mod operational;
+pub mod origin;
 pub mod payload;
 pub mod project;
 pub mod queue;

@@ -103,6 +103,34 @@ async fn a_url_carries_no_user_and_no_fragment() {
 }
 
 #[tokio::test]
+async fn the_services_own_host_is_refused_in_any_spelling() {
+    // The emulator's own form of what API Gateway names an API: `<id>.execute-api.localhost`.
+    let (_, id) = stack().api_url.split_once("/execute-api/").expect("an address by path");
+    let host = format!("{}.execute-api.localhost", id.trim_end_matches('/'));
+    let spellings = [
+        host.clone(),
+        host.to_uppercase(),
+        format!("{host}."),
+        format!("{host}:443"),
+        format!("{host}:65000"),
+        host.replace('.', "。"),
+        host.replace('e', "%65"),
+    ];
+    let urls: Vec<String> = spellings.iter().map(|host| format!("https://{host}/v1/projects")).collect();
+    each_is_refused(&urls.iter().map(String::as_str).collect::<Vec<_>>()).await;
+
+    let project = Project::new().await;
+    let endpoint = project.endpoint("https://example.com/").await;
+    let answer =
+        project.api.patch(&endpoint.path(""), &json!({"url": format!("http://{host}:65000/x")})).await;
+    assert_eq!(answer.refused(400), "url must not lead back to this service");
+    assert_eq!(endpoint.show().await["url"], "https://example.com/");
+    // Another API of the same gateway is a receiver like any other.
+    let other = "http://another.execute-api.localhost:65000/x";
+    assert_eq!(register(&project, other).await.ok(201)["url"], other);
+}
+
+#[tokio::test]
 async fn private_ipv4_is_refused_in_any_spelling() {
     each_is_refused(&[
         "https://10.0.0.1/hook",

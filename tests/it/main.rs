@@ -18,6 +18,7 @@ mod idempotency;
 mod intake;
 mod isolation;
 mod logs;
+mod loops;
 mod manual_retry;
 mod operational;
 mod precedence;

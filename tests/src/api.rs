@@ -19,6 +19,7 @@ pub struct Api {
     http: reqwest::Client,
     prefix: &'static str,
     credential: Credential,
+    header: Option<(&'static str, String)>,
 }
 
 #[derive(Debug, Clone)]
@@ -34,7 +35,7 @@ impl Api {
     #[must_use]
     pub fn anonymous() -> Self {
         let http = reqwest::Client::builder().timeout(Duration::from_secs(60)).no_proxy().build();
-        Self { http: http.expect("an HTTP client"), prefix: "", credential: Credential::None }
+        Self { http: http.expect("an HTTP client"), prefix: "", credential: Credential::None, header: None }
     }
 
     #[must_use]
@@ -50,6 +51,12 @@ impl Api {
     #[must_use]
     pub fn without_credential(&self) -> Self {
         Self { credential: Credential::None, ..self.clone() }
+    }
+
+    /// The same caller, sending this header with each request.
+    #[must_use]
+    pub fn with_header(&self, name: &'static str, value: impl Into<String>) -> Self {
+        Self { header: Some((name, value.into())), ..self.clone() }
     }
 
     /// The same caller, calling every path under `/api`.
@@ -108,6 +115,9 @@ impl Api {
             Credential::Key(key) => request.header("x-api-key", key),
             Credential::Bearer(token) => request.header("authorization", format!("Bearer {token}")),
         };
+        if let Some((name, value)) = &self.header {
+            request = request.header(*name, value);
+        }
         if let Some(body) = body {
             request = request.header("content-type", "application/json").body(body);
         }

@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use echo_shared::address::AddressRules;
 use echo_shared::config::{
-    ConfigError, address_rules, event_names, number_within, operator_project, parsed, required, retention,
+    ConfigError, address_rules, event_names, number_within, operator_project, origin, parsed, required,
+    retention,
 };
 use echo_shared::event_name::EventNames;
 use echo_shared::id::ProjectId;
 use echo_shared::operational::with_operational;
+use echo_shared::origin::Origin;
 use echo_shared::store::{RegistryTables, Tables};
 
 #[derive(Debug, Clone)]
@@ -30,6 +32,8 @@ pub struct Settings {
     pub max_endpoints_per_project: u32,
     pub signup_policy: SignupPolicy,
     pub address_rules: AddressRules,
+    /// Whose mark our own deliveries carry.
+    pub origin: Origin,
     pub retention: Duration,
     /// The delivery function's timeout for one request: a repeated job stands back for longer than that.
     pub request_timeout: Duration,
@@ -110,13 +114,15 @@ impl Settings {
         let endpoints = parsed(lookup, "MAX_ENDPOINTS_PER_PROJECT", "50", number_within(1, 1_000))?;
         let timeout = parsed(lookup, "REQUEST_TIMEOUT_SECONDS", "15", number_within(1, 20))?;
         let event_names = event_names(lookup)?;
+        let origin = origin(lookup)?;
         Ok(Self {
             operator: operator_project(lookup)?
                 .map(|project_id| Operator { project_id, event_names: with_operational(&event_names) }),
             event_names,
             max_endpoints_per_project: u32::try_from(endpoints).unwrap_or(u32::MAX),
             signup_policy: parsed(lookup, "SIGNUP_POLICY", "token", SignupPolicy::parse)?,
-            address_rules: address_rules(lookup)?,
+            address_rules: address_rules(lookup)?.own(origin.host().to_owned()),
+            origin,
             retention: retention(lookup)?,
             request_timeout: Duration::from_secs(timeout),
             stack_name: lookup("STACK_NAME").unwrap_or_else(|| "echo-webhooks".to_owned()),
@@ -132,7 +138,10 @@ mod tests {
         Config::from_lookup(move |name| {
             let changed = changes.iter().find(|(changed, _)| *changed == name).map(|(_, value)| *value);
             let named = name.ends_with("_TABLE") || name.ends_with("_URL") && name.contains("QUEUE");
-            let default = (named || name == "ROOT_SECRET_ARN").then_some("something");
+            let default = match name {
+                "API_ENDPOINT" => Some("https://a1b2c3.execute-api.eu-west-1.amazonaws.com"),
+                _ => (named || name == "ROOT_SECRET_ARN").then_some("something"),
+            };
             changed.or(default).map(str::to_owned)
         })
     }
@@ -150,6 +159,7 @@ mod tests {
     #[test]
     fn errors_name_the_variable() {
         for (name, value) in [
+            ("API_ENDPOINT", "a1b2c3"),
             ("SIGNUP_POLICY", "anyone"),
             ("RETENTION_DAYS", "0"),
             ("MAX_ENDPOINTS_PER_PROJECT", "many"),

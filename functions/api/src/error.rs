@@ -165,6 +165,14 @@ impl ApiError {
         }
     }
 
+    #[must_use]
+    pub fn loop_detected() -> Self {
+        Self::new(
+            StatusCode::LOOP_DETECTED,
+            "This request is a delivery of this service itself, which came back to it; nothing was done",
+        )
+    }
+
     /// A passing fault of ours: the same request should be sent again.
     #[must_use]
     pub fn unavailable(cause: impl fmt::Display) -> Self {

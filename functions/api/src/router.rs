@@ -14,6 +14,7 @@ use crate::auth::{InProject, authenticate};
 use crate::body::{self, LIMIT};
 use crate::endpoints_ahead;
 use crate::error::ApiError;
+use crate::loops;
 use crate::observe::observe;
 use crate::request::PathIds;
 use crate::routes::{
@@ -41,6 +42,7 @@ pub fn at_plain_paths(app: AppState) -> Router {
         .nest("/v1", authenticated(&app))
         .merge(reference())
         .fallback(unknown_route)
+        .layer(from_fn_with_state(Arc::clone(&app), loops::refuse))
         .layer(from_fn_with_state(stack_name, observe))
         .with_state(app)
 }

@@ -27,7 +27,8 @@ impl Answer {
 fn service() -> Router {
     let config = Config::from_lookup(|name| {
         let is_text = name.ends_with("_TABLE") || name.ends_with("_QUEUE_URL") || name == "ROOT_SECRET_ARN";
-        is_text.then(|| "http://127.0.0.1:1/something".to_owned())
+        let is_address = name == "API_ENDPOINT";
+        (is_text || is_address).then(|| "http://something.example/".to_owned())
     });
     let aws = SdkConfig::builder()
         .behavior_version(BehaviorVersion::v2026_01_12())

@@ -39,10 +39,16 @@ impl Service {
 
     fn of(signup_policy: &'static str, router: fn(AppState) -> Router) -> Self {
         let config = Config::from_lookup(move |name| {
-            let value = if name == "SIGNUP_POLICY" { signup_policy } else { "http://127.0.0.1:1/something" };
-            let is_text =
-                name.ends_with("_TABLE") || name.ends_with("_QUEUE_URL") || name == "ROOT_SECRET_ARN";
-            (is_text || name == "SIGNUP_POLICY").then(|| value.to_owned())
+            let value = match name {
+                "SIGNUP_POLICY" => signup_policy,
+                "API_ENDPOINT" => "https://a1b2c3.execute-api.eu-west-1.amazonaws.com",
+                "ROOT_SECRET_ARN" => "http://127.0.0.1:1/something",
+                _ if name.ends_with("_TABLE") || name.ends_with("_QUEUE_URL") => {
+                    "http://127.0.0.1:1/something"
+                }
+                _ => return None,
+            };
+            Some(value.to_owned())
         });
         let aws = SdkConfig::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use echo_shared::address::AddressRules;
 use echo_shared::config::{
-    ConfigError, address_rules, event_names, number_within, operator_project, parsed, required, retention,
+    ConfigError, address_rules, event_names, number_within, operator_project, origin, parsed, required,
+    retention,
 };
 use echo_shared::event_name::EventNames;
 use echo_shared::id::ProjectId;
+use echo_shared::origin::Origin;
 use echo_shared::schedule::RetrySchedule;
 use echo_shared::store::Tables;
 
@@ -40,6 +42,8 @@ pub struct Settings {
     pub disable_after_failures: u32,
     pub disable_after: Duration,
     pub addresses: AddressRules,
+    /// Whose mark attempts carry.
+    pub origin: Origin,
     /// What an event that comes in may be called, and how long it is kept.
     pub event_names: EventNames,
     pub retention: Duration,
@@ -57,6 +61,7 @@ impl Config {
             parsed(&lookup, name, default, number_within(min, max)).map(Duration::from_secs)
         };
         let failures = parsed(&lookup, "DISABLE_AFTER_FAILURES", "10", number_within(0, u32::MAX.into()))?;
+        let origin = origin(&lookup)?;
         Ok(Self {
             tables: Tables {
                 endpoints: required(&lookup, "ENDPOINTS_TABLE")?,
@@ -80,7 +85,8 @@ impl Config {
                 request_timeout: seconds("REQUEST_TIMEOUT_SECONDS", "15", 1, 20)?,
                 disable_after_failures: u32::try_from(failures).unwrap_or(u32::MAX),
                 disable_after: seconds("DISABLE_AFTER_SECONDS", "86400", 0, u32::MAX.into())?,
-                addresses: address_rules(&lookup)?,
+                addresses: address_rules(&lookup)?.own(origin.host().to_owned()),
+                origin,
                 event_names: event_names(&lookup)?,
                 retention: retention(&lookup)?,
                 stack_name: lookup("STACK_NAME").unwrap_or_else(|| "echo-webhooks".to_owned()),
@@ -94,7 +100,11 @@ mod tests {
     use super::*;
 
     fn lookup(name: &str) -> Option<String> {
-        (name.ends_with("_TABLE") || name.ends_with("_QUEUE_URL")).then(|| format!("the-{name}"))
+        let named = || format!("the-{name}");
+        match name {
+            "API_ENDPOINT" => Some("https://a1b2c3.execute-api.eu-west-1.amazonaws.com".to_owned()),
+            _ => (name.ends_with("_TABLE") || name.ends_with("_QUEUE_URL")).then(named),
+        }
     }
 
     #[test]
@@ -115,6 +125,8 @@ mod tests {
             ("PARKED_QUEUE_URL", ""),
             ("INTAKE_QUEUE_URL", ""),
             ("API_KEYS_TABLE", ""),
+            ("API_ENDPOINT", ""),
+            ("API_ENDPOINT", "a1b2c3"),
             ("EVENT_NAMES", "call ended"),
             ("RETENTION_DAYS", "0"),
             ("RETRY_DELAYS_SECONDS", "60,soon"),

@@ -5,8 +5,17 @@ use std::error::Error;
 use std::io;
 
 use echo_shared::attempt::{Outcome, SendFailure};
+use echo_shared::endpoint_url::UrlRefused;
 
 use crate::resolver::ResolveError;
+
+/// The cause when a URL is not called.
+pub(crate) const fn of_url(refused: UrlRefused) -> SendFailure {
+    match refused {
+        UrlRefused::OwnHost => SendFailure::OwnHost,
+        _ => SendFailure::ForbiddenAddress,
+    }
+}
 
 /// The cause of a request that got no answer, or an answer that broke off.
 pub(crate) fn classify(error: &reqwest::Error) -> SendFailure {
@@ -49,6 +58,7 @@ pub(crate) const fn name_of(outcome: &Outcome) -> &'static str {
             SendFailure::Connect => "connect",
             SendFailure::Broken => "broken",
             SendFailure::ForbiddenAddress => "forbidden_address",
+            SendFailure::OwnHost => "own_host",
             SendFailure::NotHttp => "not_http",
         },
     }

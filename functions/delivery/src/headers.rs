@@ -2,6 +2,7 @@
 
 use echo_shared::delivery::Delivery;
 use echo_shared::endpoint::Endpoint;
+use echo_shared::origin::{ORIGIN_HEADER, Origin};
 use echo_shared::signature::{echo_signature, standard_signatures};
 use echo_shared::time::Timestamp;
 
@@ -9,6 +10,7 @@ use echo_shared::time::Timestamp;
 pub(crate) fn signed(
     delivery: &Delivery,
     endpoint: &Endpoint,
+    origin: &Origin,
     number: u32,
     body: &[u8],
     now: Timestamp,
@@ -23,6 +25,7 @@ pub(crate) fn signed(
         ("x-echo-event", delivery.event_name.to_string()),
         ("x-echo-delivery", delivery.id.to_string()),
         ("x-echo-attempt", number.to_string()),
+        (ORIGIN_HEADER, origin.mark().to_owned()),
     ];
     let ours = ours.map(|(name, value)| (name.to_owned(), value));
     let own = endpoint.headers.expose().iter().map(|(name, value)| (name.clone(), value.clone()));

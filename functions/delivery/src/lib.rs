@@ -138,6 +138,7 @@ impl App {
     fn cut_off() -> Self {
         let lookup = |name: &str| match name {
             name if name.ends_with("_TABLE") => Some(name.to_lowercase()),
+            "API_ENDPOINT" => Some("https://api.example".to_owned()),
             name if name.ends_with("_QUEUE_URL") => Some(format!("https://sqs.example/1/{name}")),
             _ => None,
         };

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use echo_shared::attempt::{Attempt, Outcome, SendFailure};
+use echo_shared::attempt::{Attempt, Outcome};
 use echo_shared::decision::{Lane, Step, Wake, after_attempt, on_wake, stand_back};
 use echo_shared::delivery::{Delivery, DeliveryStatus, FailureReason};
 use echo_shared::endpoint::Endpoint;
@@ -326,13 +326,15 @@ impl Turn {
         now: Timestamp,
     ) -> Outcome {
         let mut request = pin!(async {
-            match EndpointUrl::parse(&endpoint.url, &self.app.settings.addresses) {
+            let settings = &self.app.settings;
+            match EndpointUrl::parse(&endpoint.url, &settings.addresses) {
                 Ok(url) => {
-                    let headers = headers::signed(delivery, endpoint, number, &envelope, now);
+                    let headers =
+                        headers::signed(delivery, endpoint, &settings.origin, number, &envelope, now);
                     self.app.sender.send(Post { url, headers, body: envelope }).await
                 }
-                // It was allowed when it was registered; the operator's exemptions have changed since.
-                Err(_) => Outcome::Failed { cause: SendFailure::ForbiddenAddress, status: None, body: None },
+                // It was allowed when it was registered; the operator's settings or the API's address have changed since.
+                Err(refused) => Outcome::Failed { cause: failure::of_url(refused), status: None, body: None },
             }
         });
         let outcome = match timeout(SLOW_AFTER, &mut request).await {

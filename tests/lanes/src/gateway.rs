@@ -1,16 +1,24 @@
 //! The HTTP API before the api function: requests in, payload 2.0 to the function, answers out.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use hyper::Request;
+use hyper::body::Incoming;
 use serde_json::{Value, json};
 
 use crate::clock::now_millis;
 use crate::function::Function;
+use crate::http::{self, Answer, Broken, Server};
 use crate::sandbox::Failed;
+
+/// The name by which callers know the API, unless they say another.
+pub const HOST: &str = "lane.execute-api.us-east-1.amazonaws.com";
 
 /// A caller's request.
 #[derive(Debug, Clone, Default)]
@@ -47,12 +55,70 @@ pub async fn call(api: &Arc<Function>, request: HttpRequest) -> HttpAnswer {
     }
 }
 
+/// The HTTP API on a port, so that a delivery can reach it.
+#[derive(Debug)]
+pub struct Port {
+    server: Server,
+    statuses: Arc<Mutex<Vec<u16>>>,
+}
+
+impl Port {
+    /// # Errors
+    /// When no port can be had.
+    pub async fn open(api: &Arc<Function>) -> io::Result<Self> {
+        let (api, statuses) = (Arc::clone(api), Arc::<Mutex<Vec<u16>>>::default());
+        let noted = Arc::clone(&statuses);
+        let server = http::serve(move |request| {
+            let (api, noted) = (Arc::clone(&api), Arc::clone(&noted));
+            async move {
+                let answer = call(&api, read(request).await?).await;
+                noted.lock().unwrap_or_else(PoisonError::into_inner).push(answer.status);
+                http::sure(written(answer))
+            }
+        })
+        .await?;
+        Ok(Self { server, statuses })
+    }
+
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.server.address
+    }
+
+    /// How each request that came through the port was answered.
+    #[must_use]
+    pub fn statuses(&self) -> Vec<u16> {
+        self.statuses.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+async fn read(request: Request<Incoming>) -> Result<HttpRequest, Broken> {
+    let mut headers: BTreeMap<String, String> = BTreeMap::new();
+    for (name, value) in request.headers() {
+        // A header that comes several times is joined by commas
+        // (docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html).
+        let value = value.to_str().unwrap_or_default();
+        let joined = headers.get(name.as_str()).map(|before| format!("{before},{value}"));
+        headers.insert(name.to_string(), joined.unwrap_or_else(|| value.to_owned()));
+    }
+    let method = request.method().to_string();
+    let target = request.uri().path_and_query().map_or("/", |target| target.as_str()).to_owned();
+    let body = Some(http::body(request).await?).filter(|body| !body.is_empty());
+    Ok(HttpRequest { method, target, headers, body })
+}
+
+fn written(answer: HttpAnswer) -> Answer {
+    let content_type = answer.headers.get("content-type").map_or("text/plain", String::as_str);
+    http::answer(answer.status, content_type, answer.body)
+}
+
 /// The invocation that a request is, in payload format 2.0.
 #[must_use]
 pub fn event(request: &HttpRequest) -> Bytes {
     let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
     let mut headers = request.headers.clone();
-    headers.entry("host".to_owned()).or_insert_with(|| "lane.execute-api.us-east-1.amazonaws.com".to_owned());
+    let host = headers.entry("host".to_owned()).or_insert_with(|| HOST.to_owned());
+    let domain = host.split(':').next().unwrap_or_default().to_owned();
     headers.entry("x-forwarded-for".to_owned()).or_insert_with(|| "198.51.100.7".to_owned());
     headers.entry("x-forwarded-proto".to_owned()).or_insert_with(|| "https".to_owned());
     let mut event = json!({
@@ -64,7 +130,7 @@ pub fn event(request: &HttpRequest) -> Bytes {
         "requestContext": {
             "accountId": "123456789012",
             "apiId": "lane",
-            "domainName": "lane.execute-api.us-east-1.amazonaws.com",
+            "domainName": domain,
             "domainPrefix": "lane",
             "http": { "method": request.method, "path": path, "protocol": "HTTP/1.1",
                 "sourceIp": "198.51.100.7", "userAgent": "lane" },

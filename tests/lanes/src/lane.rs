@@ -297,6 +297,7 @@ fn environment(kind: Kind, overrides: &[(&'static str, String)]) -> HashMap<Stri
         ("EVENTS_TABLE", "events"),
         ("DELIVERIES_TABLE", "deliveries"),
         ("REPLAYS_TABLE", "replays"),
+        ("API_ENDPOINT", "https://lane.execute-api.us-east-1.amazonaws.com"),
         ("ROOT_SECRET_ARN", "arn:aws:secretsmanager:us-east-1:123456789012:secret:root"),
         ("EVENT_NAMES", "call.started,call.ended,call.summary"),
         ("MAX_ENDPOINTS_PER_PROJECT", "50"),

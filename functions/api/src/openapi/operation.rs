@@ -45,7 +45,11 @@ impl Described {
     /// With its path's ids, and with the credentials and refusals that all routes below `/v1` have.
     fn new(method: HttpMethod, path: &'static str, id: &str, summary: &str) -> Self {
         let operation = OperationBuilder::new().operation_id(Some(id)).summary(Some(summary));
+        let changes = method != HttpMethod::Get;
         let mut described = Self { path, method, operation, schemas: Vec::new() };
+        if changes {
+            described = described.refuses(&[508]);
+        }
         for name in path.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}')) {
             described = described.param::<GivenId>(ParameterIn::Path, name, id_of(name));
         }

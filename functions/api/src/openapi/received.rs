@@ -1,5 +1,6 @@
 //! What a receiver gets (contract §5).
 
+use echo_shared::origin::ORIGIN_HEADER;
 use serde_json::{Value, json};
 use utoipa::PartialSchema;
 use utoipa::ToSchema;
@@ -60,6 +61,8 @@ headers! {
         .examples([json!("v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=")]);
     UnixSeconds: |form| form.pattern(Some("^[0-9]+$")).examples([json!("1751317241")]);
     AttemptNumber: |form| form.pattern(Some("^[1-9][0-9]?$")).examples([json!("1")]);
+    OriginMark: |form| form.pattern(Some("^[0-9a-f]{32}$"))
+        .examples([json!("5d41402abc4b2a76b9719d911017c592")]);
     UserAgent: |form| form.pattern(Some("^echo-webhooks/")).examples([json!("echo-webhooks/0.1.0")]);
 }
 
@@ -84,6 +87,11 @@ pub(super) fn webhooks() -> (Paths, Vec<Named>) {
         .header::<EventName>("x-echo-event", "The event's name.")
         .header::<Id>("x-echo-delivery", "The delivery's id.")
         .header::<AttemptNumber>("x-echo-attempt", "Which attempt this is, from 1.")
+        .header::<OriginMark>(
+            ORIGIN_HEADER,
+            "Which deployment sent it: the same on all that it sends. Pass it on if you forward the request, so that this API can \
+             refuse a delivery that comes back to it (508).",
+        )
         .header::<UserAgent>("user-agent", "Product and version.")
         .takes::<Envelope>(envelope());
     let schemas = std::mem::take(&mut described.schemas);

@@ -13,7 +13,7 @@ use crate::error::ErrorBody;
 pub(super) const REQUEST_ID: &str = "x-request-id";
 
 /// Each status, when it comes, and a message it comes with.
-const REFUSALS: [(u16, &str, &str); 10] = [
+const REFUSALS: [(u16, &str, &str); 11] = [
     (
         400,
         "The body is not a JSON object, or a field, id, query value or cursor is missing, of the wrong type, out of range or unknown. \
@@ -56,6 +56,12 @@ const REFUSALS: [(u16, &str, &str); 10] = [
         503,
         "A passing fault of ours: send the same request again.",
         "The service is busy or partly unavailable; send the same request again",
+    ),
+    (
+        508,
+        "The request is a delivery of this service itself, which came back to it: it carries the service's own `x-echo-origin`. \
+         Nothing was done. This comes before every other refusal.",
+        "This request is a delivery of this service itself, which came back to it; nothing was done",
     ),
 ];
 

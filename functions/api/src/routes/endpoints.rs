@@ -22,7 +22,9 @@ use utoipa::ToSchema;
 use crate::app::{App, AppState};
 use crate::auth::InProject;
 use crate::body::RequestBody;
+use crate::config::Settings;
 use crate::error::ApiError;
+use crate::loops::CalledHost;
 use crate::openapi::values;
 use crate::request::PathIds;
 
@@ -137,11 +139,11 @@ pub async fn find(app: &App, project: &InProject, id: &EndpointId) -> Result<End
 pub async fn create(
     State(app): State<AppState>,
     project: InProject,
+    host: CalledHost,
     body: RequestBody,
 ) -> Result<(StatusCode, Json<EndpointBody>), ApiError> {
     let fields = body.fields()?;
-    let url =
-        url(&fields, &app.settings.address_rules)?.ok_or_else(|| missing("url", "an absolute https URL"))?;
+    let url = url(&fields, &app.settings, host)?.ok_or_else(|| missing("url", "an absolute https URL"))?;
     let names = app.settings.names_in(&project.id);
     let events = events(&fields, names)?
         .ok_or_else(|| missing("events", &format!("a non-empty array of: {names}")))?;
@@ -185,13 +187,14 @@ pub async fn update(
     State(app): State<AppState>,
     project: InProject,
     ids: PathIds,
+    host: CalledHost,
     body: RequestBody,
 ) -> Result<Json<EndpointBody>, ApiError> {
     let id = ids.endpoint()?;
     let mut endpoint = find(&app, &project, &id).await?;
     let fields = body.fields()?;
     let patch = EndpointPatch {
-        url: url(&fields, &app.settings.address_rules)?,
+        url: url(&fields, &app.settings, host)?,
         events: events(&fields, app.settings.names_in(&project.id))?,
         status: fields.optional("status", "active or disabled", status)?,
         description: description(&fields)?,
@@ -280,11 +283,16 @@ fn missing(name: &str, allowed: &str) -> ApiError {
     ApiError::invalid(format!("{name} is required and must be {allowed}"))
 }
 
-fn url(fields: &Fields<'_>, rules: &AddressRules) -> Result<Option<String>, Refused> {
+fn url(
+    fields: &Fields<'_>,
+    settings: &Settings,
+    CalledHost(host): CalledHost,
+) -> Result<Option<String>, Refused> {
     let Some(text) = fields.optional("url", "a string", string)? else {
         return Ok(None);
     };
-    let url = EndpointUrl::parse(&text, rules).map_err(|refused| Refused::new(format!("url {refused}")))?;
+    let rules = host.into_iter().fold(settings.address_rules.clone(), AddressRules::own);
+    let url = EndpointUrl::parse(&text, &rules).map_err(|refused| Refused::new(format!("url {refused}")))?;
     Ok(Some(url.as_str().to_owned()))
 }
 

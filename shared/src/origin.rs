@@ -1,0 +1,119 @@
+//! This deployment as others meet it: the host of its API, which is no receiver, and the mark on its attempts, by which
+//! its API knows an attempt that came back to it (contract §5).
+
+use sha2::{Digest, Sha256};
+use url::{Host, Url};
+
+/// The header that carries the mark. An endpoint's own headers cannot have its name, which begins with `x-echo-`.
+///
+/// It is a header of our own, because those that others have for loops mean more than that. `CDN-Loop` (RFC 8586) counts
+/// towards the limits of every CDN before a receiver. `Via` (RFC 9110, section 7.6.3) says that a request was passed on,
+/// which ours are not, and some servers answer without compression where they see it. A header that no one knows is
+/// passed on by every proxy that keeps to RFC 9110, section 5.1.
+pub const ORIGIN_HEADER: &str = "x-echo-origin";
+
+/// How much of the hash makes a mark, in bytes.
+const MARK_BYTES: usize = 16;
+
+/// Where this deployment's API is, and the mark of its attempts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    host: String,
+    mark: String,
+}
+
+impl Origin {
+    /// Reads the address that API Gateway gave the API.
+    ///
+    /// # Errors
+    /// When it is no URL with a host name.
+    pub fn parse(endpoint: &str) -> Result<Self, String> {
+        let host = Url::parse(endpoint).ok().and_then(|url| name_of(url.host()?));
+        let host = host
+            .ok_or("must be the API's address, such as https://a1b2c3.execute-api.eu-west-1.amazonaws.com")?;
+        // A hash, so that receivers do not learn from it where the API is.
+        let hash = Sha256::digest(format!("echo-webhooks/origin/v1/{host}"));
+        Ok(Self { host, mark: hex::encode(&hash[..MARK_BYTES]) })
+    }
+
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The value of [`ORIGIN_HEADER`] on each attempt: the same for all of this deployment, and no other's.
+    #[must_use]
+    pub fn mark(&self) -> &str {
+        &self.mark
+    }
+
+    /// Whether a value of [`ORIGIN_HEADER`] has our mark. Values of several headers may have been joined by commas.
+    #[must_use]
+    pub fn is_marked(&self, value: &str) -> bool {
+        value.split(',').any(|mark| mark.trim().eq_ignore_ascii_case(&self.mark))
+    }
+}
+
+/// A host name in the spelling by which all its spellings are compared: in lower case, in ASCII, without the dot of the
+/// root. An address is no name.
+#[must_use]
+pub fn host_name(text: &str) -> Option<String> {
+    Host::parse(text).ok().and_then(name_of)
+}
+
+/// The same for the host of a URL.
+pub(crate) fn name_of(host: Host<impl AsRef<str>>) -> Option<String> {
+    match host {
+        Host::Domain(name) => Some(name.as_ref().trim_end_matches('.').to_ascii_lowercase()),
+        Host::Ipv4(_) | Host::Ipv6(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OURS: &str = "https://a1b2c3.execute-api.eu-west-1.amazonaws.com";
+
+    fn origin(endpoint: &str) -> Origin {
+        Origin::parse(endpoint).expect("an address")
+    }
+
+    #[test]
+    fn a_deployment_has_one_mark_in_every_spelling_of_its_address_and_others_have_another() {
+        let ours = origin(OURS);
+        assert_eq!(ours.host(), "a1b2c3.execute-api.eu-west-1.amazonaws.com");
+        for same in ["https://A1B2C3.execute-api.eu-west-1.amazonaws.com:443/", &format!("{OURS}./x")] {
+            assert_eq!(origin(same), ours, "{same}");
+        }
+        for other in ["https://a1b2c4.execute-api.eu-west-1.amazonaws.com", "https://hooks.example.com"] {
+            assert_ne!(origin(other).mark(), ours.mark(), "{other}");
+        }
+        assert!(!ours.mark().contains("a1b2c3") && ours.mark().len() == 32, "{}", ours.mark());
+    }
+
+    #[test]
+    fn an_address_without_a_host_name_is_refused() {
+        for bad in ["", "a1b2c3", "https://", "https://127.0.0.1", "https://[::1]/", "data:text/plain,x"] {
+            assert!(Origin::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_mark_is_found_among_others_and_in_either_case() {
+        let ours = origin(OURS);
+        let mark = ours.mark();
+        for found in [
+            mark,
+            &mark.to_uppercase(),
+            &format!("abc, {mark}"),
+            &format!("{mark},abc"),
+            &format!(" {mark} "),
+        ] {
+            assert!(ours.is_marked(found), "{found}");
+        }
+        for other in ["", ",", "abc", &mark[1..], &format!("{mark}0"), &format!("{mark} abc")] {
+            assert!(!ours.is_marked(other), "{other}");
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! An endpoint that leads back to the API itself: at most five requests, then nothing (contract §5).
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use echo_lanes::gateway::{HOST, Port};
+use echo_lanes::http::{self, Answer, Broken, Server};
+use echo_lanes::lane::{Lane, LaneSettings};
+use echo_lanes::run::Run;
+use echo_lanes::world::{TEN, World};
+use http_body_util::{BodyExt, Full};
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+
+const REST: Duration = Duration::from_secs(60);
+
+async fn world() -> World {
+    World::make().await.expect("the functions, built by `cargo build`")
+}
+
+async fn run(world: &World) -> Run<'_> {
+    Run::new(world.lane(LaneSettings::default()).await.expect("a lane"), world)
+}
+
+async fn port(lane: &Lane) -> Port {
+    Port::open(&lane.api).await.expect("a port")
+}
+
+/// Passes every request on with all its headers, as a proxy does.
+async fn relay(to: SocketAddr) -> Server {
+    http::serve(move |request| pass_on(request, to)).await.expect("a port")
+}
+
+async fn pass_on(request: Request<Incoming>, to: SocketAddr) -> Result<Answer, Broken> {
+    let (parts, body) = request.into_parts();
+    let body = body.collect().await.map_err(|_| Broken)?.to_bytes();
+    let stream = TcpStream::connect(to).await.map_err(|_| Broken)?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|_| Broken)?;
+    tokio::spawn(connection);
+    let answer = sender.send_request(Request::from_parts(parts, Full::new(body))).await;
+    let (parts, body) = answer.map_err(|_| Broken)?.into_parts();
+    let body = body.collect().await.map_err(|_| Broken)?.to_bytes();
+    Ok(http::answer(parts.status.as_u16(), "application/json", body))
+}
+
+/// Lets endpoint `n` post to this path of the API at `address`, with the project's key.
+async fn turn_back(run: &Run<'_>, n: usize, address: SocketAddr, path: &str) {
+    let body =
+        json!({ "url": format!("http://{address}{path}"), "headers": { "x-api-key": run.world.api_key } });
+    run.insist("PATCH", &run.endpoint(n, ""), &run.key(), Some(&body), &[200]).await;
+}
+
+fn rows(lane: &Lane, table: &str) -> Vec<Value> {
+    lane.aws.dynamo.rows(table)
+}
+
+/// Each delivery has ended after its automatic attempts, all of which were answered so.
+fn all_were_refused(lane: &Lane, status: u16) {
+    for row in rows(lane, "deliveries") {
+        assert_eq!(
+            (&row["status"], &row["failure_reason"]),
+            (&json!("failed"), &json!("exhausted")),
+            "{row}"
+        );
+        let statuses: Vec<_> =
+            row["attempts"].as_array().into_iter().flatten().map(|one| &one["http_status"]).collect();
+        assert_eq!(statuses, [status; 4], "{row}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_that_leads_to_its_own_test_is_called_four_times_and_no_more() {
+    let world = world().await;
+    let run = run(&world).await;
+    let port = port(&run.lane).await;
+    let test = run.endpoint(0, "/test");
+    turn_back(&run, 0, port.address(), &test).await;
+    run.insist("POST", &test, &run.key(), None, &[202]).await;
+    assert!(run.lane.settle(REST).await, "it goes on: {:?}", port.statuses());
+    assert_eq!(port.statuses(), [508; 4]);
+    assert_eq!((rows(&run.lane, "events").len(), rows(&run.lane, "deliveries").len()), (1, 1));
+    all_were_refused(&run.lane, 508);
+    assert_eq!(run.notes().violations, [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_that_keeps_headers_does_not_hide_a_loop() {
+    let world = world().await;
+    let run = run(&world).await;
+    let port = port(&run.lane).await;
+    let relay = relay(port.address()).await;
+    // Ten endpoints that each start an event for all ten would be a thousand deliveries after three rounds.
+    for n in 0..10 {
+        let path = if n % 2 == 0 { run.project("/events") } else { run.endpoint(n, "/test") };
+        turn_back(&run, n, relay.address, &path).await;
+    }
+    let body = json!({ "event_name": TEN });
+    run.insist("POST", &run.project("/events"), &run.key(), Some(&body), &[202]).await;
+    assert!(run.lane.settle(REST).await, "it goes on: {:?}", port.statuses());
+    assert_eq!(port.statuses(), [508; 40]);
+    assert_eq!((rows(&run.lane, "events").len(), rows(&run.lane, "deliveries").len()), (1, 10));
+    all_were_refused(&run.lane, 508);
+    assert_eq!(run.notes().violations, [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn our_own_host_is_refused_at_registration_and_not_called_when_it_stands_in_a_row() {
+    let world = world().await;
+    let run = run(&world).await;
+    let own = format!("https://{HOST}{}", run.endpoint(0, "/test"));
+    for (method, target) in [("POST", run.project("/webhooks")), ("PATCH", run.endpoint(0, ""))] {
+        let body = json!({ "url": own, "events": [TEN] });
+        let answers = run.insist(method, &target, &run.key(), Some(&body), &[400]).await;
+        let message = answers.last().map(|answer| answer.json()["message"].clone());
+        assert_eq!(message, Some(json!("url must not lead back to this service")), "{method}");
+    }
+    // As it was registered before this API had this address.
+    for mut item in run.lane.aws.dynamo.items("endpoints") {
+        if item["id"]["S"] == world.endpoints[0].as_str() {
+            item["url"]["S"] = own.as_str().into();
+            run.lane.aws.dynamo.put("endpoints", &item);
+        }
+    }
+    let body = json!({ "event_name": TEN });
+    run.insist("POST", &run.endpoint(0, "/test"), &run.key(), Some(&body), &[202]).await;
+    assert!(run.lane.settle(REST).await);
+    let [delivery] = &rows(&run.lane, "deliveries")[..] else { panic!("one delivery") };
+    for attempt in delivery["attempts"].as_array().into_iter().flatten() {
+        assert_eq!(attempt["error_message"], "the URL leads back to this service");
+    }
+    assert_eq!(delivery["failure_reason"], "exhausted");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_host_that_a_caller_came_by_is_refused_too() {
+    let world = world().await;
+    let run = run(&world).await;
+    let custom = "hooks.example.com";
+    let register = |url: &str| {
+        let body = json!({ "url": url, "events": [TEN] }).to_string();
+        let headers = [("host", custom), ("x-api-key", &world.api_key), ("content-type", "application/json")];
+        echo_lanes::gateway::HttpRequest {
+            method: "POST".to_owned(),
+            target: run.project("/webhooks"),
+            headers: headers.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+            body: Some(body.into()),
+        }
+    };
+    let mut statuses = Vec::new();
+    for host in [custom, "HOOKS.example.com.:443", HOST, "other.example.com"] {
+        let answer = echo_lanes::gateway::call(&run.lane.api, register(&format!("https://{host}/x"))).await;
+        statuses.push(answer.status);
+    }
+    assert_eq!(statuses, [400, 400, 400, 201]);
+}
