@@ -219,7 +219,8 @@ impl Stage {
         let event = mapping::event(queue, &received);
         let delivery = &self.lane.delivery;
         let started = Instant::now();
-        let answer = delivery.invoke(delivery.next_id(), event).await;
+        let chain = mapping::chain(delivery, &received);
+        let answer = delivery.invoke(delivery.next_id(), event, &chain).await;
         let took = started.elapsed();
         let answer = answer.map_err(|failed| io::Error::other(format!("delivery: {failed:?}")))?;
         let kept = mapping::failures(&answer, &received.iter().map(Received::message_id).collect());

@@ -25,6 +25,8 @@ pub struct Aws {
     pub watch: Watch,
     pub root_secret: String,
     pub buses: Mutex<Vec<Value>>,
+    /// The bodies of messages that Lambda gave up as part of a recursive loop.
+    pub ended_loops: Mutex<Vec<String>>,
 }
 
 /// One call, as `x-amz-target` and its body name it.
@@ -33,14 +35,16 @@ pub struct Call<'a> {
     pub service: &'a str,
     pub operation: &'a str,
     pub body: &'a str,
+    /// The trace header.
+    pub trace: Option<&'a str>,
 }
 
 impl<'a> Call<'a> {
     /// `target` is such as `DynamoDB_20120810.PutItem`.
     #[must_use]
-    pub fn new(target: &'a str, body: &'a str) -> Self {
+    pub fn new(target: &'a str, body: &'a str, trace: Option<&'a str>) -> Self {
         let (service, operation) = target.split_once('.').unwrap_or(("", target));
-        Self { service, operation, body }
+        Self { service, operation, body, trace }
     }
 
     /// Operation and table or queue, such as `PutItem events`.
@@ -121,7 +125,10 @@ impl Aws {
             "DynamoDB_20120810" if is_partial => self.partial_statements(call.body),
             "DynamoDB_20120810" if fault == Some(Fault::Stale) => self.stale_read(call.body),
             "DynamoDB_20120810" => self.partitions.call(&self.dynamo, call.operation, call.body),
-            "AmazonSQS" => sqs_api::call(&self.sqs, call.operation, call.body, is_partial.then_some(0)),
+            "AmazonSQS" => {
+                let failing = is_partial.then_some(0);
+                sqs_api::call(&self.sqs, call.operation, call.body, call.trace, failing)
+            }
             "AWSEvents" => self.put_events(call.body),
             "secretsmanager" => Reply::ok(
                 json!({ "ARN": "arn:aws:secretsmanager:us-east-1:123456789012:secret:root", "Name": "root",

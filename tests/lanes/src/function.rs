@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,7 @@ use bytes::Bytes;
 use tokio::sync::Semaphore;
 
 use crate::aws::Aws;
+use crate::lineage::{MOST_INVOCATIONS, Trace};
 use crate::sandbox::{Failed, Sandbox};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -37,6 +38,8 @@ pub struct Settings {
     pub env: HashMap<String, String>,
     /// Lambda's timeout: the process is killed then.
     pub timeout: Duration,
+    /// `RecursiveLoop: Allow`: Lambda does not end chains of invocations.
+    pub may_recurse: bool,
     /// Processes at once.
     pub concurrency: usize,
     /// Where the processes' output goes.
@@ -52,6 +55,7 @@ pub struct Function {
     longest: Mutex<Duration>,
     room: Semaphore,
     invocations: AtomicU64,
+    longest_chain: AtomicU32,
 }
 
 impl Function {
@@ -68,6 +72,7 @@ impl Function {
             longest: Mutex::default(),
             room,
             invocations: AtomicU64::new(first),
+            longest_chain: AtomicU32::new(0),
         }
     }
 
@@ -100,11 +105,17 @@ impl Function {
         self.invocations.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Runs one invocation in an idle process, or in a new one.
+    /// Whether Lambda runs this function once more in a chain of requests.
+    #[must_use]
+    pub fn may_run_in(&self, chain: &Trace) -> bool {
+        self.settings.may_recurse || chain.invocations(self.settings.kind) < MOST_INVOCATIONS
+    }
+
+    /// Runs one invocation of a chain of requests in an idle process, or in a new one.
     ///
     /// # Errors
     /// When it ended without an answer.
-    pub async fn invoke(&self, id: u64, event: Bytes) -> Result<Bytes, Failed> {
+    pub async fn invoke(&self, id: u64, event: Bytes, chain: &Trace) -> Result<Bytes, Failed> {
         let _room = self.room.acquire().await.map_err(|_| Failed::Crashed)?;
         let idle = {
             let mut idle = self.idle();
@@ -117,13 +128,21 @@ impl Function {
         };
         self.busy().insert(id, Arc::clone(&sandbox));
         let began = Instant::now();
-        let result = sandbox.invoke(id, event, self.settings.timeout).await;
+        let trace = chain.invoking(self.settings.kind);
+        self.longest_chain.fetch_max(trace.invocations(self.settings.kind), Ordering::Relaxed);
+        let result = sandbox.invoke(id, event, trace.to_string(), self.settings.timeout).await;
         self.note(began.elapsed());
         self.busy().remove(&id);
         if sandbox.is_alive() {
             self.idle().push(sandbox);
         }
         result
+    }
+
+    /// The most invocations of this function that one chain of requests had.
+    #[must_use]
+    pub fn longest_chain(&self) -> u32 {
+        self.longest_chain.load(Ordering::Relaxed)
     }
 
     fn note(&self, took: Duration) {

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use crate::clock::now_millis;
 use crate::function::Function;
 use crate::http::{self, Answer, Broken, Server};
+use crate::lineage::Trace;
 use crate::sandbox::Failed;
 
 /// The name by which callers know the API, unless they say another.
@@ -48,7 +49,7 @@ impl HttpAnswer {
 
 /// Hands a request to the api function as API Gateway does, and its answer back.
 pub async fn call(api: &Arc<Function>, request: HttpRequest) -> HttpAnswer {
-    match api.invoke(api.next_id(), event(&request)).await {
+    match api.invoke(api.next_id(), event(&request), &Trace::default()).await {
         Ok(payload) => answer(&payload),
         Err(Failed::TimedOut) => failure(503, "Service Unavailable"),
         Err(Failed::Crashed | Failed::Reported(_)) => failure(500, "Internal Server Error"),

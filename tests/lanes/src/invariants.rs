@@ -1,6 +1,7 @@
 //! What must hold once a lane has come to rest, whatever was done to it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::PoisonError;
 
 use bytes::Bytes;
 use serde_json::Value;
@@ -61,10 +62,17 @@ pub async fn judge(run: &Run<'_>, has_settled: bool, most_attempts: usize) -> Ve
     closed(run, &evidence, &mut verdict);
     half_made(run, &mut verdict);
     accounts(run).await;
+    loops(run, &mut verdict);
     let refused = run.lane.aws.iam.take_refused();
     verdict.violations.extend(refused.iter().map(|refused| format!("the role does not allow it: {refused}")));
     verdict.violations.append(&mut run.notes().violations);
     verdict
+}
+
+/// Lambda ended no chain of our own messages as a recursive loop.
+fn loops(run: &Run<'_>, verdict: &mut Verdict) {
+    let ended = run.lane.aws.ended_loops.lock().unwrap_or_else(PoisonError::into_inner);
+    verdict.violations.extend(ended.iter().map(|body| format!("Lambda ended a recursive loop at {body}")));
 }
 
 /// Every delivery that a 202 listed has ended, the right way, and the receiver has what is called a success.

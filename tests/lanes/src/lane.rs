@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
+use echo_template::Template;
 use serde_json::Value;
 use tokio::task::JoinHandle;
 
@@ -148,12 +149,14 @@ impl Lane {
             watch: Watch::default(),
             root_secret: "lane-root-secret-lane-root-secret-lane-root-secret-lane-root-sec".to_owned(),
             buses: std::sync::Mutex::default(),
+            ended_loops: std::sync::Mutex::default(),
         });
         let function = |kind, timeout, concurrency| {
             let settings = function::Settings {
                 kind,
                 binary: settings.binaries.join(kind.to_string()),
                 env: environment(kind, &settings.env),
+                may_recurse: may_recurse(kind),
                 timeout,
                 concurrency,
                 log: settings
@@ -261,6 +264,16 @@ impl Lane {
         }
         Ok(())
     }
+}
+
+/// Whether `template.yaml` lets a function be part of a recursive loop. Lambda ends one unless it is told not to.
+fn may_recurse(kind: Kind) -> bool {
+    static TEMPLATE: LazyLock<Template> = LazyLock::new(Template::load);
+    let function = match kind {
+        Kind::Api => "ApiFunction",
+        Kind::Delivery => "DeliveryFunction",
+    };
+    TEMPLATE.resource(function)["Properties"]["RecursiveLoop"] == "Allow"
 }
 
 /// How a caller shows who it is.

@@ -7,7 +7,7 @@
 //! together; [`iam`] checks each call against its function's role in the template, and [`partitions`] throttles the
 //! calls that ask too much of one partition key; [`fault`] says which call fails and how; [`sandbox`] is one function
 //! process with its runtime API and its AWS endpoint, on [`http`]; [`function`] is a pool of them; [`gateway`] and
-//! [`mapping`] invoke them as API Gateway and SQS do; [`receiver`] is the customer's server; [`lane`] makes one world of
+//! [`mapping`] invoke them as API Gateway and SQS do, in chains that [`lineage`] counts; [`receiver`] is the customer's server; [`lane`] makes one world of
 //! it all and [`world`] is what stands in it from the start.
 //!
 //! The crash-point suite: [`path`] lists what is walked, [`run`] is one walk, [`invariants`] judges it with what
@@ -26,6 +26,7 @@ pub mod http;
 pub mod iam;
 pub mod invariants;
 pub mod lane;
+pub mod lineage;
 pub mod mapping;
 pub mod memory;
 pub mod partiql;

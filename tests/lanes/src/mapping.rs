@@ -11,6 +11,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::aws::Aws;
 use crate::function::Function;
+use crate::lineage::Trace;
 use crate::sandbox::Failed;
 use crate::sqs::Received;
 
@@ -81,11 +82,27 @@ impl Mapping {
         })
     }
 
+    /// Takes messages of a chain that Lambda ends away, and returns the others. With AWS a batch with such a message
+    /// fails, until its queue gives the message up.
+    fn without_loops(&self, received: Vec<Received>) -> Vec<Received> {
+        let is_refused = |message: &Received| !self.function.may_run_in(&Trace::of(message));
+        let (refused, taken): (Vec<_>, Vec<_>) = received.into_iter().partition(is_refused);
+        for message in refused {
+            self.aws.sqs.give_up(&self.queue, &message.handle);
+            self.aws.ended_loops.lock().unwrap_or_else(PoisonError::into_inner).push(message.body);
+        }
+        taken
+    }
+
     async fn run(&self, received: Vec<Received>) {
+        let received = self.without_loops(received);
+        if received.is_empty() {
+            return;
+        }
         let event = event(&self.queue, &received);
         let invocation = self.function.next_id();
         let started = Instant::now();
-        let result = self.function.invoke(invocation, event).await;
+        let result = self.function.invoke(invocation, event, &chain(&self.function, &received)).await;
         let ids: HashSet<String> = received.iter().map(Received::message_id).collect();
         let failed = result.as_ref().map(|answer| failures(answer, &ids));
         if let Ok(failed) = &failed {
@@ -123,6 +140,14 @@ pub fn failures(answer: &Bytes, ids: &HashSet<String>) -> HashSet<String> {
     named.filter(|named| named.is_subset(ids)).unwrap_or_else(|| ids.clone())
 }
 
+/// The chain that a batch's invocation is part of. AWS does not say whose of several; the longest is the strictest.
+#[must_use]
+pub fn chain(function: &Function, received: &[Received]) -> Trace {
+    let kind = function.settings.kind;
+    let traces = received.iter().map(Trace::of);
+    traces.max_by_key(|trace| trace.invocations(kind)).unwrap_or_default()
+}
+
 /// The invocation that a batch of a queue's messages is.
 #[must_use]
 pub fn event(queue: &str, received: &[Received]) -> Bytes {
@@ -146,6 +171,9 @@ fn record(queue: &str, message: &Received) -> Value {
     if let Some(group) = &message.group {
         attributes["MessageGroupId"] = group.as_str().into();
     }
+    if let Some(trace) = &message.trace {
+        attributes["AWSTraceHeader"] = trace.as_str().into();
+    }
     if let Some(queue) = &message.given_up_by {
         attributes["DeadLetterQueueSourceArn"] = arn(queue).into();
     }
@@ -164,7 +192,77 @@ fn record(queue: &str, message: &Received) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::dynamo::Dynamo;
+    use crate::fault::Faults;
+    use crate::function::{Kind, Settings};
+    use crate::iam::{Granted, Iam};
+    use crate::lineage::MOST_INVOCATIONS;
+    use crate::partitions::Partitions;
+    use crate::sqs::{Outgoing, QueueSettings, Sqs};
+    use crate::watch::Watch;
+
+    /// A mapping of the queue `q`, whose dead letters go to `dead`.
+    fn mapping(may_recurse: bool) -> Mapping {
+        let sqs = Sqs::default();
+        let redrive = Some(("dead".to_owned(), 200));
+        sqs.create("q", QueueSettings { redrive, ..QueueSettings::default() });
+        sqs.create("dead", QueueSettings::default());
+        let aws = Arc::new(Aws {
+            dynamo: Dynamo::new(false),
+            partitions: Partitions::default(),
+            sqs,
+            faults: Faults::default(),
+            iam: Iam::new(&Granted::with_bus(""), &[].into()),
+            watch: Watch::default(),
+            root_secret: String::new(),
+            buses: Mutex::default(),
+            ended_loops: Mutex::default(),
+        });
+        let settings = Settings {
+            kind: Kind::Delivery,
+            binary: "none".into(),
+            env: [].into(),
+            timeout: Duration::ZERO,
+            may_recurse,
+            concurrency: 1,
+            log: None,
+        };
+        let function = Arc::new(Function::new(settings, Arc::clone(&aws)));
+        Mapping { queue: "q".to_owned(), concurrency: 1, function, aws, batches: None }
+    }
+
+    /// What is left of a batch of two messages: one at the start of a chain, one of a chain that is as long as one may be.
+    fn left(mapping: &Mapping) -> Vec<String> {
+        let long = (0..MOST_INVOCATIONS).fold(Trace::default(), |trace, _| trace.invoking(Kind::Delivery));
+        for (body, trace) in [("short", Trace::default()), ("long", long)] {
+            let outgoing = Outgoing { body: body.to_owned(), group: None, delay: Duration::ZERO };
+            mapping.aws.sqs.send_traced("q", outgoing, Some(trace.to_string())).expect("a queue");
+        }
+        let received = mapping.aws.sqs.receive("q", BATCH);
+        mapping.without_loops(received).into_iter().map(|message| message.body).collect()
+    }
+
+    #[test]
+    fn a_chain_of_sixteen_invocations_ends_in_the_dead_letter_queue() {
+        let ending = mapping(false);
+        assert_eq!(left(&ending), ["short"]);
+        assert_eq!(ending.aws.sqs.bodies("dead"), ["long"]);
+        assert_eq!(*ending.aws.ended_loops.lock().expect("a lock"), ["long"]);
+        // Of a queue without one of its own it is dropped.
+        let dead = Mapping { queue: "dead".to_owned(), ..ending };
+        assert!(dead.without_loops(dead.aws.sqs.receive("dead", BATCH)).is_empty());
+        assert_eq!(dead.aws.sqs.depth("dead").total(), 0);
+    }
+
+    #[test]
+    fn a_function_that_may_recurse_takes_any_chain() {
+        let allowing = mapping(true);
+        assert_eq!(left(&allowing), ["short", "long"]);
+        assert_eq!(allowing.aws.sqs.depth("dead").total(), 0);
+    }
 
     #[test]
     fn an_unknown_or_empty_identifier_fails_the_whole_batch() {

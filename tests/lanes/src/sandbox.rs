@@ -39,6 +39,7 @@ type Reply = oneshot::Sender<Result<Bytes, Failed>>;
 struct Work {
     id: u64,
     event: Bytes,
+    trace: String,
     deadline: u64,
     reply: Reply,
 }
@@ -156,10 +157,16 @@ impl Sandbox {
     ///
     /// # Errors
     /// When there is none; the process is dead then, unless it reported the failure itself.
-    pub async fn invoke(&self, id: u64, event: Bytes, timeout: Duration) -> Result<Bytes, Failed> {
+    pub async fn invoke(
+        &self,
+        id: u64,
+        event: Bytes,
+        trace: String,
+        timeout: Duration,
+    ) -> Result<Bytes, Failed> {
         let (reply, answer) = oneshot::channel();
         let deadline = now_millis() + u64::try_from(timeout.as_millis()).unwrap_or(0);
-        let work = Work { id, event, deadline, reply };
+        let work = Work { id, event, trace, deadline, reply };
         if self.outbox.send(work).await.is_err() || !self.is_alive() {
             return Err(Failed::Crashed);
         }
@@ -224,7 +231,7 @@ impl Inner {
 
     async fn next(&self) -> Result<Answer, Broken> {
         let work = self.inbox.lock().await.recv().await.ok_or(Broken)?;
-        let Work { id, event, deadline, reply } = work;
+        let Work { id, event, trace, deadline, reply } = work;
         self.has_worked.store(true, Ordering::Relaxed);
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some((id, reply));
         let mut answer = http::answer(200, "application/json", event);
@@ -234,6 +241,7 @@ impl Inner {
             ("lambda-runtime-aws-request-id", format!("00000000-0000-4000-8000-{id:012}")),
             ("lambda-runtime-deadline-ms", deadline.to_string()),
             ("lambda-runtime-invoked-function-arn", arn),
+            ("lambda-runtime-trace-id", trace),
         ] {
             if let Ok(value) = value.parse() {
                 headers.insert(name, value);
@@ -243,13 +251,13 @@ impl Inner {
     }
 
     async fn aws_call(self: Arc<Self>, request: Request<Incoming>) -> Result<Answer, Broken> {
-        let target = request.headers().get("x-amz-target").and_then(|target| target.to_str().ok());
-        let target = target.unwrap_or_default().to_owned();
+        let header = |name: &str| Some(request.headers().get(name)?.to_str().ok()?.to_owned());
+        let (target, trace) = (header("x-amz-target").unwrap_or_default(), header("x-amzn-trace-id"));
         let body = http::body(request).await?;
         let started = Instant::now();
         let is_dynamodb = target.starts_with("DynamoDB");
         let body = self.aws.watch.metered(is_dynamodb, String::from_utf8_lossy(&body).into_owned());
-        let call = Call::new(&target, &body);
+        let call = Call::new(&target, &body, trace.as_deref());
         let fault = self.aws.faults.on_call(self.kind, self.invocation(), &call.what());
         let reply = match fault {
             _ if let Some(refusal) = self.aws.iam.refusal(self.kind, &call) => refusal,
@@ -268,11 +276,11 @@ impl Inner {
             }
             Some(Fault::Late) => {
                 let aws = Arc::clone(&self.aws);
-                let (target, body, late) = (target.clone(), body.clone(), call.late());
+                let (target, body, trace, late) = (target.clone(), body.clone(), trace.clone(), call.late());
                 // On its own, so that it is done although its client is long gone.
                 let held = tokio::spawn(async move {
                     tokio::time::sleep(late).await;
-                    aws.perform(&Call::new(&target, &body), fault)
+                    aws.perform(&Call::new(&target, &body, trace.as_deref()), fault)
                 });
                 held.await.map_err(|_| Broken)?
             }

@@ -37,6 +37,8 @@ struct Message {
     first_received_at: u64,
     /// The queue that this dead letter was moved from.
     given_up_by: Option<String>,
+    /// The trace header that it was sent with.
+    trace: Option<String>,
 }
 
 /// A message as a receive hands it out.
@@ -50,6 +52,7 @@ pub struct Received {
     pub receives: u32,
     pub first_received_at: u64,
     pub given_up_by: Option<String>,
+    pub trace: Option<String>,
 }
 
 impl Received {
@@ -214,6 +217,19 @@ impl Sqs {
     /// # Errors
     /// When there is no such queue.
     pub fn send(&self, queue: &str, outgoing: Outgoing) -> Result<u64, Refused> {
+        self.send_traced(queue, outgoing, None)
+    }
+
+    /// The same for a sender that gives a trace header, which stays with the message.
+    ///
+    /// # Errors
+    /// When there is no such queue.
+    pub fn send_traced(
+        &self,
+        queue: &str,
+        outgoing: Outgoing,
+        trace: Option<String>,
+    ) -> Result<u64, Refused> {
         let mut state = self.lock();
         state.last_id += 1;
         let id = state.last_id;
@@ -227,6 +243,7 @@ impl Sqs {
             receives: 0,
             first_received_at: 0,
             given_up_by: None,
+            trace,
         };
         if delay.is_zero() {
             queue.ready.insert(id, message);
@@ -272,6 +289,7 @@ impl Sqs {
                 receives: message.receives,
                 first_received_at: message.first_received_at,
                 given_up_by: message.given_up_by.clone(),
+                trace: message.trace.clone(),
             });
             source.hide(message, now + source.settings.visibility);
         }
@@ -303,6 +321,22 @@ impl Sqs {
             // Visible again, but not received since: SQS still takes the handle.
             queue.ready.remove(&id);
         }
+    }
+
+    /// Moves a message in flight to the queue's dead letter queue, or drops it where there is none.
+    pub fn give_up(&self, queue: &str, handle: &str) {
+        let mut state = self.lock();
+        let Some(source) = state.queues.get_mut(queue) else { return };
+        let Ok(id) = current(source, handle) else { return };
+        source.take_off(id);
+        let target = source.settings.redrive.as_ref().map(|(target, _)| target.clone());
+        if let (Some(message), Some(target)) = (source.unhide(id), target)
+            && let Some(target) = state.queues.get_mut(&target)
+        {
+            target.ready.insert(message.id, message.given_up(queue));
+        }
+        drop(state);
+        self.sent.notify_waiters();
     }
 
     /// Hides a message in flight for `wait` from now.

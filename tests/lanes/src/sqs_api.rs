@@ -35,21 +35,28 @@ fn refusal(refused: Refused) -> Reply {
     }
 }
 
-/// Carries out one call. With `failing_entry`, that entry of a batch is answered as failed and not done.
-pub fn call(sqs: &Sqs, operation: &str, body: &str, failing_entry: Option<usize>) -> Reply {
+/// Carries out one call, whose trace header goes with each message that it sends. With `failing_entry`, that entry of a
+/// batch is answered as failed and not done.
+pub fn call(
+    sqs: &Sqs,
+    operation: &str,
+    body: &str,
+    trace: Option<&str>,
+    failing_entry: Option<usize>,
+) -> Reply {
     let Ok(request) = serde_json::from_str::<Value>(body) else {
         return error("SerializationException", "not JSON");
     };
     let queue = queue_name(&request);
     match operation {
-        "SendMessage" => match send(sqs, queue, &request) {
+        "SendMessage" => match send(sqs, queue, &request, trace) {
             Ok(sent) => Reply::ok(sent.to_string()),
             Err(reply) => reply,
         },
         "SendMessageBatch" if entries(&request).iter().map(size).sum::<usize>() > MAX_BYTES => {
             error("BatchRequestTooLong", "The messages are too long together.")
         }
-        "SendMessageBatch" => batch(&request, failing_entry, |entry| send(sqs, queue, entry)),
+        "SendMessageBatch" => batch(&request, failing_entry, |entry| send(sqs, queue, entry, trace)),
         "DeleteMessage" => {
             sqs.delete(queue, handle(&request));
             Reply::ok("{}".to_owned())
@@ -97,7 +104,7 @@ fn handle(request: &Value) -> &str {
     request["ReceiptHandle"].as_str().unwrap_or_default()
 }
 
-fn send(sqs: &Sqs, queue: &str, entry: &Value) -> Result<Value, Reply> {
+fn send(sqs: &Sqs, queue: &str, entry: &Value, trace: Option<&str>) -> Result<Value, Reply> {
     let invalid = |what: &str| Err(error("InvalidParameterValue", what));
     let delay = entry["DelaySeconds"].as_u64().unwrap_or(0);
     if delay > MAX_DELAY_SECONDS {
@@ -116,7 +123,9 @@ fn send(sqs: &Sqs, queue: &str, entry: &Value) -> Result<Value, Reply> {
         return invalid("MessageGroupId must be of 1 to 128 characters");
     }
     let outgoing = Outgoing { body: body.to_owned(), group, delay: Duration::from_secs(delay) };
-    match sqs.send(queue, outgoing) {
+    // The attribute overrides the header.
+    let attribute = entry["MessageSystemAttributes"]["AWSTraceHeader"]["StringValue"].as_str();
+    match sqs.send_traced(queue, outgoing, attribute.or(trace).map(str::to_owned)) {
         Ok(id) => Ok(json!({ "MessageId": message_id(id), "MD5OfMessageBody": "0" })),
         Err(refused) => Err(refusal(refused)),
     }

@@ -1,4 +1,5 @@
-//! An endpoint that leads back to the API itself: at most five requests, then nothing (contract §5).
+//! Loops that are ended, and one that must not be: an endpoint that leads back to the API itself gets at most five
+//! requests (contract §5), while the delivery function's own messages to itself may form chains of any length.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -6,8 +7,9 @@ use std::time::Duration;
 use echo_lanes::gateway::{HOST, Port};
 use echo_lanes::http::{self, Answer, Broken, Server};
 use echo_lanes::lane::{Lane, LaneSettings};
-use echo_lanes::run::Run;
-use echo_lanes::world::{TEN, World};
+use echo_lanes::receiver::Behaviour;
+use echo_lanes::run::{Ending, Run};
+use echo_lanes::world::{ONE, TEN, World};
 use http_body_util::{BodyExt, Full};
 use hyper::Request;
 use hyper::body::Incoming;
@@ -156,4 +158,40 @@ async fn the_host_that_a_caller_came_by_is_refused_too() {
         statuses.push(answer.status);
     }
     assert_eq!(statuses, [400, 400, 400, 201]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replay_of_twenty_pages_is_a_chain_that_lambda_lets_be() {
+    const PAGES: u32 = 20;
+    const MATCHES: u64 = 100 * PAGES as u64;
+    let world = world().await;
+    let env = vec![("RETRY_DELAYS_SECONDS", "1".to_owned())];
+    let lane = world.lane(LaneSettings { env, with_journal: false, ..LaneSettings::default() }).await;
+    let run = Run::new(lane.expect("a lane"), &world);
+    run.lane.receiver.set("/0", Behaviour::Answer(500));
+    run.post_event(ONE, &json!({}), Ending::Failed("exhausted")).await;
+    assert!(run.lane.settle(REST).await);
+    run.lane.receiver.set("/0", Behaviour::Answer(200));
+    run.lane.receiver.count_only();
+    // More that failed likewise: the id's last byte names the partition, the digits before it tell them apart.
+    let row = run.lane.aws.dynamo.items("deliveries").remove(0);
+    let id = row["id"]["S"].as_str().expect("an id");
+    let copies = (1..MATCHES).map(|n| vec![("id", format!("{}{n:010x}{}", &id[..24], &id[34..]))]);
+    run.lane.aws.dynamo.copies("deliveries", &row, copies);
+
+    let body = json!({ "since": "2020-01-01T00:00:00Z" });
+    run.insist("POST", &run.endpoint(0, "/replay"), &run.key(), Some(&body), &[202]).await;
+    assert!(run.lane.settle(Duration::from_secs(240)).await, "{:?}", rows(&run.lane, "replays"));
+    let [replay] = &rows(&run.lane, "replays")[..] else { panic!("one replay") };
+    assert_eq!(*run.lane.aws.ended_loops.lock().expect("a lock"), [""; 0]);
+    assert_eq!(
+        (&replay["status"], &replay["matched"], &replay["replayed"]),
+        (&json!("finished"), &json!(MATCHES), &json!(MATCHES))
+    );
+    // Else this would show nothing.
+    let longest = run.lane.delivery.longest_chain();
+    assert!(
+        longest >= PAGES,
+        "the longest chain had {longest} invocations: the trace header is not passed on"
+    );
 }

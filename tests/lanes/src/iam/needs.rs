@@ -108,7 +108,7 @@ mod tests {
             On::Index(table, index) => format!("{table}/{index}"),
             On::Unknown => "?".to_owned(),
         };
-        needs(&Call::new(target, &body))
+        needs(&Call::new(target, &body, None))
             .into_iter()
             .map(|need| format!("{} {}", need.action, on(need.on)))
             .collect()
