@@ -180,6 +180,17 @@ async fn ten_failed_logins_close_the_account_for_a_while_even_to_the_right_passw
 }
 
 #[tokio::test]
+async fn an_address_that_a_caller_makes_up_opens_no_other_budget() {
+    let email = random_email();
+    let body = json!({"email": email, "password": "not the password"});
+    let from = |n: u32| Api::anonymous().with_header("x-forwarded-for", format!("203.0.113.{n}"));
+    for n in 0..10 {
+        from(n).post("/auth/login", &body).await.refused(401);
+    }
+    from(10).post("/auth/login", &body).await.refused(429);
+}
+
+#[tokio::test]
 async fn an_unknown_email_meets_the_same_limit() {
     let email = random_email();
     for _ in 0..10 {

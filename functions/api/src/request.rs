@@ -1,11 +1,14 @@
-//! What handlers take from a request's path and query.
+//! What handlers take from a request's path, query and connection.
 
 use std::fmt::Display;
 
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::Extensions;
 use axum::http::request::Parts;
+use echo_shared::account::CallerNetwork;
 use echo_shared::id::{ApiKeyId, DeliveryId, EndpointId, EventId, NotAnId, ReplayId};
+use lambda_http::RequestExt;
+use lambda_http::request::RequestContext;
 use tracing::{Span, field};
 
 use crate::body;
@@ -122,5 +125,22 @@ impl<S: Send + Sync> FromRequestParts<S> for QueryValues {
         let pairs =
             pairs.map_err(|_| body::invalid(&parts.extensions, "The query must be name=value pairs"))?;
         Ok(Self { pairs: pairs.0, extensions: parts.extensions.clone() })
+    }
+}
+
+/// Where the caller is, by the connection that API Gateway took. What headers such as `x-forwarded-for` say is the
+/// caller's own word and counts for nothing.
+#[derive(Debug, Clone)]
+pub struct FromNetwork(pub CallerNetwork);
+
+impl<S: Sync> FromRequestParts<S> for FromNetwork {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let address = match parts.extensions.request_context_ref() {
+            Some(RequestContext::ApiGatewayV2(context)) => context.http.source_ip.as_deref(),
+            _ => None,
+        };
+        Ok(Self(CallerNetwork::of(address.and_then(|address| address.parse().ok()))))
     }
 }

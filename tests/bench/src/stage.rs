@@ -191,7 +191,13 @@ impl Stage {
         if body.is_some() {
             headers.insert("content-type".to_owned(), "application/json".to_owned());
         }
-        let event = gateway::event(&HttpRequest { method: method.to_owned(), target, headers, body });
+        let event = gateway::event(&HttpRequest {
+            method: method.to_owned(),
+            target,
+            headers,
+            body,
+            source_ip: None,
+        });
         String::from_utf8_lossy(&event).into_owned()
     }
 

@@ -29,6 +29,8 @@ pub struct HttpRequest {
     pub target: String,
     pub headers: BTreeMap<String, String>,
     pub body: Option<Bytes>,
+    /// The address that the connection comes from, unless it is any.
+    pub source_ip: Option<String>,
 }
 
 /// What a caller gets.
@@ -105,7 +107,7 @@ async fn read(request: Request<Incoming>) -> Result<HttpRequest, Broken> {
     let method = request.method().to_string();
     let target = request.uri().path_and_query().map_or("/", |target| target.as_str()).to_owned();
     let body = Some(http::body(request).await?).filter(|body| !body.is_empty());
-    Ok(HttpRequest { method, target, headers, body })
+    Ok(HttpRequest { method, target, headers, body, source_ip: None })
 }
 
 fn written(answer: HttpAnswer) -> Answer {
@@ -120,7 +122,10 @@ pub fn event(request: &HttpRequest) -> Bytes {
     let mut headers = request.headers.clone();
     let host = headers.entry("host".to_owned()).or_insert_with(|| HOST.to_owned());
     let domain = host.split(':').next().unwrap_or_default().to_owned();
-    headers.entry("x-forwarded-for".to_owned()).or_insert_with(|| "198.51.100.7".to_owned());
+    let source_ip = request.source_ip.as_deref().unwrap_or("198.51.100.7");
+    // What a caller says itself comes before the address that it has.
+    let said = headers.get("x-forwarded-for").map(|said| format!("{said}, {source_ip}"));
+    headers.insert("x-forwarded-for".to_owned(), said.unwrap_or_else(|| source_ip.to_owned()));
     headers.entry("x-forwarded-proto".to_owned()).or_insert_with(|| "https".to_owned());
     let mut event = json!({
         "version": "2.0",
@@ -134,7 +139,7 @@ pub fn event(request: &HttpRequest) -> Bytes {
             "domainName": domain,
             "domainPrefix": "lane",
             "http": { "method": request.method, "path": path, "protocol": "HTTP/1.1",
-                "sourceIp": "198.51.100.7", "userAgent": "lane" },
+                "sourceIp": source_ip, "userAgent": "lane" },
             "requestId": uuid::Uuid::new_v4().to_string(),
             "routeKey": "$default",
             "stage": "$default",

@@ -228,6 +228,7 @@ impl Lane {
             target: target.to_owned(),
             headers,
             body: body.map(|body| body.to_string().into()),
+            source_ip: None,
         };
         gateway::call(&self.api, request).await
     }

@@ -283,6 +283,7 @@ async fn no_request_breaks_the_api_or_sees_another_project() {
             target: target(&mut random, &parts),
             headers: headers(&mut random, &parts),
             body: body(&mut random, &parts),
+            source_ip: None,
         };
         // The caller's own endpoint stays, so that later requests still find it.
         if request.method == "DELETE" {

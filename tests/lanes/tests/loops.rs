@@ -150,6 +150,7 @@ async fn the_host_that_a_caller_came_by_is_refused_too() {
             target: run.project("/webhooks"),
             headers: headers.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
             body: Some(body.into()),
+            source_ip: None,
         }
     };
     let mut statuses = Vec::new();

@@ -56,7 +56,9 @@ pub(super) fn resource() -> Resource {
         .gives::<SignedUpBody>(201, "Signed up.", signed_up())
         .refuses(&[401, 403, 409, 500, 503]);
     let log_in = post("/auth/login", "logIn", "Log in")
-        .about("An unknown e-mail is answered as a wrong password is. After 10 failures within 15 minutes an account has to wait.")
+        .about("An unknown e-mail is answered as a wrong password is. After 10 failures \
+             within 15 minutes a caller has to wait before it tries that account again, and after 100 failures from all addresses so \
+             does everyone.")
         .open()
         .takes::<LogIn>(json!({ "email": "ada@example.com", "password": "correct horse battery" }))
         .gives::<SignedInBody>(200, "Logged in.", signed_in())

@@ -21,6 +21,7 @@ use crate::config::SignupPolicy;
 use crate::error::ApiError;
 use crate::openapi::values;
 use crate::passwords;
+use crate::request::FromNetwork;
 use crate::tokens::TokenType;
 
 pub const EMAIL_CHARS: usize = 254;
@@ -127,19 +128,23 @@ pub async fn sign_up(
 }
 
 /// `POST /auth/login`
-pub async fn log_in(State(app): State<AppState>, body: RequestBody) -> Result<Json<SignedInBody>, ApiError> {
+pub async fn log_in(
+    State(app): State<AppState>,
+    FromNetwork(from): FromNetwork,
+    body: RequestBody,
+) -> Result<Json<SignedInBody>, ApiError> {
     let fields = body.fields()?;
     let email = EmailKey::of(&fields.text("email", EMAIL_CHARS)?);
     let password = fields.required("password", "a string", string)?;
     let now = Timestamp::now();
-    if let LoginBudget::Spent { until } = app.registry.take_login_try(&email, now).await? {
+    if let LoginBudget::Spent { until } = app.registry.take_login_try(&email, &from, now).await? {
         return Err(ApiError::too_many_logins(until.since(now).as_secs() + 1));
     }
     let account = app.registry.account(&email).await?;
     let stored = account.as_ref().map(|account| account.password_hash.clone());
     let is_right = passwords::verify(password, stored).await?;
     let account = account.filter(|_| is_right).ok_or_else(ApiError::login_refused)?;
-    app.registry.clear_login_failures(&email).await?;
+    app.registry.clear_login_failures(&email, &from).await?;
     Ok(Json(sign_in(&app, &account, now).await?))
 }
 
