@@ -223,6 +223,8 @@ fn longest_value(template: &Template, written: &Value) -> usize {
         "AWS::SecretsManager::Secret" => {
             "arn:aws-us-gov:secretsmanager::123456789012:secret:-123456".len() + REGION + name
         }
+        // Its endpoint: an id of ten characters and the region.
+        "AWS::ApiGatewayV2::Api" => "https://abcdefghij.execute-api..amazonaws.com.cn".len() + REGION,
         other => panic!("a variable that names a {other}"),
     }
 }
