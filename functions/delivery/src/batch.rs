@@ -68,6 +68,18 @@ pub(crate) async fn handle(
     deadline: Instant,
 ) -> BatchResponse {
     let tally = Arc::new(Tally::default());
+    let response = work(app, records, request_id, deadline, &tally).await;
+    tally.report(&app.settings.stack_name, request_id);
+    response
+}
+
+async fn work(
+    app: &Arc<App>,
+    records: Vec<Record>,
+    request_id: &str,
+    deadline: Instant,
+    tally: &Arc<Tally>,
+) -> BatchResponse {
     let mut started = Vec::with_capacity(records.len());
     let mut jobs = Vec::new();
     let mut events = Vec::new();
@@ -110,21 +122,23 @@ pub(crate) async fn handle(
         }
     }
 
-    started.extend(start_events(app, events, &tally));
+    started.extend(start_events(app, events, tally));
     let notes = Arc::new(Notes::default());
-    started.extend(start_turns(app, jobs, &notes, &tally, deadline).await);
+    started.extend(start_turns(app, jobs, &notes, tally, deadline).await);
 
     let last_moment = deadline - ANSWER_TIME;
     let mut response = BatchResponse::default();
     for record in started {
-        if finish(record.task, &record.message, last_moment).await == Disposal::Keep {
-            response.batch_item_failures.push(ItemFailure { item_identifier: record.message.id.clone() });
+        let disposal = finish(record.task, &record.message, last_moment).await;
+        if disposal == Disposal::Delete {
+            continue;
         }
+        response.batch_item_failures.push(ItemFailure { item_identifier: record.message.id.clone() });
+        tally.add(|counts| counts.held_back += u64::from(disposal == Disposal::HeldBack));
     }
     if timeout_at(last_moment, notes.written()).await.is_err() {
         tracing::warn!("notes of how endpoints answered were left unwritten");
     }
-    tally.report(&app.settings.stack_name, request_id);
     response
 }
 
@@ -211,12 +225,12 @@ async fn finish(mut task: JoinHandle<Disposal>, message: &Message, last_moment: 
         Ok(Ok(disposal)) => disposal,
         Ok(Err(panic)) => {
             tracing::error!(message_id = message.id, %panic, "a message's task panicked");
-            message.back_off().await
+            timeout_at(last_moment, message.back_off()).await.unwrap_or(Disposal::HeldBack)
         }
         Err(_) => {
             task.abort();
             tracing::error!(message_id = message.id, "a message was not finished in the invocation's time");
-            Disposal::Keep
+            Disposal::HeldBack
         }
     }
 }
@@ -237,14 +251,14 @@ mod tests {
         let message = Arc::new(Message { queue, id, receipt_handle, receives: 1 });
         let bad = start(message.clone(), Span::none(), async { panic!("on purpose") });
         let good = start(message.clone(), Span::none(), async { Disposal::Delete });
-        assert_eq!(finish(bad.task, &message, soon()).await, Disposal::Keep);
+        assert_eq!(finish(bad.task, &message, soon()).await, Disposal::HeldBack);
         assert_eq!(finish(good.task, &message, soon()).await, Disposal::Delete);
         let endless = start(message.clone(), Span::none(), std::future::pending());
-        assert_eq!(finish(endless.task, &message, Instant::now()).await, Disposal::Keep);
+        assert_eq!(finish(endless.task, &message, Instant::now()).await, Disposal::HeldBack);
     }
 
     #[tokio::test]
-    async fn what_our_own_faults_hold_up_stays_in_its_queue() {
+    async fn what_our_own_faults_hold_up_stays_in_its_queue_and_is_counted() {
         let app = Arc::new(App::cut_off());
         let id = "01a20113-3a57-7c63-9fb6-0c94e1b2e278";
         let job = format!(
@@ -273,11 +287,13 @@ mod tests {
         ]});
         let event: SqsEvent = serde_json::from_value(event).expect("an event");
         let mut all: Vec<String> = event.records.iter().map(|record| record.message_id.clone()).collect();
-        let response = handle(&app, event.records, "r1", soon()).await;
+        let tally = Arc::new(Tally::default());
+        let response = work(&app, event.records, "r1", soon(), &tally).await;
         let mut kept: Vec<String> =
             response.batch_item_failures.into_iter().map(|failure| failure.item_identifier).collect();
         all.sort();
         kept.sort();
         assert_eq!(kept, all);
+        tally.add(|counts| assert_eq!(counts.held_back, all.len() as u64));
     }
 }

@@ -25,6 +25,18 @@ pub(crate) enum Disposal {
     Delete,
     /// It is named in the batch's failures and comes back.
     Keep,
+    /// As `Keep`, for a fault of our own: DynamoDB, SQS, EventBridge or this code failed. An alarm stands on their count.
+    HeldBack,
+}
+
+impl Disposal {
+    /// The same, where a fault of our own is the reason that a message stays.
+    pub(crate) const fn by_our_fault(self) -> Self {
+        match self {
+            Self::Delete => Self::Delete,
+            Self::Keep | Self::HeldBack => Self::HeldBack,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -40,15 +52,18 @@ impl Message {
     /// Keeps the message, unseen for `wait`. If SQS does not answer it comes back after the queue's own visibility timeout,
     /// and what it finds then is judged anew.
     pub(crate) async fn hide(&self, wait: Duration) -> Disposal {
-        if let Err(error) = self.queue.hide(&self.receipt_handle, wait).await {
-            tracing::warn!(message_id = self.id, %error, "a message could not be hidden");
+        match self.queue.hide(&self.receipt_handle, wait).await {
+            Ok(()) => Disposal::Keep,
+            Err(error) => {
+                tracing::warn!(message_id = self.id, %error, "a message could not be hidden");
+                Disposal::HeldBack
+            }
         }
-        Disposal::Keep
     }
 
     /// Keeps the message out of the way of a fault of our own, for longer each time.
     pub(crate) async fn back_off(&self) -> Disposal {
-        self.hide(backoff(self.receives)).await
+        self.hide(backoff(self.receives)).await.by_our_fault()
     }
 }
 

@@ -28,6 +28,8 @@ pub(crate) struct Counts {
     pub(crate) retried: u64,
     /// Messages of the dead letter queue that were laid to rest.
     pub(crate) dead_lettered: u64,
+    /// Messages that stay in their queue for a fault of our own.
+    pub(crate) held_back: u64,
     /// From an event's acceptance to the start of a delivery's first attempt.
     pub(crate) first_attempt_latency: Vec<Duration>,
     pub(crate) attempt_duration: Vec<Duration>,
@@ -56,6 +58,7 @@ fn line(counts: &Counts, stack_name: &str, request_id: &str, now: Timestamp) -> 
         ("Failed", counts.failed),
         ("Retried", counts.retried),
         ("DeadLettered", counts.dead_lettered),
+        ("HeldBack", counts.held_back),
     ];
     let times = [
         ("FirstAttemptLatency", &counts.first_attempt_latency),
@@ -171,6 +174,7 @@ mod tests {
                 failed: u64::MAX,
                 retried: 1,
                 dead_lettered: 1,
+                held_back: 1,
                 first_attempt_latency: times.clone(),
                 attempt_duration: times,
             };

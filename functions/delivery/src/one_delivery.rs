@@ -240,7 +240,7 @@ impl Turn {
             return Disposal::Delete;
         }
         tracing::info!("the job before one that was perhaps not queued stands in");
-        self.hide_until(due.plus(self.stand_back()), None).await
+        self.hide_until(due.plus(self.stand_back()), None).await.by_our_fault()
     }
 
     async fn attempt(

@@ -44,7 +44,14 @@ enum Started {
         last: Option<DeliveryId>,
     },
     /// Some are to be looked at again.
-    NotYet,
+    NotYet(NotYet),
+}
+
+enum NotYet {
+    /// The endpoint is still at the page before, or another job changed a row meanwhile.
+    Busy,
+    /// SQS did not take every job for certain.
+    InDoubt,
 }
 
 pub(crate) async fn take(app: Arc<App>, message: Arc<Message>, job: ReplayJob) -> Disposal {
@@ -95,8 +102,10 @@ async fn make(
     replay: &Replay,
     endpoint: &Endpoint,
 ) -> Result<Disposal, StoreError> {
-    let Started::All { replayed, last } = start_page(app, replay, endpoint).await? else {
-        return Ok(message.hide(NOT_YET).await);
+    let (replayed, last) = match start_page(app, replay, endpoint).await? {
+        Started::All { replayed, last } => (replayed, last),
+        Started::NotYet(NotYet::Busy) => return Ok(message.hide(NOT_YET).await),
+        Started::NotYet(NotYet::InDoubt) => return Ok(message.hide(NOT_YET).await.by_our_fault()),
     };
     let (place, page) = look(app, replay, endpoint).await?;
     let progress = Progress { replayed, last_started: last, place, page };
@@ -133,14 +142,16 @@ async fn start_page(app: &App, replay: &Replay, endpoint: &Endpoint) -> Result<S
     let wanted: Vec<_> = wanted.map(|id| (replay.endpoint_id, id)).collect();
     let rows = app.store.deliveries_by_id(&wanted).await?;
     if is_busy(replay, &rows, Timestamp::now()) {
-        return Ok(Started::NotYet);
+        return Ok(Started::NotYet(NotYet::Busy));
     }
     let queue = app.queues.of(Lane::for_retries(endpoint.is_slow(Timestamp::now())));
-    let Some(tried) = try_again(app, queue, replay, &deliveries, &rows).await? else {
-        return Ok(Started::NotYet);
+    let tried = match try_again(app, queue, replay, &deliveries, &rows).await? {
+        Ok(tried) => tried,
+        Err(not_yet) => return Ok(Started::NotYet(not_yet)),
     };
-    let Some(made) = make_skipped(app, queue, endpoint, replay, &skipped).await? else {
-        return Ok(Started::NotYet);
+    let made = match make_skipped(app, queue, endpoint, replay, &skipped).await? {
+        Ok(made) => made,
+        Err(not_yet) => return Ok(Started::NotYet(not_yet)),
     };
     let last = made.last().or(tried.last()).copied();
     Ok(Started::All { replayed: (tried.len() + made.len()) as u64, last })
@@ -156,14 +167,14 @@ fn is_busy(replay: &Replay, rows: &HashMap<DeliveryId, Delivery>, now: Timestamp
 }
 
 /// Starts one manual attempt on each delivery that still matches, and gives those that this replay has started, now
-/// or in an earlier try of this step; `None` when not all is certain.
+/// or in an earlier try of this step; [`NotYet`] when not all is certain.
 async fn try_again(
     app: &App,
     queue: &Queue,
     replay: &Replay,
     ids: &[DeliveryId],
     rows: &HashMap<DeliveryId, Delivery>,
-) -> Result<Option<Vec<DeliveryId>>, StoreError> {
+) -> Result<Result<Vec<DeliveryId>, NotYet>, StoreError> {
     let now = Timestamp::now();
     let rows = || ids.iter().filter_map(|id| rows.get(id));
     let is_started = |row: &&Delivery| row.replay_id == Some(replay.id);
@@ -197,25 +208,30 @@ async fn try_again(
         let by_hand = Transition { replay_id: Some(replay.id), ..Transition::by_hand(chain, now) };
         async move { Ok::<_, StoreError>((id, app.store.advance(row, &by_hand).await?)) }
     });
-    let mut is_certain = in_doubt.is_empty();
+    let mut is_overtaken = false;
     for (id, advanced) in try_join_all(starts).await? {
         match advanced {
             Advanced::Done => started.push(id),
             // By whom, the row will tell.
-            Advanced::Overtaken => is_certain = false,
+            Advanced::Overtaken => is_overtaken = true,
         }
     }
-    Ok(is_certain.then_some(started))
+    Ok(match (in_doubt.is_empty(), is_overtaken) {
+        (false, _) => Err(NotYet::InDoubt),
+        (true, true) => Err(NotYet::Busy),
+        (true, false) => Ok(started),
+    })
 }
 
-/// Makes the deliveries of events that skipped the endpoint, with their rows and jobs; `None` when not all is certain.
+/// Makes the deliveries of events that skipped the endpoint, with their rows and jobs; [`NotYet`] when not all is
+/// certain.
 async fn make_skipped(
     app: &App,
     queue: &Queue,
     endpoint: &Endpoint,
     replay: &Replay,
     ids: &[EventId],
-) -> Result<Option<Vec<DeliveryId>>, StoreError> {
+) -> Result<Result<Vec<DeliveryId>, NotYet>, StoreError> {
     let mut made = Vec::new();
     let mut first = Vec::new();
     let mut again = Vec::new();
@@ -224,7 +240,7 @@ async fn make_skipped(
         for one in try_join_all(deliveries).await? {
             match one {
                 Skipped::Gone => {}
-                Skipped::Contested => return Ok(None),
+                Skipped::Contested => return Ok(Err(NotYet::Busy)),
                 Skipped::Made { job, needs_job } => {
                     made.push(job.delivery_id);
                     match needs_job {
@@ -239,7 +255,7 @@ async fn make_skipped(
     let stand_back = stand_back(app.settings.request_timeout);
     let in_doubt = queue.send_all(&first, Duration::ZERO).await.len();
     let copies_in_doubt = queue.send_all(&again, stand_back).await.len();
-    Ok((in_doubt + copies_in_doubt == 0).then_some(made))
+    Ok(if in_doubt + copies_in_doubt == 0 { Ok(made) } else { Err(NotYet::InDoubt) })
 }
 
 enum Skipped {
