@@ -177,7 +177,14 @@ impl<'a> Resolver<'a> {
 
     fn attribute(&self, id: &str, attribute: &str) -> Result<Value, String> {
         let kind = self.kind(id)?;
-        let found = physical::attribute(id, kind, attribute);
+        // The ARN of a rule names its bus, unless that is the default one
+        // (docs.aws.amazon.com/service-authorization/latest/reference/list_amazoneventbridge.html).
+        let bus = self.value(&self.written["Resources"][id]["Properties"]["EventBusName"])?;
+        let name = match bus.as_ref().and_then(Value::as_str) {
+            Some(bus) if kind == "AWS::Events::Rule" && bus != "default" => format!("{bus}/{id}"),
+            _ => id.to_owned(),
+        };
+        let found = physical::attribute(&name, kind, attribute);
         found.map(Value::from).ok_or_else(|| format!("{kind} has no {attribute} that is known here"))
     }
 

@@ -199,6 +199,19 @@ const LAMBDA_METRICS: [&str; 7] = [
 /// docs.aws.amazon.com/apigateway/latest/developerguide/http-api-metrics.html
 const HTTP_API_METRICS: [&str; 6] = ["4xx", "5xx", "Count", "DataProcessed", "IntegrationLatency", "Latency"];
 
+/// docs.aws.amazon.com/eventbridge/latest/userguide/eb-monitoring.html (those of a rule)
+const RULE_METRICS: [&str; 9] = [
+    "DeadLetterInvocations",
+    "FailedInvocations",
+    "InvocationAttempts",
+    "Invocations",
+    "InvocationsFailedToBeSentToDlq",
+    "InvocationsSentToDlq",
+    "RetryInvocationAttempts",
+    "SuccessfulInvocationAttempts",
+    "ThrottledRules",
+];
+
 /// What the service writes itself: the metrics of the delivery function's log line, and those that filters make of logs.
 fn own_metrics(template: &Template) -> BTreeSet<String> {
     let source = include_str!("../../../functions/delivery/src/metrics.rs");
@@ -228,6 +241,7 @@ fn check_metric(template: &Template, at: &str, namespace: &str, metric: &str, di
             LAMBDA_METRICS.contains(&metric) && is_a("AWS::Serverless::Function")
         }
         ("AWS/ApiGateway", "ApiId") => HTTP_API_METRICS.contains(&metric) && is_a("AWS::ApiGatewayV2::Api"),
+        ("AWS/Events", "RuleName") => RULE_METRICS.contains(&metric) && is_a("AWS::Events::Rule"),
         ("EchoWebhooks", "Stack") => own_metrics(template).contains(metric) && dimension.1 == STACK,
         _ => false,
     };
@@ -255,6 +269,32 @@ fn every_alarm_stands_on_a_metric_that_exists() {
         alarms += 1;
     }
     assert!(alarms >= 10, "{alarms} alarms");
+}
+
+/// 'Metrics that specify only the RuleName dimension refer to the default event bus. Metrics that specify both the
+/// EventBusName and RuleName dimensions refer to a custom event bus.'
+/// (docs.aws.amazon.com/eventbridge/latest/userguide/eb-monitoring.html)
+#[test]
+fn alarms_on_a_rule_name_its_bus_unless_it_is_the_default_one() {
+    for (bus, named) in [
+        ("default", [("RuleName", "EventsRule")].as_slice()),
+        ("orders", &[("EventBusName", "orders"), ("RuleName", "EventsRule")]),
+    ] {
+        let template = Template::with(&[("EventBusName", bus)]);
+        let alarms: Vec<_> = template
+            .of_type("AWS::CloudWatch::Alarm")
+            .filter(|(_, alarm)| alarm["Properties"]["Namespace"] == "AWS/Events")
+            .collect();
+        assert_eq!(alarms.len(), 2);
+        for (id, alarm) in alarms {
+            let dimensions = each(&alarm["Properties"]["Dimensions"]);
+            let dimensions: Vec<_> = dimensions
+                .iter()
+                .map(|one| ["Name", "Value"].map(|part| one[part].as_str().unwrap_or_default()).into())
+                .collect::<Vec<(&str, &str)>>();
+            assert_eq!(dimensions, named, "{id} on {bus}");
+        }
+    }
 }
 
 #[test]
