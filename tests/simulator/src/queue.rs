@@ -17,6 +17,7 @@ pub struct Message {
     pub endpoint: u16,
     pub chain: Option<u32>,
     pub receives: u32,
+    pub sent_at: i64,
 }
 
 #[derive(Debug, Default)]
@@ -58,6 +59,11 @@ impl Queue {
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.visible == 0 && self.in_flight == 0
+    }
+
+    #[must_use]
+    pub const fn visible(&self) -> u64 {
+        self.visible
     }
 
     #[must_use]

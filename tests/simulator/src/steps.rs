@@ -9,7 +9,9 @@ use echo_shared::rate_limit::{LATE_SLOTS_WITHIN, Need, Slot, Slots};
 use echo_shared::slowness::{Hanging, SLOW_AFTER, is_answer_noted, slow_until, wait_for_probe};
 use echo_shared::time::Timestamp;
 
+use crate::broken::Service;
 use crate::chaos::Design;
+use crate::metrics::{Function, Metric};
 use crate::queue::Message;
 use crate::world::{Happening, Receiver, Row, Work, World, index, timestamp};
 
@@ -32,7 +34,10 @@ impl World {
             return;
         }
         let mut work = *self.work.at(id);
-        if self.random.once_in(self.settings.chaos.refused) {
+        if self.spoils(id) {
+            return;
+        }
+        if self.refuses(Service::DynamoDb) {
             return self.hide(id, OWN_FAULT_BACKOFF_MS << work.message.receives.min(7));
         }
         let now = self.clock(&work);
@@ -117,7 +122,7 @@ impl World {
 
     /// A slot of the endpoint's rate limit; `None` when that write failed. When its answer is lost it is made again.
     fn take_slot(&mut self, work: &Work, need: Need, now: Timestamp) -> Option<Slot> {
-        if self.random.once_in(self.settings.chaos.refused) {
+        if self.refuses(Service::DynamoDb) {
             return None;
         }
         let writes = if self.random.once_in(self.settings.chaos.answer_lost) { 2 } else { 1 };
@@ -321,10 +326,10 @@ impl World {
         self.delete(id);
     }
 
-    fn hide(&mut self, id: u32, wait_ms: i64) {
+    pub(crate) fn hide(&mut self, id: u32, wait_ms: i64) {
         let work = *self.work.at(id);
         // A lost or refused hide leaves the message to the queue's own visibility timeout.
-        let wait = if self.random.once_in(self.settings.chaos.refused) {
+        let wait = if self.refuses(Service::Sqs) {
             work.received_at + self.settings.visibility_ms - self.now
         } else {
             wait_ms.max(0)
@@ -335,13 +340,17 @@ impl World {
 
     fn delete(&mut self, id: u32) {
         let work = *self.work.at(id);
+        if self.keeps_untold(id) {
+            return;
+        }
+        self.ages[index(work.lane)].deleted(work.message.sent_at, work.message.receives);
         self.queues[index(work.lane)].release(work.message.endpoint);
         self.close(id);
     }
 
     /// The conditional write of [`echo_shared::store`]: on the state that was read, recognized when repeated.
     fn write(&mut self, work: &Work, new: Row) -> Written {
-        if self.random.once_in(self.settings.chaos.refused) {
+        if self.refuses(Service::DynamoDb) {
             return Written::Failed;
         }
         let row = &mut self.rows[work.message.delivery as usize];
@@ -384,9 +393,15 @@ impl World {
 
     /// Kills the whole invocation, now and then: its messages come back when their visibility runs out.
     fn crashes(&mut self, id: u32) -> bool {
-        if !self.random.once_in(self.settings.chaos.crash) {
-            return false;
+        let crashes = self.random.once_in(self.settings.chaos.crash);
+        if crashes {
+            self.kill(id);
         }
+        crashes
+    }
+
+    pub(crate) fn kill(&mut self, id: u32) {
+        self.metrics.count(self.now, Metric::Errors(Function::Delivery));
         let invocation = self.work.at(id).invocation;
         self.invocations.at(invocation).alive = false;
         let lost: Vec<(u32, Work)> = self
@@ -406,7 +421,6 @@ impl World {
                 self.close(slot);
             }
         }
-        true
     }
 
     pub(crate) fn mark_slow(&mut self, endpoint: u16) {
@@ -444,7 +458,7 @@ impl World {
 
     /// As `store::take_probe` has it; what fails is no probe.
     fn take_probe(&mut self, work: &Work, seen: Hanging, now: Timestamp) -> bool {
-        if self.random.once_in(self.settings.chaos.refused) {
+        if self.refuses(Service::DynamoDb) {
             return false;
         }
         let endpoint = &mut self.endpoints[usize::from(work.message.endpoint)];

@@ -3,6 +3,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use echo_shared::attempt::Trigger;
@@ -16,16 +17,20 @@ use echo_shared::job::{Chain, DeliveryJob};
 use echo_shared::rate_limit::{RateLimit, Slot};
 use echo_shared::schedule::RetrySchedule;
 use echo_shared::time::Timestamp;
+use echo_template::{Template, number};
 
+use crate::broken::{Broken, Service};
 use crate::chaos::{Chaos, Design};
+use crate::metrics::{Ages, LANES, Metrics};
+use crate::pollers::{Pollers, Ramp};
 use crate::queue::{Message, Queue};
 use crate::random::Random;
+use crate::sides::{SEND_AGAIN_MS, Sides};
 
 /// Where simulated time starts; decisions need a real date.
 const EPOCH: i64 = 1_776_009_119_000;
-const BATCH: usize = 10;
-/// How often idle invocations look for messages.
-const POLL_MS: i64 = 100;
+/// The concurrency that an account has (docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html); a new one may have less.
+const ACCOUNT_CONCURRENCY: usize = 1_000;
 /// What reading rows and hiding messages take of an invocation that makes no attempt.
 const SHORTEST_MS: i64 = 50;
 
@@ -53,7 +58,12 @@ pub struct Settings {
     pub request_timeout: Duration,
     pub visibility_ms: i64,
     /// Of first attempts, retries and slow endpoints.
-    pub concurrency: [usize; 3],
+    pub concurrency: [usize; LANES],
+    pub ramp: Ramp,
+    /// Invocations of both functions together that the account allows.
+    pub account_concurrency: usize,
+    /// Receives after which SQS moves a message to the dead letter queue.
+    pub max_receives: u32,
     pub groups: Groups,
     pub chaos: Chaos,
     pub design: Design,
@@ -70,14 +80,35 @@ pub enum Groups {
 
 impl Settings {
     /// The template's defaults, and nothing going wrong.
+    ///
+    /// # Panics
+    /// When the template lacks one of them.
     #[must_use]
     pub fn template_defaults() -> Self {
+        static DEFAULTS: LazyLock<Settings> = LazyLock::new(|| Settings::of(&Template::load()));
+        DEFAULTS.clone()
+    }
+
+    #[expect(clippy::expect_used, reason = "the functions refuse another schedule too")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "whole numbers of a template"
+    )]
+    fn of(template: &Template) -> Self {
+        let properties = |id: &str| &template.resource(id)["Properties"];
+        let queue = properties("FirstAttemptsQueue");
+        let concurrency =
+            |mapping: &str| number(&properties(mapping)["ScalingConfig"]["MaximumConcurrency"]) as usize;
+        let schedule = template.value("RetryDelaysSeconds").as_str().unwrap_or_default();
         Self {
-            #[expect(clippy::expect_used, reason = "a constant of this file")]
-            schedule: RetrySchedule::parse("60,300,1800").expect("the default schedule"),
-            request_timeout: Duration::from_secs(15),
-            visibility_ms: 60_000,
-            concurrency: [250, 20, 40],
+            schedule: RetrySchedule::parse(schedule).expect("the default schedule"),
+            request_timeout: Duration::from_secs_f64(number(template.value("RequestTimeoutSeconds"))),
+            visibility_ms: number(&queue["VisibilityTimeout"]) as i64 * 1_000,
+            concurrency: ["FirstAttempts", "Retries", "SlowEndpoints"].map(concurrency),
+            ramp: Ramp::Evenly,
+            account_concurrency: ACCOUNT_CONCURRENCY,
+            max_receives: number(&queue["RedrivePolicy"]["maxReceiveCount"]) as u32,
             groups: Groups::Projects,
             chaos: Chaos::default(),
             design: Design::AsBuilt,
@@ -153,6 +184,12 @@ pub(crate) enum Happening {
         work: u32,
         number: u32,
     },
+    /// An event is on the bus, or EventBridge tries again to pass it on.
+    OnBus {
+        endpoint: u16,
+        tries: u32,
+    },
+    SidePoll,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -171,11 +208,16 @@ pub struct World {
     pub now: i64,
     happenings: BinaryHeap<Reverse<(i64, u64, Happening)>>,
     sequence: u64,
-    pub(crate) queues: [Queue; 3],
-    busy: [usize; 3],
+    pub(crate) queues: [Queue; LANES],
+    pub(crate) busy: [usize; LANES],
+    pub(crate) pollers: [Pollers; LANES],
+    pub(crate) ages: [Ages; LANES],
+    pub(crate) sides: Sides,
+    pub broken: Broken,
+    pub metrics: Metrics,
     pub(crate) invocations: Slab<Invocation>,
     pub(crate) work: Slab<Work>,
-    waiting: Slab<Message>,
+    pub(crate) waiting: Slab<Message>,
     pub rows: Vec<Row>,
     pub endpoints: Vec<Endpoint>,
     pub receivers: Vec<Receiver>,
@@ -186,6 +228,10 @@ pub struct World {
     pub violations: Vec<String>,
     /// Requests that a second job of the same delivery made although nothing was lost.
     pub doubled: u64,
+    /// Deliveries that the dead letter queue ended.
+    pub internal: u64,
+    /// How often one message of a lane was received, at most.
+    pub most_receives: u32,
     pub(crate) scratch: (Delivery, DeliveryJob),
 }
 
@@ -279,8 +325,13 @@ impl World {
             now: 0,
             happenings: BinaryHeap::new(),
             sequence: 0,
-            queues: [0; 3].map(|_| Queue::new(groups.clone())),
-            busy: [0; 3],
+            queues: [0; LANES].map(|_| Queue::new(groups.clone())),
+            busy: [0; LANES],
+            pollers: settings.concurrency.map(|ceiling| Pollers::new(ceiling, settings.ramp)),
+            ages: [0; LANES].map(|_| Ages::default()),
+            sides: Sides::default(),
+            broken: Broken::default(),
+            metrics: Metrics::default(),
             invocations: Slab::new(),
             work: Slab::new(),
             waiting: Slab::new(),
@@ -292,6 +343,8 @@ impl World {
             settings,
             violations: Vec::new(),
             doubled: 0,
+            internal: 0,
+            most_receives: 0,
             scratch: (Delivery::pending(&event, &listed), job),
         }
     }
@@ -316,10 +369,16 @@ impl World {
         self.limited.iter().map(within).max().unwrap_or(0)
     }
 
+    /// Invocations of a lane.
+    #[must_use]
+    pub const fn running(&self, lane: Lane) -> usize {
+        self.busy[index(lane)]
+    }
+
     /// Whether no job is left anywhere.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
-        self.happenings.is_empty() && self.queues.iter().all(Queue::is_empty)
+        self.happenings.is_empty() && self.queues.iter().all(Queue::is_empty) && self.sides.is_empty()
     }
 
     pub(crate) fn at(&mut self, when: i64, happening: Happening) {
@@ -329,11 +388,13 @@ impl World {
 
     /// Lives on until nothing is left to happen, or until `until`.
     pub fn run(&mut self, until: i64) {
-        while let Some(Reverse((when, _, happening))) = self.happenings.pop() {
-            if when > until {
-                self.at(when, happening);
-                break;
-            }
+        // A test may have changed something meanwhile, such as a mapping that is on again: pollers find it at once.
+        self.at(self.now, Happening::Poll);
+        while let Some(Reverse((when, ..))) = self.happenings.peek()
+            && *when <= until
+            && let Some(Reverse((when, _, happening))) = self.happenings.pop()
+        {
+            self.sample_until(when);
             self.now = when;
             match happening {
                 Happening::Arrival { endpoint } => self.arrival(endpoint),
@@ -350,6 +411,8 @@ impl World {
                 Happening::Over { invocation } => self.free(invocation),
                 Happening::Answered { work, ok } => self.answered(work, ok),
                 Happening::SlotComes { work, number } => self.slot_comes(work, number),
+                Happening::OnBus { endpoint, tries } => self.on_bus(endpoint, tries),
+                Happening::SidePoll => self.side_poll(),
             }
             for lane in Lane::ALL {
                 self.receive(lane);
@@ -357,13 +420,27 @@ impl World {
         }
     }
 
+    /// Lives on until then, and lets CloudWatch look at the queues to the last minute.
+    pub fn run_out(&mut self, until: i64) {
+        self.run(until);
+        self.sample_until(until);
+        self.now = until;
+    }
+
     fn arrival(&mut self, endpoint: u16) {
         let (every, left) = self.arrivals[usize::from(endpoint)];
         if left == 0 {
             return;
         }
+        if self.refuses_requests() {
+            return self.at(self.now + SEND_AGAIN_MS, Happening::Arrival { endpoint });
+        }
         self.arrivals[usize::from(endpoint)].1 -= 1;
         self.at(self.now + every, Happening::Arrival { endpoint });
+        self.accept(endpoint);
+    }
+
+    pub(crate) fn accept(&mut self, endpoint: u16) {
         self.rows.push(Row {
             endpoint,
             accepted_at: self.now,
@@ -379,7 +456,7 @@ impl World {
             late_ms: 0,
         });
         let delivery = u32::try_from(self.rows.len() - 1).unwrap_or(u32::MAX);
-        let message = Message { delivery, endpoint, chain: None, receives: 0 };
+        let message = Message { delivery, endpoint, chain: None, receives: 0, sent_at: self.now };
         let is_slow = self.endpoints[usize::from(endpoint)].is_slow(timestamp(self.now));
         let lane = if is_slow { Lane::Slow } else { Lane::FirstAttempts };
         // The api's own send: when its answer is lost, a copy follows that stands back (chain of its own).
@@ -404,14 +481,14 @@ impl World {
 
     /// Sends a job; false when that is not certain, whether or not it is in the queue.
     pub(crate) fn send(&mut self, lane: Lane, message: Message, delay_ms: i64) -> bool {
-        let chaos = self.settings.chaos;
-        if self.random.once_in(chaos.refused) {
+        if self.refuses(Service::SqsSend) {
             return false;
         }
-        let message = Message { receives: 0, ..message };
+        let message = Message { receives: 0, sent_at: self.now, ..message };
+        self.ages[index(lane)].sent(self.now);
         let delay = if delay_ms > 0 { delay_ms + self.wander() } else { 0 };
         self.later(lane, message, delay.clamp(0, 900_000), false);
-        !self.random.once_in(chaos.answer_lost)
+        !self.random.once_in(self.settings.chaos.answer_lost)
     }
 
     /// Makes a message visible after `wait_ms`; it stays in flight until then if `hidden`.
@@ -427,61 +504,6 @@ impl World {
             0
         } else {
             i64::try_from(self.random.below(2 * most.unsigned_abs())).unwrap_or(0) - most
-        }
-    }
-
-    /// Idle invocations of a lane take what is visible, ten at a time.
-    fn receive(&mut self, lane: Lane) {
-        let concurrency = self.settings.concurrency[index(lane)];
-        // Pollers gather for a moment, as SQS long polling does; a fresh invocation for each message would never
-        // fill a batch.
-        if self.now % POLL_MS != 0 {
-            let next = self.now + POLL_MS - self.now % POLL_MS;
-            if self.queues[index(lane)].has_visible() && !self.queues[index(lane)].poll_planned(next) {
-                self.at(next, Happening::Poll);
-            }
-            return;
-        }
-        while self.busy[index(lane)] < concurrency {
-            let messages = self.queues[index(lane)].receive(BATCH);
-            if messages.is_empty() {
-                break;
-            }
-            self.busy[index(lane)] += 1;
-            let skew = self.settings.chaos.skew_ms;
-            let skew_ms = if skew == 0 {
-                0
-            } else {
-                i64::try_from(self.random.below(2 * skew.unsigned_abs())).unwrap_or(0) - skew
-            };
-            let open = u32::try_from(messages.len()).unwrap_or(0);
-            let invocation =
-                self.invocations.put(Invocation { lane, began_at: self.now, open, skew_ms, alive: true });
-            let mut started = Vec::with_capacity(messages.len());
-            for message in messages {
-                if self.random.once_in(self.settings.chaos.duplicate) {
-                    self.later(lane, message, 0, false);
-                }
-                let seen = self.rows[message.delivery as usize];
-                let work = Work {
-                    message,
-                    lane,
-                    received_at: self.now,
-                    invocation,
-                    seen,
-                    sent: false,
-                    sent_at: 0,
-                    asleep: false,
-                    settled: false,
-                };
-                started.push(self.work.put(work));
-            }
-            for work in started {
-                // A crash at an earlier record took the whole invocation.
-                if !self.work.at(work).settled {
-                    self.wake(work);
-                }
-            }
         }
     }
 
