@@ -1,7 +1,7 @@
 //! Makes the signed deliveries, and takes events in, from five SQS queues.
 //!
 //! In reading order: [`sqs_event`] is what Lambda hands over; `batch` takes each record by itself; `one_delivery`
-//! is a job's whole turn, decided by `echo_shared::decision`; `sender` makes the request, through `client`, `resolver`
+//! is a job's whole turn, decided by `echo_shared::decision`, and `onward` sends on or hides a job that is not attempted now; `sender` makes the request, through `client`, `resolver`
 //! and `failure`; `replay` is one step of trying many again; `health` tells the endpoint how it went, and `operator`
 //! the operator; `records` writes down what was attempted and `retries` sees to the next time, `together` for many in
 //! one request; `message` hides, `lanes` moves between queues, and `slots` keeps rate limits and
@@ -21,6 +21,7 @@ mod lanes;
 mod message;
 mod metrics;
 mod one_delivery;
+mod onward;
 mod operator;
 mod own_fault;
 mod records;

@@ -6,24 +6,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use echo_shared::attempt::{Attempt, Outcome};
-use echo_shared::decision::{Lane, Step, Wake, after_attempt, on_wake, stand_back};
+use echo_shared::decision::{Lane, Step, Wake, after_attempt, on_wake};
 use echo_shared::delivery::{Delivery, DeliveryStatus, FailureReason};
 use echo_shared::endpoint::Endpoint;
 use echo_shared::endpoint_url::EndpointUrl;
 use echo_shared::id::AttemptId;
 use echo_shared::job::{Chain, DeliveryJob};
-use echo_shared::rate_limit::{Need, Slot};
+use echo_shared::rate_limit::Need;
 use echo_shared::slowness::{Hanging, SLOW_AFTER, wait_for_probe};
 use echo_shared::store::{Advanced, StoreError, Transition};
 use echo_shared::time::Timestamp;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::client::Post;
-use crate::message::{Disposal, EARLY, Message, time_in_queue};
+use crate::message::{Disposal, EARLY, Message};
 use crate::metrics::Tally;
 use crate::own_fault::OwnFault;
 use crate::records::{self, Records};
-use crate::retries::{self, Retries};
+use crate::retries::Retries;
 use crate::rows::{self, Rows};
 use crate::slots::{self, Place};
 use crate::slowness::Notes;
@@ -67,7 +67,7 @@ pub(crate) struct Turn {
 #[derive(Debug, Clone)]
 pub(crate) struct Shared {
     records: Records,
-    retries: Retries,
+    pub(crate) retries: Retries,
 }
 
 impl Shared {
@@ -144,46 +144,15 @@ impl Turn {
         }
     }
 
-    fn stand_back(&self) -> Duration {
-        stand_back(self.app.settings.request_timeout)
-    }
-
     /// Whether an attempt that starts after `wait` can end and be recorded within this invocation.
     fn has_time_after(&self, wait: Duration) -> bool {
         Instant::now() + wait + self.app.settings.request_timeout + RECORD_TIME <= self.deadline
-    }
-
-    /// Waits for `until` in the queue.
-    async fn wait(&self, delivery: &Delivery, until: Timestamp) -> Result<Disposal, OwnFault> {
-        // Only the job whose turn comes may name the next one: a stand-in that did would take the turn away.
-        let own_turn = !delivery.status.is_final() && self.job.chain == delivery.chain;
-        let now = Timestamp::now();
-        if own_turn && self.is_crowded() {
-            return self.pass_on(delivery, self.lane, until, now).await;
-        }
-        Ok(self.hide_until(until, delivery.slot).await)
     }
 
     /// Whether this job gets the probe of an endpoint that hangs.
     async fn takes_probe(&self, endpoint: &Endpoint, hanging: Hanging) -> Result<bool, StoreError> {
         let store = &self.app.store;
         Ok(self.notes.may_probe(endpoint) && store.take_probe(endpoint, hanging, Timestamp::now()).await?)
-    }
-
-    async fn hide_until(&self, until: Timestamp, slot: Option<Slot>) -> Disposal {
-        let others = self.shared.as_ref().map(|shared| &shared.retries);
-        retries::hide(&self.message, self.lane, others, until, slot).await
-    }
-
-    /// Whether what waits must not do so hidden in the queue that it came through.
-    fn is_crowded(&self) -> bool {
-        self.app.crowding.is_crowded(self.lane)
-    }
-
-    /// The lane that what waits for its time leaves this one for, or `None` when it hides where it is.
-    fn leaves_for(&self, is_slow: bool) -> Option<Lane> {
-        let leaves = self.lane == Lane::FirstAttempts || self.is_crowded();
-        leaves.then_some(Lane::for_retries(is_slow))
     }
 
     /// Ends a delivery without an attempt.
@@ -208,39 +177,6 @@ impl Turn {
             }
             Advanced::Overtaken => Ok(self.overtaken().await),
         }
-    }
-
-    async fn overtaken(&self) -> Disposal {
-        tracing::warn!("another job changed the delivery meanwhile");
-        self.message.hide(OVERTAKEN_WAIT).await
-    }
-
-    /// Hands a turn that is due at `due` to a new job in `lane`. The row names the new job before it is sent, so that this
-    /// one, should it live on, stands back.
-    async fn pass_on(
-        &self,
-        delivery: &Delivery,
-        lane: Lane,
-        due: Timestamp,
-        now: Timestamp,
-    ) -> Result<Disposal, OwnFault> {
-        let chain = Chain::new();
-        let renamed = Transition { chain: Some(chain), ..Transition::unchanged(delivery, now) };
-        match self.app.store.advance(delivery, &renamed).await? {
-            Advanced::Done => Ok(self.send_on(chain, lane, due, delivery.slot).await),
-            Advanced::Overtaken => Ok(self.overtaken().await),
-        }
-    }
-
-    /// Sends the job that the row now names. When it is not certain to be in the queue, this one stays behind it.
-    async fn send_on(&self, chain: Chain, lane: Lane, due: Timestamp, slot: Option<Slot>) -> Disposal {
-        let job = DeliveryJob { chain: Some(chain), manual_at: None, ..self.job.clone() };
-        let others = self.shared.as_ref().map(|shared| &shared.retries);
-        if retries::send(&self.app, lane, others, job, time_in_queue(due, slot)).await {
-            return Disposal::Delete;
-        }
-        tracing::info!("the job before one that was perhaps not queued stands in");
-        self.hide_until(due.plus(self.stand_back()), None).await.by_our_fault()
     }
 
     async fn attempt(
@@ -296,24 +232,6 @@ impl Turn {
         let is_stale = outcome.is_success() && took >= STALE;
         let endpoint = if is_stale { &self.reread(endpoint).await } else { endpoint };
         self.conclude(delivery, endpoint, attempt, step, now).await
-    }
-
-    /// Leaves an attempt for its slot, where retries wait. That is no attempt, and the caller sees nothing of it.
-    async fn put_off(
-        &self,
-        delivery: &Delivery,
-        endpoint: &Endpoint,
-        slot: Slot,
-    ) -> Result<Disposal, StoreError> {
-        let now = Timestamp::now();
-        let successor = self.leaves_for(endpoint.is_slow(now)).map(|lane| (lane, Chain::new()));
-        let chain = successor.map(|(_, chain)| chain).or(self.job.chain);
-        let put_off = Transition { chain, slot: Some(slot), ..Transition::unchanged(delivery, now) };
-        Ok(match (self.app.store.advance(delivery, &put_off).await?, successor) {
-            (Advanced::Overtaken, _) => self.overtaken().await,
-            (Advanced::Done, Some((lane, chain))) => self.send_on(chain, lane, slot.at, Some(slot)).await,
-            (Advanced::Done, None) => self.hide_until(slot.at, Some(slot)).await,
-        })
     }
 
     /// Makes the request. Meanwhile and after, what it says of the endpoint is noted.

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use echo_shared::attempt::{Outcome, SendFailure, Trigger};
-use echo_shared::decision::{Lane, Step, Wake, after_attempt, on_wake};
+use echo_shared::decision::{Lane, MOST_RECEIVES, Step, Wake, after_attempt, on_wake};
 use echo_shared::delivery::DeliveryStatus;
 use echo_shared::rate_limit::{LATE_SLOTS_WITHIN, Need, Slot, Slots};
-use echo_shared::slowness::{Hanging, SLOW_AFTER, is_answer_noted, slow_until, wait_for_probe};
+use echo_shared::slowness::{SLOW_AFTER, wait_for_probe};
 use echo_shared::time::Timestamp;
 
 use crate::broken::Service;
@@ -286,7 +286,7 @@ impl World {
     fn wait(&mut self, id: u32, wait_ms: i64) {
         let work = *self.work.at(id);
         let own_turn = work.message.chain == work.seen.chain;
-        if own_turn && self.is_crowded(work.lane) {
+        if own_turn && (self.is_crowded(work.lane) || work.message.receives >= MOST_RECEIVES) {
             let chain = Some(self.new_chain());
             return match self.write(&work, Row { chain, ..work.seen }) {
                 Written::Done => {
@@ -421,52 +421,6 @@ impl World {
                 self.close(slot);
             }
         }
-    }
-
-    pub(crate) fn mark_slow(&mut self, endpoint: u16) {
-        if matches!(self.settings.design, Design::OneLane | Design::RetriesShareTheFirstQueue) {
-            return;
-        }
-        let now = timestamp(self.now);
-        let endpoint = &mut self.endpoints[usize::from(endpoint)];
-        endpoint.slow_until = slow_until(endpoint.slow_until, now).or(endpoint.slow_until);
-    }
-
-    /// As `store::mark_hanging` has it.
-    fn mark_hanging(&mut self, endpoint: u16, began_at: i64) {
-        let designs = [Design::OneLane, Design::RetriesShareTheFirstQueue, Design::NoProbes];
-        let endpoint = &mut self.endpoints[usize::from(endpoint)];
-        let answered = endpoint.answered_at.is_some_and(|at| at >= timestamp(began_at));
-        let answered = answered && self.settings.design != Design::OneTimeoutIsAHang;
-        if endpoint.hanging_since.is_none() && !answered && !designs.contains(&self.settings.design) {
-            let now = Some(timestamp(self.now));
-            (endpoint.hanging_since, endpoint.hanging_tried_at) = (now, now);
-        }
-    }
-
-    /// As `store::note_answer` has it.
-    fn note_answer(&mut self, endpoint: u16) {
-        let now = timestamp(self.now);
-        let endpoint = &mut self.endpoints[usize::from(endpoint)];
-        if endpoint.hanging().is_some()
-            || (endpoint.is_slow(now) && is_answer_noted(endpoint.answered_at, now))
-        {
-            endpoint.answered_at = Some(now);
-            (endpoint.hanging_since, endpoint.hanging_tried_at) = (None, None);
-        }
-    }
-
-    /// As `store::take_probe` has it; what fails is no probe.
-    fn take_probe(&mut self, work: &Work, seen: Hanging, now: Timestamp) -> bool {
-        if self.refuses(Service::DynamoDb) {
-            return false;
-        }
-        let endpoint = &mut self.endpoints[usize::from(work.message.endpoint)];
-        if endpoint.hanging() != Some(seen) {
-            return false;
-        }
-        endpoint.hanging_tried_at = Some(now);
-        !self.random.once_in(self.settings.chaos.answer_lost)
     }
 
     fn clock(&mut self, work: &Work) -> Timestamp {

@@ -141,3 +141,16 @@ fn what_waited_is_delivered_soon_after_the_recovery() {
         assert!(last - hung_for <= hung_for.min(20 * 60_000) + 31 * 60_000, "{hung_for}");
     }
 }
+
+/// What waits for an endpoint that hangs is looked at again and again, and each look is a receive. No queue gives it up for
+/// that, however long the endpoint hangs.
+#[test]
+fn what_waits_for_a_month_is_never_given_up() {
+    let month_ms = 30 * 24 * HOUR_MS;
+    let receivers = vec![Receiver::HangsUntil { at: month_ms, ms: 50 }];
+    let mut world = World::new(1, Settings::template_defaults(), receivers);
+    world.produce(0, 60_000, 200);
+    world.run(month_ms + 24 * HOUR_MS);
+    assert_eq!((world.internal, world.dead_letters()), (0, 0));
+    assert!(world.rows.iter().all(|row| row.status.is_final()));
+}
