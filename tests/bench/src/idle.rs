@@ -1,10 +1,9 @@
 //! What a month without a single event costs. Nothing of this runs, so it is computed: from the template and the prices.
 
+use echo_template::Template;
 use serde::Serialize;
 
 use crate::prices::Prices;
-
-const TEMPLATE: &str = include_str!("../../../template.yaml");
 
 const SECONDS_PER_MONTH: f64 = 30.0 * 86_400.0;
 
@@ -21,10 +20,9 @@ impl Idle {
     /// Never.
     #[must_use]
     pub(crate) fn of(prices: &Prices) -> Self {
-        let count = |kind: &str| {
-            let found = TEMPLATE.lines().filter(|line| line.trim() == format!("Type: {kind}")).count();
-            f64::from(u32::try_from(found).unwrap_or(0))
-        };
+        // As it is deployed with no setting changed.
+        let template = Template::load();
+        let count = |kind| f64::from(u32::try_from(template.of_type(kind).count()).unwrap_or(0));
         let queues = count("AWS::Lambda::EventSourceMapping");
         let polls = queues * prices.pollers_per_queue * SECONDS_PER_MONTH / prices.long_poll_seconds;
         Self {
