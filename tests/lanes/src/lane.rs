@@ -67,7 +67,7 @@ impl Default for LaneSettings {
             queue_visibility: Duration::from_secs(8),
             api_timeout: Duration::from_secs(8),
             delivery_timeout: Duration::from_secs(8),
-            max_receives: 200,
+            max_receives: 960,
             in_flight_ceiling: 120_000,
             concurrency: 4,
             with_journal: true,
