@@ -172,6 +172,7 @@ fn job(event: &Event, listed: &EventDelivery, chain: Option<Chain>) -> DeliveryJ
         chain,
         manual_at: None,
         by_hand: event.by_hand,
+        waits_since: None,
     }
 }
 

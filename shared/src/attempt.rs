@@ -38,12 +38,6 @@ impl Outcome {
     pub const fn is_success(&self) -> bool {
         matches!(self, Self::Answered { status: 200..=299, .. })
     }
-
-    /// Whether the request had its whole time and was not answered in it.
-    #[must_use]
-    pub const fn is_timeout(&self) -> bool {
-        matches!(self, Self::Failed { cause: SendFailure::TimedOut { .. }, .. })
-    }
 }
 
 /// Why there was no whole answer. The messages are for the endpoint's owner: nothing of our own network is in them.

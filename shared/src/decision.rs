@@ -9,7 +9,7 @@ use crate::endpoint::{Endpoint, EndpointStatus};
 use crate::job::DeliveryJob;
 use crate::rate_limit::{Need, need};
 use crate::schedule::RetrySchedule;
-use crate::slowness::{Hanging, ProbeFor, wait_for_probe};
+use crate::slowness::{Hanging, ProbeFor, next_look};
 use crate::time::Timestamp;
 
 /// The longest wait a receiver can ask for with `retry-after` (contract §5).
@@ -56,8 +56,10 @@ pub enum Wake {
     NotYet { until: Timestamp },
     /// The endpoint is disabled or gone: the delivery ends without an attempt.
     End { reason: FailureReason },
-    /// The endpoint is slow: its attempts belong in the slow lane.
-    MoveToSlowLane,
+    /// The endpoint is slow: its attempts belong in the slow lane. `claim` as for an attempt.
+    MoveToSlowLane { claim: bool },
+    /// The attempt is due, but the endpoint hangs and its next probe is not yet to be had: wait until then.
+    WaitForProbe { until: Timestamp, claim: bool },
     /// Make attempt `number` now. With `claim`, first take the turn on the row ([`crate::store::Store::claim`]):
     /// this job is late or a copy, so another may be about to act too. Then take the slot that it needs, and make the attempt
     /// when that comes. Before all this, of an endpoint that hangs, take its `probe` ([`crate::store::Store::take_probe`]).
@@ -107,20 +109,41 @@ pub fn on_wake(
     if now < acts_from {
         return Wake::NotYet { until: acts_from };
     }
+    let claim = !own_turn || now > last_word.plus(late_after(request_timeout));
     if lane != Lane::Slow && endpoint.is_slow(now) {
-        return Wake::MoveToSlowLane;
+        return Wake::MoveToSlowLane { claim };
     }
     let probe = endpoint.hanging();
-    if probe.is_some_and(|hanging| now < hanging.opens_at(probe_for(delivery, job))) {
-        return Wake::NotYet { until: now.plus(wait_for_probe(now.since(delivery.due_at()))) };
+    if let Some(hanging) = probe
+        && now < hanging.opens_at(probe_for(delivery, job))
+    {
+        return without_probe(delivery, job, hanging, claim, now);
     }
-    let claim = !own_turn || now > last_word.plus(late_after(request_timeout));
+    // To get a probe takes time, so that this job may come late: it says on the row that it is there.
+    let claim = claim || probe.is_some();
     // Probes are rarer than any limit allows.
     let need = match probe {
         Some(_) => Need::Nothing,
         None => need(endpoint.rate_limit.as_ref(), delivery.slot.as_ref(), now),
     };
     Wake::Attempt { number: delivery.attempt_count + 1, claim, need, probe }
+}
+
+/// What a job does that is due and does not get its endpoint's probe.
+#[must_use]
+pub fn without_probe(
+    delivery: &Delivery,
+    job: &DeliveryJob,
+    hanging: Hanging,
+    claim: bool,
+    now: Timestamp,
+) -> Wake {
+    // A manual attempt is due since its row last changed, which it does each time that the job is sent on.
+    let due_since = match delivery.triggered_by {
+        Trigger::Manual => job.waits_since.unwrap_or(delivery.due_at()),
+        Trigger::Auto => delivery.due_at(),
+    };
+    Wake::WaitForProbe { until: next_look(hanging, probe_for(delivery, job), due_since, now), claim }
 }
 
 const fn probe_for(delivery: &Delivery, job: &DeliveryJob) -> ProbeFor {

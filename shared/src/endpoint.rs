@@ -77,7 +77,7 @@ pub struct Endpoint {
     /// Until then the slow lane serves it: an attempt had no answer after two seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slow_until: Option<Timestamp>,
-    /// An answer while it was slow, noted every few seconds: an attempt that times out after it shows no hanging endpoint.
+    /// An answer while it was slow, noted every few seconds: an attempt that began before it and times out shows no hanging endpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answered_at: Option<Timestamp>,
     /// While it does not answer at all: since when, and when it was last tried. Both are there or neither.

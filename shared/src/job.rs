@@ -66,6 +66,9 @@ pub struct DeliveryJob {
     /// whether it still does, so a job that stands in for a lost one may lack it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub by_hand: bool,
+    /// Since when it has been sent on without an attempt. A job that stands in for a lost one may lack it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_since: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -149,9 +152,10 @@ mod tests {
             chain: Some(Chain::new()),
             manual_at: Some(at),
             by_hand: true,
+            waits_since: Some(at),
         };
         assert_eq!(Job::decode(&job.encode()), Ok(Job::Delivery(job.clone())));
-        let plain = DeliveryJob { chain: None, manual_at: None, by_hand: false, ..job };
+        let plain = DeliveryJob { chain: None, manual_at: None, by_hand: false, waits_since: None, ..job };
         assert_eq!(Job::decode(&plain.encode()), Ok(Job::Delivery(plain.clone())));
         let step = ReplayJob {
             project_id: plain.project_id,

@@ -22,8 +22,8 @@ const NEXT_MARK: Duration = Duration::from_secs(5 * 60);
 /// While an endpoint is slow its answers are noted, but not each of them.
 const ANSWER_NOTED_EVERY: Duration = Duration::from_secs(5);
 
-/// The least and the most time between two probes. In between, it is as long as the endpoint has been hanging, so that
-/// each probe comes after twice the time of the one before.
+/// The least and the most time between two probes. Between these limits the pause equals the time from the start of the hang
+/// to the last probe: probes come after 5, 10, 20, 40 s.
 const LEAST_SPACING: Duration = Duration::from_secs(5);
 const MOST_SPACING: Duration = Duration::from_secs(5 * 60);
 
@@ -31,8 +31,8 @@ const MOST_SPACING: Duration = Duration::from_secs(5 * 60);
 /// no endpoint that hangs for days would be disabled for it (contract §7).
 const RETRIES_COME_SOONER: u32 = 4;
 
-/// A person who tries an endpoint waits no longer than this; it is also the most probes there are, one a second, which no
-/// rate limit forbids.
+/// A person who tries an endpoint waits no longer than this. No endpoint gets more than one probe a second, and one a second
+/// is the lowest rate limit.
 const BY_HAND_SPACING: Duration = Duration::from_secs(1);
 
 /// The longest wait between two looks at a delivery whose endpoint hangs: the longest that a queue delays a message.
@@ -67,11 +67,17 @@ impl Hanging {
     }
 }
 
-/// How long a delivery that has been due for so long waits before it is looked at again. It doubles, so that an outage of
-/// a day costs some dozen looks, and what waited for an hour is delivered within an hour of the endpoint's recovery.
+/// When a delivery that has been due since then is looked at again, for want of a probe. The wait doubles, so that an outage of a
+/// day costs about a hundred looks, and what waited for ten minutes is delivered within ten minutes of the endpoint's recovery.
+/// A person's turn comes when the next probe does.
 #[must_use]
-pub fn wait_for_probe(due_for: Duration) -> Duration {
-    due_for.clamp(LEAST_SPACING, LONGEST_WAIT)
+pub fn next_look(hanging: Hanging, purpose: ProbeFor, due_since: Timestamp, now: Timestamp) -> Timestamp {
+    match purpose {
+        ProbeFor::Person => hanging.opens_at(purpose).max(now.plus(BY_HAND_SPACING / 2)),
+        ProbeFor::FirstAttempt | ProbeFor::Retry => {
+            now.plus(now.since(due_since).clamp(LEAST_SPACING, LONGEST_WAIT))
+        }
+    }
 }
 
 /// Until when an endpoint that was just slow is served by the slow lane; `None` when the mark it has will do.
@@ -84,10 +90,12 @@ pub fn slow_until(known: Option<Timestamp>, now: Timestamp) -> Option<Timestamp>
     (left < lasts - lasts / 5).then(|| now.plus(lasts))
 }
 
-/// Whether an answer of a slow endpoint is to be noted, given the one that was noted last.
+/// Whether an answer of a slow endpoint is to be noted, given the one that was noted last: often enough for each attempt that
+/// times out to find one that came while it ran.
 #[must_use]
-pub fn is_answer_noted(noted: Option<Timestamp>, now: Timestamp) -> bool {
-    noted.is_none_or(|noted| now >= noted.plus(ANSWER_NOTED_EVERY))
+pub fn is_answer_noted(noted: Option<Timestamp>, now: Timestamp, request_timeout: Duration) -> bool {
+    let every = ANSWER_NOTED_EVERY.min(request_timeout / 3);
+    noted.is_none_or(|noted| now >= noted.plus(every))
 }
 
 #[cfg(test)]
@@ -122,8 +130,15 @@ mod tests {
 
     #[test]
     fn a_wait_is_as_long_as_the_delivery_has_been_due() {
-        let waits = [0, 4, 7, 600, 90_000].map(|due| wait_for_probe(Duration::from_secs(due)).as_secs());
-        assert_eq!(waits, [5, 5, 7, 600, 900]);
+        let hanging = Hanging { since: T0, tried_at: at(100_000) };
+        let look = |purpose, due_for| {
+            let now = at(100_000);
+            let due_since = now.minus(Duration::from_secs(due_for));
+            next_look(hanging, purpose, due_since, now).since(now).as_millis()
+        };
+        let waits = [0, 4, 7, 600, 90_000].map(|due_for| look(ProbeFor::FirstAttempt, due_for));
+        assert_eq!(waits, [5_000, 5_000, 7_000, 600_000, 900_000]);
+        assert_eq!(look(ProbeFor::Person, 90_000), 1_000);
     }
 
     #[test]
@@ -137,9 +152,14 @@ mod tests {
     }
 
     #[test]
-    fn answers_are_noted_every_five_seconds() {
-        assert!(is_answer_noted(None, T0));
-        assert!(!is_answer_noted(Some(T0), at(4)));
-        assert!(is_answer_noted(Some(T0), at(5)));
+    fn answers_are_noted_several_times_within_a_timeout() {
+        let timeout = Duration::from_secs(15);
+        assert!(is_answer_noted(None, T0, timeout));
+        assert!(!is_answer_noted(Some(T0), at(4), timeout));
+        assert!(is_answer_noted(Some(T0), at(5), timeout));
+        assert!(
+            is_answer_noted(Some(T0), at(1), Duration::from_secs(3)),
+            "three times within a short timeout"
+        );
     }
 }

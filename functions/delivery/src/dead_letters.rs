@@ -1,6 +1,7 @@
 //! What nothing else could finish: its delivery ends `failed` (`internal`), or the message is parked as it is.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use echo_shared::delivery::{Delivery, DeliveryStatus, FailureReason};
 use echo_shared::job::{DeliveryJob, Job, NotAJob, ReplayJob};
@@ -16,6 +17,9 @@ use crate::own_fault::OwnFault;
 use crate::rows::{self, Rows};
 use crate::sqs_event::Record;
 use crate::{App, health, replay};
+
+/// A job whose turn it is acts within this time, or is lost: it is sent on anew each day when it waits for long.
+const ACTS_WITHIN: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 
 /// Why an event is parked that was not refused.
 const KEPT_OUT: &str = "faults of ours kept it from being accepted; send it again under the same event_id";
@@ -77,6 +81,11 @@ async fn end(app: &App, message: &Message, job: &DeliveryJob, tally: &Tally) -> 
         if delivery.uncounted {
             health::tell(app, &delivery, endpoint, now).await?;
         }
+        return Ok(Disposal::Delete);
+    }
+    // A copy, whose delivery has another job that acts: that one sees to it.
+    let last_change = delivery.due_at().max(delivery.updated_at);
+    if job.chain != delivery.chain && now < last_change.plus(ACTS_WITHIN) {
         return Ok(Disposal::Delete);
     }
     let failed = Transition {

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use echo_shared::attempt::{Attempt, Outcome};
-use echo_shared::decision::{Lane, Step, Wake, after_attempt, on_wake};
+use echo_shared::decision::{Lane, Step, Wake, after_attempt, on_wake, without_probe};
 use echo_shared::delivery::{Delivery, DeliveryStatus, FailureReason};
 use echo_shared::endpoint::Endpoint;
 use echo_shared::endpoint_url::EndpointUrl;
 use echo_shared::id::AttemptId;
 use echo_shared::job::{Chain, DeliveryJob};
 use echo_shared::rate_limit::Need;
-use echo_shared::slowness::{Hanging, SLOW_AFTER, wait_for_probe};
+use echo_shared::slowness::{Hanging, SLOW_AFTER};
 use echo_shared::store::{Advanced, StoreError, Transition};
 use echo_shared::time::Timestamp;
 use tokio::time::{Instant, sleep, timeout};
@@ -113,7 +113,12 @@ impl Turn {
             };
             let endpoint = rows.endpoint.as_ref();
             let request_timeout = self.app.settings.request_timeout;
-            let wake = on_wake(&delivery, endpoint, &self.job, self.lane, now, request_timeout);
+            let mut wake = on_wake(&delivery, endpoint, &self.job, self.lane, now, request_timeout);
+            if let (Wake::Attempt { probe: Some(hanging), claim, .. }, Some(endpoint)) = (wake, endpoint)
+                && !self.takes_probe(endpoint, hanging).await?
+            {
+                wake = without_probe(&delivery, &self.job, hanging, claim, now);
+            }
             match (wake, endpoint) {
                 (Wake::NotYet { until }, _) => {
                     let wait = until.since(now);
@@ -129,14 +134,18 @@ impl Turn {
                     return Ok(Disposal::Delete);
                 }
                 (Wake::End { reason }, _) => return self.end(&delivery, reason, now).await,
-                (Wake::MoveToSlowLane, _) => return self.pass_on(&delivery, Lane::Slow, now, now).await,
-                (Wake::Attempt { number, claim, need, probe }, Some(endpoint)) => {
-                    if let Some(hanging) = probe
-                        && !self.takes_probe(endpoint, hanging).await?
-                    {
-                        let until = now.plus(wait_for_probe(now.since(delivery.due_at())));
-                        return self.wait(&delivery, until).await;
+                (Wake::MoveToSlowLane { claim }, _) => {
+                    return self.pass_on(&delivery, Lane::Slow, now, claim).await;
+                }
+                (Wake::WaitForProbe { until, claim }, _) => {
+                    let wait = until.since(now);
+                    if wait > SHORT_WAIT || !self.has_time_after(wait) {
+                        return self.wait_for_probe(&delivery, until, claim).await;
                     }
+                    sleep(wait).await;
+                    rows = self.load().await?;
+                }
+                (Wake::Attempt { number, claim, need, .. }, Some(endpoint)) => {
                     return self.attempt(delivery, endpoint, number, claim, need).await;
                 }
                 (Wake::Finished | Wake::Attempt { .. }, _) => return Ok(Disposal::Delete),
@@ -263,11 +272,13 @@ impl Turn {
             }
         };
         let ended_at = Timestamp::now();
-        if outcome.is_timeout() {
-            self.notes.slow(&self.app, endpoint, ended_at);
-            self.notes.timed_out(&self.app, endpoint, now, ended_at);
-        } else {
-            self.notes.answered(&self.app, endpoint, ended_at);
+        let is_slow = ended_at.since(now) >= SLOW_AFTER.min(self.app.settings.request_timeout);
+        match outcome {
+            Outcome::Failed { .. } if is_slow => {
+                self.notes.slow(&self.app, endpoint, ended_at);
+                self.notes.unanswered(&self.app, endpoint, now, ended_at);
+            }
+            _ => self.notes.answered(&self.app, endpoint, ended_at),
         }
         outcome
     }

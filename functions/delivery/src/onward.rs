@@ -20,11 +20,28 @@ impl Turn {
     pub(crate) async fn wait(&self, delivery: &Delivery, until: Timestamp) -> Result<Disposal, OwnFault> {
         // Only the job whose turn comes may name the next one: a stand-in that did would take the turn away.
         let own_turn = !delivery.status.is_final() && self.job.chain == delivery.chain;
-        let now = Timestamp::now();
-        if own_turn && (self.is_crowded() || self.message.receives >= MOST_RECEIVES) {
-            return self.pass_on(delivery, self.lane, until, now).await;
+        if own_turn && self.hops() {
+            return self.pass_on(delivery, self.lane, until, false).await;
         }
         Ok(self.hide_until(until, delivery.slot).await)
+    }
+
+    /// Waits for another look at an endpoint that hangs. The attempt is due, so a stand-in may take the turn.
+    pub(crate) async fn wait_for_probe(
+        &self,
+        delivery: &Delivery,
+        until: Timestamp,
+        claim: bool,
+    ) -> Result<Disposal, OwnFault> {
+        if self.hops() {
+            return self.pass_on(delivery, self.lane, until, claim).await;
+        }
+        Ok(self.hide_until(until, None).await)
+    }
+
+    /// Whether what waits does so as a new message, since too many are hidden here or this one was received too often.
+    fn hops(&self) -> bool {
+        self.is_crowded() || self.message.receives >= MOST_RECEIVES
     }
 
     pub(crate) async fn hide_until(&self, until: Timestamp, slot: Option<Slot>) -> Disposal {
@@ -49,23 +66,36 @@ impl Turn {
     }
 
     /// Hands a turn that is due at `due` to a new job in `lane`. The row names the new job before it is sent, so that this
-    /// one, should it live on, stands back.
+    /// one, should it live on, stands back. With `claim` another job may be about to act: the row must be as it was read.
     pub(crate) async fn pass_on(
         &self,
         delivery: &Delivery,
         lane: Lane,
         due: Timestamp,
-        now: Timestamp,
+        claim: bool,
     ) -> Result<Disposal, OwnFault> {
-        let chain = Chain::new();
-        let renamed = Transition { chain: Some(chain), ..Transition::unchanged(delivery, now) };
-        match self.app.store.advance(delivery, &renamed).await? {
-            Advanced::Done => Ok(self.send_on(chain, lane, due, delivery.slot).await),
+        let (chain, now) = (Chain::new(), Timestamp::now());
+        let renamed = if claim {
+            self.app.store.claim(delivery, Some(chain), now).await?
+        } else {
+            let renamed = Transition { chain: Some(chain), ..Transition::unchanged(delivery, now) };
+            self.app.store.advance(delivery, &renamed).await?
+        };
+        match renamed {
+            Advanced::Done => {
+                let waits_since = self.job.waits_since.or(Some(delivery.due_at()));
+                let job = DeliveryJob { waits_since, ..self.successor(chain) };
+                Ok(self.send_job(job, lane, due, delivery.slot).await)
+            }
             Advanced::Overtaken => Ok(self.overtaken().await),
         }
     }
 
-    /// Sends the job that the row now names. When it is not certain to be in the queue, this one stays behind it.
+    /// The job that comes after this one.
+    fn successor(&self, chain: Chain) -> DeliveryJob {
+        DeliveryJob { chain: Some(chain), manual_at: None, waits_since: None, ..self.job.clone() }
+    }
+
     pub(crate) async fn send_on(
         &self,
         chain: Chain,
@@ -73,7 +103,11 @@ impl Turn {
         due: Timestamp,
         slot: Option<Slot>,
     ) -> Disposal {
-        let job = DeliveryJob { chain: Some(chain), manual_at: None, ..self.job.clone() };
+        self.send_job(self.successor(chain), lane, due, slot).await
+    }
+
+    /// Sends the job that the row now names. When it is not certain to be in the queue, this one stays behind it.
+    async fn send_job(&self, job: DeliveryJob, lane: Lane, due: Timestamp, slot: Option<Slot>) -> Disposal {
         let others = self.shared.as_ref().map(|shared| &shared.retries);
         if retries::send(&self.app, lane, others, job, time_in_queue(due, slot)).await {
             return Disposal::Delete;

@@ -198,6 +198,7 @@ async fn try_again(
             chain: Some(Chain::new()),
             manual_at: Some(now),
             by_hand: false,
+            waits_since: None,
         })
         .collect();
     // As by hand, the job goes first: without its row's change it does nothing, a change without it would wait for ever.
@@ -293,6 +294,7 @@ async fn make_one(
         chain: None,
         manual_at: None,
         by_hand: false,
+        waits_since: None,
     };
     if let Some(listed) = event.deliveries.iter().find(|listed| listed.endpoint_id == endpoint.id) {
         let row = app.store.deliveries_by_id(&[(listed.endpoint_id, listed.id)]).await?.remove(&listed.id);

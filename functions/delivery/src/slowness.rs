@@ -26,7 +26,7 @@ struct Noting {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Note {
     Slow,
-    TimedOut,
+    Unanswered,
     Answered,
     Probed,
 }
@@ -39,21 +39,29 @@ impl Notes {
         self.write(Note::Slow, endpoint.id, async move { app.store.mark_slow(&endpoint, until).await });
     }
 
-    /// An attempt that began at `began_at` had no answer within its time.
-    pub(crate) fn timed_out(&self, app: &Arc<App>, endpoint: &Endpoint, began_at: Timestamp, now: Timestamp) {
-        if endpoint.hanging().is_some() {
+    /// An attempt that began at `began_at` took long and had no answer. Only one that was made while the endpoint was known to be
+    /// slow shows that it hangs: then answers are noted, and this attempt would find one that came while it ran.
+    pub(crate) fn unanswered(
+        &self,
+        app: &Arc<App>,
+        endpoint: &Endpoint,
+        began_at: Timestamp,
+        now: Timestamp,
+    ) {
+        if endpoint.hanging().is_some() || !endpoint.is_slow(began_at) {
             return;
         }
         let (app, endpoint) = (Arc::clone(app), endpoint.clone());
-        self.write(Note::TimedOut, endpoint.id, async move {
+        self.write(Note::Unanswered, endpoint.id, async move {
             app.store.mark_hanging(&endpoint, began_at, now).await
         });
     }
 
-    /// An attempt ended within its time, whatever came of it. That is news only of an endpoint that was slow or hung.
+    /// An attempt was answered, or failed at once. That is news only of an endpoint that was slow or hung.
     pub(crate) fn answered(&self, app: &Arc<App>, endpoint: &Endpoint, now: Timestamp) {
         let is_news = endpoint.hanging().is_some()
-            || (endpoint.is_slow(now) && is_answer_noted(endpoint.answered_at, now));
+            || (endpoint.is_slow(now)
+                && is_answer_noted(endpoint.answered_at, now, app.settings.request_timeout));
         if !is_news {
             return;
         }

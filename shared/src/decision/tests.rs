@@ -36,6 +36,7 @@ fn fixture() -> (Delivery, Endpoint, DeliveryJob) {
         chain: None,
         manual_at: None,
         by_hand: false,
+        waits_since: None,
     };
     (Delivery::pending(&event, &listed), endpoint, job)
 }
@@ -140,7 +141,7 @@ fn a_slow_endpoint_is_served_by_the_slow_lane() {
     endpoint.slow_until = Some(at(300));
     let wake = |lane, now| on_wake(&delivery, Some(&endpoint), &job, lane, now, TIMEOUT);
     for lane in [Lane::FirstAttempts, Lane::Retries] {
-        assert_eq!(wake(lane, at(1)), Wake::MoveToSlowLane);
+        assert_eq!(wake(lane, at(1)), Wake::MoveToSlowLane { claim: false });
         assert_eq!(wake(lane, at(300)), attempt(1, true, Need::Nothing));
     }
     assert_eq!(wake(Lane::Slow, at(1)), attempt(1, false, Need::Nothing));
@@ -156,14 +157,15 @@ fn an_endpoint_that_hangs_gets_a_probe_now_and_then_and_the_rest_waits() {
     let wake = |delivery: &Delivery, job: &DeliveryJob, lane, now| {
         on_wake(delivery, Some(&endpoint), job, lane, now, TIMEOUT)
     };
-    assert_eq!(wake(&delivery, &job, Lane::FirstAttempts, at(90)), Wake::MoveToSlowLane);
-    assert_eq!(wake(&delivery, &job, Lane::Slow, at(90)), Wake::NotYet { until: at(180) });
+    assert_eq!(wake(&delivery, &job, Lane::FirstAttempts, at(90)), Wake::MoveToSlowLane { claim: true });
+    let waits = |until| Wake::WaitForProbe { until, claim: true };
+    assert_eq!(wake(&delivery, &job, Lane::Slow, at(90)), waits(at(180)));
     assert_eq!(wake(&delivery, &job, Lane::Slow, at(160)), probing(1));
     delivery.attempt_count = 1;
-    assert_eq!(wake(&delivery, &job, Lane::Slow, at(99)), Wake::NotYet { until: at(198) });
+    assert_eq!(wake(&delivery, &job, Lane::Slow, at(99)), waits(at(198)));
     assert_eq!(wake(&delivery, &job, Lane::Slow, at(100)), probing(2));
     job.by_hand = true;
-    assert_eq!(wake(&delivery, &job, Lane::Slow, at(99)), Wake::NotYet { until: at(198) });
+    assert_eq!(wake(&delivery, &job, Lane::Slow, at(99)), waits(at(198)));
     delivery.triggered_by = Trigger::Manual;
     assert_eq!(wake(&delivery, &job, Lane::Slow, at(81)), probing(2));
 }

@@ -1,19 +1,22 @@
 //! What attempts show of an endpoint's speed (`crate::slowness`): written only while it is slow or hangs.
 
+use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
+
 use super::endpoints::changed;
-use super::{Store, StoreError, number};
+use super::{Store, StoreError, number, text};
 use crate::endpoint::Endpoint;
 use crate::slowness::Hanging;
 use crate::time::Timestamp;
 
 impl Store {
-    /// Lets the slow lane serve the endpoint until `until`.
+    /// Lets the slow lane serve the endpoint until `until`, or for longer where that is noted. Like all that is noted here, it
+    /// says nothing of a receiver that the owner replaced meanwhile.
     ///
     /// # Errors
     /// When DynamoDB did not do it.
     pub async fn mark_slow(&self, endpoint: &Endpoint, until: Timestamp) -> Result<(), StoreError> {
         let update = self
-            .update_endpoint(&endpoint.project_id, &endpoint.id)
+            .update_receiver(endpoint, "(attribute_not_exists(slow_until) OR slow_until < :until)")
             .update_expression("SET slow_until = :until")
             .expression_attribute_values(":until", number(until.as_millis()));
         changed(update).await?;
@@ -32,10 +35,9 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let update = self
-            .update_endpoint(&endpoint.project_id, &endpoint.id)
-            .condition_expression(
-                "attribute_exists(id) AND attribute_not_exists(hanging_since) \
-                 AND (attribute_not_exists(answered_at) OR answered_at < :began)",
+            .update_receiver(
+                endpoint,
+                "attribute_not_exists(hanging_since) AND (attribute_not_exists(answered_at) OR answered_at < :began)",
             )
             .update_expression("SET hanging_since = :now, hanging_tried_at = :now")
             .expression_attribute_values(":began", number(began_at.as_millis()))
@@ -50,7 +52,7 @@ impl Store {
     /// When DynamoDB did not do it.
     pub async fn note_answer(&self, endpoint: &Endpoint, now: Timestamp) -> Result<(), StoreError> {
         let update = self
-            .update_endpoint(&endpoint.project_id, &endpoint.id)
+            .update_receiver(endpoint, "attribute_exists(id)")
             .update_expression("SET answered_at = :now REMOVE hanging_since, hanging_tried_at")
             .expression_attribute_values(":now", number(now.as_millis()));
         changed(update).await?;
@@ -75,5 +77,13 @@ impl Store {
             .expression_attribute_values(":tried", number(seen.tried_at.as_millis()))
             .expression_attribute_values(":now", number(now.as_millis()));
         Ok(changed(update).await?.is_some())
+    }
+
+    /// An update of the endpoint under a condition, if it still has the URL that the attempt was made at.
+    fn update_receiver(&self, endpoint: &Endpoint, condition: &str) -> UpdateItemFluentBuilder {
+        self.update_endpoint(&endpoint.project_id, &endpoint.id)
+            .condition_expression(format!("#url = :url AND {condition}"))
+            .expression_attribute_names("#url", "url")
+            .expression_attribute_values(":url", text(&endpoint.url))
     }
 }

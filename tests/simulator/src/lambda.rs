@@ -124,6 +124,7 @@ impl World {
                 seen,
                 sent: false,
                 sent_at: 0,
+                sent_while_slow: false,
                 asleep: false,
                 settled: false,
             };

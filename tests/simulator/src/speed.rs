@@ -31,10 +31,11 @@ impl World {
 
     /// As `store::note_answer` has it.
     pub(crate) fn note_answer(&mut self, endpoint: u16) {
+        let timeout = self.settings.request_timeout;
         let now = timestamp(self.now);
         let endpoint = &mut self.endpoints[usize::from(endpoint)];
         if endpoint.hanging().is_some()
-            || (endpoint.is_slow(now) && is_answer_noted(endpoint.answered_at, now))
+            || (endpoint.is_slow(now) && is_answer_noted(endpoint.answered_at, now, timeout))
         {
             endpoint.answered_at = Some(now);
             (endpoint.hanging_since, endpoint.hanging_tried_at) = (None, None);

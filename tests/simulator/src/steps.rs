@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use echo_shared::attempt::{Outcome, SendFailure, Trigger};
-use echo_shared::decision::{Lane, MOST_RECEIVES, Step, Wake, after_attempt, on_wake};
+use echo_shared::decision::{Lane, MOST_RECEIVES, Step, Wake, after_attempt, on_wake, without_probe};
 use echo_shared::delivery::DeliveryStatus;
 use echo_shared::rate_limit::{LATE_SLOTS_WITHIN, Need, Slot, Slots};
-use echo_shared::slowness::{SLOW_AFTER, wait_for_probe};
+use echo_shared::slowness::SLOW_AFTER;
 use echo_shared::time::Timestamp;
 
 use crate::broken::Service;
@@ -66,23 +66,21 @@ impl World {
                     Written::Failed => self.hide(id, OWN_FAULT_BACKOFF_MS),
                 }
             }
-            Wake::MoveToSlowLane => {
-                let chain = Some(self.new_chain());
-                let row = Row { chain, ..work.seen };
-                match self.write(&work, row) {
-                    Written::Done => {
-                        let moved = Message { chain, ..work.message };
-                        self.hand_over(id, Lane::Slow, moved, 0, stand_back_ms(self));
-                    }
-                    Written::Overtaken | Written::Failed => self.hide(id, OWN_FAULT_BACKOFF_MS),
-                }
+            Wake::MoveToSlowLane { claim } => self.pass_on(id, Lane::Slow, 0, claim),
+            Wake::WaitForProbe { until, claim } => {
+                self.wait_for_probe(id, until.as_millis() - now.as_millis(), claim);
             }
             Wake::Attempt { number, claim, need, probe } => {
                 if let Some(hanging) = probe
                     && !self.take_probe(&work, hanging, now)
                 {
-                    let due_for = now.since(self.as_seen(&work).0.due_at());
-                    return self.wait(id, millis(wait_for_probe(due_for)));
+                    let (delivery, job) = self.as_seen(&work);
+                    let Wake::WaitForProbe { until, claim } =
+                        without_probe(delivery, job, hanging, claim, now)
+                    else {
+                        return;
+                    };
+                    return self.wait_for_probe(id, until.as_millis() - now.as_millis(), claim);
                 }
                 if claim {
                     match self.claim(&work) {
@@ -191,6 +189,8 @@ impl World {
         row.first_sent_at.get_or_insert(self.now);
         self.work.at(id).sent = true;
         self.work.at(id).sent_at = self.now;
+        self.work.at(id).sent_while_slow =
+            self.endpoints[usize::from(work.message.endpoint)].is_slow(timestamp(self.now));
         self.work.at(id).seen.attempts = work.seen.attempts;
         let timeout = millis(self.settings.request_timeout);
         let (ms, ok) = match self.receivers[usize::from(work.message.endpoint)] {
@@ -217,7 +217,9 @@ impl World {
         let took = self.now - work.sent_at;
         if took >= millis(self.settings.request_timeout) {
             self.mark_slow(work.message.endpoint);
-            self.mark_hanging(work.message.endpoint, work.sent_at);
+            if work.sent_while_slow {
+                self.mark_hanging(work.message.endpoint, work.sent_at);
+            }
         } else {
             self.note_answer(work.message.endpoint);
         }
@@ -286,18 +288,42 @@ impl World {
     fn wait(&mut self, id: u32, wait_ms: i64) {
         let work = *self.work.at(id);
         let own_turn = work.message.chain == work.seen.chain;
-        if own_turn && (self.is_crowded(work.lane) || work.message.receives >= MOST_RECEIVES) {
-            let chain = Some(self.new_chain());
-            return match self.write(&work, Row { chain, ..work.seen }) {
-                Written::Done => {
-                    let job = Message { chain, ..work.message };
-                    self.hand_over(id, work.lane, job, wait_ms, wait_ms + stand_back_ms(self));
-                }
-                Written::Overtaken | Written::Failed => self.hide(id, OWN_FAULT_BACKOFF_MS),
-            };
+        if own_turn && self.hops(&work) {
+            return self.pass_on(id, work.lane, wait_ms, false);
         }
         let wander = self.wander();
         self.hide(id, wait_ms + wander);
+    }
+
+    fn wait_for_probe(&mut self, id: u32, wait_ms: i64, claim: bool) {
+        let work = *self.work.at(id);
+        if self.hops(&work) {
+            return self.pass_on(id, work.lane, wait_ms, claim);
+        }
+        let wander = self.wander();
+        self.hide(id, wait_ms + wander);
+    }
+
+    fn hops(&self, work: &Work) -> bool {
+        self.is_crowded(work.lane) || work.message.receives >= MOST_RECEIVES
+    }
+
+    fn pass_on(&mut self, id: u32, lane: Lane, wait_ms: i64, claim: bool) {
+        let work = *self.work.at(id);
+        let chain = Some(self.new_chain());
+        let unchanged = self.rows[work.message.delivery as usize].updated_at == work.seen.updated_at;
+        let written = if claim && !unchanged {
+            Written::Overtaken
+        } else {
+            self.write(&work, Row { chain, ..work.seen })
+        };
+        match written {
+            Written::Done => {
+                let job = Message { chain, ..work.message };
+                self.hand_over(id, lane, job, wait_ms, wait_ms + stand_back_ms(self));
+            }
+            Written::Overtaken | Written::Failed => self.hide(id, OWN_FAULT_BACKOFF_MS),
+        }
     }
 
     fn is_crowded(&self, lane: Lane) -> bool {

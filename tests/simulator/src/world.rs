@@ -152,6 +152,7 @@ pub(crate) struct Work {
     pub(crate) seen: Row,
     pub(crate) sent: bool,
     pub(crate) sent_at: i64,
+    pub(crate) sent_while_slow: bool,
     /// It sleeps until its slot comes.
     pub(crate) asleep: bool,
     pub(crate) settled: bool,
@@ -319,6 +320,7 @@ impl World {
             chain: None,
             manual_at: None,
             by_hand: false,
+            waits_since: None,
         };
         Self {
             random: Random::new(seed),

@@ -309,6 +309,7 @@ async fn start_manual_attempt(
         chain: Some(chain),
         manual_at: Some(now),
         by_hand: true,
+        waits_since: None,
     };
     let lane = if endpoint.is_slow(now) { &app.slow_endpoints } else { &app.first_attempts };
     lane.send(&job, MANUAL_DELAY).await?;
