@@ -3,10 +3,14 @@
 
 use std::error::Error;
 use std::io;
+use std::time::Duration;
 
 use echo_shared::attempt::{Outcome, SendFailure};
 use echo_shared::endpoint_url::UrlRefused;
+use hyper_util::client::legacy;
 
+use crate::allowance::Spent;
+use crate::client::timed_out;
 use crate::resolver::ResolveError;
 
 /// The cause when a URL is not called.
@@ -18,10 +22,10 @@ pub(crate) const fn of_url(refused: UrlRefused) -> SendFailure {
 }
 
 /// The cause of a request that got no answer, or an answer that broke off.
-pub(crate) fn classify(error: &reqwest::Error) -> SendFailure {
-    let mut source: Option<&(dyn Error + 'static)> = Some(error);
+pub(crate) fn classify(error: &(dyn Error + 'static), timeout: Duration) -> SendFailure {
+    let mut source = Some(error);
     while let Some(cause) = source {
-        if let Some(cause) = known(cause) {
+        if let Some(cause) = known(cause, timeout) {
             return cause;
         }
         source = match cause.downcast_ref::<io::Error>() {
@@ -30,10 +34,20 @@ pub(crate) fn classify(error: &reqwest::Error) -> SendFailure {
             None => cause.source(),
         };
     }
-    if error.is_connect() { SendFailure::Connect } else { SendFailure::Broken }
+    if error.downcast_ref().is_some_and(legacy::Error::is_connect) {
+        SendFailure::Connect
+    } else {
+        SendFailure::Broken
+    }
 }
 
-fn known(cause: &(dyn Error + 'static)) -> Option<SendFailure> {
+fn known(cause: &(dyn Error + 'static), timeout: Duration) -> Option<SendFailure> {
+    if let Some(spent) = cause.downcast_ref::<Spent>() {
+        return Some(match spent {
+            Spent::Time => timed_out(timeout),
+            Spent::Bytes => SendFailure::NotHttp,
+        });
+    }
     if let Some(cause) = cause.downcast_ref::<ResolveError>() {
         return Some(match cause {
             ResolveError::Forbidden => SendFailure::ForbiddenAddress,

@@ -1,14 +1,15 @@
 //! Makes the signed deliveries, and takes events in, from five SQS queues.
 //!
 //! In reading order: [`sqs_event`] is what Lambda hands over; `batch` takes each record by itself; `one_delivery`
-//! is a job's whole turn, decided by `echo_shared::decision`, and `onward` sends on or hides a job that is not attempted now; `sender` makes the request, through `client`, `resolver`
-//! and `failure`; `replay` is one step of trying many again; `health` tells the endpoint how it went, and `operator`
-//! the operator; `records` writes down what was attempted and `retries` sees to the next time, `together` for many in
-//! one request; `message` hides, `lanes` moves between queues, and `slots` keeps rate limits and
-//! `slowness` notes how endpoints answer; `intake` accepts events;
-//! `dead_letters` ends what nothing else could, and `metrics` counts it all.
+//! is a job's whole turn, decided by `echo_shared::decision`, and `onward` sends on or hides a job that is not attempted
+//! now; `sender` makes the request, through `client`, `tcp` (with `resolver` and `allowance`) and `failure`; `replay` is
+//! one step of trying many again; `health` tells the endpoint how it went, and `operator` the operator; `records` writes
+//! down what was attempted and `retries` sees to the next time, `together` for many in one request; `message` hides,
+//! `lanes` moves between queues, `slots` keeps rate limits and `slowness` notes how endpoints answer; `intake` accepts
+//! events; `dead_letters` ends what nothing else could, and `metrics` counts it all.
 
 mod accept_together;
+mod allowance;
 mod batch;
 mod client;
 mod config;
@@ -34,6 +35,7 @@ mod sender;
 mod slots;
 mod slowness;
 pub mod sqs_event;
+mod tcp;
 mod together;
 
 use std::sync::Arc;

@@ -2,16 +2,10 @@
 //! that changes between the two gains nothing.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use echo_shared::address::AddressRules;
 use echo_shared::endpoint_url::is_localhost;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-
-#[derive(Debug)]
-pub(crate) struct CheckedResolver {
-    pub(crate) rules: AddressRules,
-}
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ResolveError {
@@ -23,18 +17,7 @@ pub(crate) enum ResolveError {
     Forbidden,
 }
 
-impl Resolve for CheckedResolver {
-    fn resolve(&self, name: Name) -> Resolving {
-        let rules = self.rules.clone();
-        Box::pin(async move {
-            let permitted = addresses(name.as_str(), &rules).await?;
-            // Port 0 leaves the port to the URL.
-            Ok(Box::new(permitted.into_iter().map(|ip| SocketAddr::new(ip, 0))) as Addrs)
-        })
-    }
-}
-
-async fn addresses(name: &str, rules: &AddressRules) -> Result<Vec<IpAddr>, ResolveError> {
+pub(crate) async fn addresses(name: &str, rules: &AddressRules) -> Result<Vec<IpAddr>, ResolveError> {
     if is_localhost(name) {
         // The URL has passed the rules with its port, which counts for every loopback address alike.
         let local = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];

@@ -1,8 +1,8 @@
 //! Requests, each on a thread of its own with its own client and runtime.
 //!
 //! An HTTP library can be kept busy: hyper reads `100 Continue` as fast as a receiver sends it and does not give way
-//! in between, not even to its own deadline. On a thread of its own that harms nobody else: whoever waits for it
-//! stops waiting at the deadline, and the thread ends when it comes round.
+//! in between, not even to its own deadline. On a thread of its own it delays no other request. The allowance of a
+//! request (`allowance.rs`) bounds what the library reads, so the thread is free again soon after the deadline.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -55,6 +55,7 @@ impl Sender {
             return Outcome::Failed { cause: SendFailure::Broken, status: None, body: None };
         }
         match timeout(self.timeout + GRACE, outcome).await {
+            Ok(Ok(outcome)) if is_timed_out(&outcome) => outcome,
             Ok(Ok(outcome)) => {
                 self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
                 outcome
@@ -79,13 +80,15 @@ impl Thread {
     /// When this process cannot have another thread: that is no failure of the receiver's, so it must not become an
     /// outcome.
     fn start(recipe: &Recipe) -> Self {
-        let client = Client::new(recipe).expect("an HTTP client of this recipe");
+        let client = Client::new(recipe);
         let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
         let (posts, mut to_do) = mpsc::unbounded_channel::<(Post, oneshot::Sender<Outcome>)>();
         let work = async move {
             while let Some((post, answer)) = to_do.recv().await {
-                if answer.send(client.send(post).await).is_err() {
-                    // Nobody waits any more: what kept this thread busy may still be at it.
+                let outcome = client.send(post).await;
+                let is_timed_out = is_timed_out(&outcome);
+                // The end of the thread closes all its connections, so none is used again after a timeout.
+                if answer.send(outcome).is_err() || is_timed_out {
                     return;
                 }
             }
@@ -94,6 +97,10 @@ impl Thread {
         std::thread::spawn(move || runtime.block_on(runtime.spawn(work)));
         Self { posts, host: None }
     }
+}
+
+const fn is_timed_out(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Failed { cause: SendFailure::TimedOut { .. }, .. })
 }
 
 #[cfg(test)]

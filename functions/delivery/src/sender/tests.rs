@@ -207,17 +207,56 @@ async fn a_body_that_drips_is_given_up_at_the_same_deadline_with_its_status() {
     assert!(body.starts_with("...") && body.len() < 1_000, "{body}");
 }
 
-#[tokio::test]
-async fn interim_answers_without_end_are_given_up_at_the_deadline() {
-    let (url, _request) = receiver(async |mut stream| {
-        let flood = b"HTTP/1.1 100 Continue\r\n\r\n".repeat(1_000);
+/// A receiver that says `100 Continue` so many times at once, again and again, until it cannot; then it says so.
+async fn continuing(times: usize, pause: Duration) -> (String, oneshot::Receiver<()>) {
+    let (closed, is_closed) = oneshot::channel();
+    let (url, _request) = receiver(async move |mut stream| {
+        let flood = b"HTTP/1.1 100 Continue\r\n\r\n".repeat(times);
         while stream.write_all(&flood).await.is_ok() {
-            tokio::task::yield_now().await;
+            sleep(pause).await;
         }
+        let _ = closed.send(());
     })
     .await;
+    (url, is_closed)
+}
+
+#[tokio::test]
+async fn interim_answers_without_end_are_not_read_for_long() {
+    let (url, is_closed) = continuing(1_000, Duration::ZERO).await;
+    assert_eq!(post_to(&url).await, failed(SendFailure::NotHttp, None, None));
+    let closed = tokio::time::timeout(Duration::from_secs(1), is_closed).await;
+    assert!(matches!(closed, Ok(Ok(()))), "the connection is still open");
+}
+
+#[tokio::test]
+async fn interim_answers_that_drip_are_given_up_at_the_deadline() {
+    let (url, is_closed) = continuing(1, Duration::from_millis(20)).await;
     let timed_out = failed(SendFailure::TimedOut { seconds: 2 }, None, None);
     assert_eq!(post_until_the_deadline(&url).await, timed_out);
+    let closed = tokio::time::timeout(Duration::from_secs(1), is_closed).await;
+    assert!(matches!(closed, Ok(Ok(()))), "the connection is still open");
+}
+
+#[tokio::test]
+async fn a_connection_that_was_given_up_is_not_used_again() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let url = format!("http://{}/", listener.local_addr().expect("an address"));
+    let url = EndpointUrl::parse(&url, &rules()).expect("a permitted URL");
+    let sender = sender(rules());
+    let post = || Post { url: url.clone(), headers: Vec::new(), body: Vec::new() };
+    let timed_out = failed(SendFailure::TimedOut { seconds: 2 }, None, None);
+    let mut streams = Vec::new();
+    for _ in 0..2 {
+        let (outcome, accepted) = tokio::join!(sender.send(post()), listener.accept());
+        assert_eq!(outcome, timed_out);
+        streams.push(accepted.expect("a connection of its own").0);
+    }
+    for mut stream in streams {
+        let mut request = Vec::new();
+        let closed = tokio::time::timeout(Duration::from_secs(1), stream.read_to_end(&mut request)).await;
+        assert!(closed.is_ok(), "the connection is still open");
+    }
 }
 
 #[tokio::test]
