@@ -1,15 +1,19 @@
 //! Receivers that mean harm, or might as well. Each speaks raw bytes, because no HTTP library would.
 
 use std::io;
-use std::io::Write as _;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
+
+use crate::authority::Authority;
+
+mod behaviour;
+
+use behaviour::behave;
 
 /// What a receiver does once it has a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +26,12 @@ pub enum Hostility {
     EndlessHeaders,
     OneEndlessHeader,
     EndlessContinue,
+    EndlessContinueOverTls,
+    EndlessEarlyHints,
+    DripsContinue,
+    EndlessChunkSize,
+    EndlessChunkExtension,
+    EndlessTrailers,
     GzipBomb,
     HalfCloses,
     ClosesAtOnce,
@@ -46,7 +56,7 @@ pub enum Expected {
 }
 
 impl Hostility {
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 26] = [
         Self::NeverAnswers,
         Self::DripsHeaders,
         Self::DripsBody,
@@ -55,6 +65,12 @@ impl Hostility {
         Self::EndlessHeaders,
         Self::OneEndlessHeader,
         Self::EndlessContinue,
+        Self::EndlessContinueOverTls,
+        Self::EndlessEarlyHints,
+        Self::DripsContinue,
+        Self::EndlessChunkSize,
+        Self::EndlessChunkExtension,
+        Self::EndlessTrailers,
         Self::GzipBomb,
         Self::HalfCloses,
         Self::ClosesAtOnce,
@@ -80,6 +96,12 @@ impl Hostility {
             Self::EndlessHeaders => "sends headers without end",
             Self::OneEndlessHeader => "sends one header without end",
             Self::EndlessContinue => "says 100 Continue without end",
+            Self::EndlessContinueOverTls => "says 100 Continue without end, over TLS",
+            Self::EndlessEarlyHints => "says 103 Early Hints without end",
+            Self::DripsContinue => "says 100 Continue, 20 a second",
+            Self::EndlessChunkSize => "sends a chunk size without end",
+            Self::EndlessChunkExtension => "sends a chunk extension without end",
+            Self::EndlessTrailers => "sends trailers without end",
             Self::GzipBomb => "answers 300 MiB, gzipped",
             Self::HalfCloses => "half-closes without an answer",
             Self::ClosesAtOnce => "closes at once",
@@ -98,7 +120,9 @@ impl Hostility {
     #[must_use]
     pub const fn scheme(self) -> &'static str {
         match self {
-            Self::PlainWhereTlsIsDue | Self::SilentTls | Self::TlsAlert => "https",
+            Self::EndlessContinueOverTls | Self::PlainWhereTlsIsDue | Self::SilentTls | Self::TlsAlert => {
+                "https"
+            }
             _ => "http",
         }
     }
@@ -114,19 +138,33 @@ impl Hostility {
             Self::NeverAnswers
             | Self::DripsHeaders
             | Self::DripsBody
-            | Self::EndlessContinue
+            | Self::DripsContinue
             | Self::SilentTls => Expected::Failed("no complete answer"),
             Self::PlainWhereTlsIsDue | Self::TlsAlert => Expected::Failed("TLS"),
+            // For the floods among them this depends on the machine: a MiB is read first, or the time is up.
             _ => Expected::Failed(""),
         }
     }
+}
+
+/// One connection, from when it was accepted until the receiver closed it or saw that the other side had.
+#[derive(Debug, Clone, Copy)]
+struct Connection {
+    began: Instant,
+    ended: Option<Instant>,
+}
+
+type Connections = Arc<Mutex<Vec<Connection>>>;
+
+fn lock(connections: &Connections) -> MutexGuard<'_, Vec<Connection>> {
+    connections.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A hostile receiver; it stops when dropped. It has a thread of its own: a flood must not slow the test down.
 #[derive(Debug)]
 pub struct HostileReceiver {
     pub address: SocketAddr,
-    connections: Arc<AtomicU32>,
+    connections: Connections,
     stop: Arc<Notify>,
 }
 
@@ -139,19 +177,20 @@ impl Drop for HostileReceiver {
 impl HostileReceiver {
     /// # Errors
     /// When no port or no thread can be had.
-    pub fn start(hostility: Hostility) -> io::Result<Self> {
+    pub fn start(hostility: Hostility, authority: &Authority) -> io::Result<Self> {
         let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
-        let connections: Arc<AtomicU32> = Arc::default();
+        let connections = Connections::default();
         let stop: Arc<Notify> = Arc::default();
-        let (counted, stopped) = (Arc::clone(&connections), Arc::clone(&stop));
+        let (noted, stopped) = (Arc::clone(&connections), Arc::clone(&stop));
+        let behaviour = Behaviour { hostility, own: address, tls: authority.acceptor() };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         std::thread::Builder::new().spawn(move || {
             runtime.block_on(async move {
                 tokio::select! {
                     () = stopped.notified() => {}
-                    () = accept(hostility, listener, address, &counted) => {}
+                    () = accept(behaviour, listener, noted) => {}
                 }
             });
         })?;
@@ -160,122 +199,77 @@ impl HostileReceiver {
 
     /// How many connections came: no more than attempts, for none of these lets one be used again.
     #[must_use]
-    pub fn connections(&self) -> u32 {
-        self.connections.load(Ordering::Relaxed)
+    pub fn connections(&self) -> usize {
+        lock(&self.connections).len()
+    }
+
+    /// When the first connection came, once it has.
+    pub async fn first_connection(&self) -> Instant {
+        loop {
+            if let Some(first) = lock(&self.connections).first() {
+                return first.began;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// For how long the function held on to one connection at most.
+    #[must_use]
+    pub fn longest_connection(&self) -> Duration {
+        let now = Instant::now();
+        let connections = lock(&self.connections);
+        let lengths = connections.iter().map(|one| one.ended.unwrap_or(now) - one.began);
+        lengths.max().unwrap_or_default()
     }
 }
 
-async fn accept(hostility: Hostility, listener: std::net::TcpListener, own: SocketAddr, counted: &AtomicU32) {
+#[derive(Clone)]
+struct Behaviour {
+    hostility: Hostility,
+    own: SocketAddr,
+    tls: tokio_rustls::TlsAcceptor,
+}
+
+async fn accept(behaviour: Behaviour, listener: std::net::TcpListener, noted: Connections) {
     let Ok(listener) = TcpListener::from_std(listener) else { return };
     let mut open = tokio::task::JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
-        counted.fetch_add(1, Ordering::Relaxed);
-        // However it ends, it has ended.
-        open.spawn(async move { drop(behave(hostility, stream, own).await) });
+        let index = {
+            let mut noted = lock(&noted);
+            noted.push(Connection { began: Instant::now(), ended: None });
+            noted.len() - 1
+        };
+        let (behaviour, noted) = (behaviour.clone(), Arc::clone(&noted));
+        open.spawn(async move {
+            // However it ends, it has ended.
+            drop(behaviour.meet(stream).await);
+            lock(&noted)[index].ended = Some(Instant::now());
+        });
     }
 }
 
-const OK: &[u8] = b"HTTP/1.1 200 OK\r\n";
-const MIB: usize = 1_048_576;
-
-async fn behave(hostility: Hostility, mut stream: TcpStream, own: SocketAddr) -> io::Result<()> {
-    if hostility == Hostility::ClosesAtOnce {
-        return Ok(());
+impl Behaviour {
+    async fn meet(self, mut stream: TcpStream) -> io::Result<()> {
+        match self.hostility {
+            Hostility::ClosesAtOnce => Ok(()),
+            Hostility::Resets => {
+                read_request(&mut stream).await?;
+                stream.set_zero_linger()
+            }
+            Hostility::EndlessContinueOverTls => {
+                let mut stream = self.tls.accept(stream).await?;
+                read_request(&mut stream).await?;
+                behave(self.hostility, &mut stream, self.own).await
+            }
+            _ => {
+                read_request(&mut stream).await?;
+                behave(self.hostility, &mut stream, self.own).await
+            }
+        }
     }
+}
+
+async fn read_request(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<()> {
     let mut request = [0; 4_096];
-    let _ = stream.read(&mut request).await?;
-    match hostility {
-        Hostility::NeverAnswers | Hostility::SilentTls => std::future::pending().await,
-        Hostility::DripsHeaders => drip(&mut stream, OK).await,
-        Hostility::DripsBody => {
-            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n").await?;
-            drip(&mut stream, &[b'x'; 500]).await
-        }
-        Hostility::HugeBody => {
-            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", 300 * MIB);
-            stream.write_all(head.as_bytes()).await?;
-            repeat(&mut stream, &[b'x'; 65_536], 300 * MIB / 65_536).await
-        }
-        Hostility::EndlessChunks => {
-            stream.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").await?;
-            repeat(&mut stream, b"1\r\nx\r\n", usize::MAX).await
-        }
-        Hostility::EndlessHeaders => {
-            stream.write_all(OK).await?;
-            repeat(&mut stream, b"x-more: and more and more and more\r\n", usize::MAX).await
-        }
-        Hostility::OneEndlessHeader => {
-            stream.write_all(b"HTTP/1.1 200 OK\r\nx-long: ").await?;
-            repeat(&mut stream, &[b'x'; 65_536], usize::MAX).await
-        }
-        Hostility::EndlessContinue => repeat(&mut stream, b"HTTP/1.1 100 Continue\r\n\r\n", usize::MAX).await,
-        Hostility::GzipBomb => {
-            let bomb = bomb()?;
-            let head = format!(
-                "HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: {}\r\n\r\n",
-                bomb.len()
-            );
-            stream.write_all(head.as_bytes()).await?;
-            stream.write_all(&bomb).await
-        }
-        Hostility::HalfCloses => {
-            stream.shutdown().await?;
-            std::future::pending().await
-        }
-        Hostility::Resets => stream.set_zero_linger(),
-        Hostility::Garbage => repeat(&mut stream, b"\x00\xff\x13\x37 this is not HTTP\n", 10_000).await,
-        Hostility::HugeChunkSize => {
-            let head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nFFFFFFFFFFFFFFFFF\r\n";
-            stream.write_all(head).await?;
-            repeat(&mut stream, &[b'x'; 512], 1).await
-        }
-        Hostility::RedirectsToMetadata => {
-            let answer = b"HTTP/1.1 302 Found\r\nlocation: http://169.254.169.254/latest/meta-data/\r\n\
-                content-length: 0\r\nconnection: close\r\n\r\n";
-            stream.write_all(answer).await
-        }
-        Hostility::RedirectsHome => {
-            let answer = format!(
-                "HTTP/1.1 307 Temporary Redirect\r\nlocation: http://{own}/again\r\ncontent-length: 0\r\n\
-                 connection: close\r\n\r\n"
-            );
-            stream.write_all(answer.as_bytes()).await
-        }
-        Hostility::InvalidUtf8 => {
-            let head = b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\nconnection: close\r\n\r\n";
-            stream.write_all(head).await?;
-            stream.write_all(b"\xff\xfe\x80a\xc3(").await
-        }
-        Hostility::PlainWhereTlsIsDue => {
-            stream.write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n").await
-        }
-        // A fatal handshake_failure.
-        Hostility::TlsAlert => stream.write_all(b"\x15\x03\x03\x00\x02\x02\x28").await,
-        Hostility::ClosesAtOnce => Ok(()),
-    }
-}
-
-async fn drip(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<()> {
-    for byte in bytes {
-        stream.write_all(&[*byte]).await?;
-        tokio::time::sleep(Duration::from_secs(1)).await;
-    }
-    Ok(())
-}
-
-async fn repeat(stream: &mut TcpStream, bytes: &[u8], times: usize) -> io::Result<()> {
-    // In pieces of some size, or the cost of writing would slow the flood down.
-    let piece = bytes.repeat((65_536 / bytes.len()).max(1).min(times));
-    let pieces = times / (piece.len() / bytes.len()).max(1);
-    for _ in 0..pieces {
-        stream.write_all(&piece).await?;
-    }
-    Ok(())
-}
-
-/// 300 MiB of nothing in about 300 KiB: a gzip stream may have any number of members.
-fn bomb() -> io::Result<Vec<u8>> {
-    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-    packed.write_all(&vec![0; MIB])?;
-    Ok(packed.finish()?.repeat(300))
+    stream.read(&mut request).await.map(drop)
 }

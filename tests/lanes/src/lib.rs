@@ -12,9 +12,10 @@
 //!
 //! The crash-point suite: [`path`] lists what is walked, [`run`] is one walk, [`invariants`] judges it with what
 //! [`signed`] knows of signatures, [`suite`] walks side by side as far as [`pressure`] lets it. [`tour`] makes the calls
-//! that no path makes. Beside it, [`siege`] sets [`hostile`] receivers on a function and looks at its [`memory`], and
-//! [`traffic`] is a load. [`watch`] is for those who measure.
+//! that no path makes. Beside it, [`siege`] sets [`hostile`] receivers on a function, some with a certificate of an [`authority`], and looks
+//! at its [`memory`] and its [`processor`] time, and [`traffic`] is a load. [`watch`] is for those who measure.
 
+pub mod authority;
 pub mod aws;
 pub mod clock;
 pub mod dynamo;
@@ -33,6 +34,7 @@ pub mod partiql;
 pub mod partitions;
 pub mod path;
 pub mod pressure;
+pub mod processor;
 pub mod receiver;
 pub mod run;
 pub mod sandbox;

@@ -5,33 +5,49 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::authority::Authority;
 use crate::hostile::{Expected, HostileReceiver, Hostility};
 use crate::invariants::judge;
 use crate::lane::{Auth, LaneSettings};
 use crate::memory;
 use crate::pressure;
+use crate::processor;
 use crate::run::{Ending, Run};
 use crate::world::{TEN, World};
 
 /// The receivers' time for an answer, as the lanes set it.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
+/// Long enough for a look at the function between its first attempt and its second.
+const RETRY_DELAY: Duration = Duration::from_secs(3);
+
+/// After an attempt's deadline: time to write down what came of it.
+const WRITTEN_DOWN: Duration = Duration::from_millis(250);
+
 /// The limits that the figures are held against.
 pub const MOST_MEMORY_KIB: u64 = 4 * 1_024;
 pub const MOST_TIME: Duration = Duration::from_secs(2);
+/// An attempt's connection is closed within a second of the attempt's deadline.
+pub const MOST_CONNECTED: Duration = TIMEOUT.saturating_add(Duration::from_secs(1));
+/// Of processor time in a second after the first attempt: five of the kernel's ticks.
+pub const MOST_AFTERWARDS: Duration = Duration::from_millis(50);
 
 /// What one siege came to.
 #[derive(Debug, Clone)]
 pub struct Figures {
     pub name: &'static str,
     pub attempts: usize,
-    pub connections: u32,
+    pub connections: usize,
     /// How far the function's memory rose above what it held before, at its highest.
     pub memory_kib: u64,
     /// The longest invocation.
     pub longest: Duration,
     /// From the start of the batch to the last of the nine others' requests.
     pub others: Duration,
+    /// The longest connection to the hostile receiver, as the receiver saw it.
+    pub connected: Duration,
+    /// Processor time of the function in a second that begins just after the first attempt's deadline.
+    pub afterwards: Duration,
     pub outcome: String,
     pub problems: Vec<String>,
     /// Share of the siege in which the machine had too little processor time to give, 0 to 1.
@@ -43,10 +59,17 @@ pub struct Figures {
 /// # Errors
 /// When the lane cannot be started.
 pub async fn lay(world: &World, hostility: Option<Hostility>) -> io::Result<Figures> {
-    let env = vec![("RETRY_DELAYS_SECONDS", "1".to_owned())];
     let name = hostility.map_or("(a good receiver)", Hostility::name);
+    let file_name = format!("siege-{}", name.replace([' ', ','], "-"));
+    let authority = Authority::new().map_err(io::Error::other)?;
+    let trusted = crate::suite::logs().join(format!("{file_name}.pem"));
+    std::fs::write(&trusted, authority.pem())?;
+    let env = vec![
+        ("RETRY_DELAYS_SECONDS", RETRY_DELAY.as_secs().to_string()),
+        ("SSL_CERT_FILE", trusted.to_string_lossy().into_owned()),
+    ];
     let settings = LaneSettings {
-        name: format!("siege-{}", name.replace([' ', ','], "-")),
+        name: file_name,
         env,
         concurrency: 1,
         logs: Some(crate::suite::logs()),
@@ -60,7 +83,7 @@ pub async fn lay(world: &World, hostility: Option<Hostility>) -> io::Result<Figu
     }
     let hostile = match hostility {
         Some(hostility) => {
-            let hostile = HostileReceiver::start(hostility)?;
+            let hostile = HostileReceiver::start(hostility, &authority)?;
             set_url(&run, &format!("{}://{}/", hostility.scheme(), hostile.address));
             Some(hostile)
         }
@@ -81,8 +104,14 @@ pub async fn lay(world: &World, hostility: Option<Hostility>) -> io::Result<Figu
     let began = Instant::now();
     run.lane.aws.faults.arm(None);
     run.lane.start_mappings();
-    let has_settled = run.lane.settle(Duration::from_secs(30)).await;
+    let (has_settled, afterwards) =
+        tokio::join!(run.lane.settle(Duration::from_secs(30)), afterwards(pid, hostile.as_ref()));
     let mut problems = Vec::new();
+    let afterwards = afterwards.unwrap_or_else(|error| {
+        problems.push(format!("processor time: {error}"));
+        Duration::ZERO
+    });
+    let connected = hostile.as_ref().map_or(Duration::ZERO, HostileReceiver::longest_connection);
     let after = memory::of(pid).unwrap_or_else(|_| {
         problems.push("the function did not survive it".to_owned());
         before
@@ -106,6 +135,8 @@ pub async fn lay(world: &World, hostility: Option<Hostility>) -> io::Result<Figu
         memory_kib: after.peak.saturating_sub(before.now),
         longest,
         others,
+        connected,
+        afterwards,
         outcome,
         problems,
         starved: pressure.share(),
@@ -115,7 +146,7 @@ pub async fn lay(world: &World, hostility: Option<Hostility>) -> io::Result<Figu
 
 impl Figures {
     fn is_slow(&self) -> bool {
-        self.longest.max(self.others) > MOST_TIME
+        self.longest.max(self.others) > MOST_TIME || self.connected > MOST_CONNECTED
     }
 
     fn held_against(mut self, is_hostile: bool) -> Self {
@@ -128,11 +159,27 @@ impl Figures {
         if self.others > MOST_TIME {
             self.problems.push(format!("the others waited {:?}", self.others));
         }
-        if is_hostile && self.connections as usize != self.attempts {
+        if self.connected > MOST_CONNECTED {
+            self.problems.push(format!("a connection stood for {:?}", self.connected));
+        }
+        if self.afterwards > MOST_AFTERWARDS {
+            self.problems.push(format!("{:?} of processor time after an attempt", self.afterwards));
+        }
+        if is_hostile && self.connections != self.attempts {
             self.problems.push(format!("{} connections for {} attempts", self.connections, self.attempts));
         }
         self
     }
+}
+
+/// How long the function's process works in the second after the first attempt's deadline.
+async fn afterwards(pid: u32, hostile: Option<&HostileReceiver>) -> io::Result<Duration> {
+    let Some(hostile) = hostile else { return Ok(Duration::ZERO) };
+    let first = tokio::time::timeout(Duration::from_secs(20), hostile.first_connection()).await?;
+    tokio::time::sleep_until((first + TIMEOUT + WRITTEN_DOWN).into()).await;
+    let before = processor::spent(pid)?;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    Ok(processor::spent(pid)? - before)
 }
 
 /// Points endpoint 0 elsewhere, whatever the API would say to such a URL.
@@ -181,7 +228,8 @@ async fn attempts(
     (attempts.len(), outcome)
 }
 
-const STARVED: f64 = 0.8;
+/// Above this share nothing is wrong with what took too long.
+pub const STARVED: f64 = 0.8;
 
 /// Up to three times, until nothing is wrong; the last one counts.
 async fn again(world: &World, kind: Option<Hostility>) -> Option<Figures> {
@@ -227,18 +275,27 @@ pub async fn lay_all(world: &std::sync::Arc<World>, side_by_side: usize) -> Vec<
 /// Prints the figures; false when a limit was passed.
 pub fn table(all: &[Figures]) -> bool {
     println!(
-        "\n{:<32} {:>8} {:>11} {:>11} {:>9} {:>9}  outcome",
-        "hostile receiver", "attempts", "connections", "memory KiB", "batch ms", "others ms"
+        "\n{:<40} {:>8} {:>11} {:>11} {:>9} {:>9} {:>12} {:>14}  outcome",
+        "hostile receiver",
+        "attempts",
+        "connections",
+        "memory KiB",
+        "batch ms",
+        "others ms",
+        "connected ms",
+        "afterwards ms"
     );
     for one in all {
         println!(
-            "{:<32} {:>8} {:>11} {:>11} {:>9} {:>9}  {}",
+            "{:<40} {:>8} {:>11} {:>11} {:>9} {:>9} {:>12} {:>14}  {}",
             one.name,
             one.attempts,
             one.connections,
             one.memory_kib,
             one.longest.as_millis(),
             one.others.as_millis(),
+            one.connected.as_millis(),
+            one.afterwards.as_millis(),
             one.outcome
         );
     }
@@ -247,6 +304,12 @@ pub fn table(all: &[Figures]) -> bool {
             println!("{}: {problem}", one.name);
         }
     }
-    println!("limits: {MOST_MEMORY_KIB} KiB, {} ms", MOST_TIME.as_millis());
+    println!(
+        "limits: {MOST_MEMORY_KIB} KiB, {} ms for the batch and the others, {} ms connected, {} ms of processor time \
+         in the second afterwards",
+        MOST_TIME.as_millis(),
+        MOST_CONNECTED.as_millis(),
+        MOST_AFTERWARDS.as_millis()
+    );
     all.iter().all(|one| one.problems.is_empty())
 }
