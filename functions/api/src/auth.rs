@@ -90,8 +90,14 @@ async fn grant(app: &App, key: &ApiKey) -> Result<KeyGrant, ApiError> {
     if let Some(grant) = app.grants.get(&hash, now) {
         return Ok(grant);
     }
+    if app.grants.is_refused(&hash) {
+        return Err(ApiError::api_key_refused());
+    }
     let grant = app.registry.grant(&hash).await?.filter(|grant| grant.status == ApiKeyStatus::Active);
-    let grant = grant.ok_or_else(ApiError::api_key_refused)?;
+    let Some(grant) = grant else {
+        app.grants.refuse(hash);
+        return Err(ApiError::api_key_refused());
+    };
     app.grants.put(grant.clone(), now);
     Ok(grant)
 }

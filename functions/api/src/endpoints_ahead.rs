@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use axum::extract::{FromRequestParts, Request};
 use axum::http::Method;
 use axum::http::request::Parts;
+use echo_shared::api_key::ApiKey;
 use echo_shared::endpoint::Endpoint;
 use echo_shared::id::ProjectId;
 use echo_shared::store::StoreError;
@@ -20,13 +21,15 @@ type Read = JoinSet<Result<Vec<Endpoint>, StoreError>>;
 #[derive(Debug, Clone, Default)]
 pub struct EndpointsAhead(Arc<Mutex<Read>>);
 
-/// Starts the read, where a key is sent with an event.
+/// Starts the read, where an event comes with a key that has opened its project before. With any other key it would be
+/// work for strangers, who may have made the key up.
 pub fn start(app: &AppState, request: &mut Request) {
     let path = request.uri().path();
     let is_event = request.method() == Method::POST && path.ends_with("/events");
-    let has_key = auth::api_key(request.headers()).is_some();
-    let project_id = auth::project_in(path).and_then(|id| ProjectId::parse(id).ok());
-    if let Some(project_id) = project_id.filter(|_| is_event && has_key) {
+    let project_id = auth::project_in(path).and_then(|id| ProjectId::parse(id).ok()).filter(|_| is_event);
+    let is_opened_by = |key: ApiKey, id: &ProjectId| app.grants.has_opened(&key.hash(), id);
+    let key = || auth::api_key(request.headers());
+    if let Some(project_id) = project_id.filter(|id| key().is_some_and(|key| is_opened_by(key, id))) {
         let (app, mut read) = (Arc::clone(app), Read::new());
         read.spawn(async move { app.store.endpoints(&project_id).await });
         request.extensions_mut().insert(EndpointsAhead(Arc::new(Mutex::new(read))));

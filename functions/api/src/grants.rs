@@ -1,49 +1,79 @@
 //! A short memory of what API keys open, so that a busy producer does not cost a read each time.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use echo_shared::api_key::{ApiKeyHash, KeyGrant};
+use echo_shared::id::ProjectId;
 use echo_shared::time::Timestamp;
 
 /// A revoked key stops working within 5 s everywhere (contract §2).
 const REMEMBERED_FOR: Duration = Duration::from_secs(3);
 
-/// Keys remembered at once; past it all are forgotten, which costs a read each.
+/// Keys remembered at once of either kind; past it all of that kind are forgotten, which costs a read each.
 const CAPACITY: usize = 1_000;
 
-/// Grants of keys that worked, by hash. Keys that did not are looked up each time, so a new key works at once.
+/// What is known of keys. An instance has one request at a time, so a flood of keys that nobody has costs each instance
+/// one read after another; here it takes no room from the keys that work.
 #[derive(Debug, Default)]
-pub struct GrantCache(Mutex<HashMap<ApiKeyHash, (KeyGrant, Timestamp)>>);
+pub struct GrantCache {
+    /// Grants of keys that worked, by hash, and when they were read.
+    known: Mutex<HashMap<ApiKeyHash, (KeyGrant, Timestamp)>>,
+    /// Keys that did not work never will: no key is shown before its rows are written, and none is revived.
+    refused: Mutex<HashSet<ApiKeyHash>>,
+}
 
 impl GrantCache {
+    fn known(&self) -> MutexGuard<'_, HashMap<ApiKeyHash, (KeyGrant, Timestamp)>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn refused(&self) -> MutexGuard<'_, HashSet<ApiKeyHash>> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub fn get(&self, hash: &ApiKeyHash, now: Timestamp) -> Option<KeyGrant> {
-        let grants = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let grants = self.known();
         let (grant, read_at) = grants.get(hash)?;
         // The wall clock goes on while a function is frozen. It may also be set back, and then nothing is known.
         let is_fresh = *read_at <= now && now.since(*read_at) < REMEMBERED_FOR;
         is_fresh.then(|| grant.clone())
     }
 
+    /// Whether the key opened this project when it was last looked up, however long ago.
+    pub fn has_opened(&self, hash: &ApiKeyHash, project_id: &ProjectId) -> bool {
+        self.known().get(hash).is_some_and(|(grant, _)| grant.project_id == *project_id)
+    }
+
+    pub fn is_refused(&self, hash: &ApiKeyHash) -> bool {
+        self.refused().contains(hash)
+    }
+
     /// Remembers a grant; `read_at` is from before it was read.
     pub fn put(&self, grant: KeyGrant, read_at: Timestamp) {
-        let mut grants = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut grants = self.known();
         if grants.len() >= CAPACITY {
             grants.clear();
         }
         grants.insert(grant.key_hash.clone(), (grant, read_at));
     }
 
-    pub fn forget(&self, hash: &ApiKeyHash) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(hash);
+    /// Remembers that a key is unknown or revoked.
+    pub fn refuse(&self, hash: ApiKeyHash) {
+        self.known().remove(&hash);
+        let mut refused = self.refused();
+        if refused.len() >= CAPACITY {
+            refused.clear();
+        }
+        refused.insert(hash);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use echo_shared::api_key::{ApiKey, ApiKeyStatus};
-    use echo_shared::id::{AccountId, ApiKeyId, ProjectId};
+    use echo_shared::id::{AccountId, ApiKeyId};
 
     use super::*;
 
@@ -58,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_grant_is_remembered_for_three_seconds_or_until_forgotten() {
+    fn a_grant_is_remembered_for_three_seconds_or_until_its_key_is_refused() {
         let cache = GrantCache::default();
         let at = |millis: i64| Timestamp::from_millis(1_700_000_000_000 + millis);
         let grant = grant(at(0));
@@ -68,17 +98,32 @@ mod tests {
         assert_eq!(cache.get(hash, at(2_999)).as_ref(), Some(&grant));
         assert_eq!(cache.get(hash, at(3_000)), None);
         assert_eq!(cache.get(hash, at(-1)), None);
-        cache.forget(hash);
+        assert!(cache.has_opened(hash, &grant.project_id), "however long ago");
+        assert!(!cache.has_opened(hash, &ProjectId::new(at(0))), "another project");
+        assert!(!cache.is_refused(hash));
+        cache.refuse(hash.clone());
         assert_eq!(cache.get(hash, at(0)), None);
+        assert!(!cache.has_opened(hash, &grant.project_id));
+        assert!(cache.is_refused(hash));
     }
 
     #[test]
     fn memory_is_bounded() {
         let cache = GrantCache::default();
         let now = Timestamp::from_millis(1_700_000_000_000);
+        let works = grant(now);
+        cache.put(works.clone(), now);
+        for _ in 0..CAPACITY * 2 + 1 {
+            cache.refuse(ApiKey::generate().hash());
+        }
+        assert!(cache.refused().len() <= CAPACITY);
+        assert!(
+            cache.get(&works.key_hash, now).is_some(),
+            "a key that works was forgotten for those that do not"
+        );
         for _ in 0..CAPACITY * 2 + 1 {
             cache.put(grant(now), now);
         }
-        assert!(cache.0.lock().expect("no panic").len() <= CAPACITY);
+        assert!(cache.known().len() <= CAPACITY);
     }
 }

@@ -116,6 +116,6 @@ pub async fn revoke(
     body.check_size()?;
     let record = app.registry.revoke_api_key(&project.id, &id, Timestamp::now()).await?;
     let record = record.ok_or_else(ApiError::api_key_not_found)?;
-    app.grants.forget(&record.key_hash);
+    app.grants.refuse(record.key_hash.clone());
     Ok(Json(record.into()))
 }
