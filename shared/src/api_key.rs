@@ -12,6 +12,9 @@ const PREFIX: &str = "echo_";
 /// How much of a key its owner sees again: enough to tell keys apart, far from enough to guess the rest.
 const SHOWN_CHARS: usize = 16;
 
+/// Keys that may open a project at once.
+pub const MAX_ACTIVE_KEYS: u32 = 100;
+
 /// A key in the clear: `echo_` and 64 lower-case hex digits. Its 256 random bits make a plain hash enough.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ApiKey(String);

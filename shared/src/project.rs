@@ -13,12 +13,22 @@ pub struct Project {
     pub name: String,
     /// Kept with every creation and deletion, so that the cap is exact.
     pub endpoint_count: u32,
+    /// Kept with every key that is made or revoked, so that the cap is exact.
+    pub active_key_count: u32,
     pub updated_at: Timestamp,
 }
 
 impl Project {
+    /// A project that is made with its first key.
     #[must_use]
     pub fn new(account_id: AccountId, name: String, now: Timestamp) -> Self {
-        Self { account_id, id: ProjectId::new(now), name, endpoint_count: 0, updated_at: now }
+        Self {
+            account_id,
+            id: ProjectId::new(now),
+            name,
+            endpoint_count: 0,
+            active_key_count: 1,
+            updated_at: now,
+        }
     }
 }

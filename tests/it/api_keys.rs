@@ -7,7 +7,7 @@ use echo_tests::aws::table_dump;
 use echo_tests::project::{Account, PASSWORD, Project};
 use echo_tests::shape::{fields, hex_after, made, text};
 use echo_tests::time::timestamp;
-use echo_tests::wait::{PATIENCE, at_once, eventually, throughout};
+use echo_tests::wait::{PATIENCE, at_once, bounded, eventually, throughout};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -169,6 +169,26 @@ async fn an_account_with_several_projects_says_which_one_it_means() {
 
     let path = format!("/v1/api-keys/{}/revoke{query}", text(&created, "id"));
     assert_eq!(bearer.patch(&path, &json!({})).await.ok(200)["status"], "revoked");
+}
+
+#[tokio::test]
+async fn a_project_has_at_most_100_active_keys_even_when_made_16_at_once() {
+    let project = Project::new().await;
+    let body = json!({"name": "one of many"});
+    let create = || project.api.post("/v1/api-keys", &body);
+    // One came with the project. The cap itself is met by 16 at once.
+    let made = bounded(4, (0..91).map(|_| create())).await;
+    assert!(made.iter().all(|answer| answer.status == 201));
+    let raced = at_once(16, |_| create()).await;
+    let (created, refused): (Vec<_>, Vec<_>) = raced.iter().partition(|answer| answer.status == 201);
+    assert_eq!(created.len(), 8);
+    for answer in refused {
+        let message = answer.refused(409);
+        assert!(message.contains("100 active API keys"), "{message}");
+    }
+    let _ = revoke(&project.api, text(&created[0].ok(201), "id")).await.ok(200);
+    assert_eq!(create().await.status, 201, "a revocation makes room");
+    create().await.refused(409);
 }
 
 #[tokio::test]

@@ -3,7 +3,9 @@
 use echo_tests::api::Api;
 use echo_tests::project::{Account, Project};
 use echo_tests::shape::{fields, hex_after, made, text};
+use echo_tests::stack::stack;
 use echo_tests::time::timestamp;
+use echo_tests::wait::{at_once, bounded};
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -68,6 +70,26 @@ async fn a_key_lists_the_one_project_that_it_opens() {
     let listed = project.api.get("/v1/projects").await.ok(200);
     assert_eq!(listed, json!([project.get("").await.ok(200)]));
     project.api.post("/v1/projects", &json!({"name": "x"})).await.refused(401);
+}
+
+#[tokio::test]
+async fn an_account_has_at_most_so_many_projects_even_when_made_16_at_once() {
+    let bearer = Account::sign_up().await.bearer();
+    let most = usize::try_from(stack().max_projects()).expect("a small number");
+    let body = json!({"name": "one of many"});
+    let create = || bearer.post("/v1/projects", &body);
+    // One came with the account. The cap itself is met by 16 at once.
+    let made = bounded(4, (0..most - 9).map(|_| create())).await;
+    assert!(made.iter().all(|answer| answer.status == 201));
+    let raced = at_once(16, |_| create()).await;
+    let (created, refused): (Vec<_>, Vec<_>) = raced.iter().partition(|answer| answer.status == 201);
+    assert_eq!(created.len(), 8);
+    for answer in refused {
+        let message = answer.refused(409);
+        assert!(message.contains(&format!("{most} projects")), "{message}");
+    }
+    let listed = bearer.get("/v1/projects").await.ok(200);
+    assert_eq!(listed.as_array().map(Vec::len), Some(most));
 }
 
 #[tokio::test]

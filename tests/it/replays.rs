@@ -232,24 +232,27 @@ async fn events_that_skipped_the_endpoint_are_delivered_when_asked_for() {
 }
 
 #[tokio::test]
-async fn replays_at_once_make_one_attempt_each_at_most() {
+async fn of_replays_begun_at_once_one_runs() {
     let (project, receiver) = (Project::new().await, Receiver::answering(410).await);
     let endpoint = project.endpoint(&receiver.url()).await;
     let failed = ended(&project, &endpoint, &["call.ended"], "failed").await;
     endpoint.when("it is disabled", |shown| shown["status"] == "disabled").await;
     endpoint.set_status("active").await;
     receiver.set(200);
-    let filter = json!({"since": hour_ago()});
-    let ids = at_once(5, |_| start(&project, &endpoint, &filter)).await;
-    let mut replayed = 0;
-    for id in &ids {
-        let replay = over(&project, &endpoint, id).await;
-        assert_eq!(replay["status"], "finished", "{replay}");
-        replayed += replay["replayed"].as_u64().expect("a number");
+    let (path, filter) = (endpoint.path("/replay"), json!({"since": hour_ago()}));
+    let answers = at_once(16, |_| project.api.post(&path, &filter)).await;
+    let (begun, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == 202);
+    for answer in refused {
+        let message = answer.refused(409);
+        assert!(message.contains("replay"), "{message}");
     }
-    assert_eq!(replayed, 1, "a success does not match any more");
+    let [begun] = begun[..] else { panic!("{} replays were begun", begun.len()) };
+    let replay = over(&project, &endpoint, text(&begun.ok(202), "id")).await;
+    counts(&replay, "finished", 1, 1);
     endpoint.ended(&failed[0], "success").await;
     receiver.no_more_than(2, Duration::from_secs(4)).await;
+    let again = start(&project, &endpoint, &filter).await;
+    counts(&over(&project, &endpoint, &again).await, "finished", 0, 0);
 }
 
 #[tokio::test]

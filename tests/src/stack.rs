@@ -85,4 +85,9 @@ impl Stack {
     pub fn max_endpoints(&self) -> u64 {
         self.number("MaxEndpointsPerProject")
     }
+
+    #[must_use]
+    pub fn max_projects(&self) -> u64 {
+        self.number("MaxProjectsPerAccount")
+    }
 }

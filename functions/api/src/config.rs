@@ -30,6 +30,7 @@ pub struct Settings {
     pub event_names: EventNames,
     pub operator: Option<Operator>,
     pub max_endpoints_per_project: u32,
+    pub max_projects_per_account: u32,
     pub signup_policy: SignupPolicy,
     pub address_rules: AddressRules,
     /// Whose mark our own deliveries carry.
@@ -111,7 +112,10 @@ impl Settings {
     }
 
     fn from_lookup(lookup: &impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let endpoints = parsed(lookup, "MAX_ENDPOINTS_PER_PROJECT", "50", number_within(1, 1_000))?;
+        // The largest that a list of endpoints can be has to fit into Lambda's 6 MB of answer
+        // (docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html): an endpoint can have 54 KB there.
+        let endpoints = parsed(lookup, "MAX_ENDPOINTS_PER_PROJECT", "50", number_within(1, 100))?;
+        let projects = parsed(lookup, "MAX_PROJECTS_PER_ACCOUNT", "100", number_within(1, 1_000))?;
         let timeout = parsed(lookup, "REQUEST_TIMEOUT_SECONDS", "15", number_within(1, 20))?;
         let event_names = event_names(lookup)?;
         let origin = origin(lookup)?;
@@ -120,6 +124,7 @@ impl Settings {
                 .map(|project_id| Operator { project_id, event_names: with_operational(&event_names) }),
             event_names,
             max_endpoints_per_project: u32::try_from(endpoints).unwrap_or(u32::MAX),
+            max_projects_per_account: u32::try_from(projects).unwrap_or(u32::MAX),
             signup_policy: parsed(lookup, "SIGNUP_POLICY", "token", SignupPolicy::parse)?,
             address_rules: address_rules(lookup)?.own(origin.host().to_owned()),
             origin,
@@ -151,6 +156,7 @@ mod tests {
         let settings = with(&[]).expect("tables and queues are enough").settings;
         assert_eq!(settings.event_names.to_string(), "call.started, call.ended, call.summary");
         assert_eq!(settings.max_endpoints_per_project, 50);
+        assert_eq!(settings.max_projects_per_account, 100);
         assert_eq!(settings.signup_policy, SignupPolicy::Token);
         assert_eq!(settings.retention, Duration::from_secs(30 * 86_400));
         assert_eq!(settings.request_timeout, Duration::from_secs(15));
@@ -163,6 +169,8 @@ mod tests {
             ("SIGNUP_POLICY", "anyone"),
             ("RETENTION_DAYS", "0"),
             ("MAX_ENDPOINTS_PER_PROJECT", "many"),
+            ("MAX_ENDPOINTS_PER_PROJECT", "101"),
+            ("MAX_PROJECTS_PER_ACCOUNT", "0"),
             ("REQUEST_TIMEOUT_SECONDS", "21"),
             ("EVENT_NAMES", ""),
             ("EXEMPT_NETWORKS", "127.0.0.0/8"),

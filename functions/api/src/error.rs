@@ -157,6 +157,11 @@ impl ApiError {
     }
 
     #[must_use]
+    pub fn replay_running() -> Self {
+        Self::conflict("A replay of the webhook endpoint is running, and only one may at a time")
+    }
+
+    #[must_use]
     pub fn too_many_logins(retry_after_seconds: u64) -> Self {
         let message = "Too many failed logins for this account; try again later";
         Self {

@@ -2,7 +2,7 @@
 
 use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
 
-use super::transactions::failed_conditions;
+use super::transactions::{failed_conditions, transact};
 use super::{Registry, StoreError, key, row, text, to_item};
 use crate::account::{Account, EmailKey};
 use crate::api_key::ApiKeyRecord;
@@ -34,7 +34,7 @@ impl Registry {
             .map_err(|error| StoreError::Broken(error.to_string()))?;
         let mut writes = vec![TransactWriteItem::builder().put(account_put).build()];
         writes.extend(self.project_with_key(project, key)?);
-        match self.transact(writes).await {
+        match transact(&self.client, writes).await {
             Ok(()) => Ok(SignedUp::Done),
             Err(error) => {
                 if failed_conditions(&error).first() == Some(&true) {

@@ -1,15 +1,20 @@
-//! API keys: a row to list, and a row that authentication finds by hash. They change together.
+//! API keys: a row to list, and a row that authentication finds by hash. They change together, and with them their
+//! project's count of active keys.
 
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::builders::UpdateBuilder;
 use aws_sdk_dynamodb::types::{TransactWriteItem, Update};
 
 use super::projects::put_new;
-use super::{Registry, Store, StoreError, key, number, row, rows, text, to_item, value};
-use crate::api_key::{ApiKeyHash, ApiKeyRecord, ApiKeyStatus, KeyGrant};
-use crate::id::{ApiKeyId, ProjectId};
+use super::transactions::{failed_conditions, transact};
+use super::{Created, Registry, Store, StoreError, from_item, key, number, row, rows, text, to_item, value};
+use crate::api_key::{ApiKeyHash, ApiKeyRecord, ApiKeyStatus, KeyGrant, MAX_ACTIVE_KEYS};
+use crate::id::{AccountId, ApiKeyId, ProjectId};
 use crate::time::Timestamp;
 
 impl Store {
-    /// Whether there is such a project: each has a key from its creation on, and none is ever deleted.
+    /// Whether there is such a project: each has a key from its creation on, whose row is never deleted.
     ///
     /// # Errors
     /// When DynamoDB did not answer.
@@ -44,12 +49,35 @@ impl Registry {
         ])
     }
 
+    /// Makes a key, unless its project has as many active ones as it may have.
+    ///
     /// # Errors
     /// When DynamoDB did not do it.
-    pub async fn create_api_key(&self, key: &ApiKeyRecord) -> Result<(), StoreError> {
-        let writes = self.new_key(key)?.to_vec();
-        self.transact(writes).await?;
-        Ok(())
+    pub async fn create_api_key(&self, key: &ApiKeyRecord) -> Result<Created, StoreError> {
+        let count = self
+            .count_key(&key.account_id, &key.project_id, 1)
+            .condition_expression("attribute_exists(id) AND active_key_count < :cap")
+            .expression_attribute_values(":cap", number(MAX_ACTIVE_KEYS))
+            .build()
+            .map_err(|error| StoreError::Broken(error.to_string()))?;
+        let mut writes = vec![TransactWriteItem::builder().update(count).build()];
+        writes.extend(self.new_key(key)?);
+        match transact(&self.client, writes).await {
+            Ok(()) => Ok(Created::Done),
+            Err(error) => match failed_conditions(&error).first() {
+                Some(true) => Ok(Created::CapReached),
+                _ => Err(error.into()),
+            },
+        }
+    }
+
+    fn count_key(&self, account_id: &AccountId, project_id: &ProjectId, change: i8) -> UpdateBuilder {
+        Update::builder()
+            .table_name(&self.tables.projects)
+            .key("account_id", text(account_id))
+            .key("id", text(project_id))
+            .update_expression("ADD active_key_count :change")
+            .expression_attribute_values(":change", number(change))
     }
 
     /// What a key opens, revoked or not.
@@ -68,7 +96,8 @@ impl Registry {
         rows(&self.client, &self.tables.api_keys, "project_id", project_id).await
     }
 
-    /// Revokes a key and returns it; `None` when the project has no such key. Revoking again changes nothing.
+    /// Revokes a key and returns it; `None` when the project has no such key. Revoking again changes nothing. DynamoDB
+    /// deletes its rows after `kept_for`.
     ///
     /// # Errors
     /// When DynamoDB did not do it.
@@ -77,10 +106,10 @@ impl Registry {
         project_id: &ProjectId,
         id: &ApiKeyId,
         now: Timestamp,
+        kept_for: Duration,
     ) -> Result<Option<ApiKeyRecord>, StoreError> {
-        let row_key = key([("project_id", text(project_id)), ("id", text(id))]);
-        let found: Option<ApiKeyRecord> = row(&self.client, &self.tables.api_keys, row_key).await?;
-        let Some(mut key) = found else {
+        let row_key = || key([("project_id", text(project_id)), ("id", text(id))]);
+        let Some(mut key) = self.api_key(row_key()).await? else {
             return Ok(None);
         };
         if key.status == ApiKeyStatus::Revoked {
@@ -88,27 +117,60 @@ impl Registry {
         }
         key.status = ApiKeyStatus::Revoked;
         key.updated_at = now;
-        let revoke = |update: aws_sdk_dynamodb::types::builders::UpdateBuilder| {
-            update
-                .update_expression("SET #status = :revoked, updated_at = :now")
+        // The row of a project's first key stays: it shows that there is such a project.
+        let stays = self.first_api_key(project_id).await? == Some(*id);
+        let expires = if stays { "" } else { ", expires_at = :expires" };
+        let revoke = |update: UpdateBuilder| {
+            let update = update
+                .update_expression(format!("SET #status = :revoked, updated_at = :now{expires}"))
+                .condition_expression("#status = :active")
                 .expression_attribute_names("#status", "status")
-                .expression_attribute_values(":now", number(now.as_millis()))
-                .build()
-                .map(|update| TransactWriteItem::builder().update(update).build())
-                .map_err(|error| StoreError::Broken(error.to_string()))
+                .expression_attribute_values(":active", value(&ApiKeyStatus::Active)?)
+                .expression_attribute_values(":revoked", value(&ApiKeyStatus::Revoked)?)
+                .expression_attribute_values(":now", number(now.as_millis()));
+            let update = if stays {
+                update
+            } else {
+                update.expression_attribute_values(":expires", number(now.plus(kept_for).as_seconds()))
+            };
+            written(update)
         };
-        let revoked = value(&ApiKeyStatus::Revoked)?;
-        let listed = Update::builder()
-            .table_name(&self.tables.api_keys)
-            .key("project_id", text(project_id))
-            .key("id", text(id))
-            .expression_attribute_values(":revoked", revoked.clone());
+        let listed = Update::builder().table_name(&self.tables.api_keys).set_key(Some(row_key()));
         let grant = Update::builder()
             .table_name(&self.tables.api_key_hashes)
-            .key("key_hash", text(key.key_hash.as_str()))
-            .expression_attribute_values(":revoked", revoked);
-        let writes = vec![revoke(grant)?, revoke(listed)?];
-        self.transact(writes).await?;
-        Ok(Some(key))
+            .key("key_hash", text(key.key_hash.as_str()));
+        let count =
+            self.count_key(&key.account_id, project_id, -1).condition_expression("attribute_exists(id)");
+        let writes = vec![revoke(listed)?, revoke(grant)?, written(count)?];
+        match transact(&self.client, writes).await {
+            Ok(()) => Ok(Some(key)),
+            // Another call revoked it meanwhile, and counted it.
+            Err(error) if failed_conditions(&error).first() == Some(&true) => self.api_key(row_key()).await,
+            Err(error) => Err(error.into()),
+        }
     }
+
+    async fn api_key(&self, row_key: super::Item) -> Result<Option<ApiKeyRecord>, StoreError> {
+        row(&self.client, &self.tables.api_keys, row_key).await
+    }
+
+    async fn first_api_key(&self, project_id: &ProjectId) -> Result<Option<ApiKeyId>, StoreError> {
+        let answer = self
+            .client
+            .query()
+            .table_name(&self.tables.api_keys)
+            .key_condition_expression("project_id = :project")
+            .expression_attribute_values(":project", text(project_id))
+            .consistent_read(true)
+            .limit(1)
+            .send()
+            .await?;
+        let first = answer.items.unwrap_or_default().into_iter().next().map(from_item::<ApiKeyRecord>);
+        Ok(first.transpose()?.map(|first| first.id))
+    }
+}
+
+fn written(update: UpdateBuilder) -> Result<TransactWriteItem, StoreError> {
+    let update = update.build().map_err(|error| StoreError::Broken(error.to_string()))?;
+    Ok(TransactWriteItem::builder().update(update).build())
 }

@@ -9,7 +9,7 @@ use aws_sdk_dynamodb::types::{
     AttributeValue, Delete, Put, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
 };
 
-use super::transactions::failed_conditions;
+use super::transactions::{failed_conditions, transact};
 use super::{
     Registry, Store, StoreError, from_item, key, number, row, row_in_the_way, rows, text, to_item, value,
 };
@@ -68,7 +68,7 @@ impl EndpointPatch {
     }
 }
 
-/// How the creation of an endpoint ended.
+/// How the creation of something of which there may be only so many ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Created {
     Done,
@@ -115,7 +115,7 @@ impl Registry {
             TransactWriteItem::builder().update(count).build(),
             TransactWriteItem::builder().put(put).build(),
         ];
-        match self.transact(writes).await {
+        match transact(&self.client, writes).await {
             Ok(()) => Ok(Created::Done),
             Err(error) => match failed_conditions(&error).first() {
                 Some(true) => Ok(Created::CapReached),
@@ -154,7 +154,7 @@ impl Registry {
             TransactWriteItem::builder().delete(delete).build(),
             TransactWriteItem::builder().update(count).build(),
         ];
-        match self.transact(writes).await {
+        match transact(&self.client, writes).await {
             Ok(()) => Ok(true),
             Err(error) => match failed_conditions(&error).first() {
                 Some(true) => Ok(false),

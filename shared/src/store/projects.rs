@@ -1,8 +1,9 @@
 //! Projects of an account.
 
-use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
+use aws_sdk_dynamodb::types::{Put, TransactWriteItem, Update};
 
-use super::{Item, Registry, StoreError, key, row, rows, text, to_item};
+use super::transactions::{failed_conditions, transact};
+use super::{Created, Item, Registry, StoreError, key, number, row, rows, text, to_item};
 use crate::api_key::ApiKeyRecord;
 use crate::id::{AccountId, ProjectId};
 use crate::project::Project;
@@ -19,14 +20,40 @@ impl Registry {
         Ok(writes)
     }
 
-    /// Makes a project with its first key: all rows or none.
+    /// Makes a project with its first key, unless its account has `cap` projects already: all rows or none.
     ///
     /// # Errors
     /// When DynamoDB did not do it.
-    pub async fn create_project(&self, project: &Project, key: &ApiKeyRecord) -> Result<(), StoreError> {
-        let writes = self.project_with_key(project, key)?;
-        self.transact(writes).await?;
-        Ok(())
+    pub async fn create_project(
+        &self,
+        project: &Project,
+        key: &ApiKeyRecord,
+        cap: u32,
+    ) -> Result<Created, StoreError> {
+        // Signing up made the first project, which is not in this count.
+        let Some(most_added) = cap.checked_sub(1).filter(|most| *most > 0) else {
+            return Ok(Created::CapReached);
+        };
+        // A partition of its own keeps the count out of the account's list of projects.
+        let count = Update::builder()
+            .table_name(&self.tables.projects)
+            .key("account_id", text(format_args!("count|{}", project.account_id)))
+            .key("id", text("added"))
+            .update_expression("ADD added :one")
+            .condition_expression("attribute_not_exists(added) OR added < :most")
+            .expression_attribute_values(":one", number(1))
+            .expression_attribute_values(":most", number(most_added))
+            .build()
+            .map_err(|error| StoreError::Broken(error.to_string()))?;
+        let mut writes = vec![TransactWriteItem::builder().update(count).build()];
+        writes.extend(self.project_with_key(project, key)?);
+        match transact(&self.client, writes).await {
+            Ok(()) => Ok(Created::Done),
+            Err(error) => match failed_conditions(&error).first() {
+                Some(true) => Ok(Created::CapReached),
+                _ => Err(error.into()),
+            },
+        }
     }
 
     /// An account's projects, oldest first.

@@ -4,13 +4,15 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
+use aws_sdk_dynamodb::types::{AttributeValue, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::inserts::put_new;
+use super::projects::put_new;
 use super::ranges::{Range, run};
+use super::transactions::{failed_conditions, transact};
 use super::{
-    Advanced, Item, Store, StoreError, Transition, from_item, key, number, row, text, to_item, value,
+    Advanced, Created, Item, Store, StoreError, Transition, from_item, key, number, row, text, to_item, value,
 };
 use crate::attempt::Trigger;
 use crate::delivery::{Delivery, DeliveryStatus, attention, partition};
@@ -19,6 +21,18 @@ use crate::id::{DeliveryId, EndpointId, ReplayId};
 use crate::job::Chain;
 use crate::replay::{PAGE, Replay, ReplayFilter};
 use crate::time::Timestamp;
+
+/// In place of a replay's id, the sort key of the row that names the endpoint's latest one.
+const LATEST: &str = "latest";
+
+#[derive(Serialize, Deserialize)]
+struct Latest {
+    endpoint_id: EndpointId,
+    id: String,
+    replay_id: ReplayId,
+    /// That of the replay's own row.
+    expires_at: i64,
+}
 
 impl Transition {
     /// A delivery that has ended, about to be tried by hand.
@@ -40,12 +54,53 @@ impl Transition {
 }
 
 impl Store {
-    /// Writes a replay's first row. One that is there is left alone: a repeat that comes late would set it back.
+    /// Begins a replay, if `latest` is still its endpoint's latest one. In one transaction the replay becomes the latest
+    /// and its row is written, so that of replays begun side by side one runs, and a crash leaves nothing in the way.
     ///
     /// # Errors
     /// When DynamoDB did not do it.
-    pub async fn create_replay(&self, replay: &Replay) -> Result<(), StoreError> {
-        put_new(&self.client, &self.tables.replays, replay).await
+    pub async fn create_replay(
+        &self,
+        replay: &Replay,
+        latest: Option<ReplayId>,
+    ) -> Result<Created, StoreError> {
+        let own = Latest {
+            endpoint_id: replay.endpoint_id,
+            id: LATEST.to_owned(),
+            replay_id: replay.id,
+            expires_at: replay.expires_at,
+        };
+        let put = Put::builder().table_name(&self.tables.replays).set_item(Some(to_item(&own)?));
+        let put = match latest {
+            None => put.condition_expression("attribute_not_exists(id)"),
+            Some(latest) => put
+                .condition_expression("attribute_not_exists(id) OR replay_id = :latest")
+                .expression_attribute_values(":latest", text(latest)),
+        };
+        let put = put.build().map_err(|error| StoreError::Broken(error.to_string()))?;
+        let writes = vec![
+            TransactWriteItem::builder().put(put).build(),
+            put_new(&self.tables.replays, "id", to_item(replay)?)?,
+        ];
+        match transact(&self.client, writes).await {
+            Ok(()) => Ok(Created::Done),
+            Err(error) if failed_conditions(&error).first() == Some(&true) => {
+                // A repeat whose first answer was lost finds its own row.
+                let is_ours = self.latest_replay(&replay.endpoint_id).await? == Some(replay.id);
+                Ok(if is_ours { Created::Done } else { Created::CapReached })
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The replay that an endpoint had last, whether it runs or is over.
+    ///
+    /// # Errors
+    /// When DynamoDB did not answer.
+    pub async fn latest_replay(&self, endpoint_id: &EndpointId) -> Result<Option<ReplayId>, StoreError> {
+        let key = key([("endpoint_id", text(endpoint_id)), ("id", text(LATEST))]);
+        let latest: Option<Latest> = row(&self.client, &self.tables.replays, key).await?;
+        Ok(latest.map(|latest| latest.replay_id))
     }
 
     /// The replay, unless it has expired.

@@ -2,44 +2,41 @@
 
 use std::time::Duration;
 
+use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::TransactWriteItem;
-
-use super::Registry;
 
 /// How often a transaction that met another one starts over, and its first and longest wait before that.
 const ROUNDS: u32 = 8;
 const FIRST_WAIT: Duration = Duration::from_millis(20);
 const LONGEST_WAIT: Duration = Duration::from_millis(500);
 
-impl Registry {
-    /// Writes all or none. DynamoDB refuses the later of two transactions on one row instead of letting it wait, and
-    /// the SDK takes that for final: sixteen endpoints registered at once all count on their project's row.
-    pub(super) async fn transact(
-        &self,
-        writes: Vec<TransactWriteItem>,
-    ) -> Result<(), SdkError<TransactWriteItemsError>> {
-        let mut wait = FIRST_WAIT;
-        for _ in 1..ROUNDS {
-            match self.transact_once(writes.clone()).await {
-                Err(error) if met_another(&error) => {
-                    tokio::time::sleep(wait.mul_f64(rand::random_range(0.5..1.5))).await;
-                    wait = (wait * 2).min(LONGEST_WAIT);
-                }
-                result => return result,
+/// Writes all or none. DynamoDB refuses the later of two transactions on one row instead of letting it wait, and
+/// the SDK takes that for final: sixteen endpoints registered at once all count on their project's row.
+pub(super) async fn transact(
+    client: &Client,
+    writes: Vec<TransactWriteItem>,
+) -> Result<(), SdkError<TransactWriteItemsError>> {
+    let mut wait = FIRST_WAIT;
+    for _ in 1..ROUNDS {
+        match transact_once(client, writes.clone()).await {
+            Err(error) if met_another(&error) => {
+                tokio::time::sleep(wait.mul_f64(rand::random_range(0.5..1.5))).await;
+                wait = (wait * 2).min(LONGEST_WAIT);
             }
+            result => return result,
         }
-        self.transact_once(writes).await
     }
+    transact_once(client, writes).await
+}
 
-    async fn transact_once(
-        &self,
-        writes: Vec<TransactWriteItem>,
-    ) -> Result<(), SdkError<TransactWriteItemsError>> {
-        self.client.transact_write_items().set_transact_items(Some(writes)).send().await?;
-        Ok(())
-    }
+async fn transact_once(
+    client: &Client,
+    writes: Vec<TransactWriteItem>,
+) -> Result<(), SdkError<TransactWriteItemsError>> {
+    client.transact_write_items().set_transact_items(Some(writes)).send().await?;
+    Ok(())
 }
 
 /// Whether nothing but another transaction stood in the way.

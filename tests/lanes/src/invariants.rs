@@ -230,7 +230,11 @@ fn closed(run: &Run<'_>, evidence: &Evidence, verdict: &mut Verdict) {
 fn half_made(run: &Run<'_>, verdict: &mut Verdict) {
     let dynamo = &run.lane.aws.dynamo;
     let mut keys: BTreeMap<String, String> = BTreeMap::new();
+    let mut active: BTreeMap<String, u64> = BTreeMap::new();
     for row in dynamo.rows("api_keys") {
+        if row["status"] == "active" {
+            *active.entry(text(&row, "project_id").to_owned()).or_default() += 1;
+        }
         keys.insert(text(&row, "key_hash").to_owned(), text(&row, "status").to_owned());
     }
     let grants: BTreeMap<String, String> = dynamo
@@ -242,17 +246,29 @@ fn half_made(run: &Run<'_>, verdict: &mut Verdict) {
         verdict.violations.push("the keys listed are not the keys that open".to_owned());
     }
     let endpoints = dynamo.rows("endpoints");
-    let projects = dynamo.rows("projects");
+    let (counts, projects): (Vec<Value>, Vec<Value>) =
+        dynamo.rows("projects").into_iter().partition(|row| text(row, "account_id").starts_with("count|"));
     for project in &projects {
         let id = &project["id"];
         let there = endpoints.iter().filter(|endpoint| endpoint["project_id"] == *id).count() as u64;
         if project["endpoint_count"].as_u64() != Some(there) {
             verdict.violations.push(format!("{there} endpoints, counted are {}", project["endpoint_count"]));
         }
+        let keys = active.get(text(project, "id")).copied().unwrap_or(0);
+        if project["active_key_count"].as_u64() != Some(keys) {
+            verdict.violations.push(format!("{keys} keys, counted are {}", project["active_key_count"]));
+        }
     }
     for account in dynamo.rows("accounts") {
         if !projects.iter().any(|project| project["account_id"] == account["id"]) {
             verdict.violations.push(format!("the account {} has no project", account["id"]));
+        }
+        let own = projects.iter().filter(|project| project["account_id"] == account["id"]).count() as u64;
+        let key = format!("count|{}", text(&account, "id"));
+        let added = counts.iter().find(|count| text(count, "account_id") == key);
+        let added = added.and_then(|count| count["added"].as_u64()).unwrap_or(0);
+        if own > 0 && own - 1 != added {
+            verdict.violations.push(format!("{own} projects, counted are {added} beside the first"));
         }
     }
 }

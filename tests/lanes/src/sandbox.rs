@@ -34,6 +34,9 @@ pub enum Failed {
     Reported(String),
 }
 
+/// Lambda takes no larger answer (docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html).
+const MOST_ANSWER: usize = 6 * 1024 * 1024;
+
 type Reply = oneshot::Sender<Result<Bytes, Failed>>;
 
 struct Work {
@@ -219,6 +222,10 @@ impl Inner {
         let mut parts = runtime.split('/').skip(1);
         let id = parts.next().and_then(|id| id.rsplit('-').next()).and_then(|id| id.parse().ok());
         match parts.next() {
+            Some("response") if body.len() > MOST_ANSWER => {
+                self.finish(id, Err(Failed::Reported("Function.ResponseSizeTooLarge".to_owned())));
+                return Ok(http::answer(413, "application/json", "{}"));
+            }
             Some("response") => self.finish(id, Ok(body)),
             Some("error") => {
                 let text = String::from_utf8_lossy(&body).into_owned();

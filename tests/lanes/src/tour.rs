@@ -86,7 +86,15 @@ async fn changed(run: &Run<'_>) {
         let answers = run.insist("POST", &run.endpoint(0, "/replay"), &run.key(), Some(&body), &[202]).await;
         let replay = answers.last().map(|answer| answer.json()["id"].clone()).unwrap_or_default();
         let replay = replay.as_str().unwrap_or_default().to_owned();
-        run.insist("GET", &run.endpoint(0, &format!("/replays/{replay}")), &run.key(), None, &[200]).await;
+        // An endpoint has one running replay at a time.
+        let shown = run.endpoint(0, &format!("/replays/{replay}"));
+        for _ in 0..200 {
+            let answers = run.insist("GET", &shown, &run.key(), None, &[200]).await;
+            if answers.last().is_none_or(|answer| answer.json()["status"] != "running") {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
     }
     run.insist("DELETE", &run.endpoint(1, ""), &run.key(), None, &[204]).await;
 }

@@ -15,11 +15,12 @@ pub struct Named {
 
 pub(super) fn resource() -> Resource {
     let create = post("/v1/api-keys", "createApiKey", "Create an API key")
-        .about("The key is shown this once; the service keeps only a hash.")
+        .about("The key is shown this once; the service keeps only a hash. A project has at most 100 active keys.")
         .takes::<Named>(json!({ "name": "production" }))
-        .gives::<NewApiKeyBody>(201, "Created.", created());
+        .gives::<NewApiKeyBody>(201, "Created.", created())
+        .refuses(&[409]);
     let list = get("/v1/api-keys", "listApiKeys", "List API keys")
-        .about("Revoked ones included, oldest first.")
+        .about("Oldest first. Of those revoked within the retention time the newest 1,000 are included.")
         .lists::<ApiKeyBody>("The keys.", key("active"));
     let revoke = patch("/v1/api-keys/{apiKeyId}/revoke", "revokeApiKey", "Revoke an API key")
         .about("It stops working within 5 seconds everywhere. Revoking a revoked key changes nothing.")

@@ -10,11 +10,13 @@ pub(super) fn resource() -> Resource {
     with_key["api_key"] = json!("echo_6f437a610fb0e3c1d1a94f7bb2f5d04a8e0c4a4b7f2d3c8f9d1e6a5b0c7d8e9f");
     let create = post("/v1/projects", "createProject", "Create a project")
         .about(
-            "With a first API key, which is shown this once. An API key is not enough to create a project.",
+            "With a first API key, which is shown this once. An API key is not enough to create a project. An account has at most 100 \
+             projects (the setting `MaxProjectsPerAccount`).",
         )
         .secured_only("accessToken")
         .takes::<Named>(json!({ "name": "staging" }))
-        .gives::<NewProjectBody>(201, "Created.", with_key);
+        .gives::<NewProjectBody>(201, "Created.", with_key)
+        .refuses(&[409]);
     let list = get("/v1/projects", "listProjects", "List projects")
         .about(
             "With an access token those of the account, oldest first; with an API key the one that it opens.",

@@ -33,7 +33,7 @@ pub(super) fn resource() -> Resource {
         .about(
             "One manual attempt on each delivery that matches. Those that still run, or have had 50 attempts, are found and left \
              alone. It goes on by itself, about a hundred deliveries at a time, until it is through or its endpoint is disabled or \
-             deleted. What came in the last second may be missed.",
+             deleted. What came in the last second may be missed. An endpoint has one running replay at a time.",
         )
         .takes::<NewReplay>(json!({ "since": "2025-06-30T20:00:00.000Z", "include_skipped": true }))
         .gives::<ReplayBody>(202, "It has begun.", replay("running", 0))

@@ -7,6 +7,7 @@ use echo_shared::api_key::{ApiKey, ApiKeyRecord};
 use echo_shared::fields::NAME_CHARS;
 use echo_shared::id::ProjectId;
 use echo_shared::project::Project;
+use echo_shared::store::Created;
 use echo_shared::time::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -68,7 +69,10 @@ pub async fn create(
     let project = Project::new(account_id, name, now);
     let key = ApiKey::generate();
     let record = ApiKeyRecord::new(account_id, project.id, "default".to_owned(), &key, now);
-    app.registry.create_project(&project, &record).await?;
+    let cap = app.settings.max_projects_per_account;
+    if app.registry.create_project(&project, &record, cap).await? == Created::CapReached {
+        return Err(ApiError::conflict(format!("The account has {cap} projects, which is the most allowed")));
+    }
     let ProjectBody { id, name, created_at, updated_at } = project.into();
     let body = NewProjectBody { id, name, api_key: key.expose().to_owned(), created_at, updated_at };
     Ok((StatusCode::CREATED, Json(body)))

@@ -10,6 +10,7 @@ use echo_shared::fields::{Fields, string};
 use echo_shared::id::{EndpointId, ProjectId, ReplayId};
 use echo_shared::job::ReplayJob;
 use echo_shared::replay::{Replay, ReplayFilter, ReplayStatus, StopReason};
+use echo_shared::store::Created;
 use echo_shared::time::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -158,6 +159,13 @@ pub async fn create(
     if endpoint.status == EndpointStatus::Disabled {
         return Err(ApiError::endpoint_disabled());
     }
+    let latest = app.store.latest_replay(&endpoint.id).await?;
+    if let Some(id) = &latest
+        && let Some(latest) = app.store.replay(&endpoint.id, id, now).await?
+        && latest.status == ReplayStatus::Running
+    {
+        return Err(ApiError::replay_running());
+    }
     let replay = Replay::new(&endpoint, filter, now, app.settings.retention);
     let job = ReplayJob {
         project_id: project.id,
@@ -167,8 +175,10 @@ pub async fn create(
     };
     // The job goes first: without its row it does nothing, a row without it would wait for ever.
     app.retries.send_step(&job, FIRST_STEP_DELAY).await?;
-    app.store.create_replay(&replay).await?;
-    Ok((StatusCode::ACCEPTED, Json(replay.into())))
+    match app.store.create_replay(&replay, latest).await? {
+        Created::Done => Ok((StatusCode::ACCEPTED, Json(replay.into()))),
+        Created::CapReached => Err(ApiError::replay_running()),
+    }
 }
 
 /// `GET …/webhooks/{webhookId}/replays/{replayId}`

@@ -1,0 +1,170 @@
+//! Caps are exact however many ask at once, each says what is full (contract §2), and no list outgrows a Lambda answer.
+
+use echo_lanes::gateway::HttpAnswer;
+use echo_lanes::lane::{Auth, Lane, LaneSettings};
+use echo_lanes::receiver::Behaviour;
+use echo_lanes::run::{Ending, Run};
+use echo_lanes::world::{ONE, World};
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+const AT_ONCE: usize = 16;
+
+async fn world() -> World {
+    World::make().await.expect("the functions, built by `cargo build`")
+}
+
+/// As many invocations as requests at once.
+fn settings(name: &str, env: &[(&'static str, &str)]) -> LaneSettings {
+    let env = env.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+    // Sixteen processes start at once here, and what is asked is how many get through, not how soon.
+    let api_timeout = Duration::from_secs(60);
+    LaneSettings { name: name.to_owned(), env, concurrency: AT_ONCE, api_timeout, ..LaneSettings::default() }
+}
+
+async fn at_once(lane: &Lane, method: &str, target: &str, auth: &Auth<'_>, body: &Value) -> Vec<HttpAnswer> {
+    join_all((0..AT_ONCE).map(|_| lane.call(method, target, auth, Some(body)))).await
+}
+
+/// How many were answered so; what was refused names `what`.
+fn made(answers: &[HttpAnswer], status: u16, what: &str) -> usize {
+    for answer in answers.iter().filter(|answer| answer.status != status) {
+        let message = answer.json()["message"].as_str().unwrap_or_default().to_owned();
+        assert_eq!(answer.status, 409, "{message}");
+        assert!(message.contains(what), "{message}");
+    }
+    answers.iter().filter(|answer| answer.status == status).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_project_has_at_most_100_active_keys() {
+    let world = world().await;
+    let lane = world.lane(settings("keys", &[])).await.expect("a lane");
+    let bearer = Auth::Bearer(&world.access_token);
+    let create = |count: usize| {
+        let body = json!({ "name": "one of many" });
+        let lane = &lane;
+        async move {
+            for _ in 0..count {
+                assert_eq!(lane.call("POST", "/v1/api-keys", &bearer, Some(&body)).await.status, 201);
+            }
+        }
+    };
+    // The first came with the project.
+    create(92).await;
+    let body = json!({ "name": "raced" });
+    let raced = at_once(&lane, "POST", "/v1/api-keys", &bearer, &body).await;
+    assert_eq!(made(&raced, 201, "100 active API keys"), 7);
+
+    // However many revoke a key at once, it makes room for one.
+    let id = raced.iter().find_map(|answer| answer.json()["id"].as_str().map(str::to_owned));
+    let target = format!("/v1/api-keys/{}/revoke", id.expect("a key"));
+    let revoked = at_once(&lane, "PATCH", &target, &bearer, &json!({})).await;
+    assert!(revoked.iter().all(|answer| answer.json()["status"] == "revoked"), "{revoked:?}");
+    let raced = at_once(&lane, "POST", "/v1/api-keys", &bearer, &body).await;
+    assert_eq!(made(&raced, 201, "100 active API keys"), 1);
+    let listed = lane.call("GET", "/v1/api-keys", &bearer, None).await.json();
+    assert_eq!(listed.as_array().map(Vec::len), Some(101));
+}
+
+/// DynamoDB deletes a revoked key's rows when they expire. The project's first one stays, by which a project is known.
+#[tokio::test(flavor = "multi_thread")]
+async fn revoked_keys_expire_but_for_the_projects_first() {
+    let world = world().await;
+    let lane = world.lane(settings("expiry", &[("RETENTION_DAYS", "2")])).await.expect("a lane");
+    let bearer = Auth::Bearer(&world.access_token);
+    let second = lane.call("POST", "/v1/api-keys", &bearer, Some(&json!({ "name": "second" }))).await.json();
+    let listed = lane.call("GET", "/v1/api-keys", &bearer, None).await.json();
+    for key in listed.as_array().expect("an array") {
+        let target = format!("/v1/api-keys/{}/revoke", key["id"].as_str().expect("an id"));
+        assert_eq!(lane.call("PATCH", &target, &bearer, None).await.status, 200);
+    }
+    let rows = lane.aws.dynamo.rows("api_keys");
+    assert_eq!(rows.len(), 2);
+    for row in rows {
+        let grants = lane.aws.dynamo.rows("api_key_hashes");
+        let grant = grants.iter().find(|grant| grant["key_hash"] == row["key_hash"]).expect("a grant");
+        assert_eq!(row["expires_at"], grant["expires_at"]);
+        let lives =
+            row["expires_at"].as_i64().map(|at| at - row["updated_at"].as_i64().expect("a time") / 1_000);
+        assert_eq!(lives, (row["id"] == second["id"]).then_some(2 * 86_400), "{row}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_has_at_most_so_many_projects() {
+    let world = world().await;
+    for (most, made_of_16) in [("5", 4), ("1", 0)] {
+        let lane =
+            world.lane(settings("projects", &[("MAX_PROJECTS_PER_ACCOUNT", most)])).await.expect("a lane");
+        let bearer = Auth::Bearer(&world.access_token);
+        let raced = at_once(&lane, "POST", "/v1/projects", &bearer, &json!({ "name": "raced" })).await;
+        assert_eq!(made(&raced, 201, &format!("{most} projects")), made_of_16);
+        let listed = lane.call("GET", "/v1/projects", &bearer, None).await.json();
+        assert_eq!(listed.as_array().map(Vec::len), Some(made_of_16 + 1), "{listed}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_has_one_running_replay() {
+    let world = world().await;
+    let settings = settings("replays", &[("RETRY_DELAYS_SECONDS", "1")]);
+    let run = Run::new(world.lane(settings).await.expect("a lane"), &world);
+    run.lane.receiver.set("/0", Behaviour::Answer(410));
+    run.post_event(ONE, &json!({}), Ending::Failed("gone")).await;
+    assert!(run.lane.settle(Duration::from_secs(30)).await);
+    run.lane.receiver.set("/0", Behaviour::Answer(200));
+    let active = json!({ "status": "active" });
+    run.insist("PATCH", &run.endpoint(0, ""), &run.key(), Some(&active), &[200]).await;
+
+    let (target, body) = (run.endpoint(0, "/replay"), json!({ "since": "2020-01-01T00:00:00Z" }));
+    // Twice: the first time no replay was before them.
+    for _ in 0..2 {
+        let raced = at_once(&run.lane, "POST", &target, &run.key(), &body).await;
+        assert_eq!(made(&raced, 202, "replay of the webhook endpoint is running"), 1);
+        let begun = raced.iter().find(|answer| answer.status == 202).expect("one").json();
+        assert!(run.lane.settle(Duration::from_secs(100)).await);
+        let shown = run.endpoint(0, &format!("/replays/{}", begun["id"].as_str().expect("an id")));
+        let shown = run.lane.call("GET", &shown, &run.key(), None).await.json();
+        assert_eq!(shown["status"], "finished", "{shown}");
+    }
+    let attempts = run.lane.receiver.hits().len();
+    assert_eq!(attempts, 2, "the first replay tried it again, and the second found nothing");
+}
+
+/// What is largest in the function's answer: there JSON stands in a JSON string, so a quote takes four bytes.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_longest_list_of_the_largest_endpoints_is_answered() {
+    let world = world().await;
+    let lane = world.lane(settings("lists", &[("MAX_ENDPOINTS_PER_PROJECT", "100")])).await.expect("a lane");
+    let bearer = Auth::Bearer(&world.access_token);
+    let project = lane.call("POST", "/v1/projects", &bearer, Some(&json!({ "name": "large" }))).await.json();
+    let key = Auth::Key(project["api_key"].as_str().expect("a key"));
+    let target = format!("/v1/projects/{}/webhooks", project["id"].as_str().expect("an id"));
+    let headers: serde_json::Map<String, Value> =
+        (0..10).map(|n| (format!("x-{n}{}", "n".repeat(125)), "\"".repeat(1_024).into())).collect();
+    let url = format!("https://example.com/{}", "\"".repeat(2_028));
+    let body = json!({
+        "url": url,
+        "events": ["call.started", "call.ended", "call.summary"],
+        "description": "\u{1}".repeat(512),
+        "headers": headers,
+    });
+    for _ in 0..100 {
+        let answer = lane.call("POST", &target, &key, Some(&body)).await;
+        assert_eq!(answer.status, 201, "{}", String::from_utf8_lossy(&answer.body));
+    }
+    assert_eq!(lane.call("POST", &target, &key, Some(&body)).await.status, 409);
+    let mut listed = lane.call("GET", &target, &key, None).await;
+    // A busy machine may be too slow for the store's timeouts; too large an answer is a 500.
+    for _ in 0..5 {
+        if listed.status != 503 {
+            break;
+        }
+        listed = lane.call("GET", &target, &key, None).await;
+    }
+    println!("{} bytes as they reach the caller", listed.body.len());
+    assert_eq!(listed.json().as_array().map(Vec::len), Some(100), "status {}", listed.status);
+    assert_eq!(listed.json()[99]["headers"], body["headers"]);
+}
