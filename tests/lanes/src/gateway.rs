@@ -17,6 +17,7 @@ use crate::function::Function;
 use crate::http::{self, Answer, Broken, Server};
 use crate::lineage::Trace;
 use crate::sandbox::Failed;
+use crate::throttle::Throttles;
 
 /// The name by which callers know the API, unless they say another.
 pub const HOST: &str = "lane.execute-api.us-east-1.amazonaws.com";
@@ -49,7 +50,29 @@ impl HttpAnswer {
     }
 }
 
-/// Hands a request to the api function as API Gateway does, and its answer back.
+/// The HTTP API as strangers meet it: throttles, and behind them the function.
+#[derive(Debug)]
+pub struct Gateway {
+    api: Arc<Function>,
+    throttles: Throttles,
+}
+
+impl Gateway {
+    #[must_use]
+    pub const fn new(api: Arc<Function>, throttles: Throttles) -> Self {
+        Self { api, throttles }
+    }
+
+    /// Hands a request to the api function, unless its route is throttled. That refusal is the gateway's own, in its words.
+    pub async fn call(&self, request: HttpRequest) -> HttpAnswer {
+        if !self.throttles.admit(&request.target) {
+            return failure(429, "Too Many Requests");
+        }
+        call(&self.api, request).await
+    }
+}
+
+/// Hands a request to the api function as API Gateway does, and its answer back. No throttle is in its way.
 pub async fn call(api: &Arc<Function>, request: HttpRequest) -> HttpAnswer {
     match api.invoke(api.next_id(), event(&request), &Trace::default()).await {
         Ok(payload) => answer(&payload),

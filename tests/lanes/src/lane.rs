@@ -15,7 +15,7 @@ use crate::clock;
 use crate::dynamo::Dynamo;
 use crate::fault::Faults;
 use crate::function::{self, Function, Kind};
-use crate::gateway::{self, HttpAnswer, HttpRequest};
+use crate::gateway::{Gateway, HttpAnswer, HttpRequest};
 use crate::iam::policy::Use;
 use crate::iam::{Granted, Iam};
 use crate::mapping::{Batches, Mapping};
@@ -23,6 +23,7 @@ use crate::partitions::Partitions;
 use crate::receiver::Receiver;
 use crate::sqs::{QueueSettings, Sqs};
 use crate::sqs_api::queue_url;
+use crate::throttle::Throttles;
 use crate::watch::Watch;
 
 pub const FAST: &str = "first-attempts";
@@ -95,6 +96,8 @@ pub fn profile_folder() -> PathBuf {
 pub struct Lane {
     pub aws: Arc<Aws>,
     pub api: Arc<Function>,
+    /// What is before the api.
+    pub gateway: Gateway,
     pub delivery: Arc<Function>,
     pub receiver: Receiver,
     pub batches: Arc<Batches>,
@@ -175,6 +178,7 @@ impl Lane {
         second?;
         let mut lane = Self {
             aws,
+            gateway: Gateway::new(Arc::clone(&api), Throttles::of(&TEMPLATE)),
             api,
             delivery,
             receiver: receiver?,
@@ -230,7 +234,7 @@ impl Lane {
             body: body.map(|body| body.to_string().into()),
             source_ip: None,
         };
-        gateway::call(&self.api, request).await
+        self.gateway.call(request).await
     }
 
     /// Whether no job is left anywhere and nothing runs.
@@ -267,9 +271,10 @@ impl Lane {
     }
 }
 
+static TEMPLATE: LazyLock<Template> = LazyLock::new(Template::load);
+
 /// Whether `template.yaml` lets a function be part of a recursive loop. Lambda ends one unless it is told not to.
 fn may_recurse(kind: Kind) -> bool {
-    static TEMPLATE: LazyLock<Template> = LazyLock::new(Template::load);
     let function = match kind {
         Kind::Api => "ApiFunction",
         Kind::Delivery => "DeliveryFunction",
@@ -315,6 +320,7 @@ fn environment(kind: Kind, overrides: &[(&'static str, String)]) -> HashMap<Stri
         ("ROOT_SECRET_ARN", "arn:aws:secretsmanager:us-east-1:123456789012:secret:root"),
         ("EVENT_NAMES", "call.started,call.ended,call.summary"),
         ("MAX_ENDPOINTS_PER_PROJECT", "50"),
+        ("MAX_PROJECTS_PER_ACCOUNT", "100"),
         ("SIGNUP_POLICY", "open"),
         ("EXEMPT_NETWORKS", "127.0.0.0/8,::1/128"),
         ("RETENTION_DAYS", "30"),

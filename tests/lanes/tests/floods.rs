@@ -1,61 +1,158 @@
-//! Receivers that flood the delivery function: it closes their connections at the attempt's deadline at the latest,
-//! and works no longer for them after that.
+//! Floods of strangers without a credential: what they cost, and that producers hardly notice.
 
-use echo_lanes::hostile::Hostility;
-use echo_lanes::siege;
-use echo_lanes::suite;
-use echo_lanes::world::World;
+use std::time::{Duration, Instant};
 
-/// The siege's own limits hold. On a machine that others keep busy it may be measured three times.
-async fn holds(hostility: Hostility) {
-    std::fs::create_dir_all(suite::logs()).expect("a folder for the functions' output");
-    let world = World::make().await.expect("the functions, built by `cargo build`");
-    let mut figures = siege::lay(&world, Some(hostility)).await.expect("a lane");
-    for _ in 0..2 {
-        if figures.problems.is_empty() || figures.starved < siege::STARVED {
-            break;
-        }
-        figures = siege::lay(&world, Some(hostility)).await.expect("a lane");
+use echo_lanes::gateway::{HttpAnswer, HttpRequest};
+use echo_lanes::lane::{Auth, Lane, LaneSettings};
+use echo_lanes::world::{ONE, World};
+use futures_util::future::join_all;
+use serde_json::json;
+use tokio::task::JoinSet;
+
+async fn world() -> World {
+    World::make().await.expect("the functions, built by `cargo build`")
+}
+
+fn login(n: usize) -> HttpRequest {
+    // Another account and another address each time: no budget of failed logins stops it.
+    let body = json!({ "email": format!("stranger-{n}@example.com"), "password": "a password" });
+    HttpRequest {
+        method: "POST".to_owned(),
+        target: "/auth/login".to_owned(),
+        headers: [("content-type".to_owned(), "application/json".to_owned())].into(),
+        body: Some(body.to_string().into()),
+        source_ip: Some(format!("203.0.{}.{}", n / 250 % 250, n % 250)),
     }
-    assert!(figures.problems.is_empty(), "{figures:?}");
 }
 
-#[tokio::test]
-async fn a_flood_of_continue_is_cut() {
-    holds(Hostility::EndlessContinue).await;
+/// Makes requests at a rate, whether those before are answered or not, and gives how long each took with its answer.
+async fn at_rate<F>(
+    per_second: u32,
+    count: usize,
+    request: impl Fn(usize) -> F,
+) -> Vec<(Duration, HttpAnswer)>
+where
+    F: Future<Output = HttpAnswer> + Send + 'static,
+{
+    let start = Instant::now();
+    let mut under_way = JoinSet::new();
+    for n in 0..count {
+        tokio::time::sleep_until(
+            (start + Duration::from_secs(1) * u32::try_from(n).unwrap_or(0) / per_second).into(),
+        )
+        .await;
+        let (began, answer) = (Instant::now(), request(n));
+        under_way.spawn(async move {
+            let answer = answer.await;
+            (began.elapsed(), answer)
+        });
+    }
+    under_way.join_all().await
 }
 
-#[tokio::test]
-async fn a_flood_of_continue_over_tls_is_cut() {
-    holds(Hostility::EndlessContinueOverTls).await;
+fn p99(answers: &[(Duration, HttpAnswer)], status: u16) -> Duration {
+    assert!(answers.iter().all(|(_, answer)| answer.status == status), "not all were answered {status}");
+    let mut times: Vec<Duration> = answers.iter().map(|(took, _)| *took).collect();
+    times.sort_unstable();
+    times[times.len() * 99 / 100]
 }
 
-#[tokio::test]
-async fn a_flood_of_early_hints_is_cut() {
-    holds(Hostility::EndlessEarlyHints).await;
+/// 50 events a second for some seconds.
+async fn events(lane: &'static Lane, world: &'static World) -> Duration {
+    let answers = at_rate(50, 300, |_| async {
+        let body = json!({ "event_name": ONE });
+        let target = format!("/v1/projects/{}/events", world.project_id);
+        lane.call("POST", &target, &Auth::Key(&world.api_key), Some(&body)).await
+    });
+    p99(&answers.await, 202)
 }
 
-#[tokio::test]
-async fn a_trickle_of_continue_is_cut() {
-    holds(Hostility::DripsContinue).await;
+/// What a busy machine takes for one event now and then, whatever else is asked of the service.
+const FLOOR: Duration = Duration::from_millis(250);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn logins_of_strangers_at_most_double_the_time_of_events() {
+    let world: &'static World = Box::leak(Box::new(world().await));
+    let settings = LaneSettings {
+        name: "logins".to_owned(),
+        concurrency: 16,
+        with_journal: false,
+        ..LaneSettings::default()
+    };
+    let lane: &'static Lane = Box::leak(Box::new(world.lane(settings).await.expect("a lane")));
+    // Once for the processes to start.
+    events(lane, world).await;
+    let alone = events(lane, world).await;
+    let flood = tokio::spawn(at_rate(200, 200 * 9, |n| lane.gateway.call(login(n))));
+    // What a flood begins with is its burst; what counts is how it goes on.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let beside = events(lane, world).await;
+    assert!(!flood.is_finished(), "the events outlasted the flood");
+    let logins = flood.await.expect("the flood");
+    let through = logins.iter().filter(|(_, answer)| answer.status == 401).count();
+    let refused = logins.iter().filter(|(_, answer)| answer.status == 429).count();
+    println!("p99 of events: {alone:?} alone, {beside:?} beside {through} logins of {}", logins.len());
+    assert_eq!(through + refused, logins.len());
+    assert!(through >= 20 && refused >= 1_000, "{through} logins came through, {refused} did not");
+    assert!(
+        beside <= (alone * 2).max(FLOOR),
+        "p99 of events was {alone:?} alone and {beside:?} beside logins"
+    );
 }
 
-#[tokio::test]
-async fn a_flood_of_header_lines_is_cut() {
-    holds(Hostility::EndlessHeaders).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn each_spelling_of_auth_has_a_throttle_and_the_rest_has_another() {
+    let world = world().await;
+    let lane = world.lane(LaneSettings::default()).await.expect("a lane");
+    for target in ["/auth/login", "/api/auth/refresh"] {
+        let body = json!({});
+        let call = |_| lane.call("POST", target, &Auth::None, Some(&body));
+        let answers = join_all((0..60).map(call)).await;
+        let throttled: Vec<_> = answers.iter().filter(|answer| answer.status == 429).collect();
+        // Time goes by, and 20 tokens a second come in.
+        assert!((20..=40).contains(&throttled.len()), "{} of 60 were throttled", throttled.len());
+        for answer in throttled {
+            assert_eq!(answer.json(), json!({ "message": "Too Many Requests" }), "the gateway's own words");
+        }
+        assert_eq!(lane.call("GET", "/v1/projects", &Auth::Key(&world.api_key), None).await.status, 200);
+    }
 }
 
-#[tokio::test]
-async fn an_endless_chunk_size_is_cut() {
-    holds(Hostility::EndlessChunkSize).await;
+/// The calls to AWS that one request makes.
+async fn calls(lane: &Lane, world: &World, key: &str) -> (u16, Vec<String>) {
+    lane.aws.watch.start();
+    let target = format!("/v1/projects/{}/events", world.project_id);
+    let status = lane
+        .call("POST", &target, &Auth::Key(key), Some(&json!({ "event_name": "call.ended" })))
+        .await
+        .status;
+    let mut calls: Vec<String> = lane.aws.watch.stop().into_iter().map(|seen| seen.what).collect();
+    calls.sort_unstable();
+    calls.dedup();
+    (status, calls)
 }
 
-#[tokio::test]
-async fn an_endless_chunk_extension_is_cut() {
-    holds(Hostility::EndlessChunkExtension).await;
-}
-
-#[tokio::test]
-async fn endless_trailers_are_cut() {
-    holds(Hostility::EndlessTrailers).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_nobody_has_costs_one_read_and_later_none() {
+    let world = world().await;
+    let mut lane =
+        world.lane(LaneSettings { concurrency: 1, ..LaneSettings::default() }).await.expect("a lane");
+    lane.stop_mappings();
+    let made_up = format!("echo_{}", "0".repeat(64));
+    assert_eq!(calls(&lane, &world, &made_up).await, (401, vec!["GetItem api_key_hashes".to_owned()]));
+    assert_eq!(calls(&lane, &world, &made_up).await, (401, Vec::new()));
+    // A producer's first event is read for after its key; later ones are, while the key is fresh, without it.
+    let (status, first) = calls(&lane, &world, &world.api_key).await;
+    assert_eq!(status, 202);
+    assert!(first.contains(&"GetItem api_key_hashes".to_owned()), "{first:?}");
+    let (status, next) = calls(&lane, &world, &world.api_key).await;
+    assert_eq!((status, next.contains(&"Query endpoints".to_owned())), (202, true), "{next:?}");
+    assert!(!next.contains(&"GetItem api_key_hashes".to_owned()), "{next:?}");
+    // Nor does a key of one project start reads of another's.
+    let bearer = Auth::Bearer(&world.access_token);
+    let other = lane.call("POST", "/v1/projects", &bearer, Some(&json!({ "name": "other" }))).await.json();
+    let other_key = other["api_key"].as_str().expect("a key");
+    for expected in [vec!["GetItem api_key_hashes".to_owned()], Vec::new()] {
+        assert_eq!(calls(&lane, &world, other_key).await, (403, expected));
+    }
 }

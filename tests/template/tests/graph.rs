@@ -8,6 +8,7 @@ use serde_json::Value;
 /// With everything that a setting adds.
 fn full() -> Template {
     Template::with(&[
+        ("MaxApiInvocations", "200"),
         ("EventBusName", "default"),
         ("OperationalEventBusName", "ops"),
         ("AlarmTopicArn", "arn:aws:sns:us-east-1:123456789012:alarms"),

@@ -121,6 +121,7 @@ fn our_template_resolves_with_and_without_its_optional_parts() {
     assert!(plain.of_type("AWS::SQS::Queue").any(|(id, _)| id == "IntakeQueue"));
 
     let full = Template::with(&[
+        ("MaxApiInvocations", "200"),
         ("EventBusName", "default"),
         ("OperationalEventBusName", "ops"),
         ("AlarmTopicArn", "arn:aws:sns:us-east-1:123456789012:alarms"),
@@ -135,4 +136,8 @@ fn our_template_resolves_with_and_without_its_optional_parts() {
     let vpc = &full.resource("DeliveryFunction")["Properties"]["VpcConfig"];
     assert_eq!(vpc["SubnetIds"], json!(["subnet-1", "subnet-2"]));
     assert_eq!(plain.resource("DeliveryFunction")["Properties"].get("VpcConfig"), None);
+    let bound = |template: &Template| {
+        template.resource("ApiFunction")["Properties"].get("ReservedConcurrentExecutions").map(number)
+    };
+    assert_eq!((bound(&plain), bound(&full)), (None, Some(200.0)));
 }
