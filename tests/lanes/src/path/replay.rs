@@ -29,16 +29,18 @@ pub(super) async fn set_up(run: &Run<'_>) {
 }
 
 pub(super) async fn walk(run: &Run<'_>) {
-    let target = run.endpoint(0, "/replay");
-    let body = json!({ "since": "2020-01-01T00:00:00Z", "include_skipped": true });
-    let answers = run.insist("POST", &target, &run.key(), Some(&body), &[202, 409]).await;
-    if answers.len() == 1 && answers[0].status == 409 {
-        run.violation("a replay was running before any was begun".to_owned());
-    }
+    begin(run, &json!({ "since": "2020-01-01T00:00:00Z", "include_skipped": true })).await;
     run.lane.settle(Duration::from_secs(100)).await;
     // Whatever became of the first one, it does not stand in another's way. That one finds what is left.
-    let body = json!({ "since": "2020-01-01T00:00:00Z" });
-    run.insist("POST", &target, &run.key(), Some(&body), &[202]).await;
+    begin(run, &json!({ "since": "2020-01-01T00:00:00Z" })).await;
+}
+
+/// Begins a replay while none runs. Asked for again after a 5xx, it may be running already.
+async fn begin(run: &Run<'_>, body: &Value) {
+    let answers = run.insist("POST", &run.endpoint(0, "/replay"), &run.key(), Some(body), &[202, 409]).await;
+    if answers.len() == 1 && answers[0].status == 409 {
+        run.violation(format!("another replay stands in the way of {body}"));
+    }
 }
 
 /// Every replay is over; what failed was tried again once a replay, and what was skipped has one delivery.
