@@ -2,7 +2,7 @@
 //!
 //! In reading order: [`id`] and [`time`] name and date things; [`endpoint_url`] and [`address`] say where we may
 //! send; [`event`], [`endpoint`], [`delivery`] and [`attempt`] are what the service is about; [`fields`], [`event_input`] and
-//! [`intake`] read what producers send; [`signature`] signs; [`schedule`], [`rate_limit`], [`slowness`] and [`decision`] say what happens next; [`replay`] tries
+//! [`intake`] read what producers send; [`signature`] signs; [`schedule`], [`rate_limit`], [`budget`], [`slowness`] and [`decision`] say what happens next; [`replay`] tries
 //! many again; [`operational`] is what the operator is told; [`job`] is the queue message; [`aws`] is what the clients share, [`store`] keeps rows in
 //! DynamoDB and [`queue`] moves jobs through SQS; [`accept`] makes an event durable with these two.
 //! [`config`] and [`logging`] are what both functions start with.
@@ -13,6 +13,7 @@ pub mod address;
 pub mod api_key;
 pub mod attempt;
 pub mod aws;
+pub mod budget;
 pub mod config;
 pub mod cursor;
 pub mod custom_headers;
