@@ -4,6 +4,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
 use crate::address::AddressRules;
+use crate::budget::Limits;
 use crate::event_name::EventNames;
 use crate::id::ProjectId;
 use crate::origin::Origin;
@@ -70,6 +71,21 @@ pub fn event_names(lookup: &impl Fn(&str) -> Option<String>) -> Result<EventName
 pub fn retention(lookup: &impl Fn(&str) -> Option<String>) -> Result<Duration, ConfigError> {
     let days = parsed(lookup, "RETENTION_DAYS", "30", number_within(1, MAX_RETENTION_DAYS))?;
     Ok(Duration::from_secs(days * 24 * 60 * 60))
+}
+
+/// What a project may post in a minute.
+///
+/// # Errors
+/// When it is no whole number.
+pub fn limits(lookup: &impl Fn(&str) -> Option<String>) -> Result<Limits, ConfigError> {
+    let permits = |name, default| {
+        let permits = parsed(lookup, name, default, number_within(0, u32::MAX.into()))?;
+        Ok(u32::try_from(permits).unwrap_or(u32::MAX))
+    };
+    Ok(Limits {
+        events_per_minute: permits("MAX_EVENTS_PER_MINUTE", "100000")?,
+        test_events_per_minute: permits("MAX_TEST_EVENTS_PER_MINUTE", "60")?,
+    })
 }
 
 /// The project whose endpoints are told operational events; none by default.

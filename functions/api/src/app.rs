@@ -5,7 +5,7 @@ use std::sync::Arc;
 use aws_config::SdkConfig;
 use echo_shared::accept::Places;
 use echo_shared::queue::{self, Queue};
-use echo_shared::store::{self, Registry, Store};
+use echo_shared::store::{self, Budgets, Registry, Store};
 
 use crate::config::{Config, Settings};
 use crate::grants::GrantCache;
@@ -17,6 +17,7 @@ pub type AppState = Arc<App>;
 pub struct App {
     pub store: Store,
     pub registry: Registry,
+    pub budgets: Budgets,
     /// First attempts of endpoints that answer promptly.
     pub first_attempts: Queue,
     /// A replay's steps, beside the waiting retries.
@@ -35,7 +36,8 @@ impl App {
         let sqs = queue::client(aws);
         Self {
             store: Store::new(dynamodb.clone(), config.tables),
-            registry: Registry::new(dynamodb, config.registry_tables),
+            registry: Registry::new(dynamodb.clone(), config.registry_tables),
+            budgets: Budgets::new(dynamodb, config.budgets_table, config.settings.limits),
             first_attempts: Queue::new(sqs.clone(), config.first_attempts_queue_url),
             retries: Queue::new(sqs.clone(), config.retries_queue_url),
             slow_endpoints: Queue::new(sqs, config.slow_endpoints_queue_url),

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use echo_shared::address::AddressRules;
+use echo_shared::budget::Limits;
 use echo_shared::config::{
-    ConfigError, address_rules, event_names, number_within, operator_project, origin, parsed, required,
-    retention,
+    ConfigError, address_rules, event_names, limits, number_within, operator_project, origin, parsed,
+    required, retention,
 };
 use echo_shared::event_name::EventNames;
 use echo_shared::id::ProjectId;
@@ -17,6 +18,7 @@ use echo_shared::store::{RegistryTables, Tables};
 pub struct Config {
     pub tables: Tables,
     pub registry_tables: RegistryTables,
+    pub budgets_table: String,
     pub first_attempts_queue_url: String,
     pub retries_queue_url: String,
     pub slow_endpoints_queue_url: String,
@@ -31,6 +33,7 @@ pub struct Settings {
     pub operator: Option<Operator>,
     pub max_endpoints_per_project: u32,
     pub max_projects_per_account: u32,
+    pub limits: Limits,
     pub signup_policy: SignupPolicy,
     pub address_rules: AddressRules,
     /// Whose mark our own deliveries carry.
@@ -94,6 +97,7 @@ impl Config {
                 api_key_hashes: required(lookup, "API_KEY_HASHES_TABLE")?,
                 endpoints,
             },
+            budgets_table: required(lookup, "BUDGETS_TABLE")?,
             first_attempts_queue_url: required(lookup, "FIRST_ATTEMPTS_QUEUE_URL")?,
             retries_queue_url: required(lookup, "RETRIES_QUEUE_URL")?,
             slow_endpoints_queue_url: required(lookup, "SLOW_ENDPOINTS_QUEUE_URL")?,
@@ -125,6 +129,7 @@ impl Settings {
             event_names,
             max_endpoints_per_project: u32::try_from(endpoints).unwrap_or(u32::MAX),
             max_projects_per_account: u32::try_from(projects).unwrap_or(u32::MAX),
+            limits: limits(lookup)?,
             signup_policy: parsed(lookup, "SIGNUP_POLICY", "token", SignupPolicy::parse)?,
             address_rules: address_rules(lookup)?.own(origin.host().to_owned()),
             origin,
@@ -157,6 +162,8 @@ mod tests {
         assert_eq!(settings.event_names.to_string(), "call.started, call.ended, call.summary");
         assert_eq!(settings.max_endpoints_per_project, 50);
         assert_eq!(settings.max_projects_per_account, 100);
+        let limits = Limits { events_per_minute: 100_000, test_events_per_minute: 60 };
+        assert_eq!(settings.limits, limits);
         assert_eq!(settings.signup_policy, SignupPolicy::Token);
         assert_eq!(settings.retention, Duration::from_secs(30 * 86_400));
         assert_eq!(settings.request_timeout, Duration::from_secs(15));
@@ -171,6 +178,8 @@ mod tests {
             ("MAX_ENDPOINTS_PER_PROJECT", "many"),
             ("MAX_ENDPOINTS_PER_PROJECT", "101"),
             ("MAX_PROJECTS_PER_ACCOUNT", "0"),
+            ("MAX_EVENTS_PER_MINUTE", "many"),
+            ("MAX_TEST_EVENTS_PER_MINUTE", "-1"),
             ("REQUEST_TIMEOUT_SECONDS", "21"),
             ("EVENT_NAMES", ""),
             ("EXEMPT_NETWORKS", "127.0.0.0/8"),

@@ -9,7 +9,8 @@ use axum::response::{IntoResponse, Response};
 use echo_shared::accept::AcceptError;
 use echo_shared::fields::Refused;
 use echo_shared::queue::QueueError;
-use echo_shared::store::StoreError;
+use echo_shared::store::{Spent, StoreError};
+use echo_shared::time::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -23,7 +24,12 @@ pub struct ApiError {
     retry_after_seconds: Option<u64>,
     /// For our own log; never shown.
     cause: Option<String>,
+    is_over_budget: bool,
 }
+
+/// On the answer to a request that was over its project's budget, for the log.
+#[derive(Debug, Clone, Copy)]
+pub struct OverBudget;
 
 /// The body of every refusal and failure.
 #[derive(Debug, Serialize, ToSchema)]
@@ -42,7 +48,13 @@ pub struct ErrorBody<'a> {
 
 impl ApiError {
     fn new(status: StatusCode, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, message: message.into(), retry_after_seconds: None, cause: None }
+        Self {
+            status,
+            message: message.into(),
+            retry_after_seconds: None,
+            cause: None,
+            is_over_budget: false,
+        }
     }
 
     fn unauthenticated(message: &'static str) -> Self {
@@ -171,6 +183,16 @@ impl ApiError {
     }
 
     #[must_use]
+    pub fn over_budget(spent: Spent, now: Timestamp) -> Self {
+        let message = "The project has posted more events in this minute than it may; send the same request again later";
+        Self {
+            retry_after_seconds: Some(spent.until.since(now).as_secs() + 1),
+            is_over_budget: true,
+            ..Self::new(StatusCode::TOO_MANY_REQUESTS, message)
+        }
+    }
+
+    #[must_use]
     pub fn loop_detected() -> Self {
         Self::new(
             StatusCode::LOOP_DETECTED,
@@ -241,6 +263,9 @@ impl IntoResponse for ApiError {
         let mut response = (self.status, body).into_response();
         if let Some(seconds) = self.retry_after_seconds {
             response.headers_mut().insert(header::RETRY_AFTER, seconds.max(1).into());
+        }
+        if self.is_over_budget {
+            response.extensions_mut().insert(OverBudget);
         }
         response
     }

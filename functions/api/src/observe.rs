@@ -16,7 +16,7 @@ use lambda_http::request::RequestContext;
 use tracing::{Instrument, Span, field};
 use uuid::Uuid;
 
-use crate::error::ApiError;
+use crate::error::{ApiError, OverBudget};
 
 /// On the answer to a request that an event came with: which, for the log, and whether it was new.
 #[derive(Debug, Clone, Copy)]
@@ -58,13 +58,16 @@ async fn answer(stack_name: &str, request: Request, next: Next) -> Response {
     // What is absent is not written. A metric filter in template.yaml makes the metric `Accepted` of this line, for
     // a fifth of the bytes that the embedded metric format would add to each.
     let is_new = event.is_some_and(|event| !event.duplicate);
+    // Likewise the metric `OverBudget`.
+    let is_over_budget = response.extensions().get::<OverBudget>().is_some();
     tracing::info!(
         method = method.as_str(),
         route = route.as_ref().map_or("none", MatchedPath::as_str),
         status = response.status().as_u16(),
         duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
         accepted = is_new.then_some(1),
-        stack = is_new.then_some(stack_name),
+        over_budget = is_over_budget.then_some(1),
+        stack = (is_new || is_over_budget).then_some(stack_name),
         duplicate = event.filter(|event| event.duplicate).map(|event| event.duplicate),
         "request answered"
     );

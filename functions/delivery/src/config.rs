@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use echo_shared::address::AddressRules;
+use echo_shared::budget::Limits;
 use echo_shared::config::{
-    ConfigError, address_rules, event_names, number_within, operator_project, origin, parsed, required,
-    retention,
+    ConfigError, address_rules, event_names, limits, number_within, operator_project, origin, parsed,
+    required, retention,
 };
 use echo_shared::event_name::EventNames;
 use echo_shared::id::ProjectId;
@@ -16,6 +17,7 @@ use echo_shared::store::Tables;
 #[derive(Debug)]
 pub struct Config {
     pub tables: Tables,
+    pub budgets_table: String,
     pub queue_urls: QueueUrls,
     /// Whose endpoints are told operational events, and the bus that gets them; none by default.
     pub operator_project_id: Option<ProjectId>,
@@ -47,6 +49,8 @@ pub struct Settings {
     /// What an event that comes in may be called, and how long it is kept.
     pub event_names: EventNames,
     pub retention: Duration,
+    /// What a project may send through the intake in a minute, with what it posts.
+    pub limits: Limits,
     /// The dimension of our metric.
     pub stack_name: String,
 }
@@ -70,6 +74,7 @@ impl Config {
                 replays: required(&lookup, "REPLAYS_TABLE")?,
                 api_keys: required(&lookup, "API_KEYS_TABLE")?,
             },
+            budgets_table: required(&lookup, "BUDGETS_TABLE")?,
             queue_urls: QueueUrls {
                 first_attempts: required(&lookup, "FIRST_ATTEMPTS_QUEUE_URL")?,
                 retries: required(&lookup, "RETRIES_QUEUE_URL")?,
@@ -89,6 +94,7 @@ impl Config {
                 origin,
                 event_names: event_names(&lookup)?,
                 retention: retention(&lookup)?,
+                limits: limits(&lookup)?,
                 stack_name: lookup("STACK_NAME").unwrap_or_else(|| "echo-webhooks".to_owned()),
             },
         })
@@ -129,6 +135,8 @@ mod tests {
             ("API_ENDPOINT", "a1b2c3"),
             ("EVENT_NAMES", "call ended"),
             ("RETENTION_DAYS", "0"),
+            ("BUDGETS_TABLE", ""),
+            ("MAX_EVENTS_PER_MINUTE", "1.5"),
             ("RETRY_DELAYS_SECONDS", "60,soon"),
             ("REQUEST_TIMEOUT_SECONDS", "21"),
             ("DISABLE_AFTER_FAILURES", "-1"),

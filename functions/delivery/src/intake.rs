@@ -2,14 +2,16 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use echo_shared::accept::{AcceptError, Acceptance, accept};
+use echo_shared::budget::{self, Budgeted};
 use echo_shared::endpoint::Endpoint;
 use echo_shared::event::Event;
 use echo_shared::fields::Refused;
 use echo_shared::id::ProjectId;
 use echo_shared::intake::{self, Incoming};
-use echo_shared::store::{Store, StoreError};
+use echo_shared::store::{Spent, Store, StoreError};
 use echo_shared::time::Timestamp;
 use tokio::sync::OnceCell;
 
@@ -32,6 +34,8 @@ pub(crate) struct Intake {
 /// Why an event was not accepted.
 enum NotAccepted {
     Refused(Refused),
+    /// The project's budget is spent; the event waits for so long.
+    OverBudget(ProjectId, Duration),
     /// A fault of our own.
     Fault(String),
 }
@@ -60,7 +64,7 @@ impl Intake {
     /// Accepts the event in a message, or parks the message.
     pub(crate) async fn take(self, message: Arc<Message>, body: String) -> Disposal {
         let (app, tally) = (self.app.clone(), self.tally.clone());
-        match self.accept(&message.id, &body).await {
+        match self.accept(&message, &body).await {
             Ok(Acceptance { event, duplicate }) => {
                 tracing::info!(
                     message_id = message.id,
@@ -82,6 +86,11 @@ impl Intake {
                 tally.add(|counts| counts.intake_refused += 1);
                 Disposal::Delete
             }
+            Err(NotAccepted::OverBudget(project_id, wait)) => {
+                tracing::warn!(message_id = message.id, %project_id, "an event waits for its project's budget");
+                tally.add(|counts| counts.over_budget += 1);
+                message.hide(wait).await
+            }
             Err(NotAccepted::Fault(error)) => {
                 tracing::error!(
                     message_id = message.id,
@@ -93,12 +102,13 @@ impl Intake {
         }
     }
 
-    async fn accept(self, message_id: &str, body: &str) -> Result<Acceptance, NotAccepted> {
+    async fn accept(self, message: &Message, body: &str) -> Result<Acceptance, NotAccepted> {
         let app = &self.app;
         let Incoming { project_id, event_id, content } =
-            intake::read(body, message_id, &app.settings.event_names)?;
+            intake::read(body, &message.id, &app.settings.event_names)?;
         let endpoints = self.projects.endpoints(&app.store, project_id).await.map_err(NotAccepted::Fault)?;
         let endpoints = endpoints.ok_or_else(|| Refused::new("project_id names no project"))?;
+        self.budget(message, project_id).await?;
         let now = Timestamp::now();
         let event = Event::accept(project_id, event_id, &content, &endpoints, now, app.settings.retention);
         let accepted = match &self.others {
@@ -106,6 +116,16 @@ impl Intake {
             None => accept(app.places(), event, &endpoints, now).await?,
         };
         Ok(accepted)
+    }
+
+    /// Takes what the event needs of its project's budget, or says how long the event waits for it.
+    async fn budget(&self, message: &Message, project_id: ProjectId) -> Result<(), NotAccepted> {
+        let (app, now) = (&self.app, Timestamp::now());
+        let taken = app.budgets.take(Budgeted::Events, &project_id, now).await;
+        let Err(Spent { until }) = taken else { return Ok(()) };
+        let is_crowded = app.crowding.is_intake_crowded(&app.queues).await;
+        let wait = budget::wait(until, message.receives, is_crowded, rand::random(), now);
+        wait.map_or(Ok(()), |wait| Err(NotAccepted::OverBudget(project_id, wait)))
     }
 }
 

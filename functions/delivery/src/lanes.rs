@@ -90,6 +90,7 @@ fn that_fit_beside<'a>(body: &str, attributes: &[(&'a str, &'a str)]) -> Vec<(&'
 pub(crate) struct Crowding {
     retries: Mutex<Look>,
     slow: Mutex<Look>,
+    intake: Mutex<Look>,
 }
 
 #[derive(Debug, Default)]
@@ -109,13 +110,29 @@ impl Crowding {
     }
 
     pub(crate) fn is_crowded(&self, lane: Lane) -> bool {
-        let hidden = |look: &Mutex<Look>| look.lock().unwrap_or_else(PoisonError::into_inner).hidden;
-        self.at(lane).is_some_and(|look| hidden(look) > CROWDED_ABOVE)
+        self.at(lane).is_some_and(Look::is_crowded)
+    }
+
+    /// Whether the intake should hide no more events; looks if that is due.
+    pub(crate) async fn is_intake_crowded(&self, queues: &Queues) -> bool {
+        Look::again(&self.intake, &queues.intake).await;
+        Look::is_crowded(&self.intake)
     }
 
     /// Looks again if the last look is ten seconds old. Without an answer the old one holds.
     pub(crate) async fn look(&self, lane: Lane, queues: &Queues) {
-        let Some(last) = self.at(lane) else { return };
+        if let Some(last) = self.at(lane) {
+            Look::again(last, queues.of(lane)).await;
+        }
+    }
+}
+
+impl Look {
+    fn is_crowded(last: &Mutex<Self>) -> bool {
+        last.lock().unwrap_or_else(PoisonError::into_inner).hidden > CROWDED_ABOVE
+    }
+
+    async fn again(last: &Mutex<Self>, queue: &Queue) {
         {
             let mut look = last.lock().unwrap_or_else(PoisonError::into_inner);
             if look.at.is_some_and(|at| at.elapsed() < LOOK_EVERY) {
@@ -123,10 +140,10 @@ impl Crowding {
             }
             look.at = Some(Instant::now());
         }
-        match timeout(LOOK_TIME, queues.of(lane).hidden()).await {
+        match timeout(LOOK_TIME, queue.hidden()).await {
             Ok(Ok(hidden)) => last.lock().unwrap_or_else(PoisonError::into_inner).hidden = hidden,
-            Ok(Err(error)) => tracing::warn!(?lane, %error, "a queue could not be measured"),
-            Err(_) => tracing::warn!(?lane, "a queue was not measured in time"),
+            Ok(Err(error)) => tracing::warn!(queue = queue.name(), %error, "a queue could not be measured"),
+            Err(_) => tracing::warn!(queue = queue.name(), "a queue was not measured in time"),
         }
     }
 }

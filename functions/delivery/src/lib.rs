@@ -43,7 +43,7 @@ use std::time::Duration;
 
 use echo_shared::accept::Places;
 use echo_shared::queue::{self, Queue};
-use echo_shared::store::{self, Store};
+use echo_shared::store::{self, Budgets, Store};
 use echo_shared::time::Timestamp;
 use lambda_runtime::{Error, LambdaEvent};
 use rustls::ClientConfig;
@@ -64,6 +64,7 @@ const USUAL_TIME: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct App {
     store: Store,
+    budgets: Budgets,
     queues: Queues,
     sender: Sender,
     settings: Settings,
@@ -89,8 +90,10 @@ impl App {
         let sqs = queue::client(sdk);
         let queue = |url| Queue::new(sqs.clone(), url);
         let (timeout, addresses) = (config.settings.request_timeout, config.settings.addresses.clone());
+        let dynamodb = store::client(sdk);
         Self {
-            store: Store::new(store::client(sdk), config.tables),
+            store: Store::new(dynamodb.clone(), config.tables),
+            budgets: Budgets::new(dynamodb, config.budgets_table, config.settings.limits),
             queues: Queues {
                 first_attempts: queue(config.queue_urls.first_attempts),
                 retries: queue(config.queue_urls.retries),

@@ -21,6 +21,8 @@ pub(crate) struct Counts {
     /// New events that came through the intake, and what was refused there.
     pub(crate) accepted: u64,
     pub(crate) intake_refused: u64,
+    /// Times that an event in the intake was made to wait for its project's budget.
+    pub(crate) over_budget: u64,
     /// Deliveries that ended in success, and in failure.
     pub(crate) delivered: u64,
     pub(crate) failed: u64,
@@ -54,6 +56,7 @@ fn line(counts: &Counts, stack_name: &str, request_id: &str, now: Timestamp) -> 
     let sums = [
         ("Accepted", counts.accepted),
         ("IntakeRefused", counts.intake_refused),
+        ("OverBudget", counts.over_budget),
         ("Delivered", counts.delivered),
         ("Failed", counts.failed),
         ("Retried", counts.retried),
@@ -170,6 +173,7 @@ mod tests {
             let counts = Counts {
                 accepted: 1,
                 intake_refused: 1,
+                over_budget: 1,
                 delivered: n as u64,
                 failed: u64::MAX,
                 retried: 1,

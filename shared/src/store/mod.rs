@@ -3,6 +3,7 @@
 
 mod accounts;
 mod api_keys;
+mod budgets;
 mod deliveries;
 mod delivery_pages;
 mod endpoints;
@@ -34,6 +35,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use self::accounts::SignedUp;
+pub use self::budgets::{Budgets, Spent};
 pub use self::deliveries::Loaded;
 pub use self::delivery_pages::DeliveryFilter;
 pub use self::endpoints::{Created, EndpointPatch, Patched, Rotated};

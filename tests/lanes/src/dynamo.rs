@@ -23,7 +23,7 @@ use crate::http::Reply;
 use crate::partiql;
 
 /// The product's tables: name, partition key, sort key.
-const TABLES: [(&str, &str, Option<&str>); 9] = [
+const TABLES: [(&str, &str, Option<&str>); 10] = [
     ("accounts", "email_key", None),
     ("login_failures", "email_key", None),
     ("projects", "account_id", Some("id")),
@@ -33,6 +33,7 @@ const TABLES: [(&str, &str, Option<&str>); 9] = [
     ("events", "project_id", Some("event_id")),
     ("deliveries", "partition", Some("id")),
     ("replays", "endpoint_id", Some("id")),
+    ("budgets", "budget", None),
 ];
 
 /// A global secondary index of ours.

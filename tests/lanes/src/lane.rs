@@ -316,6 +316,7 @@ fn environment(kind: Kind, overrides: &[(&'static str, String)]) -> HashMap<Stri
         ("EVENTS_TABLE", "events"),
         ("DELIVERIES_TABLE", "deliveries"),
         ("REPLAYS_TABLE", "replays"),
+        ("BUDGETS_TABLE", "budgets"),
         ("API_ENDPOINT", "https://lane.execute-api.us-east-1.amazonaws.com"),
         ("ROOT_SECRET_ARN", "arn:aws:secretsmanager:us-east-1:123456789012:secret:root"),
         ("EVENT_NAMES", "call.started,call.ended,call.summary"),

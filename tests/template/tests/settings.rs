@@ -107,7 +107,7 @@ proptest! {
 }
 
 /// The least and the most that each setting may be, and the next beyond.
-const EXTREMES: [(&str, &[&str], &[&str]); 13] = [
+const EXTREMES: [(&str, &[&str], &[&str]); 15] = [
     (
         "RetryDelaysSeconds",
         &["1", "39600", "39600,39599,29999,9999,1,1,1,1,1,1"],
@@ -119,6 +119,8 @@ const EXTREMES: [(&str, &[&str], &[&str]); 13] = [
     ("RetentionDays", &["1", "999", "2999", "3599", "3649", "3650"], &["", "0", "3651", "10000", "1.5"]),
     ("MaxEndpointsPerProject", &["1", "99", "100"], &["", "0", "101", "1.5"]),
     ("MaxProjectsPerAccount", &["1", "1000"], &["", "0", "1001", "1.5"]),
+    ("MaxEventsPerMinute", &["0", "999999999"], &["", "-1", "1.5", "1000000000"]),
+    ("MaxTestEventsPerMinute", &["0", "999999999"], &["", "-1", "1.5", "1000000000"]),
     ("EventNames", &["a", "A-z_0.9,a"], &["", "a,,b", "a,", "call ended", "call#ended"]),
     (
         "ExemptNetworks",

@@ -55,7 +55,7 @@ pub(super) fn resource() -> Resource {
             "data": { "call_id": "call_7f3k2", "duration_seconds": 312, "cost": 1.1 },
         }))
         .gives::<AcceptedBody>(202, "Accepted, and durable.", accepted())
-        .refuses(&[409]);
+        .refuses(&[409, 429]);
     let list = get(EVENTS, "listEvents", "List events")
         .about(
             "Newest first, a page at a time: give `next_cursor` back, with the same filters, for the next. A page ends early \
@@ -79,7 +79,7 @@ pub(super) fn resource() -> Resource {
         )
         .may_take::<TestEvent>(json!({ "event_name": "call.ended" }))
         .gives::<AcceptedBody>(202, "Accepted, and durable.", accepted())
-        .refuses(&[409]);
+        .refuses(&[409, 429]);
     let about = "What happened, posted by your backend. Kept 30 days (the setting `RetentionDays`).";
     Resource { tag: "Events", about, routes: vec![create, list, show, test] }
 }

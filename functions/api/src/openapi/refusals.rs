@@ -48,8 +48,9 @@ const REFUSALS: [(u16, &str, &str); 11] = [
     ),
     (
         429,
-        "Too many failed logins for this account. Where requests come faster than the gateway before the service lets through, it \
-         answers 429 by itself, with the body `{\"message\": \"Too Many Requests\"}` and without `retry-after`.",
+        "Too many failed logins for this account, or more events or test events of one project than a minute's budget of them, which only a \
+         loop exceeds. Where requests come faster than the gateway before the service lets through, it answers 429 by itself, with \
+         the body `{\"message\": \"Too Many Requests\"}` and without `retry-after`.",
         "Too many failed logins for this account; try again later",
     ),
     (500, "A fault of ours that sending again will not mend.", "Something went wrong on our side"),

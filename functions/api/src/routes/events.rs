@@ -5,6 +5,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use echo_shared::accept::{Acceptance, accept};
+use echo_shared::budget::Budgeted;
 use echo_shared::event::Event;
 use echo_shared::event_input;
 use echo_shared::event_name::EventName;
@@ -70,6 +71,10 @@ pub async fn create(
 ) -> Result<AcceptedBody, ApiError> {
     let fields = body.fields()?;
     let (event_id, content) = event_input::read(&fields, &app.settings.event_names)?;
+    // The endpoints are being read meanwhile.
+    let now = Timestamp::now();
+    let permit = app.budgets.take(Budgeted::Events, &project.id, now).await;
+    permit.map_err(|spent| ApiError::over_budget(spent, now))?;
     let endpoints = ahead.endpoints(&app, &project.id).await?;
     let now = Timestamp::now();
     let event_id = event_id.unwrap_or_else(|| EventId::new(now));

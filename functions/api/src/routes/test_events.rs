@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use echo_shared::accept::accept;
+use echo_shared::budget::Budgeted;
 use echo_shared::endpoint::EndpointStatus;
 use echo_shared::event::{Event, EventContent};
 use echo_shared::fields::string;
@@ -34,6 +35,9 @@ pub async fn create(
     }
     let first = endpoint.events.first().cloned();
     let name = asked.or(first).ok_or_else(|| ApiError::internal("an endpoint without events"))?;
+    let now = Timestamp::now();
+    let permit = app.budgets.take(Budgeted::TestEvents, &project.id, now).await;
+    permit.map_err(|spent| ApiError::over_budget(spent, now))?;
     if !app.store.note_event_name(&endpoint, &name).await? {
         return Err(ApiError::endpoint_not_found());
     }

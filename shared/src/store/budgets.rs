@@ -1,0 +1,131 @@
+//! What was leased of the projects' budgets: a row for each project and minute, which expires.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
+use serde::Deserialize;
+use tokio::time::timeout;
+
+use super::{StoreError, number, row_in_the_way, text};
+use crate::budget::{Asked, Budgeted, Lease, Limits, Minute};
+use crate::id::ProjectId;
+use crate::time::Timestamp;
+
+/// An event waits for no more than this to be counted.
+const LEASE_TIME: Duration = Duration::from_secs(2);
+
+/// Leases remembered at once; past it all are forgotten, which costs a write each.
+const CAPACITY: usize = 10_000;
+
+/// How often a block is made smaller because others took of what was left.
+const ROUNDS: usize = 3;
+
+/// Rows are kept for an hour, for those who look into a loop.
+const KEPT_SECONDS: i64 = 3_600;
+
+/// The budgets of all projects, as far as this process has leased of them.
+#[derive(Debug)]
+pub struct Budgets {
+    client: Client,
+    table: String,
+    limits: Limits,
+    leases: Mutex<HashMap<(ProjectId, Budgeted), Arc<SharedLease>>>,
+}
+
+/// Held while more is leased, so that events side by side share one block.
+type SharedLease = tokio::sync::Mutex<Lease>;
+
+/// A project's budget is spent until then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Spent {
+    pub until: Timestamp,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Row {
+    leased: u32,
+}
+
+impl Budgets {
+    #[must_use]
+    pub fn new(client: Client, table: String, limits: Limits) -> Self {
+        Self { client, table, limits, leases: Mutex::default() }
+    }
+
+    /// Takes a permit for one event.
+    ///
+    /// # Errors
+    /// When the project's budget for this minute is spent.
+    pub async fn take(&self, of: Budgeted, project_id: &ProjectId, now: Timestamp) -> Result<(), Spent> {
+        let Some(per_minute) = self.limits.per_minute(of) else { return Ok(()) };
+        let lease = self.lease_of(of, project_id);
+        let mut lease = lease.lock().await;
+        loop {
+            match lease.take(per_minute, now) {
+                Asked::Taken => return Ok(()),
+                Asked::RefusedUntil(until) => return Err(Spent { until }),
+                Asked::LeaseMore(block, minute) => {
+                    let row = row_name(of, project_id, minute);
+                    let leased = timeout(LEASE_TIME, self.lease(&row, block, per_minute, minute)).await;
+                    lease.add(match leased {
+                        Ok(Ok(permits)) => permits,
+                        Ok(Err(error)) => {
+                            tracing::warn!(%project_id, %error, "events pass although they could not be counted");
+                            block
+                        }
+                        Err(_) => {
+                            tracing::warn!(%project_id, "events pass although they were not counted in time");
+                            block
+                        }
+                    });
+                }
+            }
+        }
+    }
+
+    fn lease_of(&self, of: Budgeted, project_id: &ProjectId) -> Arc<SharedLease> {
+        let mut leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
+        if leases.len() >= CAPACITY {
+            leases.clear();
+        }
+        Arc::clone(leases.entry((*project_id, of)).or_default())
+    }
+
+    /// Leases `block` permits, or as many as are left.
+    async fn lease(&self, row: &str, block: u32, per_minute: u32, minute: Minute) -> Result<u32, StoreError> {
+        let mut wanted = block;
+        for _ in 0..ROUNDS {
+            let leased = self
+                .client
+                .update_item()
+                .table_name(&self.table)
+                .key("budget", text(row))
+                .update_expression("SET expires_at = :expires ADD leased :wanted")
+                .condition_expression("attribute_not_exists(budget) OR leased <= :most")
+                .expression_attribute_values(":expires", number(minute.end().as_seconds() + KEPT_SECONDS))
+                .expression_attribute_values(":wanted", number(wanted))
+                .expression_attribute_values(":most", number(per_minute.saturating_sub(wanted)))
+                .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+                .send()
+                .await;
+            let Err(error) = leased else { return Ok(wanted) };
+            let others: Option<Row> = row_in_the_way(error)?;
+            wanted = wanted.min(per_minute.saturating_sub(others.unwrap_or_default().leased));
+            if wanted == 0 {
+                break;
+            }
+        }
+        Ok(0)
+    }
+}
+
+fn row_name(of: Budgeted, project_id: &ProjectId, minute: Minute) -> String {
+    let what = match of {
+        Budgeted::Events => "events",
+        Budgeted::TestEvents => "test_events",
+    };
+    format!("{project_id}|{what}|{}", minute.number())
+}
