@@ -7,7 +7,8 @@
 //! together; [`iam`] checks each call against its function's role in the template, and [`partitions`] throttles the
 //! calls that ask too much of one partition key; [`fault`] says which call fails and how; [`sandbox`] is one function
 //! process with its runtime API and its AWS endpoint, on [`http`]; [`function`] is a pool of them; [`gateway`] and
-//! [`mapping`] invoke them as API Gateway and SQS do, behind the [`throttle`]s of the stage and in chains that [`lineage`] counts; [`receiver`] is the customer's server; [`lane`] makes one world of
+//! [`mapping`] invoke them as API Gateway and SQS do, behind the [`throttle`]s of the stage and in chains that
+//! [`lineage`] counts; [`receiver`] is the customer's server and [`relay`] a proxy of theirs; [`lane`] makes one world of
 //! it all and [`world`] is what stands in it from the start.
 //!
 //! The crash-point suite: [`path`] lists what is walked, [`run`] is one walk, [`invariants`] judges it with what
@@ -36,6 +37,7 @@ pub mod path;
 pub mod pressure;
 pub mod processor;
 pub mod receiver;
+pub mod relay;
 pub mod run;
 pub mod sandbox;
 pub mod siege;

@@ -5,17 +5,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use echo_lanes::gateway::{HOST, Port};
-use echo_lanes::http::{self, Answer, Broken, Server};
 use echo_lanes::lane::{Lane, LaneSettings};
 use echo_lanes::receiver::Behaviour;
+use echo_lanes::relay::Relay;
 use echo_lanes::run::{Ending, Run};
 use echo_lanes::world::{ONE, TEN, World};
-use http_body_util::{BodyExt, Full};
-use hyper::Request;
-use hyper::body::Incoming;
-use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
 
 const REST: Duration = Duration::from_secs(60);
 
@@ -29,24 +24,6 @@ async fn run(world: &World) -> Run<'_> {
 
 async fn port(lane: &Lane) -> Port {
     Port::open(&lane.api).await.expect("a port")
-}
-
-/// Passes every request on with all its headers, as a proxy does.
-async fn relay(to: SocketAddr) -> Server {
-    http::serve(move |request| pass_on(request, to)).await.expect("a port")
-}
-
-async fn pass_on(request: Request<Incoming>, to: SocketAddr) -> Result<Answer, Broken> {
-    let (parts, body) = request.into_parts();
-    let body = body.collect().await.map_err(|_| Broken)?.to_bytes();
-    let stream = TcpStream::connect(to).await.map_err(|_| Broken)?;
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|_| Broken)?;
-    tokio::spawn(connection);
-    let answer = sender.send_request(Request::from_parts(parts, Full::new(body))).await;
-    let (parts, body) = answer.map_err(|_| Broken)?.into_parts();
-    let body = body.collect().await.map_err(|_| Broken)?.to_bytes();
-    Ok(http::answer(parts.status.as_u16(), "application/json", body))
 }
 
 /// Lets endpoint `n` post to this path of the API at `address`, with the project's key.
@@ -94,7 +71,7 @@ async fn a_relay_that_keeps_headers_does_not_hide_a_loop() {
     let world = world().await;
     let run = run(&world).await;
     let port = port(&run.lane).await;
-    let relay = relay(port.address()).await;
+    let relay = Relay::KeepsHeaders.open(port.address()).await.expect("a port");
     // Ten endpoints that each start an event for all ten would be a thousand deliveries after three rounds.
     for n in 0..10 {
         let path = if n % 2 == 0 { run.project("/events") } else { run.endpoint(n, "/test") };
