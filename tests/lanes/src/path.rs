@@ -29,6 +29,7 @@ pub enum Path {
     AcceptTen,
     AcceptSlow,
     AcceptAgain,
+    AcceptLeased,
     FirstSucceeds,
     LargePayload,
     BeforeItsRow,
@@ -51,13 +52,14 @@ pub enum Path {
     Intake,
     IntakeAgain,
     IntakeGivenUp,
+    IntakeLeased,
     Operational,
     OperationalRecovery,
     OperationalInternal,
 }
 
 impl Path {
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 36] = [
         Self::SignUp,
         Self::CreateProject,
         Self::CreateKey,
@@ -67,6 +69,7 @@ impl Path {
         Self::AcceptTen,
         Self::AcceptSlow,
         Self::AcceptAgain,
+        Self::AcceptLeased,
         Self::FirstSucceeds,
         Self::LargePayload,
         Self::BeforeItsRow,
@@ -89,6 +92,7 @@ impl Path {
         Self::Intake,
         Self::IntakeAgain,
         Self::IntakeGivenUp,
+        Self::IntakeLeased,
         Self::Operational,
         Self::OperationalRecovery,
         Self::OperationalInternal,
@@ -106,6 +110,7 @@ impl Path {
             Self::AcceptTen => "accept-10",
             Self::AcceptSlow => "accept-slow",
             Self::AcceptAgain => "accept-again",
+            Self::AcceptLeased => "accept-leased",
             Self::FirstSucceeds => "first-succeeds",
             Self::LargePayload => "large-payload",
             Self::BeforeItsRow => "job-before-row",
@@ -131,6 +136,7 @@ impl Path {
             Self::Intake => "intake",
             Self::IntakeAgain => "intake-again",
             Self::IntakeGivenUp => "intake-given-up",
+            Self::IntakeLeased => "intake-leased",
         }
     }
 
@@ -154,6 +160,8 @@ impl Path {
             ]),
             Self::ManualRetry | Self::Replay => env.push(("RETRY_DELAYS_SECONDS", "1".to_owned())),
             Self::Disable | Self::Delete => env.push(("RETRY_DELAYS_SECONDS", "3,1,1".to_owned())),
+            // So small that none of it is given away without a lease.
+            Self::AcceptLeased | Self::IntakeLeased => env.push(("MAX_EVENTS_PER_MINUTE", "90".to_owned())),
             Self::Operational | Self::OperationalRecovery | Self::OperationalInternal => env.extend([
                 ("OPERATOR_PROJECT_ID", operational::PROJECT.to_owned()),
                 ("OPERATIONAL_EVENT_BUS_NAME", operational::BUS.to_owned()),
@@ -187,7 +195,7 @@ impl Path {
         match self {
             Self::SignUp | Self::CreateProject | Self::CreateKey | Self::RevokeKey | Self::CreateEndpoint => {
             }
-            Self::AcceptOne | Self::AcceptTen | Self::AcceptSlow | Self::Rotate => {}
+            Self::AcceptOne | Self::AcceptTen | Self::AcceptSlow | Self::AcceptLeased | Self::Rotate => {}
             Self::Replay => replay::set_up(run).await,
             Self::Limited => limited::set_up(run).await,
             Self::ManualRetry | Self::AcceptAgain => {
@@ -201,7 +209,7 @@ impl Path {
                 }
             }
             Self::Parked => run.lane.stop_mappings(),
-            Self::Intake => intake::set_up(run),
+            Self::Intake | Self::IntakeLeased => intake::set_up(run),
             Self::IntakeAgain => intake::set_up_again(run).await,
             Self::IntakeGivenUp => intake::set_up_given_up(run),
             _ => {
@@ -241,7 +249,7 @@ impl Path {
             Self::CreateKey => registry::create_key(run).await,
             Self::RevokeKey => registry::revoke_key(run).await,
             Self::CreateEndpoint => registry::create_endpoint(run).await,
-            Self::AcceptOne | Self::AcceptSlow => {
+            Self::AcceptOne | Self::AcceptSlow | Self::AcceptLeased => {
                 _ = run.post_event(ONE, &json!({ "n": 1 }), Ending::Success).await
             }
             Self::AcceptTen => _ = run.post_event(TEN, &json!({ "n": 10 }), Ending::Success).await,
@@ -301,7 +309,7 @@ impl Path {
                 }
             }
             Self::Replay => replay::check(run),
-            Self::Intake => intake::check(run),
+            Self::Intake | Self::IntakeLeased => intake::check(run),
             Self::IntakeAgain => intake::check_parked(run, &[]),
             Self::IntakeGivenUp => intake::check_given_up(run),
             Self::Limited => limited::check(run),
