@@ -94,7 +94,8 @@ impl Budgets {
         Arc::clone(leases.entry((*project_id, of)).or_default())
     }
 
-    /// Leases `block` permits, or as many as are left.
+    /// Leases `block` permits, or as many as are left. Where there is no row, or no number in it, `ADD` begins at 0
+    /// (docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_UpdateItem.html).
     async fn lease(&self, row: &str, block: u32, per_minute: u32, minute: Minute) -> Result<u32, StoreError> {
         let mut wanted = block;
         for _ in 0..ROUNDS {
