@@ -356,7 +356,7 @@ fn delete_delivery_rows(run: &Run<'_>) {
 fn mark(run: &Run<'_>, what: &str) {
     let key = json!({ "project_id": { "S": run.world.project_id }, "id": { "S": run.world.endpoints[0] } });
     let now = crate::clock::now_millis();
-    let value = if what.contains(":soon") { (":soon", now + 120_000) } else { (":ago", now - 120_000) };
+    let value = if what.contains(":soon") { (":soon", now + 120_000) } else { (":ago", now - 2_000) };
     let request = json!({ "TableName": "endpoints", "Key": key,
         "UpdateExpression": format!("SET {what}"),
         "ExpressionAttributeValues": { value.0: { "N": value.1.to_string() } } });
