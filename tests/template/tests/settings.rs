@@ -107,7 +107,7 @@ proptest! {
 }
 
 /// The least and the most that each setting may be, and the next beyond.
-const EXTREMES: [(&str, &[&str], &[&str]); 15] = [
+const EXTREMES: [(&str, &[&str], &[&str]); 16] = [
     (
         "RetryDelaysSeconds",
         &["1", "39600", "39600,39599,29999,9999,1,1,1,1,1,1"],
@@ -142,6 +142,7 @@ const EXTREMES: [(&str, &[&str], &[&str]); 15] = [
         &["", "01a20259-3A57-7c63-9fb6-0c94e1b2e278"],
         &["mine", "01a202593a577c639fb60c94e1b2e278"],
     ),
+    ("EventBusName", &["", "default", "a.b-c_1"], &["a b", "aws.partner/x.example/1"]),
     ("OperationalEventBusName", &["", "default", "aws.partner/x.example/1"], &["a b", "arn:aws:events"]),
     (
         "VpcSubnetIds",
