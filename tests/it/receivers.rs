@@ -4,13 +4,13 @@ use std::time::{Duration, Instant};
 
 use echo_tests::endpoint::Endpoint;
 use echo_tests::hostile::{Behaviour, HostileReceiver};
-use echo_tests::project::Project;
-use echo_tests::receiver::Receiver;
+use echo_tests::project::{Project, delivery_ids};
+use echo_tests::receiver::{Receiver, Reply};
 use echo_tests::shape::text;
 use echo_tests::stack::stack;
-use echo_tests::time::millis;
+use echo_tests::time::{millis, now, timestamp};
 use echo_tests::wait::bounded;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// What one attempt is to look like.
 struct Expected {
@@ -248,4 +248,25 @@ async fn hostile_receivers_of_one_event_fail_alone() {
         assert!(delivery["attempts"][0]["duration_ms"].as_i64() <= Some(millis(longest)), "{delivery}");
         endpoint.set_status("disabled").await;
     }
+}
+
+/// Its second attempt without an answer shows that it hangs; a person's test tries it at once, and the answer ends it.
+#[tokio::test]
+async fn an_endpoint_that_does_not_answer_says_since_when_until_it_does() {
+    let hangs = Reply::status(200).after(stack().request_timeout() * 2);
+    let (project, receiver) = (Project::new().await, Receiver::answering(hangs).await);
+    let endpoint = project.endpoint(&receiver.url()).await;
+    assert!(endpoint.created["hanging_since"].is_null(), "{}", endpoint.created);
+    for _ in 0..2 {
+        let id = project.emit_one().await;
+        endpoint.attempted(&id, 1).await;
+    }
+    let shown = endpoint.when("it hangs", |shown| !shown["hanging_since"].is_null()).await;
+    assert!(timestamp(&shown["hanging_since"]) <= now(), "{shown}");
+    receiver.set(200);
+    let accepted = project.api.post(&endpoint.path("/test"), &json!({})).await.ok(202);
+    let began = Instant::now();
+    endpoint.ended(&delivery_ids(&accepted)[0], "success").await;
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+    endpoint.when("it answers", |shown| shown["hanging_since"].is_null()).await;
 }

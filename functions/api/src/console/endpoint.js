@@ -31,6 +31,16 @@ function disabledNotice(endpoint) {
   );
 }
 
+function hangingNotice(endpoint) {
+  if (endpoint.status !== "active" || !endpoint.hanging_since) return null;
+  return h(
+    "div",
+    { class: "notice" },
+    icon("pause"),
+    h("p", null, h("b", null, "It has not answered since "), time(endpoint.hanging_since), ". It is tried now and then, and its other deliveries wait. A test event tries it at once."),
+  );
+}
+
 async function showHealth(place, url, signal) {
   try {
     const { json } = await get(`${url}/deliveries`, { query: { limit: LATEST }, signal });
@@ -101,6 +111,7 @@ export async function endpointView({ path, home, ids: [id], query, signal, reloa
     ),
     place,
     disabledNotice(endpoint),
+    hangingNotice(endpoint),
     query.has("replay") && replayPanel({ url, id: query.get("replay"), signal, changed: below.freshen }),
     panel,
     h("nav", { class: "tabs", "aria-label": "Of this endpoint" }, tabs.map(([name, label, href]) => link(label, href, { "aria-current": name === tab ? "page" : null }))),

@@ -103,5 +103,6 @@ fn endpoint() -> Value {
         "description": "Production",
         "headers": { "x-tenant": "acme" },
         "rate_limit_per_second": null,
+        "hanging_since": null,
     })
 }

@@ -88,6 +88,9 @@ pub struct EndpointBody {
     /// The most requests it gets in a second; null is no limit.
     #[schema(required, minimum = 1, maximum = 1_000)]
     rate_limit_per_second: Option<u16>,
+    /// Since when it does not answer: it gets an attempt now and then, and its other deliveries wait. Null while it answers.
+    #[schema(value_type = Option<values::Time>, required)]
+    hanging_since: Option<String>,
 }
 
 /// A new signing secret.
@@ -123,6 +126,7 @@ impl From<Endpoint> for EndpointBody {
             description: endpoint.description,
             headers: endpoint.headers.expose().clone(),
             rate_limit_per_second,
+            hanging_since: endpoint.hanging_since.map(|at| at.to_string()),
         }
     }
 }
