@@ -85,21 +85,41 @@ fn job(project: &Project, endpoint: &Endpoint, delivery: &Value) -> String {
 #[tokio::test]
 async fn a_delivery_given_up_by_the_queue_ends_internal_and_can_be_retried() {
     let project = Project::new().await;
-    let receiver = Receiver::scripted([Reply::status(503).header("retry-after", "600")], 200).await;
+    let receiver = Receiver::answering(Reply::status(200).after(stack().request_timeout() * 2)).await;
+    let endpoint = project.endpoint(&receiver.url()).await;
+    let id = project.emit_one().await;
+    // Its first attempt is under way, so that the job of its acceptance still has its turn.
+    receiver.first().await;
+    let waiting = endpoint.delivery(&id).await;
+    assert_eq!(waiting["status"], "pending");
+    Queue::named("DeadLetterQueue").await.send(&job(&project, &endpoint, &waiting)).await;
+
+    let failed = endpoint.ended(&id, "failed").await;
+    assert_eq!(failed["failure_reason"], "internal");
+    assert_eq!(failed["attempt_count"], 0, "the attempt under way is not recorded any more");
+    assert_eq!(endpoint.show().await["consecutive_failures"], 0);
+
+    receiver.set(200);
+    assert_eq!(endpoint.retry(&id).await.status, 202);
+    assert_eq!(endpoint.ended(&id, "success").await["attempt_count"], 1);
+    assert_eq!(receiver.count(), 2);
+}
+
+/// The row names another job than the one that the queue gave up, so the delivery is that job's.
+#[tokio::test]
+async fn a_copy_given_up_by_the_queue_ends_no_delivery() {
+    let project = Project::new().await;
+    let receiver = Receiver::answering(Reply::status(503).header("retry-after", "600")).await;
     let endpoint = project.endpoint(&receiver.url()).await;
     let id = project.emit_one().await;
     let waiting = endpoint.attempted(&id, 1).await;
     assert_eq!(waiting["status"], "retrying");
     Queue::named("DeadLetterQueue").await.send(&job(&project, &endpoint, &waiting)).await;
-
-    let failed = endpoint.ended(&id, "failed").await;
-    assert_eq!(failed["failure_reason"], "internal");
-    assert_eq!(failed["attempt_count"], 1, "no attempt is recorded for a request that was not made");
-    assert_eq!(endpoint.show().await["consecutive_failures"], 0);
-
-    assert_eq!(endpoint.retry(&id).await.status, 202);
-    assert_eq!(endpoint.ended(&id, "success").await["attempt_count"], 2);
-    assert_eq!(receiver.count(), 2);
+    throughout(Duration::from_secs(4), || async {
+        let now = endpoint.delivery(&id).await;
+        if now == waiting { Ok(()) } else { Err(format!("it became {now}")) }
+    })
+    .await;
 }
 
 #[tokio::test]
