@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use echo_lanes::lane::{Auth, Lane, LaneSettings};
+use echo_lanes::lane::{Auth, INTAKE, Lane, LaneSettings};
 use echo_lanes::receiver::Behaviour;
+use echo_lanes::sqs::Outgoing;
 use echo_lanes::world::World;
 use serde_json::{Value, json};
 
 const HANGING: usize = 50;
+const FLOOD: usize = 100;
 const LASTS: Duration = Duration::from_secs(25);
 const EACH_SECOND: Duration = Duration::from_secs(1);
 const RETRY_DELAY: Duration = Duration::from_secs(2);
@@ -60,17 +62,16 @@ impl Project {
     }
 }
 
-/// Runs a quiet project beside `noisy` ones, and returns how long each of its first attempts and retries was on its way.
-async fn beside(lane: &Lane, quiet: &Project, noisy: &[Project]) -> (Vec<Duration>, Vec<Duration>) {
+/// Runs a quiet project beside others, for which `noise` is made each second, and returns how long each of its first attempts
+/// and retries was on its way.
+async fn beside(lane: &Lane, quiet: &Project, noise: impl AsyncFn()) -> (Vec<Duration>, Vec<Duration>) {
     lane.receiver.set("/quiet", Behaviour::Script(vec![503, 200]));
     quiet.endpoint(lane, "/quiet").await;
     let end = Instant::now() + LASTS;
     let flood = async {
         while Instant::now() < end {
             let next = Instant::now() + EACH_SECOND;
-            for project in noisy {
-                project.post(lane).await;
-            }
+            noise().await;
             tokio::time::sleep_until(next.into()).await;
         }
     };
@@ -110,8 +111,8 @@ fn is_on_time(name: &str, waits: &[Duration], due: Duration) {
     assert!(longest <= due + due / 10 + Duration::from_secs(60), "{name}: longest {longest:?}");
 }
 
-async fn judge(lane: &Lane, quiet: &Project, noisy: &[Project]) {
-    let (first, retries) = beside(lane, quiet, noisy).await;
+async fn judge(lane: &Lane, quiet: &Project, noise: impl AsyncFn()) {
+    let (first, retries) = beside(lane, quiet, noise).await;
     is_on_time("first attempts", &first, Duration::ZERO);
     is_on_time("retries", &retries, RETRY_DELAY);
 }
@@ -125,7 +126,8 @@ async fn fifty_hanging_endpoints_of_one_project_hold_up_no_other() {
         lane.receiver.set(&format!("/hangs-{n}"), Behaviour::Hang);
         noisy.endpoint(&lane, &format!("/hangs-{n}")).await;
     }
-    judge(&lane, &quiet, &[noisy]).await;
+    let post = async || _ = noisy.post(&lane).await;
+    judge(&lane, &quiet, post).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -140,5 +142,29 @@ async fn fifty_projects_of_one_hanging_endpoint_hold_up_no_other() {
         project.endpoint(&lane, "/hangs").await;
         noisy.push(project);
     }
-    judge(&lane, &quiet, &noisy).await;
+    let post = async || {
+        for project in &noisy {
+            project.post(&lane).await;
+        }
+    };
+    judge(&lane, &quiet, post).await;
+}
+
+/// As many events a second as two processors take beside all else; the simulator has a thousand.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_to_one_hanging_endpoint_holds_up_no_other() {
+    let world = World::make().await.expect("the functions, built by `cargo build`");
+    let lane = world.lane(settings("one-flood")).await.expect("a lane");
+    let (quiet, noisy) = (Project::new(&lane, &world).await, Project::new(&lane, &world).await);
+    lane.receiver.set("/hangs", Behaviour::Hang);
+    noisy.endpoint(&lane, "/hangs").await;
+    let body = json!({ "project_id": noisy.id, "event_name": "call.ended" }).to_string();
+    let flood = async || {
+        for _ in 0..FLOOD {
+            let outgoing =
+                Outgoing { body: body.clone(), group: Some(noisy.id.clone()), delay: Duration::ZERO };
+            lane.aws.sqs.send(INTAKE, outgoing).expect("a queue");
+        }
+    };
+    judge(&lane, &quiet, flood).await;
 }
