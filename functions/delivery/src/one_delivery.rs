@@ -161,7 +161,9 @@ impl Turn {
     /// Whether this job gets the probe of an endpoint that hangs.
     async fn takes_probe(&self, endpoint: &Endpoint, hanging: Hanging) -> Result<bool, StoreError> {
         let store = &self.app.store;
-        Ok(self.notes.may_probe(endpoint) && store.take_probe(endpoint, hanging, Timestamp::now()).await?)
+        // Jobs of people are few, and each of them looks again until it gets one.
+        let asks = self.job.by_hand || self.notes.may_probe(endpoint);
+        Ok(asks && store.take_probe(endpoint, hanging, Timestamp::now()).await?)
     }
 
     /// Ends a delivery without an attempt.
