@@ -36,6 +36,8 @@ pub enum Metric {
     Throttles(Function),
     HeldBack,
     DeadLettered,
+    /// Nothing here spends a budget.
+    OverBudget,
     /// Answers of the API with 5xx.
     Faults,
     /// EventBridge's repeated sends to the intake queue, and events it could send to no queue.
@@ -43,13 +45,14 @@ pub enum Metric {
     Lost,
 }
 
-const COUNTERS: [Metric; 9] = [
+const COUNTERS: [Metric; 10] = [
     Metric::Errors(Function::Api),
     Metric::Errors(Function::Delivery),
     Metric::Throttles(Function::Api),
     Metric::Throttles(Function::Delivery),
     Metric::HeldBack,
     Metric::DeadLettered,
+    Metric::OverBudget,
     Metric::Faults,
     Metric::Repeats,
     Metric::Lost,
@@ -94,6 +97,7 @@ impl Metric {
             ("AWS/Events", "RetryInvocationAttempts") => rule(Self::Repeats),
             ("AWS/Events", "InvocationsFailedToBeSentToDlq") => rule(Self::Lost),
             ("EchoWebhooks", "HeldBack") => ours(Self::HeldBack),
+            ("EchoWebhooks", "OverBudget") => ours(Self::OverBudget),
             ("EchoWebhooks", "DeadLettered") => ours(Self::DeadLettered),
             _ => None,
         }
