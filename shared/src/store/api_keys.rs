@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::builders::UpdateBuilder;
 use aws_sdk_dynamodb::types::{TransactWriteItem, Update};
 
@@ -19,19 +20,32 @@ impl Store {
     /// # Errors
     /// When DynamoDB did not answer.
     pub async fn has_project(&self, project_id: &ProjectId) -> Result<bool, StoreError> {
-        let answer = self
-            .client
-            .query()
-            .table_name(&self.tables.api_keys)
-            .key_condition_expression("project_id = :project")
-            .expression_attribute_values(":project", text(project_id))
-            .projection_expression("id")
-            .consistent_read(true)
-            .limit(1)
-            .send()
-            .await?;
-        Ok(answer.count > 0)
+        Ok(first_api_key(&self.client, &self.tables.api_keys, project_id).await?.is_some())
     }
+}
+
+/// The id of a project's first key; `None` when there is no such project.
+async fn first_api_key(
+    client: &Client,
+    table: &str,
+    project_id: &ProjectId,
+) -> Result<Option<ApiKeyId>, StoreError> {
+    #[derive(serde::Deserialize)]
+    struct Row {
+        id: ApiKeyId,
+    }
+    let answer = client
+        .query()
+        .table_name(table)
+        .key_condition_expression("project_id = :project")
+        .expression_attribute_values(":project", text(project_id))
+        .projection_expression("id")
+        .consistent_read(true)
+        .limit(1)
+        .send()
+        .await?;
+    let first = answer.items.unwrap_or_default().into_iter().next().map(from_item::<Row>);
+    Ok(first.transpose()?.map(|first| first.id))
 }
 
 impl Registry {
@@ -118,7 +132,7 @@ impl Registry {
         key.status = ApiKeyStatus::Revoked;
         key.updated_at = now;
         // The row of a project's first key stays: it shows that there is such a project.
-        let stays = self.first_api_key(project_id).await? == Some(*id);
+        let stays = first_api_key(&self.client, &self.tables.api_keys, project_id).await? == Some(*id);
         let expires = if stays { "" } else { ", expires_at = :expires" };
         let revoke = |update: UpdateBuilder| {
             let update = update
@@ -152,21 +166,6 @@ impl Registry {
 
     async fn api_key(&self, row_key: super::Item) -> Result<Option<ApiKeyRecord>, StoreError> {
         row(&self.client, &self.tables.api_keys, row_key).await
-    }
-
-    async fn first_api_key(&self, project_id: &ProjectId) -> Result<Option<ApiKeyId>, StoreError> {
-        let answer = self
-            .client
-            .query()
-            .table_name(&self.tables.api_keys)
-            .key_condition_expression("project_id = :project")
-            .expression_attribute_values(":project", text(project_id))
-            .consistent_read(true)
-            .limit(1)
-            .send()
-            .await?;
-        let first = answer.items.unwrap_or_default().into_iter().next().map(from_item::<ApiKeyRecord>);
-        Ok(first.transpose()?.map(|first| first.id))
     }
 }
 
