@@ -36,7 +36,7 @@ pub struct Settings {
     pub limits: Limits,
     pub signup_policy: SignupPolicy,
     pub address_rules: AddressRules,
-    /// Whose mark our own deliveries carry.
+    /// This deployment's host, and the mark that its deliveries carry.
     pub origin: Origin,
     pub retention: Duration,
     /// The delivery function's timeout for one request: a repeated job stands back for longer than that.

@@ -44,7 +44,7 @@ pub struct Settings {
     pub disable_after_failures: u32,
     pub disable_after: Duration,
     pub addresses: AddressRules,
-    /// Whose mark attempts carry.
+    /// This deployment's host, and the mark that its attempts carry.
     pub origin: Origin,
     /// What an event that comes in may be called, and how long it is kept.
     pub event_names: EventNames,

@@ -77,13 +77,13 @@ async fn hide_all(app: Arc<App>, messages: Vec<(Lane, String, Duration)>) -> Vec
     in_order(messages.iter().map(|(lane, ..)| *lane), join_all(hidden).await)
 }
 
-/// What is asked of one lane's queue.
+/// The entries that are for one lane's queue.
 fn share_of<T: Clone>(lane: Lane, asked: &[(Lane, T, Duration)]) -> Vec<(T, Duration)> {
     let own = asked.iter().filter(|(of, ..)| *of == lane);
     own.map(|(_, what, wait)| (what.clone(), *wait)).collect()
 }
 
-/// What each lane's queue says of its share, in the order in which all was asked.
+/// Whether each entry is done, in the order of all entries, from the answers of the lanes' queues.
 fn in_order(asked: impl Iterator<Item = Lane>, done: Vec<Vec<bool>>) -> Vec<bool> {
     let mut done: Vec<_> = Lane::ALL.into_iter().zip(done.into_iter().map(Vec::into_iter)).collect();
     let mut next = |lane| done.iter_mut().find(|(of, _)| *of == lane).and_then(|(_, done)| done.next());
