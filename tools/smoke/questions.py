@@ -29,7 +29,7 @@ def partiql(scratch, note):
     docs.aws.amazon.com/amazondynamodb/latest/developerguide/ql-reference.update.html"""
     dynamodb, table = boto3.client("dynamodb"), scratch.outputs["RowsName"]
     dynamodb.put_item(TableName=table, Item={"id": {"S": "row"}, "status": {"S": "pending"}})
-    # In the words of the delivery function's updates: shared/src/store/transitions.rs.
+    # In the words of the delivery function's updates: shared/src/store/deliveries/transitions.rs.
     text = f'UPDATE "{table}" SET "status" = ? REMOVE "absent" WHERE "id" = ? AND "status" = ?'
     values = [{"S": "success"}, {"S": "row"}, {"S": "pending"}]
     [answer] = dynamodb.batch_execute_statement(Statements=[{"Statement": text, "Parameters": values}])["Responses"]

@@ -7,9 +7,9 @@ use echo_shared::accept::Places;
 use echo_shared::queue::{self, Queue};
 use echo_shared::store::{self, Budgets, Registry, Store};
 
+use crate::auth::grants::GrantCache;
+use crate::auth::secrets::RootSecret;
 use crate::config::{Config, Settings};
-use crate::grants::GrantCache;
-use crate::secrets::RootSecret;
 
 pub type AppState = Arc<App>;
 

@@ -14,7 +14,7 @@ async fn main() -> Result<(), lambda_http::Error> {
     let config = Config::from_lookup(from_process).inspect_err(logging::refused)?;
     let sdk = aws::sdk_config(tls::client_config().inspect_err(logging::refused)?).await;
     let app = Arc::new(App::new(config, &sdk));
-    let tidied = MapRequestLayer::new(api::gateway::tidy);
+    let tidied = MapRequestLayer::new(api::http::gateway::tidy);
     let handler = lambda_http::Adapter::from(api::router::router(app));
     let runtime = lambda_http::lambda_runtime::Runtime::new(handler).layer(tidied);
     // A task of its own: the future that tokio blocks on is polled only after another look at the kernel.

@@ -11,16 +11,12 @@ use echo_shared::event_input;
 
 use crate::app::AppState;
 use crate::auth::{InProject, authenticate};
-use crate::body::{self, LIMIT};
-use crate::endpoints_ahead;
 use crate::error::ApiError;
-use crate::loops;
-use crate::observe::observe;
-use crate::request::PathIds;
-use crate::routes::{
-    api_keys, auth, console, deliveries, endpoints, event_log, events, projects, reference, replays,
-    test_events,
-};
+use crate::http::body::{self, LIMIT};
+use crate::http::loops;
+use crate::http::observe::observe;
+use crate::http::request::PathIds;
+use crate::routes::{api_keys, auth, console, deliveries, endpoints, events, projects, reference, replays};
 
 const PROJECT: &str = "/projects/{project_id}";
 const WEBHOOK: &str = "/projects/{project_id}/webhooks/{webhook_id}";
@@ -67,7 +63,7 @@ fn authenticated(app: &AppState) -> Router<AppState> {
     let in_project = |rest: &str| format!("{PROJECT}{rest}");
     let in_webhook = |rest: &str| format!("{WEBHOOK}{rest}");
     let events = Router::new()
-        .route(&in_project("/events"), get(event_log::list).post(events::create))
+        .route(&in_project("/events"), get(events::list).post(events::create))
         .method_not_allowed_fallback(wrong_method)
         .route_layer(from_fn_with_state(event_input::MAX_BYTES, body::read));
     Router::new()
@@ -77,9 +73,9 @@ fn authenticated(app: &AppState) -> Router<AppState> {
         .route(PROJECT, get(projects::show))
         .route(&in_project("/webhooks"), get(endpoints::list).post(endpoints::create))
         .route(WEBHOOK, get(endpoints::show).patch(endpoints::update).delete(endpoints::delete))
-        .route(&in_project("/events/{event_id}"), get(event_log::show))
+        .route(&in_project("/events/{event_id}"), get(events::show))
         .route(&in_webhook("/secret/rotate"), post(endpoints::rotate_secret))
-        .route(&in_webhook("/test"), post(test_events::create))
+        .route(&in_webhook("/test"), post(events::send_test))
         .route(&in_webhook("/replay"), post(replays::create))
         .route(&in_webhook("/replays/{replay_id}"), get(replays::show))
         .route(&in_webhook("/deliveries"), get(deliveries::list))
@@ -94,7 +90,7 @@ fn authenticated(app: &AppState) -> Router<AppState> {
 
 /// The layer around everything below `/v1`, its unknown routes included.
 async fn admit(State(app): State<AppState>, mut request: Request, next: Next) -> Result<Response, ApiError> {
-    endpoints_ahead::start(&app, &mut request);
+    events::endpoints_ahead::start(&app, &mut request);
     authenticate(&app, &mut request).await?;
     Ok(next.run(request).await)
 }
@@ -112,7 +108,7 @@ async fn wrong_method(
     let looked_up = async {
         let Ok(project) = project else { return Ok(()) };
         if let Ok(event_id) = ids.event() {
-            event_log::find(&app, &project, &event_id).await?;
+            events::find(&app, &project, &event_id).await?;
         }
         if let Ok(endpoint_id) = ids.endpoint() {
             endpoints::find(&app, &project, &endpoint_id).await?;

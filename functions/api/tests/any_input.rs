@@ -1,7 +1,7 @@
 //! Anything at all, as a body, a token or an invocation: nothing panics, and nothing opens that should not.
 
-use api::gateway::tidy;
-use api::tokens::{TokenKeys, TokenType};
+use api::auth::tokens::{TokenKeys, TokenType};
+use api::http::gateway::tidy;
 use axum::http::HeaderMap;
 use echo_shared::fields::{Fields, depth};
 use echo_shared::time::Timestamp;

@@ -18,12 +18,12 @@ use crate::intake::Intake;
 use crate::lanes::Source;
 use crate::message::{Disposal, Message};
 use crate::metrics::Tally;
-use crate::one_delivery::{OVERTAKEN_WAIT, Shared, Turn};
-use crate::replay;
-use crate::rows::{self, Rows};
-use crate::slots::{self, Place};
-use crate::slowness::Notes;
+use crate::replay_step;
 use crate::sqs_event::{BatchResponse, ItemFailure, Record};
+use crate::turn::rows::{self, Rows};
+use crate::turn::slots::{self, Place};
+use crate::turn::slowness::Notes;
+use crate::turn::{OVERTAKEN_WAIT, Shared, Turn};
 
 /// Kept free for the answer: without it Lambda would hand out the finished records again too.
 const ANSWER_TIME: Duration = Duration::from_millis(500);
@@ -112,7 +112,7 @@ async fn work(
                 jobs.push(Waiting { message, lane, job, span });
             }
             (Some(_), Ok(Job::Replay(job))) => {
-                started.push(start(message.clone(), span, replay::take(app.clone(), message, job)));
+                started.push(start(message.clone(), span, replay_step::take(app.clone(), message, job)));
             }
             (Some(_), Err(error)) => {
                 tracing::error!(message_id = message.id, %error, "a message is not a job that this build knows");

@@ -6,17 +6,19 @@ use std::time::Duration;
 use echo_shared::delivery::{Delivery, DeliveryStatus, FailureReason};
 use echo_shared::job::{DeliveryJob, Job, NotAJob, ReplayJob};
 use echo_shared::replay::{ReplayStatus, StopReason};
-use echo_shared::store::{Advanced, StoreError, Transition};
+use echo_shared::store::{Advanced, StoreError};
 use echo_shared::time::Timestamp;
+use echo_shared::transition::Transition;
 
 use crate::lanes::INTAKE;
 use crate::message::{Disposal, Message};
 use crate::metrics::Tally;
-use crate::one_delivery::OVERTAKEN_WAIT;
 use crate::own_fault::OwnFault;
-use crate::rows::{self, Rows};
 use crate::sqs_event::Record;
-use crate::{App, health, replay};
+use crate::turn::OVERTAKEN_WAIT;
+use crate::turn::health;
+use crate::turn::rows::{self, Rows};
+use crate::{App, replay_step};
 
 /// A job whose turn it is acts within this time, or is lost: it is sent on anew each day when it waits for long.
 const ACTS_WITHIN: Duration = Duration::from_secs(3 * 24 * 60 * 60);
@@ -116,7 +118,7 @@ async fn end_replay(app: &App, message: &Message, job: &ReplayJob) -> Result<Dis
     let now = Timestamp::now();
     match app.store.replay(&job.endpoint_id, &job.replay_id, now).await? {
         Some(row) if row.status == ReplayStatus::Running && row.step <= job.step + 1 => {
-            replay::stop(app, message, &row, StopReason::Internal, now).await
+            replay_step::stop(app, message, &row, StopReason::Internal, now).await
         }
         _ => Ok(Disposal::Delete),
     }

@@ -1,42 +1,25 @@
 //! Makes the signed deliveries, and takes events in, from five SQS queues.
 //!
-//! In reading order: [`sqs_event`] is what Lambda hands over; `batch` takes each record by itself; `one_delivery`
-//! is a job's whole turn, decided by `echo_shared::decision`, and `onward` sends on or hides a job that is not attempted
-//! now; `sender` makes the request, through `client`, `tcp` (with `resolver` and `allowance`) and `failure`; `replay` is
-//! one step of trying many again; `health` tells the endpoint how it went, and `operator` the operator; `records` writes
-//! down what was attempted and `retries` sees to the next time, `together` for many in one request; `message` hides,
-//! `lanes` moves between queues, `slots` keeps rate limits and `slowness` notes how endpoints answer; `intake` accepts
-//! events; `dead_letters` ends what nothing else could, and `metrics` counts it all.
+//! In reading order: [`sqs_event`] is the invocation as Lambda hands it over, and `batch` takes each record by itself. `turn`
+//! is one job's whole turn: `echo_shared::decision` decides it. `sender` makes the request. `replay_step` is one step
+//! of trying many deliveries again, `intake` accepts events, and `dead_letters` ends the deliveries that failed in every other
+//! way. `coalescer` joins requests of one batch, `message` hides messages, `lanes` moves jobs between queues, `operator`
+//! tells the operator, and `metrics` counts.
 
-mod accept_together;
-mod allowance;
 mod batch;
-mod client;
+mod coalescer;
 mod config;
 mod dead_letters;
-mod failure;
-mod headers;
-mod health;
 mod intake;
 mod lanes;
 mod message;
 mod metrics;
-mod one_delivery;
-mod onward;
 mod operator;
 mod own_fault;
-mod records;
-mod replay;
-mod resolver;
-mod retries;
-mod retry_after;
-mod rows;
+mod replay_step;
 mod sender;
-mod slots;
-mod slowness;
 pub mod sqs_event;
-mod tcp;
-mod together;
+mod turn;
 
 use std::sync::Arc;
 use std::time::Duration;

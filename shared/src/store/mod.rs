@@ -5,21 +5,14 @@ mod accounts;
 mod api_keys;
 mod budgets;
 mod deliveries;
-mod delivery_pages;
 mod endpoints;
-mod event_pages;
 mod events;
-mod health;
 mod inserts;
-mod logins;
 mod projects;
 mod ranges;
 mod replays;
-mod slots;
-mod slowness;
 mod statements;
 mod transactions;
-mod transitions;
 
 use std::fmt;
 use std::time::Duration;
@@ -34,17 +27,12 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub use self::accounts::SignedUp;
+pub use self::accounts::{LoginBudget, SignedUp};
 pub use self::budgets::{Budgets, Spent};
-pub use self::deliveries::Loaded;
-pub use self::delivery_pages::DeliveryFilter;
-pub use self::endpoints::{Created, EndpointPatch, Patched, Rotated};
-pub use self::event_pages::{EventFilter, ReadEvent};
-pub use self::events::Accepted;
-pub use self::logins::LoginBudget;
-pub use self::slots::Taken;
+pub use self::deliveries::{Advanced, DeliveryFilter, Loaded};
+pub use self::endpoints::{Created, EndpointPatch, Patched, Rotated, Taken};
+pub use self::events::{Accepted, EventFilter, ReadEvent};
 pub use self::statements::MAX_STATEMENTS;
-pub use self::transitions::{Advanced, Transition};
 
 type Item = std::collections::HashMap<String, AttributeValue>;
 

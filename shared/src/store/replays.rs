@@ -11,14 +11,10 @@ use uuid::Uuid;
 use super::projects::put_new;
 use super::ranges::{Range, run};
 use super::transactions::{failed_conditions, transact};
-use super::{
-    Advanced, Created, Item, Store, StoreError, Transition, from_item, key, number, row, text, to_item, value,
-};
-use crate::attempt::Trigger;
-use crate::delivery::{Delivery, DeliveryStatus, attention, partition};
+use super::{Advanced, Created, Item, Store, StoreError, from_item, key, number, row, text, to_item, value};
+use crate::delivery::{Delivery, attention, partition};
 use crate::event::{Event, EventDelivery};
 use crate::id::{DeliveryId, EndpointId, ReplayId};
-use crate::job::Chain;
 use crate::replay::{PAGE, Replay, ReplayFilter};
 use crate::time::Timestamp;
 
@@ -32,25 +28,6 @@ struct Latest {
     replay_id: ReplayId,
     /// That of the replay's own row.
     expires_at: i64,
-}
-
-impl Transition {
-    /// A delivery that has ended, about to be tried by hand.
-    #[must_use]
-    pub const fn by_hand(chain: Chain, at: Timestamp) -> Self {
-        Self {
-            status: DeliveryStatus::Pending,
-            triggered_by: Trigger::Manual,
-            next_retry_at: None,
-            failure_reason: None,
-            chain: Some(chain),
-            slot: None,
-            uncounted: false,
-            attempt: None,
-            replay_id: None,
-            at,
-        }
-    }
 }
 
 impl Store {

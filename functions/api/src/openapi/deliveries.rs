@@ -1,14 +1,11 @@
 use serde_json::{Value, json};
-use utoipa::openapi::RefOr;
-use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
-use utoipa::{PartialSchema, ToSchema};
 
 use super::Resource;
 use super::operation::{get, post};
 use super::received::envelope;
-use super::values::{GivenTime, KnownEventName};
-use crate::page::PageBody;
-use crate::routes::deliveries::{DeliveryBody, DeliveryState, DeliveryWithAttemptsBody};
+use super::values::{GivenTime, KnownEventName, PageCursor, PageLimit};
+use crate::routes::deliveries::body::{DeliveryBody, DeliveryState, DeliveryWithAttemptsBody};
+use crate::routes::deliveries::page::PageBody;
 
 const DELIVERIES: &str = "/v1/projects/{projectId}/webhooks/{webhookId}/deliveries";
 const DELIVERY: &str = "/v1/projects/{projectId}/webhooks/{webhookId}/deliveries/{deliveryId}";
@@ -45,31 +42,6 @@ pub(super) fn resource() -> Resource {
         routes: vec![list, show, retry],
     }
 }
-
-/// How many things a page may hold.
-pub struct PageLimit;
-
-impl PartialSchema for PageLimit {
-    fn schema() -> RefOr<Schema> {
-        let number = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(100));
-        number.default(Some(json!(50))).into()
-    }
-}
-
-impl ToSchema for PageLimit {}
-
-/// A position in a list.
-pub struct PageCursor;
-
-impl PartialSchema for PageCursor {
-    fn schema() -> RefOr<Schema> {
-        let about = "Opaque. It belongs to its list and filters.";
-        let text = ObjectBuilder::new().schema_type(Type::String).description(Some(about));
-        text.pattern(Some("^[A-Za-z0-9_-]{34}$")).into()
-    }
-}
-
-impl ToSchema for PageCursor {}
 
 fn delivery() -> Value {
     json!({

@@ -2,13 +2,12 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::Resource;
-use super::deliveries::{PageCursor, PageLimit};
 use super::operation::{get, post};
 use super::received::envelope;
-use super::values::{GivenId, GivenTime, KnownEventName};
-use crate::event_page::EventPageBody;
-use crate::routes::event_log::EventBody;
+use super::values::{GivenId, GivenTime, KnownEventName, PageCursor, PageLimit};
 use crate::routes::events::AcceptedBody;
+use crate::routes::events::body::EventBody;
+use crate::routes::events::page::EventPageBody;
 
 const EVENTS: &str = "/v1/projects/{projectId}/events";
 const EVENT: &str = "/v1/projects/{projectId}/events/{eventId}";

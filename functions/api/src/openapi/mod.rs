@@ -15,15 +15,15 @@ pub mod received;
 mod reference;
 mod refusals;
 pub mod replays;
+mod schemas;
 pub mod values;
 
 use utoipa::openapi::path::{PathItem, PathsBuilder};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{
     ComponentsBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Server, ServerBuilder,
 };
-
-use utoipa::openapi::tag::TagBuilder;
 
 use operation::Described;
 

@@ -2,20 +2,17 @@
 
 use axum::http::StatusCode;
 use serde_json::Value;
+use utoipa::ToSchema;
 use utoipa::openapi::content::ContentBuilder;
 use utoipa::openapi::path::{
     HttpMethod, Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn,
 };
 use utoipa::openapi::request_body::RequestBodyBuilder;
-use utoipa::openapi::schema::Schema;
-use utoipa::openapi::{ArrayBuilder, Content, Ref, RefOr, Required, ResponseBuilder, SecurityRequirement};
-use utoipa::{PartialSchema, ToSchema};
+use utoipa::openapi::{ArrayBuilder, Content, Ref, Required, ResponseBuilder, SecurityRequirement};
 
 use super::refusals;
+use super::schemas::{Named, json, reference};
 use super::values::GivenId;
-
-/// A schema and its name among the document's components.
-pub(super) type Named = (String, RefOr<Schema>);
 
 /// A route's description, being put together.
 pub(super) struct Described {
@@ -171,15 +168,4 @@ fn id_of(name: &str) -> &'static str {
         "apiKeyId" => "The API key.",
         _ => "An id.",
     }
-}
-
-/// A reference to `T`, which is noted among the schemas with all that it refers to itself.
-pub(super) fn reference<T: ToSchema>(schemas: &mut Vec<Named>) -> Ref {
-    schemas.push((T::name().into_owned(), <T as PartialSchema>::schema()));
-    T::schemas(schemas);
-    Ref::from_schema_name(T::name())
-}
-
-fn json<T: ToSchema>(schemas: &mut Vec<Named>, example: Value) -> Content {
-    ContentBuilder::new().schema(Some(reference::<T>(schemas))).example(Some(example)).build()
 }

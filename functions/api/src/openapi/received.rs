@@ -9,7 +9,8 @@ use utoipa::openapi::ResponseBuilder;
 use utoipa::openapi::path::{PathItem, Paths, PathsBuilder};
 use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaFormat, Type};
 
-use super::operation::{Named, post};
+use super::operation::post;
+use super::schemas::Named;
 use super::values::{EventName, Id};
 
 pub(super) const TAG: &str = "What receivers get";

@@ -7,7 +7,7 @@ use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{ComponentsBuilder, Header, Ref, Response, ResponseBuilder};
 
-use super::operation;
+use super::schemas::reference;
 use crate::error::ErrorBody;
 
 pub(super) const REQUEST_ID: &str = "x-request-id";
@@ -86,7 +86,7 @@ pub(super) fn add_to(mut components: ComponentsBuilder) -> ComponentsBuilder {
         let reason = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
         let reason = reason.unwrap_or_default();
         let example = json!({ "statusCode": status, "message": message, "error": reason });
-        let body = operation::reference::<ErrorBody<'_>>(&mut schemas);
+        let body = reference::<ErrorBody<'_>>(&mut schemas);
         let content = ContentBuilder::new().schema(Some(body)).example(Some(example)).build();
         components = components.response(component(reason), refusal(status, about, content));
     }

@@ -5,7 +5,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaFormat, Type};
 use utoipa::openapi::{ArrayBuilder, Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::routes::auth::EMAIL_CHARS;
+use echo_shared::account::EMAIL_CHARS;
 
 const UUID: &str = "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$";
 
@@ -127,6 +127,33 @@ impl PartialSchema for OwnHeaders {
 }
 
 impl ToSchema for OwnHeaders {}
+
+/// How many things a page may hold.
+#[derive(Debug)]
+pub struct PageLimit;
+
+impl PartialSchema for PageLimit {
+    fn schema() -> RefOr<Schema> {
+        let number = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(100));
+        number.default(Some(json!(50))).into()
+    }
+}
+
+impl ToSchema for PageLimit {}
+
+/// A position in a list.
+#[derive(Debug)]
+pub struct PageCursor;
+
+impl PartialSchema for PageCursor {
+    fn schema() -> RefOr<Schema> {
+        let about = "Opaque. It belongs to its list and filters.";
+        let text = ObjectBuilder::new().schema_type(Type::String).description(Some(about));
+        text.pattern(Some("^[A-Za-z0-9_-]{34}$")).into()
+    }
+}
+
+impl ToSchema for PageCursor {}
 
 fn format(name: &str) -> Option<SchemaFormat> {
     Some(SchemaFormat::Custom(name.to_owned()))

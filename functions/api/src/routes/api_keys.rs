@@ -15,10 +15,10 @@ use utoipa::ToSchema;
 
 use crate::app::AppState;
 use crate::auth::ChosenProject;
-use crate::body::RequestBody;
 use crate::error::ApiError;
+use crate::http::body::RequestBody;
+use crate::http::request::PathIds;
 use crate::openapi::values;
-use crate::request::PathIds;
 
 /// A list has all active keys and so many revoked ones: Lambda takes answers of up to 6 MB
 /// (docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html), and a key here has at most 2.3 KB.

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
-use echo_shared::account::{Account, EmailKey};
+use echo_shared::account::{Account, EMAIL_CHARS, EmailKey};
 use echo_shared::api_key::{ApiKey, ApiKeyRecord};
 use echo_shared::fields::{NAME_CHARS, string};
 use echo_shared::id::{AccountId, BusinessId, ProjectId};
@@ -16,15 +16,14 @@ use utoipa::ToSchema;
 
 use crate::app::{App, AppState};
 use crate::auth::bearer;
-use crate::body::RequestBody;
+use crate::auth::passwords;
+use crate::auth::tokens::TokenType;
 use crate::config::SignupPolicy;
 use crate::error::ApiError;
+use crate::http::body::RequestBody;
+use crate::http::request::FromNetwork;
 use crate::openapi::values;
-use crate::passwords;
-use crate::request::FromNetwork;
-use crate::tokens::TokenType;
 
-pub const EMAIL_CHARS: usize = 254;
 const SUMMARY_CHARS: usize = 2_000;
 
 /// Who signed up.

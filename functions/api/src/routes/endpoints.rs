@@ -21,12 +21,12 @@ use utoipa::ToSchema;
 
 use crate::app::{App, AppState};
 use crate::auth::InProject;
-use crate::body::RequestBody;
 use crate::config::Settings;
 use crate::error::ApiError;
-use crate::loops::CalledHost;
+use crate::http::body::RequestBody;
+use crate::http::loops::CalledHost;
+use crate::http::request::PathIds;
 use crate::openapi::values;
-use crate::request::PathIds;
 
 const MAX_DESCRIPTION_CHARS: usize = 512;
 

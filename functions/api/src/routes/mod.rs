@@ -1,4 +1,4 @@
-//! Handlers, one file a resource. Each owns the bodies it takes and gives: a domain type never goes out as it is, so
+//! Handlers, one file or folder a resource. Each owns the bodies it takes and gives: a domain type never goes out as it is, so
 //! a new field of one cannot leak.
 
 pub mod api_keys;
@@ -6,9 +6,7 @@ pub mod auth;
 pub mod console;
 pub mod deliveries;
 pub mod endpoints;
-pub mod event_log;
 pub mod events;
 pub mod projects;
 pub mod reference;
 pub mod replays;
-pub mod test_events;

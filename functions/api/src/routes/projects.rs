@@ -14,8 +14,8 @@ use utoipa::ToSchema;
 
 use crate::app::AppState;
 use crate::auth::{AccountCaller, Caller, InProject};
-use crate::body::RequestBody;
 use crate::error::ApiError;
+use crate::http::body::RequestBody;
 use crate::openapi::values;
 
 /// A project.

@@ -20,10 +20,10 @@ use utoipa::ToSchema;
 use super::endpoints;
 use crate::app::{App, AppState};
 use crate::auth::InProject;
-use crate::body::RequestBody;
 use crate::error::ApiError;
+use crate::http::body::RequestBody;
+use crate::http::request::PathIds;
 use crate::openapi::values;
-use crate::request::PathIds;
 
 /// The row is written just after the job is sent; waking a little later, the job finds it.
 const FIRST_STEP_DELAY: Duration = Duration::from_secs(1);

@@ -1,0 +1,219 @@
+//! Who is asking, and for which project. Below `/v1` this comes before routing, because 401 and 403 come before 404
+//! (contract §1).
+
+pub mod grants;
+pub mod passwords;
+pub mod secrets;
+pub mod tokens;
+
+use axum::extract::{FromRequestParts, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use echo_shared::api_key::{ApiKey, ApiKeyStatus, KeyGrant};
+use echo_shared::id::{AccountId, ProjectId};
+use echo_shared::time::Timestamp;
+use tracing::Span;
+
+use crate::app::{App, AppState};
+use crate::auth::tokens::TokenType;
+use crate::error::ApiError;
+use crate::http::body;
+use crate::http::request::QueryValues;
+
+const API_KEY: &str = "x-api-key";
+
+/// Who a request comes from.
+#[derive(Debug, Clone)]
+pub enum Caller {
+    /// The holder of a key, which opens one project.
+    Key(KeyGrant),
+    /// The holder of an access token, which opens all projects of one account.
+    Account(AccountId),
+}
+
+/// The project a request is about, which its caller may use.
+#[derive(Debug, Clone, Copy)]
+pub struct InProject {
+    pub id: ProjectId,
+    pub account_id: AccountId,
+}
+
+/// The project in the path.
+#[derive(Debug, Clone, Copy)]
+enum PathProject {
+    Open(InProject),
+    Malformed,
+}
+
+/// Puts into the request who it is from and which project it is about.
+///
+/// # Errors
+/// When the credential is not valid, or not for the project in the path.
+pub async fn authenticate(app: &App, request: &mut Request) -> Result<(), ApiError> {
+    let caller = identify(app, request.headers()).await?;
+    if let Some(id) = project_in(request.uri().path()) {
+        let project = match ProjectId::parse(id) {
+            Ok(id) => PathProject::Open(caller.enter(app, id).await?),
+            Err(_) => PathProject::Malformed,
+        };
+        request.extensions_mut().insert(project);
+    }
+    request.extensions_mut().insert(caller);
+    Ok(())
+}
+
+/// The project's segment of a path below `/v1`.
+pub(crate) fn project_in(path: &str) -> Option<&str> {
+    path.strip_prefix("/projects/")?.split('/').next().filter(|segment| !segment.is_empty())
+}
+
+/// The key a request carries, if it has a key's shape.
+pub(crate) fn api_key(headers: &HeaderMap) -> Option<ApiKey> {
+    headers.get(API_KEY)?.to_str().ok().and_then(|text| ApiKey::parse(text).ok())
+}
+
+/// What follows `Bearer` in the authorization header.
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+async fn identify(app: &App, headers: &HeaderMap) -> Result<Caller, ApiError> {
+    if headers.contains_key(API_KEY) {
+        let key = api_key(headers).ok_or_else(ApiError::api_key_refused)?;
+        return grant(app, &key).await.map(Caller::Key);
+    }
+    let token = bearer(headers).ok_or_else(ApiError::credential_missing)?;
+    let tokens = &app.secrets.derived().await?.tokens;
+    let claims = tokens.verify(TokenType::Access, token, Timestamp::now());
+    claims.map(|claims| Caller::Account(claims.sub)).ok_or_else(ApiError::access_token_refused)
+}
+
+async fn grant(app: &App, key: &ApiKey) -> Result<KeyGrant, ApiError> {
+    let hash = key.hash();
+    let now = Timestamp::now();
+    if let Some(grant) = app.grants.get(&hash, now) {
+        return Ok(grant);
+    }
+    if app.grants.is_refused(&hash) {
+        return Err(ApiError::api_key_refused());
+    }
+    let grant = app.registry.grant(&hash).await?.filter(|grant| grant.status == ApiKeyStatus::Active);
+    let Some(grant) = grant else {
+        app.grants.refuse(hash);
+        return Err(ApiError::api_key_refused());
+    };
+    app.grants.put(grant.clone(), now);
+    Ok(grant)
+}
+
+impl Caller {
+    /// # Errors
+    /// When the project is not one of the caller's, whether or not it exists.
+    async fn enter(&self, app: &App, id: ProjectId) -> Result<InProject, ApiError> {
+        let account_id = match self {
+            Self::Key(grant) => (grant.project_id == id).then_some(grant.account_id),
+            Self::Account(account_id) => app.registry.project(account_id, &id).await?.map(|_| *account_id),
+        };
+        let account_id = account_id.ok_or_else(ApiError::foreign_project)?;
+        Span::current().record("project_id", tracing::field::display(id));
+        Ok(InProject { id, account_id })
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Caller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        caller(parts)
+    }
+}
+
+fn caller(parts: &Parts) -> Result<Caller, ApiError> {
+    let caller = parts.extensions.get::<Caller>().cloned();
+    caller.ok_or_else(|| ApiError::internal("a route that wants a caller has no layer that finds it"))
+}
+
+impl<S: Sync> FromRequestParts<S> for InProject {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        match parts.extensions.get::<PathProject>() {
+            Some(PathProject::Open(project)) => Ok(*project),
+            _ => Err(body::invalid(&parts.extensions, "projectId in the path must be a hyphenated UUID")),
+        }
+    }
+}
+
+/// A caller with an access token, where a key is not enough.
+#[derive(Debug, Clone, Copy)]
+pub struct AccountCaller(pub AccountId);
+
+impl<S: Sync> FromRequestParts<S> for AccountCaller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        match caller(parts)? {
+            Caller::Account(id) => Ok(Self(id)),
+            Caller::Key(_) => Err(ApiError::access_token_needed()),
+        }
+    }
+}
+
+/// The project of a route without one in its path: the key's own, or the one that `project_id` in the query names,
+/// or the account's only one.
+#[derive(Debug, Clone, Copy)]
+pub struct ChosenProject(pub InProject);
+
+impl FromRequestParts<AppState> for ChosenProject {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, ApiError> {
+        let caller = caller(parts)?;
+        let query = QueryValues::from_request_parts(parts, app).await?;
+        let named = query.optional("project_id", "a hyphenated UUID", |text| ProjectId::parse(text).ok())?;
+        let id = match (named, &caller) {
+            (Some(id), _) => id,
+            (None, Caller::Key(grant)) => grant.project_id,
+            (None, Caller::Account(account_id)) => {
+                match app.registry.projects(account_id).await?.as_slice() {
+                    [only] => only.id,
+                    _ => {
+                        return Err(
+                            query.invalid("project_id is required when the account has several projects")
+                        );
+                    }
+                }
+            }
+        };
+        caller.enter(app, id).await.map(Self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_project_is_the_segment_after_projects() {
+        assert_eq!(project_in("/projects/a/webhooks"), Some("a"));
+        assert_eq!(project_in("/projects/a"), Some("a"));
+        for path in ["/projects", "/projects/", "/projects//webhooks", "/api-keys/projects/a", "/projectsx/a"]
+        {
+            assert_eq!(project_in(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn bearer_is_read_in_any_case() {
+        let with = |value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::AUTHORIZATION, value.parse().expect("a header"));
+            bearer(&headers).map(str::to_owned)
+        };
+        assert_eq!(with("Bearer a.b.c"), Some("a.b.c".to_owned()));
+        assert_eq!(with("bearer  a.b.c"), Some("a.b.c".to_owned()));
+        assert_eq!(with("Basic abc"), None);
+        assert_eq!(with("Bearer"), None);
+    }
+}

@@ -1,0 +1,107 @@
+//! What is derived from the root secret: the key that signs tokens, and the signup token.
+
+use aws_config::SdkConfig;
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_sdk_secretsmanager::Client;
+use aws_sdk_secretsmanager::error::DisplayErrorContext;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use std::fmt;
+use std::time::Duration;
+use subtle::ConstantTimeEq;
+use tokio::sync::OnceCell;
+
+use crate::auth::tokens::TokenKeys;
+use crate::error::ApiError;
+
+/// The root secret, read when first needed and then kept: events and deliveries never need it.
+#[derive(Debug)]
+pub struct RootSecret {
+    client: Client,
+    arn: String,
+    derived: OnceCell<Derived>,
+}
+
+#[derive(Debug)]
+pub struct Derived {
+    pub tokens: TokenKeys,
+    pub signup_token: SignupToken,
+}
+
+/// What a new customer must show where the policy is `token`.
+pub struct SignupToken(String);
+
+impl fmt::Debug for SignupToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SignupToken(…)")
+    }
+}
+
+impl SignupToken {
+    /// Takes the same time wherever the texts differ.
+    #[must_use]
+    pub fn is(&self, offered: &str) -> bool {
+        self.0.as_bytes().ct_eq(offered.as_bytes()).into()
+    }
+}
+
+impl RootSecret {
+    #[must_use]
+    pub fn new(aws: &SdkConfig, arn: String) -> Self {
+        let timeouts = TimeoutConfig::builder()
+            .operation_attempt_timeout(Duration::from_secs(3))
+            .operation_timeout(Duration::from_secs(8))
+            .build();
+        let config = aws_sdk_secretsmanager::config::Builder::from(aws)
+            .retry_config(RetryConfig::standard())
+            .timeout_config(timeouts)
+            .build();
+        Self { client: Client::from_conf(config), arn, derived: OnceCell::new() }
+    }
+
+    /// # Errors
+    /// When Secrets Manager did not answer; the next request asks again.
+    pub async fn derived(&self) -> Result<&Derived, ApiError> {
+        self.derived.get_or_try_init(|| self.read()).await
+    }
+
+    async fn read(&self) -> Result<Derived, ApiError> {
+        let answer = self.client.get_secret_value().secret_id(&self.arn).send().await;
+        let answer = answer.map_err(|error| ApiError::unavailable(DisplayErrorContext(error)))?;
+        let root = answer.secret_string().filter(|root| !root.is_empty());
+        root.map(derive).ok_or_else(|| ApiError::internal("the root secret is not a text"))
+    }
+}
+
+fn derive(root: &str) -> Derived {
+    Derived {
+        tokens: TokenKeys::new(&hmac(root, "echo-webhooks/jwt/v1")),
+        signup_token: SignupToken(hex::encode(hmac(root, "echo-webhooks/signup/v1"))),
+    }
+}
+
+fn hmac(root: &str, purpose: &str) -> [u8; 32] {
+    #[expect(clippy::expect_used, reason = "HMAC takes keys of any length")]
+    let mut mac = Hmac::<Sha256>::new_from_slice(root.as_bytes()).expect("any key length");
+    mac.update(purpose.as_bytes());
+    mac.finalize().into_bytes().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `printf %s 'echo-webhooks/signup/v1' | openssl dgst -sha256 -hmac root`
+    const TOKEN_OF_ROOT: &str = "a8a5f141e510f2982157880ae1a460c43e8a3427ddebb92c46de9eb4f6375a4f";
+
+    #[test]
+    fn the_signup_token_is_what_openssl_prints() {
+        let derived = derive("root");
+        assert!(derived.signup_token.is(TOKEN_OF_ROOT));
+        assert!(!derived.signup_token.is(""));
+        assert!(!derived.signup_token.is(&TOKEN_OF_ROOT.to_uppercase()));
+        assert!(!derive("other").signup_token.is(TOKEN_OF_ROOT));
+        assert!(!format!("{derived:?}").contains(TOKEN_OF_ROOT));
+    }
+}

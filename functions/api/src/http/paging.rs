@@ -1,0 +1,74 @@
+//! What the pages of all lists have in common: their query values, and where they end (contract §6).
+
+use echo_shared::event_name::{EventName, EventNames};
+use echo_shared::time::Timestamp;
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
+
+use crate::error::ApiError;
+use crate::http::request::QueryValues;
+
+const DEFAULT_LIMIT: usize = 50;
+const MAX_LIMIT: usize = 100;
+
+/// Lambda's answers end at 6 MiB, which text spends faster than it looks: JSON inside JSON.
+pub const MAX_BYTES: usize = 3 * 1024 * 1024;
+
+/// Room for a page's own brackets, names and cursor.
+const FRAME_BYTES: usize = 128;
+
+/// What is left of a page's bytes.
+#[derive(Debug)]
+pub struct Budget(usize);
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self(MAX_BYTES - FRAME_BYTES)
+    }
+}
+
+impl Budget {
+    /// The row as JSON; `None` when it does not fit any more.
+    ///
+    /// # Errors
+    /// When it cannot be written as JSON.
+    pub fn take(&mut self, row: &impl Serialize) -> Result<Option<Box<RawValue>>, ApiError> {
+        let row = to_raw_value(row).map_err(ApiError::internal)?;
+        let Some(left) = self.0.checked_sub(row.get().len() + 1) else {
+            return Ok(None);
+        };
+        self.0 = left;
+        Ok(Some(row))
+    }
+}
+
+/// # Errors
+/// When it is not a number from 1 to 100.
+pub fn limit(query: &QueryValues) -> Result<usize, ApiError> {
+    let limit = query.optional("limit", "a whole number from 1 to 100", |text| {
+        text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit))
+    })?;
+    Ok(limit.unwrap_or(DEFAULT_LIMIT))
+}
+
+/// # Errors
+/// When it is none of the known names.
+pub fn event_name(query: &QueryValues, names: &EventNames) -> Result<Option<EventName>, ApiError> {
+    query.optional("event_name", &format!("one of: {names}"), |name| names.find(name))
+}
+
+/// The time that `since` or `until` names.
+///
+/// # Errors
+/// When it is not RFC 3339.
+pub fn time(query: &QueryValues, name: &str) -> Result<Option<Timestamp>, ApiError> {
+    query.optional(name, "an RFC 3339 time such as 2026-04-12T15:51:59.499Z", |text| {
+        Timestamp::parse(text).ok()
+    })
+}
+
+/// A time as part of what a cursor belongs to.
+#[must_use]
+pub fn scope_of(time: Option<Timestamp>) -> String {
+    time.map_or_else(String::new, |at| at.as_millis().to_string())
+}

@@ -1,0 +1,146 @@
+//! What handlers take from a request's path, query and connection.
+
+use std::fmt::Display;
+
+use axum::extract::{FromRequestParts, RawPathParams};
+use axum::http::Extensions;
+use axum::http::request::Parts;
+use echo_shared::account::CallerNetwork;
+use echo_shared::id::{ApiKeyId, DeliveryId, EndpointId, EventId, NotAnId, ReplayId};
+use lambda_http::RequestExt;
+use lambda_http::request::RequestContext;
+use tracing::{Span, field};
+
+use crate::error::ApiError;
+use crate::http::body;
+
+/// The ids in the path, each parsed when it is asked for: an endpoint that does not exist is said before a malformed
+/// delivery id.
+#[derive(Debug, Clone)]
+pub struct PathIds {
+    params: Vec<(String, String)>,
+    extensions: Extensions,
+}
+
+impl PathIds {
+    fn parse<T: Display>(
+        &self,
+        name: &str,
+        shown: &str,
+        parse: fn(&str) -> Result<T, NotAnId>,
+    ) -> Result<T, ApiError> {
+        let text = self.params.iter().find(|(param, _)| param == name).map_or("", |(_, value)| value);
+        let id = parse(text)
+            .map_err(|error| body::invalid(&self.extensions, format!("{shown} in the path {error}")))?;
+        // The contract's webhook is an endpoint everywhere else.
+        let noted = if name == "webhook_id" { "endpoint_id" } else { name };
+        Span::current().record(noted, field::display(&id));
+        Ok(id)
+    }
+
+    /// # Errors
+    /// When it is not a UUID.
+    pub fn endpoint(&self) -> Result<EndpointId, ApiError> {
+        self.parse("webhook_id", "webhookId", EndpointId::parse)
+    }
+
+    /// # Errors
+    /// When it is not a UUID.
+    pub fn delivery(&self) -> Result<DeliveryId, ApiError> {
+        self.parse("delivery_id", "deliveryId", DeliveryId::parse)
+    }
+
+    /// # Errors
+    /// When it is not a UUID.
+    pub fn replay(&self) -> Result<ReplayId, ApiError> {
+        self.parse("replay_id", "replayId", ReplayId::parse)
+    }
+
+    /// # Errors
+    /// When it is not a UUID.
+    pub fn event(&self) -> Result<EventId, ApiError> {
+        self.parse("event_id", "eventId", EventId::parse)
+    }
+
+    /// # Errors
+    /// When it is not a UUID.
+    pub fn api_key(&self) -> Result<ApiKeyId, ApiError> {
+        self.parse("api_key_id", "apiKeyId", ApiKeyId::parse)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for PathIds {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        // A path that does not decode to UTF-8 holds no id.
+        let params = RawPathParams::from_request_parts(parts, state).await.map_or_else(
+            |_| Vec::new(),
+            |params| params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+        );
+        Ok(Self { params, extensions: parts.extensions.clone() })
+    }
+}
+
+/// The query, decoded. Parameters that no route asks for are ignored.
+#[derive(Debug, Clone)]
+pub struct QueryValues {
+    pairs: Vec<(String, String)>,
+    extensions: Extensions,
+}
+
+impl QueryValues {
+    /// A parameter's one value, if it is there; `allowed` completes "must be …".
+    ///
+    /// # Errors
+    /// When it is there twice, or `read` does not take its value.
+    pub fn optional<T>(
+        &self,
+        name: &str,
+        allowed: &str,
+        read: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<Option<T>, ApiError> {
+        let mut values = self.pairs.iter().filter(|(key, _)| key == name).map(|(_, value)| value);
+        let Some(value) = values.next() else {
+            return Ok(None);
+        };
+        if values.next().is_some() {
+            return Err(self.invalid(format!("{name} must be given only once")));
+        }
+        read(value).map(Some).ok_or_else(|| self.invalid(format!("{name} must be {allowed}")))
+    }
+
+    /// A refusal of the query.
+    #[must_use]
+    pub fn invalid(&self, message: impl Into<std::borrow::Cow<'static, str>>) -> ApiError {
+        body::invalid(&self.extensions, message)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for QueryValues {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let pairs = axum::extract::Query::from_request_parts(parts, state).await;
+        let pairs =
+            pairs.map_err(|_| body::invalid(&parts.extensions, "The query must be name=value pairs"))?;
+        Ok(Self { pairs: pairs.0, extensions: parts.extensions.clone() })
+    }
+}
+
+/// Where the caller is, by the connection that API Gateway took. What headers such as `x-forwarded-for` say is the
+/// caller's own word and counts for nothing.
+#[derive(Debug, Clone)]
+pub struct FromNetwork(pub CallerNetwork);
+
+impl<S: Sync> FromRequestParts<S> for FromNetwork {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let address = match parts.extensions.request_context_ref() {
+            Some(RequestContext::ApiGatewayV2(context)) => context.http.source_ip.as_deref(),
+            _ => None,
+        };
+        Ok(Self(CallerNetwork::of(address.and_then(|address| address.parse().ok()))))
+    }
+}

@@ -1,0 +1,131 @@
+//! One page of an endpoint's deliveries: its query, and where it ends.
+
+use std::time::Duration;
+
+use echo_shared::cursor;
+use echo_shared::delivery::{Delivery, DeliveryStatus};
+use echo_shared::endpoint::Endpoint;
+use echo_shared::event_name::EventNames;
+use echo_shared::id::{DeliveryId, EndpointId};
+use echo_shared::store::DeliveryFilter;
+use echo_shared::time::Timestamp;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use tokio::time::timeout;
+use utoipa::ToSchema;
+
+use super::body::DeliveryBody;
+use crate::app::App;
+use crate::error::ApiError;
+use crate::http::paging::{self, Budget, scope_of};
+use crate::http::request::QueryValues;
+use crate::openapi::values::PageCursor;
+
+/// The most envelopes that certainly fit a page, however large each is. Each further load asks for twice as many.
+const FIRST_LOAD: usize = 11;
+
+/// Kept below the function's own time, so that a search through millions of rows has an answer.
+const SEARCH_TIME: Duration = Duration::from_secs(10);
+
+/// A page of deliveries.
+#[derive(Serialize, ToSchema)]
+#[schema(as = DeliveryPage)]
+pub struct PageBody {
+    #[schema(value_type = Vec<DeliveryBody>, max_items = 100)]
+    data: Vec<Box<RawValue>>,
+    /// For the next page; null at the end.
+    #[schema(value_type = Option<PageCursor>, required)]
+    next_cursor: Option<String>,
+}
+
+/// What a page's query asks for.
+#[derive(Debug)]
+pub struct Page {
+    filter: DeliveryFilter,
+    limit: usize,
+    after: Option<DeliveryId>,
+    scope: [String; 5],
+}
+
+impl Page {
+    /// # Errors
+    /// When a value is not allowed, or the cursor belongs to another endpoint or other filters.
+    pub fn read(query: &QueryValues, endpoint_id: &EndpointId, names: &EventNames) -> Result<Self, ApiError> {
+        let statuses = "one of: pending, retrying, success, failed";
+        let filter = DeliveryFilter {
+            status: query.optional("status", statuses, DeliveryStatus::parse)?,
+            event_name: paging::event_name(query, names)?,
+            since: paging::time(query, "since")?,
+            until: paging::time(query, "until")?,
+        };
+        let limit = paging::limit(query)?;
+        let scope = [
+            endpoint_id.to_string(),
+            filter.status.map_or("", DeliveryStatus::as_str).to_owned(),
+            filter.event_name.as_ref().map_or_else(String::new, ToString::to_string),
+            scope_of(filter.since),
+            scope_of(filter.until),
+        ];
+        let position = |text: &str| {
+            let id = cursor::decode(text, &scope.each_ref().map(String::as_str)).ok()?;
+            DeliveryId::parse(&id.to_string()).ok()
+        };
+        let after = query.optional("cursor", "the next_cursor of a page with the same filters", position)?;
+        Ok(Self { filter, limit, after, scope })
+    }
+
+    /// # Errors
+    /// When the store did not answer.
+    pub async fn load(&self, app: &App, endpoint: &Endpoint, now: Timestamp) -> Result<PageBody, ApiError> {
+        // One more than is shown, to know whether there is more.
+        let search = app.store.deliveries(endpoint, &self.filter, self.after, self.limit + 1, now);
+        let rows = timeout(SEARCH_TIME, search).await.map_err(|_| self.took_too_long())??;
+        let shown = &rows[..rows.len().min(self.limit)];
+        let mut data = Vec::with_capacity(shown.len());
+        let mut budget = Budget::default();
+        let mut load = FIRST_LOAD;
+        while data.len() < shown.len() {
+            let next = &shown[data.len()..shown.len().min(data.len() + load)];
+            let fitting = self.bodies(app, next, &mut budget).await?;
+            let is_full = fitting.len() < next.len();
+            data.extend(fitting);
+            if is_full {
+                break;
+            }
+            load *= 2;
+        }
+        let has_more = data.len() < rows.len();
+        let last = data.len().checked_sub(1).filter(|_| has_more).map(|index| &rows[index]);
+        Ok(PageBody { next_cursor: last.map(|row| self.cursor_after(row)), data })
+    }
+
+    fn took_too_long(&self) -> ApiError {
+        if self.filter.since.is_some() || self.filter.until.is_some() {
+            return ApiError::unavailable("a search took too long");
+        }
+        ApiError::invalid(
+            "since or until must narrow the search: so many deliveries cannot be looked through in time",
+        )
+    }
+
+    /// The rows as JSON, up to the first that the budget does not hold.
+    async fn bodies(
+        &self,
+        app: &App,
+        rows: &[Delivery],
+        budget: &mut Budget,
+    ) -> Result<Vec<Box<RawValue>>, ApiError> {
+        let mut bodies = Vec::with_capacity(rows.len());
+        for (row, envelope) in rows.iter().zip(app.store.envelopes(rows).await?) {
+            let Some(body) = budget.take(&DeliveryBody::new(row, envelope)?)? else {
+                break;
+            };
+            bodies.push(body);
+        }
+        Ok(bodies)
+    }
+
+    fn cursor_after(&self, row: &Delivery) -> String {
+        cursor::encode(row.id.as_uuid(), &self.scope.each_ref().map(String::as_str))
+    }
+}

@@ -1,0 +1,84 @@
+//! `/v1/projects/{projectId}/events`: events in (contract §4).
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use echo_shared::accept::{Acceptance, accept};
+use echo_shared::budget::Budgeted;
+use echo_shared::event::Event;
+use echo_shared::event_input;
+use echo_shared::event_name::EventName;
+use echo_shared::id::{DeliveryId, EndpointId, EventId};
+use echo_shared::time::Timestamp;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::endpoints_ahead::EndpointsAhead;
+use crate::app::AppState;
+use crate::auth::InProject;
+use crate::error::ApiError;
+use crate::http::body::RequestBody;
+use crate::http::observe::AcceptedEvent;
+use crate::openapi::values;
+
+/// An event that is durable.
+#[derive(Serialize, ToSchema)]
+#[schema(as = AcceptedEvent)]
+pub struct AcceptedBody {
+    #[schema(value_type = values::Id)]
+    event_id: EventId,
+    #[schema(value_type = values::EventName)]
+    event_name: EventName,
+    /// Whether this `event_id` was there already, with the same content.
+    duplicate: bool,
+    deliveries: Vec<AcceptedDelivery>,
+}
+
+/// A delivery that was made of an event.
+#[derive(Serialize, ToSchema)]
+pub(super) struct AcceptedDelivery {
+    #[schema(value_type = values::Id)]
+    id: DeliveryId,
+    #[schema(value_type = values::Id)]
+    webhook_endpoint_id: EndpointId,
+}
+
+impl From<Acceptance> for AcceptedBody {
+    fn from(Acceptance { event, duplicate }: Acceptance) -> Self {
+        let deliveries = event
+            .deliveries
+            .iter()
+            .map(|listed| AcceptedDelivery { id: listed.id, webhook_endpoint_id: listed.endpoint_id })
+            .collect();
+        Self { event_id: event.event_id, event_name: event.event_name, duplicate, deliveries }
+    }
+}
+
+impl IntoResponse for AcceptedBody {
+    fn into_response(self) -> Response {
+        let logged = AcceptedEvent { id: self.event_id, duplicate: self.duplicate };
+        (StatusCode::ACCEPTED, Extension(logged), Json(self)).into_response()
+    }
+}
+
+/// `POST …/events`
+pub async fn create(
+    State(app): State<AppState>,
+    project: InProject,
+    ahead: EndpointsAhead,
+    body: RequestBody,
+) -> Result<AcceptedBody, ApiError> {
+    let fields = body.fields()?;
+    let (event_id, content) = event_input::read(&fields, &app.settings.event_names)?;
+    // The endpoints are being read meanwhile.
+    let now = Timestamp::now();
+    let permit = app.budgets.take(Budgeted::Events, &project.id, now).await;
+    permit.map_err(|spent| ApiError::over_budget(spent, now))?;
+    let endpoints = ahead.endpoints(&app, &project.id).await?;
+    let now = Timestamp::now();
+    let event_id = event_id.unwrap_or_else(|| EventId::new(now));
+    let event = Event::accept(project.id, event_id, &content, &endpoints, now, app.settings.retention);
+    let accepted = accept(app.places(), event, &endpoints, now).await?;
+    Ok(accepted.into())
+}

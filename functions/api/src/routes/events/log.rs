@@ -1,0 +1,44 @@
+//! `GET …/events`: the events that came, their deliveries, and the endpoints that were skipped (contract §4).
+
+use axum::Json;
+use axum::extract::State;
+use echo_shared::event::Event;
+use echo_shared::id::EventId;
+use echo_shared::time::Timestamp;
+
+use super::body::{EventBody, deliveries_of};
+use super::page::{EventPage, EventPageBody};
+use crate::app::{App, AppState};
+use crate::auth::InProject;
+use crate::error::ApiError;
+use crate::http::request::{PathIds, QueryValues};
+
+/// The event, or 404.
+///
+/// # Errors
+/// When the project has no such event, or the store did not answer.
+pub async fn find(app: &App, project: &InProject, id: &EventId) -> Result<Event, ApiError> {
+    app.store.event(&project.id, id, Timestamp::now()).await?.ok_or_else(ApiError::event_not_found)
+}
+
+/// `GET …/events`
+pub async fn list(
+    State(app): State<AppState>,
+    project: InProject,
+    query: QueryValues,
+) -> Result<Json<EventPageBody>, ApiError> {
+    let page = EventPage::read(&query, &project.id, app.settings.names_in(&project.id))?;
+    Ok(Json(page.load(&app, &project.id, Timestamp::now()).await?))
+}
+
+/// `GET …/events/{eventId}`
+pub async fn show(
+    State(app): State<AppState>,
+    project: InProject,
+    ids: PathIds,
+) -> Result<Json<EventBody>, ApiError> {
+    let event = find(&app, &project, &ids.event()?).await?;
+    let deliveries = deliveries_of(&app, std::iter::once(&event)).await?;
+    let envelope = event.payload.unpack().map_err(ApiError::internal)?;
+    Ok(Json(EventBody::new(&event, envelope, &deliveries)?))
+}

@@ -1,0 +1,13 @@
+//! `/v1/projects/{projectId}/events`: events in, and the log of them (contract §4).
+
+pub mod body;
+mod create;
+pub mod endpoints_ahead;
+mod log;
+pub mod page;
+mod sample;
+mod test_event;
+
+pub use self::create::{AcceptedBody, create};
+pub use self::log::{find, list, show};
+pub use self::test_event::send_test;

@@ -1,0 +1,108 @@
+//! One page of a project's events: its query, and where it ends.
+
+use echo_shared::cursor;
+use echo_shared::event_name::EventNames;
+use echo_shared::id::{EventId, ProjectId};
+use echo_shared::store::{EventFilter, ReadEvent};
+use echo_shared::time::Timestamp;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
+
+use super::body::{EventBody, deliveries_of};
+use crate::app::App;
+use crate::error::ApiError;
+use crate::http::paging::{self, Budget, MAX_BYTES, scope_of};
+use crate::http::request::QueryValues;
+use crate::openapi::values::PageCursor;
+
+/// Deliveries whose rows are read at once; an event that has more is read by itself.
+const DELIVERIES_AT_ONCE: usize = 500;
+
+/// A page of events.
+#[derive(Serialize, ToSchema)]
+#[schema(as = EventPage)]
+pub struct EventPageBody {
+    #[schema(value_type = Vec<EventBody>, max_items = 100)]
+    data: Vec<Box<RawValue>>,
+    /// For the next page; null at the end.
+    #[schema(value_type = Option<PageCursor>, required)]
+    next_cursor: Option<String>,
+}
+
+/// What a page's query asks for.
+#[derive(Debug)]
+pub struct EventPage {
+    filter: EventFilter,
+    limit: usize,
+    after: Option<EventId>,
+    scope: [String; 5],
+}
+
+impl EventPage {
+    /// # Errors
+    /// When a value is not allowed, or the cursor belongs to another project or other filters.
+    pub fn read(query: &QueryValues, project_id: &ProjectId, names: &EventNames) -> Result<Self, ApiError> {
+        let filter = EventFilter {
+            event_name: paging::event_name(query, names)?,
+            since: paging::time(query, "since")?,
+            until: paging::time(query, "until")?,
+        };
+        let limit = paging::limit(query)?;
+        let scope = [
+            "events".to_owned(),
+            project_id.to_string(),
+            filter.event_name.as_ref().map_or_else(String::new, ToString::to_string),
+            scope_of(filter.since),
+            scope_of(filter.until),
+        ];
+        let place = |text: &str| {
+            let id = cursor::decode(text, &scope.each_ref().map(String::as_str)).ok()?;
+            EventId::parse(&id.to_string()).ok()
+        };
+        let after = query.optional("cursor", "the next_cursor of a page with the same filters", place)?;
+        Ok(Self { filter, limit, after, scope })
+    }
+
+    /// # Errors
+    /// When the store did not answer.
+    pub async fn load(
+        &self,
+        app: &App,
+        project_id: &ProjectId,
+        now: Timestamp,
+    ) -> Result<EventPageBody, ApiError> {
+        // One more than is shown, to know whether there is more.
+        let limit = self.limit + 1;
+        let rows = app.store.events(project_id, &self.filter, self.after, limit, MAX_BYTES, now).await?;
+        let mut data = Vec::new();
+        let mut budget = Budget::default();
+        'page: while data.len() < rows.len().min(self.limit) {
+            let next = together(&rows[data.len()..rows.len().min(self.limit)]);
+            let deliveries = deliveries_of(app, next.iter().map(|row| &row.event)).await?;
+            for row in next {
+                let body = EventBody::new(&row.event, row.envelope.clone(), &deliveries)?;
+                let Some(body) = budget.take(&body)? else {
+                    break 'page;
+                };
+                data.push(body);
+            }
+        }
+        let last = data.len().checked_sub(1).filter(|_| data.len() < rows.len());
+        let next_cursor = last.map(|index| {
+            let place = rows[index].event.place().as_uuid();
+            cursor::encode(place, &self.scope.each_ref().map(String::as_str))
+        });
+        Ok(EventPageBody { data, next_cursor })
+    }
+}
+
+/// The first of the events, as many as have few enough deliveries together; at least one.
+fn together(rows: &[ReadEvent]) -> &[ReadEvent] {
+    let mut deliveries = 0;
+    let fitting = rows.iter().take_while(|row| {
+        deliveries += row.event.deliveries.len();
+        deliveries <= DELIVERIES_AT_ONCE
+    });
+    &rows[..fitting.count().clamp(1, rows.len())]
+}

@@ -1,0 +1,49 @@
+//! `…/webhooks/{webhookId}/test`: one sample event to one endpoint (contract §4).
+
+use axum::extract::State;
+use echo_shared::accept::accept;
+use echo_shared::budget::Budgeted;
+use echo_shared::endpoint::EndpointStatus;
+use echo_shared::event::{Event, EventContent};
+use echo_shared::fields::string;
+use echo_shared::id::EventId;
+use echo_shared::time::Timestamp;
+
+use super::{AcceptedBody, sample};
+use crate::app::AppState;
+use crate::auth::InProject;
+use crate::error::ApiError;
+use crate::http::body::RequestBody;
+use crate::http::request::PathIds;
+use crate::routes::endpoints;
+
+/// `POST …/webhooks/{webhookId}/test`
+pub async fn send_test(
+    State(app): State<AppState>,
+    project: InProject,
+    ids: PathIds,
+    body: RequestBody,
+) -> Result<AcceptedBody, ApiError> {
+    let endpoint = endpoints::find(&app, &project, &ids.endpoint()?).await?;
+    let names = app.settings.names_in(&project.id);
+    let asked = body
+        .fields_if_any()?
+        .optional("event_name", format_args!("one of: {names}"), |value| names.find(&string(value)?))?;
+    if endpoint.status == EndpointStatus::Disabled {
+        return Err(ApiError::endpoint_disabled());
+    }
+    let first = endpoint.events.first().cloned();
+    let name = asked.or(first).ok_or_else(|| ApiError::internal("an endpoint without events"))?;
+    let now = Timestamp::now();
+    let permit = app.budgets.take(Budgeted::TestEvents, &project.id, now).await;
+    permit.map_err(|spent| ApiError::over_budget(spent, now))?;
+    if !app.store.note_event_name(&endpoint, &name).await? {
+        return Err(ApiError::endpoint_not_found());
+    }
+    let now = Timestamp::now();
+    let data = sample::data(&name, now).map_err(ApiError::internal)?;
+    let content = EventContent { name, customer_id: None, notification_id: None, data: &data };
+    let event = Event::for_one(EventId::new(now), &content, &endpoint, now, app.settings.retention);
+    let accepted = accept(app.places(), event, std::slice::from_ref(&endpoint), now).await?;
+    Ok(accepted.into())
+}

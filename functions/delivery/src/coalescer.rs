@@ -1,0 +1,144 @@
+//! What one request to AWS can carry for many: a call is most of the processor time that a delivery or an event takes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use echo_shared::store::MAX_STATEMENTS;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+use tracing::Instrument;
+
+use crate::App;
+
+/// How long what is done for many may take; then each is done by itself.
+const TOGETHER: Duration = Duration::from_millis(500);
+
+/// How long a request waits at most for the one before it.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// Where those of one batch meet who ask for the same.
+#[derive(Debug)]
+pub(crate) struct Coalescer<T, A>(mpsc::UnboundedSender<(T, oneshot::Sender<A>)>);
+
+impl<T, A> Clone for Coalescer<T, A> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<T: Send + 'static, A: Send + 'static> Coalescer<T, A> {
+    /// `work` answers each of a group, in their order. Nobody waits for company: the first goes at once, and those
+    /// that come meanwhile go next. What takes too long is given up for good, so that each can be done by itself and
+    /// nothing that was asked before comes after it.
+    pub(crate) fn new<F>(app: &Arc<App>, work: fn(Arc<App>, Vec<T>) -> F) -> Self
+    where
+        F: Future<Output = Vec<A>> + Send + 'static,
+    {
+        Self::within(TOGETHER, app, work)
+    }
+
+    /// As [`Self::new`] for what is not done again by itself, and so may take as long as its client allows.
+    pub(crate) fn without_deadline<F>(app: &Arc<App>, work: fn(Arc<App>, Vec<T>) -> F) -> Self
+    where
+        F: Future<Output = Vec<A>> + Send + 'static,
+    {
+        Self::within(Duration::MAX, app, work)
+    }
+
+    fn within<F>(most: Duration, app: &Arc<App>, work: fn(Arc<App>, Vec<T>) -> F) -> Self
+    where
+        F: Future<Output = Vec<A>> + Send + 'static,
+    {
+        let (asked, mut asking) = mpsc::unbounded_channel();
+        let app = app.clone();
+        let in_groups = async move {
+            let mut group = Vec::new();
+            while asking.recv_many(&mut group, MAX_STATEMENTS).await > 0 {
+                let group = std::mem::take(&mut group);
+                let answered = timeout(most, answer(app.clone(), work, group));
+                let working = async {
+                    if answered.await.is_err() {
+                        tracing::warn!("a request for many was given up");
+                    }
+                };
+                let working = tokio::spawn(working.in_current_span());
+                let _ = timeout(PATIENCE, working).await;
+            }
+        };
+        tokio::spawn(in_groups.in_current_span());
+        Self(asked)
+    }
+
+    /// `None` when the work for it broke off or was given up.
+    pub(crate) async fn ask(&self, what: T) -> Option<A> {
+        let (answer, answered) = oneshot::channel();
+        self.0.send((what, answer)).ok()?;
+        answered.await.ok()
+    }
+}
+
+async fn answer<T, A, F>(app: Arc<App>, work: fn(Arc<App>, Vec<T>) -> F, group: Vec<(T, oneshot::Sender<A>)>)
+where
+    F: Future<Output = Vec<A>> + Send + 'static,
+{
+    let (asked, waiting): (Vec<_>, Vec<_>) = group.into_iter().unzip();
+    for (waiting, answer) in waiting.into_iter().zip(work(app, asked).await) {
+        // Whose task was ended meanwhile no longer listens.
+        let _ = waiting.send(answer);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::future::join_all;
+
+    use super::*;
+
+    async fn say(_: Arc<App>, numbers: Vec<usize>) -> Vec<(usize, usize)> {
+        tokio::task::yield_now().await;
+        numbers.iter().map(|number| (*number, numbers.len())).collect()
+    }
+
+    async fn all(asked: usize, work: fn(Arc<App>, Vec<usize>) -> Said) -> Vec<Option<(usize, usize)>> {
+        let together = Coalescer::new(&Arc::new(App::cut_off()), work);
+        join_all((0..asked).map(|number| together.ask(number))).await
+    }
+
+    type Said = std::pin::Pin<Box<dyn Future<Output = Vec<(usize, usize)>> + Send>>;
+
+    #[tokio::test]
+    async fn each_gets_its_own_answer_in_groups_as_large_as_a_request() {
+        let answers = all(60, |app, numbers| Box::pin(say(app, numbers))).await;
+        let groups = [25; 50].into_iter().chain([10; 10]);
+        let wanted: Vec<_> = groups.enumerate().map(Some).collect();
+        assert_eq!(answers, wanted);
+    }
+
+    #[tokio::test]
+    async fn who_gets_no_answer_is_told_so() {
+        let panics = all(3, |_, _| Box::pin(async { panic!("on purpose") })).await;
+        assert_eq!(panics, [None; 3]);
+        let short = all(3, |app, numbers| Box::pin(say(app, numbers[..1].to_vec()))).await;
+        assert_eq!(short, [Some((0, 1)), None, None]);
+    }
+
+    #[tokio::test]
+    async fn what_takes_too_long_is_given_up_and_keeps_nobody_else_waiting() {
+        let work = |app, numbers: Vec<usize>| -> Said {
+            Box::pin(async move {
+                if numbers == [0] {
+                    std::future::pending::<()>().await;
+                }
+                say(app, numbers).await
+            })
+        };
+        let together = Coalescer::new(&Arc::new(App::cut_off()), work);
+        let first = tokio::spawn({
+            let together = together.clone();
+            async move { together.ask(0).await }
+        });
+        tokio::task::yield_now().await;
+        assert_eq!(together.ask(1).await, Some((1, 1)));
+        assert_eq!(first.await.expect("no panic"), None);
+    }
+}

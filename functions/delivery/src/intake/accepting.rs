@@ -1,0 +1,102 @@
+//! The events of a batch, accepted by requests that they share: what `echo_shared::accept` does for one.
+
+use std::sync::Arc;
+
+use echo_shared::accept::{self, AcceptError, Acceptance, Jobs, Noted};
+use echo_shared::delivery::Delivery;
+use echo_shared::endpoint::Endpoint;
+use echo_shared::event::Event;
+use echo_shared::id::{EventId, ProjectId};
+use echo_shared::store::{Accepted, StoreError};
+use echo_shared::time::Timestamp;
+
+use crate::App;
+use crate::coalescer::Coalescer;
+
+/// A batch's events, on their way to their rows and queues.
+#[derive(Debug, Clone)]
+pub(crate) struct Accepting {
+    events: Coalescer<Event, bool>,
+    rows: Coalescer<Vec<Delivery>, Vec<bool>>,
+    jobs: Coalescer<(ProjectId, EventId, Jobs), usize>,
+}
+
+impl Accepting {
+    pub(crate) fn begin(app: &Arc<App>) -> Self {
+        Self {
+            events: Coalescer::new(app, note_all),
+            rows: Coalescer::new(app, write_all),
+            jobs: Coalescer::without_deadline(app, send_all),
+        }
+    }
+
+    /// Makes an event durable.
+    ///
+    /// # Errors
+    /// Those of [`accept::accept`].
+    pub(crate) async fn accept(
+        &self,
+        app: &App,
+        event: Event,
+        endpoints: &[Endpoint],
+        now: Timestamp,
+    ) -> Result<Acceptance, AcceptError> {
+        let accepted = self.note(app, &event, now).await?;
+        let noted = accept::note(app.places(), event, accepted, endpoints, now).await?;
+        self.write(app, noted.rows()).await?;
+        let Noted { acceptance, jobs, .. } = noted;
+        self.send(&acceptance.event, jobs).await?;
+        Ok(acceptance)
+    }
+
+    async fn note(&self, app: &App, event: &Event, now: Timestamp) -> Result<Accepted, StoreError> {
+        match self.events.ask(event.clone()).await {
+            Some(true) => Ok(Accepted::New),
+            _ => app.store.accept_event(event, now).await,
+        }
+    }
+
+    async fn write(&self, app: &App, rows: Vec<Delivery>) -> Result<(), StoreError> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let is_written = self.rows.ask(rows.clone()).await;
+        let mut is_written = is_written.unwrap_or_default().into_iter();
+        let left: Vec<_> = rows.into_iter().filter(|_| is_written.next() != Some(true)).collect();
+        app.store.create_deliveries(&left).await
+    }
+
+    /// Not tried again alone: a job that is sent again is one more request to the receiver.
+    async fn send(&self, event: &Event, jobs: Jobs) -> Result<(), AcceptError> {
+        if jobs.is_empty() {
+            return Ok(());
+        }
+        let count = jobs.len();
+        match self.jobs.ask((event.project_id, event.event_id, jobs)).await.unwrap_or(count) {
+            0 => Ok(()),
+            in_doubt => Err(AcceptError::InDoubt(in_doubt)),
+        }
+    }
+}
+
+async fn note_all(app: Arc<App>, events: Vec<Event>) -> Vec<bool> {
+    app.store.accept_events(&events).await
+}
+
+async fn write_all(app: Arc<App>, of_events: Vec<Vec<Delivery>>) -> Vec<Vec<bool>> {
+    let mut is_written = app.store.try_create_deliveries(&of_events.concat()).await.into_iter();
+    of_events.iter().map(|rows| is_written.by_ref().take(rows.len()).collect()).collect()
+}
+
+/// How many of each event's jobs are not certain to be queued.
+async fn send_all(app: Arc<App>, of_events: Vec<(ProjectId, EventId, Jobs)>) -> Vec<usize> {
+    let mut jobs = Jobs::default();
+    let mut events = Vec::with_capacity(of_events.len());
+    for (project_id, event_id, own) in of_events {
+        jobs.add(own);
+        events.push((project_id, event_id));
+    }
+    let in_doubt = accept::send(app.places(), jobs).await;
+    let of = |event| in_doubt.iter().filter(|job| (job.project_id, job.event_id) == event).count();
+    events.into_iter().map(of).collect()
+}

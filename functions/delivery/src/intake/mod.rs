@@ -1,0 +1,212 @@
+//! Events in through the queue: each is accepted by itself, as one over HTTPS is, or parked with the reason (contract §4).
+
+mod accepting;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use echo_shared::accept::{AcceptError, Acceptance, accept};
+use echo_shared::budget::{self, Budgeted};
+use echo_shared::endpoint::Endpoint;
+use echo_shared::event::Event;
+use echo_shared::fields::Refused;
+use echo_shared::id::ProjectId;
+use echo_shared::intake::{self, Incoming};
+use echo_shared::store::{Spent, Store, StoreError};
+use echo_shared::time::Timestamp;
+use tokio::sync::OnceCell;
+
+use crate::App;
+use crate::intake::accepting::Accepting;
+use crate::lanes::INTAKE;
+use crate::message::{Disposal, Message};
+use crate::metrics::Tally;
+
+/// What the events of one batch share.
+#[derive(Debug, Clone)]
+pub(crate) struct Intake {
+    app: Arc<App>,
+    projects: Arc<Projects>,
+    /// Where there are several.
+    others: Option<Accepting>,
+    tally: Arc<Tally>,
+}
+
+/// Why an event was not accepted.
+enum NotAccepted {
+    Refused(Refused),
+    /// The project's budget is spent; the event waits for so long.
+    OverBudget(ProjectId, Duration),
+    /// A fault of our own.
+    Fault(String),
+}
+
+impl From<Refused> for NotAccepted {
+    fn from(refused: Refused) -> Self {
+        Self::Refused(refused)
+    }
+}
+
+impl From<AcceptError> for NotAccepted {
+    fn from(error: AcceptError) -> Self {
+        match error {
+            AcceptError::Conflict => Self::Refused(Refused::new(error.to_string())),
+            AcceptError::Store(_) | AcceptError::InDoubt(_) => Self::Fault(error.to_string()),
+        }
+    }
+}
+
+impl Intake {
+    pub(crate) fn begin(app: &Arc<App>, tally: &Arc<Tally>, events: usize) -> Self {
+        let others = (events > 1).then(|| Accepting::begin(app));
+        Self { app: app.clone(), projects: Arc::default(), others, tally: tally.clone() }
+    }
+
+    /// Accepts the event in a message, or parks the message.
+    pub(crate) async fn take(self, message: Arc<Message>, body: String) -> Disposal {
+        let (app, tally) = (self.app.clone(), self.tally.clone());
+        match self.accept(&message, &body).await {
+            Ok(Acceptance { event, duplicate }) => {
+                tracing::info!(
+                    message_id = message.id,
+                    project_id = %event.project_id,
+                    event_id = %event.event_id,
+                    deliveries = event.deliveries.len(),
+                    duplicate,
+                    "an event was accepted",
+                );
+                tally.add(|counts| counts.accepted += u64::from(!duplicate));
+                Disposal::Delete
+            }
+            Err(NotAccepted::Refused(Refused(reason))) => {
+                if let Err(error) = app.queues.park(&message, INTAKE, &body, &reason).await {
+                    tracing::error!(message_id = message.id, %error, "a refused event is not parked yet");
+                    return message.back_off().await;
+                }
+                tracing::warn!(message_id = message.id, %reason, "an event was refused and is parked");
+                tally.add(|counts| counts.intake_refused += 1);
+                Disposal::Delete
+            }
+            Err(NotAccepted::OverBudget(project_id, wait)) => {
+                tracing::warn!(message_id = message.id, %project_id, "an event waits for its project's budget");
+                tally.add(|counts| counts.over_budget += 1);
+                message.hide(wait).await
+            }
+            Err(NotAccepted::Fault(error)) => {
+                tracing::error!(
+                    message_id = message.id,
+                    error,
+                    "an event waits for a fault of our own to pass"
+                );
+                message.back_off().await
+            }
+        }
+    }
+
+    async fn accept(self, message: &Message, body: &str) -> Result<Acceptance, NotAccepted> {
+        let app = &self.app;
+        let Incoming { project_id, event_id, content } =
+            intake::read(body, &message.id, &app.settings.event_names)?;
+        let endpoints = self.projects.endpoints(&app.store, project_id).await.map_err(NotAccepted::Fault)?;
+        let endpoints = endpoints.ok_or_else(|| Refused::new("project_id names no project"))?;
+        self.budget(message, project_id).await?;
+        let now = Timestamp::now();
+        let event = Event::accept(project_id, event_id, &content, &endpoints, now, app.settings.retention);
+        let accepted = match &self.others {
+            Some(others) => others.accept(app, event, &endpoints, now).await?,
+            None => accept(app.places(), event, &endpoints, now).await?,
+        };
+        Ok(accepted)
+    }
+
+    /// Takes what the event needs of its project's budget, or says how long the event waits for it.
+    async fn budget(&self, message: &Message, project_id: ProjectId) -> Result<(), NotAccepted> {
+        let (app, now) = (&self.app, Timestamp::now());
+        let taken = app.budgets.take(Budgeted::Events, &project_id, now).await;
+        let Err(Spent { until }) = taken else { return Ok(()) };
+        let is_crowded = app.crowding.is_intake_crowded(&app.queues).await;
+        let wait = budget::wait(until, message.receives, is_crowded, rand::random(), now);
+        wait.map_or(Ok(()), |wait| Err(NotAccepted::OverBudget(project_id, wait)))
+    }
+}
+
+/// A project's endpoints, or that there is no such project, or why that could not be read.
+type Read = Result<Option<Arc<[Endpoint]>>, String>;
+
+/// The projects of a batch's events; each is read once, after the events have come.
+#[derive(Debug, Default)]
+struct Projects(Mutex<HashMap<ProjectId, Arc<OnceCell<Read>>>>);
+
+impl Projects {
+    async fn endpoints(&self, store: &Store, id: ProjectId) -> Read {
+        let cell = self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(id).or_default().clone();
+        cell.get_or_init(|| async { read(store, &id).await.map_err(|error| error.to_string()) }).await.clone()
+    }
+}
+
+/// No key has shown that the project exists, so one without endpoints is looked up.
+async fn read(store: &Store, id: &ProjectId) -> Result<Option<Arc<[Endpoint]>>, StoreError> {
+    let endpoints = store.endpoints(id).await?;
+    let is_known = !endpoints.is_empty() || store.has_project(id).await?;
+    Ok(is_known.then(|| endpoints.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use echo_shared::event_name::EventNames;
+    use serde_json::Value;
+
+    use super::*;
+    use crate::SqsEvent;
+
+    const PROJECT: &str = "019d8257-8a4b-7000-8000-000000000001";
+
+    /// The envelope that a body becomes, for receivers of the samples' project.
+    fn envelope(body: &str, message_id: &str) -> Value {
+        let names = EventNames::parse("call.started,call.ended,call.summary").expect("names");
+        let incoming = intake::read(body, message_id, &names).expect("an event");
+        assert_eq!(incoming.project_id.to_string(), PROJECT);
+        serde_json::from_slice(&incoming.content.envelope(&incoming.event_id)).expect("JSON")
+    }
+
+    fn sample(id: &str) -> Value {
+        serde_json::json!({
+            "event_id": id,
+            "event_name": "call.ended",
+            "customer_id": "customer-7",
+            "notification_id": null,
+            "data": { "call_id": "call_1", "duration_seconds": 227 },
+        })
+    }
+
+    #[test]
+    fn the_recorded_invocations_are_events() {
+        for (recorded, id) in [
+            (
+                include_str!("../../../../events/delivery-intake-direct.json"),
+                "019d8257-8a4b-7000-8000-000000000004",
+            ),
+            (
+                include_str!("../../../../events/delivery-intake-eventbridge.json"),
+                "7bf73129-1428-4cd3-a780-95db273d1602",
+            ),
+        ] {
+            let event: SqsEvent = serde_json::from_str(recorded).expect("an event");
+            for record in &event.records {
+                assert_eq!(envelope(&record.body, &record.message_id), sample(id));
+            }
+        }
+    }
+
+    #[test]
+    fn what_the_samples_tell_producers_to_send_is_taken() {
+        let message = include_str!("../../../../events/producer-send-message.json");
+        assert_eq!(envelope(message, "m"), sample("019d8257-8a4b-7000-8000-000000000004"));
+        let entries = include_str!("../../../../events/producer-put-events.json");
+        let entries: Value = serde_json::from_str(entries).expect("JSON");
+        let (name, detail) = (&entries[0]["DetailType"], entries[0]["Detail"].as_str().expect("text"));
+        let id = "059f36b4-87a3-44ab-83d2-661975970009";
+        assert_eq!(envelope(&format!(r#"{{"detail-type":{name},"detail":{detail}}}"#), id), sample(id));
+    }
+}

@@ -1,0 +1,357 @@
+//! One step of a replay: the page that was found is started, and the next one is found. What to do is decided by
+//! `echo_shared::replay`; here it is carried out.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use echo_shared::attempt::MAX_ATTEMPTS;
+use echo_shared::decision::{Lane, stand_back};
+use echo_shared::delivery::{Delivery, DeliveryStatus};
+use echo_shared::endpoint::Endpoint;
+use echo_shared::event::EventDelivery;
+use echo_shared::id::{DeliveryId, EventId};
+use echo_shared::job::{Chain, DeliveryJob, ReplayJob};
+use echo_shared::queue::Queue;
+use echo_shared::replay::{Match, PAGE, Place, Progress, Replay, StopReason, Wake, on_wake};
+use echo_shared::store::{Advanced, EventFilter, StoreError};
+use echo_shared::time::Timestamp;
+use echo_shared::transition::Transition;
+use futures_util::future::try_join_all;
+
+use crate::App;
+use crate::message::{Disposal, Message};
+use crate::turn::OVERTAKEN_WAIT;
+
+/// A delivery's row changes just after its job is sent; waking a little later, the job finds it changed.
+const MANUAL_DELAY: Duration = Duration::from_secs(1);
+
+/// Between a step and the next, so that a replay leaves room for other work.
+const STEP_DELAY: Duration = Duration::from_secs(1);
+
+/// How long a step waits for what it cannot do yet.
+const NOT_YET: Duration = Duration::from_secs(3);
+
+/// Look-ups of one step; where little matches, several find nothing.
+const LOOKS: usize = 8;
+
+/// As many envelopes as a look-up through events may hold in memory.
+const LOOK_BYTES: usize = 3 * 1024 * 1024;
+
+/// What came of starting a page.
+enum Started {
+    All {
+        replayed: u64,
+        last: Option<DeliveryId>,
+    },
+    /// Some are to be looked at again.
+    NotYet(NotYet),
+}
+
+enum NotYet {
+    /// The endpoint is still at the page before, or another job changed a row meanwhile.
+    Busy,
+    /// SQS did not take every job for certain.
+    InDoubt,
+}
+
+pub(crate) async fn take(app: Arc<App>, message: Arc<Message>, job: ReplayJob) -> Disposal {
+    match step(&app, &message, &job).await {
+        Ok(disposal) => disposal,
+        Err(error) => {
+            tracing::error!(%error, "a fault of our own holds a replay up");
+            message.back_off().await
+        }
+    }
+}
+
+async fn step(app: &App, message: &Message, job: &ReplayJob) -> Result<Disposal, StoreError> {
+    let now = Timestamp::now();
+    let replay = app.store.replay(&job.endpoint_id, &job.replay_id, now);
+    let endpoint = app.store.endpoint(&job.project_id, &job.endpoint_id);
+    let (replay, endpoint) = tokio::try_join!(replay, endpoint)?;
+    match (on_wake(replay.as_ref(), endpoint.as_ref(), &job.replay_id, job.step, now), replay, endpoint) {
+        (Wake::NotYet { wait }, ..) => Ok(message.hide(wait).await),
+        (Wake::Stop { reason }, Some(replay), _) => stop(app, message, &replay, reason, now).await,
+        (Wake::Step, Some(replay), Some(endpoint)) => make(app, message, job, &replay, &endpoint).await,
+        (Wake::Finished | Wake::Stop { .. } | Wake::Step, ..) => Ok(Disposal::Delete),
+    }
+}
+
+/// Ends a replay before it is through.
+///
+/// # Errors
+/// When DynamoDB did not do it.
+pub(crate) async fn stop(
+    app: &App,
+    message: &Message,
+    replay: &Replay,
+    reason: StopReason,
+    now: Timestamp,
+) -> Result<Disposal, StoreError> {
+    tracing::warn!(?reason, "a replay was stopped");
+    match app.store.advance_replay(&replay.stopped(reason, now)).await? {
+        Advanced::Done => Ok(Disposal::Delete),
+        Advanced::Overtaken => Ok(message.hide(OVERTAKEN_WAIT).await),
+    }
+}
+
+async fn make(
+    app: &App,
+    message: &Message,
+    job: &ReplayJob,
+    replay: &Replay,
+    endpoint: &Endpoint,
+) -> Result<Disposal, StoreError> {
+    let (replayed, last) = match start_page(app, replay, endpoint).await? {
+        Started::All { replayed, last } => (replayed, last),
+        Started::NotYet(NotYet::Busy) => return Ok(message.hide(NOT_YET).await),
+        Started::NotYet(NotYet::InDoubt) => return Ok(message.hide(NOT_YET).await.by_our_fault()),
+    };
+    let (place, page) = look(app, replay, endpoint).await?;
+    let progress = Progress { replayed, last_started: last, place, page };
+    let next = replay.advanced(progress, Timestamp::now());
+    if app.store.advance_replay(&next).await? == Advanced::Overtaken {
+        return Ok(message.hide(OVERTAKEN_WAIT).await);
+    }
+    tracing::info!(matched = next.matched, replayed = next.replayed, status = ?next.status, "a replay went on");
+    if next.status != replay.status {
+        return Ok(Disposal::Delete);
+    }
+    // The message stays until the next one is certain to be there; should both be, only one of them changes the row.
+    let job = ReplayJob { step: next.step, ..job.clone() };
+    match app.queues.retries.send_step(&job, STEP_DELAY).await {
+        Ok(()) => Ok(Disposal::Delete),
+        Err(error) => {
+            tracing::warn!(%error, "a replay's next step was perhaps not queued; this one stands in");
+            Ok(message.back_off().await)
+        }
+    }
+}
+
+/// Starts what the step before found.
+async fn start_page(app: &App, replay: &Replay, endpoint: &Endpoint) -> Result<Started, StoreError> {
+    let mut deliveries = Vec::new();
+    let mut skipped = Vec::new();
+    for found in &replay.page {
+        match found {
+            Match::Delivery(id) => deliveries.push(*id),
+            Match::Skipped(id) => skipped.push(*id),
+        }
+    }
+    let wanted = deliveries.iter().copied().chain(replay.last_started);
+    let wanted: Vec<_> = wanted.map(|id| (replay.endpoint_id, id)).collect();
+    let rows = app.store.deliveries_by_id(&wanted).await?;
+    if is_busy(replay, &rows, Timestamp::now()) {
+        return Ok(Started::NotYet(NotYet::Busy));
+    }
+    let queue = app.queues.of(Lane::for_retries(endpoint.is_slow(Timestamp::now())));
+    let tried = match try_again(app, queue, replay, &deliveries, &rows).await? {
+        Ok(tried) => tried,
+        Err(not_yet) => return Ok(Started::NotYet(not_yet)),
+    };
+    let made = match make_skipped(app, queue, endpoint, replay, &skipped).await? {
+        Ok(made) => made,
+        Err(not_yet) => return Ok(Started::NotYet(not_yet)),
+    };
+    let last = made.last().or(tried.last()).copied();
+    Ok(Started::All { replayed: (tried.len() + made.len()) as u64, last })
+}
+
+/// Whether the endpoint is still at the page before, or a failure on this one is still to be counted: moved on now, it
+/// never would be.
+fn is_busy(replay: &Replay, rows: &HashMap<DeliveryId, Delivery>, now: Timestamp) -> bool {
+    let last = replay.last_started.and_then(|id| rows.get(&id));
+    let is_at_it = last.is_some_and(|last| last.status == DeliveryStatus::Pending);
+    (is_at_it && replay.is_paced(now))
+        || (rows.values().any(|row| row.is_to_be_counted()) && replay.waits_for_counts(now))
+}
+
+/// Starts one manual attempt on each delivery that still matches, and gives those that this replay has started, now
+/// or in an earlier try of this step; [`NotYet`] when not all is certain.
+async fn try_again(
+    app: &App,
+    queue: &Queue,
+    replay: &Replay,
+    ids: &[DeliveryId],
+    rows: &HashMap<DeliveryId, Delivery>,
+) -> Result<Result<Vec<DeliveryId>, NotYet>, StoreError> {
+    let now = Timestamp::now();
+    let rows = || ids.iter().filter_map(|id| rows.get(id));
+    let is_started = |row: &&Delivery| row.replay_id == Some(replay.id);
+    let mut started: Vec<DeliveryId> = rows().filter(is_started).map(|row| row.id).collect();
+    let can_start = |row: &&Delivery| {
+        row.replay_id.is_none_or(|other| other < replay.id)
+            && row.status == replay.filter.status
+            && row.attempt_count < MAX_ATTEMPTS
+            && !row.is_to_be_counted()
+            && !row.is_expired(now)
+    };
+    let to_start: HashMap<DeliveryId, &Delivery> =
+        rows().filter(can_start).map(|row| (row.id, row)).collect();
+    let jobs: Vec<DeliveryJob> = to_start
+        .values()
+        .map(|row| DeliveryJob {
+            project_id: row.project_id,
+            endpoint_id: row.endpoint_id,
+            delivery_id: row.id,
+            event_id: row.event_id,
+            chain: Some(Chain::new()),
+            manual_at: Some(now),
+            by_hand: false,
+            waits_since: None,
+        })
+        .collect();
+    // As by hand, the job goes first: without its row's change it does nothing, a change without it would wait for ever.
+    let in_doubt = queue.send_all(&jobs, MANUAL_DELAY).await;
+    let sent = jobs.iter().filter(|job| !in_doubt.contains(job));
+    let starts = sent.filter_map(|job| Some((job.delivery_id, job.chain?))).map(|(id, chain)| {
+        let row = to_start[&id];
+        let by_hand = Transition { replay_id: Some(replay.id), ..Transition::by_hand(chain, now) };
+        async move { Ok::<_, StoreError>((id, app.store.advance(row, &by_hand).await?)) }
+    });
+    let mut is_overtaken = false;
+    for (id, advanced) in try_join_all(starts).await? {
+        match advanced {
+            Advanced::Done => started.push(id),
+            // By whom, the row will tell.
+            Advanced::Overtaken => is_overtaken = true,
+        }
+    }
+    Ok(match (in_doubt.is_empty(), is_overtaken) {
+        (false, _) => Err(NotYet::InDoubt),
+        (true, true) => Err(NotYet::Busy),
+        (true, false) => Ok(started),
+    })
+}
+
+/// Makes the deliveries of events that skipped the endpoint, with their rows and jobs; [`NotYet`] when not all is
+/// certain.
+async fn make_skipped(
+    app: &App,
+    queue: &Queue,
+    endpoint: &Endpoint,
+    replay: &Replay,
+    ids: &[EventId],
+) -> Result<Result<Vec<DeliveryId>, NotYet>, StoreError> {
+    let mut made = Vec::new();
+    let mut first = Vec::new();
+    let mut again = Vec::new();
+    for ids in ids.chunks(10) {
+        let deliveries = ids.iter().map(|id| make_one(app, endpoint, replay, id));
+        for one in try_join_all(deliveries).await? {
+            match one {
+                Skipped::Gone => {}
+                Skipped::Contested => return Ok(Err(NotYet::Busy)),
+                Skipped::Made { job, needs_job } => {
+                    made.push(job.delivery_id);
+                    match needs_job {
+                        NeedsJob::First => first.push(job),
+                        NeedsJob::Copy => again.push(DeliveryJob { chain: Some(Chain::new()), ..job }),
+                        NeedsJob::No => {}
+                    }
+                }
+            }
+        }
+    }
+    let stand_back = stand_back(app.settings.request_timeout);
+    let in_doubt = queue.send_all(&first, Duration::ZERO).await.len();
+    let copies_in_doubt = queue.send_all(&again, stand_back).await.len();
+    Ok(if in_doubt + copies_in_doubt == 0 { Ok(made) } else { Err(NotYet::InDoubt) })
+}
+
+enum Skipped {
+    Gone,
+    /// Its row changed under us.
+    Contested,
+    Made {
+        job: DeliveryJob,
+        needs_job: NeedsJob,
+    },
+}
+
+enum NeedsJob {
+    No,
+    First,
+    /// An earlier try of this step may have sent one: what follows it stands back.
+    Copy,
+}
+
+async fn make_one(
+    app: &App,
+    endpoint: &Endpoint,
+    replay: &Replay,
+    id: &EventId,
+) -> Result<Skipped, StoreError> {
+    let now = Timestamp::now();
+    let Some(event) = app.store.event(&replay.project_id, id, now).await? else {
+        return Ok(Skipped::Gone);
+    };
+    let job = |listed: &EventDelivery| DeliveryJob {
+        project_id: replay.project_id,
+        endpoint_id: listed.endpoint_id,
+        delivery_id: listed.id,
+        event_id: event.event_id,
+        chain: None,
+        manual_at: None,
+        by_hand: false,
+        waits_since: None,
+    };
+    if let Some(listed) = event.deliveries.iter().find(|listed| listed.endpoint_id == endpoint.id) {
+        let row = app.store.deliveries_by_id(&[(listed.endpoint_id, listed.id)]).await?.remove(&listed.id);
+        if row.is_none() {
+            app.store.create_delivery(&Delivery::pending(&event, listed)).await?;
+        }
+        let is_waiting = |row: &Delivery| row.status == DeliveryStatus::Pending && row.attempt_count == 0;
+        let needs_job = if row.as_ref().is_none_or(is_waiting) { NeedsJob::Copy } else { NeedsJob::No };
+        return Ok(Skipped::Made { job: job(listed), needs_job });
+    }
+    if !event.skipped.iter().any(|skipped| skipped.endpoint_id == endpoint.id) {
+        return Ok(Skipped::Gone);
+    }
+    app.store.note_event_name(endpoint, &event.event_name).await?;
+    let listed = EventDelivery::new(&event.event_name, endpoint.id, now);
+    if app.store.unskip(&event, &listed).await? == Advanced::Overtaken {
+        return Ok(Skipped::Contested);
+    }
+    app.store.create_delivery(&Delivery::pending(&event, &listed)).await?;
+    Ok(Skipped::Made { job: job(&listed), needs_job: NeedsJob::First })
+}
+
+/// Finds the next page: up to a page of matches in a few look-ups, and where to look on.
+async fn look(app: &App, replay: &Replay, endpoint: &Endpoint) -> Result<(Place, Vec<Match>), StoreError> {
+    let (filter, now) = (&replay.filter, Timestamp::now());
+    let mut place = replay.place;
+    let mut page = Vec::new();
+    for _ in 0..LOOKS {
+        if !page.is_empty() {
+            break;
+        }
+        place = match place {
+            Place::End => break,
+            Place::Deliveries { bucket, after } => {
+                let found = app.store.to_replay(&endpoint.id, bucket, filter, after, now).await?;
+                page.extend(found.0.into_iter().map(Match::Delivery));
+                match found.1 {
+                    Some(after) => Place::Deliveries { bucket, after: Some(after) },
+                    None => Place::after_bucket(bucket, filter, endpoint),
+                }
+            }
+            Place::Events { after } => {
+                // Without the name: a filter that matches little would read on without end.
+                let wanted =
+                    EventFilter { event_name: None, since: Some(filter.since), until: Some(filter.until) };
+                let project = &replay.project_id;
+                let rows = app.store.events(project, &wanted, after, PAGE, LOOK_BYTES, now).await?;
+                let skips = |event: &echo_shared::event::Event| {
+                    filter.has_name(&event.event_name)
+                        && event.skipped.iter().any(|skipped| skipped.endpoint_id == endpoint.id)
+                };
+                let matching = rows.iter().filter(|row| skips(&row.event));
+                page.extend(matching.map(|row| Match::Skipped(row.event.event_id)));
+                rows.last().map_or(Place::End, |row| Place::Events { after: Some(row.event.place()) })
+            }
+        };
+    }
+    Ok((place, page))
+}

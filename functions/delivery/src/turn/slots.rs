@@ -1,0 +1,102 @@
+//! The slots that a batch takes at endpoints with a rate limit: for all its jobs to one endpoint in one write.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use echo_shared::decision::{Lane, Wake, on_wake};
+use echo_shared::endpoint::Endpoint;
+use echo_shared::id::EndpointId;
+use echo_shared::job::DeliveryJob;
+use echo_shared::rate_limit::{Need, Slot};
+use echo_shared::store::{Loaded, Store, StoreError, Taken};
+use echo_shared::time::Timestamp;
+use tokio::sync::OnceCell;
+
+use crate::turn::rows::Rows;
+
+/// What a batch takes at one endpoint, once the first of its jobs gets so far.
+#[derive(Debug)]
+struct Booking {
+    count: u32,
+    taken: OnceCell<Result<Taken, String>>,
+}
+
+/// One job's part of it.
+#[derive(Debug)]
+pub(crate) struct Place {
+    booking: Arc<Booking>,
+    number: u32,
+}
+
+impl Place {
+    /// The slots of all, taken by whoever comes first.
+    ///
+    /// # Errors
+    /// When DynamoDB did not do it; nobody else asks again then.
+    async fn slots(&self, store: &Store, endpoint: &Endpoint, now: Timestamp) -> Result<Taken, StoreError> {
+        let take = || async {
+            let taken = store.take_slots(endpoint, self.booking.count, now).await;
+            taken.map_err(|error| error.to_string())
+        };
+        self.booking.taken.get_or_init(take).await.clone().map_err(StoreError::Unavailable)
+    }
+}
+
+/// Takes the slot that an attempt needs, if it needs one and the endpoint still has a limit.
+///
+/// # Errors
+/// When DynamoDB did not do it.
+pub(crate) async fn take(
+    store: &Store,
+    endpoint: &Endpoint,
+    need: Need,
+    place: Option<&Place>,
+) -> Result<Option<Slot>, StoreError> {
+    let now = Timestamp::now();
+    if need == Need::Nothing {
+        return Ok(None);
+    }
+    if need == Need::LateSlot {
+        match store.take_late_slot(endpoint, now).await? {
+            Taken::Slots(slots) => return Ok(Some(slots.nth(0))),
+            Taken::Unlimited => return Ok(None),
+            Taken::Full => {}
+        }
+    }
+    let (taken, number) = match place {
+        Some(place) => (place.slots(store, endpoint, now).await?, place.number),
+        None => (store.take_slots(endpoint, 1, now).await?, 0),
+    };
+    Ok(match taken {
+        Taken::Slots(slots) => Some(slots.nth(number)),
+        Taken::Unlimited | Taken::Full => None,
+    })
+}
+
+/// A place for each job that is about to take a slot in the line. One that must claim its turn first may not get it, and
+/// takes a slot of its own if it does.
+pub(crate) fn places<'a>(
+    jobs: impl Iterator<Item = (&'a DeliveryJob, Lane)>,
+    loaded: &Loaded,
+    now: Timestamp,
+    request_timeout: std::time::Duration,
+) -> Vec<Option<Place>> {
+    let mut counts: HashMap<EndpointId, u32> = HashMap::new();
+    let numbers: Vec<Option<(EndpointId, u32)>> = jobs
+        .map(|(job, lane)| {
+            let rows = Rows::of(job, loaded);
+            let wake =
+                on_wake(rows.delivery.as_ref()?, rows.endpoint.as_ref(), job, lane, now, request_timeout);
+            let Wake::Attempt { claim: false, need: Need::Slot, .. } = wake else { return None };
+            let count = counts.entry(job.endpoint_id).or_default();
+            *count += 1;
+            Some((job.endpoint_id, *count - 1))
+        })
+        .collect();
+    let booking = |(endpoint_id, count)| (endpoint_id, Arc::new(Booking { count, taken: OnceCell::new() }));
+    let bookings: HashMap<EndpointId, Arc<Booking>> = counts.into_iter().map(booking).collect();
+    let place = |(endpoint_id, number): (EndpointId, u32)| {
+        Some(Place { booking: Arc::clone(bookings.get(&endpoint_id)?), number })
+    };
+    numbers.into_iter().map(|number| number.and_then(place)).collect()
+}

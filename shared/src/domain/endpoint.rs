@@ -1,0 +1,179 @@
+//! Where a project wants its events: the contract's "webhook" (§3), with its health (§7).
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::custom_headers::CustomHeaders;
+use crate::event_name::EventName;
+use crate::id::{EndpointId, EventId, ProjectId};
+use crate::rate_limit::RateLimit;
+use crate::signing_secret::SigningSecret;
+use crate::slowness::Hanging;
+use crate::time::Timestamp;
+
+/// How long the previous secret still signs after a rotation (contract §3).
+pub const ROTATION_OVERLAP: Duration = Duration::from_secs(24 * 60 * 60);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EndpointStatus {
+    Active,
+    Disabled,
+}
+
+/// Who or what disabled an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DisabledReason {
+    /// By hand, through the API.
+    Manual,
+    /// Too many deliveries in a row failed for too long.
+    ConsecutiveFailures,
+    /// The receiver answered 410 Gone.
+    Gone,
+}
+
+/// Why an event makes no delivery at an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SkipReason {
+    EndpointDisabled,
+    NotSubscribed,
+}
+
+/// One row of the endpoints table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Endpoint {
+    pub project_id: ProjectId,
+    pub id: EndpointId,
+    /// As its owner wrote it; checked again at every attempt, because exemptions can change.
+    pub url: String,
+    pub signing_secret: SigningSecret,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_secret: Option<SigningSecret>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_secret_until: Option<Timestamp>,
+    pub status: EndpointStatus,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disabled_reason: Option<DisabledReason>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disabled_at: Option<Timestamp>,
+    pub events: Vec<EventName>,
+    /// Every name it was ever subscribed to: where its deliveries can be.
+    #[serde(with = "serde_dynamo::string_set")]
+    pub event_names_ever: BTreeSet<EventName>,
+    /// Its owner's own words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Sent with each request beside ours.
+    #[serde(default, skip_serializing_if = "CustomHeaders::is_empty")]
+    pub headers: CustomHeaders,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_limit: Option<RateLimit>,
+    /// How far the limit's slots are taken, in microseconds since the epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slots_taken_until: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late_slots_taken_until: Option<i64>,
+    pub consecutive_failures: u32,
+    /// When the first of those failures ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_failure_at: Option<Timestamp>,
+    /// Until then the slow lane serves it: an attempt had no answer after two seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slow_until: Option<Timestamp>,
+    /// An answer while it was slow, noted every few seconds: an attempt that began before it and times out shows no hanging endpoint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answered_at: Option<Timestamp>,
+    /// While it does not answer at all: since when, and when it was last tried. Both are there or neither.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hanging_since: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hanging_tried_at: Option<Timestamp>,
+    /// The operational events of the latest time that we disabled it, and that it recovered. Whoever repeats the write that
+    /// did it, because it could not say so, finds its own here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disabling: Option<EventId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovery: Option<EventId>,
+    /// We disabled it, and nothing has succeeded since.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_down: bool,
+    pub updated_at: Timestamp,
+}
+
+impl Endpoint {
+    #[must_use]
+    pub fn new(project_id: ProjectId, url: String, events: Vec<EventName>, now: Timestamp) -> Self {
+        Self {
+            project_id,
+            id: EndpointId::new(now),
+            url,
+            signing_secret: SigningSecret::generate(),
+            previous_secret: None,
+            previous_secret_until: None,
+            status: EndpointStatus::Active,
+            disabled_reason: None,
+            disabled_at: None,
+            event_names_ever: events.iter().cloned().collect(),
+            events,
+            description: None,
+            headers: CustomHeaders::default(),
+            rate_limit: None,
+            slots_taken_until: None,
+            late_slots_taken_until: None,
+            consecutive_failures: 0,
+            first_failure_at: None,
+            slow_until: None,
+            answered_at: None,
+            hanging_since: None,
+            hanging_tried_at: None,
+            disabling: None,
+            recovery: None,
+            is_down: false,
+            updated_at: now,
+        }
+    }
+
+    /// Why an event of this name makes no delivery here; `None` when it does.
+    #[must_use]
+    pub fn skips(&self, name: &EventName) -> Option<SkipReason> {
+        if !self.events.contains(name) {
+            Some(SkipReason::NotSubscribed)
+        } else if self.status == EndpointStatus::Disabled {
+            Some(SkipReason::EndpointDisabled)
+        } else {
+            None
+        }
+    }
+
+    /// The secrets that sign now: the current one, and the one before it while a rotation overlaps.
+    pub fn secrets_at(&self, now: Timestamp) -> impl Iterator<Item = &SigningSecret> {
+        let overlaps = self.previous_secret_until.is_some_and(|until| now < until);
+        [Some(&self.signing_secret), self.previous_secret.as_ref().filter(|_| overlaps)].into_iter().flatten()
+    }
+
+    #[must_use]
+    pub fn hanging(&self) -> Option<Hanging> {
+        Some(Hanging { since: self.hanging_since?, tried_at: self.hanging_tried_at? })
+    }
+
+    /// Whether the slow lane serves it, because it lately was slow or because it hangs.
+    #[must_use]
+    pub fn is_slow(&self, now: Timestamp) -> bool {
+        self.hanging_since.is_some() || self.slow_until.is_some_and(|until| now < until)
+    }
+
+    #[must_use]
+    pub fn rate_limit_per_second(&self) -> Option<u16> {
+        self.rate_limit.map(|limit| limit.per_second)
+    }
+
+    /// The partitions of the deliveries table that hold its deliveries.
+    #[must_use]
+    pub fn buckets(&self) -> BTreeSet<u8> {
+        self.event_names_ever.iter().map(EventName::bucket).collect()
+    }
+}

@@ -1,0 +1,218 @@
+//! One thing that happened, as a producer posted it, and the envelope its receivers get (contract §4, §5).
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
+
+use crate::endpoint::{Endpoint, SkipReason};
+use crate::event_name::EventName;
+use crate::id::{DeliveryId, EndpointId, EventId, ProjectId};
+use crate::payload::Payload;
+use crate::time::Timestamp;
+
+/// How far the time in an event's id may be from its acceptance for the event to be listed by its id as it is.
+pub const LISTED_AS_IT_IS: Duration = Duration::from_secs(5 * 60);
+
+/// What a producer says of an event, already checked.
+#[derive(Debug, Clone)]
+pub struct EventContent<'a> {
+    pub name: EventName,
+    pub customer_id: Option<String>,
+    pub notification_id: Option<String>,
+    /// The producer's own bytes, so that key order and number spelling survive.
+    pub data: &'a RawValue,
+}
+
+impl EventContent<'_> {
+    /// The bytes that are signed and sent, the same on every attempt.
+    #[must_use]
+    pub fn envelope(&self, id: &EventId) -> Vec<u8> {
+        let json = |text: &Option<String>| match text {
+            Some(text) => serde_json::Value::from(text.as_str()).to_string(),
+            None => "null".to_owned(),
+        };
+        format!(
+            r#"{{"event_id":"{id}","event_name":{name},"customer_id":{customer},"notification_id":{notification},"data":{data}}}"#,
+            name = serde_json::Value::from(self.name.as_str()),
+            customer = json(&self.customer_id),
+            notification = json(&self.notification_id),
+            data = self.data.get(),
+        )
+        .into_bytes()
+    }
+}
+
+/// One accepted event: the idempotency record, the payload and who gets it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    pub project_id: ProjectId,
+    pub event_id: EventId,
+    pub event_name: EventName,
+    /// SHA-256 of the envelope, in hex: two posts with one id are the same event if this is equal.
+    pub content_hash: String,
+    pub payload: Payload,
+    pub deliveries: Vec<EventDelivery>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skipped: Vec<SkippedEndpoint>,
+    /// Its place in the project's list, for an event whose id does not tell one: a UUIDv7 of when it was accepted, and
+    /// the key of a sparse index that other events never enter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listed: Option<EventId>,
+    pub accepted_at: Timestamp,
+    /// Unix seconds, for DynamoDB's TTL; past it the row counts as absent.
+    pub expires_at: i64,
+    /// A person tries an endpoint with it. Its first job says so, its row does not.
+    #[serde(skip)]
+    pub by_hand: bool,
+}
+
+/// A delivery as its event lists it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventDelivery {
+    pub id: DeliveryId,
+    pub endpoint_id: EndpointId,
+}
+
+impl EventDelivery {
+    /// One that is yet to be made.
+    #[must_use]
+    pub fn new(name: &EventName, endpoint_id: EndpointId, now: Timestamp) -> Self {
+        Self { id: DeliveryId::for_event(name, now), endpoint_id }
+    }
+}
+
+/// An endpoint that existed when the event came and got no delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SkippedEndpoint {
+    pub endpoint_id: EndpointId,
+    pub reason: SkipReason,
+}
+
+impl Event {
+    /// The event that accepting `content` makes, with one delivery for each active, subscribed endpoint.
+    #[must_use]
+    pub fn accept(
+        project_id: ProjectId,
+        event_id: EventId,
+        content: &EventContent<'_>,
+        endpoints: &[Endpoint],
+        now: Timestamp,
+        retention: Duration,
+    ) -> Self {
+        let mut deliveries = Vec::new();
+        let mut skipped = Vec::new();
+        for endpoint in endpoints {
+            match endpoint.skips(&content.name) {
+                None => deliveries.push(EventDelivery::new(&content.name, endpoint.id, now)),
+                Some(reason) => skipped.push(SkippedEndpoint { endpoint_id: endpoint.id, reason }),
+            }
+        }
+        let event = Self::without_deliveries(project_id, event_id, content, now, retention);
+        Self { deliveries, skipped, ..event }
+    }
+
+    /// An event that is for one endpoint alone, subscribed to its name or not; no other is considered.
+    #[must_use]
+    pub fn for_one(
+        event_id: EventId,
+        content: &EventContent<'_>,
+        endpoint: &Endpoint,
+        now: Timestamp,
+        retention: Duration,
+    ) -> Self {
+        let event = Self::without_deliveries(endpoint.project_id, event_id, content, now, retention);
+        let deliveries = vec![EventDelivery::new(&content.name, endpoint.id, now)];
+        Self { deliveries, by_hand: true, ..event }
+    }
+
+    fn without_deliveries(
+        project_id: ProjectId,
+        event_id: EventId,
+        content: &EventContent<'_>,
+        now: Timestamp,
+        retention: Duration,
+    ) -> Self {
+        let envelope = content.envelope(&event_id);
+        Self {
+            project_id,
+            event_id,
+            event_name: content.name.clone(),
+            content_hash: hex::encode(Sha256::digest(&envelope)),
+            payload: Payload::pack(&envelope),
+            deliveries: Vec::new(),
+            skipped: Vec::new(),
+            listed: (!event_id.is_of_about(now, LISTED_AS_IT_IS)).then(|| EventId::new(now)),
+            accepted_at: now,
+            expires_at: now.plus(retention).as_seconds(),
+            by_hand: false,
+        }
+    }
+
+    /// Whether this delivery is one of its own.
+    #[must_use]
+    pub fn lists(&self, id: &DeliveryId) -> bool {
+        self.deliveries.iter().any(|listed| listed.id == *id)
+    }
+
+    /// Where it stands among its project's events, which sort by it.
+    #[must_use]
+    pub fn place(&self) -> EventId {
+        self.listed.unwrap_or(self.event_id)
+    }
+
+    /// When it came: the time in its own id where that tells it, otherwise when it was accepted.
+    #[must_use]
+    pub fn created_at(&self) -> Timestamp {
+        self.place().created_at()
+    }
+
+    #[must_use]
+    pub const fn is_expired(&self, now: Timestamp) -> bool {
+        self.expires_at <= now.as_seconds()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_id_that_tells_when_the_event_came_is_its_place() {
+        let now = Timestamp::from_millis(1_776_009_119_499);
+        let content = EventContent {
+            name: EventName::from_stored("call.ended"),
+            customer_id: None,
+            notification_id: None,
+            data: serde_json::from_str("{}").expect("JSON"),
+        };
+        let accept = |id| Event::accept(ProjectId::new(now), id, &content, &[], now, Duration::from_secs(60));
+        let minutes = |n: u64| Duration::from_secs(n * 60);
+        for at in [now, now.minus(minutes(5)), now.plus(minutes(5))] {
+            let event = accept(EventId::new(at));
+            assert_eq!((event.listed, event.place(), event.created_at()), (None, event.event_id, at));
+        }
+        let v4 = EventId::parse("cc66d0a2-7cfd-481f-9826-596e2bb9d58f").expect("an id");
+        for id in [EventId::new(now.minus(minutes(6))), EventId::new(now.plus(minutes(6))), v4] {
+            let event = accept(id);
+            assert_eq!((event.created_at(), event.place() == id), (now, false));
+        }
+    }
+
+    #[test]
+    fn the_envelope_keeps_the_producers_bytes() {
+        let data = r#"{ "z": 1.10, "a": 123456789012345678901234567890, "s": "\u00e9\"", "z": null }"#;
+        let content = EventContent {
+            name: EventName::from_stored("call.ended"),
+            customer_id: Some("a \"quoted\" one".to_owned()),
+            notification_id: None,
+            data: serde_json::from_str(data).expect("JSON"),
+        };
+        let id = EventId::parse("cc66d0a2-7cfd-481f-9826-596e2bb9d58f").expect("an id");
+        let expected = format!(
+            r#"{{"event_id":"cc66d0a2-7cfd-481f-9826-596e2bb9d58f","event_name":"call.ended","customer_id":"a \"quoted\" one","notification_id":null,"data":{data}}}"#
+        );
+        assert_eq!(String::from_utf8(content.envelope(&id)), Ok(expected));
+    }
+}

@@ -1,0 +1,40 @@
+//! The rules: values and pure functions, one noun a file. Nothing here sees AWS, tokio, the clock or the environment.
+//!
+//! In reading order: [`id`] and [`time`] name and date things. [`endpoint_url`], [`address`] and [`origin`] say where
+//! the service may send. [`account`], [`project`], [`api_key`], [`endpoint`], [`event`], [`delivery`] and [`attempt`] are
+//! the things that the service keeps. [`fields`], [`event_input`] and [`intake`] read the producers' input, and [`payload`]
+//! packs it. [`signing_secret`], [`signature`] and [`custom_headers`] go into a request. [`job`] is a message in a queue.
+//! [`schedule`], [`rate_limit`], [`slowness`], [`budget`] and [`decision`] say what happens next, and [`transition`] is
+//! the change that a decision makes to a row. [`replay`] tries many
+//! deliveries again, [`operational`] tells the operator, and [`cursor`] marks a place in a list.
+
+pub mod account;
+pub mod address;
+pub mod api_key;
+pub mod attempt;
+pub mod budget;
+pub mod cursor;
+pub mod custom_headers;
+pub mod decision;
+pub mod delivery;
+pub mod endpoint;
+pub mod endpoint_url;
+pub mod event;
+pub mod event_input;
+pub mod event_name;
+pub mod fields;
+pub mod id;
+pub mod intake;
+pub mod job;
+pub mod operational;
+pub mod origin;
+pub mod payload;
+pub mod project;
+pub mod rate_limit;
+pub mod replay;
+pub mod schedule;
+pub mod signature;
+pub mod signing_secret;
+pub mod slowness;
+pub mod time;
+pub mod transition;

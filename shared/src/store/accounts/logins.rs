@@ -1,0 +1,164 @@
+//! Budgets of failed logins: a small one for each caller at each account, and a larger one for each account. A stranger
+//! who tries passwords spends a budget of its own, and the account's owner still gets in.
+
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
+use futures_util::future::try_join;
+
+use crate::account::{
+    CallerNetwork, EmailKey, LOGIN_WINDOW, MAX_LOGIN_FAILURES, MAX_LOGIN_FAILURES_OF_CALLER,
+};
+use crate::store::{Registry, StoreError, number, text};
+use crate::time::Timestamp;
+
+/// Whether another password may be tried for an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LoginBudget {
+    Allowed,
+    /// Too many failures; the window ends then.
+    Spent {
+        until: Timestamp,
+    },
+}
+
+/// A network holds no `|`, so no e-mail can be written such that its row is another's.
+fn row_of_caller(email: &EmailKey, from: &CallerNetwork) -> String {
+    format!("from|{from}|{}", email.as_str())
+}
+
+fn row_of_all(email: &EmailKey) -> String {
+    format!("all|{}", email.as_str())
+}
+
+impl Registry {
+    /// Takes one try from both budgets before the password is looked at, so that tries made side by side cannot overrun
+    /// them. E-mails that nobody has are counted alike, so the answer does not tell them apart.
+    ///
+    /// # Errors
+    /// When DynamoDB did not answer.
+    pub async fn take_login_try(
+        &self,
+        email: &EmailKey,
+        from: &CallerNetwork,
+        now: Timestamp,
+    ) -> Result<LoginBudget, StoreError> {
+        // The caller's own first: a caller who has spent it takes nothing more from what the account has for all.
+        let own = row_of_caller(email, from);
+        match self.take_try(&own, MAX_LOGIN_FAILURES_OF_CALLER, now).await? {
+            LoginBudget::Allowed => self.take_try(&row_of_all(email), MAX_LOGIN_FAILURES, now).await,
+            spent @ LoginBudget::Spent { .. } => Ok(spent),
+        }
+    }
+
+    async fn take_try(&self, row: &str, max: u32, now: Timestamp) -> Result<LoginBudget, StoreError> {
+        let window_ends = now.plus(LOGIN_WINDOW).as_seconds();
+        let within = self
+            .client
+            .update_item()
+            .table_name(&self.tables.login_failures)
+            .key("email_key", text(row))
+            .update_expression("ADD failures :one")
+            .condition_expression("expires_at > :now AND failures < :max")
+            .expression_attribute_values(":one", number(1))
+            .expression_attribute_values(":now", number(now.as_seconds()))
+            .expression_attribute_values(":max", number(max))
+            .send()
+            .await;
+        match within {
+            Ok(_) => return Ok(LoginBudget::Allowed),
+            Err(error) if !is_condition(&error) => return Err(error.into()),
+            Err(_) => {}
+        }
+        // Either no window is open, or this one is spent.
+        let opened = self
+            .client
+            .update_item()
+            .table_name(&self.tables.login_failures)
+            .key("email_key", text(row))
+            .update_expression("SET failures = :one, expires_at = :ends")
+            .condition_expression("attribute_not_exists(email_key) OR expires_at <= :now")
+            .expression_attribute_values(":one", number(1))
+            .expression_attribute_values(":ends", number(window_ends))
+            .expression_attribute_values(":now", number(now.as_seconds()))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send()
+            .await;
+        match opened {
+            Ok(_) => Ok(LoginBudget::Allowed),
+            Err(error) => match error.as_service_error() {
+                Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
+                    let found = failed.item().cloned().unwrap_or_default();
+                    let stored = |name: &str| found.get(name)?.as_n().ok()?.parse::<i64>().ok();
+                    if stored("failures").unwrap_or(0) < i64::from(max) {
+                        // Another try opened the window in between.
+                        return Box::pin(self.take_try(row, max, now)).await;
+                    }
+                    let until = stored("expires_at").unwrap_or(window_ends);
+                    Ok(LoginBudget::Spent { until: Timestamp::from_millis(until * 1_000) })
+                }
+                _ => Err(error.into()),
+            },
+        }
+    }
+
+    /// After the right password: forgets the caller's failures, and gives its try back to what the account has for all,
+    /// where the failures of others stay.
+    ///
+    /// # Errors
+    /// When DynamoDB did not answer.
+    pub async fn clear_login_failures(
+        &self,
+        email: &EmailKey,
+        from: &CallerNetwork,
+    ) -> Result<(), StoreError> {
+        let own = async {
+            let row = text(row_of_caller(email, from));
+            let table = &self.tables.login_failures;
+            self.client.delete_item().table_name(table).key("email_key", row).send().await?;
+            Ok(())
+        };
+        let of_all = async {
+            let given = self
+                .client
+                .update_item()
+                .table_name(&self.tables.login_failures)
+                .key("email_key", text(row_of_all(email)))
+                .update_expression("ADD failures :back")
+                .condition_expression("failures > :none")
+                .expression_attribute_values(":back", number(-1))
+                .expression_attribute_values(":none", number(0))
+                .send()
+                .await;
+            match given {
+                Err(error) if !is_condition(&error) => Err(StoreError::from(error)),
+                // Without the row there is nothing to give back to.
+                _ => Ok(()),
+            }
+        };
+        try_join(own, of_all).await.map(|_| ())
+    }
+}
+
+fn is_condition<R>(error: &aws_sdk_dynamodb::error::SdkError<UpdateItemError, R>) -> bool {
+    matches!(error.as_service_error(), Some(UpdateItemError::ConditionalCheckFailedException(_)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_email_names_anothers_row() {
+        let here = CallerNetwork::of("203.0.113.7".parse().ok());
+        let ada = EmailKey::of("ada@example.com");
+        for crafted in
+            ["203.0.113.7|ada@example.com", "from|203.0.113.7|ada@example.com", "all|ada@example.com"]
+        {
+            let crafted = EmailKey::of(crafted);
+            for row in [row_of_all(&crafted), row_of_caller(&crafted, &here)] {
+                assert_ne!(row, row_of_all(&ada));
+                assert_ne!(row, row_of_caller(&ada, &here));
+            }
+        }
+    }
+}

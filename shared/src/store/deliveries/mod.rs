@@ -1,0 +1,154 @@
+//! Deliveries' rows, written for the first time and read.
+
+mod pages;
+mod transitions;
+
+pub use self::pages::DeliveryFilter;
+pub use self::transitions::Advanced;
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::KeysAndAttributes;
+use futures_util::future::try_join_all;
+
+use crate::delivery::{Delivery, partition};
+use crate::endpoint::Endpoint;
+use crate::id::{DeliveryId, EndpointId, ProjectId};
+use crate::job::DeliveryJob;
+use crate::store::inserts::{insert_each, put_all_new, put_new};
+use crate::store::statements::Outcome;
+use crate::store::{Item, Store, StoreError, from_item, key, row, text};
+use crate::time::Timestamp;
+
+/// What the delivery function reads before it decides, for a whole batch at once.
+#[derive(Debug, Default)]
+pub struct Loaded {
+    pub deliveries: HashMap<DeliveryId, Delivery>,
+    pub endpoints: HashMap<(ProjectId, EndpointId), Endpoint>,
+}
+
+pub(super) fn delivery_key(endpoint_id: &EndpointId, id: &DeliveryId) -> Item {
+    key([("partition", text(partition(endpoint_id, id.bucket()))), ("id", text(id))])
+}
+
+impl Store {
+    /// Writes a delivery's first row. A row that is there already stays as it is.
+    ///
+    /// # Errors
+    /// When DynamoDB did not do it.
+    pub async fn create_delivery(&self, delivery: &Delivery) -> Result<(), StoreError> {
+        put_new(&self.client, &self.tables.deliveries, delivery).await
+    }
+
+    /// Writes deliveries' first rows. Those that are there already stay as they are.
+    ///
+    /// # Errors
+    /// When DynamoDB did not do it; some may be written.
+    pub async fn create_deliveries(&self, deliveries: &[Delivery]) -> Result<(), StoreError> {
+        put_all_new(&self.client, &self.tables.deliveries, deliveries).await
+    }
+
+    /// Writes the first rows of several events' deliveries together and says of each whether it is certain to be there.
+    /// What is not is for [`Self::create_deliveries`], which finds out why.
+    pub async fn try_create_deliveries(&self, deliveries: &[Delivery]) -> Vec<bool> {
+        let outcomes = insert_each(&self.client, &self.tables.deliveries, deliveries, |row| row.id).await;
+        outcomes.into_iter().map(|outcome| outcome != Outcome::Unknown).collect()
+    }
+
+    /// The delivery with its attempts, unless it has expired.
+    ///
+    /// # Errors
+    /// When DynamoDB did not answer.
+    pub async fn delivery(
+        &self,
+        project_id: &ProjectId,
+        endpoint_id: &EndpointId,
+        id: &DeliveryId,
+        now: Timestamp,
+    ) -> Result<Option<Delivery>, StoreError> {
+        let delivery: Option<Delivery> =
+            row(&self.client, &self.tables.deliveries, delivery_key(endpoint_id, id)).await?;
+        Ok(delivery.filter(|delivery| delivery.project_id == *project_id && !delivery.is_expired(now)))
+    }
+
+    /// The deliveries and endpoints that jobs are about, strongly consistent, in as few requests as there are
+    /// hundreds of rows.
+    ///
+    /// # Errors
+    /// When DynamoDB did not answer for all of them.
+    pub async fn load(&self, jobs: &[&DeliveryJob]) -> Result<Loaded, StoreError> {
+        let mut loaded = Loaded::default();
+        for jobs in jobs.chunks(50) {
+            let mut deliveries: HashMap<DeliveryId, Item> = HashMap::new();
+            let mut endpoints: HashMap<EndpointId, Item> = HashMap::new();
+            for job in jobs {
+                deliveries.insert(job.delivery_id, delivery_key(&job.endpoint_id, &job.delivery_id));
+                let endpoint = key([("project_id", text(job.project_id)), ("id", text(job.endpoint_id))]);
+                endpoints.insert(job.endpoint_id, endpoint);
+            }
+            let wanted = HashMap::from([
+                (self.tables.deliveries.clone(), keys(deliveries.into_values())?),
+                (self.tables.endpoints.clone(), keys(endpoints.into_values())?),
+            ]);
+            let mut found = self.batch_get(wanted).await?;
+            for item in found.remove(&self.tables.deliveries).unwrap_or_default() {
+                let delivery: Delivery = from_item(item)?;
+                loaded.deliveries.insert(delivery.id, delivery);
+            }
+            for item in found.remove(&self.tables.endpoints).unwrap_or_default() {
+                let endpoint: Endpoint = from_item(item)?;
+                loaded.endpoints.insert((endpoint.project_id, endpoint.id), endpoint);
+            }
+        }
+        Ok(loaded)
+    }
+
+    /// Rows by endpoint and id, a hundred a request. Those that are gone are left out.
+    ///
+    /// # Errors
+    /// When DynamoDB did not answer for all of them.
+    pub async fn deliveries_by_id(
+        &self,
+        ids: &[(EndpointId, DeliveryId)],
+    ) -> Result<HashMap<DeliveryId, Delivery>, StoreError> {
+        let chunks = ids.chunks(100).map(|ids| async {
+            let wanted = keys(ids.iter().map(|(endpoint_id, id)| delivery_key(endpoint_id, id)))?;
+            let mut found = self.batch_get(HashMap::from([(self.tables.deliveries.clone(), wanted)])).await?;
+            let items = found.remove(&self.tables.deliveries).unwrap_or_default();
+            items.into_iter().map(from_item).collect::<Result<Vec<Delivery>, _>>()
+        });
+        let rows = try_join_all(chunks).await?.into_iter().flatten();
+        Ok(rows.map(|delivery| (delivery.id, delivery)).collect())
+    }
+
+    /// A batch read that asks again for what DynamoDB left unprocessed.
+    pub(super) async fn batch_get(
+        &self,
+        mut wanted: HashMap<String, KeysAndAttributes>,
+    ) -> Result<HashMap<String, Vec<Item>>, StoreError> {
+        let mut found: HashMap<String, Vec<Item>> = HashMap::new();
+        for round in 0..5_u32 {
+            if round > 0 {
+                tokio::time::sleep(Duration::from_millis(25 << round)).await;
+            }
+            let answer = self.client.batch_get_item().set_request_items(Some(wanted)).send().await?;
+            for (table, items) in answer.responses.unwrap_or_default() {
+                found.entry(table).or_default().extend(items);
+            }
+            wanted = answer.unprocessed_keys.unwrap_or_default();
+            if wanted.is_empty() {
+                return Ok(found);
+            }
+        }
+        Err(StoreError::Unavailable("a batch read was left unprocessed".to_owned()))
+    }
+}
+
+fn keys(keys: impl Iterator<Item = Item>) -> Result<KeysAndAttributes, StoreError> {
+    KeysAndAttributes::builder()
+        .set_keys(Some(keys.collect()))
+        .consistent_read(true)
+        .build()
+        .map_err(|error| StoreError::Broken(error.to_string()))
+}

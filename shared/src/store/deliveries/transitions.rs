@@ -1,0 +1,234 @@
+//! What moves a delivery on: state and attempts change in one conditional update of one row.
+
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
+use aws_sdk_dynamodb::types::{AttributeValue, BatchStatementRequest, ReturnValuesOnConditionCheckFailure};
+
+use crate::delivery::{Delivery, attention};
+use crate::job::Chain;
+use crate::store::deliveries::delivery_key;
+use crate::store::statements::{Outcome, execute, or_unknown, statement};
+use crate::store::{Store, StoreError, number, row_in_the_way, text, value};
+use crate::time::Timestamp;
+use crate::transition::Transition;
+
+/// How a transition ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Advanced {
+    Done,
+    /// The row is no longer what the decision was made on, or is gone.
+    Overtaken,
+}
+
+impl Store {
+    /// Moves a delivery on, if its row is still the one that was read. A repeat of a write whose answer was lost is
+    /// recognized and counts as done.
+    ///
+    /// # Errors
+    /// When DynamoDB did not do it.
+    pub async fn advance(&self, before: &Delivery, transition: &Transition) -> Result<Advanced, StoreError> {
+        let mut update = self
+            .update_delivery(before)
+            .expression_attribute_names("#status", "status")
+            .expression_attribute_values(":old_status", value(&before.status)?)
+            .expression_attribute_values(":old_count", number(before.attempt_count));
+        let mut condition = "#status = :old_status AND attempt_count = :old_count".to_owned();
+        let (mut set, mut remove) = (Vec::new(), Vec::new());
+        for (name, new) in changes(before, transition)? {
+            match new {
+                Some(new) => {
+                    let alias = if name == "status" { "#" } else { "" };
+                    set.push(format!("{alias}{name} = :{name}"));
+                    update = update.expression_attribute_values(format!(":{name}"), new);
+                }
+                None => remove.push(name),
+            }
+        }
+        if let Some(attempt) = &transition.attempt {
+            set.push("attempts = list_append(if_not_exists(attempts, :none), :attempt)".to_owned());
+            update = update
+                .expression_attribute_values(":none", AttributeValue::L(Vec::new()))
+                .expression_attribute_values(":attempt", AttributeValue::L(vec![value(attempt)?]));
+        }
+        if let Some(replay_id) = &transition.replay_id {
+            set.push("replay_id = :replay".to_owned());
+            condition.push_str(" AND (attribute_not_exists(replay_id) OR replay_id < :replay)");
+            update = update.expression_attribute_values(":replay", text(replay_id));
+        }
+        let removed =
+            if remove.is_empty() { String::new() } else { format!(" REMOVE {}", remove.join(", ")) };
+        let result = update
+            .update_expression(format!("SET {}{removed}", set.join(", ")))
+            .condition_expression(condition)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send()
+            .await;
+        let error = match result {
+            Ok(_) => return Ok(Advanced::Done),
+            Err(error) => error,
+        };
+        let Some(row) = row_in_the_way::<Delivery>(error)? else {
+            return Ok(Advanced::Overtaken);
+        };
+        let is_ours = match &transition.attempt {
+            Some(attempt) => row.attempts.iter().any(|recorded| recorded.id == attempt.id),
+            None => {
+                row.status == transition.status
+                    && row.updated_at == transition.at
+                    && row.chain == transition.chain
+            }
+        };
+        Ok(if is_ours { Advanced::Done } else { Advanced::Overtaken })
+    }
+
+    /// Records first attempts in one request, at most [`crate::store::MAX_STATEMENTS`], each if its delivery's row is still
+    /// the one that was read, and says of each whether it did. What it did not is for [`Self::advance`], which finds
+    /// out why.
+    pub async fn record_first_attempts(&self, records: &[(Delivery, Transition)]) -> Vec<bool> {
+        let statements = records.iter().map(|(before, transition)| self.first_attempt(before, transition));
+        let executed = match statements.collect() {
+            Ok(statements) => execute(&self.client, statements).await,
+            Err(error) => Err(error),
+        };
+        let outcomes = or_unknown(executed, records.len());
+        outcomes.into_iter().map(|outcome| outcome == Outcome::Done).collect()
+    }
+
+    /// What [`Self::advance`] does with a first attempt: its row has no list of attempts to add to.
+    fn first_attempt(
+        &self,
+        before: &Delivery,
+        transition: &Transition,
+    ) -> Result<BatchStatementRequest, StoreError> {
+        let Transition { attempt: Some(attempt), replay_id: None, .. } = transition else {
+            return Err(StoreError::Broken("not a first attempt".to_owned()));
+        };
+        let attempts = AttributeValue::L(vec![value(attempt)?]);
+        let mut text = format!("UPDATE \"{}\"", self.tables.deliveries);
+        let mut values = Vec::new();
+        for (name, new) in changes(before, transition)?.into_iter().chain([("attempts", Some(attempts))]) {
+            match new {
+                Some(new) => {
+                    text.push_str(&format!(" SET \"{name}\" = ?"));
+                    values.push(new);
+                }
+                None => text.push_str(&format!(" REMOVE \"{name}\"")),
+            }
+        }
+        let key = delivery_key(&before.endpoint_id, &before.id).into_iter();
+        let as_read =
+            [("status".to_owned(), value(&before.status)?), ("attempt_count".to_owned(), number(0))];
+        for (n, (name, old)) in key.chain(as_read).enumerate() {
+            let word = if n == 0 { "WHERE" } else { "AND" };
+            text.push_str(&format!(" {word} \"{name}\" = ?"));
+            values.push(old);
+        }
+        statement(text, values)
+    }
+
+    /// Takes the turn to make a delivery's next attempt for the job of this chain. Of two that try, one is overtaken.
+    ///
+    /// # Errors
+    /// When DynamoDB did not do it.
+    pub async fn claim(
+        &self,
+        before: &Delivery,
+        chain: Option<Chain>,
+        now: Timestamp,
+    ) -> Result<Advanced, StoreError> {
+        let mut update = self
+            .update_delivery(before)
+            .condition_expression(
+                "#status = :old_status AND attempt_count = :old_count AND updated_at = :old_updated_at",
+            )
+            .expression_attribute_names("#status", "status")
+            .expression_attribute_values(":old_status", value(&before.status)?)
+            .expression_attribute_values(":old_count", number(before.attempt_count))
+            .expression_attribute_values(":old_updated_at", number(before.updated_at.as_millis()))
+            .expression_attribute_values(":now", number(now.as_millis()));
+        update = match chain {
+            Some(chain) => update
+                .update_expression("SET updated_at = :now, chain = :chain")
+                .expression_attribute_values(":chain", value(&chain)?),
+            None => update.update_expression("SET updated_at = :now REMOVE chain"),
+        };
+        match update.send().await {
+            Ok(_) => Ok(Advanced::Done),
+            Err(error) => match error.as_service_error() {
+                Some(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(Advanced::Overtaken),
+                _ => Err(error.into()),
+            },
+        }
+    }
+
+    fn update_delivery(&self, delivery: &Delivery) -> UpdateItemFluentBuilder {
+        let key = delivery_key(&delivery.endpoint_id, &delivery.id);
+        self.client.update_item().table_name(&self.tables.deliveries).set_key(Some(key))
+    }
+
+    /// Notes that a delivery's failure is counted although not all that follows it is done.
+    ///
+    /// # Errors
+    /// When DynamoDB did not do it.
+    pub async fn note_counted(&self, delivery: &Delivery) -> Result<(), StoreError> {
+        let update = self
+            .update_delivery(delivery)
+            .update_expression("SET counted = :true")
+            .condition_expression("attribute_exists(id)")
+            .expression_attribute_values(":true", AttributeValue::Bool(true));
+        update.send().await?;
+        Ok(())
+    }
+
+    /// Notes that all is done that follows from a delivery's failure.
+    ///
+    /// # Errors
+    /// When DynamoDB did not do it.
+    pub async fn settle_count(&self, delivery: &Delivery) -> Result<(), StoreError> {
+        let result = self
+            .update_delivery(delivery)
+            .update_expression("REMOVE uncounted, counted")
+            .condition_expression("attribute_exists(id)")
+            .send()
+            .await;
+        match result {
+            Ok(_) => Ok(()),
+            Err(error) => match error.as_service_error() {
+                Some(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(()),
+                _ => Err(error.into()),
+            },
+        }
+    }
+}
+
+/// What a transition makes of a row but for its list of attempts: `None` removes.
+fn changes(
+    before: &Delivery,
+    transition: &Transition,
+) -> Result<Vec<(&'static str, Option<AttributeValue>)>, StoreError> {
+    let needs_attention = transition.status.wants_attention();
+    let mut changes = vec![
+        ("status", Some(value(&transition.status)?)),
+        ("triggered_by", Some(value(&transition.triggered_by)?)),
+        ("updated_at", Some(number(transition.at.as_millis()))),
+        ("next_retry_at", optional_value(transition.next_retry_at)?),
+        ("failure_reason", optional_value(transition.failure_reason)?),
+        ("chain", optional_value(transition.chain)?),
+        ("slot", optional_value(transition.slot)?),
+        ("uncounted", optional_value(transition.uncounted.then_some(true))?),
+        ("attention", needs_attention.then(|| text(attention(&before.partition, transition.status)))),
+    ];
+    if transition.attempt.is_some() {
+        changes.push(("attempt_count", Some(number(before.attempt_count + 1))));
+        if needs_attention {
+            // The event's row has it too. A read there for each further attempt costs a fifth of the second unit that
+            // every further write of this row would.
+            changes.push(("payload", None));
+        }
+    }
+    Ok(changes)
+}
+
+fn optional_value(of: Option<impl serde::Serialize>) -> Result<Option<AttributeValue>, StoreError> {
+    of.map(|of| value(&of)).transpose()
+}

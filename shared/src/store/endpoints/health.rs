@@ -1,0 +1,155 @@
+//! An endpoint's health, written only when it changes (contract §7).
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
+use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
+
+use crate::endpoint::{DisabledReason, Endpoint, EndpointStatus};
+use crate::id::{DeliveryId, EventId};
+use crate::store::{Store, StoreError, from_item, number, row_in_the_way, text, value};
+use crate::time::Timestamp;
+
+impl Store {
+    /// Adds one delivery that ended in failure and returns the endpoint; `None` when it is gone. A repeat for the
+    /// delivery that was counted last, after a lost answer or a crash, adds nothing.
+    ///
+    /// # Errors
+    /// When DynamoDB did not do it.
+    pub async fn count_failure(
+        &self,
+        endpoint: &Endpoint,
+        delivery_id: &DeliveryId,
+        now: Timestamp,
+    ) -> Result<Option<Endpoint>, StoreError> {
+        let result = self
+            .update_endpoint(&endpoint.project_id, &endpoint.id)
+            .condition_expression(
+                "attribute_exists(id) AND (attribute_not_exists(last_counted) OR last_counted <> :delivery)",
+            )
+            .update_expression(
+                "SET first_failure_at = if_not_exists(first_failure_at, :now), last_counted = :delivery \
+                 ADD consecutive_failures :one",
+            )
+            .expression_attribute_values(":now", number(now.as_millis()))
+            .expression_attribute_values(":delivery", text(delivery_id))
+            .expression_attribute_values(":one", number(1))
+            .return_values(ReturnValue::AllNew)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send()
+            .await;
+        let row = match result {
+            Ok(answer) => answer.attributes,
+            Err(error) => match error.as_service_error() {
+                Some(UpdateItemError::ConditionalCheckFailedException(failed)) => failed.item().cloned(),
+                _ => return Err(error.into()),
+            },
+        };
+        row.filter(|row| !row.is_empty()).map(from_item).transpose()
+    }
+
+    /// Forgets the failures in a row, after a success. Returns whether there was something to recover from, and it is this
+    /// success that ended it: `recovery` is noted, so that a repeat finds it. One that is disabled has not recovered.
+    ///
+    /// # Errors
+    /// When DynamoDB did not do it.
+    pub async fn clear_failures(&self, endpoint: &Endpoint, recovery: &EventId) -> Result<bool, StoreError> {
+        let update = self
+            .update_endpoint(&endpoint.project_id, &endpoint.id)
+            .condition_expression(
+                "attribute_exists(id) AND (attribute_not_exists(recovery) OR recovery <> :recovery) AND \
+                 (consecutive_failures > :zero OR attribute_exists(first_failure_at) OR is_down = :true)",
+            )
+            .update_expression(if endpoint.status == EndpointStatus::Active {
+                "SET consecutive_failures = :zero, recovery = :recovery REMOVE first_failure_at, is_down"
+            } else {
+                "SET consecutive_failures = :zero, recovery = :recovery REMOVE first_failure_at"
+            })
+            .expression_attribute_values(":zero", number(0))
+            .expression_attribute_values(":true", value(&true)?)
+            .expression_attribute_values(":recovery", text(recovery));
+        let row = done(update, |row| row.recovery == Some(*recovery)).await?;
+        Ok(row.is_some_and(|row| row.status == EndpointStatus::Active))
+    }
+
+    /// Disables an endpoint that has failed `failures` times in a row or more, the first of them `for_at_least` ago.
+    /// Returns it if it is this call that disabled it, or an earlier one with the same `disabling`.
+    ///
+    /// # Errors
+    /// When DynamoDB did not do it.
+    pub async fn disable_after_failures(
+        &self,
+        endpoint: &Endpoint,
+        failures: u32,
+        for_at_least: Duration,
+        disabling: &EventId,
+        now: Timestamp,
+    ) -> Result<Option<Endpoint>, StoreError> {
+        let update = self
+            .update_endpoint(&endpoint.project_id, &endpoint.id)
+            .condition_expression(
+                "attribute_exists(id) AND #status = :active \
+                 AND consecutive_failures >= :failures AND first_failure_at <= :cutoff",
+            )
+            .expression_attribute_values(":failures", number(failures))
+            .expression_attribute_values(":cutoff", number(now.minus(for_at_least).as_millis()));
+        disable(update, DisabledReason::ConsecutiveFailures, disabling, now).await
+    }
+
+    /// Disables an endpoint whose receiver answered 410. Returns it if it is this call that disabled it, or an earlier one
+    /// with the same `disabling`.
+    ///
+    /// # Errors
+    /// When DynamoDB did not do it.
+    pub async fn disable_gone(
+        &self,
+        endpoint: &Endpoint,
+        disabling: &EventId,
+        now: Timestamp,
+    ) -> Result<Option<Endpoint>, StoreError> {
+        // An owner who changed the URL meanwhile means another receiver than the one that is gone.
+        let update = self
+            .update_endpoint(&endpoint.project_id, &endpoint.id)
+            .condition_expression("attribute_exists(id) AND #status = :active AND #url = :url")
+            .expression_attribute_names("#url", "url")
+            .expression_attribute_values(":url", text(&endpoint.url));
+        disable(update, DisabledReason::Gone, disabling, now).await
+    }
+}
+
+async fn disable(
+    update: UpdateItemFluentBuilder,
+    reason: DisabledReason,
+    disabling: &EventId,
+    now: Timestamp,
+) -> Result<Option<Endpoint>, StoreError> {
+    let update = update
+        .update_expression(
+            "SET #status = :disabled, disabled_reason = :reason, disabled_at = :now, updated_at = :now, \
+             disabling = :disabling, is_down = :true",
+        )
+        .expression_attribute_names("#status", "status")
+        .expression_attribute_values(":active", value(&EndpointStatus::Active)?)
+        .expression_attribute_values(":disabled", value(&EndpointStatus::Disabled)?)
+        .expression_attribute_values(":reason", value(&reason)?)
+        .expression_attribute_values(":now", number(now.as_millis()))
+        .expression_attribute_values(":disabling", text(disabling))
+        .expression_attribute_values(":true", value(&true)?);
+    done(update, |row| row.disabling == Some(*disabling)).await
+}
+
+/// Carries out an update once. Returns the row if this call changed it, or, as `is_ours` tells, an earlier one did.
+async fn done(
+    update: UpdateItemFluentBuilder,
+    is_ours: impl FnOnce(&Endpoint) -> bool,
+) -> Result<Option<Endpoint>, StoreError> {
+    let update = update
+        .return_values(ReturnValue::AllNew)
+        .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+    let error = match update.send().await {
+        Ok(answer) => return answer.attributes.map(from_item).transpose(),
+        Err(error) => error,
+    };
+    Ok(row_in_the_way::<Endpoint>(error)?.filter(is_ours))
+}

@@ -1,0 +1,375 @@
+//! Endpoints: every read is strongly consistent, because a change holds for each event and attempt after it.
+
+mod health;
+mod slots;
+mod slowness;
+
+pub use self::slots::Taken;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
+use aws_sdk_dynamodb::types::{
+    AttributeValue, Delete, Put, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
+};
+
+use crate::custom_headers::CustomHeaders;
+use crate::endpoint::{DisabledReason, Endpoint, EndpointStatus, ROTATION_OVERLAP};
+use crate::event_name::EventName;
+use crate::id::{AccountId, EndpointId, ProjectId};
+use crate::rate_limit::RateLimit;
+use crate::signing_secret::SigningSecret;
+use crate::store::transactions::{failed_conditions, transact};
+use crate::store::{
+    Registry, Store, StoreError, from_item, key, number, row, row_in_the_way, rows, text, to_item, value,
+};
+use crate::time::Timestamp;
+
+/// What a caller changes of an endpoint; `None` leaves a field as it is.
+#[derive(Debug, Clone, Default)]
+pub struct EndpointPatch {
+    pub url: Option<String>,
+    pub events: Option<Vec<EventName>>,
+    pub status: Option<EndpointStatus>,
+    /// The inner `None` takes it away.
+    pub description: Option<Option<String>>,
+    /// Empty ones take them away.
+    pub headers: Option<CustomHeaders>,
+    /// The inner `None` takes it away.
+    pub rate_limit_per_second: Option<Option<u16>>,
+}
+
+/// How a change of an endpoint ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Patched {
+    Done(Box<Endpoint>),
+    /// Another change came first: the row is to be read again.
+    Overtaken,
+    Gone,
+}
+
+impl EndpointPatch {
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        let Self { url, events, status, description, headers, rate_limit_per_second } = self;
+        url.is_none()
+            && events.is_none()
+            && status.is_none()
+            && description.is_none()
+            && headers.is_none()
+            && rate_limit_per_second.is_none()
+    }
+
+    /// Whether a row is as this change leaves it.
+    fn is_in(&self, row: &Endpoint) -> bool {
+        let Self { url, events, status, description, headers, rate_limit_per_second } = self;
+        url.as_ref().is_none_or(|url| *url == row.url)
+            && events.as_ref().is_none_or(|events| *events == row.events)
+            && status.is_none_or(|status| status == row.status)
+            && description.as_ref().is_none_or(|description| *description == row.description)
+            && headers.as_ref().is_none_or(|headers| *headers == row.headers)
+            && rate_limit_per_second.is_none_or(|limit| limit == row.rate_limit_per_second())
+    }
+}
+
+/// How the creation of something of which there may be only so many ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Created {
+    Done,
+    CapReached,
+}
+
+/// How the rotation of a secret ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rotated {
+    To(SigningSecret),
+    /// Another rotation came first.
+    Overtaken,
+    Gone,
+}
+
+impl Registry {
+    /// Adds an endpoint unless its project has `cap` of them already: the count and the row change together.
+    ///
+    /// # Errors
+    /// When DynamoDB did not do it.
+    pub async fn create_endpoint(
+        &self,
+        account_id: &AccountId,
+        endpoint: &Endpoint,
+        cap: u32,
+    ) -> Result<Created, StoreError> {
+        let count = Update::builder()
+            .table_name(&self.tables.projects)
+            .key("account_id", text(account_id))
+            .key("id", text(endpoint.project_id))
+            .update_expression("ADD endpoint_count :one")
+            .condition_expression("attribute_exists(id) AND endpoint_count < :cap")
+            .expression_attribute_values(":one", number(1))
+            .expression_attribute_values(":cap", number(cap))
+            .build()
+            .map_err(|error| StoreError::Broken(error.to_string()))?;
+        let put = Put::builder()
+            .table_name(&self.tables.endpoints)
+            .set_item(Some(to_item(endpoint)?))
+            .condition_expression("attribute_not_exists(id)")
+            .build()
+            .map_err(|error| StoreError::Broken(error.to_string()))?;
+        let writes = vec![
+            TransactWriteItem::builder().update(count).build(),
+            TransactWriteItem::builder().put(put).build(),
+        ];
+        match transact(&self.client, writes).await {
+            Ok(()) => Ok(Created::Done),
+            Err(error) => match failed_conditions(&error).first() {
+                Some(true) => Ok(Created::CapReached),
+                _ => Err(error.into()),
+            },
+        }
+    }
+
+    /// Removes an endpoint; false when there was none. Its deliveries end at their next wake-up.
+    ///
+    /// # Errors
+    /// When DynamoDB did not do it.
+    pub async fn delete_endpoint(
+        &self,
+        account_id: &AccountId,
+        project_id: &ProjectId,
+        id: &EndpointId,
+    ) -> Result<bool, StoreError> {
+        let delete = Delete::builder()
+            .table_name(&self.tables.endpoints)
+            .key("project_id", text(project_id))
+            .key("id", text(id))
+            .condition_expression("attribute_exists(id)")
+            .build()
+            .map_err(|error| StoreError::Broken(error.to_string()))?;
+        let count = Update::builder()
+            .table_name(&self.tables.projects)
+            .key("account_id", text(account_id))
+            .key("id", text(project_id))
+            .update_expression("ADD endpoint_count :minus_one")
+            .condition_expression("attribute_exists(id)")
+            .expression_attribute_values(":minus_one", number(-1))
+            .build()
+            .map_err(|error| StoreError::Broken(error.to_string()))?;
+        let writes = vec![
+            TransactWriteItem::builder().delete(delete).build(),
+            TransactWriteItem::builder().update(count).build(),
+        ];
+        match transact(&self.client, writes).await {
+            Ok(()) => Ok(true),
+            Err(error) => match failed_conditions(&error).first() {
+                Some(true) => Ok(false),
+                _ => Err(error.into()),
+            },
+        }
+    }
+}
+
+impl Store {
+    /// A project's endpoints, oldest first.
+    ///
+    /// # Errors
+    /// When DynamoDB did not answer.
+    pub async fn endpoints(&self, project_id: &ProjectId) -> Result<Vec<Endpoint>, StoreError> {
+        rows(&self.client, &self.tables.endpoints, "project_id", project_id).await
+    }
+
+    /// # Errors
+    /// When DynamoDB did not answer.
+    pub async fn endpoint(
+        &self,
+        project_id: &ProjectId,
+        id: &EndpointId,
+    ) -> Result<Option<Endpoint>, StoreError> {
+        let key = key([("project_id", text(project_id)), ("id", text(id))]);
+        row(&self.client, &self.tables.endpoints, key).await
+    }
+
+    /// Changes an endpoint, as it was read. A write that comes late, when its caller has given it up and made another
+    /// change, finds the row changed and does nothing; a repeat of one whose answer was lost finds its own.
+    ///
+    /// # Errors
+    /// When DynamoDB did not do it.
+    pub async fn patch_endpoint(
+        &self,
+        endpoint: &Endpoint,
+        patch: &EndpointPatch,
+        now: Timestamp,
+    ) -> Result<Patched, StoreError> {
+        // Later than what was read, so that no two versions of a row have the same time.
+        let now = now.max(endpoint.updated_at.plus(Duration::from_millis(1)));
+        let mut set = vec!["updated_at = :now"];
+        let mut remove = Vec::new();
+        let mut add = "";
+        let mut update = self
+            .update_endpoint(&endpoint.project_id, &endpoint.id)
+            .condition_expression("updated_at = :read")
+            .expression_attribute_values(":read", number(endpoint.updated_at.as_millis()))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .return_values(ReturnValue::AllNew);
+        if patch.url.is_some() || patch.status == Some(EndpointStatus::Active) {
+            // How the receiver answered before says nothing of how it answers now.
+            remove.extend(["slow_until", "answered_at", "hanging_since", "hanging_tried_at"]);
+        }
+        if let Some(url) = &patch.url {
+            set.push("#url = :url");
+            update = update
+                .expression_attribute_names("#url", "url")
+                .expression_attribute_values(":url", text(url));
+        }
+        if let Some(events) = &patch.events {
+            set.push("#events = :events");
+            add = " ADD event_names_ever :names";
+            let names: BTreeSet<String> = events.iter().map(ToString::to_string).collect();
+            update = update
+                .expression_attribute_names("#events", "events")
+                .expression_attribute_values(":events", value(events)?)
+                .expression_attribute_values(":names", AttributeValue::Ss(names.into_iter().collect()));
+        }
+        if let Some(status) = patch.status {
+            set.push("#status = :status");
+            update = update
+                .expression_attribute_names("#status", "status")
+                .expression_attribute_values(":status", value(&status)?);
+            match status {
+                // A fresh start: what failed before no longer counts (contract §7).
+                EndpointStatus::Active => {
+                    set.push("consecutive_failures = :zero");
+                    remove.extend(["first_failure_at", "disabled_reason", "disabled_at"]);
+                    update = update.expression_attribute_values(":zero", number(0));
+                }
+                // Disabling again does not hide why and when it was first disabled.
+                EndpointStatus::Disabled => {
+                    set.push("disabled_reason = if_not_exists(disabled_reason, :manual)");
+                    set.push("disabled_at = if_not_exists(disabled_at, :now)");
+                    update = update.expression_attribute_values(":manual", value(&DisabledReason::Manual)?);
+                }
+            }
+        }
+        match &patch.description {
+            Some(Some(description)) => {
+                set.push("description = :description");
+                update = update.expression_attribute_values(":description", text(description));
+            }
+            Some(None) => remove.push("description"),
+            None => {}
+        }
+        match &patch.headers {
+            Some(headers) if headers.is_empty() => remove.push("headers"),
+            Some(headers) => {
+                set.push("headers = :headers");
+                update = update.expression_attribute_values(":headers", value(headers)?);
+            }
+            None => {}
+        }
+        // A limit that stays as it is keeps its lines; another one begins new ones.
+        if let Some(limit) = patch.rate_limit_per_second
+            && limit != endpoint.rate_limit_per_second()
+        {
+            remove.extend(["slots_taken_until", "late_slots_taken_until"]);
+            match limit {
+                Some(per_second) => {
+                    set.push("rate_limit = :rate_limit");
+                    let limit = RateLimit { per_second, since: now };
+                    update = update.expression_attribute_values(":rate_limit", value(&limit)?);
+                }
+                None => remove.push("rate_limit"),
+            }
+        }
+        let removed =
+            if remove.is_empty() { String::new() } else { format!(" REMOVE {}", remove.join(", ")) };
+        let result = update
+            .update_expression(format!("SET {}{removed}{add}", set.join(", ")))
+            .expression_attribute_values(":now", number(now.as_millis()))
+            .send()
+            .await;
+        let error = match result {
+            Ok(answer) => {
+                let row = from_item(answer.attributes.unwrap_or_default())?;
+                return Ok(Patched::Done(Box::new(row)));
+            }
+            Err(error) => error,
+        };
+        Ok(match row_in_the_way::<Endpoint>(error)? {
+            None => Patched::Gone,
+            Some(row) if row.updated_at == now && patch.is_in(&row) => Patched::Done(Box::new(row)),
+            Some(_) => Patched::Overtaken,
+        })
+    }
+
+    /// Notes that an endpoint gets an event of a name that it was perhaps never subscribed to, so that its list of
+    /// deliveries looks where that name's are. False when the endpoint is gone.
+    ///
+    /// # Errors
+    /// When DynamoDB did not do it.
+    pub async fn note_event_name(&self, endpoint: &Endpoint, name: &EventName) -> Result<bool, StoreError> {
+        if endpoint.event_names_ever.contains(name) {
+            return Ok(true);
+        }
+        let update = self
+            .update_endpoint(&endpoint.project_id, &endpoint.id)
+            .update_expression("ADD event_names_ever :names")
+            .expression_attribute_values(":names", AttributeValue::Ss(vec![name.to_string()]));
+        Ok(changed(update).await?.is_some())
+    }
+
+    /// Gives an endpoint, as it was read, a new secret and keeps the one before it for the overlap.
+    ///
+    /// A rotation that is carried out twice would push the secret its receiver still uses out of the row: a repeat
+    /// whose first answer was lost finds its own secret, and one that comes late finds another and does nothing.
+    ///
+    /// # Errors
+    /// When DynamoDB did not do it.
+    pub async fn rotate_secret(&self, endpoint: &Endpoint, now: Timestamp) -> Result<Rotated, StoreError> {
+        let secret = SigningSecret::generate();
+        let result = self
+            .update_endpoint(&endpoint.project_id, &endpoint.id)
+            .condition_expression("signing_secret = :old")
+            .update_expression(
+                "SET previous_secret = :old, previous_secret_until = :until, \
+                 signing_secret = :secret, updated_at = :now",
+            )
+            .expression_attribute_values(":old", text(endpoint.signing_secret.expose()))
+            .expression_attribute_values(":until", number(now.plus(ROTATION_OVERLAP).as_millis()))
+            .expression_attribute_values(":secret", text(secret.expose()))
+            .expression_attribute_values(":now", number(now.as_millis()))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send()
+            .await;
+        let error = match result {
+            Ok(_) => return Ok(Rotated::To(secret)),
+            Err(error) => error,
+        };
+        Ok(match row_in_the_way::<Endpoint>(error)? {
+            None => Rotated::Gone,
+            Some(row) if row.signing_secret == secret => Rotated::To(secret),
+            Some(_) => Rotated::Overtaken,
+        })
+    }
+
+    /// An update of a row that must exist.
+    pub(super) fn update_endpoint(&self, project_id: &ProjectId, id: &EndpointId) -> UpdateItemFluentBuilder {
+        self.client
+            .update_item()
+            .table_name(&self.tables.endpoints)
+            .key("project_id", text(project_id))
+            .key("id", text(id))
+            .condition_expression("attribute_exists(id)")
+    }
+}
+
+/// Carries out an endpoint's update and returns the new row; `None` when its condition failed.
+pub(super) async fn changed(update: UpdateItemFluentBuilder) -> Result<Option<Endpoint>, StoreError> {
+    match update.return_values(ReturnValue::AllNew).send().await {
+        Ok(answer) => answer.attributes.map(from_item).transpose(),
+        Err(error) => match error.as_service_error() {
+            Some(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(None),
+            _ => Err(error.into()),
+        },
+    }
+}

@@ -1,0 +1,161 @@
+//! Events: the idempotency record, the payload, and the list of who gets it.
+
+mod pages;
+
+pub use self::pages::{EventFilter, ReadEvent};
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::types::{KeysAndAttributes, ReturnValuesOnConditionCheckFailure};
+
+use crate::delivery::Delivery;
+use crate::event::Event;
+use crate::id::{EventId, ProjectId};
+use crate::store::inserts::insert_each;
+use crate::store::statements::Outcome;
+use crate::store::{Item, Store, StoreError, from_item, key, number, row, text, to_item};
+use crate::time::Timestamp;
+
+/// How accepting an event ended.
+#[derive(Debug, Clone)]
+pub enum Accepted {
+    New,
+    /// The project already has an event of this id; whether it is the same is the caller's to say.
+    Exists(Box<Event>),
+}
+
+/// How a read stands to the writes before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// It may miss those of the last second, for half the price.
+    Eventual,
+    Strong,
+}
+
+fn event_key(project_id: &ProjectId, id: &EventId) -> Item {
+    key([("project_id", text(project_id)), ("event_id", text(id))])
+}
+
+impl Store {
+    /// Writes a new event's row, unless the project has one of that id that has not expired.
+    ///
+    /// # Errors
+    /// When DynamoDB did not do it.
+    pub async fn accept_event(&self, event: &Event, now: Timestamp) -> Result<Accepted, StoreError> {
+        let result = self
+            .client
+            .put_item()
+            .table_name(&self.tables.events)
+            .set_item(Some(to_item(event)?))
+            .condition_expression("attribute_not_exists(event_id) OR expires_at <= :now")
+            .expression_attribute_values(":now", number(now.as_seconds()))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send()
+            .await;
+        let error = match result {
+            Ok(_) => return Ok(Accepted::New),
+            Err(error) => error,
+        };
+        let existing: Event = match error.as_service_error() {
+            Some(PutItemError::ConditionalCheckFailedException(failed)) => {
+                from_item(failed.item().cloned().unwrap_or_default())?
+            }
+            _ => return Err(error.into()),
+        };
+        // A repeat by the SDK whose first answer was lost finds its own row. Where there are no deliveries, another event
+        // of the same id may be of the same moment.
+        let is_own = existing.deliveries == event.deliveries
+            && existing.accepted_at == event.accepted_at
+            && existing.content_hash == event.content_hash;
+        if is_own {
+            return Ok(Accepted::New);
+        }
+        Ok(Accepted::Exists(Box::new(existing)))
+    }
+
+    /// Writes new events' rows together and says of each whether it did. What it did not is for [`Self::accept_event`],
+    /// which finds out why.
+    pub async fn accept_events(&self, events: &[Event]) -> Vec<bool> {
+        let key = |event: &Event| (event.project_id, event.event_id);
+        let outcomes = insert_each(&self.client, &self.tables.events, events, key).await;
+        outcomes.into_iter().map(|outcome| outcome == Outcome::Done).collect()
+    }
+
+    /// The event, unless it has expired.
+    ///
+    /// # Errors
+    /// When DynamoDB did not answer.
+    pub async fn event(
+        &self,
+        project_id: &ProjectId,
+        id: &EventId,
+        now: Timestamp,
+    ) -> Result<Option<Event>, StoreError> {
+        let event: Option<Event> = row(&self.client, &self.tables.events, event_key(project_id, id)).await?;
+        Ok(event.filter(|event| !event.is_expired(now)))
+    }
+
+    /// The envelope of each delivery, in the deliveries' order: from its own row, or else from its event's.
+    ///
+    /// # Errors
+    /// When DynamoDB did not answer, or an event's row is gone before its delivery's.
+    pub async fn envelopes(&self, deliveries: &[Delivery]) -> Result<Vec<Vec<u8>>, StoreError> {
+        let elsewhere: Vec<&Delivery> =
+            deliveries.iter().filter(|delivery| delivery.payload.is_none()).collect();
+        // A payload never changes, so half a read unit will do. What was written a moment ago may be missing from it, or
+        // be an expired event of the same id: then the row does not list the delivery.
+        let mut events = self.events_of(&elsewhere, Reading::Eventual).await?;
+        let is_listed = |delivery: &&&Delivery| {
+            events.get(&delivery.event_id).is_some_and(|event| event.lists(&delivery.id))
+        };
+        let unlisted: Vec<&Delivery> =
+            elsewhere.iter().filter(|delivery| !is_listed(delivery)).copied().collect();
+        events.extend(self.events_of(&unlisted, Reading::Strong).await?);
+        deliveries
+            .iter()
+            .map(|delivery| {
+                let stored = delivery.payload.as_ref();
+                let payload = stored.or_else(|| events.get(&delivery.event_id).map(|event| &event.payload));
+                let payload = payload.ok_or_else(|| {
+                    StoreError::Broken(format!("delivery {} has lost its event's row", delivery.id))
+                })?;
+                Ok(payload.unpack()?)
+            })
+            .collect()
+    }
+
+    async fn events_of(
+        &self,
+        deliveries: &[&Delivery],
+        reading: Reading,
+    ) -> Result<HashMap<EventId, Event>, StoreError> {
+        let mut wanted: Vec<(ProjectId, EventId)> =
+            deliveries.iter().map(|delivery| (delivery.project_id, delivery.event_id)).collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        let mut events = HashMap::new();
+        // An event can be 256 KiB and one answer holds 16 MiB.
+        for chunk in wanted.chunks(50) {
+            for item in self.batch_get_events(chunk, reading).await? {
+                let event: Event = from_item(item)?;
+                events.insert(event.event_id, event);
+            }
+        }
+        Ok(events)
+    }
+
+    pub(super) async fn batch_get_events(
+        &self,
+        keys: &[(ProjectId, EventId)],
+        reading: Reading,
+    ) -> Result<Vec<Item>, StoreError> {
+        let mut wanted = KeysAndAttributes::builder().consistent_read(reading == Reading::Strong);
+        for (project_id, event_id) in keys {
+            wanted = wanted.keys(event_key(project_id, event_id));
+        }
+        let wanted = wanted.build().map_err(|error| StoreError::Broken(error.to_string()))?;
+        let mut found = self.batch_get(HashMap::from([(self.tables.events.clone(), wanted)])).await?;
+        Ok(found.remove(&self.tables.events).unwrap_or_default())
+    }
+}
