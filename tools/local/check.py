@@ -31,7 +31,7 @@ def cargo_test(end_to_end):
 LINTS = {
     "formatting": [["cargo", "fmt", "--all", "--check"]],
     "template": [[TOOLS / "sam/bin/sam", "validate", "--lint"], [TOOLS / "local/bin/cfn-lint", "template.yaml", "tools/smoke/receiver.yaml"]],
-    "pages": [[TOOLS / "local/bin/python", f"tools/local/{page}.py"] for page in ("runbook", "paths")],
+    "pages": [[TOOLS / "local/bin/python", f"tools/local/{page}.py"] for page in ("runbook", "paths", "contract")],
     "clippy": [["cargo", "clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]],
     "docs": [["cargo", "doc", "--workspace", "--no-deps", "--document-private-items"]],
 }
