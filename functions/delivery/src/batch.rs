@@ -1,4 +1,4 @@
-//! One batch: every record by itself, concurrently, so that none delays or fails another.
+//! One batch of messages. Each record has its own task, so that none delays or fails another.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -25,10 +25,10 @@ use crate::turn::slots::{self, Place};
 use crate::turn::slowness::Notes;
 use crate::turn::{OVERTAKEN_WAIT, Shared, Turn};
 
-/// Kept free for the answer: without it Lambda would hand out the finished records again too.
+/// The function answers so long before its deadline. Without an answer Lambda hands out the finished records again too.
 const ANSWER_TIME: Duration = Duration::from_millis(500);
 
-/// A record whose body is a job; its rows are still to be read.
+/// A job whose rows are not read yet.
 struct Waiting {
     message: Arc<Message>,
     lane: Lane,
@@ -36,13 +36,13 @@ struct Waiting {
     span: Span,
 }
 
-/// A record and the task that works on it.
+/// A message and the task that works on it.
 struct Started {
     message: Arc<Message>,
     task: JoinHandle<Disposal>,
 }
 
-/// The invocation's id and the ids of what a record is about, on each of its log lines.
+/// Puts the invocation's id and the job's ids on each log line about the job.
 fn span_of(job: &Job, request_id: &str) -> Span {
     match job {
         Job::Delivery(job) => tracing::info_span!(
@@ -91,9 +91,9 @@ async fn work(
             id: record.message_id.clone(),
             receipt_handle: record.receipt_handle.clone(),
         });
-        // None for a dead letter, whichever queue gave it up.
+        // `None` for a dead letter.
         let lane = match source {
-            // Up to 1 MiB: parsed once, in its own task.
+            // An event has up to 1 MiB, so its own task parses it.
             Source::Intake => {
                 events.push((message, record.body));
                 continue;
@@ -142,7 +142,7 @@ async fn work(
     response
 }
 
-/// Lets each event be accepted by itself; what they read and send they share.
+/// Starts a task for each event. The tasks share reads and requests.
 fn start_events(app: &Arc<App>, events: Vec<(Arc<Message>, String)>, tally: &Arc<Tally>) -> Vec<Started> {
     if events.is_empty() {
         return Vec::new();
@@ -154,7 +154,7 @@ fn start_events(app: &Arc<App>, events: Vec<(Arc<Message>, String)>, tally: &Arc
     events.into_iter().map(start_event).collect()
 }
 
-/// Reads the rows of all jobs at once and lets each take its turn.
+/// Reads the rows of all jobs in one request, and starts a task for each job's turn.
 async fn start_turns(
     app: &Arc<App>,
     jobs: Vec<Waiting>,
@@ -162,7 +162,7 @@ async fn start_turns(
     tally: &Arc<Tally>,
     deadline: Instant,
 ) -> Vec<Started> {
-    // All of a batch come from one queue.
+    // All messages of a batch come from one queue.
     let look = async {
         if let Some(job) = jobs.first() {
             app.crowding.look(job.lane, &app.queues).await;
@@ -188,7 +188,7 @@ async fn start_turns(
         start(message, span, async move {
             match rows {
                 Err(()) => turn.message.back_off().await,
-                // SQS can hand one job out twice; both would find that it is their turn, so the second looks again later.
+                // SQS can deliver one job twice, and both copies would find that it is their turn. The second looks again later.
                 Ok(_) if is_copy => turn.message.hide(OVERTAKEN_WAIT).await,
                 Ok(rows) => turn.take(rows).await,
             }
@@ -197,7 +197,7 @@ async fn start_turns(
     jobs.into_iter().zip(places).map(start_turn).collect()
 }
 
-/// The batch's rows; `None` when one of them cannot be read, so that each job has to look for itself.
+/// The batch's rows. `None` when one row cannot be read: then each job reads its own.
 async fn load(app: &App, jobs: &[Waiting]) -> Result<Option<Loaded>, StoreError> {
     let wanted: Vec<&DeliveryJob> = jobs.iter().map(|job| &job.job).collect();
     match rows::load(&app.store, &wanted).await {
@@ -210,7 +210,7 @@ async fn load(app: &App, jobs: &[Waiting]) -> Result<Option<Loaded>, StoreError>
     }
 }
 
-/// Starts a record's task; `span` names in the log what it is about.
+/// Starts a message's task. `span` carries the job's ids to its log lines.
 fn start(
     message: Arc<Message>,
     span: Span,
@@ -219,7 +219,7 @@ fn start(
     Started { message, task: tokio::spawn(work.instrument(span)) }
 }
 
-/// Waits for one record's end. A panic, or time running out, is that record's failure alone.
+/// Waits for one message's task. A panic, or the end of the time, affects this message alone.
 async fn finish(mut task: JoinHandle<Disposal>, message: &Message, last_moment: Instant) -> Disposal {
     match timeout_at(last_moment, &mut task).await {
         Ok(Ok(disposal)) => disposal,

@@ -1,4 +1,5 @@
-//! What one request to AWS can carry for many: a call is most of the processor time that a delivery or an event takes.
+//! Joins the calls of one batch into fewer requests: a call to AWS takes most of the processor time that a delivery or an
+//! event needs.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,13 +11,13 @@ use tracing::Instrument;
 
 use crate::App;
 
-/// How long what is done for many may take; then each is done by itself.
-const TOGETHER: Duration = Duration::from_millis(500);
+/// How long a shared request may take. After that each caller makes a request of its own.
+const MOST_TIME: Duration = Duration::from_millis(500);
 
-/// How long a request waits at most for the one before it.
+/// A request starts at most so long after the one before it, whether or not that one has ended.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-/// Where those of one batch meet who ask for the same.
+/// Tasks of one batch give their entries here; one request carries the entries that come at about the same time.
 #[derive(Debug)]
 pub(crate) struct Coalescer<T, A>(mpsc::UnboundedSender<(T, oneshot::Sender<A>)>);
 
@@ -27,17 +28,17 @@ impl<T, A> Clone for Coalescer<T, A> {
 }
 
 impl<T: Send + 'static, A: Send + 'static> Coalescer<T, A> {
-    /// `work` answers each of a group, in their order. Nobody waits for company: the first goes at once, and those
-    /// that come meanwhile go next. What takes too long is given up for good, so that each can be done by itself and
-    /// nothing that was asked before comes after it.
+    /// `work` makes one request and returns an answer for each entry, in their order. No entry waits for others: the first
+    /// goes at once, and entries that come while it is under way go in the next request. A request that takes too long is
+    /// given up for good, so that it cannot take effect after the callers' own requests.
     pub(crate) fn new<F>(app: &Arc<App>, work: fn(Arc<App>, Vec<T>) -> F) -> Self
     where
         F: Future<Output = Vec<A>> + Send + 'static,
     {
-        Self::within(TOGETHER, app, work)
+        Self::within(MOST_TIME, app, work)
     }
 
-    /// As [`Self::new`] for what is not done again by itself, and so may take as long as its client allows.
+    /// As [`Self::new`], for entries that callers do not repeat on their own. A request may take as long as the AWS client allows.
     pub(crate) fn without_deadline<F>(app: &Arc<App>, work: fn(Arc<App>, Vec<T>) -> F) -> Self
     where
         F: Future<Output = Vec<A>> + Send + 'static,
@@ -58,7 +59,7 @@ impl<T: Send + 'static, A: Send + 'static> Coalescer<T, A> {
                 let answered = timeout(most, answer(app.clone(), work, group));
                 let working = async {
                     if answered.await.is_err() {
-                        tracing::warn!("a request for many was given up");
+                        tracing::warn!("a shared request took too long and was given up");
                     }
                 };
                 let working = tokio::spawn(working.in_current_span());
@@ -69,10 +70,10 @@ impl<T: Send + 'static, A: Send + 'static> Coalescer<T, A> {
         Self(asked)
     }
 
-    /// `None` when the work for it broke off or was given up.
-    pub(crate) async fn ask(&self, what: T) -> Option<A> {
+    /// Gives an entry and waits for its answer. `None` when the request broke off or was given up.
+    pub(crate) async fn ask(&self, entry: T) -> Option<A> {
         let (answer, answered) = oneshot::channel();
-        self.0.send((what, answer)).ok()?;
+        self.0.send((entry, answer)).ok()?;
         answered.await.ok()
     }
 }
@@ -83,7 +84,7 @@ where
 {
     let (asked, waiting): (Vec<_>, Vec<_>) = group.into_iter().unzip();
     for (waiting, answer) in waiting.into_iter().zip(work(app, asked).await) {
-        // Whose task was ended meanwhile no longer listens.
+        // A task that was ended meanwhile no longer listens.
         let _ = waiting.send(answer);
     }
 }
@@ -100,8 +101,8 @@ mod tests {
     }
 
     async fn all(asked: usize, work: fn(Arc<App>, Vec<usize>) -> Said) -> Vec<Option<(usize, usize)>> {
-        let together = Coalescer::new(&Arc::new(App::cut_off()), work);
-        join_all((0..asked).map(|number| together.ask(number))).await
+        let coalescer = Coalescer::new(&Arc::new(App::cut_off()), work);
+        join_all((0..asked).map(|number| coalescer.ask(number))).await
     }
 
     type Said = std::pin::Pin<Box<dyn Future<Output = Vec<(usize, usize)>> + Send>>;
@@ -115,7 +116,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_gets_no_answer_is_told_so() {
+    async fn an_entry_without_an_answer_gets_none() {
         let panics = all(3, |_, _| Box::pin(async { panic!("on purpose") })).await;
         assert_eq!(panics, [None; 3]);
         let short = all(3, |app, numbers| Box::pin(say(app, numbers[..1].to_vec()))).await;
@@ -123,7 +124,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_takes_too_long_is_given_up_and_keeps_nobody_else_waiting() {
+    async fn a_slow_request_is_given_up_and_delays_no_other() {
         let work = |app, numbers: Vec<usize>| -> Said {
             Box::pin(async move {
                 if numbers == [0] {
@@ -132,13 +133,13 @@ mod tests {
                 say(app, numbers).await
             })
         };
-        let together = Coalescer::new(&Arc::new(App::cut_off()), work);
+        let coalescer = Coalescer::new(&Arc::new(App::cut_off()), work);
         let first = tokio::spawn({
-            let together = together.clone();
-            async move { together.ask(0).await }
+            let coalescer = coalescer.clone();
+            async move { coalescer.ask(0).await }
         });
         tokio::task::yield_now().await;
-        assert_eq!(together.ask(1).await, Some((1, 1)));
+        assert_eq!(coalescer.ask(1).await, Some((1, 1)));
         assert_eq!(first.await.expect("no panic"), None);
     }
 }

@@ -1,4 +1,4 @@
-//! The function's settings, parsed into what they mean.
+//! The function's settings, parsed.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ pub struct Config {
     pub tables: Tables,
     pub budgets_table: String,
     pub queue_urls: QueueUrls,
-    /// Whose endpoints are told operational events, and the bus that gets them; none by default.
+    /// The project whose endpoints get operational events, and the bus that gets them. Neither by default.
     pub operator_project_id: Option<ProjectId>,
     pub operational_bus: Option<String>,
     pub settings: Settings,
@@ -35,23 +35,23 @@ pub struct QueueUrls {
     pub intake: String,
 }
 
-/// What an operator may turn.
+/// The operator's settings.
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub schedule: RetrySchedule,
     pub request_timeout: Duration,
-    /// 0 disables no endpoint.
+    /// With 0 the service disables no endpoint.
     pub disable_after_failures: u32,
     pub disable_after: Duration,
     pub addresses: AddressRules,
     /// This deployment's host, and the mark that its attempts carry.
     pub origin: Origin,
-    /// What an event that comes in may be called, and how long it is kept.
+    /// The names that an incoming event may have, and how long events are kept.
     pub event_names: EventNames,
     pub retention: Duration,
-    /// What a project may send through the intake in a minute, with what it posts.
+    /// How many events a project may send in a minute, by HTTPS and through the intake together.
     pub limits: Limits,
-    /// The dimension of our metric.
+    /// The dimension of the metrics.
     pub stack_name: String,
 }
 

@@ -1,4 +1,4 @@
-//! Which queue a job came through, and when waiting retries must leave theirs.
+//! The queue that a job came through, and when waiting jobs must leave it.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -10,13 +10,14 @@ use tokio::time::{Instant, timeout};
 use crate::Queues;
 use crate::message::Message;
 
-/// A standard queue holds about 120,000 messages in flight, hidden ones included, and past that hands out nothing at
-/// all. Past half of it waiting retries are sent again with a delay instead, which does not count.
+/// A standard queue holds about 120,000 messages in flight, hidden ones included; beyond that it delivers nothing at all
+/// ([quotas](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html)). Beyond half
+/// of it, waiting jobs are sent again with a delay instead, because a delayed message is not in flight.
 const CROWDED_ABOVE: u64 = 60_000;
 
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 
-/// A batch waits for no more than this to learn it.
+/// A batch waits at most so long for a look.
 const LOOK_TIME: Duration = Duration::from_secs(1);
 
 /// Where a message came from.
@@ -28,11 +29,11 @@ pub(crate) enum Source {
     DeadLetters,
 }
 
-/// The queue of events from outside, as a parked message names where it came from.
+/// The intake queue's name in a parked message's `source`.
 pub(crate) const INTAKE: &str = "intake";
 
 impl Queues {
-    /// Keeps a message for the operator that nothing here can be made of, and says why as far as there is room beside it.
+    /// Moves a message that cannot be used to the parked queue, with the reason as far as there is room for it.
     pub(crate) async fn park(
         &self,
         message: &Message,
@@ -41,7 +42,7 @@ impl Queues {
         reason: &str,
     ) -> Result<(), QueueError> {
         let attributes = [("source", source), ("message_id", &message.id), ("reason", reason)];
-        self.parked.send_text(body, &that_fit_beside(body, &attributes)).await
+        self.parked.send_text(body, &fitting_beside(body, &attributes)).await
     }
 
     /// The queue of a lane.
@@ -53,7 +54,7 @@ impl Queues {
         }
     }
 
-    /// The queue of that name, and what it is for. An unknown one, as of a sample event, is taken for first attempts.
+    /// The queue of that name, and its use. An unknown name, as in a sample event, counts as the queue of first attempts.
     pub(crate) fn named(&self, name: &str) -> (Source, &Queue) {
         if name == self.intake.name() {
             (Source::Intake, &self.intake)
@@ -67,9 +68,9 @@ impl Queues {
     }
 }
 
-/// As many of the attributes, in their order, as fit into a message beside its body; of the last, what fits. A body that
-/// leaves no room goes without: it is larger than an event may be, so that its size tells the reason.
-fn that_fit_beside<'a>(body: &str, attributes: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+/// The attributes that fit into a message beside its body, in their order; the last one is cut to the room that is left. A
+/// body that leaves no room is larger than an event may be, so its size tells the reason.
+fn fitting_beside<'a>(body: &str, attributes: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
     let mut room = MAX_MESSAGE_BYTES.saturating_sub(body.len());
     let mut fitting = Vec::new();
     for (index, (name, value)) in attributes.iter().enumerate() {
@@ -85,7 +86,7 @@ fn that_fit_beside<'a>(body: &str, attributes: &[(&'a str, &'a str)]) -> Vec<(&'
     fitting
 }
 
-/// How full the queues that hide what waits lately were; each looked up at most every ten seconds.
+/// How many messages were hidden in the queues at the last look. A look happens at most every ten seconds.
 #[derive(Debug, Default)]
 pub(crate) struct Crowding {
     retries: Mutex<Look>,
@@ -100,7 +101,7 @@ struct Look {
 }
 
 impl Crowding {
-    /// Nothing hides among the first attempts.
+    /// The queue of first attempts hides no waiting jobs.
     const fn at(&self, lane: Lane) -> Option<&Mutex<Look>> {
         match lane {
             Lane::FirstAttempts => None,
@@ -113,13 +114,13 @@ impl Crowding {
         self.at(lane).is_some_and(Look::is_crowded)
     }
 
-    /// Whether the intake should hide no more events; looks if that is due.
+    /// Whether the intake should hide no more events. Looks first, if the last look is ten seconds old.
     pub(crate) async fn is_intake_crowded(&self, queues: &Queues) -> bool {
         Look::again(&self.intake, &queues.intake).await;
         Look::is_crowded(&self.intake)
     }
 
-    /// Looks again if the last look is ten seconds old. Without an answer the old one holds.
+    /// Looks again if the last look is ten seconds old. If SQS does not answer, the old number holds.
     pub(crate) async fn look(&self, lane: Lane, queues: &Queues) {
         if let Some(last) = self.at(lane) {
             Look::again(last, queues.of(lane)).await;
@@ -157,7 +158,7 @@ mod tests {
         let attributes = [("source", "intake"), ("message_id", "m1"), ("reason", "pünktlich")];
         let beside = |room: usize| {
             let body = "x".repeat(MAX_MESSAGE_BYTES - room);
-            let fitting = that_fit_beside(&body, &attributes);
+            let fitting = fitting_beside(&body, &attributes);
             let size = |(name, value): &(&str, &str)| name.len() + "String".len() + value.len();
             assert!(fitting.iter().map(size).sum::<usize>() <= room, "{fitting:?} in {room}");
             fitting

@@ -43,7 +43,7 @@ pub use self::sqs_event::{BatchResponse, SqsEvent};
 /// The function's timeout in template.yaml.
 const USUAL_TIME: Duration = Duration::from_secs(30);
 
-/// What lives as long as the process.
+/// Everything that lives as long as the process.
 #[derive(Debug)]
 pub struct App {
     store: Store,
@@ -55,7 +55,7 @@ pub struct App {
     operator: Operator,
 }
 
-/// The queues, by what they are for.
+/// The queues, by their use.
 #[derive(Debug)]
 struct Queues {
     first_attempts: Queue,
@@ -103,10 +103,10 @@ impl App {
     }
 }
 
-/// Handles one invocation: which of its messages are to stay in their queue.
+/// Handles one invocation. The answer names the messages that stay in their queue.
 ///
 /// # Errors
-/// Never: what goes wrong is some message's failure.
+/// Never: a fault keeps the messages that it concerns in their queue.
 pub async fn handle(app: &Arc<App>, event: LambdaEvent<SqsEvent>) -> Result<BatchResponse, Error> {
     let time_left = time_left(Timestamp::from_millis(event.context.deadline.cast_signed()), Timestamp::now());
     let request_id = event.context.request_id;
@@ -115,7 +115,7 @@ pub async fn handle(app: &Arc<App>, event: LambdaEvent<SqsEvent>) -> Result<Batc
     Ok(batch.instrument(span).await)
 }
 
-/// How long the invocation may run. `cargo lambda` gives a deadline that passed long ago, which Lambda never does.
+/// How long the invocation may still run. `cargo lambda` gives a deadline in the past, which Lambda never does.
 fn time_left(deadline: Timestamp, now: Timestamp) -> Duration {
     let left = deadline.since(now);
     if left.is_zero() { USUAL_TIME } else { left }

@@ -1,4 +1,4 @@
-//! The queue message behind a piece of work: done with, or hidden and kept.
+//! A queue message: deleted when its work is done, or hidden and kept.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use echo_shared::queue::Queue;
 use echo_shared::rate_limit::Slot;
 use echo_shared::time::Timestamp;
 
-/// Below this, rounding a wait up to SQS's whole seconds would make it late by more than a tenth.
+/// A shorter wait, rounded up to SQS's whole seconds, would be longer by more than a tenth.
 const ROUNDED_UP_FROM: Duration = Duration::from_secs(10);
 
 /// Queues are often late by a part of a second.
@@ -17,20 +17,20 @@ const HALF_A_SECOND: Duration = Duration::from_millis(500);
 const FIRST_BACKOFF: Duration = Duration::from_secs(5);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(900);
 
-/// What becomes of a message when its turn is over.
+/// The end of a message's turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub(crate) enum Disposal {
     /// Lambda deletes it.
     Delete,
-    /// It is named in the batch's failures and comes back.
+    /// The batch's failures name it, so it comes back.
     Keep,
-    /// As `Keep`, for a fault of our own: DynamoDB, SQS, EventBridge or this code failed. An alarm stands on their count.
+    /// As `Keep`, because of an internal fault: DynamoDB, SQS, EventBridge or this code failed. An alarm watches their number.
     HeldBack,
 }
 
 impl Disposal {
-    /// The same, where a fault of our own is the reason that a message stays.
+    /// The same, if an internal fault is the reason that the message stays.
     pub(crate) const fn by_our_fault(self) -> Self {
         match self {
             Self::Delete => Self::Delete,
@@ -42,15 +42,15 @@ impl Disposal {
 #[derive(Debug)]
 pub(crate) struct Message {
     pub(crate) queue: Queue,
-    /// What the batch's failures call it.
+    /// Its name in the batch's failures.
     pub(crate) id: String,
     pub(crate) receipt_handle: String,
     pub(crate) receives: u32,
 }
 
 impl Message {
-    /// Keeps the message, unseen for `wait`. If SQS does not answer it comes back after the queue's own visibility timeout,
-    /// and what it finds then is judged anew.
+    /// Keeps the message and hides it for `wait`. If SQS does not answer, the message comes back after the queue's own
+    /// visibility timeout, and its job is decided anew.
     pub(crate) async fn hide(&self, wait: Duration) -> Disposal {
         match self.queue.hide(&self.receipt_handle, wait).await {
             Ok(()) => Disposal::Keep,
@@ -61,31 +61,31 @@ impl Message {
         }
     }
 
-    /// Keeps the message out of the way of a fault of our own, for longer each time.
+    /// Keeps the message until an internal fault may have passed, for longer each time.
     pub(crate) async fn back_off(&self) -> Disposal {
         self.hide(backoff(self.receives)).await.by_our_fault()
     }
 }
 
-/// How long a job that may act from `due` is left to the queue.
+/// How long the queue keeps a job that may act from `due`.
 pub(crate) fn time_in_queue(due: Timestamp, slot: Option<Slot>) -> Duration {
     let wait = due.since(Timestamp::now());
     if slot.is_some_and(|slot| slot.at == due) { slot_wait(wait) } else { queue_wait(wait) }
 }
 
-/// How long to leave a job to the queue that has `wait` to wait, for short waits the nearest second: what is cut off
-/// is slept through when the job wakes before its time by that much.
+/// How long the queue keeps a job that has to wait for `wait`. A short wait is rounded to the nearest second; a job that
+/// wakes a little early sleeps through the rest.
 fn queue_wait(wait: Duration) -> Duration {
     if wait < ROUNDED_UP_FROM { Duration::from_secs((wait + HALF_A_SECOND).as_secs()) } else { wait }
 }
 
-/// As [`queue_wait`] for a job that waits for its slot. It wakes up to a second and [`EARLY`] before and sleeps through
-/// what is left, or those that were put off together would be sent together.
+/// As [`queue_wait`], for a job that waits for its slot. It wakes up to a second and [`EARLY`] before its slot and sleeps
+/// through the rest. Rounded up, jobs with different slots in one second would all be sent at its end.
 const fn slot_wait(wait: Duration) -> Duration {
     Duration::from_secs(wait.saturating_sub(EARLY).as_secs())
 }
 
-/// 5 s, doubled with each time the message was handed out, up to 15 min.
+/// 5 s, doubled with each receive of the message, up to 15 min.
 fn backoff(receives: u32) -> Duration {
     let doublings = receives.saturating_sub(1).min(16);
     (FIRST_BACKOFF * 2_u32.pow(doublings)).min(LONGEST_BACKOFF)

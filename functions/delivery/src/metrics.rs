@@ -1,7 +1,7 @@
-//! What an invocation did, as one log line in CloudWatch's embedded metric format: metrics without a call to anyone.
+//! An invocation's counts, as one log line in CloudWatch's embedded metric format: metrics that need no call.
 //!
-//! The stack is the only dimension, because each value of one is a metric to pay for; the invocation's id leads to
-//! the lines of what it counts.
+//! The stack is the only dimension, because AWS charges for each value of a dimension as for a metric. The line has the
+//! invocation's id, by which the lines that it counts are found.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -9,28 +9,28 @@ use std::time::Duration;
 use echo_shared::time::Timestamp;
 use serde_json::{Map, Value, json};
 
-/// As many as the format takes of one metric in a line. No batch of ours makes more attempts.
+/// The format takes so many values of one metric in a line. No batch makes more attempts.
 const MOST_VALUES: usize = 100;
 
-/// What a batch's records add to, each as it is done.
+/// The counts of a batch. Each message's task adds to them.
 #[derive(Debug, Default)]
 pub(crate) struct Tally(Mutex<Counts>);
 
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
-    /// New events that came through the intake, and what was refused there.
+    /// New events that came through the intake, and events that it refused.
     pub(crate) accepted: u64,
     pub(crate) intake_refused: u64,
-    /// Times that an event in the intake was made to wait for its project's budget.
+    /// How often an event in the intake had to wait for its project's budget.
     pub(crate) over_budget: u64,
     /// Deliveries that ended in success, and in failure.
     pub(crate) delivered: u64,
     pub(crate) failed: u64,
-    /// Failed attempts that another one follows.
+    /// Failed attempts after which another attempt is due.
     pub(crate) retried: u64,
-    /// Messages of the dead letter queue that were laid to rest.
+    /// Messages of the dead-letter queue that were finished.
     pub(crate) dead_lettered: u64,
-    /// Messages that stay in their queue for a fault of our own.
+    /// Messages that stay in their queue because of an internal fault.
     pub(crate) held_back: u64,
     /// From an event's acceptance to the start of a delivery's first attempt.
     pub(crate) first_attempt_latency: Vec<Duration>,
@@ -51,7 +51,7 @@ impl Tally {
     }
 }
 
-/// The line for what happened; what did not is left out.
+/// The line, without the counts that are zero; none if all are.
 fn line(counts: &Counts, stack_name: &str, request_id: &str, now: Timestamp) -> Option<Value> {
     let sums = [
         ("Accepted", counts.accepted),

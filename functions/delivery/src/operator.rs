@@ -1,5 +1,5 @@
-//! Tells the operator what became of an endpoint (`echo_shared::operational`): as an ordinary event of the operator's own
-//! project, durable, signed and retried like any other, and on an EventBridge bus.
+//! Tells the operator of a change at an endpoint (`echo_shared::operational`): by an ordinary event of the operator's own
+//! project, which is durable, signed and retried like any other, and by an event on an EventBridge bus.
 
 use std::time::Duration;
 
@@ -21,10 +21,10 @@ use echo_shared::time::Timestamp;
 use crate::App;
 use crate::own_fault::OwnFault;
 
-/// Who put an event on the bus.
+/// The `source` of events on the bus.
 const SOURCE: &str = "echo-webhooks";
 
-/// Who wants to be told; by default no one.
+/// Where operational events go. By default they go nowhere.
 #[derive(Debug)]
 pub(crate) struct Operator {
     project_id: Option<ProjectId>,
@@ -46,8 +46,8 @@ impl Operator {
         Self { project_id, bus: bus_name.map(|name| Bus { client: client(sdk), name }) }
     }
 
-    /// Whether anyone is told of this project's endpoints. Nothing is told of the operator's own: a failed delivery of an
-    /// operational event would cause the next.
+    /// Whether operational events are made for this project's endpoints. None are made for the operator's own endpoints: a
+    /// failed delivery of an operational event would cause the next event.
     pub(crate) fn hears_of(&self, project_id: &ProjectId) -> bool {
         (self.project_id.is_some() || self.bus.is_some()) && self.project_id != Some(*project_id)
     }
@@ -67,10 +67,10 @@ fn client(sdk: &aws_config::SdkConfig) -> Client {
     Client::from_conf(config)
 }
 
-/// Tells an operational event, if anyone wants to hear it. Told again, it is the same event.
+/// Sends an operational event, if the settings ask for it. Sent again, it is the same event.
 ///
 /// # Errors
-/// When it is not certain to have been told: it has to be told again.
+/// When it is not certain that the event was sent: it has to be sent again.
 pub(crate) async fn tell(
     app: &App,
     kind: Kind,
@@ -108,12 +108,12 @@ async fn accept_in(
     }
     let (id, now) = (kind.event_id(delivery), Timestamp::now());
     let event = Event::accept(project_id, id, content, &endpoints, now, app.settings.retention);
-    // Its id alone says what it is: details may have changed when it is told again.
+    // The id alone identifies the event: its details may have changed when it is sent again.
     let event = Event { content_hash: id.to_string(), ..event };
     match accept(app.places(), event, &endpoints, now).await {
         Ok(_) => Ok(()),
         Err(AcceptError::Conflict) => {
-            tracing::error!(event_id = %id, "an event of the operator's has the id of an operational one");
+            tracing::error!(event_id = %id, "an event of the operator's project has the id of an operational event");
             Ok(())
         }
         Err(error) => Err(OwnFault::NotAccepted(error)),

@@ -1,4 +1,4 @@
-//! What goes wrong on our own side: it is no one's failed attempt, and leaves the message in its queue.
+//! Internal faults. A fault of the service is no failed attempt, and it leaves the message in its queue.
 
 use echo_shared::accept::AcceptError;
 use echo_shared::store::StoreError;

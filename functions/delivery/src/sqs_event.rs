@@ -1,6 +1,6 @@
-//! The part of Lambda's SQS event that we read, and the answer that names what stays in the queue.
+//! The part of Lambda's SQS event that the function reads, and the answer that names the messages that stay in the queue.
 //!
-//! Bodies stay text here: parsed eagerly, one bad body would fail the whole batch before our code runs.
+//! Bodies stay text here: if serde parsed them, one bad body would fail the whole batch before any other code runs.
 
 use serde::{Deserialize, Serialize};
 
@@ -30,25 +30,25 @@ pub struct Record {
 pub struct Attributes {
     #[serde(default)]
     pub approximate_receive_count: String,
-    /// On a message that SQS has moved to a dead letter queue.
+    /// Set on a message that SQS has moved to a dead-letter queue.
     #[serde(default)]
     pub dead_letter_queue_source_arn: String,
 }
 
 impl Record {
-    /// How often SQS has handed this message out, this time included.
+    /// How often SQS has delivered this message, this time included.
     #[must_use]
     pub fn receives(&self) -> u32 {
         self.attributes.approximate_receive_count.parse().unwrap_or(1)
     }
 
-    /// The end of the ARN of the queue it comes from.
+    /// The name of the queue that it comes from.
     #[must_use]
     pub fn queue_name(&self) -> &str {
         name(&self.event_source_arn)
     }
 
-    /// The queue that gave it up, if this is a dead letter.
+    /// The name of the queue that gave it up, if this is a dead letter.
     #[must_use]
     pub fn given_up_by(&self) -> &str {
         name(&self.attributes.dead_letter_queue_source_arn)

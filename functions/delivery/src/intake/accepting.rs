@@ -1,4 +1,4 @@
-//! The events of a batch, accepted by requests that they share: what `echo_shared::accept` does for one.
+//! Accepts the events of a batch by requests that they share, as `echo_shared::accept` accepts one event.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use echo_shared::time::Timestamp;
 use crate::App;
 use crate::coalescer::Coalescer;
 
-/// A batch's events, on their way to their rows and queues.
+/// The shared requests of a batch: for the events' rows, their deliveries' rows and their jobs.
 #[derive(Debug, Clone)]
 pub(crate) struct Accepting {
     events: Coalescer<Event, bool>,
@@ -66,7 +66,7 @@ impl Accepting {
         app.store.create_deliveries(&left).await
     }
 
-    /// Not tried again alone: a job that is sent again is one more request to the receiver.
+    /// Sends no job a second time: it would be one more request to the receiver.
     async fn send(&self, event: &Event, jobs: Jobs) -> Result<(), AcceptError> {
         if jobs.is_empty() {
             return Ok(());
@@ -88,7 +88,7 @@ async fn write_all(app: Arc<App>, of_events: Vec<Vec<Delivery>>) -> Vec<Vec<bool
     of_events.iter().map(|rows| is_written.by_ref().take(rows.len()).collect()).collect()
 }
 
-/// How many of each event's jobs are not certain to be queued.
+/// For each event, the number of jobs that may not be in the queue.
 async fn send_all(app: Arc<App>, of_events: Vec<(ProjectId, EventId, Jobs)>) -> Vec<usize> {
     let mut jobs = Jobs::default();
     let mut events = Vec::with_capacity(of_events.len());

@@ -1,4 +1,4 @@
-//! Events in through the queue: each is accepted by itself, as one over HTTPS is, or parked with the reason (contract §4).
+//! Events from the intake queue. Each is accepted by itself as an event by HTTPS is, or parked with the reason (contract §4).
 
 mod accepting;
 
@@ -23,12 +23,12 @@ use crate::lanes::INTAKE;
 use crate::message::{Disposal, Message};
 use crate::metrics::Tally;
 
-/// What the events of one batch share.
+/// The reads and requests that the events of one batch share.
 #[derive(Debug, Clone)]
 pub(crate) struct Intake {
     app: Arc<App>,
     projects: Arc<Projects>,
-    /// Where there are several.
+    /// `None` for a batch of one event.
     others: Option<Accepting>,
     tally: Arc<Tally>,
 }
@@ -36,9 +36,9 @@ pub(crate) struct Intake {
 /// Why an event was not accepted.
 enum NotAccepted {
     Refused(Refused),
-    /// The project's budget is spent; the event waits for so long.
+    /// The project's budget is spent, and the event waits for this long.
     OverBudget(ProjectId, Duration),
-    /// A fault of our own.
+    /// An internal fault.
     Fault(String),
 }
 
@@ -120,7 +120,7 @@ impl Intake {
         Ok(accepted)
     }
 
-    /// Takes what the event needs of its project's budget, or says how long the event waits for it.
+    /// Takes a permit from the project's budget, or says how long the event waits for one.
     async fn budget(&self, message: &Message, project_id: ProjectId) -> Result<(), NotAccepted> {
         let (app, now) = (&self.app, Timestamp::now());
         let taken = app.budgets.take(Budgeted::Events, &project_id, now).await;
@@ -131,10 +131,10 @@ impl Intake {
     }
 }
 
-/// A project's endpoints, or that there is no such project, or why that could not be read.
+/// A project's endpoints; `None` if there is no such project; the fault if they could not be read.
 type Read = Result<Option<Arc<[Endpoint]>>, String>;
 
-/// The projects of a batch's events; each is read once, after the events have come.
+/// The projects of a batch's events. Each is read once, after the events have come.
 #[derive(Debug, Default)]
 struct Projects(Mutex<HashMap<ProjectId, Arc<OnceCell<Read>>>>);
 
@@ -145,7 +145,7 @@ impl Projects {
     }
 }
 
-/// No key has shown that the project exists, so one without endpoints is looked up.
+/// Reads a project's endpoints. No key has shown that the project exists, so a project without endpoints is looked up.
 async fn read(store: &Store, id: &ProjectId) -> Result<Option<Arc<[Endpoint]>>, StoreError> {
     let endpoints = store.endpoints(id).await?;
     let is_known = !endpoints.is_empty() || store.has_project(id).await?;
