@@ -1,4 +1,4 @@
-//! What every request needs: clients, tables, queues and settings, built once.
+//! The clients, tables, queues and settings that requests need, built once.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ pub struct App {
     pub first_attempts: Queue,
     /// A replay's steps, beside the waiting retries.
     pub retries: Queue,
-    /// Everything for endpoints that are slow.
+    /// All jobs for slow endpoints.
     pub slow_endpoints: Queue,
     pub secrets: RootSecret,
     pub grants: GrantCache,

@@ -1,4 +1,4 @@
-//! This function's settings, as final types.
+//! The function's settings, parsed.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ pub struct Config {
     pub settings: Settings,
 }
 
-/// What the operator chose.
+/// The operator's settings.
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub event_names: EventNames,
@@ -39,23 +39,23 @@ pub struct Settings {
     /// This deployment's host, and the mark that its deliveries carry.
     pub origin: Origin,
     pub retention: Duration,
-    /// The delivery function's timeout for one request: a repeated job stands back for longer than that.
+    /// The delivery function's timeout for one request. A repeated job stands back for longer.
     pub request_timeout: Duration,
-    /// The dimension of our metrics.
+    /// The dimension of the metrics.
     pub stack_name: String,
 }
 
-/// The project that is told operational events, and the names that its endpoints may be subscribed to.
+/// The project that gets operational events, and the names to which its endpoints may subscribe.
 #[derive(Debug, Clone)]
 pub struct Operator {
     pub project_id: ProjectId,
     pub event_names: EventNames,
 }
 
-/// Who may sign up.
+/// The callers that may sign up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SignupPolicy {
-    /// Those who know the signup token.
+    /// Callers with the sign-up token.
     Token,
     Open,
     Closed,
@@ -76,7 +76,7 @@ impl Config {
     /// Reads the environment through `lookup`.
     ///
     /// # Errors
-    /// When a variable is missing or its value is not allowed; the error names it.
+    /// When a variable is missing or its value is not allowed. The error names the variable.
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let lookup = &lookup;
         let endpoints = required(lookup, "ENDPOINTS_TABLE")?;
@@ -108,7 +108,7 @@ impl Config {
 }
 
 impl Settings {
-    /// The names that a project's endpoints may be subscribed to.
+    /// The names to which a project's endpoints may subscribe.
     #[must_use]
     pub fn names_in(&self, project_id: &ProjectId) -> &EventNames {
         let operator = self.operator.as_ref().filter(|operator| operator.project_id == *project_id);
@@ -116,8 +116,8 @@ impl Settings {
     }
 
     fn from_lookup(lookup: &impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        // The largest that a list of endpoints can be has to fit into Lambda's 6 MB of answer
-        // (docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html): an endpoint can have 54 KB there.
+        // The largest possible list of endpoints has to fit into the 6 MB of a Lambda answer
+        // (docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html). An endpoint takes at most 54 KB of it.
         let endpoints = parsed(lookup, "MAX_ENDPOINTS_PER_PROJECT", "50", number_within(1, 100))?;
         let projects = parsed(lookup, "MAX_PROJECTS_PER_ACCOUNT", "100", number_within(1, 1_000))?;
         let timeout = parsed(lookup, "REQUEST_TIMEOUT_SECONDS", "15", number_within(1, 20))?;

@@ -23,7 +23,7 @@ const WEBHOOK: &str = "/projects/{project_id}/webhooks/{webhook_id}";
 
 /// The whole API, at its plain paths and under `/api`.
 pub fn router(app: AppState) -> Router {
-    // One table for both: a cold start pays for every route that is built.
+    // Both share one table, because a cold start pays for every route that is built.
     let plain = at_plain_paths(app);
     Router::new().nest_service("/api", plain.clone()).fallback_service(plain)
 }
@@ -88,7 +88,7 @@ fn authenticated(app: &AppState) -> Router<AppState> {
         .layer(from_fn_with_state(app.clone(), admit))
 }
 
-/// The layer around everything below `/v1`, its unknown routes included.
+/// The layer around every path below `/v1`, unknown ones included.
 async fn admit(State(app): State<AppState>, mut request: Request, next: Next) -> Result<Response, ApiError> {
     events::endpoints_ahead::start(&app, &mut request);
     authenticate(&app, &mut request).await?;
@@ -99,7 +99,7 @@ async fn unknown_route() -> ApiError {
     ApiError::route_not_found()
 }
 
-/// What the path names comes before the method: 404 before 405.
+/// Answers a wrong method. A thing in the path that is not there comes first: 404 before 405.
 async fn wrong_method(
     State(app): State<AppState>,
     project: Result<InProject, ApiError>,

@@ -1,4 +1,4 @@
-//! A short memory of what API keys open, so that a busy producer does not cost a read each time.
+//! Remembers for a few seconds which project an API key opens, so that a busy producer does not cost a read each time.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,16 +11,17 @@ use echo_shared::time::Timestamp;
 /// A revoked key stops working within 5 s everywhere (contract §2).
 const REMEMBERED_FOR: Duration = Duration::from_secs(3);
 
-/// Keys remembered at once of either kind; past it all of that kind are forgotten, which costs a read each.
+/// How many known keys, and how many unknown ones, are remembered. Beyond that all of the kind are forgotten, which costs a
+/// read each.
 const CAPACITY: usize = 1_000;
 
-/// What is known of keys. An instance has one request at a time, so a flood of keys that nobody has costs each instance
-/// one read after another; here it takes no room from the keys that work.
+/// The keys that were looked up lately. An instance serves one request at a time, so a flood of made-up keys costs each
+/// instance one read after another, and here it takes no room from the keys that work.
 #[derive(Debug, Default)]
 pub struct GrantCache {
     /// Grants of keys that worked, by hash, and when they were read.
     known: Mutex<HashMap<ApiKeyHash, (KeyGrant, Timestamp)>>,
-    /// Keys that did not work never will: no key is shown before its rows are written, and none is revived.
+    /// Unknown and revoked keys. They will never work: no key is shown before its rows are written, and no revoked key comes back.
     refused: Mutex<HashSet<ApiKeyHash>>,
 }
 
@@ -36,7 +37,7 @@ impl GrantCache {
     pub fn get(&self, hash: &ApiKeyHash, now: Timestamp) -> Option<KeyGrant> {
         let grants = self.known();
         let (grant, read_at) = grants.get(hash)?;
-        // The wall clock goes on while a function is frozen. It may also be set back, and then nothing is known.
+        // The wall clock runs on while a function is frozen. If it is set back, nothing is known.
         let is_fresh = *read_at <= now && now.since(*read_at) < REMEMBERED_FOR;
         is_fresh.then(|| grant.clone())
     }
@@ -50,7 +51,7 @@ impl GrantCache {
         self.refused().contains(hash)
     }
 
-    /// Remembers a grant; `read_at` is from before it was read.
+    /// Remembers a grant. `read_at` is a moment before it was read.
     pub fn put(&self, grant: KeyGrant, read_at: Timestamp) {
         let mut grants = self.known();
         if grants.len() >= CAPACITY {

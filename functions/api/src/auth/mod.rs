@@ -1,5 +1,5 @@
-//! Who is asking, and for which project. Below `/v1` this comes before routing, because 401 and 403 come before 404
-//! (contract §1).
+//! The caller of a request, and the project that the request is about. Below `/v1` both are settled before routing, because
+//! 401 and 403 come before 404 (contract §1).
 
 pub mod grants;
 pub mod passwords;
@@ -22,7 +22,7 @@ use crate::http::request::QueryValues;
 
 const API_KEY: &str = "x-api-key";
 
-/// Who a request comes from.
+/// The caller of a request.
 #[derive(Debug, Clone)]
 pub enum Caller {
     /// The holder of a key, which opens one project.
@@ -31,7 +31,7 @@ pub enum Caller {
     Account(AccountId),
 }
 
-/// The project a request is about, which its caller may use.
+/// The project that a request is about. Its caller may use it.
 #[derive(Debug, Clone, Copy)]
 pub struct InProject {
     pub id: ProjectId,
@@ -45,7 +45,7 @@ enum PathProject {
     Malformed,
 }
 
-/// Puts into the request who it is from and which project it is about.
+/// Adds the caller and the project to the request.
 ///
 /// # Errors
 /// When the credential is not valid, or not for the project in the path.
@@ -67,12 +67,12 @@ pub(crate) fn project_in(path: &str) -> Option<&str> {
     path.strip_prefix("/projects/")?.split('/').next().filter(|segment| !segment.is_empty())
 }
 
-/// The key a request carries, if it has a key's shape.
+/// The key that a request carries, if it has the form of a key.
 pub(crate) fn api_key(headers: &HeaderMap) -> Option<ApiKey> {
     headers.get(API_KEY)?.to_str().ok().and_then(|text| ApiKey::parse(text).ok())
 }
 
-/// What follows `Bearer` in the authorization header.
+/// The text after `Bearer` in the authorization header.
 pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
@@ -109,7 +109,7 @@ async fn grant(app: &App, key: &ApiKey) -> Result<KeyGrant, ApiError> {
 
 impl Caller {
     /// # Errors
-    /// When the project is not one of the caller's, whether or not it exists.
+    /// When the caller may not use the project, whether or not it exists.
     async fn enter(&self, app: &App, id: ProjectId) -> Result<InProject, ApiError> {
         let account_id = match self {
             Self::Key(grant) => (grant.project_id == id).then_some(grant.account_id),
@@ -145,7 +145,7 @@ impl<S: Sync> FromRequestParts<S> for InProject {
     }
 }
 
-/// A caller with an access token, where a key is not enough.
+/// A caller with an access token, for routes that a key does not open.
 #[derive(Debug, Clone, Copy)]
 pub struct AccountCaller(pub AccountId);
 
@@ -160,8 +160,8 @@ impl<S: Sync> FromRequestParts<S> for AccountCaller {
     }
 }
 
-/// The project of a route without one in its path: the key's own, or the one that `project_id` in the query names,
-/// or the account's only one.
+/// The project of a route that has none in its path: the project of the key, or the one that `project_id` in the query
+/// names, or the account's only one.
 #[derive(Debug, Clone, Copy)]
 pub struct ChosenProject(pub InProject);
 

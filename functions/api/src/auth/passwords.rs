@@ -6,7 +6,7 @@ use echo_shared::account::PasswordHash;
 
 use crate::error::ApiError;
 
-/// OWASP's first choice for argon2id: 19 MiB, two passes, one lane.
+/// The parameters that OWASP recommends for argon2id: 19 MiB, two passes, one lane.
 const MEMORY_KIB: u32 = 19_456;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;
@@ -36,8 +36,8 @@ pub async fn hash(password: String) -> Result<PasswordHash, ApiError> {
     tokio::task::spawn_blocking(move || hash_now(&password)).await.map_err(ApiError::internal)?
 }
 
-/// Whether it is the password of the account that has this hash. Without an account the answer is no, after the
-/// same work.
+/// Whether the password belongs to the account with this hash. Without an account the answer is no, after the same
+/// work.
 ///
 /// # Errors
 /// When there is no memory for it, or the stored hash cannot be read.

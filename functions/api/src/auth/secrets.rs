@@ -1,4 +1,4 @@
-//! What is derived from the root secret: the key that signs tokens, and the signup token.
+//! The values derived from the root secret: the key that signs tokens, and the sign-up token.
 
 use aws_config::SdkConfig;
 use aws_config::retry::RetryConfig;
@@ -15,7 +15,7 @@ use tokio::sync::OnceCell;
 use crate::auth::tokens::TokenKeys;
 use crate::error::ApiError;
 
-/// The root secret, read when first needed and then kept: events and deliveries never need it.
+/// The root secret, read at its first use and then kept. Posting events never needs it.
 #[derive(Debug)]
 pub struct RootSecret {
     client: Client,
@@ -29,7 +29,7 @@ pub struct Derived {
     pub signup_token: SignupToken,
 }
 
-/// What a new customer must show where the policy is `token`.
+/// The token that a new customer must send where the policy is `token`.
 pub struct SignupToken(String);
 
 impl fmt::Debug for SignupToken {
@@ -39,7 +39,7 @@ impl fmt::Debug for SignupToken {
 }
 
 impl SignupToken {
-    /// Takes the same time wherever the texts differ.
+    /// Compares in the same time, wherever the texts differ.
     #[must_use]
     pub fn is(&self, offered: &str) -> bool {
         self.0.as_bytes().ct_eq(offered.as_bytes()).into()
@@ -61,7 +61,7 @@ impl RootSecret {
     }
 
     /// # Errors
-    /// When Secrets Manager did not answer; the next request asks again.
+    /// When Secrets Manager did not answer. The next request asks again.
     pub async fn derived(&self) -> Result<&Derived, ApiError> {
         self.derived.get_or_try_init(|| self.read()).await
     }

@@ -1,4 +1,4 @@
-//! Access and refresh tokens: JWTs signed with HS256, told apart by their `typ` claim.
+//! Access and refresh tokens: JWTs signed with HS256. Their `typ` claim tells one from the other.
 
 use std::fmt;
 use std::time::Duration;
@@ -30,7 +30,7 @@ impl TokenType {
     }
 }
 
-/// What a token says.
+/// A token's claims.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Claims {
     pub sub: AccountId,
@@ -59,7 +59,7 @@ impl TokenKeys {
     }
 
     /// # Errors
-    /// When signing fails, which it does not for a key of ours.
+    /// When signing fails, which it does not with this kind of key.
     pub fn issue(&self, typ: TokenType, account: &Account, now: Timestamp) -> Result<String, ApiError> {
         let claims = Claims {
             sub: account.id,
@@ -72,11 +72,11 @@ impl TokenKeys {
             .map_err(ApiError::internal)
     }
 
-    /// What a token says, if it is ours, of that type and not expired.
+    /// A token's claims, if this service made it, it has that type, and it has not expired.
     #[must_use]
     pub fn verify(&self, typ: TokenType, token: &str, now: Timestamp) -> Option<Claims> {
         let mut validation = Validation::new(Algorithm::HS256);
-        // Expiry is judged below, by the time that was passed in.
+        // Expiry is checked below, against the time that was passed in.
         validation.validate_exp = false;
         let claims = jsonwebtoken::decode::<Claims>(token, &self.decoding, &validation).ok()?.claims;
         (claims.typ == typ && now.as_seconds() < claims.exp).then_some(claims)

@@ -1,5 +1,5 @@
-//! What API Gateway hands over, made fit for `http::Request`: the gateway decodes the path of an HTTP API, so it can
-//! hold spaces, quotes or letters that no URI may, and `lambda_http` panics on those.
+//! Makes an invocation by API Gateway fit for `http::Request`. The gateway decodes the path of an HTTP API, so the path can
+//! contain spaces, quotes or letters that a URI may not contain, and `lambda_http` panics on those.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -19,7 +19,7 @@ struct Probe<'a> {
     headers: HashMap<Cow<'a, str>, Cow<'a, str>>,
 }
 
-/// The invocation as it came, or with what no request can carry escaped (path, query) or left out (headers).
+/// The invocation, with characters that a request cannot carry escaped (path, query) or left out (headers).
 #[must_use]
 pub fn tidy(mut invocation: LambdaInvocation) -> LambdaInvocation {
     if !is_tidy(&invocation.body)
@@ -29,7 +29,7 @@ pub fn tidy(mut invocation: LambdaInvocation) -> LambdaInvocation {
             event["rawQueryString"] = escape(query).into();
         }
         if let Some(path) = event["rawPath"].as_str() {
-            // Right behind the host, a path without its slash would become part of the host's name.
+            // Without its slash the path would follow the host directly and become part of the host's name.
             let slash = if path.starts_with('/') { "" } else { "/" };
             event["rawPath"] = format!("{slash}{}", escape(path)).into();
         }
@@ -61,7 +61,7 @@ fn is_header(name: &str, value: &str) -> bool {
     name.parse::<HeaderName>().is_ok() && HeaderValue::from_str(value).is_ok() && (!is_host || is_authority())
 }
 
-/// Percent-encodes what a URI may not hold; what is encoded already stays so.
+/// Percent-encodes characters that a URI may not contain. Characters that are encoded already stay as they are.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len() + 16);
     for byte in text.bytes() {

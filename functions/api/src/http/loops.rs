@@ -1,4 +1,4 @@
-//! A delivery of ours that came back to us is refused before anything is done for it (contract §1 and §5).
+//! Refuses this service's own deliveries when they come back, before any work is done for them (contract §1 and §5).
 
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
@@ -12,8 +12,8 @@ use lambda_http::request::RequestContext;
 use crate::app::AppState;
 use crate::error::ApiError;
 
-/// The layer around every route. It comes before authentication, because a loop must cost nothing. What is only read
-/// makes no new delivery, so it is answered.
+/// The layer around every route. It comes before authentication, because a loop must cost nothing. Requests that only read
+/// make no new delivery, so they are answered.
 ///
 /// # Errors
 /// When the request would change something and carries the mark of this deployment's own attempts.
@@ -26,7 +26,7 @@ pub async fn refuse(State(app): State<AppState>, request: Request, next: Next) -
     Ok(next.run(request).await)
 }
 
-/// The host name that the caller called this API by. With a custom domain it is not the one in our settings.
+/// The host name by which the caller reached this API. A custom domain is not the name in the settings.
 #[derive(Debug, Clone)]
 pub struct CalledHost(pub Option<String>);
 
@@ -39,7 +39,7 @@ impl<S: Sync> FromRequestParts<S> for CalledHost {
             _ => None,
         };
         let host = context.and_then(host_name);
-        // On a developer's machine this API and its receivers share the name localhost.
+        // On a developer's machine the API and the receivers share the name localhost.
         Ok(Self(host.filter(|host| !is_localhost(host))))
     }
 }

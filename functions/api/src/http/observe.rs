@@ -1,4 +1,4 @@
-//! Around every request: its id, its log line, and an answer even when the code below panics.
+//! The outermost layer: a request's id, its log line, and an answer even if the code below panics.
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::error::{ApiError, OverBudget};
 
-/// On the answer to a request that an event came with: which, for the log, and whether it was new.
+/// The event of a request and whether it was new, for the log line. Its handler puts it on the answer.
 #[derive(Debug, Clone, Copy)]
 pub struct AcceptedEvent {
     pub id: EventId,
@@ -74,7 +74,7 @@ async fn answer(stack_name: &str, request: Request, next: Next) -> Response {
     response
 }
 
-/// API Gateway's id, so that its access log and ours can be joined; elsewhere one of our own.
+/// API Gateway's id, so that its access log and this log can be joined. Without the gateway, an id of the service's own.
 fn request_id(request: &Request) -> String {
     let gateway = match request.extensions().request_context_ref() {
         Some(RequestContext::ApiGatewayV2(context)) => context.request_id.clone(),

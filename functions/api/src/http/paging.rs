@@ -1,4 +1,4 @@
-//! What the pages of all lists have in common: their query values, and where they end (contract §6).
+//! The query values that the pages of all lists share, and the size at which a page ends (contract §6).
 
 use echo_shared::event_name::{EventName, EventNames};
 use echo_shared::time::Timestamp;
@@ -11,13 +11,13 @@ use crate::http::request::QueryValues;
 const DEFAULT_LIMIT: usize = 50;
 const MAX_LIMIT: usize = 100;
 
-/// Lambda's answers end at 6 MiB, which text spends faster than it looks: JSON inside JSON.
+/// A Lambda answer has at most 6 MB, and a body grows on its way: it is a JSON string inside JSON.
 pub const MAX_BYTES: usize = 3 * 1024 * 1024;
 
 /// Room for a page's own brackets, names and cursor.
 const FRAME_BYTES: usize = 128;
 
-/// What is left of a page's bytes.
+/// The bytes that a page has left.
 #[derive(Debug)]
 pub struct Budget(usize);
 
@@ -28,7 +28,7 @@ impl Default for Budget {
 }
 
 impl Budget {
-    /// The row as JSON; `None` when it does not fit any more.
+    /// The row as JSON. `None` when it does not fit any more.
     ///
     /// # Errors
     /// When it cannot be written as JSON.
@@ -52,7 +52,7 @@ pub fn limit(query: &QueryValues) -> Result<usize, ApiError> {
 }
 
 /// # Errors
-/// When it is none of the known names.
+/// When it is not a known name.
 pub fn event_name(query: &QueryValues, names: &EventNames) -> Result<Option<EventName>, ApiError> {
     query.optional("event_name", &format!("one of: {names}"), |name| names.find(name))
 }
@@ -67,7 +67,7 @@ pub fn time(query: &QueryValues, name: &str) -> Result<Option<Timestamp>, ApiErr
     })
 }
 
-/// A time as part of what a cursor belongs to.
+/// A time as part of a cursor's scope.
 #[must_use]
 pub fn scope_of(time: Option<Timestamp>) -> String {
     time.map_or_else(String::new, |at| at.as_millis().to_string())

@@ -20,8 +20,8 @@ use crate::http::body::RequestBody;
 use crate::http::request::PathIds;
 use crate::openapi::values;
 
-/// A list has all active keys and so many revoked ones: Lambda takes answers of up to 6 MB
-/// (docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html), and a key here has at most 2.3 KB.
+/// A list has all active keys and at most so many revoked ones. A Lambda answer has up to 6 MB
+/// (docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html), and a key takes at most 2.3 KB of it.
 const MOST_REVOKED_LISTED: usize = 1_000;
 
 /// Whether a key still opens its project.
@@ -33,7 +33,7 @@ pub enum ApiKeyState {
     Revoked,
 }
 
-/// An API key as it is listed.
+/// An API key in a list.
 #[derive(Serialize, ToSchema)]
 #[schema(as = ApiKeySummary)]
 pub struct ApiKeyBody {
@@ -56,7 +56,7 @@ pub struct NewApiKeyBody {
     #[schema(value_type = values::Id)]
     id: ApiKeyId,
     name: String,
-    /// Shown this once.
+    /// Shown only in this answer.
     #[schema(value_type = values::ApiKey)]
     key: String,
     #[schema(value_type = values::KeyPrefix)]
@@ -117,7 +117,7 @@ pub async fn list(
     Ok(Json(keys.into_iter().map(ApiKeyBody::from).collect()))
 }
 
-/// Leaves out keys that were revoked longer ago than the retention time, and the oldest of too many revoked ones.
+/// Leaves out keys that were revoked longer ago than the retention time. Of too many revoked keys it leaves out the oldest.
 fn keep_listed(keys: &mut Vec<ApiKeyRecord>, now: Timestamp, retention: Duration) {
     let is_active = |key: &ApiKeyRecord| key.status == ApiKeyStatus::Active;
     keys.retain(|key| is_active(key) || now < key.updated_at.plus(retention));

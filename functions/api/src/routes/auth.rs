@@ -26,7 +26,7 @@ use crate::openapi::values;
 
 const SUMMARY_CHARS: usize = 2_000;
 
-/// Who signed up.
+/// The person who signed up.
 #[derive(Serialize, ToSchema)]
 #[schema(as = User)]
 pub struct UserBody {
@@ -38,7 +38,7 @@ pub struct UserBody {
     last_name: String,
 }
 
-/// Tokens and whose they are.
+/// An account's tokens.
 #[derive(Serialize, ToSchema)]
 #[schema(as = SignedIn)]
 pub struct SignedInBody {
@@ -51,7 +51,7 @@ pub struct SignedInBody {
     user: UserBody,
 }
 
-/// The business that was given at sign-up.
+/// The business, as named at sign-up.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Business)]
 pub struct BusinessBody {
@@ -109,7 +109,7 @@ pub async fn sign_up(
     let project = Project::new(account.id, "default".to_owned(), now);
     let key = ApiKey::generate();
     let record = ApiKeyRecord::new(account.id, project.id, "default".to_owned(), &key, now);
-    // Made before anything is stored: a stored account without an answer would be one without a key.
+    // The answer is made before anything is stored: an account that was stored without an answer would have no key.
     let signed_in = sign_in(&app, &account, now).await?;
     if app.registry.sign_up(&account, &project, &record).await? == SignedUp::EmailTaken {
         return Err(ApiError::conflict("email is already signed up"));
@@ -191,7 +191,7 @@ async fn sign_in(app: &App, account: &Account, now: Timestamp) -> Result<SignedI
     })
 }
 
-/// Whether it is one is for a mail server to say; this catches what never is.
+/// Refuses texts that cannot be an e-mail address. Only a mail server knows whether an address exists.
 fn email(value: &RawValue) -> Option<String> {
     let email = string(value)?;
     let (local, domain) = email.split_once('@')?;

@@ -1,5 +1,5 @@
-//! `/console`: a page for people, made of the files in `src/console/`. It holds nothing of anyone: what it shows it asks
-//! the API for, with the credential of whoever signs in.
+//! `/console`: a page for people, made of the files in `src/console/`. The page contains no data: it asks the API for all
+//! that it shows, with the credential of the person who signs in.
 
 use std::sync::LazyLock;
 
@@ -19,19 +19,19 @@ macro_rules! files {
     ($($name:literal)*) => { &[$(($name, include_str!(concat!("../console/", $name)))),*] };
 }
 
-/// What the page loads.
+/// The files that the page loads.
 const FILES: &[(&str, &str)] = files![
     "console.css" "main.js" "api.js" "charts.js" "deliveries.js" "delivery.js" "dialogs.js" "dom.js"
     "endpoint.js" "endpoint_forms.js" "endpoints.js" "events.js" "format.js" "json.js" "keys.js" "log.js"
     "replay.js" "session.js" "signin.js" "snippets.js" "verify.js" "widgets.js"
 ];
 
-/// Nothing from elsewhere, nothing inline, and no script may make HTML of a text.
+/// The page loads nothing from elsewhere and runs nothing inline, and no script may turn a text into HTML.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
     img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
     require-trusted-types-for 'script'; trusted-types 'none'";
 
-/// In the files' addresses, so that they can be kept for good and a new release is seen at once.
+/// Part of the files' addresses, so that browsers can keep the files for good and see a new release at once.
 static VERSION: LazyLock<String> = LazyLock::new(|| {
     let mut hash = Sha256::new();
     for (name, text) in FILES {
@@ -49,7 +49,7 @@ pub fn routes() -> Router<AppState> {
         .method_not_allowed_fallback(|| async { ApiError::method_not_allowed() })
 }
 
-/// `GET /console/`: relative addresses need the page to be where they are relative to.
+/// `GET /console/`: leads to the address without the slash, to which the page's relative addresses belong.
 pub async fn without_slash() -> Response {
     (StatusCode::PERMANENT_REDIRECT, [(header::LOCATION, "../console")]).into_response()
 }
@@ -82,7 +82,7 @@ async fn file(Path((version, name)): Path<(String, String)>) -> Response {
     };
     let kind =
         if name.ends_with(".css") { "text/css; charset=utf-8" } else { "text/javascript; charset=utf-8" };
-    // While a release is rolled out, a page of one version can ask a function of the other.
+    // During an update, a page of one version can reach a function of the other.
     let kept = if version == *VERSION { "public, max-age=31536000, immutable" } else { "no-store" };
     guarded(text.into_response(), kind, kept)
 }

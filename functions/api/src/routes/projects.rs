@@ -38,7 +38,7 @@ pub struct NewProjectBody {
     #[schema(value_type = values::Id)]
     id: ProjectId,
     name: String,
-    /// Shown this once.
+    /// Shown only in this answer.
     #[schema(value_type = values::ApiKey)]
     api_key: String,
     #[schema(value_type = values::Time)]
@@ -78,7 +78,7 @@ pub async fn create(
     Ok((StatusCode::CREATED, Json(body)))
 }
 
-/// `GET /v1/projects`: an account's, or the one that a key opens.
+/// `GET /v1/projects`: the projects of an account, or the project that a key opens.
 pub async fn list(State(app): State<AppState>, caller: Caller) -> Result<Json<Vec<ProjectBody>>, ApiError> {
     let projects = match caller {
         Caller::Account(account_id) => app.registry.projects(&account_id).await?,

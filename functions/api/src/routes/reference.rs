@@ -1,4 +1,4 @@
-//! `/openapi.json` and `/docs`: the API described, for programs and for people.
+//! `/openapi.json` and `/docs`: the description of the API, for programs and for people.
 
 use axum::extract::State;
 use axum::http::header;
@@ -24,8 +24,8 @@ const PAGE: &str = include_str!("../../page/reference.html");
 const STYLE: &str = include_str!("../../page/reference.css");
 const SCRIPT: &str = include_str!("../../page/reference.js");
 
-/// `GET /docs`: one page that needs nothing but the document beside it. Its policy names its one style and one script by
-/// their hashes, so that no other runs.
+/// `GET /docs`: a page that needs only `openapi.json`. Its policy names its style and its script by their hashes, so that no
+/// other script runs.
 pub async fn page() -> impl IntoResponse {
     let hash = |text: &str| BASE64.encode(Sha256::digest(text));
     let policy = format!(

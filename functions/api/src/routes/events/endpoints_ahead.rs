@@ -1,4 +1,4 @@
-//! Reading a project's endpoints while the caller is still being authenticated: one round trip less for an event.
+//! Reads a project's endpoints while the caller is still being authenticated, which saves an event one round trip.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,12 +17,12 @@ use crate::error::ApiError;
 
 type Read = JoinSet<Result<Vec<Endpoint>, StoreError>>;
 
-/// A read that may be under way. It ends unseen when the caller turns out not to be the project's.
+/// A read that may be under way. Nobody sees its result when the caller may not use the project.
 #[derive(Debug, Clone, Default)]
 pub struct EndpointsAhead(Arc<Mutex<Read>>);
 
-/// Starts the read, where an event comes with a key that has opened its project before. With any other key it would be
-/// work for strangers, who may have made the key up.
+/// Starts the read if an event comes with a key that has opened the project before. Any other key may be made up, and a
+/// stranger must not cause reads.
 pub fn start(app: &AppState, request: &mut Request) {
     let path = request.uri().path();
     let is_event = request.method() == Method::POST && path.ends_with("/events");
@@ -37,7 +37,7 @@ pub fn start(app: &AppState, request: &mut Request) {
 }
 
 impl EndpointsAhead {
-    /// The project's endpoints, from the read under way if there is one.
+    /// The project's endpoints, from the read that is under way, if there is one.
     ///
     /// # Errors
     /// When the store did not answer.

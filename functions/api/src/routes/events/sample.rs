@@ -1,4 +1,4 @@
-//! What a test event says: a made-up call, as a producer might report it.
+//! The data of a test event: a made-up call, as a producer might report it.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use serde_json::value::{RawValue, to_raw_value};
 const RANG_FOR: Duration = Duration::from_secs(4);
 const CALL_LASTED: Duration = Duration::from_secs(227);
 
-/// Data for one event of this name. Names of the operator's own get something that fits any of them.
+/// Data for one event of this name. Names that the operator chose get data that fits any name.
 ///
 /// # Errors
 /// Never: it is JSON.
