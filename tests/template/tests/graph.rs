@@ -141,7 +141,7 @@ fn a_batch_waits_six_function_timeouts_and_an_outage_of_two_days_gives_nothing_u
     assert_eq!(all.difference(&consumed).collect::<Vec<_>>(), [&"ParkedQueue"], "nothing consumes these");
 }
 
-/// `functions/delivery/src` keeps 7 s to read rows (rows.rs) and 3 s to record an attempt (one_delivery.rs).
+/// `functions/delivery/src` keeps 7 s to read rows (turn/rows.rs) and 3 s to record an attempt (turn/mod.rs).
 #[test]
 fn the_delivery_functions_timeout_is_as_long_as_the_longest_request_needs() {
     let template = Template::with(&[("RequestTimeoutSeconds", "20")]);
