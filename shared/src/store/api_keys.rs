@@ -1,5 +1,7 @@
 //! API keys: a row to list, and a row that authentication finds by hash. They change together, and with them their
 //! project's count of active keys.
+//!
+//! The rows of a project's first key are never deleted: they tell the delivery function that the project exists.
 
 use std::time::Duration;
 

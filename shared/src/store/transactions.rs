@@ -1,4 +1,8 @@
 //! Writes that happen together or not at all.
+//!
+//! Counts that a cap bounds change in the same transaction as the rows that they count: `endpoint_count` and
+//! `active_key_count` on the project's row, `added` in the partition `count|<account>`, and the row `latest` of an
+//! endpoint's replays.
 
 use std::time::Duration;
 

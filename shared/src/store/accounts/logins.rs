@@ -1,5 +1,8 @@
 //! Budgets of failed logins: a small one for each caller at each account, and a larger one for each account. A stranger
 //! who tries passwords spends a budget of its own, and the account's owner still gets in.
+//!
+//! A caller whose own budget is spent takes nothing from the account's. So one stranger cannot lock the owner out; a
+//! stranger with ten networks can.
 
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;

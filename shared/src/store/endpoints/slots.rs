@@ -1,4 +1,6 @@
 //! The slots of an endpoint with a rate limit: how far they are taken, on its own row.
+//!
+//! The write changes neither `updated_at` nor the endpoint's health, so it makes no owner's change fail.
 
 use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
 

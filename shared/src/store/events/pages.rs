@@ -1,5 +1,8 @@
 //! A project's events, newest first. Ids that tell when an event came are read from the table itself, which costs
 //! accepting nothing; the others stand in a sparse index, `by_listing`, and the two are merged.
+//!
+//! The index is eventually consistent: an event in it may be listed a moment late, and is found by its id at once. A
+//! filter by event name reads past the other names.
 
 use std::collections::HashMap;
 use std::time::Duration;
