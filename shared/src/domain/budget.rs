@@ -1,12 +1,15 @@
-//! A project's budgets of events and of test events, which only a loop exceeds (contract §5): a number for each minute of
-//! the clock. A process leases permits in blocks, by one conditional update of a row for the project and the minute, and
-//! hands them out from memory. A block is half of what the process has handed out in this minute, so a busy process leases
-//! rarely (a dozen times for 1,500 events), and at most a third of what is leased stays unused: an honest project can
-//! always spend two thirds of its budget. The first permits of a minute need no lease, so a quiet project costs no write.
-//! Where the row cannot be written, the block counts as leased: a budget never costs an event.
+//! A project's budgets of events and of test events, which only a loop exceeds (contract §5): a number for each minute
+//! of the clock. A process leases permits in blocks, by one conditional update of a row for the project and the minute,
+//! and hands them out from memory. A block is half of what the process has handed out in this minute, so a busy process
+//! leases rarely (a dozen times for 1,500 events), and at most a third of what is leased stays unused: an honest
+//! project can always spend two thirds of its budget. Each process gives away the first permits of a minute without a
+//! lease: 20 of the default budget of events, so a quiet project costs no write, and none of the default budget of test
+//! events, which is too small. Where the row cannot be written, the block counts as leased: a budget never costs an
+//! event.
 //!
-//! Defaults: 1,000 events a second for long are 60,000 a minute, less than two thirds of 100,000. People make test events,
-//! hardly one a second; a loop through a relay was measured at nine a second, of which this budget lets one pass.
+//! Defaults: 1,000 events a second for long are 60,000 a minute, less than two thirds of 100,000. People make test
+//! events, hardly one a second; a loop through a relay was measured at nine a second, of which this budget lets one
+//! pass.
 
 use std::time::Duration;
 

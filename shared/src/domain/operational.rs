@@ -1,4 +1,7 @@
 //! Operational events: what the operator is told of endpoints, so that no one notices a dead one after weeks.
+//!
+//! Nothing is told of the operator's own endpoints, or a dead one would cause events about itself for ever, and nothing
+//! of people's own acts: manual attempts, and endpoints that their owners disable or delete.
 
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};

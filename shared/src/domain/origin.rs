@@ -1,5 +1,7 @@
 //! This deployment as others meet it: the host of its API, which is no receiver, and the mark on its attempts, by which
 //! its API knows an attempt that came back to it (contract §5).
+//!
+//! An attempt with the mark of another deployment is no loop: one Echo may deliver to another.
 
 use sha2::{Digest, Sha256};
 use url::{Host, Url};

@@ -1,5 +1,12 @@
 //! At most so many requests a second to an endpoint. Time is cut into slots; each attempt takes the next free one and
 //! is made when it comes.
+//!
+//! A slot is good for two seconds. A job that misses its slot may use the late line, which covers only the next second,
+//! for jobs that are ready to go. So an endpoint gets at most its limit each second; when jobs wake late, as many again
+//! from the late line, and the slots of the last two seconds that are used late.
+//!
+//! A wait for a slot is no attempt: a caller sees the delivery `pending`, or `retrying` with the time at which it was
+//! due. Deliveries leave the line in no particular order, and one that expires while it waits is dropped.
 
 use std::time::Duration;
 

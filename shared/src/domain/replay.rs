@@ -3,6 +3,11 @@
 //! A replay's row holds all there is to know: where it has come, and the page that is to be started. Each step starts
 //! that page, looks up the next one and puts both into the row in one conditional write, so that a step which is
 //! repeated, or dies half-way, neither loses nor doubles anything.
+//!
+//! Jobs of a replay go through the retries' lane, or the slow one, under the project's group, and a step waits up to a
+//! minute for the last delivery of the page before. So about one page of a replay is under way at a time, and other
+//! projects' jobs pass it. Failures are found in the sparse index, and events whose id tells no time in another. Both
+//! are eventually consistent, so a replay may miss the last second.
 
 use std::time::Duration;
 

@@ -1,10 +1,13 @@
 //! Endpoints that answer slowly, and endpoints that hang: which lane serves them, and how few attempts an endpoint gets
-//! while it does not answer at all. All pure; `store/slowness.rs` writes it down.
+//! while it does not answer at all. All pure; `store/endpoints/slowness.rs` writes it down.
 //!
 //! A slow endpoint is served by a lane of its own, so that its long requests hold up nobody's short ones. An endpoint that
 //! hangs would fill even that lane: every attempt sleeps through its whole timeout. So it gets one attempt now and then, a
 //! *probe*, and whatever else waits for it is looked at and put back without a request. The first probe that is answered
 //! opens the endpoint for all.
+//!
+//! A probe takes no slot of the endpoint's rate limit, so in the second of its first answer an endpoint can get one
+//! request more than its limit.
 
 use std::time::Duration;
 
