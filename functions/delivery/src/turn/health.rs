@@ -3,6 +3,13 @@
 //! The delivery's row says that the endpoint is still to be told (`uncounted`), in the same write that ends it, and
 //! forgets it afterwards. Whatever breaks in between, the job comes back and finishes: neither a failure nor the
 //! success that wipes failures out is lost, nor an operational event, and no request is made again for it.
+//!
+//! The write that disables an endpoint, or clears its failures, notes the operational event's id on the endpoint's row.
+//! A repeat that finds its own id there knows that this delivery did it, and tells the operator again, by the same id.
+//! A success at an endpoint in good health makes no read, write or call here.
+//!
+//! A failure is counted twice if the function dies, or loses DynamoDB, right after the count, and another delivery's
+//! failure is counted before this one is taken up again.
 
 use echo_shared::decision::counts_against_health;
 use echo_shared::delivery::{Delivery, DeliveryStatus, FailureReason};

@@ -1,5 +1,8 @@
 //! One job's turn, top to bottom: wake, attempt, record, next. What to do is decided by `echo_shared::decision`;
 //! here it is carried out.
+//!
+//! If the function dies at any point, the message comes back after its queue's visibility timeout, and the row says how
+//! far the turn came: ARCHITECTURE.md, "A delivery fails and is retried".
 
 pub(crate) mod health;
 pub(crate) mod onward;
