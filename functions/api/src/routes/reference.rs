@@ -1,4 +1,6 @@
 //! `/openapi.json` and `/docs`: the description of the API, for programs and for people.
+//!
+//! The page is our own, 24 KB. Viewers on npm have 0.8 to 3 MB, and the function's zip has to stay under 5 MB.
 
 use axum::extract::State;
 use axum::http::header;
