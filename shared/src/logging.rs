@@ -1,4 +1,7 @@
-//! What both functions' logs look like.
+//! The form of both functions' logs.
+//!
+//! One JSON object a line. Its `span` holds the invocation's id and the ids concerned. Lines about events from the
+//! intake queue carry these ids themselves.
 
 use tracing::Level;
 use tracing_subscriber::filter::Targets;
