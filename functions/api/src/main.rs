@@ -5,14 +5,15 @@ use std::sync::Arc;
 use api::app::App;
 use api::config::Config;
 use echo_shared::config::from_process;
-use echo_shared::{aws, logging, tls};
+use echo_shared::tls::Tls;
+use echo_shared::{aws, logging};
 use tower::util::MapRequestLayer;
 
 #[tokio::main(flavor = "local")]
 async fn main() -> Result<(), lambda_http::Error> {
     logging::init(from_process("RUST_LOG"));
     let config = Config::from_lookup(from_process).inspect_err(logging::refused)?;
-    let sdk = aws::sdk_config(tls::client_config().inspect_err(logging::refused)?).await;
+    let sdk = aws::sdk_config(Tls::new().inspect_err(logging::refused)?.client).await;
     let app = Arc::new(App::new(config, &sdk));
     let tidied = MapRequestLayer::new(api::http::gateway::tidy);
     let handler = lambda_http::Adapter::from(api::router::router(app));

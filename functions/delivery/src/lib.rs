@@ -134,6 +134,6 @@ impl App {
         let config = Config::from_lookup(lookup).expect("settings");
         let version = aws_config::BehaviorVersion::v2026_01_12();
         let sdk = aws_config::SdkConfig::builder().behavior_version(version).build();
-        Self::new(config, &sdk, echo_shared::tls::client_config().expect("root certificates"))
+        Self::new(config, &sdk, echo_shared::tls::Tls::new().expect("root certificates").client)
     }
 }

@@ -7,16 +7,19 @@ use std::sync::Arc;
 
 use delivery::{App, Config, SqsEvent};
 use echo_shared::config::from_process;
-use echo_shared::{aws, logging, tls};
+use echo_shared::tls::Tls;
+use echo_shared::{aws, logging};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 
 #[tokio::main(flavor = "local")]
 async fn main() -> Result<(), Error> {
     logging::init(from_process("RUST_LOG"));
     let config = Config::from_lookup(from_process).inspect_err(logging::refused)?;
-    let tls = tls::client_config().inspect_err(logging::refused)?;
-    let sdk = aws::sdk_config(tls.clone()).await;
-    let app = Arc::new(App::new(config, &sdk, tls));
+    let Tls { client, roots } = Tls::new().inspect_err(logging::refused)?;
+    // Receivers need all roots. They are read while the first batch waits for its rows; a fault shows at the first receiver.
+    std::thread::spawn(move || roots.read_all().map(drop));
+    let sdk = aws::sdk_config(client.clone()).await;
+    let app = Arc::new(App::new(config, &sdk, client));
     let handler = service_fn(move |event: LambdaEvent<SqsEvent>| {
         let app = Arc::clone(&app);
         async move { delivery::handle(&app, event).await }

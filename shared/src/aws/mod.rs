@@ -61,7 +61,7 @@ mod tests {
             .region(Region::new("us-east-1"))
             .credentials_provider(SharedCredentialsProvider::new(credentials))
             .endpoint_url(url)
-            .http_client(http_client(crate::tls::client_config().expect("root certificates")))
+            .http_client(http_client(crate::tls::Tls::new().expect("root certificates").client))
             .build();
         let dynamodb = crate::store::client(&config);
         for _ in 0..3 {

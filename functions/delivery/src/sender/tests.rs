@@ -20,7 +20,7 @@ fn rules() -> AddressRules {
 }
 
 fn sender(rules: AddressRules) -> Sender {
-    Sender::new(TIMEOUT, rules, echo_shared::tls::client_config().expect("root certificates"))
+    Sender::new(TIMEOUT, rules, echo_shared::tls::Tls::new().expect("root certificates").client)
 }
 
 async fn post_to(url: &str) -> Outcome {

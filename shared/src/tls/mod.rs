@@ -1,0 +1,143 @@
+//! The servers that both functions trust, AWS and receivers: those with a certificate under one of the system's roots.
+//!
+//! Reading all roots is more than half of the work of a cold start, and AWS's own certificates need only those of Amazon
+//! (<https://docs.aws.amazon.com/general/latest/gr/aws-apis.html>). So [`Roots`] reads these few at once, and all others when a
+//! certificate is under none of the few, or when [`Roots::read_all`] asks for it.
+
+mod bundle;
+
+use std::sync::{Arc, OnceLock};
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+
+use self::bundle::Bundle;
+
+/// A client's TLS settings, and the roots that it trusts. Clones share what was read.
+#[derive(Debug, Clone)]
+pub struct Tls {
+    pub client: ClientConfig,
+    pub roots: Arc<Roots>,
+}
+
+impl Tls {
+    /// # Errors
+    /// When the system has no root certificates.
+    pub fn new() -> Result<Self, Error> {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let roots = Arc::new(Roots::of_system(provider.clone())?);
+        let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+        // rustls calls a verifier of one's own dangerous. This one asks rustls's verifier for each answer.
+        let config = config.dangerous().with_custom_certificate_verifier(roots.clone());
+        Ok(Self { client: config.with_no_client_auth(), roots })
+    }
+}
+
+/// The system's root certificates.
+#[derive(Debug)]
+pub struct Roots {
+    provider: Arc<CryptoProvider>,
+    bundle: Option<Bundle>,
+    /// Absent if the bundle has none of them.
+    amazon: Option<Arc<WebPkiServerVerifier>>,
+    all: OnceLock<Result<Arc<WebPkiServerVerifier>, Error>>,
+}
+
+impl Roots {
+    fn of_system(provider: Arc<CryptoProvider>) -> Result<Self, Error> {
+        Self::of(Bundle::of_system(), provider)
+    }
+
+    fn of(bundle: Option<Bundle>, provider: Arc<CryptoProvider>) -> Result<Self, Error> {
+        let amazon = bundle.as_ref().map(Bundle::of_amazon).filter(|roots| !roots.is_empty());
+        let amazon = amazon.map(|roots| verifier(roots, &provider)).transpose()?;
+        let roots = Self { provider, bundle, amazon, all: OnceLock::new() };
+        if roots.amazon.is_none() {
+            roots.read_all()?;
+        }
+        Ok(roots)
+    }
+
+    /// Reads all roots, unless that was done. A process that will need them does so while it waits for something else.
+    ///
+    /// # Errors
+    /// When the system has no root certificates.
+    pub fn read_all(&self) -> Result<&Arc<WebPkiServerVerifier>, Error> {
+        let read = self.all.get_or_init(|| verifier(all(self.bundle.as_ref())?, &self.provider));
+        read.as_ref().map_err(Clone::clone)
+    }
+
+    /// A verifier for everything but the roots.
+    fn any(&self) -> Result<&Arc<WebPkiServerVerifier>, Error> {
+        self.amazon.as_ref().map_or_else(|| self.read_all(), Ok)
+    }
+}
+
+fn all(bundle: Option<&Bundle>) -> Result<RootCertStore, Error> {
+    if let Some(roots) = bundle.and_then(Bundle::all) {
+        return Ok(roots);
+    }
+    let read = rustls_native_certs::load_native_certs();
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(read.certs);
+    if roots.is_empty() {
+        return Err(Error::General(format!("the system has no root certificates: {:?}", read.errors)));
+    }
+    Ok(roots)
+}
+
+fn verifier(
+    roots: RootCertStore,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<WebPkiServerVerifier>, Error> {
+    let built = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build();
+    built.map_err(|error| Error::General(error.to_string()))
+}
+
+impl ServerCertVerifier for Roots {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let by = |roots: &WebPkiServerVerifier| {
+            roots.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+        };
+        match self.amazon.as_ref().map(|roots| by(roots)) {
+            Some(Ok(verified)) => Ok(verified),
+            // All roots include Amazon's, so their answer is the one that counts.
+            Some(Err(_)) | None => by(self.read_all()?),
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.any()?.verify_tls12_signature(message, cert, dss)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.any()?.verify_tls13_signature(message, cert, dss)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests;
