@@ -203,7 +203,7 @@ function credentials(operation) {
   return h("p", { class: "soft" }, "Credential: ", links, optional, ".");
 }
 
-function operation({ path, method, operation: it }, received) {
+function operationSection({ path, method, operation: it }, received) {
   const request = it.requestBody?.content["application/json"];
   const best = Object.entries(it.responses).find(([status]) => /^2/.test(status));
   const answer = best && example(resolve(best[1]).content?.["application/json"]);
@@ -270,7 +270,7 @@ function render() {
     }))));
     main.append(h("section", { class: "tag" },
       h("h2", {}, tag.name), h("div", { class: "lead" }, prose(tag.description)),
-      routes.map((each) => operation(each, each.received))));
+      routes.map((each) => operationSection(each, each.received))));
   }
 }
 

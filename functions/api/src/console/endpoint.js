@@ -85,7 +85,10 @@ export async function endpointView({ path, home, ids: [id], query, signal, reloa
   const leave = () => {
     location.hash = `${home}/endpoints`;
   };
-  const tested = () => (location.hash === here ? reload() : (location.hash = here));
+  const tested = () => {
+    if (location.hash === here) reload();
+    else location.hash = here;
+  };
   const replayed = (replay) => {
     location.hash = `${here}?replay=${replay.id}`;
   };

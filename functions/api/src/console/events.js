@@ -24,7 +24,7 @@ function counts(deliveries) {
   return h("span", { class: "chips" }, parts.map(([status, count, said]) => h("span", { title: `${count} ${said}` }, pill(status, String(count), said))));
 }
 
-export async function eventsView({ path, home, query, signal }) {
+export function eventsView({ path, home, query, signal }) {
   const here = `${home}/events`;
   const row = (event) =>
     h(

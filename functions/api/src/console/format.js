@@ -14,8 +14,8 @@ const ABSOLUTE = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeS
 function relative(at, now) {
   const millis = at - now;
   if (Math.abs(millis) < 1_000) return "now";
-  const [unit, size] = UNITS.find(([, size]) => Math.abs(millis) >= size);
-  return RELATIVE.format(Math.trunc(millis / size), unit);
+  const [unit, length] = UNITS.find(([, least]) => Math.abs(millis) >= least);
+  return RELATIVE.format(Math.trunc(millis / length), unit);
 }
 
 /** "5 minutes ago", with the exact time on hover; kept up to date by `keepTimes`. */

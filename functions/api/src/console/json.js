@@ -45,7 +45,7 @@ export function rawField(text, name) {
 export function pretty(text) {
   let out = "";
   let depth = 0;
-  const line = () => "\n" + "  ".repeat(depth);
+  const line = () => `\n${"  ".repeat(depth)}`;
   for (let at = 0; at < text.length; ) {
     const char = text[at];
     if (char === '"') {

@@ -117,7 +117,11 @@ export function log({ label, here, query, signal, headings, names, statuses, not
       fill(place, problemBox(problem, refresh));
     }
   };
-  const again = button("Refresh", () => ((wait = FIRST_LOOK_MS), refresh()), { kind: "small ghost", mark: "retry" });
+  const refreshNow = () => {
+    wait = FIRST_LOOK_MS;
+    return refresh();
+  };
+  const again = button("Refresh", refreshNow, { kind: "small ghost", mark: "retry" });
   refresh();
   const section = h("section", { class: "panel flush", "aria-label": label }, h("div", { class: "bar" }, filterBar(here, query, names, statuses), again), place);
   return { section, freshen: () => hasPagedOn() || refresh() };

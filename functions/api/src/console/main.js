@@ -56,10 +56,14 @@ function frame(project, section, main) {
   const choose = (event) => {
     location.hash = `#/projects/${event.target.value}/${section}`;
   };
+  const skip = (event) => {
+    event.preventDefault();
+    main.focus();
+  };
   const options = known.map((each) => h("option", { value: each.id, selected: each.id === project }, each.name));
   const to = (name) => ({ href: `#/projects/${project}/${name}`, "aria-current": name === section ? "page" : null });
   return [
-    h("a", { class: "skip", href: "#main", onclick: (event) => (event.preventDefault(), main.focus()) }, "Skip to content"),
+    h("a", { class: "skip", href: "#main", onclick: skip }, "Skip to content"),
     h(
       "header",
       { class: "top" },

@@ -11,11 +11,19 @@ export function verifyPanel({ signing_secret: secret }) {
   let chosen = 0;
   const code = h("pre", { class: "code", tabindex: "0" });
   const secretText = h("code");
-  const reveal = button("", () => ((isShown = !isShown), show()), { kind: "small ghost", mark: "eye" });
+  const turn = () => {
+    isShown = !isShown;
+    show();
+  };
+  const choose = (index) => {
+    chosen = index;
+    show();
+  };
+  const reveal = button("", turn, { kind: "small ghost", mark: "eye" });
   const label = h("span");
   reveal.append(label);
   const snippet = (key) => SNIPPETS[chosen][1].replace("{secret}", key);
-  const tabs = SNIPPETS.map(([name], index) => h("button", { type: "button", onclick: () => ((chosen = index), show()) }, name));
+  const tabs = SNIPPETS.map(([name], index) => h("button", { type: "button", onclick: () => choose(index) }, name));
   const show = () => {
     const key = isShown ? secret : HIDDEN;
     fill(secretText, key);
