@@ -120,7 +120,9 @@ def open_page(chrome, api_url):
         page.set_default_timeout(PATIENCE_MS)
         page.on("pageerror", lambda error: told.append(f"uncaught: {error}"))
         # What the API refuses is in the browser's log too; each such answer is what a test is about.
-        page.on("console", lambda line: told.append(line.text) if line.type in ("error", "warning") and "status of" not in line.text else None)
+        page.on(
+            "console", lambda line: told.append(line.text) if line.type in ("error", "warning") and "status of" not in line.text else None
+        )
         page.on("request", lambda request: addresses.append(request.url))
         page.on("framenavigated", lambda frame: addresses.append(frame.url))
         opened.append((context, page, told, addresses))

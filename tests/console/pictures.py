@@ -11,8 +11,9 @@ import re
 import time
 from pathlib import Path
 
-from conftest import Customer, Receiver, chromium, sign_in
 from playwright.sync_api import sync_playwright
+
+from conftest import Customer, Receiver, chromium, sign_in
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 SUMMARY = "The caller asked to move the appointment to Thursday; confirmed for 10:30."

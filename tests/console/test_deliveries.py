@@ -4,10 +4,12 @@ import hashlib
 import hmac
 import json
 import subprocess
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import playwright
+
 from conftest import expect
 
 EXACT = '{"cost": 1.10, "big": 123456789012345678901234567890, "text": "\\u00e9 \\"quoted\\" }, <b>", "none": {}, "list": [1, [ ]]}'
@@ -133,7 +135,9 @@ def test_the_verification_code_verifies_a_delivery(signed_in, customer, receiver
 
     (tmp_path / "verify.mjs").write_text(code("Node"))
     cases = json.dumps([[body.decode(), signature], [body.decode() + " ", signature], [body.decode(), ""]])
-    script = f"import {{ isGenuine }} from '{tmp_path}/verify.mjs'; console.log({cases}.map(([text, sent]) => isGenuine(Buffer.from(text), {{ 'x-echo-signature': sent }})).join())"
+    script = f"""import {{ isGenuine }} from '{tmp_path}/verify.mjs';
+        const isTaken = ([text, sent]) => isGenuine(Buffer.from(text), {{ 'x-echo-signature': sent }});
+        console.log({cases}.map(isTaken).join())"""
     node = Path(playwright.__file__).parent / "driver/node"
     told = subprocess.run([node, "--input-type=module", "-e", script], capture_output=True, text=True, check=True, timeout=30)
     assert told.stdout.strip() == "true,false,false"
@@ -141,8 +145,6 @@ def test_the_verification_code_verifies_a_delivery(signed_in, customer, receiver
 
 def post(customer, body):
     """An event in bytes that are its test's own."""
-    import urllib.request
-
     headers = {"x-api-key": customer.api_key, "content-type": "application/json"}
     with urllib.request.urlopen(urllib.request.Request(f"{customer.path}/events", body, headers), timeout=30) as answer:
         assert answer.status == 202

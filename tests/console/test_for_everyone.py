@@ -5,8 +5,9 @@ import threading
 import time
 
 import pytest
-from conftest import PATIENCE_MS, expect, sign_in
 from playwright.sync_api import Page
+
+from conftest import PATIENCE_MS, expect, sign_in
 
 
 def focused(page: Page):
@@ -96,7 +97,9 @@ def test_nothing_is_wider_than_a_phone(signed_in, customer, receiver):
     customer.settled(endpoint, 1)
     page = signed_in(viewport={"width": 360, "height": 740})
     for view in views(page, customer, receiver):
-        width = page.evaluate("Math.max(document.documentElement.scrollWidth, ...[...document.querySelectorAll('dialog')].map((each) => each.scrollWidth))")
+        width = page.evaluate(
+            "Math.max(document.documentElement.scrollWidth, ...[...document.querySelectorAll('dialog')].map((each) => each.scrollWidth))"
+        )
         assert width <= 360, f"{view} is {width} wide"
 
 
@@ -108,7 +111,7 @@ def test_what_comes_late_moves_nothing_one_may_be_pressing(signed_in, customer, 
     customer.settled(first, 1), customer.settled(second, 1)
     page = signed_in(viewport={"width": width, "height": 900})
     held = []
-    page.route(re.compile("/deliveries"), lambda route: held.append(route))
+    page.route(re.compile("/deliveries"), held.append)
 
     def arrives(address, calls, control):
         page.evaluate("address => (location.hash = address)", f"#/projects/{customer.project_id}/{address}")

@@ -16,7 +16,9 @@ def test_every_operation_is_shown_with_how_to_call_it(open_page, api_url):
         section = page.locator(f"#{operation['operationId']}")
         expect(section.get_by_role("heading", name=operation["summary"], exact=True)).to_be_visible()
         expect(section.locator("details.answer")).to_have_count(len(operation["responses"]))
-        expect(section.locator(".samples pre").first).to_contain_text("POST" if operation["operationId"] == "receiveEvent" else f"'{api_url}/")
+        expect(section.locator(".samples pre").first).to_contain_text(
+            "POST" if operation["operationId"] == "receiveEvent" else f"'{api_url}/"
+        )
     page.locator("#createEvent .samples").get_by_role("button", name="Copy").first.click()
     copied = page.evaluate("navigator.clipboard.readText()")
     assert copied.startswith(f"curl -X POST '{api_url}/v1/projects/PROJECT_ID/events'"), copied

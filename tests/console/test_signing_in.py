@@ -2,8 +2,10 @@
 
 import json
 
-from conftest import expect, sign_in
 from playwright.sync_api import Page
+
+import demo
+from conftest import expect, sign_in
 
 SIGN_IN = "You stay signed in until you sign out or close this tab."
 
@@ -60,8 +62,6 @@ def test_a_key_signs_in_to_its_own_project(open_page, customer):
 
 
 def test_the_accounts_projects_are_chosen_from(signed_in, customer, receiver, api_url):
-    import demo
-
     login = demo.call("POST", f"{api_url}/auth/login", {"email": customer.email, "password": customer.password})[1]
     bearer = {"authorization": f"Bearer {login['access_token']}"}
     second = demo.expect(201, demo.call("POST", f"{api_url}/v1/projects", {"name": "Second"}, **bearer), "a project")
@@ -98,7 +98,9 @@ def test_a_session_that_ends_under_an_open_dialog_asks_to_sign_in(signed_in, cus
     page.get_by_role("button", name="Create the first endpoint").click()
     page.get_by_label("URL").fill("https://example.com/hook")
     page.route("**/v1/**", lambda route: route.fulfill(status=401, json={"statusCode": 401, "message": "no", "error": "Unauthorized"}))
-    page.route("**/auth/refresh", lambda route: route.fulfill(status=401, json={"statusCode": 401, "message": "no", "error": "Unauthorized"}))
+    page.route(
+        "**/auth/refresh", lambda route: route.fulfill(status=401, json={"statusCode": 401, "message": "no", "error": "Unauthorized"})
+    )
     page.get_by_role("button", name="Create endpoint").click()
     expect(page.get_by_role("alert")).to_contain_text("Your session has ended")
     expect(page.get_by_role("dialog")).to_have_count(0)

@@ -60,7 +60,7 @@ def _starts(browser):
     """Whether it runs here: a library may be missing, or it may be a stub that only names another package."""
     with_no_window = [browser, "--headless", "--version"]
     try:
-        return subprocess.run(with_no_window, capture_output=True, stdin=subprocess.DEVNULL, timeout=60).returncode == 0
+        return subprocess.run(with_no_window, check=False, capture_output=True, stdin=subprocess.DEVNULL, timeout=60).returncode == 0
     except (OSError, subprocess.TimeoutExpired):
         return False
 
@@ -69,7 +69,7 @@ def _of_playwright():
     """Where Playwright has its browser, or would have it."""
     asked = "from playwright.sync_api import sync_playwright as begin\nwith begin() as it: print(it.chromium.executable_path)"
     if PYTHON.exists():
-        answer = subprocess.run([PYTHON, "-c", asked], capture_output=True, text=True, env=os.environ | OWN)
+        answer = subprocess.run([PYTHON, "-c", asked], check=False, capture_output=True, text=True, env=os.environ | OWN)
         yield from filter(os.path.exists, answer.stdout.splitlines())
 
 

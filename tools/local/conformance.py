@@ -97,14 +97,27 @@ def body():
         stop_deliveries(stack["aws"])
     answer = demo.call("POST", f"{api_url}/auth/login", {"email": stack["email"], "password": stack["password"]})
     tokens = demo.expect(200, answer, "logging in")
-    env = os.environ | ids | {
-        "ECHO_API_KEY": stack["api_key"],
-        "ECHO_PROJECT_ID": stack["project_id"],
-        "ECHO_ACCESS_TOKEN": tokens["access_token"],
-        "ECHO_REFRESH_TOKEN": tokens["refresh_token"],
-        "NO_COLOR": "1",
-    }
-    command = [SCHEMATHESIS, "--config-file", ROOT / "tools/schemathesis.toml", "run", f"{api_url}/openapi.json", "--url", api_url, *sys.argv[1:]]
+    env = (
+        os.environ
+        | ids
+        | {
+            "ECHO_API_KEY": stack["api_key"],
+            "ECHO_PROJECT_ID": stack["project_id"],
+            "ECHO_ACCESS_TOKEN": tokens["access_token"],
+            "ECHO_REFRESH_TOKEN": tokens["refresh_token"],
+            "NO_COLOR": "1",
+        }
+    )
+    command = [
+        SCHEMATHESIS,
+        "--config-file",
+        ROOT / "tools/schemathesis.toml",
+        "run",
+        f"{api_url}/openapi.json",
+        "--url",
+        api_url,
+        *sys.argv[1:],
+    ]
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     child = start(command, env=env, cwd=file.parent, **pipes)
     try:

@@ -122,7 +122,7 @@ def run(command, log=None, hint=None, seconds=None, **options):
     straight through."""
     if log:
         log.parent.mkdir(parents=True, exist_ok=True)
-    with open(log, "w") if log else contextlib.nullcontext() as sink:
+    with log.open("w") if log else contextlib.nullcontext() as sink:
         child = start(command, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT if log else None, **options)
         try:
             code = child.wait(seconds)

@@ -3,7 +3,7 @@
 import re
 import subprocess
 
-from console import Failed, ROOT, main
+from console import ROOT, Failed, main
 
 TEXTS = ("*.rs", "*.md", "*.py", "*.js", "*.html", "*.yaml", "*.json", "*.toml")
 

@@ -13,7 +13,7 @@ import zipfile
 from botocore.exceptions import ClientError
 
 import template
-from console import Failed, LOCAL, ROOT, run, step
+from console import LOCAL, ROOT, Failed, run, step
 from emulator import environment
 
 STACK = "echo-webhooks"

@@ -10,7 +10,7 @@ import urllib.request
 import boto3
 from botocore.config import Config
 
-from console import Failed, LOCAL, end, start
+from console import LOCAL, Failed, end, start
 
 REGION = "us-east-1"
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": REGION, "AWS_REGION": REGION}

@@ -16,9 +16,9 @@ def lines(emulator, since_ms=0):
     names = deploy.resource_names(emulator)
     for logical_id in ("ApiLogs", "DeliveryLogs"):
         pages = client.get_paginator("filter_log_events").paginate(logGroupName=names[logical_id], startTime=since_ms)
-        for event in (event for page in pages for event in page["events"]):
-            if not event["message"].startswith(PLATFORM):
-                found.append((event["timestamp"], logical_id.removesuffix("Logs").lower(), event["message"].rstrip()))
+        function = logical_id.removesuffix("Logs").lower()
+        events = (event for page in pages for event in page["events"] if not event["message"].startswith(PLATFORM))
+        found += [(event["timestamp"], function, event["message"].rstrip()) for event in events]
     return sorted(found)
 
 

@@ -3,7 +3,7 @@
 import os
 import re
 
-from console import Failed, ROOT, main
+from console import ROOT, Failed, main
 
 MADE_HERE = {".git", ".local", ".aws-sam", "target", "__pycache__"}
 
@@ -15,7 +15,7 @@ def tree():
     for folder, folders, files in os.walk(ROOT):
         folders[:] = [name for name in folders if name not in MADE_HERE]
         here = os.path.relpath(folder, ROOT)
-        yield from (os.path.normpath(os.path.join(here, name)) for name in folders + files)
+        yield from (os.path.normpath(f"{here}/{name}") for name in folders + files)
 
 
 def missing(text, known):

@@ -47,7 +47,9 @@ class Receiver:
             self._secrets = self.look_up()
         return any(map(holds, self._secrets))
 
-    def _handler(receiver):
+    def _handler(self):
+        receiver = self
+
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 

@@ -3,7 +3,7 @@
 import re
 
 import template
-from console import Failed, ROOT, main
+from console import ROOT, Failed, main
 
 PARTS = ("Means", "Look", "Do", "Over")
 
@@ -11,7 +11,7 @@ PARTS = ("Means", "Look", "Do", "Over")
 def sections(text):
     """The names before a heading's colon -> what stands below it."""
     parts = re.split(r"^## (.+)$", text, flags=re.MULTILINE)[1:]
-    return {name: body for heading, body in zip(parts[::2], parts[1::2]) for name in heading.split(":")[0].split(", ")}
+    return {name: body for heading, body in zip(parts[::2], parts[1::2], strict=True) for name in heading.split(":")[0].split(", ")}
 
 
 def problems(alarms, text):

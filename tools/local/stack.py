@@ -1,9 +1,9 @@
 """The whole service on this machine, from the real template.yaml, without Docker and without an AWS account.
 
-    stack.py run                   what `make run` does: bring it up, show a delivery, stay up
-    stack.py watch                 what `make watch` does: reload the api on each edit, against what `make run` deployed
-    stack.py logs                  what `make logs` does: follow what the functions of `make run` log
-    stack.py test-env -- COMMAND   run COMMAND beside a fresh stack of its own; $ECHO_STACK names the file that describes it
+stack.py run                   what `make run` does: bring it up, show a delivery, stay up
+stack.py watch                 what `make watch` does: reload the api on each edit, against what `make run` deployed
+stack.py logs                  what `make logs` does: follow what the functions of `make run` log
+stack.py test-env -- COMMAND   run COMMAND beside a fresh stack of its own; $ECHO_STACK names the file that describes it
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from pathlib import Path
 import demo
 import deploy
 import logs
-from console import Failed, LOCAL, ROOT, Stop, bold, dim, end, main, say, start, step
+from console import LOCAL, ROOT, Failed, Stop, bold, dim, end, main, say, start, step
 from emulator import REGION, Emulator, environment, free_port, require_free
 from receiver import Receiver
 
@@ -81,7 +81,7 @@ def only_one():
 
 
 def run():
-    begun, port, receiver_port = time.monotonic(), int(os.environ.get("PORT", 4566)), int(os.environ.get("RECEIVER_PORT", 8090))
+    begun, port, receiver_port = time.monotonic(), int(os.environ.get("PORT", "4566")), int(os.environ.get("RECEIVER_PORT", "8090"))
     folder = LOCAL / "state"
     with only_one(), contextlib.ExitStack() as stack:
         STACK_FILE.unlink(missing_ok=True)
@@ -145,7 +145,7 @@ def running():
 
 
 def watch():
-    (emulator, aws), port = running(), int(os.environ.get("WATCH_PORT", 9000))
+    (emulator, aws), port = running(), int(os.environ.get("WATCH_PORT", "9000"))
     require_free(port, "WATCH_PORT")
     tools, aws_lambda = LOCAL / "tools/local/bin", emulator.client("lambda")
     env = environment(emulator.port) | {"PATH": f"{tools}:{os.environ['PATH']}"}

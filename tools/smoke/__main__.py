@@ -1,7 +1,7 @@
 """`make smoke STACK=echo-webhooks`: goes through a deployed stack from outside, and says in one table what held.
 
-    tools/smoke STACK       the stack of that name, with the AWS credentials and the region of the environment
-    tools/smoke             the emulator's stack that $ECHO_STACK describes
+tools/smoke STACK       the stack of that name, with the AWS credentials and the region of the environment
+tools/smoke             the emulator's stack that $ECHO_STACK describes
 """
 
 import os
@@ -81,16 +81,18 @@ def say_cost(stack, scratch):
 
 
 def version():
-    said = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True)
+    said = subprocess.run(["git", "describe", "--always", "--dirty"], check=False, cwd=ROOT, capture_output=True, text=True)
     return said.stdout.strip() or "unknown"
 
 
 def say_outcome(stack, report, begun, is_through):
     say(f"\nversion {version()}, region {stack.region if stack.is_aws else 'emulator'}, {time.monotonic() - begun:.0f} s\n")
     say(report.table())
-    say(dim("""
+    say(
+        dim("""
 What stays: the account and its projects, without endpoints and without keys that work, and their events and deliveries until
-RetentionDays have passed."""))
+RetentionDays have passed.""")
+    )
     if report.failed or not is_through:
         say(bold(red("\nNot all of it held." if report.failed else "\nIt was stopped before the end.")))
     else:

@@ -72,9 +72,9 @@ class Account:
 
 
 class Project:
-    def __init__(self, stack, id, key):
-        self.stack, self.id, self.key = stack, id, key
-        self.url = f"{stack.api_url}/v1/projects/{id}"
+    def __init__(self, stack, project_id, key):
+        self.stack, self.id, self.key = stack, project_id, key
+        self.url = f"{stack.api_url}/v1/projects/{project_id}"
         self.event_name = stack.parameters["EventNames"].split(",")[0]
 
     def call(self, wanted, method, path, body=None):
@@ -102,8 +102,8 @@ class Project:
         return demo.expect(202, answer, "posting an event")
 
     def deliveries_path(self, endpoint, event):
-        [id] = [each["id"] for each in event["deliveries"] if each["webhook_endpoint_id"] == endpoint["id"]]
-        return f"/webhooks/{endpoint['id']}/deliveries/{id}"
+        [delivery_id] = [each["id"] for each in event["deliveries"] if each["webhook_endpoint_id"] == endpoint["id"]]
+        return f"/webhooks/{endpoint['id']}/deliveries/{delivery_id}"
 
     def settled(self, endpoint, event, seconds):
         """The delivery of this event, once it has ended."""

@@ -89,7 +89,7 @@ class Report:
         widths = [max(len(row[n]) for row in rows) for n in range(3)]
 
         def line(row):
-            cells = [cell.ljust(width) for cell, width in zip(row, widths)]
+            cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
             return "| " + " | ".join([*cells, row[3].replace("|", "/")]) + " |"
 
         rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|---|"

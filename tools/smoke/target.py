@@ -30,9 +30,7 @@ class Stack:
         """Name of each table for which the template has this specification -> the specification."""
         tables = template.resources("AWS::DynamoDB::Table").items()
         return {
-            self.outputs[f"{name}Name"]: spec["Properties"][specification]
-            for name, spec in tables
-            if specification in spec["Properties"]
+            self.outputs[f"{name}Name"]: spec["Properties"][specification] for name, spec in tables if specification in spec["Properties"]
         }
 
 

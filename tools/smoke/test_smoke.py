@@ -60,7 +60,7 @@ class AReport(unittest.TestCase):
         self.assertEqual(outcome(work)[0], [FAILED])
 
     def test_counts_what_fails_between_checks(self):
-        def work(report):
+        def work(_report):
             raise Failed("no project could be made")
 
         self.assertEqual(outcome(work)[0], [FAILED])
@@ -101,10 +101,15 @@ class TheProgram(unittest.TestCase):
         program = runpy.run_path(str(HERE / "__main__.py"), run_name="smoke")
         scope = program["body"].__globals__
         checks = {"all_of_it": lambda _stack, report: work(report)}
-        with mock.patch.dict(scope, checks), mock.patch.object(target, "on_aws", return_value=STACK):
-            with mock.patch.object(sys, "argv", ["smoke", "echo"]), contextlib.redirect_stdout(io.StringIO()):
-                with self.assertRaises(SystemExit) as ended, mock.patch("console.on_signals_stop"):
-                    program["main"](program["body"])
+        with (
+            mock.patch.dict(scope, checks),
+            mock.patch.object(target, "on_aws", return_value=STACK),
+            mock.patch.object(sys, "argv", ["smoke", "echo"]),
+            mock.patch("console.on_signals_stop"),
+            contextlib.redirect_stdout(io.StringIO()),
+            self.assertRaises(SystemExit) as ended,
+        ):
+            program["main"](program["body"])
         return ended.exception.code
 
     def test_ends_with_0_when_all_held_and_with_1_when_one_check_did_not(self):
