@@ -1,6 +1,7 @@
 """All that must hold before a change lands, in the order in which it fails fastest. `check.py lint` stops before the tests."""
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -15,7 +16,7 @@ STACK = [TOOLS / "local/bin/python", "tools/local/stack.py"]
 
 
 def has(subcommand):
-    return subprocess.run(["cargo", subcommand, "--version"], capture_output=True).returncode == 0
+    return subprocess.run(["cargo", subcommand, "--version"], check=False, capture_output=True).returncode == 0
 
 
 def cargo_test(end_to_end):
@@ -30,7 +31,12 @@ def cargo_test(end_to_end):
 
 LINTS = {
     "formatting": [["cargo", "fmt", "--all", "--check"]],
-    "template": [[TOOLS / "sam/bin/sam", "validate", "--lint"], [TOOLS / "local/bin/cfn-lint", "template.yaml", "tools/smoke/receiver.yaml"]],
+    "Python": [[TOOLS / "lint/bin/ruff", "check"], [TOOLS / "lint/bin/ruff", "format", "--check"]],
+    "JavaScript": [[TOOLS / "biome/node_modules/.bin/biome", "lint", "--error-on-warnings", "functions/api", "docs/verify"]],
+    "template": [
+        [TOOLS / "sam/bin/sam", "validate", "--lint"],
+        [TOOLS / "local/bin/cfn-lint", "template.yaml", "tools/smoke/receiver.yaml"],
+    ],
     "pages": [[TOOLS / "local/bin/python", f"tools/local/{page}.py"] for page in ("runbook", "paths", "contract")],
     "clippy": [["cargo", "clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]],
     "docs": [["cargo", "doc", "--workspace", "--no-deps", "--document-private-items"]],
@@ -39,7 +45,8 @@ LINTS = {
 
 def steps(chromium):
     """Name and commands of each, or why it cannot be done here."""
-    yield from LINTS.items()
+    for name, commands in LINTS.items():
+        yield name, "npm is not installed. It comes with Node.js." if name == "JavaScript" and not shutil.which("npm") else commands
     deny = [["cargo", "deny", "check", "bans", "licenses", "sources"]]
     yield "dependencies", deny if has("deny") else "cargo-deny is not installed. To get it: cargo install cargo-deny --locked"
     if sys.argv[1:] == ["lint"]:
@@ -60,15 +67,15 @@ def steps(chromium):
     yield "API description", [[*STACK, "test-env", "--", *conformance]]
 
 
-def prepare():
-    """Everything that the tests need, installed where that goes without asking; returns the browser, if there is one."""
-    setup.body(["sam", "local", "browser", "conformance"])
-    return browser.get()
+def prepare(lint_only):
+    """Installs the tools, if that needs no password. Returns the path of a browser, or None if there is no browser."""
+    linters = ["lint", "biome"] if shutil.which("npm") else ["lint"]
+    setup.body(["sam", "local", *linters] if lint_only else ["sam", "local", *linters, "browser", "conformance"])
+    return None if lint_only else browser.get()
 
 
 def body():
-    chromium = None if sys.argv[1:] == ["lint"] else prepare()
-    planned = list(steps(chromium))
+    planned = list(steps(prepare(lint_only=sys.argv[1:] == ["lint"])))
     missing = [f"{name}: {why}" for name, why in planned if isinstance(why, str)]
     if missing and os.environ.get("CI"):
         # Nobody reads the summary of a CI that is green.

@@ -1,17 +1,36 @@
-"""Installs the pinned tools into .local/tools: virtual environments, redone only when their requirements change."""
+"""Installs the pinned tools into .local/tools, each into a folder of its own, and again only when its requirements change."""
 
 import hashlib
 import shutil
 import sys
 
-from console import Failed, LOCAL, ROOT, end, main, start, step
+from console import LOCAL, ROOT, Failed, end, main, start, step
 
 TOOLS = LOCAL / "tools"
-WHAT = {"sam": "aws-sam-cli", "local": "the emulator and cargo-lambda", "browser": "the browser's driver", "conformance": "schemathesis"}
+WHAT = {
+    "sam": "aws-sam-cli",
+    "local": "the emulator and cargo-lambda",
+    "lint": "ruff",
+    "biome": "biome",
+    "browser": "the browser's driver",
+    "conformance": "schemathesis",
+}
 
 
 def requirements(name):
-    return ROOT / "tools" / f"requirements-{name}.txt"
+    """The file that pins a tool and everything it depends on, with hashes."""
+    return ROOT / "tools" / ("biome/package-lock.json" if name == "biome" else f"requirements-{name}.txt")
+
+
+def installation(name):
+    """The command that installs a tool. The files name everything that is needed, so nothing is left to resolve."""
+    if name == "biome":
+        # npm looks for its two files in the folder that it installs into.
+        script = 'mkdir -p "$0" && cp "$1"/package*.json "$0" && cd "$0" && exec npm ci --ignore-scripts --no-audit --no-fund'
+        return ["sh", "-c", script, TOOLS / name, requirements(name).parent]
+    pip = "-m pip install --disable-pip-version-check --no-deps --require-hashes"
+    script = f'"$0" -m venv "$1" && exec "$1/bin/python" {pip} -r "$2"'
+    return ["sh", "-c", script, sys.executable, TOOLS / name, requirements(name)]
 
 
 def wanted(name):
@@ -23,21 +42,17 @@ def stamp(name):
 
 
 def install(names):
-    """Side by side, since most of the time is spent waiting for the network."""
+    """Installs tools at the same time, because most of the time is spent waiting for the network."""
     children = {}
     try:
         for name in names:
             shutil.rmtree(TOOLS / name, ignore_errors=True)
             log = LOCAL / "logs" / f"setup-{name}.log"
             log.parent.mkdir(parents=True, exist_ok=True)
-            # The files name everything that is needed, so nothing is left to resolve.
-            pip = "-m pip install --disable-pip-version-check --no-deps --require-hashes"
-            script = f'"$0" -m venv "$1" && exec "$1/bin/python" {pip} -r "$2"'
-            command = ["sh", "-c", script, sys.executable, TOOLS / name, requirements(name)]
-            children[name] = start(command, stdout=log.open("w"), stderr=-2), log
+            children[name] = start(installation(name), stdout=log.open("w"), stderr=-2), log
         for name, (child, log) in children.items():
             if child.wait():
-                hint = "Is python3-venv installed, and is a Python package index within reach?"
+                hint = "Is a package index within reach? For Python's tools, is python3-venv installed?"
                 raise Failed("\n".join(["setting up the tools failed:", *log.read_text().splitlines()[-15:], hint]))
             stamp(name).write_text(wanted(name))
     finally:
@@ -46,7 +61,7 @@ def install(names):
 
 
 def body(names=("sam", "local")):
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036 (an older Python gets this far)
         raise Failed(f"Python 3.11 or newer is needed; this is {sys.version.split()[0]}.")
     for tool in ("cargo", "cc", "strip"):
         if not shutil.which(tool):
