@@ -32,7 +32,7 @@ def cargo_test(end_to_end):
 LINTS = {
     "formatting": [["cargo", "fmt", "--all", "--check"]],
     "Python": [[TOOLS / "lint/bin/ruff", "check"], [TOOLS / "lint/bin/ruff", "format", "--check"]],
-    "JavaScript": [[TOOLS / "biome/node_modules/.bin/biome", "lint", "--error-on-warnings", "functions/api", "docs/verify"]],
+    "JavaScript": [[TOOLS / "biome/node_modules/.bin/biome", "check", "--error-on-warnings", "functions/api", "docs/verify"]],
     "template": [
         [TOOLS / "sam/bin/sam", "validate", "--lint"],
         [TOOLS / "local/bin/cfn-lint", "template.yaml", "tools/smoke/receiver.yaml"],

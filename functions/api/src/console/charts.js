@@ -25,8 +25,15 @@ export function percent(rate) {
 
 export function deliveriesChart(newestFirst, slots) {
   const { delivered, failed, retrying, pending } = tally(newestFirst);
-  const counts = [[delivered, "delivered"], [failed, "failed"], [retrying + pending, "waiting"]];
-  const label = counts.filter(([count]) => count).map(([count, name]) => `${count} ${name}`).join(", ");
+  const counts = [
+    [delivered, "delivered"],
+    [failed, "failed"],
+    [retrying + pending, "waiting"],
+  ];
+  const label = counts
+    .filter(([count]) => count)
+    .map(([count, name]) => `${count} ${name}`)
+    .join(", ");
   const shown = newestFirst.slice(0, slots).reverse();
   const offset = slots - shown.length;
   const mark = (delivery, index) => {
@@ -39,7 +46,12 @@ export function deliveriesChart(newestFirst, slots) {
   const gaps = Array.from({ length: offset }, (_, slot) => svg("circle", { class: "gap", cx: slot * STEP + 3.5, cy: 18, r: 1 }));
   return svg(
     "svg",
-    { class: "bars", viewBox: `0 0 ${slots * STEP} 32`, role: "img", "aria-label": `Latest ${plural(shown.length, "delivery", "deliveries")}: ${label || "none"}` },
+    {
+      class: "bars",
+      viewBox: `0 0 ${slots * STEP} 32`,
+      role: "img",
+      "aria-label": `Latest ${plural(shown.length, "delivery", "deliveries")}: ${label || "none"}`,
+    },
     gaps,
     shown.map(mark),
   );
@@ -73,6 +85,14 @@ export function timeline(delivery) {
   };
   const width = x(points.length - 1) + 34;
   const label = `${plural(delivery.attempts.length, "attempt")}${delivery.next_retry_at ? ", another one due" : ""}; each is listed below`;
-  const drawing = svg("svg", { class: "timeline", viewBox: `0 0 ${width} 76`, width, height: 76, role: "img", "aria-label": label }, points.map(node));
-  return h("div", { class: "scroll-x", tabindex: points.length > 3 ? "0" : null, role: "group", "aria-label": "Timeline of attempts" }, drawing);
+  const drawing = svg(
+    "svg",
+    { class: "timeline", viewBox: `0 0 ${width} 76`, width, height: 76, role: "img", "aria-label": label },
+    points.map(node),
+  );
+  return h(
+    "div",
+    { class: "scroll-x", tabindex: points.length > 3 ? "0" : null, role: "group", "aria-label": "Timeline of attempts" },
+    drawing,
+  );
 }

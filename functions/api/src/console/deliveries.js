@@ -7,7 +7,12 @@ import { isUnderWay, log, PAGE } from "./log.js";
 import { empty, link, pill } from "./widgets.js";
 
 const HEADINGS = [["Event"], ["Status"], ["Attempts", "number"], ["Outcome"], ["Made", "when"]];
-const STATUSES = [["success", "Delivered"], ["failed", "Failed"], ["retrying", "Retrying"], ["pending", "Pending"]];
+const STATUSES = [
+  ["success", "Delivered"],
+  ["failed", "Failed"],
+  ["retrying", "Retrying"],
+  ["pending", "Pending"],
+];
 
 export const REASONS = {
   exhausted: "all attempts failed",
@@ -28,7 +33,12 @@ function row(delivery, here) {
   return h(
     "tr",
     null,
-    h("td", { class: "main-cell" }, link(delivery.event_name, `${here}/deliveries/${delivery.id}`), h("code", { class: "quiet small-id", title: delivery.id }, `…${delivery.id.slice(-12)}`)),
+    h(
+      "td",
+      { class: "main-cell" },
+      link(delivery.event_name, `${here}/deliveries/${delivery.id}`),
+      h("code", { class: "quiet small-id", title: delivery.id }, `…${delivery.id.slice(-12)}`),
+    ),
     cell("Status", "status", pill(delivery.status)),
     cell("Attempts", "number", String(delivery.attempt_count)),
     cell("Outcome", "quiet", outcome(delivery)),

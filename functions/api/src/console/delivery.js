@@ -16,7 +16,10 @@ const fact = (label, ...value) => h("div", null, h("dt", null, label), h("dd", n
 /** The envelope, laid out or in the bytes that were sent. */
 export function payloadPanel(text) {
   const code = h("pre", { class: "code", tabindex: "0" });
-  const ways = [["Laid out", pretty], ["As sent", (each) => each]];
+  const ways = [
+    ["Laid out", pretty],
+    ["As sent", (each) => each],
+  ];
   const choose = (index) => {
     tabs.forEach((tab, each) => tab.setAttribute("aria-pressed", String(each === index)));
     code.classList.toggle("wrap", index === 1);
@@ -27,7 +30,14 @@ export function payloadPanel(text) {
   return h(
     "section",
     { class: "panel flush", "aria-labelledby": "payload-title" },
-    h("div", { class: "bar" }, h("h2", { id: "payload-title" }, "Payload"), h("span", { class: "quiet" }, size(byteLength(text))), h("div", { class: "segments small", role: "group", "aria-label": "Show the payload" }, tabs), copyButton(() => text, "Copy", { what: "Copy the payload as sent" })),
+    h(
+      "div",
+      { class: "bar" },
+      h("h2", { id: "payload-title" }, "Payload"),
+      h("span", { class: "quiet" }, size(byteLength(text))),
+      h("div", { class: "segments small", role: "group", "aria-label": "Show the payload" }, tabs),
+      copyButton(() => text, "Copy", { what: "Copy the payload as sent" }),
+    ),
     code,
   );
 }
@@ -52,7 +62,13 @@ function attemptItem(attempt, longest) {
       h("span", { class: "when" }, time(attempt.created_at)),
     ),
     attempt.error_message && h("p", { class: "error" }, attempt.error_message),
-    attempt.response_body ? h("pre", { class: "code answer wrap", tabindex: "0", "aria-label": `Answer to attempt ${attempt.attempt_number}` }, attempt.response_body) : h("p", { class: "quiet" }, status ? "The answer had no body." : ""),
+    attempt.response_body
+      ? h(
+          "pre",
+          { class: "code answer wrap", tabindex: "0", "aria-label": `Answer to attempt ${attempt.attempt_number}` },
+          attempt.response_body,
+        )
+      : h("p", { class: "quiet" }, status ? "The answer had no body." : ""),
   );
 }
 
@@ -81,7 +97,12 @@ function factsPanel(delivery, home) {
       delivery.next_retry_at && fact("Next attempt", time(delivery.next_retry_at)),
       delivery.failure_reason && fact("Why it failed", REASONS[delivery.failure_reason] ?? delivery.failure_reason),
     ),
-    h("dl", { class: "facts ids" }, fact("Delivery", copyable(delivery.id, "the delivery id")), fact("Event", link(h("code", null, delivery.event_id), `${home}/events/${delivery.event_id}`))),
+    h(
+      "dl",
+      { class: "facts ids" },
+      fact("Delivery", copyable(delivery.id, "the delivery id")),
+      fact("Event", link(h("code", null, delivery.event_id), `${home}/events/${delivery.event_id}`)),
+    ),
   );
 }
 
@@ -102,14 +123,17 @@ export async function deliveryView({ path, home, ids: [endpointId, id], signal }
       await look();
     });
   };
-  const follow = () => setTimeout(() => {
-    wait = Math.min(wait * 1.5, LAST_LOOK_MS);
-    if (signal.aborted) return undefined;
-    return document.hidden ? follow() : look().catch((problem) => {
-      if (signal.aborted || problem.status === 401) throw problem;
-      follow();
-    });
-  }, wait);
+  const follow = () =>
+    setTimeout(() => {
+      wait = Math.min(wait * 1.5, LAST_LOOK_MS);
+      if (signal.aborted) return undefined;
+      return document.hidden
+        ? follow()
+        : look().catch((problem) => {
+            if (signal.aborted || problem.status === 401) throw problem;
+            follow();
+          });
+    }, wait);
   const look = async () => {
     const answer = await get(url, { signal });
     const delivery = answer.json;
@@ -119,7 +143,15 @@ export async function deliveryView({ path, home, ids: [endpointId, id], signal }
     shown = answer.text;
     fill(title, delivery.event_name);
     fill(under, pill(delivery.status), h("span", { class: "quiet" }, plural(delivery.attempt_count, "attempt")));
-    fill(actions, isFinal ? button(delivery.status === "failed" ? "Retry now" : "Send again", retry, { kind: delivery.status === "failed" ? "primary" : "", mark: "retry" }) : h("p", { class: "quiet" }, "Updated here as it goes on"));
+    fill(
+      actions,
+      isFinal
+        ? button(delivery.status === "failed" ? "Retry now" : "Send again", retry, {
+            kind: delivery.status === "failed" ? "primary" : "",
+            mark: "retry",
+          })
+        : h("p", { class: "quiet" }, "Updated here as it goes on"),
+    );
     fill(parts, factsPanel(delivery, home), attemptsPanel(delivery), payloadPanel(raw(answer, "payload")));
   };
   await look();

@@ -12,7 +12,11 @@ import { verifyPanel } from "./verify.js";
 import { button, copyable, link, pill, problemBox, working } from "./widgets.js";
 
 const LATEST = 60;
-const KEYS = [["good", "delivered, above the line"], ["bad", "failed, below it"], ["warn", "waiting"]];
+const KEYS = [
+  ["good", "delivered, above the line"],
+  ["bad", "failed, below it"],
+  ["warn", "waiting"],
+];
 
 const fact = (label, ...value) => h("div", null, h("dt", null, label), h("dd", null, value));
 
@@ -27,7 +31,13 @@ function disabledNotice(endpoint) {
     "div",
     { class: "notice" },
     icon("pause"),
-    h("p", null, h("b", null, `${why[endpoint.disabled_reason] ?? "It is disabled"}, `), time(endpoint.disabled_at), ". Events are accepted without a delivery to it. Enabling it clears the failures in a row."),
+    h(
+      "p",
+      null,
+      h("b", null, `${why[endpoint.disabled_reason] ?? "It is disabled"}, `),
+      time(endpoint.disabled_at),
+      ". Events are accepted without a delivery to it. Enabling it clears the failures in a row.",
+    ),
   );
 }
 
@@ -37,7 +47,13 @@ function hangingNotice(endpoint) {
     "div",
     { class: "notice" },
     icon("pause"),
-    h("p", null, h("b", null, "It has not answered since "), time(endpoint.hanging_since), ". It is tried now and then, and its other deliveries wait. A test event tries it at once."),
+    h(
+      "p",
+      null,
+      h("b", null, "It has not answered since "),
+      time(endpoint.hanging_since),
+      ". It is tried now and then, and its other deliveries wait. A test event tries it at once.",
+    ),
   );
 }
 
@@ -49,7 +65,10 @@ async function showHealth(place, url, signal) {
     fill(place.last, time(json.data[0]?.created_at));
   } catch (problem) {
     if (signal.aborted || problem.status === 401) throw problem;
-    fill(place.chart, problemBox(problem, () => showHealth(place, url, signal)));
+    fill(
+      place.chart,
+      problemBox(problem, () => showHealth(place, url, signal)),
+    );
   }
 }
 
@@ -71,7 +90,12 @@ function health(endpoint, url, signal) {
       fact("Created", time(endpoint.created_at)),
     ),
     place.chart,
-    h("p", { class: "legend quiet" }, KEYS.map(([tone, text]) => h("span", null, h("span", { class: `key ${tone}` }), text)), h("span", { class: "push" }, "newest at the right")),
+    h(
+      "p",
+      { class: "legend quiet" },
+      KEYS.map(([tone, text]) => h("span", null, h("span", { class: `key ${tone}` }), text)),
+      h("span", { class: "push" }, "newest at the right"),
+    ),
   );
   return { panel, show };
 }
@@ -101,15 +125,37 @@ export async function endpointView({ path, home, ids: [id], query, signal, reloa
     button("Delete", () => deleteEndpoint(url, endpoint, leave), { kind: "danger-text" }),
   ];
   const tab = query.get("tab") === "verify" ? "verify" : "deliveries";
-  const tabs = [["deliveries", "Deliveries", here], ["verify", "Verify", `${here}?tab=verify`]];
+  const tabs = [
+    ["deliveries", "Deliveries", here],
+    ["verify", "Verify", `${here}?tab=verify`],
+  ];
   const { panel, show } = health(endpoint, url, signal);
-  const below = tab === "verify" ? { section: verifyPanel(endpoint), freshen: show } : deliveryLog({ url, here, events: endpoint.events, query, signal, changed: show });
+  const below =
+    tab === "verify"
+      ? { section: verifyPanel(endpoint), freshen: show }
+      : deliveryLog({ url, here, events: endpoint.events, query, signal, changed: show });
   const content = [
     link([icon("back"), "Endpoints"], `${home}/endpoints`, { class: "crumb" }),
     h(
       "div",
       { class: "head" },
-      h("div", { class: "title" }, h("h1", { class: "url", tabindex: "-1" }, breakable(endpoint.url)), endpoint.description && h("p", { class: "break" }, endpoint.description), h("div", { class: "under-title" }, pill(endpoint.status), h("span", { class: "chips" }, endpoint.events.map((name) => h("span", { class: "chip" }, name))), copyable(endpoint.id, "the endpoint id"))),
+      h(
+        "div",
+        { class: "title" },
+        h("h1", { class: "url", tabindex: "-1" }, breakable(endpoint.url)),
+        endpoint.description && h("p", { class: "break" }, endpoint.description),
+        h(
+          "div",
+          { class: "under-title" },
+          pill(endpoint.status),
+          h(
+            "span",
+            { class: "chips" },
+            endpoint.events.map((name) => h("span", { class: "chip" }, name)),
+          ),
+          copyable(endpoint.id, "the endpoint id"),
+        ),
+      ),
       h("div", { class: "buttons" }, actions),
     ),
     place,
@@ -117,7 +163,11 @@ export async function endpointView({ path, home, ids: [id], query, signal, reloa
     hangingNotice(endpoint),
     query.has("replay") && replayPanel({ url, id: query.get("replay"), signal, changed: below.freshen }),
     panel,
-    h("nav", { class: "tabs", "aria-label": "Of this endpoint" }, tabs.map(([name, label, href]) => link(label, href, { "aria-current": name === tab ? "page" : null }))),
+    h(
+      "nav",
+      { class: "tabs", "aria-label": "Of this endpoint" },
+      tabs.map(([name, label, href]) => link(label, href, { "aria-current": name === tab ? "page" : null })),
+    ),
     below.section,
   ];
   return { title: endpoint.url, content };

@@ -16,7 +16,10 @@ function headersField(headers) {
       line.remove();
       more.focus();
     };
-    const parts = [text(name, { "aria-label": "Header name", placeholder: "x-tenant" }), text(value, { "aria-label": "Header value", class: "masked" })];
+    const parts = [
+      text(name, { "aria-label": "Header name", placeholder: "x-tenant" }),
+      text(value, { "aria-label": "Header value", class: "masked" }),
+    ];
     line.append(...parts, button("", drop, { kind: "small ghost", mark: "cross", "aria-label": "Remove this header" }));
     lines.append(line);
     return parts[0];
@@ -24,19 +27,33 @@ function headersField(headers) {
   const more = button("Add header", () => add("", "").focus(), { kind: "small", mark: "plus" });
   Object.entries(headers).forEach(([name, value]) => add(name, value));
   const read = () => {
-    const pairs = [...lines.children].map((line) => [...line.querySelectorAll("input")].map((input) => input.value.trim())).filter(([name, value]) => name || value);
+    const pairs = [...lines.children]
+      .map((line) => [...line.querySelectorAll("input")].map((input) => input.value.trim()))
+      .filter(([name, value]) => name || value);
     if (new Set(pairs.map(([name]) => name.toLowerCase())).size < pairs.length) throw new Problem(400, "headers must have different names");
     return Object.fromEntries(pairs);
   };
   const hint = h("p", { class: "hint" }, h("code", null, "authorization"), " or ", h("code", null, "x-…"), ", sent with each request.");
-  return { element: named("headers", h("fieldset", { class: "checks plain" }, h("legend", null, "Headers of its own"), lines, h("div", null, more), hint)), read };
+  return {
+    element: named(
+      "headers",
+      h("fieldset", { class: "checks plain" }, h("legend", null, "Headers of its own"), lines, h("div", null, more), hint),
+    ),
+    read,
+  };
 }
 
 /** A whole number as one, nothing as none, and what is neither as it is, for the API to judge. */
 const numberOrNull = (typed) => (/^\d+$/.test(typed) ? Number(typed) : typed || null);
 
 function form(endpoint) {
-  const url = h("input", { type: "url", value: endpoint?.url ?? "", placeholder: "https://example.com/webhooks", autocomplete: "off", spellcheck: "false" });
+  const url = h("input", {
+    type: "url",
+    value: endpoint?.url ?? "",
+    placeholder: "https://example.com/webhooks",
+    autocomplete: "off",
+    spellcheck: "false",
+  });
   const names = [...new Set([...EVENT_NAMES, ...(endpoint?.events ?? [])])];
   const events = checks("Events", names, endpoint?.events ?? []);
   const description = text(endpoint?.description ?? "", { spellcheck: null });
@@ -91,7 +108,11 @@ export function editEndpoint(path, endpoint, done) {
 export function disableEndpoint(path, done) {
   const body = [
     h("p", null, "No deliveries are made for events accepted while it is disabled."),
-    h("p", null, "Deliveries that wait for a retry end as failed when they come due, unless it is enabled again by then. They can be retried later."),
+    h(
+      "p",
+      null,
+      "Deliveries that wait for a retry end as failed when they come due, unless it is enabled again by then. They can be retried later.",
+    ),
   ];
   return formDialog("Disable this endpoint?", body, {
     action: "Disable",
@@ -106,7 +127,11 @@ export function disableEndpoint(path, done) {
 /** One sample event to this endpoint alone, subscribed or not. */
 export function testEndpoint(path, endpoint, done) {
   const names = [...new Set([...endpoint.events, ...EVENT_NAMES])];
-  const name = h("select", null, names.map((value) => h("option", { value }, value)));
+  const name = h(
+    "select",
+    null,
+    names.map((value) => h("option", { value }, value)),
+  );
   const body = field("Event", name, "A sample is sent to this endpoint alone, signed and retried like any event.");
   return formDialog("Send a test event", body, {
     action: "Send",
@@ -131,8 +156,19 @@ export async function rotateSecret(path, done) {
     h(
       "ul",
       null,
-      h("li", null, "For 24 hours ", h("code", null, "webhook-signature"), " carries a second signature by the present secret, so a receiver that checks it with a Standard Webhooks library goes on working while you change over."),
-      h("li", null, h("code", null, "x-echo-signature"), " is by the new secret at once. A receiver that checks that header should accept both secrets before you go on."),
+      h(
+        "li",
+        null,
+        "For 24 hours ",
+        h("code", null, "webhook-signature"),
+        " carries a second signature by the present secret, so a receiver that checks it with a Standard Webhooks library goes on working while you change over.",
+      ),
+      h(
+        "li",
+        null,
+        h("code", null, "x-echo-signature"),
+        " is by the new secret at once. A receiver that checks that header should accept both secrets before you go on.",
+      ),
     ),
     h("p", null, "Rotating again within the 24 hours drops the present secret: only the one before the newest is kept."),
   ];
@@ -144,7 +180,11 @@ export async function rotateSecret(path, done) {
   });
   if (!secret) return;
   const copy = copyButton(() => secret, "Copy secret", { said: "Secret copied" });
-  await tell("The new secret", h("p", null, "Give it to the receiver within 24 hours. It can also be seen under Verify."), h("p", { class: "secret" }, h("code", null, secret), copy));
+  await tell(
+    "The new secret",
+    h("p", null, "Give it to the receiver within 24 hours. It can also be seen under Verify."),
+    h("p", { class: "secret" }, h("code", null, secret), copy),
+  );
   done();
 }
 

@@ -23,7 +23,12 @@ export function rateText(deliveries) {
   const { delivered, finished, rate } = tally(deliveries);
   if (!deliveries.length) return h("span", { class: "quiet" }, "No deliveries yet");
   if (rate === null) return h("span", { class: "quiet" }, "None finished yet");
-  return h("span", { title: `${delivered} of the latest ${finished} finished deliveries` }, h("b", null, percent(rate)), h("span", { class: "quiet" }, ` of ${finished}`));
+  return h(
+    "span",
+    { title: `${delivered} of the latest ${finished} finished deliveries` },
+    h("b", null, percent(rate)),
+    h("span", { class: "quiet" }, ` of ${finished}`),
+  );
 }
 
 /** The rate limit in words; null when there is none. */
@@ -37,7 +42,12 @@ function row(endpoint, home) {
   const last = cell("Last delivery", "when", "…");
   const failures = endpoint.consecutive_failures;
   const title = link(breakable(endpoint.url), `${home}/endpoints/${endpoint.id}`, { class: "url" });
-  const chips = h("span", { class: "chips" }, endpoint.events.map((name) => h("span", { class: "chip" }, name)), limitText(endpoint) && h("span", { class: "chip" }, `at most ${limitText(endpoint)}`));
+  const chips = h(
+    "span",
+    { class: "chips" },
+    endpoint.events.map((name) => h("span", { class: "chip" }, name)),
+    limitText(endpoint) && h("span", { class: "chip" }, `at most ${limitText(endpoint)}`),
+  );
   const element = h(
     "tr",
     null,
@@ -77,18 +87,55 @@ export async function endpointsView({ path, home, signal }) {
     }),
   );
   const active = endpoints.filter(({ status }) => status === "active").length;
-  const headings = [["Endpoint"], ["Status"], [`Latest ${LATEST} deliveries`], ["Delivered", "number"], ["Failed in a row", "number"], ["Last delivery", "when"]];
+  const headings = [
+    ["Endpoint"],
+    ["Status"],
+    [`Latest ${LATEST} deliveries`],
+    ["Delivered", "number"],
+    ["Failed in a row", "number"],
+    ["Last delivery", "when"],
+  ];
   const table = h(
     "table",
     { class: "list" },
-    h("thead", null, h("tr", null, headings.map(([label, kind]) => h("th", { scope: "col", class: kind }, label)))),
-    h("tbody", null, rows.map(({ element }) => element)),
+    h(
+      "thead",
+      null,
+      h(
+        "tr",
+        null,
+        headings.map(([label, kind]) => h("th", { scope: "col", class: kind }, label)),
+      ),
+    ),
+    h(
+      "tbody",
+      null,
+      rows.map(({ element }) => element),
+    ),
   );
   const content = [
-    h("div", { class: "head" }, h("div", null, h("h1", { tabindex: "-1" }, "Endpoints"), endpoints.length > 0 && h("p", { class: "quiet" }, `${plural(endpoints.length, "endpoint")}, ${active} active`)), endpoints.length > 0 && newButton("New endpoint")),
+    h(
+      "div",
+      { class: "head" },
+      h(
+        "div",
+        null,
+        h("h1", { tabindex: "-1" }, "Endpoints"),
+        endpoints.length > 0 && h("p", { class: "quiet" }, `${plural(endpoints.length, "endpoint")}, ${active} active`),
+      ),
+      endpoints.length > 0 && newButton("New endpoint"),
+    ),
     endpoints.length
       ? h("div", { class: "panel flush" }, table)
-      : h("div", { class: "panel" }, empty("No endpoints yet", "An endpoint is a URL of yours that is sent the events it subscribes to.", newButton("Create the first endpoint"))),
+      : h(
+          "div",
+          { class: "panel" },
+          empty(
+            "No endpoints yet",
+            "An endpoint is a URL of yours that is sent the events it subscribes to.",
+            newButton("Create the first endpoint"),
+          ),
+        ),
   ];
   return { title: "Endpoints", content };
 }

@@ -18,10 +18,21 @@ const REASONS = {
 const cell = (label, kind, ...children) => h("td", { class: kind, "data-label": label }, children);
 
 function counts(deliveries) {
-  const kinds = [["success", "delivered"], ["failed", "failed"], ["retrying", "to be retried"], ["pending", "pending"]];
-  const parts = kinds.map(([status, said]) => [status, deliveries.filter((each) => each.status === status).length, said]).filter(([, count]) => count);
+  const kinds = [
+    ["success", "delivered"],
+    ["failed", "failed"],
+    ["retrying", "to be retried"],
+    ["pending", "pending"],
+  ];
+  const parts = kinds
+    .map(([status, said]) => [status, deliveries.filter((each) => each.status === status).length, said])
+    .filter(([, count]) => count);
   if (!parts.length) return h("span", { class: "quiet" }, "none");
-  return h("span", { class: "chips" }, parts.map(([status, count, said]) => h("span", { title: `${count} ${said}` }, pill(status, String(count), said))));
+  return h(
+    "span",
+    { class: "chips" },
+    parts.map(([status, count, said]) => h("span", { title: `${count} ${said}` }, pill(status, String(count), said))),
+  );
 }
 
 export function eventsView({ path, home, query, signal }) {
@@ -30,7 +41,12 @@ export function eventsView({ path, home, query, signal }) {
     h(
       "tr",
       null,
-      h("td", { class: "main-cell" }, link(event.event_name, `${here}/${event.event_id}`), h("code", { class: "quiet small-id", title: event.event_id }, `…${event.event_id.slice(-12)}`)),
+      h(
+        "td",
+        { class: "main-cell" },
+        link(event.event_name, `${here}/${event.event_id}`),
+        h("code", { class: "quiet small-id", title: event.event_id }, `…${event.event_id.slice(-12)}`),
+      ),
       cell("Deliveries", "", counts(event.deliveries)),
       cell("Skipped", "number", String(event.skipped.length)),
       cell("Accepted", "when", time(event.created_at)),
@@ -44,28 +60,83 @@ export function eventsView({ path, home, query, signal }) {
     load: async ({ filters, cursor }) => (await get(`${path}/events`, { query: { ...filters, limit: PAGE, cursor }, signal })).json,
     isMoving: ({ deliveries }) => deliveries.some(isUnderWay),
   });
-  const content = [h("div", { class: "head" }, h("div", null, h("h1", { tabindex: "-1" }, "Events"), h("p", { class: "quiet" }, "Everything that was accepted, delivered to someone or not."))), section];
+  const content = [
+    h(
+      "div",
+      { class: "head" },
+      h(
+        "div",
+        null,
+        h("h1", { tabindex: "-1" }, "Events"),
+        h("p", { class: "quiet" }, "Everything that was accepted, delivered to someone or not."),
+      ),
+    ),
+    section,
+  ];
   return { title: "Events", content };
 }
 
-const table = (headings, rows) => h("table", { class: "list" }, h("thead", null, h("tr", null, headings.map(([text, kind]) => h("th", { scope: "col", class: kind }, text)))), h("tbody", null, rows));
+const table = (headings, rows) =>
+  h(
+    "table",
+    { class: "list" },
+    h(
+      "thead",
+      null,
+      h(
+        "tr",
+        null,
+        headings.map(([text, kind]) => h("th", { scope: "col", class: kind }, text)),
+      ),
+    ),
+    h("tbody", null, rows),
+  );
 
 function deliveriesPanel(event, urls, home) {
   const row = (delivery) => {
     const id = delivery.webhook_endpoint_id;
-    const name = urls.has(id) ? link(breakable(urls.get(id)), `${home}/endpoints/${id}/deliveries/${delivery.id}`, { class: "url" }) : h("span", { class: "quiet" }, "an endpoint since deleted ", h("code", null, id));
-    return h("tr", null, h("td", { class: "main-cell" }, name), cell("Status", "status", pill(delivery.status)), cell("Attempts", "number", String(delivery.attempt_count)), cell("Outcome", "quiet", outcome(delivery)), cell("Last change", "when", time(delivery.updated_at)));
+    const name = urls.has(id)
+      ? link(breakable(urls.get(id)), `${home}/endpoints/${id}/deliveries/${delivery.id}`, { class: "url" })
+      : h("span", { class: "quiet" }, "an endpoint since deleted ", h("code", null, id));
+    return h(
+      "tr",
+      null,
+      h("td", { class: "main-cell" }, name),
+      cell("Status", "status", pill(delivery.status)),
+      cell("Attempts", "number", String(delivery.attempt_count)),
+      cell("Outcome", "quiet", outcome(delivery)),
+      cell("Last change", "when", time(delivery.updated_at)),
+    );
   };
   const headings = [["Endpoint"], ["Status"], ["Attempts", "number"], ["Outcome"], ["Last change", "when"]];
   const none = empty("No deliveries", "No active endpoint was subscribed to it.");
-  return h("section", { class: "panel flush", "aria-label": "Deliveries" }, h("div", { class: "bar" }, h("h2", null, "Deliveries")), event.deliveries.length ? table(headings, event.deliveries.map(row)) : none);
+  return h(
+    "section",
+    { class: "panel flush", "aria-label": "Deliveries" },
+    h("div", { class: "bar" }, h("h2", null, "Deliveries")),
+    event.deliveries.length ? table(headings, event.deliveries.map(row)) : none,
+  );
 }
 
 function skippedPanel(event, urls, home) {
   if (!event.skipped.length) return null;
   const row = ({ webhook_endpoint_id: id, reason }) =>
-    h("tr", null, h("td", { class: "main-cell" }, urls.has(id) ? link(breakable(urls.get(id)), `${home}/endpoints/${id}`, { class: "url" }) : h("code", { class: "quiet" }, id)), cell("Why", "quiet", REASONS[reason] ?? reason));
-  return h("section", { class: "panel flush", "aria-label": "Skipped endpoints" }, h("div", { class: "bar" }, h("h2", null, "Skipped")), table([["Endpoint"], ["Why"]], event.skipped.map(row)));
+    h(
+      "tr",
+      null,
+      h(
+        "td",
+        { class: "main-cell" },
+        urls.has(id) ? link(breakable(urls.get(id)), `${home}/endpoints/${id}`, { class: "url" }) : h("code", { class: "quiet" }, id),
+      ),
+      cell("Why", "quiet", REASONS[reason] ?? reason),
+    );
+  return h(
+    "section",
+    { class: "panel flush", "aria-label": "Skipped endpoints" },
+    h("div", { class: "bar" }, h("h2", null, "Skipped")),
+    table([["Endpoint"], ["Why"]], event.skipped.map(row)),
+  );
 }
 
 export async function eventView({ path, home, ids: [id], signal }) {
@@ -81,7 +152,12 @@ export async function eventView({ path, home, ids: [id], signal }) {
     if (event.deliveries.some(isUnderWay)) setTimeout(() => signal.aborted || look(), LOOK_MS);
     if (answer.text === shown) return event;
     shown = answer.text;
-    fill(under, h("span", { class: "quiet" }, "accepted ", time(event.created_at)), h("span", { class: "quiet" }, plural(event.deliveries.length, "delivery", "deliveries")), copyable(event.event_id, "the event id"));
+    fill(
+      under,
+      h("span", { class: "quiet" }, "accepted ", time(event.created_at)),
+      h("span", { class: "quiet" }, plural(event.deliveries.length, "delivery", "deliveries")),
+      copyable(event.event_id, "the event id"),
+    );
     fill(parts, deliveriesPanel(event, urls, home), skippedPanel(event, urls, home), payloadPanel(raw(answer, "payload")));
     return event;
   };

@@ -18,7 +18,11 @@ async function createKey(query, done) {
   });
   if (!made) return;
   const copy = copyButton(() => made.key, "Copy key", { said: "Key copied" });
-  await tell("Your new API key", h("p", null, h("b", null, "Copy it now. "), "It is stored only as a hash and cannot be shown again."), h("p", { class: "secret" }, h("code", null, made.key), copy));
+  await tell(
+    "Your new API key",
+    h("p", null, h("b", null, "Copy it now. "), "It is stored only as a hash and cannot be shown again."),
+    h("p", { class: "secret" }, h("code", null, made.key), copy),
+  );
   done();
 }
 
@@ -53,13 +57,42 @@ export async function keysView({ project, signal, reload }) {
       cell("Key", "", h("code", null, `${key.key_prefix}…`)),
       cell("Status", "status", pill(key.status)),
       cell("Created", "when", time(key.created_at)),
-      h("td", { class: "row-action" }, key.status === "active" ? button("Revoke", () => revokeKey(key, query, reload), { kind: "small danger-text", "aria-label": `Revoke ${key.name}` }) : h("span", { class: "quiet" }, "revoked ", time(key.updated_at))),
+      h(
+        "td",
+        { class: "row-action" },
+        key.status === "active"
+          ? button("Revoke", () => revokeKey(key, query, reload), { kind: "small danger-text", "aria-label": `Revoke ${key.name}` })
+          : h("span", { class: "quiet" }, "revoked ", time(key.updated_at)),
+      ),
     );
   const headings = [["Name"], ["Key"], ["Status"], ["Created", "when"], [h("span", { class: "visually-hidden" }, "Actions")]];
-  const table = h("table", { class: "list" }, h("thead", null, h("tr", null, headings.map(([label, kind]) => h("th", { scope: "col", class: kind }, label)))), h("tbody", null, keys.map(row)));
+  const table = h(
+    "table",
+    { class: "list" },
+    h(
+      "thead",
+      null,
+      h(
+        "tr",
+        null,
+        headings.map(([label, kind]) => h("th", { scope: "col", class: kind }, label)),
+      ),
+    ),
+    h("tbody", null, keys.map(row)),
+  );
   const active = keys.filter(({ status }) => status === "active").length;
   const content = [
-    h("div", { class: "head" }, h("div", null, h("h1", { tabindex: "-1" }, "API keys"), h("p", { class: "quiet" }, `${plural(active, "active key")}. A key opens this project and nothing else.`)), button("New key", create, { kind: "primary", mark: "plus" })),
+    h(
+      "div",
+      { class: "head" },
+      h(
+        "div",
+        null,
+        h("h1", { tabindex: "-1" }, "API keys"),
+        h("p", { class: "quiet" }, `${plural(active, "active key")}. A key opens this project and nothing else.`),
+      ),
+      button("New key", create, { kind: "primary", mark: "plus" }),
+    ),
     h("div", { class: "panel flush" }, keys.length ? table : empty("No keys", "A backend needs one to post events.")),
   ];
   return { title: "API keys", content };

@@ -17,21 +17,30 @@ export const fromLocal = (text) => (text ? new Date(text).toISOString() : "");
 /** Filters as a bar of inputs that live in the address, so that back, forward and a copied address mean the same. */
 function filterBar(here, query, names, statuses) {
   const select = (name, label, options) => {
-    const all = [h("option", { value: "" }, `Any ${label.toLowerCase()}`), ...options.map(([value, text]) => h("option", { value, selected: query.get(name) === value }, text))];
+    const all = [
+      h("option", { value: "" }, `Any ${label.toLowerCase()}`),
+      ...options.map(([value, text]) => h("option", { value, selected: query.get(name) === value }, text)),
+    ];
     return h("select", { name, "aria-label": label }, all);
   };
-  const at = (name, label) => h("label", null, h("span", null, label), h("input", { type: "datetime-local", name, value: toLocal(query.get(name)) }));
+  const at = (name, label) =>
+    h("label", null, h("span", null, label), h("input", { type: "datetime-local", name, value: toLocal(query.get(name)) }));
   const apply = (event) => {
     event.preventDefault();
     const next = new URLSearchParams();
-    for (const [name, value] of new FormData(form)) if (value) next.set(name, name === "since" || name === "until" ? fromLocal(value) : value);
+    for (const [name, value] of new FormData(form))
+      if (value) next.set(name, name === "since" || name === "until" ? fromLocal(value) : value);
     location.hash = next.size ? `${here}?${next}` : here;
   };
   const form = h(
     "form",
     { class: "filters", onsubmit: apply, onchange: apply, role: "search", "aria-label": "Filter" },
     statuses && select("status", "Status", statuses),
-    select("event_name", "Event", names.map((name) => [name, name])),
+    select(
+      "event_name",
+      "Event",
+      names.map((name) => [name, name]),
+    ),
     at("since", "From"),
     at("until", "To"),
     query.size > 0 && link("Clear", here, { class: "clear" }),
@@ -40,7 +49,8 @@ function filterBar(here, query, names, statuses) {
 }
 
 /** Whether a delivery still changes by itself soon. */
-export const isUnderWay = ({ status, next_retry_at: next }) => status === "pending" || (status === "retrying" && Date.parse(next) < Date.now() + LAST_LOOK_MS);
+export const isUnderWay = ({ status, next_retry_at: next }) =>
+  status === "pending" || (status === "retrying" && Date.parse(next) < Date.now() + LAST_LOOK_MS);
 
 /**
  * The list. `load({ filters, cursor })` gives `{ data, next_cursor }`, `row(item)` a table row with one link,
@@ -54,7 +64,20 @@ export function log({ label, here, query, signal, headings, names, statuses, not
   let rows = new Map();
   const more = h("div", { class: "more" });
   const place = h("div", null, loading(`Loading ${label.toLowerCase()}`));
-  const table = h("table", { class: "list" }, h("thead", null, h("tr", null, headings.map(([text, kind]) => h("th", { scope: "col", class: kind }, text)))), body);
+  const table = h(
+    "table",
+    { class: "list" },
+    h(
+      "thead",
+      null,
+      h(
+        "tr",
+        null,
+        headings.map(([text, kind]) => h("th", { scope: "col", class: kind }, text)),
+      ),
+    ),
+    body,
+  );
   let wait = FIRST_LOOK_MS;
   let timer = null;
 
@@ -69,7 +92,10 @@ export function log({ label, here, query, signal, headings, names, statuses, not
       first?.querySelector("a").focus();
     } catch (problem) {
       if (signal.aborted || problem.status === 401) throw problem;
-      fill(more, problemBox(problem, () => offer(older)));
+      fill(
+        more,
+        problemBox(problem, () => offer(older)),
+      );
     } finally {
       next.removeAttribute("aria-busy");
     }
@@ -101,7 +127,9 @@ export function log({ label, here, query, signal, headings, names, statuses, not
     showRows(data);
     if (focused) body.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus();
     offer(cursor);
-    const none = isFiltered ? empty("Nothing matches", "Nothing here matches these filters.", link("Clear the filters", here, { class: "button" })) : nothing;
+    const none = isFiltered
+      ? empty("Nothing matches", "Nothing here matches these filters.", link("Clear the filters", here, { class: "button" }))
+      : nothing;
     if (!data.length) fill(place, none);
     else if (!place.contains(table)) fill(place, table, more);
     if (data.some(isMoving)) follow();
@@ -123,6 +151,11 @@ export function log({ label, here, query, signal, headings, names, statuses, not
   };
   const again = button("Refresh", refreshNow, { kind: "small ghost", mark: "retry" });
   refresh();
-  const section = h("section", { class: "panel flush", "aria-label": label }, h("div", { class: "bar" }, filterBar(here, query, names, statuses), again), place);
+  const section = h(
+    "section",
+    { class: "panel flush", "aria-label": label },
+    h("div", { class: "bar" }, filterBar(here, query, names, statuses), again),
+    place,
+  );
   return { section, freshen: () => hasPagedOn() || refresh() };
 }

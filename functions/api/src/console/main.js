@@ -69,8 +69,17 @@ function frame(project, section, main) {
       { class: "top" },
       h("div", { class: "brand" }, h("span", { class: "mark", "aria-hidden": "true" }), h("span", null, "Echo Webhooks")),
       h("select", { class: "project", "aria-label": "Project", onchange: choose, disabled: known.length < 2 }, options),
-      h("nav", { "aria-label": "Sections" }, SECTIONS.map(([name, label]) => link(label, to(name).href, to(name)))),
-      h("div", { class: "who" }, h("span", { class: "quiet" }, session().email ?? "API key"), button("Sign out", signOut, { kind: "small ghost" })),
+      h(
+        "nav",
+        { "aria-label": "Sections" },
+        SECTIONS.map(([name, label]) => link(label, to(name).href, to(name))),
+      ),
+      h(
+        "div",
+        { class: "who" },
+        h("span", { class: "quiet" }, session().email ?? "API key"),
+        button("Sign out", signOut, { kind: "small ghost" }),
+      ),
     ),
     main,
     h("footer", null, link("API reference", "docs")),
@@ -91,12 +100,21 @@ async function show() {
     const { project, rest, query } = place();
     const route = VIEWS.map(([path, view, section]) => ({ match: rest?.match(path), view, section })).find(({ match }) => match);
     if (!route || !known.some(({ id }) => id === project)) {
-      if (!known.length) return fill(app, ...frame("", "", fill(main, h("p", null, "This account has no project yet; the API makes one."))));
+      if (!known.length)
+        return fill(app, ...frame("", "", fill(main, h("p", null, "This account has no project yet; the API makes one."))));
       return location.replace(`#/projects/${(known.find(({ id }) => id === project) ?? known[0]).id}/endpoints`);
     }
     fill(app, ...frame(project, route.section, main));
     fill(main, loading("Loading"));
-    const context = { project, path: `v1/projects/${project}`, home: `#/projects/${project}`, ids: route.match.slice(1), query, signal, reload: show };
+    const context = {
+      project,
+      path: `v1/projects/${project}`,
+      home: `#/projects/${project}`,
+      ids: route.match.slice(1),
+      query,
+      signal,
+      reload: show,
+    };
     const { title, content } = await route.view(context);
     if (signal.aborted) return undefined;
     document.title = `${title} · Echo Webhooks`;

@@ -19,14 +19,28 @@ const STOPS = {
 export function replayForm(path, done) {
   const since = h("input", { type: "datetime-local", value: toLocal(new Date(Date.now() - DAY_MS).toISOString()) });
   const until = h("input", { type: "datetime-local" });
-  const status = h("select", null, h("option", { value: "failed" }, "Failed deliveries"), h("option", { value: "success" }, "Deliveries that arrived"));
-  const name = h("select", null, h("option", { value: "" }, "Any event"), EVENT_NAMES.map((value) => h("option", { value }, value)));
+  const status = h(
+    "select",
+    null,
+    h("option", { value: "failed" }, "Failed deliveries"),
+    h("option", { value: "success" }, "Deliveries that arrived"),
+  );
+  const name = h(
+    "select",
+    null,
+    h("option", { value: "" }, "Any event"),
+    EVENT_NAMES.map((value) => h("option", { value }, value)),
+  );
   const skipped = h("input", { type: "checkbox" });
   const body = [
     h("p", { class: "quiet" }, "Each delivery that matches gets one more attempt now, beside the others and not ahead of them."),
     h("div", { class: "pair" }, field("Made from", since), field("To", until, "Empty: until now.")),
     h("div", { class: "pair" }, field("What", status), field("Event", name)),
-    h("div", { class: "checks plain" }, h("label", null, skipped, h("span", null, "Also events that skipped this endpoint while it was disabled or not subscribed"))),
+    h(
+      "div",
+      { class: "checks plain" },
+      h("label", null, skipped, h("span", null, "Also events that skipped this endpoint while it was disabled or not subscribed")),
+    ),
   ];
   return formDialog("Replay", body, {
     action: "Start replay",
@@ -43,16 +57,28 @@ export function replayForm(path, done) {
 
 /** How far a replay has come, until it ends. */
 export function replayPanel({ url, id, signal, changed }) {
-  const place = h("section", { class: "panel", "aria-label": "Replay", "aria-live": "polite" }, h("h2", null, "Replay"), h("p", { class: "quiet" }, "Loading"));
+  const place = h(
+    "section",
+    { class: "panel", "aria-label": "Replay", "aria-live": "polite" },
+    h("h2", null, "Replay"),
+    h("p", { class: "quiet" }, "Loading"),
+  );
   const show = (replay) => {
     const { filter } = replay;
     const what = filter.status === "failed" ? "Failed deliveries" : "Deliveries that arrived";
     const scope = `${what} of ${filter.event_name ?? "any event"}, ${absolute(filter.since)} to ${absolute(filter.until)}${filter.include_skipped ? ", and events that were skipped" : ""}.`;
     fill(
       place,
-      h("div", { class: "under-title" }, h("h2", null, "Replay"), pill(replay.status), h("span", { class: "number" }, `${plural(replay.matched, "match", "matches")} found, ${replay.replayed} sent again`)),
+      h(
+        "div",
+        { class: "under-title" },
+        h("h2", null, "Replay"),
+        pill(replay.status),
+        h("span", { class: "number" }, `${plural(replay.matched, "match", "matches")} found, ${replay.replayed} sent again`),
+      ),
       h("p", { class: "quiet" }, scope),
-      replay.stop_reason && h("p", null, `It stopped because of this: ${STOPS[replay.stop_reason] ?? replay.stop_reason}. What it had started goes on.`),
+      replay.stop_reason &&
+        h("p", null, `It stopped because of this: ${STOPS[replay.stop_reason] ?? replay.stop_reason}. What it had started goes on.`),
     );
   };
   const look = async () => {

@@ -34,7 +34,10 @@ function byKey(done) {
 /** The page for who is not signed in; calls `done` once they are. */
 export function signInView(notice, done) {
   const place = h("div");
-  const kinds = [["account", "Account", byAccount], ["key", "API key", byKey]];
+  const kinds = [
+    ["account", "Account", byAccount],
+    ["key", "API key", byKey],
+  ];
   const choose = (chosen) => {
     for (const tab of tabs) tab.setAttribute("aria-pressed", String(tab.value === chosen));
     fill(place, kinds.find(([value]) => value === chosen)[2](done));

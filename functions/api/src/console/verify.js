@@ -34,7 +34,10 @@ export function verifyPanel({ signing_secret: secret }) {
   };
   show();
   const copySecret = copyButton(() => secret, "Copy", { what: "Copy the signing secret", said: "Secret copied" });
-  const copyCode = copyButton(() => snippet(secret), "Copy", { what: "Copy the code, with the secret in it", said: "Copied, with the secret in it" });
+  const copyCode = copyButton(() => snippet(secret), "Copy", {
+    what: "Copy the code, with the secret in it",
+    said: "Copied, with the secret in it",
+  });
   return h(
     "div",
     { class: "stack" },
@@ -48,9 +51,19 @@ export function verifyPanel({ signing_secret: secret }) {
     h(
       "section",
       { class: "panel flush", "aria-label": "Verification code" },
-      h("div", { class: "bar" }, h("h2", null, "Verify a request"), h("div", { class: "segments small", role: "group", "aria-label": "Language" }, tabs), copyCode),
+      h(
+        "div",
+        { class: "bar" },
+        h("h2", null, "Verify a request"),
+        h("div", { class: "segments small", role: "group", "aria-label": "Language" }, tabs),
+        copyCode,
+      ),
       code,
-      h("p", { class: "quiet inset" }, "Compare over the raw body, before any JSON parsing, and deduplicate by webhook-id: a delivery can come more than once. Any Standard Webhooks library verifies with the same secret, and refuses old requests too."),
+      h(
+        "p",
+        { class: "quiet inset" },
+        "Compare over the raw body, before any JSON parsing, and deduplicate by webhook-id: a delivery can come more than once. Any Standard Webhooks library verifies with the same secret, and refuses old requests too.",
+      ),
     ),
   );
 }

@@ -50,13 +50,23 @@ export function copyButton(text, label = "Copy", { what = label, said = "Copied"
 
 /** An id or the like, with a way to copy it. */
 export const copyable = (text, what) =>
-  h("span", { class: "copyable" }, h("code", null, text), copyButton(() => text, "", { what: `Copy ${what}` }));
+  h(
+    "span",
+    { class: "copyable" },
+    h("code", null, text),
+    copyButton(() => text, "", { what: `Copy ${what}` }),
+  );
 
 export const empty = (title, text, ...actions) =>
   h("div", { class: "empty" }, h("p", { class: "empty-title" }, title), h("p", null, text), actions);
 
 export const loading = (label) =>
-  h("div", { class: "loading", role: "status" }, h("span", { class: "visually-hidden" }, label), [1, 2, 3].map(() => h("span", { class: "bone" })));
+  h(
+    "div",
+    { class: "loading", role: "status" },
+    h("span", { class: "visually-hidden" }, label),
+    [1, 2, 3].map(() => h("span", { class: "bone" })),
+  );
 
 /** What went wrong, in the API's words, and a way to try again once that makes sense. */
 export function problemBox(problem, again) {
@@ -116,7 +126,13 @@ export function field(label, input, hint) {
   fields += 1;
   input.id ||= `field-${fields}`;
   if (hint) input.setAttribute("aria-describedby", `${input.id}-hint`);
-  return h("div", { class: "field" }, h("label", { for: input.id }, label), input, hint && h("p", { class: "hint", id: `${input.id}-hint` }, hint));
+  return h(
+    "div",
+    { class: "field" },
+    h("label", { for: input.id }, label),
+    input,
+    hint && h("p", { class: "hint", id: `${input.id}-hint` }, hint),
+  );
 }
 
 /** Marks the part of a form that the API calls `name`, so that a refusal which begins with it is shown there. */
@@ -130,7 +146,9 @@ export const checks = (legend, options, chosen) =>
     "fieldset",
     { class: "checks" },
     h("legend", null, legend),
-    options.map((value) => h("label", null, h("input", { type: "checkbox", value, checked: chosen.includes(value) }), h("span", null, value))),
+    options.map((value) =>
+      h("label", null, h("input", { type: "checkbox", value, checked: chosen.includes(value) }), h("span", null, value)),
+    ),
   );
 
 export const checked = (fieldset) => [...fieldset.querySelectorAll("input:checked")].map((input) => input.value);
