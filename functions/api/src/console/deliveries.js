@@ -4,7 +4,7 @@ import { EVENT_NAMES, get } from "./api.js";
 import { h } from "./dom.js";
 import { time } from "./format.js";
 import { isUnderWay, log, PAGE } from "./log.js";
-import { empty, link, pill } from "./widgets.js";
+import { cell, empty, link, mainCell, pill, shortId } from "./widgets.js";
 
 const HEADINGS = [["Event"], ["Status"], ["Attempts", "number"], ["Outcome"], ["Made", "when"]];
 const STATUSES = [
@@ -29,16 +29,10 @@ export function outcome(delivery) {
 }
 
 function row(delivery, here) {
-  const cell = (label, kind, ...children) => h("td", { class: kind, "data-label": label }, children);
   return h(
     "tr",
     null,
-    h(
-      "td",
-      { class: "main-cell" },
-      link(delivery.event_name, `${here}/deliveries/${delivery.id}`),
-      h("code", { class: "quiet small-id", title: delivery.id }, `…${delivery.id.slice(-12)}`),
-    ),
+    mainCell(link(delivery.event_name, `${here}/deliveries/${delivery.id}`), shortId(delivery.id)),
     cell("Status", "status", pill(delivery.status)),
     cell("Attempts", "number", String(delivery.attempt_count)),
     cell("Outcome", "quiet", outcome(delivery)),

@@ -6,12 +6,10 @@ import { REASONS } from "./deliveries.js";
 import { fill, h, icon, svg } from "./dom.js";
 import { plural, size, span, time } from "./format.js";
 import { byteLength, pretty } from "./json.js";
-import { button, copyable, copyButton, link, pill, toast, working } from "./widgets.js";
+import { button, copyable, copyButton, fact, link, pill, segments, toast, working } from "./widgets.js";
 
 const FIRST_LOOK_MS = 1_500;
 const LAST_LOOK_MS = 15_000;
-
-const fact = (label, ...value) => h("div", null, h("dt", null, label), h("dd", null, value));
 
 /** The envelope, laid out or in the bytes that were sent. */
 export function payloadPanel(text) {
@@ -21,12 +19,12 @@ export function payloadPanel(text) {
     ["As sent", (each) => each],
   ];
   const choose = (index) => {
-    tabs.forEach((tab, each) => tab.setAttribute("aria-pressed", String(each === index)));
     code.classList.toggle("wrap", index === 1);
     fill(code, ways[index][1](text));
   };
-  const tabs = ways.map(([label], index) => h("button", { type: "button", onclick: () => choose(index) }, label));
-  choose(0);
+  const names = ways.map(([name]) => name);
+  const { element: tabs, press } = segments("Show the payload", names, choose, "small");
+  press(0);
   return h(
     "section",
     { class: "panel flush", "aria-labelledby": "payload-title" },
@@ -35,7 +33,7 @@ export function payloadPanel(text) {
       { class: "bar" },
       h("h2", { id: "payload-title" }, "Payload"),
       h("span", { class: "quiet" }, size(byteLength(text))),
-      h("div", { class: "segments small", role: "group", "aria-label": "Show the payload" }, tabs),
+      tabs,
       copyButton(() => text, "Copy", { what: "Copy the payload as sent" }),
     ),
     code,

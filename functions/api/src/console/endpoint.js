@@ -9,7 +9,7 @@ import { breakable, plural, time } from "./format.js";
 import { limitText, rateText } from "./endpoints.js";
 import { replayForm, replayPanel } from "./replay.js";
 import { verifyPanel } from "./verify.js";
-import { button, copyable, link, pill, problemBox, working } from "./widgets.js";
+import { button, copyable, fact, link, pill, problemBox, working } from "./widgets.js";
 
 const LATEST = 60;
 const KEYS = [
@@ -17,8 +17,6 @@ const KEYS = [
   ["bad", "failed, below it"],
   ["warn", "waiting"],
 ];
-
-const fact = (label, ...value) => h("div", null, h("dt", null, label), h("dd", null, value));
 
 function disabledNotice(endpoint) {
   if (endpoint.status !== "disabled") return null;

@@ -5,7 +5,7 @@ import { deliveriesChart, percent, tally } from "./charts.js";
 import { fill, h } from "./dom.js";
 import { createEndpoint } from "./endpoint_forms.js";
 import { breakable, plural, time } from "./format.js";
-import { button, empty, link, pill } from "./widgets.js";
+import { button, cell, empty, link, mainCell, pill, table, viewHead } from "./widgets.js";
 
 const LATEST = 24;
 const AT_ONCE = 4;
@@ -34,8 +34,6 @@ export function rateText(deliveries) {
 /** The rate limit in words; null when there is none. */
 export const limitText = ({ rate_limit_per_second: limit }) => limit && `${limit.toLocaleString("en")} a second`;
 
-const cell = (label, kind, ...children) => h("td", { class: kind, "data-label": label }, children);
-
 function row(endpoint, home) {
   const chart = cell("Latest deliveries", "chart", h("span", { class: "bone short" }));
   const rate = cell("Delivered", "number", "…");
@@ -51,7 +49,7 @@ function row(endpoint, home) {
   const element = h(
     "tr",
     null,
-    h("td", { class: "main-cell" }, title, endpoint.description && h("span", { class: "quiet break" }, endpoint.description), chips),
+    mainCell(title, endpoint.description && h("span", { class: "quiet break" }, endpoint.description), chips),
     cell("Status", "status", pill(endpoint.status)),
     chart,
     rate,
@@ -95,47 +93,21 @@ export async function endpointsView({ path, home, signal }) {
     ["Failed in a row", "number"],
     ["Last delivery", "when"],
   ];
-  const table = h(
-    "table",
-    { class: "list" },
-    h(
-      "thead",
-      null,
-      h(
-        "tr",
-        null,
-        headings.map(([label, kind]) => h("th", { scope: "col", class: kind }, label)),
-      ),
-    ),
-    h(
-      "tbody",
-      null,
-      rows.map(({ element }) => element),
-    ),
+  if (!endpoints.length) {
+    const none = empty(
+      "No endpoints yet",
+      "An endpoint is a URL of yours that is sent the events it subscribes to.",
+      newButton("Create the first endpoint"),
+    );
+    return { title: "Endpoints", content: [viewHead("Endpoints"), h("div", { class: "panel" }, none)] };
+  }
+  const list = table(
+    headings,
+    rows.map(({ element }) => element),
   );
   const content = [
-    h(
-      "div",
-      { class: "head" },
-      h(
-        "div",
-        null,
-        h("h1", { tabindex: "-1" }, "Endpoints"),
-        endpoints.length > 0 && h("p", { class: "quiet" }, `${plural(endpoints.length, "endpoint")}, ${active} active`),
-      ),
-      endpoints.length > 0 && newButton("New endpoint"),
-    ),
-    endpoints.length
-      ? h("div", { class: "panel flush" }, table)
-      : h(
-          "div",
-          { class: "panel" },
-          empty(
-            "No endpoints yet",
-            "An endpoint is a URL of yours that is sent the events it subscribes to.",
-            newButton("Create the first endpoint"),
-          ),
-        ),
+    viewHead("Endpoints", `${plural(endpoints.length, "endpoint")}, ${active} active`, newButton("New endpoint")),
+    h("div", { class: "panel flush" }, list),
   ];
   return { title: "Endpoints", content };
 }

@@ -6,7 +6,7 @@ import { payloadPanel } from "./delivery.js";
 import { fill, h, icon } from "./dom.js";
 import { breakable, plural, time } from "./format.js";
 import { isUnderWay, log, PAGE } from "./log.js";
-import { copyable, empty, link, pill } from "./widgets.js";
+import { cell, copyable, empty, link, mainCell, pill, shortId, table, viewHead } from "./widgets.js";
 
 const HEADINGS = [["Event"], ["Deliveries"], ["Skipped", "number"], ["Accepted", "when"]];
 const LOOK_MS = 2_500;
@@ -14,8 +14,6 @@ const REASONS = {
   endpoint_disabled: "the endpoint was disabled",
   not_subscribed: "the endpoint was not subscribed",
 };
-
-const cell = (label, kind, ...children) => h("td", { class: kind, "data-label": label }, children);
 
 function counts(deliveries) {
   const kinds = [
@@ -41,12 +39,7 @@ export function eventsView({ path, home, query, signal }) {
     h(
       "tr",
       null,
-      h(
-        "td",
-        { class: "main-cell" },
-        link(event.event_name, `${here}/${event.event_id}`),
-        h("code", { class: "quiet small-id", title: event.event_id }, `…${event.event_id.slice(-12)}`),
-      ),
+      mainCell(link(event.event_name, `${here}/${event.event_id}`), shortId(event.event_id)),
       cell("Deliveries", "", counts(event.deliveries)),
       cell("Skipped", "number", String(event.skipped.length)),
       cell("Accepted", "when", time(event.created_at)),
@@ -60,37 +53,8 @@ export function eventsView({ path, home, query, signal }) {
     load: async ({ filters, cursor }) => (await get(`${path}/events`, { query: { ...filters, limit: PAGE, cursor }, signal })).json,
     isMoving: ({ deliveries }) => deliveries.some(isUnderWay),
   });
-  const content = [
-    h(
-      "div",
-      { class: "head" },
-      h(
-        "div",
-        null,
-        h("h1", { tabindex: "-1" }, "Events"),
-        h("p", { class: "quiet" }, "Everything that was accepted, delivered to someone or not."),
-      ),
-    ),
-    section,
-  ];
-  return { title: "Events", content };
+  return { title: "Events", content: [viewHead("Events", "Everything that was accepted, delivered to someone or not."), section] };
 }
-
-const table = (headings, rows) =>
-  h(
-    "table",
-    { class: "list" },
-    h(
-      "thead",
-      null,
-      h(
-        "tr",
-        null,
-        headings.map(([text, kind]) => h("th", { scope: "col", class: kind }, text)),
-      ),
-    ),
-    h("tbody", null, rows),
-  );
 
 function deliveriesPanel(event, urls, home) {
   const row = (delivery) => {
@@ -101,7 +65,7 @@ function deliveriesPanel(event, urls, home) {
     return h(
       "tr",
       null,
-      h("td", { class: "main-cell" }, name),
+      mainCell(name),
       cell("Status", "status", pill(delivery.status)),
       cell("Attempts", "number", String(delivery.attempt_count)),
       cell("Outcome", "quiet", outcome(delivery)),
@@ -120,17 +84,12 @@ function deliveriesPanel(event, urls, home) {
 
 function skippedPanel(event, urls, home) {
   if (!event.skipped.length) return null;
-  const row = ({ webhook_endpoint_id: id, reason }) =>
-    h(
-      "tr",
-      null,
-      h(
-        "td",
-        { class: "main-cell" },
-        urls.has(id) ? link(breakable(urls.get(id)), `${home}/endpoints/${id}`, { class: "url" }) : h("code", { class: "quiet" }, id),
-      ),
-      cell("Why", "quiet", REASONS[reason] ?? reason),
-    );
+  const row = ({ webhook_endpoint_id: id, reason }) => {
+    const name = urls.has(id)
+      ? link(breakable(urls.get(id)), `${home}/endpoints/${id}`, { class: "url" })
+      : h("code", { class: "quiet" }, id);
+    return h("tr", null, mainCell(name), cell("Why", "quiet", REASONS[reason] ?? reason));
+  };
   return h(
     "section",
     { class: "panel flush", "aria-label": "Skipped endpoints" },

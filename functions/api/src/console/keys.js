@@ -5,7 +5,7 @@ import { formDialog, tell } from "./dialogs.js";
 import { h } from "./dom.js";
 import { plural, time } from "./format.js";
 import { session } from "./session.js";
-import { button, copyButton, empty, field, pill, toast } from "./widgets.js";
+import { button, cell, copyButton, empty, field, mainCell, pill, table, toast, viewHead } from "./widgets.js";
 
 async function createKey(query, done) {
   let made = null;
@@ -48,12 +48,11 @@ export async function keysView({ project, signal, reload }) {
   const query = new URLSearchParams({ project_id: project });
   const { json: keys } = await get("v1/api-keys", { query: { project_id: project }, signal });
   const create = () => createKey(query, reload);
-  const cell = (label, kind, ...children) => h("td", { class: kind, "data-label": label }, children);
   const row = (key) =>
     h(
       "tr",
       { class: key.status === "revoked" ? "faded" : null },
-      h("td", { class: "main-cell" }, h("b", null, key.name)),
+      mainCell(h("b", null, key.name)),
       cell("Key", "", h("code", null, `${key.key_prefix}…`)),
       cell("Status", "status", pill(key.status)),
       cell("Created", "when", time(key.created_at)),
@@ -66,34 +65,18 @@ export async function keysView({ project, signal, reload }) {
       ),
     );
   const headings = [["Name"], ["Key"], ["Status"], ["Created", "when"], [h("span", { class: "visually-hidden" }, "Actions")]];
-  const table = h(
-    "table",
-    { class: "list" },
-    h(
-      "thead",
-      null,
-      h(
-        "tr",
-        null,
-        headings.map(([label, kind]) => h("th", { scope: "col", class: kind }, label)),
-      ),
-    ),
-    h("tbody", null, keys.map(row)),
-  );
   const active = keys.filter(({ status }) => status === "active").length;
   const content = [
-    h(
-      "div",
-      { class: "head" },
-      h(
-        "div",
-        null,
-        h("h1", { tabindex: "-1" }, "API keys"),
-        h("p", { class: "quiet" }, `${plural(active, "active key")}. A key opens this project and nothing else.`),
-      ),
+    viewHead(
+      "API keys",
+      `${plural(active, "active key")}. A key opens this project and nothing else.`,
       button("New key", create, { kind: "primary", mark: "plus" }),
     ),
-    h("div", { class: "panel flush" }, keys.length ? table : empty("No keys", "A backend needs one to post events.")),
+    h(
+      "div",
+      { class: "panel flush" },
+      keys.length ? table(headings, keys.map(row)) : empty("No keys", "A backend needs one to post events."),
+    ),
   ];
   return { title: "API keys", content };
 }

@@ -1,7 +1,7 @@
 // A list that grows: filters that live in the address, pages, and rows that follow what is under way.
 
 import { fill, h } from "./dom.js";
-import { button, empty, link, loading, problemBox } from "./widgets.js";
+import { button, empty, link, loading, problemBox, table } from "./widgets.js";
 
 export const PAGE = 25;
 const FIRST_LOOK_MS = 1_500;
@@ -60,24 +60,11 @@ export const isUnderWay = ({ status, next_retry_at: next }) =>
 export function log({ label, here, query, signal, headings, names, statuses, nothing, load, row, isMoving, changed }) {
   const filters = Object.fromEntries(["status", "event_name", "since", "until"].map((name) => [name, query.get(name) ?? ""]));
   const isFiltered = Object.values(filters).some(Boolean);
-  const body = h("tbody");
+  const list = table(headings);
+  const [body] = list.tBodies;
   let rows = new Map();
   const more = h("div", { class: "more" });
   const place = h("div", null, loading(`Loading ${label.toLowerCase()}`));
-  const table = h(
-    "table",
-    { class: "list" },
-    h(
-      "thead",
-      null,
-      h(
-        "tr",
-        null,
-        headings.map(([text, kind]) => h("th", { scope: "col", class: kind }, text)),
-      ),
-    ),
-    body,
-  );
   let wait = FIRST_LOOK_MS;
   let timer = null;
 
@@ -131,7 +118,7 @@ export function log({ label, here, query, signal, headings, names, statuses, not
       ? empty("Nothing matches", "Nothing here matches these filters.", link("Clear the filters", here, { class: "button" }))
       : nothing;
     if (!data.length) fill(place, none);
-    else if (!place.contains(table)) fill(place, table, more);
+    else if (!place.contains(list)) fill(place, list, more);
     if (data.some(isMoving)) follow();
   };
   const refresh = async () => {

@@ -2,7 +2,7 @@
 
 import { signIn, signInWithKey } from "./api.js";
 import { fill, h } from "./dom.js";
-import { field, working } from "./widgets.js";
+import { field, segments, working } from "./widgets.js";
 
 function form(inputs, submit) {
   const place = h("div");
@@ -34,16 +34,9 @@ function byKey(done) {
 /** The page for who is not signed in; calls `done` once they are. */
 export function signInView(notice, done) {
   const place = h("div");
-  const kinds = [
-    ["account", "Account", byAccount],
-    ["key", "API key", byKey],
-  ];
-  const choose = (chosen) => {
-    for (const tab of tabs) tab.setAttribute("aria-pressed", String(tab.value === chosen));
-    fill(place, kinds.find(([value]) => value === chosen)[2](done));
-  };
-  const tabs = kinds.map(([value, label]) => h("button", { type: "button", value, onclick: () => choose(value) }, label));
-  choose("account");
+  const forms = [byAccount, byKey];
+  const { element: tabs, press } = segments("Sign in with", ["Account", "API key"], (index) => fill(place, forms[index](done)));
+  press(0);
   return h(
     "main",
     { id: "main", class: "signin" },
@@ -51,7 +44,7 @@ export function signInView(notice, done) {
     h("h1", { tabindex: "-1" }, "Echo Webhooks"),
     h("p", { class: "quiet" }, "Endpoints, deliveries and keys of your projects."),
     notice && h("p", { class: "notice", role: "alert" }, notice),
-    h("div", { class: "segments", role: "group", "aria-label": "Sign in with" }, tabs),
+    tabs,
     place,
     h("p", { class: "hint" }, "You stay signed in until you sign out or close this tab."),
   );

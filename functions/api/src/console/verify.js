@@ -2,7 +2,7 @@
 
 import { fill, h } from "./dom.js";
 import { SNIPPETS } from "./snippets.js";
-import { button, copyButton } from "./widgets.js";
+import { button, copyButton, segments } from "./widgets.js";
 
 const HIDDEN = `whsec_${"•".repeat(12)}`;
 
@@ -15,24 +15,24 @@ export function verifyPanel({ signing_secret: secret }) {
     isShown = !isShown;
     show();
   };
-  const choose = (index) => {
-    chosen = index;
-    show();
-  };
   const reveal = button("", turn, { kind: "small ghost", mark: "eye" });
   const label = h("span");
   reveal.append(label);
   const snippet = (key) => SNIPPETS[chosen][1].replace("{secret}", key);
-  const tabs = SNIPPETS.map(([name], index) => h("button", { type: "button", onclick: () => choose(index) }, name));
   const show = () => {
     const key = isShown ? secret : HIDDEN;
     fill(secretText, key);
     fill(label, isShown ? "Hide" : "Reveal");
     reveal.setAttribute("aria-pressed", String(isShown));
     fill(code, snippet(key));
-    tabs.forEach((tab, index) => tab.setAttribute("aria-pressed", String(index === chosen)));
   };
-  show();
+  const choose = (index) => {
+    chosen = index;
+    show();
+  };
+  const languages = SNIPPETS.map(([name]) => name);
+  const { element: tabs, press } = segments("Language", languages, choose, "small");
+  press(0);
   const copySecret = copyButton(() => secret, "Copy", { what: "Copy the signing secret", said: "Secret copied" });
   const copyCode = copyButton(() => snippet(secret), "Copy", {
     what: "Copy the code, with the secret in it",
@@ -51,13 +51,7 @@ export function verifyPanel({ signing_secret: secret }) {
     h(
       "section",
       { class: "panel flush", "aria-label": "Verification code" },
-      h(
-        "div",
-        { class: "bar" },
-        h("h2", null, "Verify a request"),
-        h("div", { class: "segments small", role: "group", "aria-label": "Language" }, tabs),
-        copyCode,
-      ),
+      h("div", { class: "bar" }, h("h2", null, "Verify a request"), tabs, copyCode),
       code,
       h(
         "p",

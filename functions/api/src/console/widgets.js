@@ -57,6 +57,38 @@ export const copyable = (text, what) =>
     copyButton(() => text, "", { what: `Copy ${what}` }),
   );
 
+/** The end of an id, for a list; the whole id shows on hover. */
+export const shortId = (id) => h("code", { class: "quiet small-id", title: id }, `…${id.slice(-12)}`);
+
+/** A table. A heading is its text and, where its column has one, a class. */
+export function table(headings, rows) {
+  const heading = ([text, kind]) => h("th", { scope: "col", class: kind }, text);
+  return h("table", { class: "list" }, h("thead", null, h("tr", null, headings.map(heading))), h("tbody", null, rows));
+}
+
+/** The cell that names its row. */
+export const mainCell = (...children) => h("td", { class: "main-cell" }, children);
+
+/** Any other cell. A narrow screen shows `label` beside it in place of the table's headings. */
+export const cell = (label, kind, ...children) => h("td", { class: kind, "data-label": label }, children);
+
+/** A name and its value, in a `dl`. */
+export const fact = (label, ...value) => h("div", null, h("dt", null, label), h("dd", null, value));
+
+/** The top of a view: its heading, a line below the heading, and an action at the right. */
+export const viewHead = (title, under, action) =>
+  h("div", { class: "head" }, h("div", null, h("h1", { tabindex: "-1" }, title), under && h("p", { class: "quiet" }, under)), action);
+
+/** Buttons in a row, one of them pressed. Pressing one, here by `press`, calls `choose` with its index. */
+export function segments(label, names, choose, kind = "") {
+  const press = (index) => {
+    buttons.forEach((each, at) => each.setAttribute("aria-pressed", String(at === index)));
+    choose(index);
+  };
+  const buttons = names.map((name, index) => h("button", { type: "button", onclick: () => press(index) }, name));
+  return { element: h("div", { class: `segments ${kind}`, role: "group", "aria-label": label }, buttons), press };
+}
+
 export const empty = (title, text, ...actions) =>
   h("div", { class: "empty" }, h("p", { class: "empty-title" }, title), h("p", null, text), actions);
 
