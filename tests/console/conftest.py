@@ -1,4 +1,4 @@
-"""A real browser, the deployed service, and receivers that answer as a test says."""
+"""Fixtures: a real browser, the deployed service, and receivers whose answers a test sets."""
 
 import http.server
 import json
@@ -30,7 +30,7 @@ def api_url():
 @pytest.fixture(scope="session")
 def chrome():
     with sync_playwright() as playwright:
-        # The sandbox cannot be set up by root, who runs this in CI; what is opened is our own page.
+        # Chromium's sandbox does not work for root, and CI runs as root. The browser opens only the pages of this service.
         options = ["--no-sandbox"] if os.geteuid() == 0 else []
         browser = playwright.chromium.launch(executable_path=chromium.find(), args=options)
         yield browser
@@ -38,7 +38,7 @@ def chrome():
 
 
 class Receiver:
-    """A customer's server. `answer` is the status and the body of what it says, or makes them of a request."""
+    """A customer's server. `answer` is a status and a body, or a function that makes them from a request's body."""
 
     def __init__(self):
         self.requests, self.answer = [], (200, b'{"received":true}')
@@ -74,7 +74,7 @@ def receiver():
 
 
 class Customer:
-    """Someone who has signed up, and what they do by the API."""
+    """A new account, and its calls of the API."""
 
     def __init__(self, api_url):
         self.__dict__ |= demo.sign_up(api_url)
@@ -92,7 +92,7 @@ class Customer:
         return self.call("POST", "/events", {"event_name": name, "data": data or {"call_id": "call_1"}}, 202)
 
     def settled(self, endpoint, count):
-        """Waits until this many deliveries have come to an end."""
+        """Waits until this many deliveries have ended."""
         deadline = time.monotonic() + PATIENCE_MS / 1_000
         while time.monotonic() < deadline:
             rows = self.call("GET", f"/webhooks/{endpoint['id']}/deliveries", status=200)["data"]
@@ -110,8 +110,8 @@ def customer(api_url):
 
 @pytest.fixture
 def open_page(chrome, api_url):
-    """Opens the console. Afterwards: nothing was refused by the policy, nothing failed unsaid, and no secret was left
-    where it lasts or is logged."""
+    """Opens the console. Afterwards checks that the browser logged no error and no request refused by the page's policy, and that no
+    secret is in permanent storage or in an address."""
     opened = []
 
     def open_page(path="/console", **options):
@@ -119,7 +119,7 @@ def open_page(chrome, api_url):
         page, told, addresses = context.new_page(), [], []
         page.set_default_timeout(PATIENCE_MS)
         page.on("pageerror", lambda error: told.append(f"uncaught: {error}"))
-        # What the API refuses is in the browser's log too; each such answer is what a test is about.
+        # The browser also logs each refusal of the API. Tests cause those on purpose.
         page.on(
             "console", lambda line: told.append(line.text) if line.type in ("error", "warning") and "status of" not in line.text else None
         )
@@ -141,7 +141,7 @@ def open_page(chrome, api_url):
 
 @pytest.fixture
 def signed_in(open_page, customer):
-    """The console, signed in as the customer."""
+    """Opens the console and signs in as the customer."""
 
     def signed_in(**options):
         page = open_page(**options)

@@ -1,4 +1,4 @@
-"""Draws the pictures of the console in docs/:
+"""Takes the screenshots of the console in docs/:
 
     RetryDelaysSeconds=3,15,40 DisableAfterFailures=0 .local/tools/local/bin/python tools/local/stack.py test-env -- \\
         .local/tools/browser/bin/python tests/console/pictures.py
@@ -21,7 +21,7 @@ REFUSAL = (503, b'{"error":"upstream connect error or disconnect/reset before he
 
 
 def lived_in(customer):
-    """A project with some past, and the hosts to show in place of this machine's."""
+    """Makes a project with some history. Returns the host to show for each receiver on this machine."""
     random.seed(7)
     receivers = {"billing": Receiver(), "crm": Receiver(), "archive": Receiver()}
     names = {"billing": ["call.ended"], "crm": ["call.started", "call.ended", "call.summary"], "archive": ["call.summary"]}

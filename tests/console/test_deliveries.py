@@ -1,4 +1,4 @@
-"""The log: what was sent, what was answered, and sending it again."""
+"""The deliveries of an endpoint: the list, the attempts with their responses, and sending again."""
 
 import hashlib
 import hmac
@@ -28,7 +28,7 @@ def test_deliveries_are_listed_filtered_and_paged(signed_in, customer, receiver)
     page.get_by_role("link", name=receiver.url).click()
     rows = page.locator("tbody tr")
     expect(rows).to_have_count(25)
-    # It is followed through its retries to the end, without a reload.
+    # The row updates through the retries to the end, without a reload.
     expect(rows.first).to_contain_text("Failed")
     expect(rows.first).to_contain_text("all attempts failed")
     page.get_by_role("button", name="Show older").click()
@@ -60,7 +60,7 @@ def test_a_failed_delivery_is_looked_into_and_sent_again(signed_in, customer, re
     attempts = page.locator("ol.attempts > li")
     expect(attempts).to_have_count(4)
     expect(attempts.first).to_contain_text("HTTP 503")
-    # What was answered is text, whatever it says.
+    # The response is shown as text, even if it contains markup.
     expect(attempts.first).to_contain_text("<script>document.title='owned'</script>")
     assert page.locator("main img, main script").count() == 0
     assert "owned" not in page.title()
@@ -69,11 +69,11 @@ def test_a_failed_delivery_is_looked_into_and_sent_again(signed_in, customer, re
     code = page.locator("pre").last
     expect(code).to_contain_text('"cost": 1.10,\n')
     expect(code).to_contain_text('"big": 123456789012345678901234567890,\n')
-    page.get_by_role("button", name="As sent", exact=True).click()
+    page.get_by_role("button", name="Raw", exact=True).click()
     sent = receiver.requests[0][1].decode()
     assert EXACT in sent
     assert code.text_content() == sent
-    page.get_by_role("button", name="Copy the payload as sent").click()
+    page.get_by_role("button", name="Copy the raw payload").click()
     expect(page.get_by_text("Copied")).to_be_visible()
     assert page.evaluate("navigator.clipboard.readText()") == sent
 
@@ -81,8 +81,8 @@ def test_a_failed_delivery_is_looked_into_and_sent_again(signed_in, customer, re
     page.get_by_role("button", name="Retry now").click()
     expect(page.get_by_role("button", name="Send again")).to_be_visible()
     expect(attempts).to_have_count(5)
-    expect(attempts.first).to_contain_text("by hand")
-    expect(attempts.first).to_contain_text("The answer had no body.")
+    expect(attempts.first).to_contain_text("manual")
+    expect(attempts.first).to_contain_text("The response had no body.")
 
 
 def test_a_retry_that_is_refused_says_why(signed_in, customer, receiver):
@@ -144,7 +144,7 @@ def test_the_verification_code_verifies_a_delivery(signed_in, customer, receiver
 
 
 def post(customer, body):
-    """An event in bytes that are its test's own."""
+    """Posts an event with exactly these bytes."""
     headers = {"x-api-key": customer.api_key, "content-type": "application/json"}
     with urllib.request.urlopen(urllib.request.Request(f"{customer.path}/events", body, headers), timeout=30) as answer:
         assert answer.status == 202

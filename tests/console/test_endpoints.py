@@ -1,4 +1,4 @@
-"""Endpoints and keys: making, changing and removing them."""
+"""Creating, changing and deleting endpoints and keys."""
 
 import re
 
@@ -9,9 +9,11 @@ def test_an_endpoint_is_created_once_the_api_takes_it(signed_in, receiver):
     page = signed_in()
     page.get_by_role("button", name="Create the first endpoint").click()
     page.get_by_label("URL").fill("http://example.com/plain")
+    page.get_by_role("button", name="Create endpoint").click()
+    expect(page.get_by_role("dialog").get_by_role("alert")).to_contain_text("Choose at least one event.")
     page.get_by_label("call.ended").check()
     page.get_by_role("button", name="Create endpoint").click()
-    expect(page.get_by_role("dialog").get_by_role("alert")).to_contain_text("url must use https")
+    expect(page.get_by_role("dialog").get_by_role("alert")).to_contain_text("This URL must use https")
     page.get_by_label("URL").fill(receiver.url)
     page.get_by_role("button", name="Create endpoint").click()
     expect(page.get_by_role("heading", name=receiver.url)).to_be_visible()
@@ -32,16 +34,16 @@ def test_an_endpoint_is_edited_disabled_enabled_and_deleted(signed_in, customer,
 
     page.get_by_role("button", name="Disable").click()
     page.get_by_role("dialog").get_by_role("button", name="Disable").click()
-    expect(page.get_by_text("It was disabled by hand")).to_be_visible()
+    expect(page.get_by_text("This endpoint was disabled manually")).to_be_visible()
     page.get_by_role("button", name="Enable").click()
     expect(page.get_by_role("button", name="Disable")).to_be_visible()
-    expect(page.get_by_text("It was disabled by hand")).to_have_count(0)
+    expect(page.get_by_text("This endpoint was disabled manually")).to_have_count(0)
 
     page.get_by_role("button", name="Delete").click()
     page.get_by_role("button", name="Cancel").click()
     expect(page.get_by_role("dialog")).to_have_count(0)
     page.get_by_role("button", name="Delete").click()
-    page.get_by_role("button", name="Delete for good").click()
+    page.get_by_role("button", name="Delete permanently").click()
     expect(page.get_by_text("No endpoints yet")).to_be_visible()
     assert customer.call("GET", f"/webhooks/{endpoint['id']}")[0] == 404
 
@@ -74,7 +76,7 @@ def test_an_endpoint_gets_a_description_a_limit_and_headers_of_its_own(signed_in
     dialog.get_by_label("URL").fill(receiver.url)
     dialog.get_by_label("call.ended").check()
     dialog.get_by_label("Description").fill("Production, <b>the first</b>")
-    dialog.get_by_label("Requests a second").fill("25")
+    dialog.get_by_label("Requests per second").fill("25")
     for name, value in (("authorization", "Bearer abc.def"), ("X-Tenant", "acme")):
         dialog.get_by_role("button", name="Add header").click()
         expect(dialog.get_by_label("Header name").last).to_be_focused()
@@ -83,13 +85,13 @@ def test_an_endpoint_gets_a_description_a_limit_and_headers_of_its_own(signed_in
     dialog.get_by_role("button", name="Create endpoint").click()
     expect(page.get_by_role("heading", name=receiver.url)).to_be_visible()
     expect(page.locator("#main .title")).to_contain_text("Production, <b>the first</b>")
-    expect(page.get_by_role("region", name="Health")).to_contain_text("25 a second")
+    expect(page.get_by_role("region", name="Health")).to_contain_text("25 per second")
     made = customer.call("GET", "/webhooks", status=200)[0]
     assert made["headers"] == {"authorization": "Bearer abc.def", "x-tenant": "acme"}
     assert (made["description"], made["rate_limit_per_second"]) == ("Production, <b>the first</b>", 25)
 
     page.get_by_role("link", name="Endpoints").first.click()
-    expect(page.get_by_role("row", name=receiver.url)).to_contain_text("at most 25 a second")
+    expect(page.get_by_role("row", name=receiver.url)).to_contain_text("at most 25 per second")
     expect(page.get_by_role("row", name=receiver.url)).to_contain_text("Production, <b>the first</b>")
 
     page.get_by_role("link", name=receiver.url).click()
@@ -98,7 +100,7 @@ def test_an_endpoint_gets_a_description_a_limit_and_headers_of_its_own(signed_in
     assert dialog.get_by_label("Header value").first.evaluate("field => getComputedStyle(field).webkitTextSecurity") == "disc"
     dialog.get_by_role("button", name="Remove this header").first.click()
     dialog.get_by_label("Description").fill("")
-    dialog.get_by_label("Requests a second").fill("")
+    dialog.get_by_label("Requests per second").fill("")
     dialog.get_by_role("button", name="Save").click()
     expect(page.get_by_role("region", name="Health")).to_contain_text("No limit")
     changed = customer.call("GET", f"/webhooks/{made['id']}", status=200)
@@ -118,32 +120,32 @@ def test_what_is_refused_is_said_at_its_field_and_all_stays_as_typed(signed_in, 
         expect(said).to_contain_text(text)
         expect(dialog.get_by_role("alert")).to_have_count(1)
 
-    dialog.get_by_label("Requests a second").fill("1.5")
-    refused("rate_limit_per_second", "rate_limit_per_second must be null or a whole number from 1 to 1000")
-    expect(dialog.get_by_label("Requests a second")).to_be_focused()
-    dialog.get_by_label("Requests a second").fill("1001")
+    dialog.get_by_label("Requests per second").fill("1.5")
+    refused("rate_limit_per_second", "The rate limit must be a whole number from 1 to 1000")
+    expect(dialog.get_by_label("Requests per second")).to_be_focused()
+    dialog.get_by_label("Requests per second").fill("1001")
     refused("rate_limit_per_second", "from 1 to 1000")
-    dialog.get_by_label("Requests a second").fill("many")
+    dialog.get_by_label("Requests per second").fill("many")
     refused("rate_limit_per_second", "from 1 to 1000")
-    dialog.get_by_label("Requests a second").fill("1000")
+    dialog.get_by_label("Requests per second").fill("1000")
 
     dialog.get_by_label("Description").fill("x" * 513)
-    refused("description", "description must be null or a string of at most 512 characters")
+    refused("description", "The description must be a string of at most 512 characters")
     dialog.get_by_label("Description").fill("Billing")
 
     dialog.get_by_role("button", name="Add header").click()
     dialog.get_by_label("Header name").fill("host")
     dialog.get_by_label("Header value").fill("example.org")
-    refused("headers", "headers must be null or an object of at most 10 headers")
+    refused("headers", "Custom headers must be an object of at most 10 headers")
     dialog.get_by_label("Header name").fill("x-a")
     dialog.get_by_role("button", name="Add header").click()
     dialog.get_by_label("Header name").last.fill("X-A")
-    refused("headers", "headers must have different names")
+    refused("headers", "Custom headers must have different names.")
     assert customer.call("GET", f"/webhooks/{endpoint['id']}", status=200) == endpoint
 
     dialog.get_by_role("button", name="Remove this header").last.click()
     dialog.get_by_role("button", name="Save").click()
-    expect(page.get_by_role("region", name="Health")).to_contain_text("1,000 a second")
+    expect(page.get_by_role("region", name="Health")).to_contain_text("1,000 per second")
     changed = customer.call("GET", f"/webhooks/{endpoint['id']}", status=200)
     assert (changed["description"], changed["headers"]) == ("Billing", {"x-a": "example.org"})
 
@@ -181,7 +183,7 @@ def test_a_key_is_shown_once_and_revoked(signed_in, customer):
     page.get_by_role("link", name="API keys").click()
     page.get_by_role("button", name="New key").click()
     page.get_by_role("button", name="Create key").click()
-    expect(page.get_by_role("alert")).to_contain_text("name must be")
+    expect(page.get_by_role("alert")).to_contain_text("The name must be")
     page.get_by_label("Name").fill("Backend")
     page.get_by_role("button", name="Create key").click()
     shown = page.get_by_role("dialog").get_by_text(re.compile("^echo_[0-9a-f]{64}$"))

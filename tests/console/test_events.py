@@ -1,4 +1,4 @@
-"""Events: what came in, who got it, and trying an endpoint out."""
+"""Events, their deliveries and skipped endpoints, test events and replays."""
 
 from conftest import expect
 
@@ -10,7 +10,7 @@ def test_a_test_event_is_sent_and_seen_arriving(signed_in, customer, receiver):
     page.get_by_role("link", name="Verify").click()
     page.get_by_role("button", name="Send test").click()
     expect(page.get_by_label("Event", exact=True)).to_have_value("call.summary")
-    # Any event can be tried, subscribed or not.
+    # A test event may have a name to which the endpoint does not subscribe.
     page.get_by_label("Event", exact=True).select_option("call.started")
     page.get_by_role("button", name="Send", exact=True).click()
     row = page.locator("tbody tr")
@@ -57,7 +57,7 @@ def test_events_are_shown_with_who_got_them_and_who_was_skipped(signed_in, custo
 
     customer.call("DELETE", f"/webhooks/{endpoint['id']}")
     page.reload()
-    expect(page.get_by_role("region", name="Deliveries")).to_contain_text("an endpoint since deleted")
+    expect(page.get_by_role("region", name="Deliveries")).to_contain_text("a deleted endpoint")
 
 
 def test_what_failed_is_replayed(signed_in, customer, receiver):
@@ -82,3 +82,10 @@ def test_what_failed_is_replayed(signed_in, customer, receiver):
     expect(rows.filter(has_text="call.summary")).to_contain_text("Failed")
     page.reload()
     expect(replay).to_contain_text("1 match found, 1 sent again")
+
+
+def test_an_event_that_does_not_exist_is_not_found(signed_in, customer):
+    page = signed_in()
+    page.evaluate("address => (location.hash = address)", f"#/projects/{customer.project_id}/events/{customer.project_id}")
+    expect(page.get_by_role("heading", name="Not found")).to_be_visible()
+    expect(page.get_by_role("alert")).to_contain_text("Event not found in this project")

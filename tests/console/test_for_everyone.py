@@ -1,4 +1,4 @@
-"""By keyboard, on a phone, in the dark."""
+"""The console by keyboard, on a phone and in dark mode."""
 
 import re
 import threading
@@ -15,12 +15,12 @@ def focused(page: Page):
 
 
 def tab_to(page: Page, text):
-    """Presses Tab until this has the focus, which then must be seen."""
+    """Presses Tab until the element with this text has the focus, and checks that the focus is visible."""
     for _ in range(40):
         page.keyboard.press("Tab")
         if focused(page) == text:
             outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
-            assert outline != "none", f"{text} has the focus and does not show it"
+            assert outline != "none", f"{text} has the focus, but the focus is not visible"
             return
     raise AssertionError(f"Tab does not lead to {text}")
 
@@ -57,11 +57,11 @@ def test_all_is_done_by_keyboard(open_page, customer, receiver):
     expect(page.get_by_role("dialog")).to_be_visible()
     tab_to(page, "Disable")
     page.keyboard.press("Enter")
-    expect(page.get_by_text("It was disabled by hand")).to_be_visible()
+    expect(page.get_by_text("This endpoint was disabled manually")).to_be_visible()
 
 
 def views(page: Page, customer, receiver):
-    """Each view in turn."""
+    """Opens each view, one after another, and yields its name."""
     yield "endpoints"
     page.get_by_role("link", name=receiver.url).click()
     expect(page.locator("tbody tr")).to_have_count(1)
@@ -69,8 +69,8 @@ def views(page: Page, customer, receiver):
     page.locator("tbody a").click()
     expect(page.locator("ol.attempts > li")).to_have_count(4)
     yield "delivery"
-    page.get_by_role("button", name="As sent", exact=True).click()
-    yield "payload as sent"
+    page.get_by_role("button", name="Raw", exact=True).click()
+    yield "raw payload"
     page.get_by_role("link", name="Deliveries of this endpoint").click()
     page.get_by_role("link", name="Verify").click()
     page.get_by_role("button", name="Reveal").click()
@@ -138,7 +138,7 @@ def test_what_comes_late_moves_nothing_one_may_be_pressing(signed_in, customer, 
 
 @pytest.fixture
 def held(customer, receiver):
-    """Emits an event whose delivery is under way until the test ends, so that its log is read again and again."""
+    """Emits an event whose delivery stays unfinished until the test ends, so that the console keeps reading the list."""
     is_over = threading.Event()
 
     def hold():
@@ -181,7 +181,7 @@ def test_a_press_for_older_rows_outlives_them_being_read_again(signed_in, custom
     expect(page.locator("table.list tbody tr")).to_have_count(26)
 
 
-# A text and its background, as WCAG compares them.
+# Texts whose contrast with the background is below the limit of WCAG.
 CONTRASTS = """() => {
   const channel = (value) => (value /= 255) <= 0.03928 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
   const luminance = ([r, g, b]) => 0.2126 * channel(r) + 0.7152 * channel(g) + 0.0722 * channel(b);

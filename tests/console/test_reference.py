@@ -1,4 +1,4 @@
-"""The reference at /docs, in the same browser."""
+"""The reference page at /docs."""
 
 import demo
 from conftest import expect

@@ -1,4 +1,4 @@
-"""Who may look, and what happens when they no longer may."""
+"""Signing in, sessions that end, and busy answers."""
 
 import json
 
@@ -97,6 +97,7 @@ def test_a_session_that_ends_under_an_open_dialog_asks_to_sign_in(signed_in, cus
     page = signed_in()
     page.get_by_role("button", name="Create the first endpoint").click()
     page.get_by_label("URL").fill("https://example.com/hook")
+    page.get_by_label("call.ended").check()
     page.route("**/v1/**", lambda route: route.fulfill(status=401, json={"statusCode": 401, "message": "no", "error": "Unauthorized"}))
     page.route(
         "**/auth/refresh", lambda route: route.fulfill(status=401, json={"statusCode": 401, "message": "no", "error": "Unauthorized"})

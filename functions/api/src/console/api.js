@@ -3,20 +3,20 @@
 import { rawField } from "./json.js";
 import { keep, session } from "./session.js";
 
-/** The API is beside this page, whatever path is in front of both: /console and /v1, /api/console and /api/v1. */
+/** The API and this page share a prefix: /console goes with /v1, and /api/console with /api/v1. */
 const ROOT = new URL("./", document.baseURI);
 const PATIENCE_MS = 30_000;
 const MOST_WAIT_S = 5;
 
-/** An answer that is not a success, or none at all. */
+/** A call that failed: the service refused it, or no answer came. `field` names the form field to show it at. */
 export class Problem extends Error {
-  constructor(status, message, { requestId = null, retryAfter = null } = {}) {
+  constructor(status, message, { requestId = null, retryAfter = null, field = null } = {}) {
     super(message);
-    Object.assign(this, { status, requestId, retryAfter });
+    Object.assign(this, { status, requestId, retryAfter, field });
   }
 }
 
-/** The credential no longer works; a `Problem` that only signing in again solves. */
+/** The API no longer accepts the credential, so the person must sign in again. */
 export class SignedOut extends Problem {}
 
 async function send(method, path, { query = {}, body, signal, authorization = {} }) {
@@ -44,21 +44,22 @@ function read({ answer, text }) {
   try {
     message = JSON.parse(text).message ?? message;
   } catch {
-    // Not from our API but from something in front of it.
+    // A proxy in front of the API sent this answer.
   }
   throw new Problem(answer.status, message, { requestId, retryAfter });
 }
 
-const authorizationOf = (who) => (who.kind === "key" ? { "x-api-key": who.key } : { authorization: `Bearer ${who.access}` });
+const authorizationOf = (account) =>
+  account.kind === "key" ? { "x-api-key": account.key } : { authorization: `Bearer ${account.access}` };
 
 let refreshing = null;
 
-/** One refresh at a time, whoever asks; false when the session is over. */
-function refresh(who) {
+/** Refreshes the session. Calls at the same time share one refresh. Resolves to false when the session has ended. */
+function refresh(account) {
   refreshing ??= (async () => {
     try {
-      const { json } = read(await send("POST", "auth/refresh", { authorization: { authorization: `Bearer ${who.refresh}` } }));
-      if (session()) keep({ ...who, access: json.access_token, refresh: json.refresh_token });
+      const { json } = read(await send("POST", "auth/refresh", { authorization: { authorization: `Bearer ${account.refresh}` } }));
+      if (session()) keep({ ...account, access: json.access_token, refresh: json.refresh_token });
       return true;
     } catch (problem) {
       if (problem.status === 401) return false;
@@ -71,18 +72,19 @@ function refresh(who) {
 }
 
 async function authorized(method, path, options) {
-  const who = session();
-  if (!who) throw new SignedOut(401, "Sign in to go on.");
-  let sent = await send(method, path, { ...options, authorization: authorizationOf(who) });
-  if (sent.answer.status === 401 && who.kind === "account") {
-    // Another call may have refreshed meanwhile.
-    if (session()?.access !== who.access || (await refresh(who))) {
+  const account = session();
+  if (!account) throw new SignedOut(401, "Sign in to continue.");
+  let sent = await send(method, path, { ...options, authorization: authorizationOf(account) });
+  if (sent.answer.status === 401 && account.kind === "account") {
+    // Another call may have refreshed the session in the meantime.
+    if (session()?.access !== account.access || (await refresh(account))) {
       if (session()) sent = await send(method, path, { ...options, authorization: authorizationOf(session()) });
     }
   }
   if (sent.answer.status === 401) {
     keep(null);
-    const ended = who.kind === "key" ? "The API key no longer works. Sign in again." : "Your session has ended. Sign in again to go on.";
+    const ended =
+      account.kind === "key" ? "The API key no longer works. Sign in again." : "Your session has ended. Sign in again to continue.";
     throw new SignedOut(401, ended);
   }
   return read(sent);
@@ -94,7 +96,7 @@ const pause = (seconds, signal) =>
     signal?.addEventListener("abort", () => reject(signal.reason), { once: true });
   });
 
-/** A reading call; one that is told to come back soon does so by itself, twice. */
+/** Reads from the API. If the API is busy and asks for a short wait, the call is repeated up to twice. */
 export async function get(path, { query, signal } = {}) {
   for (let tries = 1; ; tries += 1) {
     try {
@@ -106,7 +108,7 @@ export async function get(path, { query, signal } = {}) {
   }
 }
 
-/** A call that changes something. It is repeated by a person only. */
+/** Changes something. Such a call is never repeated automatically. */
 export const change = (method, path, body) => authorized(method, path, { body });
 
 export async function signIn(email, password) {
@@ -121,7 +123,7 @@ export async function signInWithKey(key) {
 
 export const projects = async (signal) => (await get("v1/projects", { signal })).json;
 
-/** A field of an answer in the bytes it came in. */
+/** One field of an answer, byte for byte as it came. */
 export const raw = (answer, name) => rawField(answer.text, name);
 
 /** The event names of this deployment. */

@@ -1,13 +1,13 @@
-// Two drawings: the latest deliveries of an endpoint, and the attempts of a delivery. Shape says what colour says: what
-// was delivered stands above the line, what failed hangs below it, what waits is a dot on it.
+// Two drawings: the latest deliveries of an endpoint, and the attempts of a delivery. Position repeats the meaning of colour: a
+// delivered delivery is a bar above the line, a failed one is a bar below the line, and a waiting one is a dot on the line.
 
 import { h, svg } from "./dom.js";
 import { absolute, plural, span } from "./format.js";
 
 const STEP = 7;
-const LABELS = { success: "delivered", failed: "failed", retrying: "to be retried", pending: "pending" };
+const LABELS = { success: "delivered", failed: "failed", retrying: "retrying", pending: "pending" };
 
-/** How many of these came to an end, and how many of them well. */
+/** Counts deliveries by status. `rate` is the delivered share of the finished deliveries, or null if none has finished. */
 export function tally(deliveries) {
   const count = (status) => deliveries.filter((delivery) => delivery.status === status).length;
   const [delivered, failed, retrying, pending] = ["success", "failed", "retrying", "pending"].map(count);
@@ -15,7 +15,7 @@ export function tally(deliveries) {
   return { delivered, failed, retrying, pending, finished, rate: finished ? delivered / finished : null };
 }
 
-/** 100 % is said only when it is so, and 0 % likewise. */
+/** Rounds to whole percents, but shows 100 % and 0 % only for a rate that is exactly 1 or 0. */
 export function percent(rate) {
   const rounded = Math.round(rate * 100);
   if (rounded === 100 && rate < 1) return "99 %";
@@ -59,9 +59,9 @@ export function deliveriesChart(newestFirst, slots) {
 
 const GAP = 108;
 
-export const TRIGGERS = { auto: "automatic", manual: "by hand" };
+export const TRIGGERS = { auto: "automatic", manual: "manual" };
 
-/** Attempts from left to right with the time between them, and the next one if one is due. */
+/** Draws the attempts from left to right with the times between them, and the next attempt if one is scheduled. */
 export function timeline(delivery) {
   const points = delivery.attempts.map((attempt) => ({ attempt, at: Date.parse(attempt.created_at) }));
   if (delivery.next_retry_at) points.push({ attempt: null, at: Date.parse(delivery.next_retry_at) });
@@ -78,13 +78,13 @@ export function timeline(delivery) {
     parts.push(svg("circle", { class: `node ${tone}`, cx: x(index), cy: 26, r: 11 }));
     const sign = !attempt ? "M-3 0h.01M0 0h.01M3 0h.01" : attempt.success ? "M-4 0l3 3 5-6" : "M-3-3l6 6M3-3l-6 6";
     parts.push(svg("path", { class: "sign", d: sign, transform: `translate(${x(index)} 26)` }));
-    const said = !attempt ? "next" : (attempt.http_status ?? "no answer");
+    const said = !attempt ? "next" : (attempt.http_status ?? "no response");
     parts.push(svg("text", { class: "under", x: x(index), y: 54 }, String(said)));
     parts.push(svg("text", { class: "below", x: x(index), y: 69 }, attempt ? TRIGGERS[attempt.triggered_by] : TRIGGERS.auto));
     return svg("g", null, svg("title", null, `${attempt ? `Attempt ${attempt.attempt_number}` : "Next attempt"}, ${absolute(at)}`), parts);
   };
   const width = x(points.length - 1) + 34;
-  const label = `${plural(delivery.attempts.length, "attempt")}${delivery.next_retry_at ? ", another one due" : ""}; each is listed below`;
+  const label = `${plural(delivery.attempts.length, "attempt")}${delivery.next_retry_at ? ", and the next one is scheduled" : ""}; each is listed below`;
   const drawing = svg(
     "svg",
     { class: "timeline", viewBox: `0 0 ${width} 76`, width, height: 76, role: "img", "aria-label": label },

@@ -1,4 +1,4 @@
-// The delivery log of an endpoint.
+// The list of an endpoint's deliveries.
 
 import { EVENT_NAMES, get } from "./api.js";
 import { h } from "./dom.js";
@@ -6,7 +6,7 @@ import { time } from "./format.js";
 import { isUnderWay, log, PAGE } from "./log.js";
 import { cell, empty, link, mainCell, pill, shortId } from "./widgets.js";
 
-const HEADINGS = [["Event"], ["Status"], ["Attempts", "number"], ["Outcome"], ["Made", "when"]];
+const HEADINGS = [["Event"], ["Status"], ["Attempts", "number"], ["Outcome"], ["Created", "when"]];
 const STATUSES = [
   ["success", "Delivered"],
   ["failed", "Failed"],
@@ -19,10 +19,10 @@ export const REASONS = {
   gone: "the receiver answered 410 Gone",
   endpoint_disabled: "the endpoint was disabled",
   endpoint_deleted: "the endpoint was deleted",
-  internal: "a fault of the service",
+  internal: "an internal error of the service",
 };
 
-/** What is to say beyond a delivery's status. */
+/** The text beside a delivery's status: its next attempt, or the reason of its failure. */
 export function outcome(delivery) {
   if (delivery.next_retry_at) return ["next attempt ", time(delivery.next_retry_at)];
   return REASONS[delivery.failure_reason] ?? "";
@@ -36,7 +36,7 @@ function row(delivery, here) {
     cell("Status", "status", pill(delivery.status)),
     cell("Attempts", "number", String(delivery.attempt_count)),
     cell("Outcome", "quiet", outcome(delivery)),
-    cell("Made", "when", time(delivery.created_at)),
+    cell("Created", "when", time(delivery.created_at)),
   );
 }
 
@@ -45,10 +45,10 @@ export function deliveryLog({ url, here, events, query, signal, changed }) {
     label: "Deliveries",
     ...{ here, query, signal, changed },
     headings: HEADINGS,
-    // An endpoint can have had other names than those of now.
+    // The endpoint may still subscribe to names that were removed from this deployment.
     names: [...new Set([...EVENT_NAMES, ...events])],
     statuses: STATUSES,
-    nothing: empty("No deliveries yet", "Each event that this endpoint subscribes to appears here with every attempt."),
+    nothing: empty("No deliveries yet", "Deliveries to this endpoint appear here with all their attempts."),
     load: async ({ filters, cursor }) => (await get(`${url}/deliveries`, { query: { ...filters, limit: PAGE, cursor }, signal })).json,
     row: (delivery) => row(delivery, here),
     isMoving: isUnderWay,

@@ -1,4 +1,4 @@
-// One delivery: what was sent, each attempt to send it, and sending it again.
+// One delivery: its payload, its attempts, and a button that sends it again.
 
 import { change, get, raw } from "./api.js";
 import { timeline, TRIGGERS } from "./charts.js";
@@ -11,19 +11,19 @@ import { button, copyable, copyButton, fact, link, pill, segments, toast, workin
 const FIRST_LOOK_MS = 1_500;
 const LAST_LOOK_MS = 15_000;
 
-/** The envelope, laid out or in the bytes that were sent. */
+/** The envelope, formatted or exactly as it was sent. */
 export function payloadPanel(text) {
   const code = h("pre", { class: "code", tabindex: "0" });
   const ways = [
-    ["Laid out", pretty],
-    ["As sent", (each) => each],
+    ["Formatted", pretty],
+    ["Raw", (each) => each],
   ];
   const choose = (index) => {
     code.classList.toggle("wrap", index === 1);
     fill(code, ways[index][1](text));
   };
   const names = ways.map(([name]) => name);
-  const { element: tabs, press } = segments("Show the payload", names, choose, "small");
+  const { element: tabs, press } = segments("Format of the payload", names, choose, "small");
   press(0);
   return h(
     "section",
@@ -34,7 +34,7 @@ export function payloadPanel(text) {
       h("h2", { id: "payload-title" }, "Payload"),
       h("span", { class: "quiet" }, size(byteLength(text))),
       tabs,
-      copyButton(() => text, "Copy", { what: "Copy the payload as sent" }),
+      copyButton(() => text, "Copy", { what: "Copy the raw payload" }),
     ),
     code,
   );
@@ -42,7 +42,7 @@ export function payloadPanel(text) {
 
 function attemptItem(attempt, longest) {
   const status = attempt.http_status;
-  const said = status ? `HTTP ${status}` : "No answer";
+  const said = status ? `HTTP ${status}` : "No response";
   const mark = h("span", { class: `pill ${attempt.success ? "good" : "bad"}` }, icon(attempt.success ? "check" : "cross"), said);
   const bar = (kind, width) => svg("rect", { class: kind, width, height: 6, rx: 3 });
   const part = Math.max(6, (80 * attempt.duration_ms) / Math.max(longest, 1));
@@ -63,10 +63,10 @@ function attemptItem(attempt, longest) {
     attempt.response_body
       ? h(
           "pre",
-          { class: "code answer wrap", tabindex: "0", "aria-label": `Answer to attempt ${attempt.attempt_number}` },
+          { class: "code answer wrap", tabindex: "0", "aria-label": `Response to attempt ${attempt.attempt_number}` },
           attempt.response_body,
         )
-      : h("p", { class: "quiet" }, status ? "The answer had no body." : ""),
+      : h("p", { class: "quiet" }, status ? "The response had no body." : ""),
   );
 }
 
@@ -78,7 +78,7 @@ function attemptsPanel(delivery) {
     { class: "panel", "aria-labelledby": "attempts-title" },
     h("h2", { id: "attempts-title" }, "Attempts"),
     timeline(delivery),
-    items.length ? h("ol", { class: "attempts", reversed: true }, items) : h("p", { class: "quiet" }, "No attempt has been made yet."),
+    items.length ? h("ol", { class: "attempts", reversed: true }, items) : h("p", { class: "quiet" }, "No attempt yet."),
   );
 }
 
@@ -89,11 +89,11 @@ function factsPanel(delivery, home) {
     h(
       "dl",
       { class: "facts" },
-      fact("Made", time(delivery.created_at)),
-      fact("Last change", time(delivery.updated_at)),
+      fact("Created", time(delivery.created_at)),
+      fact("Updated", time(delivery.updated_at)),
       fact("Attempts", h("span", { class: "number" }, String(delivery.attempt_count))),
       delivery.next_retry_at && fact("Next attempt", time(delivery.next_retry_at)),
-      delivery.failure_reason && fact("Why it failed", REASONS[delivery.failure_reason] ?? delivery.failure_reason),
+      delivery.failure_reason && fact("Failure reason", REASONS[delivery.failure_reason] ?? delivery.failure_reason),
     ),
     h(
       "dl",
@@ -116,7 +116,7 @@ export async function deliveryView({ path, home, ids: [endpointId, id], signal }
   const retry = async () => {
     await working(actions.querySelector("button"), place, async () => {
       await change("POST", `${url}/retry`);
-      toast("One more attempt is on its way");
+      toast("Another attempt was started");
       wait = FIRST_LOOK_MS;
       await look();
     });
@@ -148,7 +148,7 @@ export async function deliveryView({ path, home, ids: [endpointId, id], signal }
             kind: delivery.status === "failed" ? "primary" : "",
             mark: "retry",
           })
-        : h("p", { class: "quiet" }, "Updated here as it goes on"),
+        : h("p", { class: "quiet" }, "This page updates by itself"),
     );
     fill(parts, factsPanel(delivery, home), attemptsPanel(delivery), payloadPanel(raw(answer, "payload")));
   };

@@ -1,9 +1,9 @@
-// Dialogs: the browser's own, so that Escape closes them, focus stays inside and returns to where it was.
+// Dialogs. The browser's own dialogs close on Escape, keep the focus inside, and then return it to the element that had it.
 
 import { h } from "./dom.js";
 import { button, working } from "./widgets.js";
 
-/** Shows a dialog; `parts(close)` are its contents. Resolves when it has closed. */
+/** Shows a dialog with the contents that `parts(close)` returns. Resolves when the dialog has closed. */
 export function dialog(title, parts) {
   return new Promise((resolve) => {
     const element = h("dialog", { "aria-labelledby": "dialog-title" });
@@ -18,15 +18,24 @@ export function dialog(title, parts) {
   });
 }
 
-/** Moves what went wrong to the field that its message begins with, or to the end. */
-function putAt(place, message, form, actions) {
-  const field = form.querySelector(`[data-field="${CSS.escape(message.split(" ")[0])}"]`);
+/** Names the field as the form does, where the API's message begins with the field's own name: "url must …", "This URL must …". */
+function inWordsOfTheForm(problem, form) {
+  const [name, ...rest] = problem.message.split(" ");
+  const part = form.querySelector(`[data-field="${CSS.escape(name)}"]`);
+  if (!part) return;
+  problem.field = name;
+  problem.message = [part.dataset.called, ...rest].join(" ").replace("must be null or ", "must be ");
+}
+
+/** Moves the problem below its field, or to the end of the form. */
+function putAt(place, name, form, actions) {
+  const field = name && form.querySelector(`[data-field="${CSS.escape(name)}"]`);
   if (!field) return actions.before(place);
   field.after(place);
   return field.querySelector("input")?.focus();
 }
 
-/** A form in a dialog. It closes when `submit` resolves; when that fails the problem is shown and all stays as typed. */
+/** A form in a dialog. The dialog closes when `submit` resolves. If `submit` fails, the dialog shows the problem and keeps the input. */
 export function formDialog(title, body, { action, kind = "primary", cancel = "Cancel", submit }) {
   return dialog(title, (close) => {
     const place = h("div");
@@ -37,7 +46,8 @@ export function formDialog(title, body, { action, kind = "primary", cancel = "Ca
         try {
           await submit();
         } catch (problem) {
-          putAt(place, problem.message, event.target, actions);
+          if (!problem.field) inWordsOfTheForm(problem, event.target);
+          putAt(place, problem.field, event.target, actions);
           throw problem;
         }
         close();
@@ -48,6 +58,6 @@ export function formDialog(title, body, { action, kind = "primary", cancel = "Ca
   });
 }
 
-/** Says something that has to be read or copied before it goes away. */
+/** A dialog with something to read or copy, and a button that closes it. */
 export const tell = (title, ...body) =>
   dialog(title, (close) => [...body, h("div", { class: "actions" }, button("Done", close, { kind: "primary", autofocus: true }))]);

@@ -1,5 +1,5 @@
-// Building the page. Children that are strings become text nodes and nothing here parses HTML, so that whatever a
-// receiver answered or a producer sent is shown and never run.
+// Functions that build the page. Strings become text nodes and nothing here parses HTML, so the page shows the text of receivers
+// and producers and never runs it.
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -24,10 +24,10 @@ function add(element, children) {
 /** An element: h("a", { class: "link", href }, "text", anotherElement). */
 export const h = (tag, props, ...children) => build(document.createElement(tag), props, children);
 
-/** The same for SVG. */
+/** An element of SVG. */
 export const svg = (tag, props, ...children) => build(document.createElementNS(SVG, tag), props, children);
 
-/** Puts these children in place of what an element holds. */
+/** Replaces an element's children with these. */
 export function fill(element, ...children) {
   element.replaceChildren();
   add(element, children);
@@ -50,5 +50,5 @@ const ICONS = {
   skip: "M6 6l6 6-6 6M13 6l6 6-6 6",
 };
 
-/** A line drawing that says nothing to a screen reader: text beside it does. */
+/** A drawing that screen readers skip, because text beside it has the same meaning. */
 export const icon = (name) => svg("svg", { class: "icon", viewBox: "0 0 24 24", "aria-hidden": "true" }, svg("path", { d: ICONS[name] }));

@@ -1,4 +1,4 @@
-// One endpoint: its health, what can be done with it, its log, and how its receiver verifies.
+// One endpoint: its health, its actions, its deliveries, and how its receiver verifies them.
 
 import { get } from "./api.js";
 import { deliveriesChart } from "./charts.js";
@@ -13,17 +13,17 @@ import { button, copyable, fact, link, pill, problemBox, working } from "./widge
 
 const LATEST = 60;
 const KEYS = [
-  ["good", "delivered, above the line"],
-  ["bad", "failed, below it"],
-  ["warn", "waiting"],
+  ["good", "delivered (above the line)"],
+  ["bad", "failed (below the line)"],
+  ["warn", "waiting (on the line)"],
 ];
 
 function disabledNotice(endpoint) {
   if (endpoint.status !== "disabled") return null;
   const why = {
-    manual: "It was disabled by hand",
-    consecutive_failures: `It was disabled after ${plural(endpoint.consecutive_failures, "delivery", "deliveries")} in a row failed`,
-    gone: "It was disabled because its receiver answered 410 Gone",
+    manual: "This endpoint was disabled manually",
+    consecutive_failures: `This endpoint was disabled after ${plural(endpoint.consecutive_failures, "delivery", "deliveries")} in a row failed`,
+    gone: "This endpoint was disabled because its receiver answered 410 Gone",
   };
   return h(
     "div",
@@ -32,9 +32,9 @@ function disabledNotice(endpoint) {
     h(
       "p",
       null,
-      h("b", null, `${why[endpoint.disabled_reason] ?? "It is disabled"}, `),
+      h("b", null, `${why[endpoint.disabled_reason] ?? "This endpoint is disabled"}, `),
       time(endpoint.disabled_at),
-      ". Events are accepted without a delivery to it. Enabling it clears the failures in a row.",
+      ". The service still accepts events, but it does not deliver them here. Enabling the endpoint resets its failures in a row.",
     ),
   );
 }
@@ -48,9 +48,9 @@ function hangingNotice(endpoint) {
     h(
       "p",
       null,
-      h("b", null, "It has not answered since "),
+      h("b", null, "This endpoint has not answered since "),
       time(endpoint.hanging_since),
-      ". It is tried now and then, and its other deliveries wait. A test event tries it at once.",
+      ". The service tries it from time to time, and its other deliveries wait. A test event tries it at once.",
     ),
   );
 }
@@ -81,8 +81,8 @@ function health(endpoint, url, signal) {
     h(
       "dl",
       { class: "facts" },
-      fact("Delivered, of the latest", place.rate),
-      fact("Failed in a row", h("span", { class: failures ? "bad-text" : "" }, String(failures))),
+      fact(`Delivered, of the latest ${LATEST}`, place.rate),
+      fact("Failures in a row", h("span", { class: failures ? "bad-text" : "" }, String(failures))),
       fact("Last delivery", place.last),
       fact("Rate limit", limitText(endpoint) ?? h("span", { class: "quiet" }, "No limit")),
       fact("Created", time(endpoint.created_at)),
@@ -92,7 +92,7 @@ function health(endpoint, url, signal) {
       "p",
       { class: "legend quiet" },
       KEYS.map(([tone, text]) => h("span", null, h("span", { class: `key ${tone}` }), text)),
-      h("span", { class: "push" }, "newest at the right"),
+      h("span", { class: "push" }, "newest on the right"),
     ),
   );
   return { panel, show };
@@ -163,7 +163,7 @@ export async function endpointView({ path, home, ids: [id], query, signal, reloa
     panel,
     h(
       "nav",
-      { class: "tabs", "aria-label": "Of this endpoint" },
+      { class: "tabs", "aria-label": "Parts of this endpoint" },
       tabs.map(([name, label, href]) => link(label, href, { "aria-current": name === tab ? "page" : null })),
     ),
     below.section,

@@ -1,4 +1,4 @@
-// What changes an endpoint, each in a dialog that says what it does.
+// Each change of an endpoint, in a dialog that explains it.
 
 import { change, EVENT_NAMES, Problem } from "./api.js";
 import { formDialog, tell } from "./dialogs.js";
@@ -7,7 +7,7 @@ import { button, checked, checks, copyButton, field, named, toast } from "./widg
 
 const text = (value, props) => h("input", { type: "text", value, autocomplete: "off", spellcheck: "false", ...props });
 
-/** A line for each header, and a button for one more. A value may be a credential: it can be read while it is typed. */
+/** A line for each header, and a button that adds one. A value may be a credential, so it shows only while it has the focus. */
 function headersField(headers) {
   const lines = h("div", { class: "lines" });
   const add = (name, value) => {
@@ -30,21 +30,28 @@ function headersField(headers) {
     const pairs = [...lines.children]
       .map((line) => [...line.querySelectorAll("input")].map((input) => input.value.trim()))
       .filter(([name, value]) => name || value);
-    if (new Set(pairs.map(([name]) => name.toLowerCase())).size < pairs.length) throw new Problem(400, "headers must have different names");
+    if (new Set(pairs.map(([name]) => name.toLowerCase())).size < pairs.length)
+      throw new Problem(400, "Custom headers must have different names.", { field: "headers" });
     return Object.fromEntries(pairs);
   };
-  const hint = h("p", { class: "hint" }, h("code", null, "authorization"), " or ", h("code", null, "x-…"), ", sent with each request.");
+  const hint = h("p", { class: "hint" }, "Sent with each request, for example ", h("code", null, "authorization"), ".");
   return {
     element: named(
       "headers",
-      h("fieldset", { class: "checks plain" }, h("legend", null, "Headers of its own"), lines, h("div", null, more), hint),
+      "Custom headers",
+      h("fieldset", { class: "checks plain" }, h("legend", null, "Custom headers"), lines, h("div", null, more), hint),
     ),
     read,
   };
 }
 
-/** A whole number as one, nothing as none, and what is neither as it is, for the API to judge. */
+/** A whole number as a number and an empty input as null. Other text stays text, and the API refuses it. */
 const numberOrNull = (typed) => (/^\d+$/.test(typed) ? Number(typed) : typed || null);
+
+function atLeastOne(names) {
+  if (!names.length) throw new Problem(400, "Choose at least one event.", { field: "events" });
+  return names;
+}
 
 function form(endpoint) {
   const url = h("input", {
@@ -60,15 +67,19 @@ function form(endpoint) {
   const limit = text(endpoint?.rate_limit_per_second ?? "", { inputmode: "numeric", placeholder: "No limit" });
   const headers = headersField(endpoint?.headers ?? {});
   const body = [
-    named("url", field("URL", url, "Public and https. Its answer counts: any 2xx is a success.")),
-    named("events", events),
-    named("description", field("Description", description)),
-    named("rate_limit_per_second", field("Rate limit, requests a second", limit, "1 to 1,000. What comes faster waits its turn.")),
+    named("url", "This URL", field("URL", url, "A public https URL. A response with a 2xx status is a success.")),
+    named("events", "The events", events),
+    named("description", "The description", field("Description", description)),
+    named(
+      "rate_limit_per_second",
+      "The rate limit",
+      field("Rate limit, requests per second", limit, "1 to 1,000. Deliveries above the limit wait."),
+    ),
     headers.element,
   ];
   const read = () => ({
     url: url.value.trim(),
-    events: checked(events),
+    events: atLeastOne(checked(events)),
     description: description.value.trim() || null,
     rate_limit_per_second: numberOrNull(limit.value.trim()),
     headers: headers.read(),
@@ -88,7 +99,7 @@ export function createEndpoint(path, done) {
   });
 }
 
-/** Only what was changed is sent: what someone else has changed meanwhile stays theirs. */
+/** Sends only the changed fields, so that changes which someone else made in the meantime stay. */
 export function editEndpoint(path, endpoint, done) {
   const { body, read } = form(endpoint);
   const before = read();
@@ -99,7 +110,7 @@ export function editEndpoint(path, endpoint, done) {
       const changes = Object.entries(read()).filter(differs);
       if (!changes.length) return;
       await change("PATCH", path, Object.fromEntries(changes));
-      toast("Saved; holds for every event accepted from now on");
+      toast("Saved. The change applies from now on.");
       done();
     },
   });
@@ -107,11 +118,11 @@ export function editEndpoint(path, endpoint, done) {
 
 export function disableEndpoint(path, done) {
   const body = [
-    h("p", null, "No deliveries are made for events accepted while it is disabled."),
+    h("p", null, "Events that are accepted while the endpoint is disabled are not delivered to it."),
     h(
       "p",
       null,
-      "Deliveries that wait for a retry end as failed when they come due, unless it is enabled again by then. They can be retried later.",
+      "A delivery that waits for a retry fails when the retry is due, unless you enable the endpoint before then. You can retry it later.",
     ),
   ];
   return formDialog("Disable this endpoint?", body, {
@@ -124,7 +135,7 @@ export function disableEndpoint(path, done) {
   });
 }
 
-/** One sample event to this endpoint alone, subscribed or not. */
+/** Sends one sample event to this endpoint only, whether or not it subscribes to the event. */
 export function testEndpoint(path, endpoint, done) {
   const names = [...new Set([...endpoint.events, ...EVENT_NAMES])];
   const name = h(
@@ -132,7 +143,7 @@ export function testEndpoint(path, endpoint, done) {
     null,
     names.map((value) => h("option", { value }, value)),
   );
-  const body = field("Event", name, "A sample is sent to this endpoint alone, signed and retried like any event.");
+  const body = field("Event", name, "Only this endpoint gets the sample event. It is signed and retried like any other event.");
   return formDialog("Send a test event", body, {
     action: "Send",
     submit: async () => {
@@ -152,7 +163,7 @@ export async function enableEndpoint(path, done) {
 export async function rotateSecret(path, done) {
   let secret = null;
   const body = [
-    h("p", null, "The endpoint gets a new signing secret, and every attempt from then on is signed with it."),
+    h("p", null, "The endpoint gets a new signing secret, and the service signs every later attempt with it."),
     h(
       "ul",
       null,
@@ -161,16 +172,20 @@ export async function rotateSecret(path, done) {
         null,
         "For 24 hours ",
         h("code", null, "webhook-signature"),
-        " carries a second signature by the present secret, so a receiver that checks it with a Standard Webhooks library goes on working while you change over.",
+        " also carries a signature by the current secret. A receiver that verifies this header with a Standard Webhooks library keeps working while you change the secret there.",
       ),
       h(
         "li",
         null,
         h("code", null, "x-echo-signature"),
-        " is by the new secret at once. A receiver that checks that header should accept both secrets before you go on.",
+        " uses the new secret at once. A receiver that verifies this header refuses deliveries until it has the new secret. Refused deliveries are retried.",
       ),
     ),
-    h("p", null, "Rotating again within the 24 hours drops the present secret: only the one before the newest is kept."),
+    h(
+      "p",
+      null,
+      "If you rotate again within 24 hours, the current secret stops working: the service keeps only the newest secret and the one before it.",
+    ),
   ];
   await formDialog("Rotate the signing secret?", body, {
     action: "Rotate secret",
@@ -182,7 +197,7 @@ export async function rotateSecret(path, done) {
   const copy = copyButton(() => secret, "Copy secret", { said: "Secret copied" });
   await tell(
     "The new secret",
-    h("p", null, "Give it to the receiver within 24 hours. It can also be seen under Verify."),
+    h("p", null, "Give the secret to the receiver within 24 hours. The tab Verify shows it again."),
     h("p", { class: "secret" }, h("code", null, secret), copy),
   );
   done();
@@ -191,10 +206,14 @@ export async function rotateSecret(path, done) {
 export function deleteEndpoint(path, endpoint, done) {
   const body = [
     h("p", { class: "break" }, h("b", null, endpoint.url)),
-    h("p", null, "Deliveries under way end as failed, and its log can no longer be seen here. This cannot be undone; disabling can."),
+    h(
+      "p",
+      null,
+      "Unfinished deliveries fail, and the console no longer lists this endpoint's deliveries. You cannot undo this. You can disable the endpoint instead.",
+    ),
   ];
   return formDialog("Delete this endpoint?", body, {
-    action: "Delete for good",
+    action: "Delete permanently",
     kind: "danger",
     submit: async () => {
       await change("DELETE", path);

@@ -1,4 +1,4 @@
-// All endpoints of a project, with their health at a glance.
+// All endpoints of a project, each with a summary of its health.
 
 import { get } from "./api.js";
 import { deliveriesChart, percent, tally } from "./charts.js";
@@ -10,7 +10,7 @@ import { button, cell, empty, link, mainCell, pill, table, viewHead } from "./wi
 const LATEST = 24;
 const AT_ONCE = 4;
 
-/** Runs the jobs, a few at a time. */
+/** Runs the jobs, at most `AT_ONCE` at a time. */
 async function inTurn(jobs) {
   const next = async () => {
     for (let job = jobs.shift(); job; job = jobs.shift()) await job();
@@ -18,7 +18,7 @@ async function inTurn(jobs) {
   await Promise.all(Array.from({ length: AT_ONCE }, next));
 }
 
-/** The share that was delivered, in words that say of what. */
+/** The delivered share of the finished deliveries, as text. */
 export function rateText(deliveries) {
   const { delivered, finished, rate } = tally(deliveries);
   if (!deliveries.length) return h("span", { class: "quiet" }, "No deliveries yet");
@@ -31,8 +31,8 @@ export function rateText(deliveries) {
   );
 }
 
-/** The rate limit in words; null when there is none. */
-export const limitText = ({ rate_limit_per_second: limit }) => limit && `${limit.toLocaleString("en")} a second`;
+/** The rate limit as text, or null. */
+export const limitText = ({ rate_limit_per_second: limit }) => limit && `${limit.toLocaleString("en")} per second`;
 
 function row(endpoint, home) {
   const chart = cell("Latest deliveries", "chart", h("span", { class: "bone short" }));
@@ -53,7 +53,7 @@ function row(endpoint, home) {
     cell("Status", "status", pill(endpoint.status)),
     chart,
     rate,
-    cell("Failed in a row", `number ${failures ? "bad-text" : ""}`, String(failures)),
+    cell("Failures in a row", `number ${failures ? "bad-text" : ""}`, String(failures)),
     last,
   );
   const show = (deliveries) => {
@@ -90,13 +90,13 @@ export async function endpointsView({ path, home, signal }) {
     ["Status"],
     [`Latest ${LATEST} deliveries`],
     ["Delivered", "number"],
-    ["Failed in a row", "number"],
+    ["Failures in a row", "number"],
     ["Last delivery", "when"],
   ];
   if (!endpoints.length) {
     const none = empty(
       "No endpoints yet",
-      "An endpoint is a URL of yours that is sent the events it subscribes to.",
+      "An endpoint is a URL of yours. The service sends it the events that you choose.",
       newButton("Create the first endpoint"),
     );
     return { title: "Endpoints", content: [viewHead("Endpoints"), h("div", { class: "panel" }, none)] };

@@ -1,4 +1,4 @@
-// What came in, who gets it, and who was skipped and why.
+// The accepted events. Each one shows its deliveries, and the endpoints that it skipped with the reasons.
 
 import { EVENT_NAMES, get, raw } from "./api.js";
 import { outcome } from "./deliveries.js";
@@ -19,7 +19,7 @@ function counts(deliveries) {
   const kinds = [
     ["success", "delivered"],
     ["failed", "failed"],
-    ["retrying", "to be retried"],
+    ["retrying", "retrying"],
     ["pending", "pending"],
   ];
   const parts = kinds
@@ -49,11 +49,11 @@ export function eventsView({ path, home, query, signal }) {
     ...{ here, query, signal, row },
     headings: HEADINGS,
     names: EVENT_NAMES,
-    nothing: empty("No events yet", "What your backend posts appears here, with everyone who gets it or was skipped."),
+    nothing: empty("No events yet", "The events of your backend appear here, with their deliveries and the endpoints that they skipped."),
     load: async ({ filters, cursor }) => (await get(`${path}/events`, { query: { ...filters, limit: PAGE, cursor }, signal })).json,
     isMoving: ({ deliveries }) => deliveries.some(isUnderWay),
   });
-  return { title: "Events", content: [viewHead("Events", "Everything that was accepted, delivered to someone or not."), section] };
+  return { title: "Events", content: [viewHead("Events", "All accepted events, with or without deliveries."), section] };
 }
 
 function deliveriesPanel(event, urls, home) {
@@ -61,7 +61,7 @@ function deliveriesPanel(event, urls, home) {
     const id = delivery.webhook_endpoint_id;
     const name = urls.has(id)
       ? link(breakable(urls.get(id)), `${home}/endpoints/${id}/deliveries/${delivery.id}`, { class: "url" })
-      : h("span", { class: "quiet" }, "an endpoint since deleted ", h("code", null, id));
+      : h("span", { class: "quiet" }, "a deleted endpoint ", h("code", null, id));
     return h(
       "tr",
       null,
@@ -69,11 +69,11 @@ function deliveriesPanel(event, urls, home) {
       cell("Status", "status", pill(delivery.status)),
       cell("Attempts", "number", String(delivery.attempt_count)),
       cell("Outcome", "quiet", outcome(delivery)),
-      cell("Last change", "when", time(delivery.updated_at)),
+      cell("Updated", "when", time(delivery.updated_at)),
     );
   };
-  const headings = [["Endpoint"], ["Status"], ["Attempts", "number"], ["Outcome"], ["Last change", "when"]];
-  const none = empty("No deliveries", "No active endpoint was subscribed to it.");
+  const headings = [["Endpoint"], ["Status"], ["Attempts", "number"], ["Outcome"], ["Updated", "when"]];
+  const none = empty("No deliveries", "No active endpoint was subscribed to this event.");
   return h(
     "section",
     { class: "panel flush", "aria-label": "Deliveries" },
@@ -88,13 +88,13 @@ function skippedPanel(event, urls, home) {
     const name = urls.has(id)
       ? link(breakable(urls.get(id)), `${home}/endpoints/${id}`, { class: "url" })
       : h("code", { class: "quiet" }, id);
-    return h("tr", null, mainCell(name), cell("Why", "quiet", REASONS[reason] ?? reason));
+    return h("tr", null, mainCell(name), cell("Reason", "quiet", REASONS[reason] ?? reason));
   };
   return h(
     "section",
     { class: "panel flush", "aria-label": "Skipped endpoints" },
     h("div", { class: "bar" }, h("h2", null, "Skipped")),
-    table([["Endpoint"], ["Why"]], event.skipped.map(row)),
+    table([["Endpoint"], ["Reason"]], event.skipped.map(row)),
   );
 }
 

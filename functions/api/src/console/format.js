@@ -1,4 +1,4 @@
-// Times, spans and sizes as people read them.
+// Times, durations and sizes for people to read.
 
 import { h } from "./dom.js";
 
@@ -18,7 +18,7 @@ function relative(at, now) {
   return RELATIVE.format(Math.trunc(millis / length), unit);
 }
 
-/** "5 minutes ago", with the exact time on hover; kept up to date by `keepTimes`. */
+/** A time such as "5 minutes ago", with the exact time on hover. `keepTimes` keeps it up to date. */
 export function time(text) {
   if (!text) return h("span", { class: "quiet" }, "never");
   const title = `${ABSOLUTE.format(new Date(text))} (${text})`;
@@ -27,7 +27,7 @@ export function time(text) {
 
 export const absolute = (text) => ABSOLUTE.format(new Date(text));
 
-/** Relative times go on while they are looked at. */
+/** Updates the relative times each second, unless the tab is hidden. */
 export function keepTimes() {
   setInterval(() => {
     if (document.hidden) return;
@@ -52,5 +52,5 @@ export const size = (bytes) => (bytes < 1_024 ? `${bytes} bytes` : `${(bytes / 1
 
 export const plural = (count, one, many = `${one}s`) => `${count} ${count === 1 ? one : many}`;
 
-/** A URL that may go on in a new line after each of its parts. */
+/** A URL that may wrap after each of its parts. */
 export const breakable = (url) => url.split(/(?<=[/?&])/).flatMap((part) => [part, h("wbr")]);

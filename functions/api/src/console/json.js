@@ -1,5 +1,4 @@
-// JSON as text. What was delivered is shown in the bytes it was delivered in: parsing would make 1.1 of 1.10, and round
-// long integers.
+// JSON as text. The console shows exactly the delivered bytes. Parsing them would turn 1.10 into 1.1 and round long integers.
 
 const SPACE = " \t\n\r";
 
@@ -41,7 +40,7 @@ export function rawField(text, name) {
   return undefined;
 }
 
-/** Valid JSON text with line breaks and indents of ours; every string and number as it was. */
+/** JSON text with line breaks and indents. Each string and number keeps its spelling. */
 export function pretty(text) {
   let out = "";
   let depth = 0;

@@ -5,12 +5,12 @@ import { formDialog, tell } from "./dialogs.js";
 import { h } from "./dom.js";
 import { plural, time } from "./format.js";
 import { session } from "./session.js";
-import { button, cell, copyButton, empty, field, mainCell, pill, table, toast, viewHead } from "./widgets.js";
+import { button, cell, copyButton, empty, field, mainCell, named, pill, table, toast, viewHead } from "./widgets.js";
 
 async function createKey(query, done) {
   let made = null;
   const name = h("input", { type: "text", maxlength: "256", autocomplete: "off", placeholder: "Production backend" });
-  await formDialog("New API key", field("Name", name, "Says where it is used, so that you know it when you revoke it."), {
+  await formDialog("New API key", named("name", "The name", field("Name", name, "For example, the place where you use the key.")), {
     action: "Create key",
     submit: async () => {
       made = (await change("POST", `v1/api-keys?${query}`, { name: name.value })).json;
@@ -20,7 +20,7 @@ async function createKey(query, done) {
   const copy = copyButton(() => made.key, "Copy key", { said: "Key copied" });
   await tell(
     "Your new API key",
-    h("p", null, h("b", null, "Copy it now. "), "It is stored only as a hash and cannot be shown again."),
+    h("p", null, h("b", null, "Copy the key now. "), "The service keeps only a hash of the key, so it cannot show the key again."),
     h("p", { class: "secret" }, h("code", null, made.key), copy),
   );
   done();
@@ -30,8 +30,8 @@ function revokeKey(key, query, done) {
   const isOwn = session().kind === "key" && session().key.startsWith(key.key_prefix);
   const body = [
     h("p", null, h("b", null, key.name), " ", h("code", null, `${key.key_prefix}…`)),
-    h("p", null, "Requests with it are refused within 5 seconds. This cannot be undone."),
-    isOwn && h("p", { class: "notice" }, "It is the key you are signed in with: you will be signed out."),
+    h("p", null, "After at most 5 seconds, the service refuses requests with this key. You cannot undo this."),
+    isOwn && h("p", { class: "notice" }, "You are signed in with this key, so you will be signed out."),
   ];
   return formDialog("Revoke this key?", body, {
     action: "Revoke key",
@@ -69,13 +69,13 @@ export async function keysView({ project, signal, reload }) {
   const content = [
     viewHead(
       "API keys",
-      `${plural(active, "active key")}. A key opens this project and nothing else.`,
+      `${plural(active, "active key")}. A key gives access to this project only.`,
       button("New key", create, { kind: "primary", mark: "plus" }),
     ),
     h(
       "div",
       { class: "panel flush" },
-      keys.length ? table(headings, keys.map(row)) : empty("No keys", "A backend needs one to post events."),
+      keys.length ? table(headings, keys.map(row)) : empty("No keys", "Your backend needs a key to post events."),
     ),
   ];
   return { title: "API keys", content };

@@ -1,4 +1,4 @@
-// A list that grows: filters that live in the address, pages, and rows that follow what is under way.
+// A list with filters that are kept in the address, with pages, and with rows that update while deliveries are unfinished.
 
 import { fill, h } from "./dom.js";
 import { button, empty, link, loading, problemBox, table } from "./widgets.js";
@@ -7,14 +7,14 @@ export const PAGE = 25;
 const FIRST_LOOK_MS = 1_500;
 const LAST_LOOK_MS = 60_000;
 
-/** RFC 3339 to and from what a local date and time input holds. */
+/** Converts RFC 3339 to the value of a local date and time input, and back. */
 export const toLocal = (text) => {
   const at = new Date(text ?? "");
   return Number.isNaN(at.valueOf()) ? "" : new Date(at - at.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
 };
 export const fromLocal = (text) => (text ? new Date(text).toISOString() : "");
 
-/** Filters as a bar of inputs that live in the address, so that back, forward and a copied address mean the same. */
+/** A bar of filters. Their values are kept in the address, so that Back, Forward and a copied address show the same rows. */
 function filterBar(here, query, names, statuses) {
   const select = (name, label, options) => {
     const all = [
@@ -48,14 +48,14 @@ function filterBar(here, query, names, statuses) {
   return form;
 }
 
-/** Whether a delivery still changes by itself soon. */
+/** Whether a delivery may change within the next minute. */
 export const isUnderWay = ({ status, next_retry_at: next }) =>
   status === "pending" || (status === "retrying" && Date.parse(next) < Date.now() + LAST_LOOK_MS);
 
 /**
- * The list. `load({ filters, cursor })` gives `{ data, next_cursor }`, `row(item)` a table row with one link,
- * `isMoving(item)` whether it changes by itself soon, and `changed()` is called when the first page was read again.
- * Gives the `section` to show, and `freshen()` for when something else made rows change.
+ * The list. `load({ filters, cursor })` resolves to `{ data, next_cursor }`. `row(item)` returns a table row with one link.
+ * `isMoving(item)` says whether the item may change soon. The list calls `changed()` each time after it has read the first page.
+ * Returns the `section` to show, and `freshen()`, which reads the rows again.
  */
 export function log({ label, here, query, signal, headings, names, statuses, nothing, load, row, isMoving, changed }) {
   const filters = Object.fromEntries(["status", "event_name", "since", "until"].map((name) => [name, query.get(name) ?? ""]));
@@ -68,7 +68,7 @@ export function log({ label, here, query, signal, headings, names, statuses, not
   let wait = FIRST_LOOK_MS;
   let timer = null;
 
-  // One button for good, as the rows are: a new one would lose the press that it is swapped under.
+  // The button is never replaced: a button that is replaced between press and release loses the click.
   let older = null;
   const next = button("Show older", async () => {
     next.setAttribute("aria-busy", "true");
@@ -98,11 +98,11 @@ export function log({ label, here, query, signal, headings, names, statuses, not
     timer = setTimeout(() => {
       if (signal.aborted) return undefined;
       wait = Math.min(wait * 1.5, LAST_LOOK_MS);
-      // Not while someone has paged on or reads something else.
+      // The rows stay while the person looks at older pages or at another tab.
       return document.hidden || hasPagedOn() ? follow() : refresh();
     }, wait);
   };
-  // A row that shows the same stays where it is: one that is swapped between press and release loses the click.
+  // An unchanged row keeps its element: a row that is replaced between press and release loses the click.
   const showRows = (data) => {
     rows = new Map(data.map((item) => [JSON.stringify(item), item]).map(([shows, item]) => [shows, rows.get(shows) ?? row(item)]));
     const wanted = [...rows.values()];
@@ -115,7 +115,7 @@ export function log({ label, here, query, signal, headings, names, statuses, not
     if (focused) body.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus();
     offer(cursor);
     const none = isFiltered
-      ? empty("Nothing matches", "Nothing here matches these filters.", link("Clear the filters", here, { class: "button" }))
+      ? empty("Nothing matches", `No ${label.toLowerCase()} match these filters.`, link("Clear the filters", here, { class: "button" }))
       : nothing;
     if (!data.length) fill(place, none);
     else if (!place.contains(list)) fill(place, list, more);

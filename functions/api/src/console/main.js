@@ -1,4 +1,4 @@
-// The console: where it starts, its frame, and which view an address shows. An address holds ids and filters only.
+// The start of the console, the frame of its pages, and the view for each address. An address has ids and filters only.
 
 import { projects, SignedOut } from "./api.js";
 import { deliveryView } from "./delivery.js";
@@ -31,7 +31,7 @@ let known = null;
 let shown = new AbortController();
 let isFirst = true;
 
-/** What the address says: project, the rest of its path, and filters. */
+/** The project, the rest of the path and the filters in the address. */
 function place() {
   const [path, query] = location.hash.slice(1).split("?");
   const [, project, rest] = path.match(/^\/projects\/([0-9a-f-]+)\/(.+)$/) ?? [];
@@ -101,7 +101,7 @@ async function show() {
     const route = VIEWS.map(([path, view, section]) => ({ match: rest?.match(path), view, section })).find(({ match }) => match);
     if (!route || !known.some(({ id }) => id === project)) {
       if (!known.length)
-        return fill(app, ...frame("", "", fill(main, h("p", null, "This account has no project yet; the API makes one."))));
+        return fill(app, ...frame("", "", fill(main, h("p", null, "This account has no project. You can create one with the API."))));
       return location.replace(`#/projects/${(known.find(({ id }) => id === project) ?? known[0]).id}/endpoints`);
     }
     fill(app, ...frame(project, route.section, main));
@@ -127,12 +127,17 @@ async function show() {
     if (problem instanceof SignedOut) return askToSignIn(problem.message);
     if (problem.status === undefined) throw problem;
     if (!main.isConnected) fill(app, main);
-    fill(main, h("h1", { tabindex: "-1" }, problem.status === 404 ? "Not here" : "That did not work"), problemBox(problem, show));
+    if (problem.status === 404) problem.message += " in this project";
+    fill(
+      main,
+      h("h1", { tabindex: "-1" }, problem.status === 404 ? "Not found" : "This page could not be loaded"),
+      problemBox(problem, show),
+    );
   }
   return undefined;
 }
 
-// A call made from within a view, or by a timer, may be the one that finds the session over.
+// A call by a view or by a timer may find that the session has ended.
 addEventListener("unhandledrejection", (event) => {
   if (event.reason?.name === "AbortError") event.preventDefault();
   if (event.reason instanceof SignedOut) {

@@ -1,4 +1,4 @@
-// Sending again what some time's deliveries came to: asking for it, and how far it has come.
+// Replays: the form that starts one, and its progress.
 
 import { change, EVENT_NAMES, get } from "./api.js";
 import { formDialog } from "./dialogs.js";
@@ -12,10 +12,10 @@ const LOOK_MS = 1_500;
 const STOPS = {
   endpoint_disabled: "the endpoint was disabled",
   endpoint_deleted: "the endpoint was deleted",
-  internal: "a fault of the service",
+  internal: "an internal error of the service",
 };
 
-/** Asks what to send again; `done` gets the replay. */
+/** Asks which deliveries to send again. `done` gets the replay. */
 export function replayForm(path, done) {
   const since = h("input", { type: "datetime-local", value: toLocal(new Date(Date.now() - DAY_MS).toISOString()) });
   const until = h("input", { type: "datetime-local" });
@@ -23,7 +23,7 @@ export function replayForm(path, done) {
     "select",
     null,
     h("option", { value: "failed" }, "Failed deliveries"),
-    h("option", { value: "success" }, "Deliveries that arrived"),
+    h("option", { value: "success" }, "Successful deliveries"),
   );
   const name = h(
     "select",
@@ -33,13 +33,13 @@ export function replayForm(path, done) {
   );
   const skipped = h("input", { type: "checkbox" });
   const body = [
-    h("p", { class: "quiet" }, "Each delivery that matches gets one more attempt now, beside the others and not ahead of them."),
-    h("div", { class: "pair" }, field("Made from", since), field("To", until, "Empty: until now.")),
-    h("div", { class: "pair" }, field("What", status), field("Event", name)),
+    h("p", { class: "quiet" }, "Each matching delivery gets one more attempt. The replay shares the endpoint with its other deliveries."),
+    h("div", { class: "pair" }, field("Created from", since), field("To", until, "Empty means now.")),
+    h("div", { class: "pair" }, field("Deliveries", status), field("Event", name)),
     h(
       "div",
       { class: "checks plain" },
-      h("label", null, skipped, h("span", null, "Also events that skipped this endpoint while it was disabled or not subscribed")),
+      h("label", null, skipped, h("span", null, "Also events that were not sent here because the endpoint was disabled or not subscribed")),
     ),
   ];
   return formDialog("Replay", body, {
@@ -55,7 +55,7 @@ export function replayForm(path, done) {
   });
 }
 
-/** How far a replay has come, until it ends. */
+/** The progress of a replay, updated until the replay ends. */
 export function replayPanel({ url, id, signal, changed }) {
   const place = h(
     "section",
@@ -65,8 +65,8 @@ export function replayPanel({ url, id, signal, changed }) {
   );
   const show = (replay) => {
     const { filter } = replay;
-    const what = filter.status === "failed" ? "Failed deliveries" : "Deliveries that arrived";
-    const scope = `${what} of ${filter.event_name ?? "any event"}, ${absolute(filter.since)} to ${absolute(filter.until)}${filter.include_skipped ? ", and events that were skipped" : ""}.`;
+    const what = filter.status === "failed" ? "Failed deliveries" : "Successful deliveries";
+    const scope = `${what} of ${filter.event_name ?? "any event"}, ${absolute(filter.since)} to ${absolute(filter.until)}${filter.include_skipped ? ", and events that skipped this endpoint" : ""}.`;
     fill(
       place,
       h(
@@ -78,7 +78,11 @@ export function replayPanel({ url, id, signal, changed }) {
       ),
       h("p", { class: "quiet" }, scope),
       replay.stop_reason &&
-        h("p", null, `It stopped because of this: ${STOPS[replay.stop_reason] ?? replay.stop_reason}. What it had started goes on.`),
+        h(
+          "p",
+          null,
+          `The replay stopped. Reason: ${STOPS[replay.stop_reason] ?? replay.stop_reason}. Attempts that it has started continue.`,
+        ),
     );
   };
   const look = async () => {

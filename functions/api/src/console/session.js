@@ -1,4 +1,4 @@
-// Who is signed in. Kept in this tab alone and gone with it: never in a URL, a cookie or lasting storage.
+// The session. Only this tab keeps it, until the tab closes. It is never in a URL, a cookie or permanent storage.
 
 const NAME = "echo-console";
 
@@ -6,7 +6,7 @@ let current = null;
 try {
   current = JSON.parse(sessionStorage.getItem(NAME));
 } catch {
-  // Storage can be forbidden; then a reload signs out.
+  // The browser may forbid storage. Then a reload ends the session.
 }
 
 /** `{ kind: "account", email, access, refresh }`, `{ kind: "key", key }` or null. */
@@ -18,6 +18,6 @@ export function keep(next) {
     if (next) sessionStorage.setItem(NAME, JSON.stringify(next));
     else sessionStorage.removeItem(NAME);
   } catch {
-    // As above.
+    // The browser forbids storage, as above.
   }
 }

@@ -1,4 +1,4 @@
-// Signing in: with the account, or with one project's key.
+// Signing in with an account, or with the API key of one project.
 
 import { signIn, signInWithKey } from "./api.js";
 import { fill, h } from "./dom.js";
@@ -25,13 +25,13 @@ function byAccount(done) {
 
 function byKey(done) {
   const key = h("input", { type: "password", autocomplete: "off", spellcheck: "false", placeholder: "echo_…" });
-  return form([field("API key", key, "Opens the one project it belongs to.")], async () => {
+  return form([field("API key", key, "A key gives access to its own project only.")], async () => {
     await signInWithKey(key.value.trim());
     done();
   });
 }
 
-/** The page for who is not signed in; calls `done` once they are. */
+/** The page that asks to sign in. It calls `done` afterwards. */
 export function signInView(notice, done) {
   const place = h("div");
   const forms = [byAccount, byKey];

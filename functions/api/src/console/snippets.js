@@ -1,4 +1,4 @@
-// Verification in a few lines of the standard library; {secret} stands for the endpoint's signing secret.
+// Short verification code for receivers. {secret} stands for the endpoint's signing secret.
 
 const NODE = `import { createHmac, timingSafeEqual } from "node:crypto";
 

@@ -1,4 +1,4 @@
-// How the receiver of an endpoint tells that a request is genuine: its secret, and code to copy.
+// The endpoint's signing secret, and code with which its receiver verifies requests.
 
 import { fill, h } from "./dom.js";
 import { SNIPPETS } from "./snippets.js";
@@ -45,7 +45,7 @@ export function verifyPanel({ signing_secret: secret }) {
       "section",
       { class: "panel", "aria-labelledby": "secret-title" },
       h("h2", { id: "secret-title" }, "Signing secret"),
-      h("p", { class: "quiet" }, "Every attempt is signed with it. Whoever has it can make requests that look like ours."),
+      h("p", { class: "quiet" }, "The service signs every attempt with this secret. Anyone who has the secret can forge requests."),
       h("p", { class: "secret" }, secretText, reveal, copySecret),
     ),
     h(
@@ -56,7 +56,7 @@ export function verifyPanel({ signing_secret: secret }) {
       h(
         "p",
         { class: "quiet inset" },
-        "Compare over the raw body, before any JSON parsing, and deduplicate by webhook-id: a delivery can come more than once. Any Standard Webhooks library verifies with the same secret, and refuses old requests too.",
+        "Verify the raw body before you parse its JSON. A delivery can arrive more than once, so ignore a webhook-id that you have handled before. Any Standard Webhooks library verifies with the same secret, and also refuses old requests.",
       ),
     ),
   );

@@ -1,4 +1,4 @@
-// The small parts that every view is made of.
+// The small parts of every view.
 
 import { SignedOut } from "./api.js";
 import { fill, h, icon } from "./dom.js";
@@ -18,7 +18,7 @@ const STATUSES = {
   skipped: ["skip", "off", "Skipped"],
 };
 
-/** A status, or with `text` in place of its name and `said` after it for who cannot see it. */
+/** A status with its name, or with `text` instead. Screen readers also read `said`. */
 export function pill(status, text, said) {
   const [mark, tone, label] = STATUSES[status] ?? ["alert", "off", status];
   return h("span", { class: `pill ${tone}` }, icon(mark), text ?? label, said && h("span", { class: "visually-hidden" }, ` ${said}`));
@@ -35,20 +35,20 @@ export function toast(text) {
   setTimeout(() => note.remove(), 5_000);
 }
 
-/** Copies what `text()` says when pressed. */
+/** A button that copies the text that `text()` returns. */
 export function copyButton(text, label = "Copy", { what = label, said = "Copied" } = {}) {
   const copy = async () => {
     try {
       await navigator.clipboard.writeText(text());
       toast(said);
     } catch {
-      toast("The browser does not let this page copy; select the text instead.");
+      toast("The browser does not allow this page to copy. Select the text instead.");
     }
   };
   return button(label, copy, { kind: "small ghost", mark: "copy", "aria-label": what });
 }
 
-/** An id or the like, with a way to copy it. */
+/** An id or another short text, with a button that copies it. */
 export const copyable = (text, what) =>
   h(
     "span",
@@ -100,7 +100,7 @@ export const loading = (label) =>
     [1, 2, 3].map(() => h("span", { class: "bone" })),
   );
 
-/** What went wrong, in the API's words, and a way to try again once that makes sense. */
+/** The API's message about a failure, and a button that tries again after the wait that the API asks for. */
 export function problemBox(problem, again) {
   const busy = problem.status === 429 || problem.status === 503;
   const retry = again && button("Try again", again, { kind: "small" });
@@ -114,13 +114,13 @@ export function problemBox(problem, again) {
       null,
       h("p", null, problem.message),
       busy && !again && problem.retryAfter && h("p", { class: "quiet" }, `Try again in ${plural(problem.retryAfter, "second")}.`),
-      problem.requestId && h("p", { class: "quiet" }, "Request ", copyable(problem.requestId, "the request id")),
+      problem.requestId && h("p", { class: "quiet" }, "Request ID ", copyable(problem.requestId, "the request id")),
     ),
     retry,
   );
 }
 
-/** Counts down until pressing the button makes sense. */
+/** Disables a button and counts down the seconds until it works again. */
 function holdFor(element, seconds) {
   const label = element.textContent;
   let left = seconds;
@@ -135,7 +135,7 @@ function holdFor(element, seconds) {
   tick();
 }
 
-/** A button whose work takes a while: it says so, cannot be pressed twice, and shows a failure in `place`. */
+/** Does the slow work of a button: meanwhile the button looks busy and ignores presses. `place` shows a failure. */
 export async function working(element, place, work) {
   if (element.getAttribute("aria-busy") === "true") return undefined;
   element.setAttribute("aria-busy", "true");
@@ -153,7 +153,7 @@ export async function working(element, place, work) {
 
 let fields = 0;
 
-/** A labelled input; `hint` is read out with it. */
+/** An input with a label. Screen readers read the hint too. */
 export function field(label, input, hint) {
   fields += 1;
   input.id ||= `field-${fields}`;
@@ -167,9 +167,10 @@ export function field(label, input, hint) {
   );
 }
 
-/** Marks the part of a form that the API calls `name`, so that a refusal which begins with it is shown there. */
-export function named(name, part) {
+/** Marks the part of a form for a field of the API: refusals of the field show there, and call the field `called`. */
+export function named(name, called, part) {
   part.dataset.field = name;
+  part.dataset.called = called;
   return part;
 }
 
