@@ -1,4 +1,4 @@
-"""The Chromium that the console is tested in: the one of this machine, or one that is installed for it."""
+"""The Chromium for the tests of the console: a browser that this machine has, or one that this module installs."""
 
 import itertools
 import os
@@ -10,25 +10,25 @@ from console import LOCAL, Failed, run, step
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 PYTHON = LOCAL / "tools/browser/bin/python"
-# Playwright's own browser is kept here, and found here again.
+# Playwright keeps its own browser in this folder.
 OWN = {"PLAYWRIGHT_BROWSERS_PATH": str(LOCAL / "tools/browser/browsers")}
-# A download that stands still is given up.
+# The limit for an installation. A download may stall.
 DOWNLOAD_SECONDS = 600
 
 
 def find():
-    """Its path, or a failure that says how to get one; $CHROMIUM names one that is elsewhere."""
+    """The path of a browser, or a failure that says how to install one. $CHROMIUM, if set, is the path."""
     if named := os.environ.get("CHROMIUM"):
         if found := shutil.which(named):
             return found
-        raise Failed(f"$CHROMIUM ({named}) is not there.")
+        raise Failed(f"$CHROMIUM names {named}, which does not exist.")
     if found := _installed():
         return found
-    raise Failed(f"there is no Chromium or Chrome to test the console in. {advice()}")
+    raise Failed(f"the tests of the console need Chromium or Chrome. {advice()}")
 
 
 def get():
-    """Its path, after it was installed where that goes without a password; None where it does not."""
+    """The path of a browser. Installs one if that needs no password. None if there is still no browser."""
     if os.environ.get("CHROMIUM") or _installed():
         return find()
     for install in (_debian, _playwright):
@@ -39,7 +39,7 @@ def get():
 
 
 def advice():
-    """The one line that gets a browser on this machine."""
+    """A line that says how to install a browser on this machine."""
     if platform.system() == "Darwin":
         command = "brew install --cask chromium"
     elif _is_debian():
@@ -47,8 +47,8 @@ def advice():
     elif shutil.which("snap"):
         command = "sudo snap install chromium"
     else:
-        command = "set CHROMIUM to the path of a Chromium or Chrome"
-    return f"To get one: {command}"
+        return "Install Chromium or Chrome, and set CHROMIUM to its path."
+    return f"To install a browser: {command}"
 
 
 def _installed():
@@ -57,7 +57,7 @@ def _installed():
 
 
 def _starts(browser):
-    """Whether it runs here: a library may be missing, or it may be a stub that only names another package."""
+    """Whether the browser starts. A library may be missing, and on Ubuntu the program may be a stub that asks for snap."""
     with_no_window = [browser, "--headless", "--version"]
     try:
         return subprocess.run(with_no_window, check=False, capture_output=True, stdin=subprocess.DEVNULL, timeout=60).returncode == 0
@@ -66,7 +66,7 @@ def _starts(browser):
 
 
 def _of_playwright():
-    """Where Playwright has its browser, or would have it."""
+    """The path of Playwright's browser, if Playwright has installed it."""
     asked = "from playwright.sync_api import sync_playwright as begin\nwith begin() as it: print(it.chromium.executable_path)"
     if PYTHON.exists():
         answer = subprocess.run([PYTHON, "-c", asked], check=False, capture_output=True, text=True, env=os.environ | OWN)
@@ -81,26 +81,26 @@ def _is_debian():
 
 
 def _debian():
-    # Ubuntu's package of this name only asks snap for the browser, which containers have not.
+    # Not on Ubuntu: its package of this name needs snap, and containers have no snap.
     if os.geteuid() == 0 and shutil.which("apt-get") and _is_debian():
         env = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
         packages = ["chromium", "fonts-liberation"]
         _try(
-            "installing Debian's Chromium, to test the console in",
+            "installing Debian's Chromium for the tests of the console",
             [["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages]],
             env,
         )
 
 
 def _playwright():
-    # As root it may also install the libraries that the browser wants; else it would ask for a password.
+    # Only root can install the browser's libraries without a password.
     libraries = ["--with-deps"] if os.geteuid() == 0 and shutil.which("apt-get") else []
     install = [PYTHON, "-m", "playwright", "install", *libraries, "chromium"]
-    _try("fetching Playwright's Chromium, to test the console in", [install], os.environ | OWN)
+    _try("downloading Playwright's Chromium for the tests of the console", [install], os.environ | OWN)
 
 
 def _try(title, commands, env):
-    """A failure is no end: there may be another way, and without any the rest is tested."""
+    """Runs an installation. After a failure the caller tries another way, or leaves out the tests of the console."""
     try:
         with step(title):
             for command in commands:

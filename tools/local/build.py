@@ -1,4 +1,4 @@
-"""`sam build` with the tools of .local/tools: cargo-lambda, and zig as the linker for the other architecture."""
+"""`sam build` with the tools in .local/tools: cargo-lambda compiles, and zig links for the other architecture."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ def body():
     if subprocess.run(["rustup", "--version"], check=False, capture_output=True).returncode == 0:
         run(["rustup", "target", "add", TRIPLES[architecture]])
     env = os.environ | {"PATH": f"{LOCAL / 'tools/local/bin'}:{os.environ['PATH']}", "SAM_CLI_TELEMETRY": "0"}
-    # What sam is about to do, minutes of it in silence: here the compiler is heard, and sam then finds it done.
+    # sam would compile for minutes without any output. Compiling first shows the compiler's output, and sam reuses the result.
     for binary in ("api", "delivery"):
         flags = ["--arm64"] if architecture == "arm64" else []
         run(["cargo", "lambda", "build", "--release", *flags, "--bin", binary], cwd=ROOT / "functions" / binary, env=env)

@@ -1,4 +1,4 @@
-"""All that must hold before a change lands, in the order in which it fails fastest. `check.py lint` stops before the tests."""
+"""All checks of a change, the fast ones first. `check.py lint` runs only the lints."""
 
 import os
 import shutil
@@ -20,11 +20,11 @@ def has(subcommand):
 
 
 def cargo_test(end_to_end):
-    """The whole workspace is built each time, so that nothing is compiled twice with other features."""
+    """Always builds the whole workspace: a part of it would compile its dependencies again with other features."""
     if has("nextest"):
         return ["cargo", "nextest", "run", "--workspace", "-E", f"{'' if end_to_end else 'not '}package(echo-tests)"]
     if end_to_end:
-        # They mostly wait, so more of them at once than there are cores.
+        # These tests mostly wait, so more of them than there are cores can run at once.
         return ["cargo", "test", "-p", "echo-tests", "--", "--test-threads=8"]
     return ["cargo", "test", "--workspace", "--exclude", "echo-tests"]
 
@@ -44,21 +44,21 @@ LINTS = {
 
 
 def steps(chromium):
-    """Name and commands of each, or why it cannot be done here."""
+    """The name of each step with its commands, or with the reason why this machine cannot run it."""
     for name, commands in LINTS.items():
         yield name, "npm is not installed. It comes with Node.js." if name == "JavaScript" and not shutil.which("npm") else commands
     deny = [["cargo", "deny", "check", "bans", "licenses", "sources"]]
-    yield "dependencies", deny if has("deny") else "cargo-deny is not installed. To get it: cargo install cargo-deny --locked"
+    yield "dependencies", deny if has("deny") else "cargo-deny is not installed. To install it: cargo install cargo-deny --locked"
     if sys.argv[1:] == ["lint"]:
         return
-    # Some of these tests run the functions themselves.
+    # Some unit tests run the functions' binaries.
     yield "unit tests", [["cargo", "build", "--workspace", "--bins"], cargo_test(end_to_end=False)]
     target = os.environ.get("CARGO_TARGET_DIR", ROOT / "target")
     yield "crash points", [[f"{target}/debug/faults", "--bounded", "--minutes", "5"]]
     yield "end-to-end tests", [[*STACK, "test-env", "--", *cargo_test(end_to_end=True)]]
     pytest = [TOOLS / "browser/bin/python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "3", "tests/console"]
     in_browser = [[*STACK, "test-env", "--", "env", f"CHROMIUM={chromium}", *pytest]]
-    yield "console in a browser", in_browser if chromium else f"no Chromium or Chrome is here. {browser.advice()}"
+    yield "console in a browser", in_browser if chromium else f"no Chromium or Chrome is installed. {browser.advice()}"
     verify = [TOOLS / "local/bin/python", "tools/local/verify.py"]
     yield "receivers", [[*STACK, "test-env", "--", *verify]]
     python = TOOLS / "local/bin/python"
@@ -78,8 +78,8 @@ def body():
     planned = list(steps(prepare(lint_only=sys.argv[1:] == ["lint"])))
     missing = [f"{name}: {why}" for name, why in planned if isinstance(why, str)]
     if missing and os.environ.get("CI"):
-        # Nobody reads the summary of a CI that is green.
-        raise Failed("\n".join(["in CI nothing is left out, and this cannot be run:", *missing]))
+        # Nobody reads the summary of a CI run that succeeds.
+        raise Failed("\n".join(["CI leaves out no step, and these steps cannot run:", *missing]))
     results, begun = [], time.monotonic()
     for name, commands in planned:
         if isinstance(commands, str):
@@ -99,7 +99,7 @@ def body():
     say(f"\n{bold('== summary')}")
     for name, result, seconds in results:
         say(f"  {name:<20} {seconds:6.1f} s  {result}")
-    say(f"  {'in all':<20} {time.monotonic() - begun:6.1f} s")
+    say(f"  {'total':<20} {time.monotonic() - begun:6.1f} s")
     return any("FAILED" in result for _, result, _ in results)
 
 

@@ -1,7 +1,7 @@
-"""Tries openapi.json against the stack that $ECHO_STACK names, with schemathesis: every operation with data that its schema
-allows and data that it does not, and with calls that follow from one another.
+"""Compares the stack that $ECHO_STACK names with openapi.json. schemathesis calls each operation with data that its schema allows,
+with data that it forbids, and with ids from earlier answers.
 
-Options after its name are schemathesis's, and go before those of tools/schemathesis.toml: --max-examples 300 --seed 1
+The arguments are options of schemathesis and override tools/schemathesis.toml: --max-examples 300 --seed 1
 """
 
 import http.server
@@ -20,12 +20,12 @@ import demo
 from console import LOCAL, ROOT, Failed, end, main, start, step
 
 SCHEMATHESIS = LOCAL / "tools/conformance/bin/schemathesis"
-# What is in answers and in the requests that schemathesis shows when something fails.
+# The secrets in the requests and answers that schemathesis prints for a failure.
 SECRET = re.compile(r"echo_[0-9a-f]{64}|whsec_[0-9a-f]{64}|eyJ[\w-]+\.[\w-]+\.[\w-]+")
 
 
 class Receiver(http.server.BaseHTTPRequestHandler):
-    """Takes everything and says nothing."""
+    """Accepts every request."""
 
     def do_POST(self):
         self.rfile.read(int(self.headers.get("content-length", 0)))
@@ -49,7 +49,7 @@ class Project:
         return [self.call(201, "POST", "/webhooks", wanted)["id"] for _ in range(count)]
 
     def deliver(self):
-        """One event to every endpoint; returns the deliveries' ids once all have arrived."""
+        """Sends one event to every endpoint. Returns the ids of the deliveries after all of them have succeeded."""
         deliveries = self.call(202, "POST", "/events", {"event_name": "call.ended"})["deliveries"]
         deadline = time.monotonic() + 60
         for each in deliveries:
@@ -62,25 +62,25 @@ class Project:
 
 
 def stop_deliveries(aws):
-    """The URLs to come are made up, and nothing may be sent there."""
+    """Stops deliveries, because schemathesis registers made-up URLs and nothing may be sent to them."""
     keys = {"aws_access_key_id": aws["access_key_id"], "aws_secret_access_key": aws["secret_access_key"]}
     aws_lambda = boto3.client("lambda", endpoint_url=aws["endpoint_url"], region_name=aws["region"], **keys)
     for mapping in aws_lambda.list_event_source_mappings()["EventSourceMappings"]:
         aws_lambda.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
     states = [mapping["State"] for mapping in aws_lambda.list_event_source_mappings()["EventSourceMappings"]]
     if not states or any(state != "Disabled" for state in states):
-        raise Failed(f"the queues are still read: {states}")
+        raise Failed(f"the functions still read the queues: {states}")
 
 
 def things_to_try(project):
-    """Ids that exist, for tools/schemathesis.toml; with made-up ones hardly anything but 404 would be met."""
+    """Existing ids for tools/schemathesis.toml. With made-up ids, almost every answer would be a 404."""
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}/"
         [webhook], [delivery] = project.endpoints(1, url), project.deliver()
         [doomed] = project.endpoints(1, url)
         server.shutdown()
-    # So that the example of logging in does.
+    # With this account, the example of logging in succeeds.
     document = demo.expect(200, demo.call("GET", f"{project.api_url}/openapi.json"), "reading the description")
     account = document["paths"]["/auth/signup"]["post"]["requestBody"]["content"]["application/json"]["example"]
     demo.expect(201, demo.call("POST", f"{project.api_url}/auth/signup", account), "signing up")

@@ -1,4 +1,4 @@
-"""Progress that a person can follow: one line a step, with the seconds it took, and children that never outlive us."""
+"""Progress for people, a line for each step with its seconds, and child processes that end with this one."""
 
 import contextlib
 import os
@@ -15,11 +15,11 @@ COLOUR = sys.stdout.isatty() and "NO_COLOR" not in os.environ
 
 
 class Stop(BaseException):
-    """SIGINT, SIGTERM or SIGHUP. Not an Exception, so that nothing but a `finally` gets in its way."""
+    """SIGINT, SIGTERM or SIGHUP. It is not an Exception, so no `except Exception` catches it."""
 
 
 class Failed(Exception):
-    """Something a person must act on; its text says what to do next."""
+    """A failure that a person must mend. The text says how."""
 
 
 def paint(text, code):
@@ -48,8 +48,8 @@ def say(text=""):
 
 @contextlib.contextmanager
 def step(title, ticks=COLOUR):
-    """Prints the title at once, and its elapsed time when done. On a terminal the seconds tick along, unless what is done
-    prints by itself (`ticks=False`)."""
+    """Prints the title at the start, and the title with the elapsed time at the end. On a terminal the seconds count up. A step that
+    prints its own output sets `ticks=False`."""
     started, done = time.monotonic(), threading.Event()
 
     def tick():
@@ -73,7 +73,7 @@ def step(title, ticks=COLOUR):
 
 
 def on_signals_stop():
-    """From here on the usual signals raise `Stop` in the main thread, once."""
+    """Makes the first SIGINT, SIGTERM or SIGHUP raise `Stop` in the main thread, and ignores later ones."""
     signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
     def stop(number, _frame):
@@ -87,8 +87,8 @@ def on_signals_stop():
 
 
 def _stop_with_make(parent):
-    """`make` passes SIGTERM on but not a SIGINT sent to it alone: it only waits for us, with the signal blocked. So look
-    (Linux only), and stop as well when the parent has gone away."""
+    """Stops this process when `make` gets a SIGINT or ends. `make` passes on a SIGTERM, but after a SIGINT it blocks the signal and
+    waits for its child. /proc shows that the signal is blocked, so this works on Linux only."""
     while True:
         time.sleep(0.5)
         gone = os.getppid() != parent
@@ -102,12 +102,12 @@ def _stop_with_make(parent):
 
 
 def start(command, **options):
-    """Starts a child in a process group of its own, so that it and all it starts can be ended, and nothing else."""
+    """Starts a child in its own process group, so that `end` can end the child and its own children, and nothing else."""
     return subprocess.Popen([str(part) for part in command], start_new_session=True, **options)
 
 
 def end(child, patience=12.0):
-    """Ends a child of `start` and its whole group: asks first, insists after `patience` seconds."""
+    """Ends a child of `start` and its whole group with SIGTERM, and after `patience` seconds with SIGKILL."""
     if child.poll() is None:
         child.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -118,8 +118,7 @@ def end(child, patience=12.0):
 
 
 def run(command, log=None, hint=None, seconds=None, **options):
-    """Runs a command to its end, `seconds` at most. Its output goes to the `log` file, whose tail is shown on failure, or
-    straight through."""
+    """Runs a command for at most `seconds`. The output goes to the terminal, or to the file `log`. A failure shows the end of `log`."""
     if log:
         log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w") if log else contextlib.nullcontext() as sink:
@@ -127,18 +126,18 @@ def run(command, log=None, hint=None, seconds=None, **options):
         try:
             code = child.wait(seconds)
         except subprocess.TimeoutExpired:
-            code = f"nothing after {seconds} s"
+            code = f"no result after {seconds} s"
         finally:
-            # Compilers go at once; a `stack.py` has children of its own to end first.
+            # A compiler ends at once. `stack.py` needs time to end its own children.
             end(child, patience=40)
     if code:
-        tail = "\n".join(["", *log.read_text(errors="replace").splitlines()[-25:], f"(all of it: {log})"]) if log else ""
+        tail = "\n".join(["", *log.read_text(errors="replace").splitlines()[-25:], f"(the whole log: {log})"]) if log else ""
         shown = " ".join([Path(str(command[0])).name, *(str(part) for part in command[1:4])])
         raise Failed(f"`{shown} …` ended with {code}.{tail}{chr(10) + hint if hint else ''}")
 
 
 def main(work):
-    """Runs a program's body with signals and failures turned into exit codes."""
+    """Runs the body of a program, and turns signals and failures into exit codes."""
     try:
         on_signals_stop()
         sys.exit(work() or 0)

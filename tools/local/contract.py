@@ -1,4 +1,4 @@
-"""Says which sections of docs/contract.md are cited somewhere and are not there."""
+"""Fails if a file cites a section that docs/contract.md does not have."""
 
 import re
 import subprocess
@@ -9,7 +9,7 @@ TEXTS = ("*.rs", "*.md", "*.py", "*.js", "*.html", "*.yaml", "*.json", "*.toml")
 
 HEADING = re.compile(r"^#+ (\d+)\. ", re.MULTILINE)
 
-# Only an RFC has sections too that are cited with this sign. "contract §4, §5" cites two.
+# Only sections of RFCs are cited with the same sign. "contract §4, §5" cites two sections.
 CITATION = re.compile(r"(RFC \d+,? )?§ ?(\d+(?:\.\d+)*)")
 
 

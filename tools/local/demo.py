@@ -1,4 +1,4 @@
-"""A customer's first minute, by the API alone: an account, an endpoint, an event and its delivery."""
+"""The first minute of a customer of the API: an account, an endpoint, an event and its delivery."""
 
 import contextlib
 import json
@@ -14,7 +14,7 @@ EVENTS = ROOT / "events"
 
 
 def call(method, url, body=None, **headers):
-    """One JSON request; returns (status, answer)."""
+    """Sends one JSON request. Returns the status and the answer."""
     data = None if body is None else json.dumps(body).encode()
     headers = {name.replace("_", "-"): value for name, value in headers.items()} | {"content-type": "application/json"}
     try:
@@ -43,7 +43,7 @@ def sign_up(api_url):
 
 
 def account(api_url, saved):
-    """The account of the last run, if the state still knows it."""
+    """The account of the last run if the service still knows it, or else a new account."""
     if saved.exists():
         known = json.loads(saved.read_text())
         status, _ = call("GET", f"{api_url}/v1/projects/{known['project_id']}/webhooks", x_api_key=known["api_key"])
@@ -55,7 +55,7 @@ def account(api_url, saved):
 
 
 def register(project_url, api_key, url):
-    """Makes the demo receiver an endpoint, unless it is one; active either way."""
+    """Registers the demo receiver as an endpoint, or enables the endpoint that it already has."""
     for endpoint in endpoints(project_url, api_key):
         if endpoint["url"] == url:
             path = f"{project_url}/webhooks/{endpoint['id']}"
@@ -70,13 +70,13 @@ def endpoints(project_url, api_key):
 
 
 def sample_event():
-    """The recorded request's body, under an event id of its own each time: the same one twice would be delivered once."""
+    """The body of the recorded request with a new event id: an event id that is sent twice is delivered once."""
     recorded = json.loads((EVENTS / "api-post-event.json").read_text())
     return json.loads(recorded["body"]) | {"event_id": str(uuid.uuid4())}
 
 
 def demonstrate(api_url, receiver, saved):
-    """An account, an endpoint, an event, and its delivery arriving. Returns the account."""
+    """Signs up, registers an endpoint, sends an event and waits for its delivery. Returns the account."""
     with step("signing in and registering the demo receiver"):
         known = account(api_url, saved)
         key, project_url = known["api_key"], f"{api_url}/v1/projects/{known['project_id']}"
@@ -91,7 +91,7 @@ def demonstrate(api_url, receiver, saved):
 
 
 def write_invocations(known):
-    """The recorded invocations as `cargo lambda invoke` can use them here: with this project and this key."""
+    """Writes the recorded invocations with this project and this key, for `cargo lambda invoke`."""
     shutil.rmtree(LOCAL / "events", ignore_errors=True)
     (LOCAL / "events").mkdir()
     for recorded in EVENTS.glob("*.json"):

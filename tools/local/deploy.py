@@ -22,7 +22,7 @@ LOCAL_DEFAULTS = {
     "SignupPolicy": "open",
     "ExemptNetworks": "127.0.0.0/8,::1/128",
     "EventBusName": "default",
-    # A process each at a time, and this is one machine.
+    # Each concurrent invocation is a process on this machine.
     "FirstAttemptConcurrency": "20",
     "RetryConcurrency": "10",
     "SlowEndpointConcurrency": "10",
@@ -31,24 +31,24 @@ LOCAL_DEFAULTS = {
 
 
 def parameters(defaults):
-    """The template's defaults, then `defaults`, then those that the environment names (`make run RetryDelaysSeconds=1,2,3`)."""
+    """The template's parameters, overridden by `defaults` and then by the environment (`make run RetryDelaysSeconds=1,2,3`)."""
     known = template.default_parameters() | defaults
     return {name: os.environ.get(name, value) for name, value in known.items()}
 
 
 def build(folder):
-    """Compiles both functions as `cargo build` does and packs each as the zip that Lambda takes. Returns binary -> zip."""
+    """Compiles both functions and packs each into a zip for Lambda. Returns the zip of each binary."""
     binaries = sorted(template.functions().values())
-    # With the whole workspace's features, as the tests and `cargo lambda watch` do, so that all share what is compiled.
+    # With the features of the whole workspace, as in the tests and `cargo lambda watch`, so that all of them share compiled code.
     command = ["cargo", "build", "--workspace", *(part for name in binaries for part in ("--bin", name))]
     with step(f"building {' and '.join(binaries)} (the first time takes some minutes)", ticks=False):
-        run(command, cwd=ROOT, hint="The compiler says above what is wrong.")
+        run(command, cwd=ROOT, hint="The messages of the compiler are above.")
         target = os.environ.get("CARGO_TARGET_DIR", ROOT / "target")
         return {name: _pack(ROOT / target / "debug" / name, folder / "build" / name) for name in binaries}
 
 
 def _pack(binary, folder):
-    """The same binary gives the same zip, byte for byte: that is how a deploy knows whether code has changed."""
+    """Packs a binary. The same binary always gives the same bytes, because `_update_code` compares the zips' hashes."""
     folder.mkdir(parents=True, exist_ok=True)
     bootstrap, archive = folder / "bootstrap", folder / "function.zip"
     run(["strip", "--strip-debug", "-o", bootstrap, binary])
@@ -61,7 +61,7 @@ def _pack(binary, folder):
 
 
 def deploy(emulator, parameters, zips):
-    """Brings the emulator to this template, these parameters and this code, doing no more than that takes."""
+    """Deploys the template with these parameters and this code, unless the emulator has them already."""
     fingerprint = hashlib.sha256(json.dumps([template.SOURCE.read_text(), parameters], sort_keys=True).encode()).hexdigest()[:32]
     if _deployed_fingerprint(emulator) == fingerprint:
         with step("the template is deployed already; updating changed code"):
@@ -69,7 +69,7 @@ def deploy(emulator, parameters, zips):
     else:
         with step("deploying template.yaml with sam"):
             _sam_deploy(emulator, parameters, zips, fingerprint)
-    with step("checking what an emulator leaves out in silence: batched sends, concurrency limits, TTL, routes"):
+    with step("setting up and checking what the emulator leaves out: batched sends, concurrency limits, TTL, routes"):
         _allow_batches(emulator)
         _set_concurrency(emulator, parameters)
         _enable_ttl(emulator)
@@ -120,10 +120,10 @@ SQS_BATCHES = {"sqs:SendMessage": "sqs:SendMessageBatch", "sqs:ChangeMessageVisi
 
 
 def _allow_batches(emulator):
-    """In IAM `sqs:SendMessage` covers SendMessageBatch and `sqs:ChangeMessageVisibility` covers its batch, and each statement
-    of BatchExecuteStatement needs the PartiQL action of its verb on its table. None of these calls has an action of its own.
-    The emulator asks for one, and it sees no tables in statements, so here a role with a PartiQL grant may run any statement.
-    `tests/lanes` checks each statement against the role as the template spells it.
+    """Adds the actions that the emulator demands for batches and that IAM does not have. In IAM `sqs:SendMessage` covers
+    SendMessageBatch, `sqs:ChangeMessageVisibility` covers its batch, and each statement of BatchExecuteStatement needs the PartiQL
+    action of its verb on its table. The emulator does not see the tables in statements, so here a role with a PartiQL grant may run
+    any statement. `tests/lanes` checks each statement against the role in the template.
     """
     names, iam = resource_names(emulator), emulator.client("iam")
     for logical_id, spec in template.resources("AWS::IAM::Role").items():
@@ -140,7 +140,7 @@ def _allow_batches(emulator):
 
 
 def _set_concurrency(emulator, parameters):
-    """A limit that is a template parameter arrives as a string, and the emulator's poller stops at comparing it."""
+    """Sets each limit as a number. From a template parameter the emulator gets a string, and its poller fails to compare that."""
     names, aws_lambda = resource_names(emulator), emulator.client("lambda")
     for logical_id, spec in template.resources("AWS::Lambda::EventSourceMapping").items():
         limit = spec["Properties"]["ScalingConfig"]["MaximumConcurrency"]
@@ -162,11 +162,11 @@ def _enable_ttl(emulator):
         if status() == "DISABLED":
             dynamodb.update_time_to_live(TableName=table, TimeToLiveSpecification=wanted)
         if status() not in ("ENABLED", "ENABLING"):
-            raise Failed(f"TTL of {logical_id} cannot be enabled: expired rows would stay.")
+            raise Failed(f"TTL of {logical_id} cannot be enabled, so expired rows would stay.")
 
 
 def _check_routes(emulator):
-    """An unknown path must be answered by our function, in our words, rather than by the gateway."""
+    """Checks that the api function answers an unknown path, and not the gateway."""
     url, deadline = f"{api_url(emulator)}/v1/no-such-path", time.monotonic() + 30
     while True:
         try:
@@ -176,18 +176,18 @@ def _check_routes(emulator):
         if b'"statusCode"' in answer:
             return
         if time.monotonic() > deadline:
-            raise Failed(f"GET {url} is not answered by the api function but with {answer[:300]!r}; the emulator's log: {emulator.log}")
+            raise Failed(f"GET {url} does not reach the api function. The answer: {answer[:300]!r}. The emulator's log: {emulator.log}")
         time.sleep(0.5)
 
 
 def resource_names(emulator):
-    """Logical id -> the name or URL that the stack gave it."""
+    """The name or URL of each resource of the stack, by logical id."""
     pages = emulator.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=STACK)
     return {each["LogicalResourceId"]: each["PhysicalResourceId"] for page in pages for each in page["StackResourceSummaries"]}
 
 
 def api_url(emulator):
-    """The output `ApiUrl` says `<id>.execute-api.localhost`, which not every machine resolves; the path form always works."""
+    """The API's URL. Some machines cannot resolve the host `<id>.execute-api.localhost` of the output `ApiUrl`."""
     return f"{emulator.url}/_aws/execute-api/{resource_names(emulator)['Api']}"
 
 

@@ -1,4 +1,4 @@
-"""The AWS emulator (ministack): one process on loopback, its state in a folder of ours, its children ended with it."""
+"""The AWS emulator (ministack): one process on loopback. Its state is in a folder here, and its children end with it."""
 
 import os
 import shutil
@@ -14,7 +14,7 @@ from console import LOCAL, Failed, end, start
 
 REGION = "us-east-1"
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": REGION, "AWS_REGION": REGION}
-# Nobody's real profile may leak in: everything here talks to loopback only.
+# No real AWS profile may be used: everything here talks to loopback only.
 NO_PROFILE = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull, "AWS_EC2_METADATA_DISABLED": "true"}
 
 
@@ -35,13 +35,13 @@ def require_free(port, variable):
 
 
 def environment(port):
-    """What a process needs to talk to the emulator on `port`, and to nothing else of AWS's."""
+    """The environment of a process that talks to the emulator on `port`, and never to AWS."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     return kept | CREDENTIALS | NO_PROFILE | {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}"}
 
 
 class Emulator:
-    """Runs between `with` and its end; `keep` makes its state survive there for the next one."""
+    """Runs inside a `with` block. `keep` keeps the state for the next run."""
 
     def __init__(self, port, folder, keep=True):
         self.port, self.folder, self.keep = port, folder, keep
@@ -59,11 +59,11 @@ class Emulator:
             "PERSIST_STATE": "1" if self.keep else "0",
             "STATE_DIR": str(self.folder / "aws"),
             "TMPDIR": str(scratch),
-            # It would look for containers to clean up, and open ports for services that are not ours.
+            # Keeps the emulator from looking for containers and from opening ports for services that this project does not use.
             "DOCKER_HOST": "unix:///nonexistent",
             "SFTP_ENABLED": "0",
             "IOT_MTLS_ENABLED": "0",
-            # The functions get their roles' credentials, and nothing that template.yaml does not allow them.
+            # The functions get the credentials of their roles, and may do only what template.yaml allows.
             "AUTH": "true",
             "PYTHONUNBUFFERED": "1",
         }
@@ -85,12 +85,12 @@ class Emulator:
         self.stop()
 
     def stop(self):
-        # It saves its state on SIGTERM; on SIGKILL everything since its last clean stop would be lost.
+        # The emulator saves its state on SIGTERM. A SIGKILL would lose all changes since its last clean stop.
         end(self.process, patience=15)
         shutil.rmtree(self.folder / "tmp", ignore_errors=True)
 
     def _move_state(self):
-        """Queue URLs name the port, in many places of the saved state; with another port the queues would not be found."""
+        """Puts the new port into the saved state. Queue URLs contain the port, and with the old port no queue would be found."""
         record = self.folder / "port"
         if record.exists() and record.read_text() != str(self.port):
             for file in (self.folder / "aws").glob("*.json"):
@@ -108,7 +108,7 @@ class Emulator:
                 return
             except (urllib.error.URLError, OSError):
                 time.sleep(0.1)
-        raise Failed(f"the emulator did not come up; its log: {self.log}. `make run FRESH=1` starts with empty state.")
+        raise Failed(f"the emulator did not start. Its log: {self.log}. `make run FRESH=1` starts with an empty state.")
 
     def client(self, service):
         return boto3.client(

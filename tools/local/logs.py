@@ -1,4 +1,4 @@
-"""What the functions log, from the emulator's CloudWatch: `make logs` follows it."""
+"""The functions' logs, read from the emulator's CloudWatch. `make logs` follows them."""
 
 import json
 import time
@@ -11,7 +11,7 @@ PLATFORM = ("START ", "END ", "REPORT ", "INIT_START ")
 
 
 def lines(emulator, since_ms=0):
-    """(when in ms, function, text) of both functions' own lines, oldest first."""
+    """The lines of both functions, without Lambda's own, oldest first: the time in ms, the function and the text."""
     client, found = emulator.client("logs"), []
     names = deploy.resource_names(emulator)
     for logical_id in ("ApiLogs", "DeliveryLogs"):
@@ -27,7 +27,7 @@ def save(emulator, file):
 
 
 def troubles(emulator, most=8):
-    """The last lines that warn or worse, for an error message."""
+    """The last warnings and errors, for an error message."""
     marks = ('"WARN"', '"ERROR"', "panicked")
     bad = [f"  {function}: {text[:600]}" for _, function, text in lines(emulator) if any(mark in text for mark in marks)]
     return "\n".join(["The functions logged:", *bad[-most:]]) if bad else "The functions logged no warning."

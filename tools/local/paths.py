@@ -1,4 +1,4 @@
-"""Says which of the paths that ARCHITECTURE.md names do not exist."""
+"""Fails if ARCHITECTURE.md names a path that does not exist."""
 
 import os
 import re
@@ -7,7 +7,7 @@ from console import ROOT, Failed, main
 
 MADE_HERE = {".git", ".local", ".aws-sam", "target", "__pycache__"}
 
-# A name in code marks with a folder or an ending of ours; routes begin with a slash and are none.
+# A name in backticks with a folder or a file ending. Routes begin with a slash, so they do not match.
 PATH = re.compile(r"`([A-Za-z_][A-Za-z0-9_./-]*(?:/[A-Za-z0-9_./-]*|\.(?:rs|js|py|yaml|json)))`")
 
 
@@ -19,7 +19,7 @@ def tree():
 
 
 def missing(text, known):
-    """Paths may be told from the root on or by their end, as `src/router.rs` is where the function is clear."""
+    """The named paths that do not exist. A path may lack its first folders, as `src/router.rs` does."""
     named = {match.rstrip("/") for match in PATH.findall(text)}
     return sorted(path for path in named if not any(f"/{one}".endswith(f"/{path}") for one in known))
 
@@ -27,7 +27,7 @@ def missing(text, known):
 def body():
     found = missing((ROOT / "ARCHITECTURE.md").read_text(), list(tree()))
     if found:
-        raise Failed("ARCHITECTURE.md names what does not exist: " + ", ".join(found))
+        raise Failed("ARCHITECTURE.md names paths that do not exist: " + ", ".join(found))
 
 
 if __name__ == "__main__":

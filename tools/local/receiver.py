@@ -1,4 +1,4 @@
-"""A demo receiver: verifies each delivery as any receiver should, prints it, and answers 200.
+"""A demo receiver. It verifies each delivery, prints it, and answers 200.
 
 `/status/503` (or any other number) answers with that status instead, to watch retries.
 """
@@ -15,7 +15,7 @@ from console import bold, dim, green, red, say
 
 
 class Receiver:
-    """Listens between `with` and its end. `look_up` tells the signing secrets in use, which change when rotated."""
+    """Listens inside a `with` block. `look_up` returns the current signing secrets, which a rotation changes."""
 
     path = "/webhook"
 
@@ -35,7 +35,7 @@ class Receiver:
         self._server.server_close()
 
     def wait_for(self, event_id, seconds):
-        """Whether this event has arrived, with a signature that holds."""
+        """Waits for this event with a valid signature. Returns whether it arrived in time."""
         with self._news:
             return self._news.wait_for(lambda: event_id in self._verified, seconds)
 

@@ -1,4 +1,4 @@
-"""Says which alarms of template.yaml have no section of their own in docs/runbook.md, and which sections lack a part."""
+"""Fails if an alarm of template.yaml has no section in docs/runbook.md, or if a section lacks a part."""
 
 import re
 
@@ -9,7 +9,7 @@ PARTS = ("Means", "Look", "Do", "Over")
 
 
 def sections(text):
-    """The names before a heading's colon -> what stands below it."""
+    """The text of each section, by each name before the colon of its heading."""
     parts = re.split(r"^## (.+)$", text, flags=re.MULTILINE)[1:]
     return {name: body for heading, body in zip(parts[::2], parts[1::2], strict=True) for name in heading.split(":")[0].split(", ")}
 
@@ -17,9 +17,9 @@ def sections(text):
 def problems(alarms, text):
     found = sections(text)
     yield from (f"{alarm} has no section" for alarm in sorted(alarms - found.keys()))
-    yield from (f"{name} is no alarm" for name in sorted(found.keys() - alarms) if name.endswith("Alarm"))
+    yield from (f"{name} is not an alarm" for name in sorted(found.keys() - alarms) if name.endswith("Alarm"))
     for alarm in sorted(alarms & found.keys()):
-        yield from (f"{alarm} does not say **{part}**" for part in PARTS if f"**{part}** " not in found[alarm])
+        yield from (f"{alarm} lacks **{part}**" for part in PARTS if f"**{part}** " not in found[alarm])
 
 
 def body():

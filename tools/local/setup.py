@@ -61,7 +61,7 @@ def install(names):
 
 
 def body(names=("sam", "local")):
-    if sys.version_info < (3, 11):  # noqa: UP036 (an older Python gets this far)
+    if sys.version_info < (3, 11):  # noqa: UP036 (an older Python does run this line)
         raise Failed(f"Python 3.11 or newer is needed; this is {sys.version.split()[0]}.")
     for tool in ("cargo", "cc", "strip"):
         if not shutil.which(tool):

@@ -1,9 +1,9 @@
 """The whole service on this machine, from the real template.yaml, without Docker and without an AWS account.
 
-stack.py run                   what `make run` does: bring it up, show a delivery, stay up
-stack.py watch                 what `make watch` does: reload the api on each edit, against what `make run` deployed
-stack.py logs                  what `make logs` does: follow what the functions of `make run` log
-stack.py test-env -- COMMAND   run COMMAND beside a fresh stack of its own; $ECHO_STACK names the file that describes it
+stack.py run                   start the service, show a delivery, and keep running (`make run`)
+stack.py watch                 rebuild the api on each edit, with the tables and queues of `make run` (`make watch`)
+stack.py logs                  follow the logs of the functions of `make run` (`make logs`)
+stack.py test-env -- COMMAND   run COMMAND with a new stack of its own. $ECHO_STACK names the file that describes the stack
 """
 
 import contextlib
@@ -31,14 +31,14 @@ TEST_PARAMETERS = {
     "DisableAfterFailures": "3",
     "DisableAfterSeconds": "0",
     "MaxEndpointsPerProject": "50",
-    # No project has this id yet; the tests make the one that does.
+    # The tests make the project with this id.
     "OperatorProjectId": "01a20259-3a57-7c63-9fb6-0c94e1b2e278",
     "OperationalEventBusName": "default",
 }
 
 
 def describe(emulator, parameters):
-    """What tests and tools need to reach the stack's insides."""
+    """The names and addresses inside the stack, for tests and tools."""
     names = deploy.resource_names(emulator)
 
     def of(suffix):
@@ -62,7 +62,7 @@ def describe(emulator, parameters):
 
 
 def write(file, value):
-    """All at once, so that who waits for the file never reads half of it."""
+    """Writes a file in one step, so that a process that waits for the file never reads half of it."""
     draft = file.with_suffix(".draft")
     draft.write_text(json.dumps(value, indent=2) + "\n")
     draft.replace(file)
@@ -70,13 +70,13 @@ def write(file, value):
 
 @contextlib.contextmanager
 def only_one():
-    """Two runs in one checkout would share and spoil the same state."""
+    """Prevents two runs in one checkout, because both would write to the same state."""
     LOCAL.mkdir(exist_ok=True)
     with (LOCAL / "run.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise Failed("another `make run` of this checkout is up. Stop it first.") from error
+            raise Failed("another `make run` of this checkout is running. Stop it first.") from error
         yield
 
 
@@ -107,8 +107,8 @@ def run():
         with contextlib.suppress(Stop):
             while emulator.process.poll() is None:
                 time.sleep(0.3)
-            raise Failed(f"the emulator ended by itself; its log: {emulator.log}")
-        say("\nStopping; accounts, endpoints and deliveries are kept for the next `make run`.")
+            raise Failed(f"the emulator ended by itself. Its log: {emulator.log}")
+        say("\nStopping. The next `make run` continues with the same accounts, endpoints and deliveries.")
 
 
 def _say_ready(api_url, known, receiver_url, seconds):
@@ -120,9 +120,9 @@ def _say_ready(api_url, known, receiver_url, seconds):
         "API key": known["api_key"],
         "Project": known["project_id"],
         "Sign in": f"{known['email']}  {known['password']}",
-        "Receiver": f"{receiver_url}  {dim('(/status/503 there answers 503, to watch retries)')}",
+        "Receiver": f"{receiver_url}  {dim('(its path /status/503 answers 503, to show retries)')}",
         "Logs": "make logs",
-        "All of it": STACK_FILE.relative_to(ROOT),
+        "Details": STACK_FILE.relative_to(ROOT),
     }
     for name, value in rows.items():
         say(f"  {name:<10} {value}")
@@ -133,13 +133,13 @@ Send another event:
     -H 'x-api-key: {known["api_key"]}' -H 'content-type: application/json' \\
     -d '{{"event_name": "{demo.sample_event()["event_name"]}", "data": {{"hello": "world"}}}}'
 
-Ctrl-C stops it all.""")
+Ctrl-C stops everything.""")
 
 
 def running():
-    """The emulator of the `make run` that is up, and what it wrote down."""
+    """The emulator of the running `make run`, and its entry in the stack file."""
     if not STACK_FILE.exists():
-        raise Failed("nothing is up. Start `make run` in another terminal and wait until it is ready.")
+        raise Failed("no `make run` is running. Start one in another terminal and wait until it is ready.")
     aws = json.loads(STACK_FILE.read_text())["aws"]
     return Emulator(int(aws["endpoint_url"].rsplit(":", 1)[1]), LOCAL / "state"), aws
 
@@ -152,11 +152,11 @@ def watch():
     for name in aws["functions"].values():
         env |= aws_lambda.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
     env["RUST_LOG"] += ",watchexec=warn,watchexec_supervisor=warn"
-    say(f"""The api, rebuilt on each edit, with the tables and queues of `make run` (the first request compiles it):
+    say(f"""The api, with the tables and queues of `make run`. It is rebuilt on each edit, and the first request compiles it:
 
   {bold(f"http://127.0.0.1:{port}")}
 
-Recorded invocations, in another terminal:
+To invoke the functions with recorded requests, run in another terminal:
 
   export PATH="{tools.relative_to(ROOT)}:$PATH"
   cargo lambda invoke api --data-file .local/events/api-post-event.json -A 127.0.0.1 -P {port}
@@ -171,7 +171,7 @@ Recorded invocations, in another terminal:
 
 
 def test_env(command):
-    """Its own ports, its own state, gone afterwards: it disturbs no `make run` and is disturbed by none."""
+    """Runs a command with a stack on its own ports and with its own state, which is deleted afterwards. `make run` can run beside it."""
     if not command:
         raise Failed("usage: stack.py test-env -- COMMAND …")
     (LOCAL / "test").mkdir(parents=True, exist_ok=True)

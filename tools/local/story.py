@@ -1,5 +1,5 @@
-"""`make demo`: an endpoint that fails twice and recovers, and its attempts drawn as they happen. Runs against the stack that
-$ECHO_STACK names."""
+"""`make demo`: an endpoint fails twice and recovers, and each attempt is drawn when it happens. Uses the stack that $ECHO_STACK
+names."""
 
 import http.server
 import itertools
@@ -17,7 +17,7 @@ WIDTH = 48
 
 
 class Receiver(http.server.BaseHTTPRequestHandler):
-    """Down, then ill, then well."""
+    """Answers 503, then 500, and from then on 200."""
 
     protocol_version = "HTTP/1.1"
     answers = itertools.chain(ANSWERS, itertools.repeat(200))
@@ -47,11 +47,11 @@ def draw(delivery, attempt, begun):
     say(f"  attempt {attempt['attempt_number']}  {after:5.1f} s  {status}  {attempt['duration_ms']:>4} ms  {said}\n  {line}")
     if delivery["status"] == "retrying" and attempt is delivery["attempts"][-1]:
         wait = (millis(delivery["next_retry_at"]) - millis(attempt["created_at"])) / 1000
-        say(dim(f"  the next one is due {wait:.1f} s later"))
+        say(dim(f"  the next attempt is due {wait:.1f} s later"))
 
 
 def watch(url, key):
-    """Shows each attempt once it is recorded, until the delivery has ended."""
+    """Shows each attempt after it is recorded, until the delivery has ended."""
     shown, deadline = 0, time.monotonic() + 120
     while time.monotonic() < deadline:
         delivery = expect(200, call("GET", url, x_api_key=key), "reading the delivery")
@@ -75,14 +75,14 @@ def body():
     webhook = expect(201, call("POST", f"{project}/webhooks", endpoint, x_api_key=key), "registering the endpoint")
     say(f"\n{bold('An endpoint')}   {webhook['url']}   {dim('it answers 503, then 500, then 200')}")
     accepted = expect(202, call("POST", f"{project}/events", event, x_api_key=key), "sending the event")
-    say(f"{bold('An event')}      {event['event_name']}   {dim('accepted with 202: from here on it is not lost')}\n")
+    say(f"{bold('An event')}      {event['event_name']}   {dim('accepted with 202, so it cannot get lost')}\n")
     url = f"{project}/webhooks/{webhook['id']}/deliveries/{accepted['deliveries'][0]['id']}"
     delivery = watch(url, key)
     server.shutdown()
     if [attempt["http_status"] for attempt in delivery["attempts"]] != list(ANSWERS):
-        raise Failed(f"the endpoint answered {ANSWERS}, and this was recorded: {delivery['attempts']}")
+        raise Failed(f"the endpoint answered {ANSWERS}, but the recorded attempts are: {delivery['attempts']}")
     say(f"\n{bold('In the log')}    {green(delivery['status'])} after {delivery['attempt_count']} attempts.")
-    say(dim("Retries wait 1, 2 and 3 s here; 1, 5 and 30 minutes is the default. `make run` keeps it up, console included."))
+    say(dim("Retries wait 1, 2 and 3 s here, and 1, 5 and 30 minutes by default. `make run` starts a service that stays up."))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Reads what the local tools need to know from template.yaml, so that it is said only there."""
+"""Reads template.yaml for the local tools, so that no tool repeats its content."""
 
 import re
 
@@ -10,7 +10,7 @@ SOURCE = ROOT / "template.yaml"
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads `!Ref` and the like as their plain values."""
+    """Reads `!Ref` and other tags as their plain values."""
 
 
 def _plain(loader, _tag, node):
@@ -34,10 +34,10 @@ def resources(kind):
 
 
 def functions():
-    """Logical id of each function -> the binary it runs."""
+    """The binary of each function, by logical id."""
     return {name: spec["Metadata"]["BuildProperties"]["Binary"] for name, spec in resources("AWS::Serverless::Function").items()}
 
 
 def with_code(zips):
-    """The template's text with nothing changed but each function's CodeUri, as `sam build` does. `zips`: binary -> file."""
+    """The template's text with the zips as the functions' CodeUri, as `sam build` writes it. `zips` has a file for each binary."""
     return re.sub(r"(CodeUri: )\./functions/(\w+)", lambda found: f"{found[1]}{zips[found[2]]}", SOURCE.read_text())

@@ -1,5 +1,5 @@
-"""Runs the receivers of docs/verify against the stack that $ECHO_STACK names: each takes a real delivery and refuses what is not
-genuine. A language whose tools are not installed is left out, and said to be."""
+"""Runs the receivers of docs/verify with the stack that $ECHO_STACK names. Each must accept a real delivery and refuse forged
+requests. A language without installed tools is skipped, with a message."""
 
 import contextlib
 import json
@@ -61,7 +61,7 @@ def receiving(command, port, secret):
 
 
 def status_of(port, headers):
-    """How the receiver answers a body that is not from us."""
+    """The receiver's answer to a request that the service did not send."""
     request = urllib.request.Request(f"http://127.0.0.1:{port}/", b'{"event_name": "call.ended"}', headers, method="POST")
     try:
         with urllib.request.urlopen(request, timeout=5) as answer:
@@ -82,7 +82,7 @@ def wait_for(condition, otherwise):
 
 
 def first_status(project, path):
-    """The receiver's answer to the first attempt of a new event to the one endpoint."""
+    """The receiver's answer to the first attempt for a new event."""
     delivery = project.call(202, "POST", "/events", {"event_name": "call.ended", "data": {"text": "é€😀"}})["deliveries"][0]
     path = f"{path}/deliveries/{delivery['id']}"
     return wait_for(lambda: project.call(200, "GET", path)["attempts"], "no attempt")[0]["http_status"]
@@ -96,7 +96,7 @@ def check(project, kind, command):
     forged = {"x-echo-signature": "0" * 64, "webhook-id": "x", "webhook-timestamp": now, "webhook-signature": "v1,AAAA"}
     with receiving(command, port, endpoint["signing_secret"]):
         seen = [status_of(port, {}), status_of(port, forged), first_status(project, path)]
-        # The secret before the last still signs the standard header for a day, and x-echo-signature no longer.
+        # After a rotation, the old secret still signs the standard header for a day, but not x-echo-signature.
         project.call(200, "POST", f"{path}/secret/rotate")
         seen.append(first_status(project, path))
     project.call(200, "PATCH", path, {"status": "disabled"})
@@ -111,7 +111,7 @@ def body():
     for prepare in (node, python, go, rust):
         commands = prepare()
         if commands is None:
-            say(f"  {prepare.__name__} is not installed: its examples are not tried")
+            say(f"  {prepare.__name__} is not installed, so its receivers are skipped")
         for kind, command in (commands or {}).items():
             with step(f"a delivery to the {prepare.__name__} receiver, checked by {kind}"):
                 check(project, kind, command)

@@ -1,7 +1,7 @@
-"""`make smoke STACK=echo-webhooks`: goes through a deployed stack from outside, and says in one table what held.
+"""`make smoke STACK=echo-webhooks`: checks a deployed stack from outside, and prints the results in one table.
 
-tools/smoke STACK       the stack of that name, with the AWS credentials and the region of the environment
-tools/smoke             the emulator's stack that $ECHO_STACK describes
+tools/smoke STACK       checks the stack of that name, with the AWS credentials and the region of the environment
+tools/smoke             checks the emulator's stack that $ECHO_STACK describes
 """
 
 import os
@@ -30,7 +30,7 @@ def sign_up(stack, report):
     with report.check("sign-up with the token of the root secret", needed=True) as note:
         policy, account, token = stack.parameters["SignupPolicy"], customer.Account(stack), customer.signup_token(stack)
         if policy == "closed":
-            raise Failed("SignupPolicy is closed, so no account can be made; deploy with SignupPolicy=token to run this")
+            raise Failed("SignupPolicy is closed, so no account can be made. Deploy with SignupPolicy=token to run these checks")
         if policy == "token":
             expect(401, account.sign_up(None), "signing up without the token")
         expect(201, account.sign_up(token), "signing up with the token")
@@ -39,7 +39,7 @@ def sign_up(stack, report):
 
 
 def go_through(account, scratch, report):
-    """The order is by waiting: a retry is due in a minute, and the idle minutes are used for the scratch queues."""
+    """Runs the checks in an order that saves waiting: the scratch queues are tried while the stack is idle."""
     first = account.projects[0]
     endpoint = service.first_try(first, scratch, report)
     retry = service.Retry(account.project("smoke retry"), scratch)
@@ -61,14 +61,14 @@ def all_of_it(stack, report):
     settings.check(stack, report)
     scratch, account = Scratch(stack), None
     try:
-        with report.check("the receiver's stack comes up", needed=True):
+        with report.check("the receiver's stack is created", needed=True):
             scratch.bring_up()
         account = sign_up(stack, report)
         go_through(account, scratch, report)
     finally:
         if account:
             service.erase(account, report)
-        with report.check("the receiver's stack is taken down"):
+        with report.check("the receiver's stack is deleted"):
             scratch.take_down()
         say_cost(stack, scratch)
 
@@ -76,8 +76,8 @@ def all_of_it(stack, report):
 def say_cost(stack, scratch):
     deliveries = sum("headers" in record for record in scratch.records)
     spent = cost.dollars(next(customer.requests), next(customer.events), deliveries)
-    where = "" if stack.is_aws else ", had it been on AWS"
-    say(f"\nIt cost about {spent * 100:.1f} cents{where}: {deliveries} deliveries.")
+    where = "" if stack.is_aws else " (if this had run on AWS)"
+    say(f"\nThis run cost about {spent * 100:.1f} cents{where}, with {deliveries} deliveries.")
 
 
 def version():
@@ -90,13 +90,13 @@ def say_outcome(stack, report, begun, is_through):
     say(report.table())
     say(
         dim("""
-What stays: the account and its projects, without endpoints and without keys that work, and their events and deliveries until
-RetentionDays have passed.""")
+The stack keeps the account and its projects, without endpoints and without active keys. It keeps their events and deliveries
+until RetentionDays have passed.""")
     )
     if report.failed or not is_through:
-        say(bold(red("\nNot all of it held." if report.failed else "\nIt was stopped before the end.")))
+        say(bold(red("\nA check failed." if report.failed else "\nThe run was stopped before the end.")))
     else:
-        say(bold(green("\nAll of it held.")))
+        say(bold(green("\nNo check failed.")))
 
 
 def body():
@@ -106,7 +106,7 @@ def body():
     elif not names and "ECHO_STACK" in os.environ:
         stack = target.on_emulator(os.environ["ECHO_STACK"])
     else:
-        raise Failed("which stack? make smoke STACK=echo-webhooks")
+        raise Failed("name the stack: make smoke STACK=echo-webhooks")
     is_through = False
     try:
         with report.going_on():

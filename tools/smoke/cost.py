@@ -1,11 +1,11 @@
-"""What a run costs, at list prices and without free tiers."""
+"""The cost of a run, at list prices and without free tiers."""
 
 import json
 
 from console import ROOT
 
 MILLION = 1_000_000
-# Of the receiver's function for each delivery, generously: half a GB for 50 ms on x86_64, and two messages.
+# The receiver's function for each delivery, a high estimate: half a GB for 50 ms on x86_64, and two messages.
 RECEIVER_GB_SECONDS, RECEIVER_MESSAGES, X86_OVER_ARM = 0.025, 2, 1.25
 
 
@@ -13,7 +13,7 @@ def dollars(requests, events, deliveries):
     prices = json.loads((ROOT / "tests/bench/prices.json").read_text())
     measured = json.loads((ROOT / "docs/measured.json").read_text())["cost"]
     unit = {each["name"]: each["units"] for each in measured}
-    # An event with one delivery, and a request that only reads, as `make bench` measured them.
+    # `make bench` measured the units of an event with one delivery, and of a request that only reads.
     an_event, a_request = _dollars(unit["https"], prices), _dollars(unit["read_delivery"], prices)
     receiver = prices["api_request"] + prices["lambda_invocation"] + RECEIVER_MESSAGES * prices["sqs_request"]
     receiver += RECEIVER_GB_SECONDS * prices["lambda_gb_second"] * X86_OVER_ARM

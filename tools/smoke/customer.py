@@ -1,4 +1,4 @@
-"""An account of its own in the stack, its projects, and what a customer does by the API."""
+"""A new account in the stack, its projects, and a customer's calls of the API."""
 
 import hashlib
 import hmac
@@ -12,7 +12,7 @@ import boto3
 import demo
 from console import Failed
 
-# Sent again, an event of the same id is not delivered twice (contract §4).
+# An event with the same id can be sent again and is delivered once (contract §4).
 NO_ANSWER = 0
 AGAIN = (NO_ANSWER, 429, 500, 502, 503, 504)
 
@@ -28,7 +28,7 @@ def call(method, url, body=None, **headers):
 
 
 def signup_token(stack):
-    """What docs/deploy.md derives with openssl."""
+    """The sign-up token that docs/deploy.md derives with openssl."""
     secret = boto3.client("secretsmanager").get_secret_value(SecretId=stack.outputs["RootSecretArn"])["SecretString"]
     return hmac.new(secret.encode(), b"echo-webhooks/signup/v1", hashlib.sha256).hexdigest()
 
@@ -39,7 +39,7 @@ class Account:
         self.email = f"smoke-{secrets.token_hex(6)}@example.com"
 
     def sign_up(self, token):
-        """The answer's status and body; with 201 the account is this one."""
+        """Signs up. Returns the status and the body of the answer. After a 201, the other methods use the new account."""
         body = {"email": self.email, "password": secrets.token_urlsafe(24), "first_name": "Smoke", "last_name": "Test"}
         body |= {"business_name": "Smoke", "business_summary": "A check", "industry": "Software"}
         headers = {"x_signup_token": token} if token else {}
@@ -50,7 +50,7 @@ class Account:
         return status, answer
 
     def project(self, name):
-        """A project for one check, so that none gets what another sends."""
+        """Makes a project for one check, so that the checks do not get each other's events."""
         answer = call("POST", f"{self.stack.api_url}/v1/projects", {"name": name}, **self._access)
         return self._add(demo.expect(201, answer, "making a project"))
 
@@ -91,7 +91,7 @@ class Project:
         return self.call(201, "POST", "/webhooks", {"url": url, "events": [self.event_name]})
 
     def emit(self, data=None):
-        """Posts an event, again if the answer says so; returns the 202's body."""
+        """Posts an event, and repeats the post after an answer in `AGAIN`. Returns the body of the 202."""
         next(events)
         body = {"event_id": str(uuid.uuid4()), "event_name": self.event_name, "data": data or {"by": "https"}}
         for pause in (0.5, 1, 2, 4):
@@ -106,7 +106,7 @@ class Project:
         return f"/webhooks/{endpoint['id']}/deliveries/{delivery_id}"
 
     def settled(self, endpoint, event, seconds):
-        """The delivery of this event, once it has ended."""
+        """Waits until the delivery of this event has ended, and returns it."""
         path = self.deliveries_path(endpoint, event)
         return self.until(path, lambda delivery: delivery["status"] in ("success", "failed"), seconds)
 

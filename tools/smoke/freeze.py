@@ -1,4 +1,4 @@
-"""Whether the clocks are right after the functions were frozen for a while: nothing may use the stack in between."""
+"""Checks the functions' clocks after the functions were frozen. In the meantime nothing may use the stack."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -8,7 +8,7 @@ from report import Otherwise
 from service import millis
 
 ON_AWS_SECONDS, ON_EMULATOR_SECONDS = 180, 6
-# So many requests at once that several environments of the api function know the key.
+# Enough requests at once for several environments of the api function to learn the key.
 AT_ONCE = 6
 
 
@@ -19,13 +19,13 @@ class Freeze:
         self.idle_until = 0
 
     def begin(self, report):
-        """Makes a key known to several environments, and revokes it by one of them."""
+        """Lets several environments learn a new key, and then revokes the key through one of them."""
         with report.check("a new key works at once"):
             made = self.project.new_key()
             self.key = made["key"]
             before = self._statuses()
             if set(before) != {200}:
-                raise Failed(f"it is answered with {sorted(set(before))}")
+                raise Failed(f"requests with the key are answered with {sorted(set(before))}")
             self.account.revoke(self.project, made["id"])
             self.idle_until = time.monotonic() + self.seconds
 
@@ -33,7 +33,7 @@ class Freeze:
         if not self.idle_until:
             return
         left = max(0, self.idle_until - time.monotonic())
-        with step(f"leaving the stack alone for {left:.0f} s more, until its functions are frozen"):
+        with step(f"leaving the stack idle for another {left:.0f} s, until its functions are frozen"):
             time.sleep(left)
         is_aws = self.project.stack.is_aws
         with report.question("after idle minutes the wall clock is right: a key revoked before is refused", is_aws) as note:
@@ -46,9 +46,11 @@ class Freeze:
             arrival = self.scratch.arrival(event["event_id"])
             attempts = self.project.settled(self.endpoint, event, 60)["attempts"]
             first = attempts[0]
-            # The receiver's gateway noted the time in between, by another clock.
+            # The receiver's gateway recorded the time of arrival by another clock.
             reached = arrival["at"] - millis(first["created_at"])
-            note.says(f"{len(attempts)} attempt of {first['duration_ms']} ms, reached the receiver after {reached:.0f} ms")
+            note.says(
+                f"attempts: {len(attempts)}, the first took {first['duration_ms']} ms and reached the receiver after {reached:.0f} ms"
+            )
             longest = int(self.project.stack.parameters["RequestTimeoutSeconds"]) * 1000
             if len(attempts) != 1 or first["duration_ms"] > longest or not -1000 <= reached <= first["duration_ms"] + 1000:
                 raise Otherwise(note.text)

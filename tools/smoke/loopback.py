@@ -1,11 +1,11 @@
-"""Stands before the emulator's gateway on a port of its own, and passes requests on."""
+"""A proxy on its own port that passes requests on to the emulator's gateway."""
 
 import http.server
 import threading
 import urllib.error
 import urllib.request
 
-# The emulator starts a process for each request at once, which takes a second: a few that are warm are faster than many.
+# The emulator starts a process for each concurrent request, which takes a second. A few warm processes are faster than many.
 AT_ONCE = 3
 
 

@@ -1,4 +1,4 @@
-"""What AWS's documentation leaves open, each tried on queues and a table of our own."""
+"""The questions that AWS's documentation leaves open, each tried with queues and a table of the receiver's stack."""
 
 import time
 import uuid
@@ -20,16 +20,16 @@ def ask(scratch, report):
         hiding(scratch, note)
     with report.question("a standard queue takes a message group together with a delay", is_aws) as note:
         group_with_delay(scratch, note)
-    with report.question("the count of receives after a move to a dead-letter queue (either will do)", is_aws) as note:
+    with report.question("the count of receives after a move to a dead-letter queue (the service works with any count)", is_aws) as note:
         receive_count(scratch, note)
 
 
 def partiql(scratch, note):
-    """The syntax is documented, an absent attribute is not mentioned:
+    """The documentation has the syntax but does not mention absent attributes:
     docs.aws.amazon.com/amazondynamodb/latest/developerguide/ql-reference.update.html"""
     dynamodb, table = boto3.client("dynamodb"), scratch.outputs["RowsName"]
     dynamodb.put_item(TableName=table, Item={"id": {"S": "row"}, "status": {"S": "pending"}})
-    # In the words of the delivery function's updates: shared/src/store/deliveries/transitions.rs.
+    # The same statement as in the delivery function's updates: shared/src/store/deliveries/transitions.rs.
     text = f'UPDATE "{table}" SET "status" = ? REMOVE "absent" WHERE "id" = ? AND "status" = ?'
     values = [{"S": "success"}, {"S": "row"}, {"S": "pending"}]
     [answer] = dynamodb.batch_execute_statement(Statements=[{"Statement": text, "Parameters": values}])["Responses"]
@@ -40,31 +40,31 @@ def partiql(scratch, note):
 
 
 def hiding(scratch, note):
-    """That named messages become visible again is documented, but not when, if their timeout was changed meanwhile:
+    """The documentation says that named messages become visible again. It does not say when, if their timeout was changed:
     docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html"""
     boto3.client("sqs").send_message(QueueUrl=scratch.outputs["HideQueueUrl"], MessageBody="x")
     first = scratch.wait_for(lambda record: record.get("receive") == 1, 120, "the first receive")
     second = scratch.wait_for(lambda record: record.get("receive") == 2, 120, "the second receive")
     waited = (second["at"] - first["at"]) / 1000
-    note.says(f"hidden for {HIDE_SECONDS} s, it came again after {waited:.1f} s; the queue's own timeout is 60 s")
+    note.says(f"a message hidden for {HIDE_SECONDS} s came again after {waited:.1f} s. The queue's own timeout is 60 s")
     if not HIDE_SECONDS - 0.5 <= waited <= HIDE_SECONDS + 20:
         raise Otherwise(note.text)
 
 
 def group_with_delay(scratch, note):
-    """A delay of its own is refused for messages of FIFO queues; of groups on standard queues nothing is said:
+    """FIFO queues refuse a delay for a single message. The documentation does not mention groups on standard queues:
     docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html"""
     sqs, queue, sent = boto3.client("sqs"), scratch.outputs["DelayQueueUrl"], time.monotonic()
     sqs.send_message(QueueUrl=queue, MessageBody="x", DelaySeconds=DELAY_SECONDS, MessageGroupId=str(uuid.uuid4()))
     _receive(sqs, queue)
     waited = time.monotonic() - sent
-    note.says(f"delayed by {DELAY_SECONDS} s, it came after {waited:.1f} s")
+    note.says(f"a message delayed by {DELAY_SECONDS} s came after {waited:.1f} s")
     if waited < DELAY_SECONDS - 0.5:
         raise Otherwise(note.text)
 
 
 def receive_count(scratch, note):
-    """The service does not rely on it; an operator who reads the count of a dead letter does not know what it counts:
+    """The service does not rely on the count. The answer tells operators how to read the count of a dead letter:
     docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-dead-letter-queues.html"""
     sqs, queue, dead = boto3.client("sqs"), scratch.outputs["CountQueueUrl"], scratch.outputs["CountDeadLettersUrl"]
     sqs.send_message(QueueUrl=queue, MessageBody="x")
@@ -73,12 +73,12 @@ def receive_count(scratch, note):
         sqs.change_message_visibility(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0)
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        # The third receive is what moves it.
+        # The third receive moves the message.
         sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=1)
         if message := _received(sqs, dead, 1):
             count = message["Attributes"]["ApproximateReceiveCount"]
-            return note.says(f"{count} at the first receive there, after 2 in its source")
-    raise Failed("it did not come to the dead-letter queue within 60 s")
+            return note.says(f"the count is {count} at the first receive there, after 2 receives from the source queue")
+    raise Failed("the message did not come to the dead-letter queue within 60 s")
 
 
 def _receive(sqs, queue):

@@ -1,4 +1,4 @@
-"""A replay of so many steps that a chain of invocations which Lambda took for a loop would be cut off."""
+"""A replay with more steps than Lambda allows in a chain of invocations that it takes for a loop."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -28,18 +28,18 @@ def check(project, scratch, report):
         replay = project.call(202, "POST", f"{path}/replay", {"since": since, "include_skipped": True})
         ended = project.until(f"{path}/replays/{replay['id']}", lambda replay: replay["status"] != "running", 300)
         if (ended["status"], ended["replayed"]) != ("finished", count):
-            raise Failed(f"it {ended['status']} with {ended['replayed']} of {count} replayed")
+            raise Failed(f"the replay is {ended['status']}, with {ended['replayed']} of {count} deliveries replayed")
 
         def is_missed(record):
             return record["answer"] == "replayed" and record["headers"]["webhook-id"] in missed
 
-        scratch.wait_for_many(is_missed, count, 120, "what was missed")
+        scratch.wait_for_many(is_missed, count, 120, "the missed events")
         note.says(f"in {time.monotonic() - begun:.0f} s")
         is_through = True
     with report.check("a chain of more than 16 invocations is not cut off as a loop") as note:
         if not is_aws:
-            note.skips("only AWS can tell; the replay above is too short here")
+            note.skips("only AWS can answer this, and the replay above is short here")
         elif is_through:
             note.says(f"{count // 100 + 1} steps, each started by the one before")
         else:
-            note.skips("the replay above did not get through")
+            note.skips("the replay above failed")

@@ -1,4 +1,4 @@
-"""What held: one row for each check, however it ended, and the table of them all."""
+"""The results: one row for each check, whether or not it failed, and a table of all rows."""
 
 import contextlib
 import re
@@ -7,20 +7,20 @@ import time
 from console import Failed, dim, say, step
 
 HELD, FAILED, SKIPPED = "held", "FAILED", "skipped"
-# What answers may carry and a table that is published may not: keys, secrets, tokens, and the number of an AWS account.
+# Text that must not be published with the table: keys, secrets, tokens, and the number of an AWS account.
 HIDDEN = re.compile(r"echo_[0-9a-f]{64}|whsec_[0-9a-f]{64}|eyJ[\w-]+\.[\w-]+\.[\w-]+|\b[0-9]{12}\b")
 
 
 class Abandoned(Exception):
-    """The rest stands on a check that failed."""
+    """A needed check failed, so the checks after it cannot run."""
 
 
 class Otherwise(Failed):
-    """The platform answered otherwise than the service relies on."""
+    """The platform does not behave as the service expects."""
 
 
 class Note:
-    """What a check has to say beside that it held."""
+    """A check's remark beside its result."""
 
     def __init__(self):
         self.text, self.skipped = "", False
@@ -42,7 +42,7 @@ class Report:
 
     @contextlib.contextmanager
     def check(self, name, needed=False):
-        """Notes how the block ended. With `needed`, its failure is the end of all that would follow."""
+        """Records the result of the block. With `needed`, a failure ends the run."""
         note, begun = Note(), time.monotonic()
         try:
             with step(name):
@@ -55,7 +55,7 @@ class Report:
 
     @contextlib.contextmanager
     def going_on(self):
-        """Around all checks: what fails between them is a row as well."""
+        """Surrounds all checks. A failure between two checks gets a row too."""
         begun = time.monotonic()
         try:
             yield
@@ -66,7 +66,7 @@ class Report:
 
     @contextlib.contextmanager
     def question(self, name, is_aws):
-        """A check of the platform rather than of the service: an emulator's answer is shown, and counts for nothing."""
+        """A check of the platform, not of the service. The table shows an emulator's answer as skipped."""
         with self.check(name) as note:
             try:
                 yield note
@@ -75,7 +75,7 @@ class Report:
                     raise
                 note.says(str(answer))
             if not is_aws:
-                note.skips(f"only AWS can tell; the emulator: {note.text}")
+                note.skips(f"only AWS can answer this. The emulator: {note.text}")
 
     def _add(self, name, result, text, begun):
         text = " ".join(HIDDEN.sub("…", text).split())
@@ -84,7 +84,7 @@ class Report:
             say(dim(f"    {text}"))
 
     def table(self):
-        """In Markdown, since it is to be pasted into an issue."""
+        """The table in Markdown, so that it can be pasted into an issue."""
         rows = [("check", "result", "seconds", ""), *((name, result, f"{took:.1f}", text) for name, result, took, text in self.rows)]
         widths = [max(len(row[n]) for row in rows) for n in range(3)]
 

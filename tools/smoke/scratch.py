@@ -1,4 +1,4 @@
-"""Brings up the receiver and the scratch queues of receiver.yaml, reads what the receiver records, and takes all down again."""
+"""Creates the stack of receiver.yaml, reads the requests that its receiver records, and deletes the stack."""
 
 import base64
 import json
@@ -38,7 +38,7 @@ class Scratch:
         self.outputs = {each["OutputKey"]: each["OutputValue"] for each in described["Outputs"]}
         self.url = self.outputs["ApiUrl"]
         if not self.stack.is_aws:
-            # The service never delivers to the address of its AWS, which is the emulator's gateway as well.
+            # The service never delivers to the address of AWS, and the emulator's gateway has that address too.
             self._loopback = Loopback(f"{self.stack.emulator_url}/_aws/execute-api/{self.outputs['ApiId']}/$default")
             self.url = self._loopback.url
         self._wait_until_it_answers()
@@ -56,14 +56,14 @@ class Scratch:
             boto3.client("cloudformation").delete_stack(StackName=self.name)
             self._wait("stack_delete_complete")
         except (BotoCoreError, ClientError, Failed) as error:
-            raise Failed(f"{error}; to take it down: aws cloudformation delete-stack --stack-name {self.name}") from error
+            raise Failed(f"{error}; to delete the stack: aws cloudformation delete-stack --stack-name {self.name}") from error
 
     def endpoint_url(self, answer):
-        """Where an endpoint gets this answer."""
+        """The URL at which the receiver gives this answer."""
         return f"{self.url}/{self.token}/{answer}"
 
     def wait_for(self, wanted, seconds, what):
-        """The records that are `wanted`, once there are any."""
+        """Waits for a record for which `wanted` is true, and returns the first one."""
         return self.wait_for_many(wanted, 1, seconds, what)[0]
 
     def wait_for_many(self, wanted, count, seconds, what):
@@ -75,7 +75,7 @@ class Scratch:
         return found
 
     def arrival(self, event_id, answer="ok", seconds=60):
-        """The first delivery of this event that the receiver got."""
+        """Waits for this event, and returns the record of its first delivery."""
 
         def is_it(record):
             return record["answer"] == answer and record["headers"]["webhook-id"] == event_id
@@ -83,7 +83,7 @@ class Scratch:
         return self.wait_for(is_it, seconds, f"event {event_id}")
 
     def _wait_until_it_answers(self):
-        """A stage that has just been deployed may answer 404 for some seconds."""
+        """Waits for the receiver. A newly deployed stage may answer 404 for some seconds."""
         deadline = time.monotonic() + 60
         while (status := call("POST", self.endpoint_url("ready"), {})[0]) != 200:
             if time.monotonic() > deadline:
@@ -95,7 +95,7 @@ class Scratch:
         try:
             boto3.client("cloudformation").get_waiter(waiter).wait(StackName=self.name, WaiterConfig=pace)
         except WaiterError as error:
-            raise Failed(f"the stack {self.name} did not come to {waiter}: {self._troubles() or error}") from error
+            raise Failed(f"the stack {self.name} did not reach {waiter}: {self._troubles() or error}") from error
 
     def _troubles(self):
         events = boto3.client("cloudformation").describe_stack_events(StackName=self.name)["StackEvents"]
@@ -111,7 +111,7 @@ class Scratch:
                     handles = [{"Id": str(n), "ReceiptHandle": each["ReceiptHandle"]} for n, each in enumerate(got)]
                     sqs.delete_message_batch(QueueUrl=queue, Entries=handles)
             except (BotoCoreError, ClientError) as error:
-                say(f"    the records could not be read, and are read again: {error}")
+                say(f"    reading the records failed, so they are read again: {error}")
                 self._over.wait(1)
                 continue
             with self._news:

@@ -1,4 +1,4 @@
-"""What a customer relies on, each on an endpoint that answers by its path."""
+"""The checks of the service. Each uses an endpoint whose path decides its answers."""
 
 import json
 import time
@@ -10,7 +10,7 @@ import boto3
 import signatures
 from console import Failed
 
-# A first retry that is due later is not waited for.
+# The checks do not wait for a first retry that is due later.
 LONGEST_WAIT_SECONDS = 180
 
 
@@ -31,7 +31,7 @@ def first_try(project, scratch, report):
 
 
 class Retry:
-    """A delivery that fails once. Begun early, since its retry is due a while later."""
+    """A delivery that fails once. The run starts it early, because its retry is due later."""
 
     def __init__(self, project, scratch):
         self.project, self.endpoint = project, project.endpoint(scratch.endpoint_url("fails-once"))
@@ -42,7 +42,7 @@ class Retry:
             path = self.project.deliveries_path(self.endpoint, self.event)
             failed = self.project.until(path, lambda delivery: delivery["attempts"], 60)
             if self.delay > LONGEST_WAIT_SECONDS:
-                note.skips(f"due {failed['next_retry_at']}, which is not waited for")
+                note.skips(f"the retry is due at {failed['next_retry_at']}, which is too late to wait for")
                 return
             attempts = self.project.settled(self.endpoint, self.event, self.delay * 1.1 + 60)["attempts"]
             if [attempt["http_status"] for attempt in attempts] != [503, 200]:
@@ -50,7 +50,7 @@ class Retry:
             first, second = attempts
             waited = (millis(second["created_at"]) - millis(first["created_at"]) - first["duration_ms"]) / 1000
             note.says(f"{waited:.1f} s after the failure, with a delay of {self.delay} s")
-            # At most a tenth later by design, and a little for the queue; never early.
+            # Never early. By design at most a tenth late, and some seconds more for the queue.
             if not self.delay - 0.1 <= waited <= self.delay * 1.1 + 15:
                 raise Failed(note.text)
 
@@ -107,7 +107,7 @@ def latency(project, scratch, report):
         for _ in range(count):
             event = project.emit()
             [delivery] = event["deliveries"]
-            # The first 48 bits of a UUIDv7 are the millisecond of its making, by a clock of AWS's as the arrival's is.
+            # The first 48 bits of a UUIDv7 are the millisecond of its creation. AWS's clocks give this time and the arrival's.
             accepted = int(uuid.UUID(delivery["id"])) >> 80
             took.append(scratch.arrival(event["event_id"])["at"] - accepted)
         took.sort()
@@ -120,7 +120,7 @@ def erase(account, report):
             for endpoint in project.call(200, "GET", "/webhooks"):
                 project.call(204, "DELETE", f"/webhooks/{endpoint['id']}")
         account.revoke_keys()
-        # A revoked key may work for 5 s yet (contract §2).
+        # A revoked key may still work for 5 s (contract §2).
         deadline = time.monotonic() + 10
         while any(project.status_with(project.key) != 401 for project in account.projects):
             if time.monotonic() > deadline:

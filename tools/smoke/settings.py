@@ -1,4 +1,4 @@
-"""Whether the stack is there as the template and its parameters say."""
+"""Checks that the stack matches the template and its parameters."""
 
 import json
 import urllib.error
@@ -9,12 +9,12 @@ import boto3
 import template
 from console import Failed
 
-# Without credentials, so what is behind them is not touched.
+# Requests without credentials, so that they change nothing.
 ROUTES = {"/docs": 200, "/openapi.json": 200, "/console": 200, "/v1/projects": 401, "/v1/no-such-path": 401, "/no-such-path": 404}
 
 
 def check(stack, report):
-    with report.check("the outputs that the template promises", needed=True) as note:
+    with report.check("the stack has the outputs of the template", needed=True) as note:
         missing = template.load()["Outputs"].keys() - {name for name, value in stack.outputs.items() if value}
         if missing:
             raise Failed(f"missing: {', '.join(sorted(missing))}. Is this checkout the version that is deployed?")
@@ -30,7 +30,7 @@ def check(stack, report):
 
 
 def _status(stack, path):
-    """What the api function answers; what the gateway refuses by itself is not in our words."""
+    """The status of the api function's answer, or a text if the gateway answered by itself."""
     try:
         with urllib.request.urlopen(f"{stack.api_url}{path}", timeout=30) as answer:
             return answer.status
@@ -39,7 +39,7 @@ def _status(stack, path):
         try:
             return json.loads(text)["statusCode"]
         except (ValueError, KeyError, TypeError):
-            return f"{error.code} of the gateway's own"
+            return f"{error.code} from the gateway itself"
     except OSError as error:
         return str(error)
 

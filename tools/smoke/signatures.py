@@ -1,4 +1,4 @@
-"""Both signatures, checked as README.md tells receivers to."""
+"""Verifies both signatures as README.md tells receivers to."""
 
 import base64
 import hashlib
@@ -19,10 +19,10 @@ def _standard(secret, record):
 
 
 def verify(record, secret, previous=None):
-    """Fails unless `secret` signed both ways, and `previous` the standard way beside it."""
+    """Fails unless both signatures are by `secret`, with a second standard signature by `previous` if it is given."""
     headers = record["headers"]
     if headers["x-echo-signature"] != _hmac(secret.encode(), record["body"]).hexdigest():
         raise Failed("x-echo-signature does not verify with the endpoint's secret")
     wanted = {_standard(each, record) for each in (secret, previous) if each}
     if set(headers["webhook-signature"].split()) != wanted:
-        raise Failed(f"webhook-signature is not that of the {len(wanted)} secrets in force")
+        raise Failed(f"webhook-signature does not match the {len(wanted)} valid secrets")

@@ -1,4 +1,4 @@
-"""The deployed stack that is tried: on AWS by its name, or the emulator's that $ECHO_STACK describes."""
+"""The deployed stack to check: a stack on AWS, by its name, or the emulator's stack that $ECHO_STACK describes."""
 
 import json
 import os
@@ -27,7 +27,7 @@ class Stack:
         return self.emulator_url is None
 
     def tables(self, specification):
-        """Name of each table for which the template has this specification -> the specification."""
+        """The specification of each table that has one in the template, by the table's name."""
         tables = template.resources("AWS::DynamoDB::Table").items()
         return {
             self.outputs[f"{name}Name"]: spec["Properties"][specification] for name, spec in tables if specification in spec["Properties"]
@@ -36,7 +36,7 @@ class Stack:
 
 def on_aws(name):
     if "AWS_ENDPOINT_URL" in os.environ:
-        raise Failed("AWS_ENDPOINT_URL is set: this would not talk to AWS.")
+        raise Failed("AWS_ENDPOINT_URL is set, so the checks would not reach AWS.")
     return _described(name, None)
 
 
@@ -54,7 +54,7 @@ def on_emulator(file):
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
     }
     stack = _described(aws["stack_name"], aws["endpoint_url"])
-    # Its `<id>.execute-api.localhost` is not a name that every machine resolves.
+    # Some machines cannot resolve the output's host, `<id>.execute-api.localhost`.
     stack.api_url = known["api_url"]
     _make_like_aws(stack)
     return stack
@@ -72,7 +72,7 @@ def _described(name, emulator_url):
 
 
 def _make_like_aws(stack):
-    """What the emulator leaves out of the template, and the default policy of sign-up, which local stacks leave open."""
+    """Sets what the emulator leaves out of the template. Local stacks have an open sign-up, so also sets the default policy."""
     dynamodb, aws_lambda = boto3.client("dynamodb"), boto3.client("lambda")
     wanted = {"PointInTimeRecoveryEnabled": stack.parameters["PointInTimeRecovery"] == "true"}
     for table in stack.tables("PointInTimeRecoverySpecification"):

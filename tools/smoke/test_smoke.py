@@ -1,4 +1,4 @@
-"""That it fails when it should: each test breaks one thing and looks for the failure."""
+"""Tests that `make smoke` fails when it should. Each test breaks one thing and expects the failure."""
 
 import base64
 import contextlib
@@ -28,7 +28,7 @@ EXPIRES = {"EventsTable": {"Properties": {"TimeToLiveSpecification": {"Attribute
 
 
 def outcome(work):
-    """The results that a report has after this work, and all that was printed."""
+    """The results in a report after this work, and the printed text."""
     report, printed = Report(), io.StringIO()
     with contextlib.redirect_stdout(printed), report.going_on():
         work(report)
@@ -97,7 +97,7 @@ class AReport(unittest.TestCase):
 
 class TheProgram(unittest.TestCase):
     def code(self, work):
-        """The exit code of a run on AWS whose checks are these."""
+        """The exit code of a run on AWS with these checks."""
         program = runpy.run_path(str(HERE / "__main__.py"), run_name="smoke")
         scope = program["body"].__globals__
         checks = {"all_of_it": lambda _stack, report: work(report)}
