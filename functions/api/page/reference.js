@@ -1,4 +1,4 @@
-// Renders openapi.json, which is served beside this page. Text goes in as text only, never as markup.
+// Renders openapi.json, which the api serves beside this page. All text goes in as text, never as markup.
 "use strict";
 
 const METHODS = ["get", "post", "put", "patch", "delete"];
@@ -14,7 +14,7 @@ function h(name, attributes, ...children) {
   return element;
 }
 
-/** Paragraphs, `code` and **strong**: all the markup that the descriptions use. */
+/** Paragraphs with `code` and **strong**, the only markup in the descriptions. */
 function prose(text, attributes) {
   return (text ?? "").split(/\n\n+/).filter(Boolean).map((paragraph) => h("p", attributes, inline(paragraph)));
 }
@@ -26,7 +26,7 @@ function inline(text) {
   });
 }
 
-/** What a reference stands for; what is said beside it wins. */
+/** The target of a reference. Fields beside the reference override those of the target. */
 function resolve(node) {
   if (!node?.$ref) return node ?? {};
   const { $ref, ...beside } = node;
@@ -34,7 +34,7 @@ function resolve(node) {
   return { ...resolve(target), ...beside, ...(beside.description && { about: resolve(target).description }) };
 }
 
-/** A schema with references followed, `allOf` joined, and "or null" noted. */
+/** A schema with its references resolved, its `allOf` joined, and "or null" as `nullable`. */
 function flat(schema) {
   const node = { ...resolve(schema) };
   for (const part of node.allOf ?? []) {
@@ -82,7 +82,7 @@ function limits(node) {
   return said.length ? h("p", { class: "limits" }, said.map((each, index) => [index ? "; " : "", each])) : undefined;
 }
 
-/** One line a field; what is inside an object opens below it. Only of what is sent it is said what is required. */
+/** A line for each field. The fields inside an object open below the object. Only requests mark their required fields. */
 function fields(schema, sent, depth = 0) {
   const node = flat(schema);
   const inner = node.type === "array" ? flat(node.items) : node;
@@ -96,7 +96,7 @@ function fields(schema, sent, depth = 0) {
 function field(name, schema, { sent = false, required = false, depth = 0, note } = {}) {
   const node = flat(schema);
   const nested = depth < 4 ? fields(schema, sent, depth + 1) : undefined;
-  // What a UUID or a time is, its type says already.
+  // The type is explanation enough for a UUID or a time.
   const general = ["uuid", "date-time"].includes(node.format);
   const own = general && schema.$ref && !schema.description ? undefined : node.description;
   const about = [note, own, !general && node.about].filter((text, at, all) => text && all.indexOf(text) === at);
@@ -108,7 +108,7 @@ function field(name, schema, { sent = false, required = false, depth = 0, note }
     nested && h("details", {}, h("summary", {}, `Fields of ${name}`), nested));
 }
 
-/** An example in the order in which its schema names the fields. */
+/** An example with its fields in the order of the schema. */
 function ordered(value, schema) {
   const node = schema ? flat(schema) : {};
   if (Array.isArray(value)) return value.map((item) => ordered(item, node.items));
@@ -140,7 +140,7 @@ function example(media) {
   return media?.example === undefined ? undefined : ordered(media.example, media.schema);
 }
 
-/** `{projectId}` as PROJECT_ID, to be replaced by hand. */
+/** The path parameter `{projectId}` as PROJECT_ID, for the reader to replace. */
 function placeholder(_, name) {
   return name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase();
 }
@@ -190,7 +190,7 @@ function answers(operation) {
       media && !good && sample("Example", JSON.stringify(example(media), null, 2), json(example(media))),
       head.length > 0 && h("details", {}, h("summary", {}, "Headers"), h("ul", { class: "fields" }, head)));
   });
-  return [h("h4", {}, "Answers"), shown];
+  return [h("h4", {}, "Responses"), shown];
 }
 
 function credentials(operation) {
@@ -199,7 +199,7 @@ function credentials(operation) {
   const needed = names.filter(Boolean);
   if (!needed.length) return h("p", { class: "soft" }, "No credential needed.");
   const links = needed.map((name, at) => [at ? " or " : "", h("a", { href: "#credentials" }, h("code", {}, name))]);
-  const optional = names.includes(undefined) ? ", where the operator asks for it" : "";
+  const optional = names.includes(undefined) ? ", if the operator requires it" : "";
   return h("p", { class: "soft" }, "Credential: ", links, optional, ".");
 }
 
@@ -219,8 +219,8 @@ function operationSection({ path, method, operation: it }, received) {
       answers(it)),
     h("div", { class: "samples" },
       !received && sample("Request", curl(path, method, it)),
-      received && sample("What arrives", arrival(it)),
-      answer !== undefined && sample(`Answer · ${best[0]}`, JSON.stringify(answer, null, 2), json(answer))));
+      received && sample("What your URL receives", arrival(it)),
+      answer !== undefined && sample(`Response · ${best[0]}`, JSON.stringify(answer, null, 2), json(answer))));
 }
 
 function credentialsSection() {
@@ -243,7 +243,7 @@ function intro() {
       h("dt", {}, "Description"), h("dd", {}, h("a", { href: "openapi.json" }, `OpenAPI ${spec.openapi}`))));
 }
 
-/** The operations of each tag, in the order in which the tags are named. */
+/** The operations of each tag, in the order of the tags. */
 function groups() {
   const all = [];
   for (const [paths, received] of [[spec.paths, false], [spec.webhooks ?? {}, true]]) {
@@ -277,7 +277,7 @@ function render() {
 function search() {
   const box = document.getElementById("search");
   const menu = document.getElementById("menu");
-  // On a small screen the list would stand before everything else.
+  // On a small screen an open list would fill the page.
   menu.open = matchMedia("(min-width: 48rem)").matches;
   const links = () => [...document.querySelectorAll("#index li:not([hidden]) a")];
   box.addEventListener("input", () => {
@@ -313,7 +313,7 @@ function search() {
   });
 }
 
-/** Marks the operation in view. */
+/** Marks the visible operation in the list. */
 function follow() {
   const seen = new IntersectionObserver((entries) => {
     for (const { target, isIntersecting } of entries) {
@@ -329,10 +329,10 @@ async function begin() {
   const main = document.getElementById("main");
   try {
     const answer = await fetch("openapi.json");
-    if (!answer.ok) throw new Error(`it was answered ${answer.status}`);
+    if (!answer.ok) throw new Error(`the service answered ${answer.status}`);
     spec = await answer.json();
   } catch (error) {
-    main.replaceChildren(h("p", { class: "problem", role: "alert" }, `openapi.json could not be read: ${error.message}. Reload to try again.`));
+    main.replaceChildren(h("p", { class: "problem", role: "alert" }, `The page could not load openapi.json: ${error.message}. Reload the page to try again.`));
     return;
   }
   render();
