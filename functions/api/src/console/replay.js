@@ -33,7 +33,7 @@ export function replayForm(path, done) {
   );
   const skipped = h("input", { type: "checkbox" });
   const body = [
-    h("p", { class: "quiet" }, "Each matching delivery gets one more attempt. The replay shares the endpoint with its other deliveries."),
+    h("p", { class: "quiet" }, "Each matching delivery gets one more attempt. The replay does not go ahead of other deliveries."),
     h("div", { class: "pair" }, field("Created from", since), field("To", until, "Empty means now.")),
     h("div", { class: "pair" }, field("Deliveries", status), field("Event", name)),
     h(
