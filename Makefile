@@ -56,8 +56,11 @@ cost: ## What your own volumes would cost: EVENTS, FANOUT, FAILED_SHARE and more
 build: setup ## Build both functions for AWS, as `sam deploy` wants them (arm64 unless Architecture=x86_64)
 	@exec $(PYTHON) tools/local/build.py
 
-fmt: ## Format the code
-	cargo fmt
+fmt: ## Format the Rust, the Python and the JavaScript
+	cargo fmt --all
+	@$(PYTHON) tools/local/setup.py lint biome
+	$(TOOLS)/lint/bin/ruff format
+	$(TOOLS)/biome/node_modules/.bin/biome format --write functions/api docs/verify
 
 lint: setup ## Lints of code and template only
 	@exec $(PYTHON) tools/local/check.py lint

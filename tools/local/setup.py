@@ -66,6 +66,8 @@ def body(names=("sam", "local")):
     for tool in ("cargo", "cc", "strip"):
         if not shutil.which(tool):
             raise Failed(f"`{tool}` is missing. Needed: Rust, and a C compiler with binutils (Debian: build-essential).")
+    if "biome" in names and not shutil.which("npm"):
+        raise Failed("`npm` is missing. It comes with Node.js.")
     stale = [name for name in names if not stamp(name).exists() or stamp(name).read_text() != wanted(name)]
     if stale:
         with step(f"setting up {', '.join(WHAT[name] for name in stale)} in .local/tools (once, about two minutes)"):
