@@ -1,4 +1,4 @@
-# Two commands matter: `make run` and `make test`. Settings are given as variables: make run PORT=4567 RetryDelaysSeconds=1,2,3
+# The two main commands are `make run` and `make test`. Settings are variables: make run PORT=4567 RetryDelaysSeconds=1,2,3
 
 SHELL := /bin/sh
 PYTHON ?= python3
@@ -14,29 +14,29 @@ help: ## Show this table
 setup: ## Install the pinned tools into .local/tools (the other targets do it when needed)
 	@exec $(PYTHON) tools/local/setup.py
 
-run: setup ## Bring the service up on this machine and show a delivery (FRESH=1, PORT, RECEIVER_PORT, any template parameter)
+run: setup ## Start the service on this machine and show a delivery (FRESH=1, PORT, RECEIVER_PORT, any template parameter)
 	@exec $(LOCAL) run
 
-demo: setup ## In a minute: an endpoint that fails twice and recovers, its attempts drawn as they happen
+demo: setup ## Draw the attempts to an endpoint that fails twice and recovers; takes a minute
 	@exec $(LOCAL) test-env -- $(TOOLS)/local/bin/python tools/local/story.py
 
-watch: setup ## Rebuild the api on each edit, against what `make run` brought up; WATCH_PORT
+watch: setup ## Rebuild the api on each edit, with the tables and queues of `make run`; WATCH_PORT
 	@exec $(LOCAL) watch
 
-logs: setup ## Follow what the functions of `make run` log
+logs: setup ## Follow the logs of the functions of `make run`
 	@exec $(LOCAL) logs
 
-test: setup ## Everything CI runs: formatting, lints, docs, unit and end-to-end tests, template, dependencies
+test: setup ## Run the checks of CI: formatting, lints, docs, unit and end-to-end tests, template, dependencies
 	@exec $(PYTHON) tools/local/check.py
 
-smoke: setup ## Go through a stack on AWS from outside: STACK=echo-webhooks, with credentials and region from the environment
+smoke: setup ## Check a stack on AWS from outside: STACK=echo-webhooks, with credentials and region from the environment
 	@exec $(TOOLS)/local/bin/python tools/smoke "$(STACK)"
 
-conformance: setup ## Try the API against openapi.json; ARGS go to schemathesis
+conformance: setup ## Compare the API with openapi.json; ARGS go to schemathesis
 	@$(PYTHON) tools/local/setup.py conformance
 	@exec $(LOCAL) test-env -- $(TOOLS)/local/bin/python tools/local/conformance.py $(ARGS)
 
-faults: ## Fail every call to AWS on every path, in every way, and look for losses; up to 30 minutes
+faults: ## Fail every call to AWS on every path, in every way, and look for lost events; up to 30 minutes
 	cargo build --workspace --bins
 	target/debug/faults
 
@@ -62,9 +62,9 @@ fmt: ## Format the Rust, the Python and the JavaScript
 	$(TOOLS)/lint/bin/ruff format
 	$(TOOLS)/biome/node_modules/.bin/biome format --write functions/api docs/verify
 
-lint: setup ## Lints of code and template only
+lint: setup ## Run only the lints of the code and the template
 	@exec $(PYTHON) tools/local/check.py lint
 
-clean: ## Remove what was built and the local state; the tools stay
+clean: ## Remove the build results and the local state, but not the tools
 	cargo clean
 	rm -rf .aws-sam .local/state .local/test .local/logs .local/stack.json
