@@ -70,6 +70,8 @@ def test_a_failed_delivery_is_looked_into_and_sent_again(signed_in, customer, re
     expect(code).to_contain_text('"cost": 1.10,\n')
     expect(code).to_contain_text('"big": 123456789012345678901234567890,\n')
     page.get_by_role("button", name="Raw", exact=True).click()
+    expect(page.get_by_role("button", name="Raw", exact=True)).to_have_attribute("aria-pressed", "true")
+    expect(page.get_by_role("button", name="Formatted")).to_have_attribute("aria-pressed", "false")
     sent = receiver.requests[0][1].decode()
     assert EXACT in sent
     assert code.text_content() == sent
