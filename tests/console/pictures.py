@@ -76,6 +76,7 @@ def main():
                 page.locator("tbody tr", has_text="all attempts failed").locator("a").first.click()
                 page.locator("ol.attempts").wait_for()
                 page.screenshot(path=DOCS / "console-delivery.png")
+            page.unroute_all(behavior="ignoreErrors")
         browser.close()
 
 

@@ -81,7 +81,7 @@ function health(endpoint, url, signal) {
     h(
       "dl",
       { class: "facts" },
-      fact(`Delivered, of the latest ${LATEST}`, place.rate),
+      fact("Delivered", place.rate),
       fact("Failures in a row", h("span", { class: failures ? "bad-text" : "" }, String(failures))),
       fact("Last delivery", place.last),
       fact("Rate limit", limitText(endpoint) ?? h("span", { class: "quiet" }, "No limit")),
