@@ -6,7 +6,7 @@ import time
 
 from console import Failed, dim, say, step
 
-HELD, FAILED, SKIPPED = "held", "FAILED", "skipped"
+PASSED, FAILED, SKIPPED = "passed", "FAILED", "skipped"
 # Text that must not be published with the table: keys, secrets, tokens, and the number of an AWS account.
 HIDDEN = re.compile(r"echo_[0-9a-f]{64}|whsec_[0-9a-f]{64}|eyJ[\w-]+\.[\w-]+\.[\w-]+|\b[0-9]{12}\b")
 
@@ -47,7 +47,7 @@ class Report:
         try:
             with step(name):
                 yield note
-            self._add(name, SKIPPED if note.skipped else HELD, note.text, begun)
+            self._add(name, SKIPPED if note.skipped else PASSED, note.text, begun)
         except Exception as error:
             self._add(name, FAILED, _text(error), begun)
             if needed:
