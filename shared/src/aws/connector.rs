@@ -1,6 +1,7 @@
 //! hyper as the SDK's HTTP client. The SDK brings one around the same library, but it reads the system's root certificates
 //! for itself, which the delivery function needs for its receivers too: a fifth of its cold start.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_smithy_runtime_api::client::connection::{CaptureSmithyConnection, ConnectionMetadata};
@@ -14,11 +15,25 @@ use hyper_util::client::legacy::connect::{self, CaptureConnection, capture_conne
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::ClientConfig;
 
+use crate::time::Timestamp;
+
 /// For all of a name's addresses together. Looking the name up and TLS count in the client's own timeouts.
 const TCP_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// A pause after which connections are not used again. Lambda closes the idle connections of a frozen function
+/// (<https://docs.aws.amazon.com/lambda/latest/dg/best-practices.html>), and a function that wakes does not know it yet: its timers
+/// stood still, and the end of a connection may never have come. The wall clock went on. A call that is sent on a dead connection
+/// fails, and SQS's client repeats none, so the job would be in doubt and its delivery late.
+const LONGEST_PAUSE: Duration = Duration::from_secs(20);
+
+type Pool = Client<HttpsConnector<connect::HttpConnector>, SdkBody>;
+
 #[derive(Debug)]
-pub(super) struct Connector(Client<HttpsConnector<connect::HttpConnector>, SdkBody>);
+pub(super) struct Connector {
+    connector: HttpsConnector<connect::HttpConnector>,
+    /// The connections, and the time of the last call.
+    pool: Mutex<(Pool, Timestamp)>,
+}
 
 impl Connector {
     pub(super) fn new(tls: ClientConfig) -> Self {
@@ -28,11 +43,24 @@ impl Connector {
         tcp.enforce_http(false);
         // Without TLS only where AWS is played by something on this machine.
         let https = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1();
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .build(https.wrap_connector(tcp));
-        Self(client)
+        let connector = https.wrap_connector(tcp);
+        Self { pool: Mutex::new((pool(&connector), Timestamp::from_millis(0))), connector }
     }
+
+    /// The connections for a call at `now`: new ones after a pause, or if the clock was set back.
+    fn pool_at(&self, now: Timestamp) -> Pool {
+        let mut pool_and_last_call = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
+        let (current, last_call) = &mut *pool_and_last_call;
+        if now < *last_call || now.since(*last_call) > LONGEST_PAUSE {
+            *current = pool(&self.connector);
+        }
+        *last_call = now;
+        current.clone()
+    }
+}
+
+fn pool(connector: &HttpsConnector<connect::HttpConnector>) -> Pool {
+    Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(connector.clone())
 }
 
 impl HttpConnector for Connector {
@@ -45,7 +73,7 @@ impl HttpConnector for Connector {
         if let Some(capture) = request.extensions().get::<CaptureSmithyConnection>() {
             capture.set_connection_retriever(move || metadata(&connection));
         }
-        let answer = self.0.request(request);
+        let answer = self.pool_at(Timestamp::now()).request(request);
         HttpConnectorFuture::new(async move {
             // Repeated where the client repeats calls at all: what is sent that way may arrive twice.
             let answer = answer.await.map_err(|error| ConnectorError::io(error.into()))?;
@@ -65,4 +93,53 @@ fn metadata(connection: &CaptureConnection) -> Option<ConnectionMetadata> {
         }
     };
     Some(ConnectionMetadata::builder().proxied(false).poison_fn(poison).build())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+    use crate::tls::Tls;
+
+    async fn answer_all(mut stream: TcpStream) {
+        let mut request = Vec::new();
+        while stream.read_buf(&mut request).await.is_ok_and(|read| read > 0) {
+            if request.ends_with(b"\r\n\r\n") {
+                request.clear();
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn no_connection_is_used_again_after_a_pause() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}/", listener.local_addr().expect("an address"));
+        let accepted = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&accepted);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                counted.fetch_add(1, Ordering::SeqCst);
+                tokio::spawn(answer_all(stream));
+            }
+        });
+        let connector = Connector::new(Tls::new().expect("root certificates").client);
+        let start = Timestamp::from_millis(1_776_009_119_499);
+        let seconds = |n| start.plus(Duration::from_secs(n));
+        let calls = [(start, 1), (seconds(20), 1), (seconds(41), 2), (seconds(50), 2), (start, 3)];
+        for (at, connections) in calls {
+            let mut request = HttpRequest::empty();
+            request.set_uri(url.as_str()).expect("a URI");
+            let request = request.try_into_http1x().expect("a request");
+            connector.pool_at(at).request(request).await.expect("an answer");
+            assert_eq!(accepted.load(Ordering::SeqCst), connections, "{at}");
+            // The answer's connection is back in the pool once its task has run.
+            tokio::task::yield_now().await;
+        }
+    }
 }
