@@ -1,6 +1,7 @@
 //! hyper as the SDK's HTTP client. The SDK brings one around the same library, but it reads the system's root certificates
 //! for itself, which the delivery function needs for its receivers too: a fifth of its cold start.
 
+use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -31,8 +32,8 @@ type Pool = Client<HttpsConnector<connect::HttpConnector>, SdkBody>;
 #[derive(Debug)]
 pub(super) struct Connector {
     connector: HttpsConnector<connect::HttpConnector>,
-    /// The connections, and the time of the last call.
-    pool: Mutex<(Pool, Timestamp)>,
+    /// The connections to each service's host, and the time of the last call there.
+    pools: Mutex<HashMap<String, (Pool, Timestamp)>>,
 }
 
 impl Connector {
@@ -44,18 +45,22 @@ impl Connector {
         // Without TLS only where AWS is played by something on this machine.
         let https = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1();
         let connector = https.wrap_connector(tcp);
-        Self { pool: Mutex::new((pool(&connector), Timestamp::from_millis(0))), connector }
+        Self { pools: Mutex::default(), connector }
     }
 
     /// The connections for a call at `now`: new ones after a pause, or if the clock was set back.
-    fn pool_at(&self, now: Timestamp) -> Pool {
-        let mut pool_and_last_call = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
-        let (current, last_call) = &mut *pool_and_last_call;
-        if now < *last_call || now.since(*last_call) > LONGEST_PAUSE {
-            *current = pool(&self.connector);
+    fn pool_at(&self, host: &str, now: Timestamp) -> Pool {
+        let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((pool, last_call)) = pools.get_mut(host)
+            && *last_call <= now
+            && now.since(*last_call) <= LONGEST_PAUSE
+        {
+            *last_call = now;
+            return pool.clone();
         }
-        *last_call = now;
-        current.clone()
+        let pool = pool(&self.connector);
+        pools.insert(host.to_owned(), (pool.clone(), now));
+        pool
     }
 }
 
@@ -73,7 +78,8 @@ impl HttpConnector for Connector {
         if let Some(capture) = request.extensions().get::<CaptureSmithyConnection>() {
             capture.set_connection_retriever(move || metadata(&connection));
         }
-        let answer = self.pool_at(Timestamp::now()).request(request);
+        let answer =
+            self.pool_at(request.uri().host().unwrap_or_default(), Timestamp::now()).request(request);
         HttpConnectorFuture::new(async move {
             // Repeated where the client repeats calls at all: what is sent that way may arrive twice.
             let answer = answer.await.map_err(|error| ConnectorError::io(error.into()))?;
@@ -131,13 +137,22 @@ mod tests {
         let connector = Connector::new(Tls::new().expect("root certificates").client);
         let start = Timestamp::from_millis(1_776_009_119_499);
         let seconds = |n| start.plus(Duration::from_secs(n));
-        let calls = [(start, 1), (seconds(20), 1), (seconds(41), 2), (seconds(50), 2), (start, 3)];
-        for (at, connections) in calls {
+        // Calls to one service do not keep the connections to another alive.
+        let calls = [
+            ("one", start, 1),
+            ("one", seconds(20), 1),
+            ("other", seconds(20), 2),
+            ("other", seconds(39), 2),
+            ("one", seconds(41), 3),
+            ("one", seconds(50), 3),
+            ("one", start, 4),
+        ];
+        for (host, at, connections) in calls {
             let mut request = HttpRequest::empty();
             request.set_uri(url.as_str()).expect("a URI");
             let request = request.try_into_http1x().expect("a request");
-            connector.pool_at(at).request(request).await.expect("an answer");
-            assert_eq!(accepted.load(Ordering::SeqCst), connections, "{at}");
+            connector.pool_at(host, at).request(request).await.expect("an answer");
+            assert_eq!(accepted.load(Ordering::SeqCst), connections, "{host} {at}");
             // The answer's connection is back in the pool once its task has run.
             tokio::task::yield_now().await;
         }
