@@ -31,7 +31,7 @@ use self::records::Records;
 use self::retries::Retries;
 use self::rows::Rows;
 use self::slots::Place;
-use self::slowness::Notes;
+use self::slowness::SpeedMarks;
 use crate::App;
 use crate::message::{Disposal, EARLY, Message};
 use crate::metrics::Tally;
@@ -65,7 +65,7 @@ pub(crate) struct Turn {
     pub(crate) job: DeliveryJob,
     /// Where the batch reckoned with a slot for it.
     pub(crate) place: Option<Place>,
-    pub(crate) notes: Arc<Notes>,
+    pub(crate) marks: Arc<SpeedMarks>,
     /// Where the batch has others.
     pub(crate) shared: Option<Shared>,
     pub(crate) tally: Arc<Tally>,
@@ -172,7 +172,7 @@ impl Turn {
     async fn takes_probe(&self, endpoint: &Endpoint, hanging: Hanging) -> Result<bool, StoreError> {
         let store = &self.app.store;
         // Jobs of people are few, and each of them looks again until it gets one.
-        let asks = self.job.by_hand || self.notes.may_probe(endpoint);
+        let asks = self.job.by_hand || self.marks.may_probe(endpoint);
         Ok(asks && store.take_probe(endpoint, hanging, Timestamp::now()).await?)
     }
 
@@ -255,7 +255,7 @@ impl Turn {
         self.conclude(delivery, endpoint, attempt, step, now).await
     }
 
-    /// Makes the request. Meanwhile and after, what it says of the endpoint is noted.
+    /// Makes the request. Meanwhile and after, what it says of the endpoint is made.
     async fn send(
         &self,
         delivery: &Delivery,
@@ -279,7 +279,7 @@ impl Turn {
         let outcome = match timeout(SLOW_AFTER, &mut request).await {
             Ok(outcome) => outcome,
             Err(_) => {
-                self.notes.slow(&self.app, endpoint, Timestamp::now());
+                self.marks.slow(&self.app, endpoint, Timestamp::now());
                 request.await
             }
         };
@@ -287,10 +287,10 @@ impl Turn {
         let is_slow = ended_at.since(now) >= SLOW_AFTER.min(self.app.settings.request_timeout);
         match outcome {
             Outcome::Failed { .. } if is_slow => {
-                self.notes.slow(&self.app, endpoint, ended_at);
-                self.notes.unanswered(&self.app, endpoint, now, ended_at);
+                self.marks.slow(&self.app, endpoint, ended_at);
+                self.marks.unanswered(&self.app, endpoint, now, ended_at);
             }
-            _ => self.notes.answered(&self.app, endpoint, ended_at),
+            _ => self.marks.answered(&self.app, endpoint, ended_at),
         }
         outcome
     }
