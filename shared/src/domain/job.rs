@@ -29,6 +29,11 @@ impl Chain {
     pub const fn from_number(number: u32) -> Self {
         Self(number)
     }
+
+    #[must_use]
+    pub const fn number(self) -> u32 {
+        self.0
+    }
 }
 
 impl fmt::Debug for Chain {

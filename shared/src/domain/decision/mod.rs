@@ -1,5 +1,6 @@
-//! What happens next: pure functions of a delivery's row, its endpoint, the job that woke us, the outcome and the
-//! time. Everything else in the delivery function only carries these answers out.
+//! What happens next: pure functions of a delivery's row, its endpoint, the job that woke, the attempt's outcome and the
+//! time. [`on_wake`] says what a job does, [`after_attempt`] what an outcome means, and [`Woken`] what is written of either
+//! and where the job goes then. The rest of the delivery function only carries these answers out.
 
 use std::time::Duration;
 
@@ -12,6 +13,13 @@ use crate::schedule::RetrySchedule;
 use crate::slowness::{Hanging, ProbeFor, next_look};
 use crate::time::Timestamp;
 
+mod next;
+
+pub use next::{
+    CROWDED_ABOVE, Decided, EARLY, MOST_RECEIVES, Next, OVERTAKEN_WAIT, SHORT_WAIT, Woken, Write, backoff,
+    is_slept_through,
+};
+
 /// The longest wait a receiver can ask for with `retry-after` (contract §5).
 pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
 
@@ -19,10 +27,6 @@ pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
 /// function can run.
 const MANUAL_GRACE: Duration = Duration::from_secs(60);
 const MANUAL_POLL: Duration = Duration::from_secs(2);
-
-/// A message that waits is sent anew after so many receives. Its queue gives it up after 960 (template.yaml), and drops it
-/// when it is 14 days old; a job that is looked at every 15 minutes reaches neither.
-pub const MOST_RECEIVES: u32 = 100;
 
 /// Which queue a job came through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +68,17 @@ pub enum Wake {
     /// this job is late or a copy, so another may be about to act too. Then take the slot that it needs, and make the attempt
     /// when that comes. Before all this, of an endpoint that hangs, take its `probe` ([`crate::store::Store::take_probe`]).
     Attempt { number: u32, claim: bool, need: Need, probe: Option<Hanging> },
+}
+
+impl Wake {
+    /// When a job that makes no attempt now looks again.
+    #[must_use]
+    pub const fn waits_until(self) -> Option<Timestamp> {
+        match self {
+            Self::NotYet { until } | Self::WaitForProbe { until, .. } => Some(until),
+            _ => None,
+        }
+    }
 }
 
 /// How long a copy of a job waits, from when the attempt was due or the row last changed, before it acts for the job

@@ -4,7 +4,7 @@ use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, BatchStatementRequest, ReturnValuesOnConditionCheckFailure};
 
-use crate::delivery::{Delivery, attention};
+use crate::delivery::Delivery;
 use crate::job::Chain;
 use crate::store::deliveries::delivery_key;
 use crate::store::statements::{Outcome, execute, or_unknown, statement};
@@ -201,28 +201,27 @@ impl Store {
     }
 }
 
-/// What a transition makes of a row but for its list of attempts: `None` removes.
+/// The fields of a row that a transition changes, but for its list of attempts: `None` removes a field.
 fn changes(
     before: &Delivery,
     transition: &Transition,
 ) -> Result<Vec<(&'static str, Option<AttributeValue>)>, StoreError> {
-    let needs_attention = transition.status.wants_attention();
+    let mut after = before.clone();
+    transition.apply(&mut after);
     let mut changes = vec![
-        ("status", Some(value(&transition.status)?)),
-        ("triggered_by", Some(value(&transition.triggered_by)?)),
-        ("updated_at", Some(number(transition.at.as_millis()))),
-        ("next_retry_at", optional_value(transition.next_retry_at)?),
-        ("failure_reason", optional_value(transition.failure_reason)?),
-        ("chain", optional_value(transition.chain)?),
-        ("slot", optional_value(transition.slot)?),
-        ("uncounted", optional_value(transition.uncounted.then_some(true))?),
-        ("attention", needs_attention.then(|| text(attention(&before.partition, transition.status)))),
+        ("status", Some(value(&after.status)?)),
+        ("triggered_by", Some(value(&after.triggered_by)?)),
+        ("updated_at", Some(number(after.updated_at.as_millis()))),
+        ("next_retry_at", optional_value(after.next_retry_at)?),
+        ("failure_reason", optional_value(after.failure_reason)?),
+        ("chain", optional_value(after.chain)?),
+        ("slot", optional_value(after.slot)?),
+        ("uncounted", optional_value(after.uncounted.then_some(true))?),
+        ("attention", after.attention.as_ref().map(text)),
     ];
     if transition.attempt.is_some() {
-        changes.push(("attempt_count", Some(number(before.attempt_count + 1))));
-        if needs_attention {
-            // The event's row has it too. A read there for each further attempt costs a fifth of the second unit that
-            // every further write of this row would.
+        changes.push(("attempt_count", Some(number(after.attempt_count))));
+        if after.attention.is_some() {
             changes.push(("payload", None));
         }
     }
