@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use echo_shared::decision::Lane;
+use echo_shared::decision::{Lane, OVERTAKEN_WAIT};
 use echo_shared::job::{DeliveryJob, Job};
 use echo_shared::store::{Loaded, StoreError};
 use echo_shared::time::Timestamp;
@@ -23,7 +23,7 @@ use crate::sqs_event::{BatchResponse, ItemFailure, Record};
 use crate::turn::rows::{self, Rows};
 use crate::turn::slots::{self, Place};
 use crate::turn::slowness::SpeedMarks;
-use crate::turn::{OVERTAKEN_WAIT, Shared, Turn};
+use crate::turn::{Shared, Turn};
 
 /// Kept free for the answer: without it Lambda would hand out the finished records again too.
 const ANSWER_TIME: Duration = Duration::from_millis(500);

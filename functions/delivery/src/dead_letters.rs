@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use echo_shared::delivery::{Delivery, DeliveryStatus, FailureReason};
+use echo_shared::decision::OVERTAKEN_WAIT;
+use echo_shared::delivery::FailureReason;
 use echo_shared::job::{DeliveryJob, Job, NotAJob, ReplayJob};
 use echo_shared::replay::{ReplayStatus, StopReason};
 use echo_shared::store::{Advanced, StoreError};
@@ -15,7 +16,6 @@ use crate::message::{Disposal, Message};
 use crate::metrics::Tally;
 use crate::own_fault::OwnFault;
 use crate::sqs_event::Record;
-use crate::turn::OVERTAKEN_WAIT;
 use crate::turn::health;
 use crate::turn::rows::{self, Rows};
 use crate::{App, replay_step};
@@ -75,7 +75,7 @@ async fn end(app: &App, message: &Message, job: &DeliveryJob, tally: &Tally) -> 
         Some(delivery) => Some(delivery),
         None => rows::create_missing(&app.store, job, now).await?,
     };
-    let Some(delivery) = delivery.filter(|delivery| !delivery.is_expired(now)) else {
+    let Some(mut delivery) = delivery.filter(|delivery| !delivery.is_expired(now)) else {
         return Ok(Disposal::Delete);
     };
     let endpoint = rows.endpoint.as_ref();
@@ -91,21 +91,16 @@ async fn end(app: &App, message: &Message, job: &DeliveryJob, tally: &Tally) -> 
         return Ok(Disposal::Delete);
     }
     let failed = Transition {
-        status: DeliveryStatus::Failed,
-        failure_reason: Some(FailureReason::Internal),
-        next_retry_at: None,
-        slot: None,
         uncounted: app.operator.hears_of(&delivery.project_id),
-        ..Transition::unchanged(&delivery, now)
+        ..Transition::ended(&delivery, FailureReason::Internal, now)
     };
     match app.store.advance(&delivery, &failed).await? {
         Advanced::Done => {
             tracing::error!("a delivery failed for a fault of our own");
             tally.add(|counts| counts.failed += 1);
-            if failed.uncounted {
-                let (status, failure_reason) = (failed.status, failed.failure_reason);
-                let ended = Delivery { status, failure_reason, updated_at: now, ..delivery };
-                health::tell(app, &ended, endpoint, now).await?;
+            failed.apply(&mut delivery);
+            if delivery.uncounted {
+                health::tell(app, &delivery, endpoint, now).await?;
             }
             Ok(Disposal::Delete)
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use echo_shared::attempt::MAX_ATTEMPTS;
-use echo_shared::decision::{Lane, stand_back};
+use echo_shared::decision::{Lane, OVERTAKEN_WAIT, stand_back};
 use echo_shared::delivery::{Delivery, DeliveryStatus};
 use echo_shared::endpoint::Endpoint;
 use echo_shared::event::EventDelivery;
@@ -21,7 +21,6 @@ use futures_util::future::try_join_all;
 
 use crate::App;
 use crate::message::{Disposal, Message};
-use crate::turn::OVERTAKEN_WAIT;
 
 /// A delivery's row changes just after its job is sent; waking a little later, the job finds it changed.
 const MANUAL_DELAY: Duration = Duration::from_secs(1);

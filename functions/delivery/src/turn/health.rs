@@ -10,24 +10,9 @@ use echo_shared::endpoint::Endpoint;
 use echo_shared::operational::{Kind, is_told};
 use echo_shared::store::StoreError;
 use echo_shared::time::Timestamp;
-use echo_shared::transition::Transition;
 
 use crate::own_fault::OwnFault;
 use crate::{App, operator};
-
-/// Whether an ending is news for the endpoint.
-pub(crate) fn is_news(ending: &Transition, endpoint: &Endpoint) -> bool {
-    match (ending.status, ending.failure_reason) {
-        (DeliveryStatus::Success, _) => {
-            endpoint.consecutive_failures > 0 || endpoint.first_failure_at.is_some() || endpoint.is_down
-        }
-        // A manual attempt's 410 disables the endpoint too, though it is not counted.
-        (DeliveryStatus::Failed, Some(reason)) => {
-            reason == FailureReason::Gone || counts_against_health(reason, ending.triggered_by)
-        }
-        _ => false,
-    }
-}
 
 /// Does what an ending means for the endpoint, then notes on the delivery that it is done.
 ///
