@@ -14,7 +14,6 @@ use echo_shared::job::Chain;
 use echo_shared::rate_limit::{LATE_SLOTS_WITHIN, Need, Slot, Slots};
 use echo_shared::slowness::SLOW_AFTER;
 use echo_shared::time::Timestamp;
-use echo_shared::transition::Transition;
 
 use crate::broken::Service;
 use crate::chaos::Design;
@@ -128,10 +127,7 @@ impl World {
     fn attempt(&mut self, id: u32, number: u32, claim: bool, need: Need, now: Timestamp) {
         if claim {
             let work = *self.work.at(id);
-            let claimed = self.decide(&work, |woken, delivery, _| Write {
-                transition: Transition::named(delivery, woken.job.chain, now),
-                claim: true,
-            });
+            let claimed = self.decide(&work, |woken, delivery, _| woken.claim(delivery, now));
             match self.write(id, &claimed) {
                 Written::Done => {}
                 Written::Overtaken => return self.hide(id, millis(OVERTAKEN_WAIT)),

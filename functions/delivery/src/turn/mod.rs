@@ -1,5 +1,5 @@
-//! One job's turn, top to bottom: wake, attempt, record, next. What to do is decided by `echo_shared::decision`;
-//! here it is carried out.
+//! One job's turn, top to bottom: wake, attempt, record, next. `echo_shared::decision` decides each step; this module
+//! carries it out.
 
 pub(crate) mod health;
 pub(crate) mod onward;
@@ -26,7 +26,6 @@ use echo_shared::rate_limit::Need;
 use echo_shared::slowness::{Hanging, SLOW_AFTER};
 use echo_shared::store::{Advanced, StoreError};
 use echo_shared::time::Timestamp;
-use echo_shared::transition::Transition;
 use tokio::time::{Instant, sleep, timeout};
 
 use self::records::Records;
@@ -41,35 +40,36 @@ use crate::own_fault::OwnFault;
 use crate::sender::client::Post;
 use crate::sender::{failure, headers};
 
-/// Kept free at an invocation's end: to record what an attempt did, and to answer Lambda.
+/// Time that is kept free at an invocation's end: the first to record an attempt, the second to answer Lambda.
 const RECORD_TIME: Duration = Duration::from_secs(3);
 const HAND_BACK_TIME: Duration = Duration::from_secs(2);
 
-/// An endpoint read this long before a success ends may have had a failure counted since, which the success forgets
-/// (contract §7: in order of completion). Quicker successes are not worth another read each.
+/// After a success that took this long the endpoint is read again. Another delivery's failure may have been counted
+/// meanwhile, and the success must wipe it out, because outcomes count in order of completion (contract §7). A quicker
+/// success is not worth another read.
 const STALE: Duration = Duration::from_millis(250);
 
-/// How long what precedes an attempt may take, before others may take this job for lost.
+/// How long the calls before an attempt may take. After that another job may take this one for lost.
 const SLOW_STORE: Duration = Duration::from_secs(2);
 
-/// A job and all that its turn needs.
+/// A job and everything that its turn needs.
 #[derive(Debug)]
 pub(crate) struct Turn {
     pub(crate) app: Arc<App>,
     pub(crate) message: Arc<Message>,
     pub(crate) lane: Lane,
     pub(crate) job: DeliveryJob,
-    /// Where the batch reckoned with a slot for it.
+    /// The job's place among the slots that its batch takes together, if the batch expected it to need one.
     pub(crate) place: Option<Place>,
     pub(crate) marks: Arc<SpeedMarks>,
-    /// Where the batch has others.
+    /// Absent when the batch has no other job.
     pub(crate) shared: Option<Shared>,
     pub(crate) tally: Arc<Tally>,
     /// When Lambda ends the invocation.
     pub(crate) deadline: Instant,
 }
 
-/// What the turns of one batch share: requests for what each would else ask for by itself.
+/// Requests that the turns of one batch make together instead of one each.
 #[derive(Debug, Clone)]
 pub(crate) struct Shared {
     records: Records,
@@ -83,7 +83,7 @@ impl Shared {
 }
 
 impl Turn {
-    /// Takes the turn on the batch's rows, or on its own where the batch could not be read as a whole.
+    /// Takes the turn on the rows that the batch read, or reads its own rows if the batch could not be read as a whole.
     pub(crate) async fn take(&self, rows: Option<Rows>) -> Disposal {
         let taken = match rows {
             Some(rows) => self.act(rows).await,
@@ -165,7 +165,7 @@ impl Turn {
     /// Whether this job gets the probe of an endpoint that hangs.
     async fn takes_probe(&self, endpoint: &Endpoint, hanging: Hanging) -> Result<bool, StoreError> {
         let store = &self.app.store;
-        // Jobs of people are few, and each of them looks again until it gets one.
+        // Jobs that a person waits for are few, and each looks again until it gets a probe.
         let asks = self.job.by_hand || self.marks.may_probe(endpoint);
         Ok(asks && store.take_probe(endpoint, hanging, Timestamp::now()).await?)
     }
@@ -178,20 +178,20 @@ impl Turn {
         claim: bool,
         need: Need,
     ) -> Result<Disposal, OwnFault> {
-        let decided = Instant::now();
+        let decided_at = Instant::now();
         let envelopes = self.app.store.envelopes(std::slice::from_ref(&delivery)).await?;
         let envelope = envelopes.into_iter().next().unwrap_or_default();
         if claim {
-            let now = Timestamp::now();
-            if self.app.store.claim(&delivery, self.job.chain, now).await? == Advanced::Overtaken {
+            let claimed = self.woken().claim(&delivery, Timestamp::now());
+            if self.write(&delivery, &claimed).await? == Advanced::Overtaken {
                 return Ok(self.overtaken().await);
             }
-            Transition::named(&delivery, self.job.chain, now).apply(&mut delivery);
+            claimed.transition.apply(&mut delivery);
         }
         if let Some(slot) = slots::take(&self.app.store, endpoint, need, self.place.as_ref()).await? {
             let wait = slot.at.since(Timestamp::now());
             if wait > SHORT_WAIT || !self.has_time_after(wait) {
-                if decided.elapsed() > SLOW_STORE {
+                if decided_at.elapsed() > SLOW_STORE {
                     return Ok(self.message.back_off().await);
                 }
                 let now = Timestamp::now();
@@ -200,8 +200,8 @@ impl Turn {
             }
             sleep(wait).await;
         }
-        // The decision gives an attempt its time, counted from when it was made; a slow store may have used that up.
-        if decided.elapsed() > SLOW_STORE || !self.has_time_after(Duration::ZERO) {
+        // The decision allows the attempt a time that began with the decision; a slow store may have used it up.
+        if decided_at.elapsed() > SLOW_STORE || !self.has_time_after(Duration::ZERO) {
             tracing::warn!("too little time is left for an attempt and its record");
             return Ok(self.message.back_off().await);
         }
@@ -227,7 +227,7 @@ impl Turn {
         self.carry_out(delivery, Some(endpoint), decided, now).await
     }
 
-    /// Makes the request. Meanwhile and after, what it says of the endpoint is made.
+    /// Makes the request, and marks on the endpoint's row whether it was slow to answer.
     async fn send(
         &self,
         delivery: &Delivery,
@@ -244,7 +244,7 @@ impl Turn {
                         headers::signed(delivery, endpoint, &settings.origin, number, &envelope, now);
                     self.app.sender.send(Post { url, headers, body: envelope }).await
                 }
-                // It was allowed when it was registered; the operator's settings or the API's address have changed since.
+                // The URL was allowed when it was registered; the settings or the API's address have changed since.
                 Err(refused) => Outcome::Failed { cause: failure::of_url(refused), status: None, body: None },
             }
         });
@@ -267,7 +267,7 @@ impl Turn {
         outcome
     }
 
-    /// The endpoint as it is after a slow success: a failure may have been counted while it ran.
+    /// Reads the endpoint again after a slow success: a failure may have been counted while the attempt ran.
     async fn reread(&self, endpoint: &Endpoint) -> Endpoint {
         let read = timeout(SHORT_WAIT, self.load()).await;
         read.ok().and_then(Result::ok).and_then(|rows| rows.endpoint).unwrap_or_else(|| endpoint.clone())

@@ -17,7 +17,7 @@ use crate::turn::{HAND_BACK_TIME, Turn, health, records, retries};
 
 impl Turn {
     /// Writes a decision, and lets the job go where it says if the row was still as it was read.
-    pub(crate) async fn carry_out(
+    pub(super) async fn carry_out(
         &self,
         mut delivery: Delivery,
         endpoint: Option<&Endpoint>,
@@ -45,7 +45,7 @@ impl Turn {
         }
     }
 
-    async fn write(&self, before: &Delivery, write: &Write) -> Result<Advanced, StoreError> {
+    pub(super) async fn write(&self, before: &Delivery, write: &Write) -> Result<Advanced, StoreError> {
         let Write { transition, claim } = write;
         let store = &self.app.store;
         if *claim {
@@ -100,8 +100,8 @@ impl Turn {
         retries::hide(&self.message, self.lane, others, until, slot).await
     }
 
-    pub(crate) async fn overtaken(&self) -> Disposal {
-        tracing::warn!("another job changed the delivery meanwhile");
+    pub(super) async fn overtaken(&self) -> Disposal {
+        tracing::warn!("another job changed the delivery in the meantime");
         self.message.hide(OVERTAKEN_WAIT).await
     }
 }

@@ -1,5 +1,5 @@
 //! What a decision writes to its delivery's row, and where the job goes after the write. The delivery function and the
-//! simulator carry these answers out; neither decides anything of it again.
+//! simulator carry these answers out; neither decides any of this again.
 
 use std::time::Duration;
 
@@ -80,7 +80,7 @@ pub struct Write {
     pub claim: bool,
 }
 
-/// Where a job goes.
+/// Where a job goes once its decision is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Next {
     /// Its work is done. If the delivery is `uncounted` its endpoint hears of the end first; then the message is deleted.
@@ -138,6 +138,12 @@ impl Woken<'_> {
         let waits_since = self.job.waits_since.or(Some(delivery.due_at()));
         let job = DeliveryJob { waits_since, ..self.successor() };
         Decided { write: Some(Write { transition, claim }), next: self.send_on(job, lane, at) }
+    }
+
+    /// Takes the turn for this job, which is late or a copy: another may be about to act too.
+    #[must_use]
+    pub fn claim(&self, delivery: &Delivery, now: Timestamp) -> Write {
+        Write { transition: Transition::named(delivery, self.job.chain, now), claim: true }
     }
 
     /// Leaves an attempt for its slot, where retries wait. No attempt is recorded, and the caller sees nothing of it.
