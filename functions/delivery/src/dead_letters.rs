@@ -1,4 +1,5 @@
-//! What nothing else could finish: its delivery ends `failed` (`internal`), or the message is parked as it is.
+//! Messages that the other queues gave up. The delivery of such a job ends `failed` (`internal`). An event, or a message
+//! that is no job, is parked as it is.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,10 +21,10 @@ use crate::turn::health;
 use crate::turn::rows::{self, Rows};
 use crate::{App, replay_step};
 
-/// A job whose turn it is acts within this time, or is lost: it is sent on anew each day when it waits for long.
+/// A job that has the turn acts within this time, or is lost. A job that waits for longer is sent anew about once a day.
 const ACTS_WITHIN: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 
-/// Why an event is parked that was not refused.
+/// The reason on an event that was parked without having been refused.
 const KEPT_OUT: &str = "faults of ours kept it from being accepted; send it again under the same event_id";
 
 pub(crate) async fn bury(
@@ -85,7 +86,7 @@ async fn end(app: &App, message: &Message, job: &DeliveryJob, tally: &Tally) -> 
         }
         return Ok(Disposal::Delete);
     }
-    // A copy, whose delivery has another job that acts: that one sees to it.
+    // This job is a copy, and the job that has the turn still acts.
     let last_change = delivery.due_at().max(delivery.updated_at);
     if job.chain != delivery.chain && now < last_change.plus(ACTS_WITHIN) {
         return Ok(Disposal::Delete);

@@ -1,4 +1,4 @@
-//! What moves a delivery on: state and attempts change in one conditional update of one row.
+//! The writes that move a delivery on. Its state and its attempts change together, in one conditional update of one row.
 
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
@@ -16,7 +16,7 @@ use crate::transition::Transition;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Advanced {
     Done,
-    /// The row is no longer what the decision was made on, or is gone.
+    /// The row has changed since the decision read it, or is gone.
     Overtaken,
 }
 
@@ -25,7 +25,7 @@ impl Store {
     /// recognized and counts as done.
     ///
     /// # Errors
-    /// When DynamoDB did not do it.
+    /// When DynamoDB did not write it.
     pub async fn advance(&self, before: &Delivery, transition: &Transition) -> Result<Advanced, StoreError> {
         let mut update = self
             .update_delivery(before)
@@ -81,9 +81,8 @@ impl Store {
         Ok(if is_ours { Advanced::Done } else { Advanced::Overtaken })
     }
 
-    /// Records first attempts in one request, at most [`crate::store::MAX_STATEMENTS`], each if its delivery's row is still
-    /// the one that was read, and says of each whether it did. What it did not is for [`Self::advance`], which finds
-    /// out why.
+    /// Records at most [`crate::store::MAX_STATEMENTS`] first attempts in one request, each if its delivery's row is still the
+    /// one that was read. Returns for each whether it is recorded. [`Self::advance`] writes the others and finds out why.
     pub async fn record_first_attempts(&self, records: &[(Delivery, Transition)]) -> Vec<bool> {
         let statements = records.iter().map(|(before, transition)| self.first_attempt(before, transition));
         let executed = match statements.collect() {
@@ -94,7 +93,7 @@ impl Store {
         outcomes.into_iter().map(|outcome| outcome == Outcome::Done).collect()
     }
 
-    /// What [`Self::advance`] does with a first attempt: its row has no list of attempts to add to.
+    /// The statement that does what [`Self::advance`] does with a first attempt, whose row has no list of attempts yet.
     fn first_attempt(
         &self,
         before: &Delivery,
@@ -126,10 +125,10 @@ impl Store {
         statement(text, values)
     }
 
-    /// Takes the turn to make a delivery's next attempt for the job of this chain. Of two that try, one is overtaken.
+    /// Gives the turn to the job of this chain, if nothing has changed on the row. Of two jobs that try, one is overtaken.
     ///
     /// # Errors
-    /// When DynamoDB did not do it.
+    /// When DynamoDB did not write it.
     pub async fn claim(
         &self,
         before: &Delivery,
@@ -166,10 +165,10 @@ impl Store {
         self.client.update_item().table_name(&self.tables.deliveries).set_key(Some(key))
     }
 
-    /// Notes that a delivery's failure is counted although not all that follows it is done.
+    /// Writes down that a delivery's failure is counted, although the operator is still to be told.
     ///
     /// # Errors
-    /// When DynamoDB did not do it.
+    /// When DynamoDB did not write it.
     pub async fn note_counted(&self, delivery: &Delivery) -> Result<(), StoreError> {
         let update = self
             .update_delivery(delivery)
@@ -180,10 +179,10 @@ impl Store {
         Ok(())
     }
 
-    /// Notes that all is done that follows from a delivery's failure.
+    /// Writes down that nothing is left to do about a delivery's end.
     ///
     /// # Errors
-    /// When DynamoDB did not do it.
+    /// When DynamoDB did not write it.
     pub async fn settle_count(&self, delivery: &Delivery) -> Result<(), StoreError> {
         let result = self
             .update_delivery(delivery)
