@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use echo_shared::decision::Lane;
+use echo_shared::decision::{Lane, OVERTAKEN_WAIT};
 use echo_shared::job::{DeliveryJob, Job};
 use echo_shared::store::{Loaded, StoreError};
 use echo_shared::time::Timestamp;
@@ -22,8 +22,8 @@ use crate::replay_step;
 use crate::sqs_event::{BatchResponse, ItemFailure, Record};
 use crate::turn::rows::{self, Rows};
 use crate::turn::slots::{self, Place};
-use crate::turn::slowness::Notes;
-use crate::turn::{OVERTAKEN_WAIT, Shared, Turn};
+use crate::turn::slowness::SpeedMarks;
+use crate::turn::{Shared, Turn};
 
 /// The function answers so long before its deadline. Without an answer Lambda hands out the finished records again too.
 const ANSWER_TIME: Duration = Duration::from_millis(500);
@@ -123,8 +123,8 @@ async fn work(
     }
 
     started.extend(start_events(app, events, tally));
-    let notes = Arc::new(Notes::default());
-    started.extend(start_turns(app, jobs, &notes, tally, deadline).await);
+    let marks = Arc::new(SpeedMarks::default());
+    started.extend(start_turns(app, jobs, &marks, tally, deadline).await);
 
     let last_moment = deadline - ANSWER_TIME;
     let mut response = BatchResponse::default();
@@ -136,8 +136,8 @@ async fn work(
         response.batch_item_failures.push(ItemFailure { item_identifier: record.message.id.clone() });
         tally.add(|counts| counts.held_back += u64::from(disposal == Disposal::HeldBack));
     }
-    if timeout_at(last_moment, notes.written()).await.is_err() {
-        tracing::warn!("notes of how endpoints answered were left unwritten");
+    if timeout_at(last_moment, marks.written()).await.is_err() {
+        tracing::warn!("marks of endpoints' speed were left unwritten");
     }
     response
 }
@@ -158,7 +158,7 @@ fn start_events(app: &Arc<App>, events: Vec<(Arc<Message>, String)>, tally: &Arc
 async fn start_turns(
     app: &Arc<App>,
     jobs: Vec<Waiting>,
-    notes: &Arc<Notes>,
+    marks: &Arc<SpeedMarks>,
     tally: &Arc<Tally>,
     deadline: Instant,
 ) -> Vec<Started> {
@@ -182,9 +182,9 @@ async fn start_turns(
         let is_copy = !taken.insert((job.delivery_id, job.chain));
         let rows = loaded.as_ref().map(|loaded| loaded.as_ref().map(|loaded| Rows::of(&job, loaded)));
         let rows = rows.map_err(|_| ());
-        let (app, notes, tally) = (Arc::clone(app), Arc::clone(notes), Arc::clone(tally));
+        let (app, marks, tally) = (Arc::clone(app), Arc::clone(marks), Arc::clone(tally));
         let shared = shared.clone();
-        let turn = Turn { app, message: message.clone(), lane, job, place, notes, shared, tally, deadline };
+        let turn = Turn { app, message: message.clone(), lane, job, place, marks, shared, tally, deadline };
         start(message, span, async move {
             match rows {
                 Err(()) => turn.message.back_off().await,

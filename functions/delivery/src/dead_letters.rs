@@ -1,9 +1,11 @@
-//! What nothing else could finish: its delivery ends `failed` (`internal`), or the message is parked as it is.
+//! Messages that the other queues gave up. The delivery of such a job ends `failed` (`internal`). An event, or a message
+//! that is no job, is parked as it is.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use echo_shared::delivery::{Delivery, DeliveryStatus, FailureReason};
+use echo_shared::decision::OVERTAKEN_WAIT;
+use echo_shared::delivery::FailureReason;
 use echo_shared::job::{DeliveryJob, Job, NotAJob, ReplayJob};
 use echo_shared::replay::{ReplayStatus, StopReason};
 use echo_shared::store::{Advanced, StoreError};
@@ -15,15 +17,14 @@ use crate::message::{Disposal, Message};
 use crate::metrics::Tally;
 use crate::own_fault::OwnFault;
 use crate::sqs_event::Record;
-use crate::turn::OVERTAKEN_WAIT;
 use crate::turn::health;
 use crate::turn::rows::{self, Rows};
 use crate::{App, replay_step};
 
-/// A job whose turn it is acts within this time, or is lost: it is sent on anew each day when it waits for long.
+/// A job that has the turn acts within this time, or is lost. A job that waits for longer is sent anew about once a day.
 const ACTS_WITHIN: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 
-/// Why an event is parked that was not refused.
+/// The reason on an event that was parked without having been refused.
 const KEPT_OUT: &str = "faults of ours kept it from being accepted; send it again under the same event_id";
 
 pub(crate) async fn bury(
@@ -75,7 +76,7 @@ async fn end(app: &App, message: &Message, job: &DeliveryJob, tally: &Tally) -> 
         Some(delivery) => Some(delivery),
         None => rows::create_missing(&app.store, job, now).await?,
     };
-    let Some(delivery) = delivery.filter(|delivery| !delivery.is_expired(now)) else {
+    let Some(mut delivery) = delivery.filter(|delivery| !delivery.is_expired(now)) else {
         return Ok(Disposal::Delete);
     };
     let endpoint = rows.endpoint.as_ref();
@@ -85,27 +86,22 @@ async fn end(app: &App, message: &Message, job: &DeliveryJob, tally: &Tally) -> 
         }
         return Ok(Disposal::Delete);
     }
-    // A copy, whose delivery has another job that acts: that one sees to it.
+    // This job is a copy, and the job that has the turn still acts.
     let last_change = delivery.due_at().max(delivery.updated_at);
     if job.chain != delivery.chain && now < last_change.plus(ACTS_WITHIN) {
         return Ok(Disposal::Delete);
     }
     let failed = Transition {
-        status: DeliveryStatus::Failed,
-        failure_reason: Some(FailureReason::Internal),
-        next_retry_at: None,
-        slot: None,
         uncounted: app.operator.hears_of(&delivery.project_id),
-        ..Transition::unchanged(&delivery, now)
+        ..Transition::ended(&delivery, FailureReason::Internal, now)
     };
     match app.store.advance(&delivery, &failed).await? {
         Advanced::Done => {
             tracing::error!("a delivery failed for a fault of our own");
             tally.add(|counts| counts.failed += 1);
-            if failed.uncounted {
-                let (status, failure_reason) = (failed.status, failed.failure_reason);
-                let ended = Delivery { status, failure_reason, updated_at: now, ..delivery };
-                health::tell(app, &ended, endpoint, now).await?;
+            failed.apply(&mut delivery);
+            if delivery.uncounted {
+                health::tell(app, &delivery, endpoint, now).await?;
             }
             Ok(Disposal::Delete)
         }

@@ -3,17 +3,12 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use echo_shared::decision::Lane;
+use echo_shared::decision::{CROWDED_ABOVE, Lane};
 use echo_shared::queue::{MAX_MESSAGE_BYTES, Queue, QueueError, TEXT_TYPE};
 use tokio::time::{Instant, timeout};
 
 use crate::Queues;
 use crate::message::Message;
-
-/// A standard queue holds about 120,000 messages in flight, hidden ones included; beyond that it delivers nothing at all
-/// ([quotas](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html)). Beyond half
-/// of it, waiting jobs are sent again with a delay instead, because a delayed message is not in flight.
-const CROWDED_ABOVE: u64 = 60_000;
 
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 

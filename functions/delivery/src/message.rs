@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use echo_shared::decision::{EARLY, backoff};
 use echo_shared::queue::Queue;
 use echo_shared::rate_limit::Slot;
 use echo_shared::time::Timestamp;
@@ -9,13 +10,7 @@ use echo_shared::time::Timestamp;
 /// A shorter wait, rounded up to SQS's whole seconds, would be longer by more than a tenth.
 const ROUNDED_UP_FROM: Duration = Duration::from_secs(10);
 
-/// Queues are often late by a part of a second.
-pub(crate) const EARLY: Duration = Duration::from_millis(500);
-
 const HALF_A_SECOND: Duration = Duration::from_millis(500);
-
-const FIRST_BACKOFF: Duration = Duration::from_secs(5);
-const LONGEST_BACKOFF: Duration = Duration::from_secs(900);
 
 /// The end of a message's turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,21 +80,9 @@ const fn slot_wait(wait: Duration) -> Duration {
     Duration::from_secs(wait.saturating_sub(EARLY).as_secs())
 }
 
-/// 5 s, doubled with each receive of the message, up to 15 min.
-fn backoff(receives: u32) -> Duration {
-    let doublings = receives.saturating_sub(1).min(16);
-    (FIRST_BACKOFF * 2_u32.pow(doublings)).min(LONGEST_BACKOFF)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn backing_off_doubles_up_to_a_quarter_of_an_hour() {
-        let seconds: Vec<u64> = [0, 1, 2, 3, 8, 9, 200, u32::MAX].map(|n| backoff(n).as_secs()).to_vec();
-        assert_eq!(seconds, [5, 5, 10, 20, 640, 900, 900, 900]);
-    }
 
     #[test]
     fn short_waits_leave_at_most_half_a_second_to_sleep() {

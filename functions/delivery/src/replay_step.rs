@@ -1,12 +1,12 @@
-//! One step of a replay: the page that was found is started, and the next one is found. What to do is decided by
-//! `echo_shared::replay`; here it is carried out.
+//! One step of a replay: it starts the page that the step before found, and finds the next page. `echo_shared::replay`
+//! decides the step; this module carries it out.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use echo_shared::attempt::MAX_ATTEMPTS;
-use echo_shared::decision::{Lane, stand_back};
+use echo_shared::decision::{Lane, OVERTAKEN_WAIT, stand_back};
 use echo_shared::delivery::{Delivery, DeliveryStatus};
 use echo_shared::endpoint::Endpoint;
 use echo_shared::event::EventDelivery;
@@ -21,37 +21,36 @@ use futures_util::future::try_join_all;
 
 use crate::App;
 use crate::message::{Disposal, Message};
-use crate::turn::OVERTAKEN_WAIT;
 
-/// A delivery's row changes just after its job is sent; waking a little later, the job finds it changed.
+/// A delivery's row changes just after its job is sent. The job wakes this much later, and finds the row changed.
 const MANUAL_DELAY: Duration = Duration::from_secs(1);
 
-/// Between a step and the next, so that a replay leaves room for other work.
+/// The pause between two steps, so that a replay leaves room for other work.
 const STEP_DELAY: Duration = Duration::from_secs(1);
 
-/// How long a step waits for what it cannot do yet.
+/// How long a step waits when it cannot go on yet.
 const NOT_YET: Duration = Duration::from_secs(3);
 
-/// Look-ups of one step; where little matches, several find nothing.
+/// How many look-ups one step makes at most. Where little matches, several find nothing.
 const LOOKS: usize = 8;
 
-/// As many envelopes as a look-up through events may hold in memory.
+/// How many bytes of envelopes a look-up through events may hold in memory.
 const LOOK_BYTES: usize = 3 * 1024 * 1024;
 
-/// What came of starting a page.
+/// How the start of a page ended.
 enum Started {
     All {
         replayed: u64,
         last: Option<DeliveryId>,
     },
-    /// Some are to be looked at again.
+    /// The step must look at some deliveries again.
     NotYet(NotYet),
 }
 
 enum NotYet {
-    /// The endpoint is still at the page before, or another job changed a row meanwhile.
+    /// The endpoint still works on the page before, or another job changed a row in the meantime.
     Busy,
-    /// SQS did not take every job for certain.
+    /// SQS may have missed a job.
     InDoubt,
 }
 
@@ -78,10 +77,10 @@ async fn step(app: &App, message: &Message, job: &ReplayJob) -> Result<Disposal,
     }
 }
 
-/// Ends a replay before it is through.
+/// Ends a replay before its last page.
 ///
 /// # Errors
-/// When DynamoDB did not do it.
+/// When DynamoDB did not write it.
 pub(crate) async fn stop(
     app: &App,
     message: &Message,
@@ -118,7 +117,7 @@ async fn make(
     if next.status != replay.status {
         return Ok(Disposal::Delete);
     }
-    // The message stays until the next one is certain to be there; should both be, only one of them changes the row.
+    // The message stays until the next one is certain to be in the queue. Should both be there, only one changes the row.
     let job = ReplayJob { step: next.step, ..job.clone() };
     match app.queues.retries.send_step(&job, STEP_DELAY).await {
         Ok(()) => Ok(Disposal::Delete),
@@ -129,7 +128,7 @@ async fn make(
     }
 }
 
-/// Starts what the step before found.
+/// Starts the page that the step before found.
 async fn start_page(app: &App, replay: &Replay, endpoint: &Endpoint) -> Result<Started, StoreError> {
     let mut deliveries = Vec::new();
     let mut skipped = Vec::new();
@@ -158,8 +157,8 @@ async fn start_page(app: &App, replay: &Replay, endpoint: &Endpoint) -> Result<S
     Ok(Started::All { replayed: (tried.len() + made.len()) as u64, last })
 }
 
-/// Whether the endpoint is still at the page before, or a failure on this one is still to be counted: moved on now, it
-/// never would be.
+/// Whether the endpoint still works on the page before, or a failure on this page is still to be counted. The failure
+/// would never be counted if the replay moved its delivery on now.
 fn is_busy(replay: &Replay, rows: &HashMap<DeliveryId, Delivery>, now: Timestamp) -> bool {
     let last = replay.last_started.and_then(|id| rows.get(&id));
     let is_at_it = last.is_some_and(|last| last.status == DeliveryStatus::Pending);
@@ -167,8 +166,8 @@ fn is_busy(replay: &Replay, rows: &HashMap<DeliveryId, Delivery>, now: Timestamp
         || (rows.values().any(|row| row.is_to_be_counted()) && replay.waits_for_counts(now))
 }
 
-/// Starts one manual attempt on each delivery that still matches, and gives those that this replay has started, now
-/// or in an earlier try of this step; [`NotYet`] when not all is certain.
+/// Starts one manual attempt on each delivery that still matches. Returns the deliveries that this replay has started,
+/// now or in an earlier try of this step, or [`NotYet`] when one of them is not certain.
 async fn try_again(
     app: &App,
     queue: &Queue,
@@ -202,7 +201,8 @@ async fn try_again(
             waits_since: None,
         })
         .collect();
-    // As by hand, the job goes first: without its row's change it does nothing, a change without it would wait for ever.
+    // As in a retry by hand, the job goes first. A job without the row's change does nothing; a changed row without a job
+    // would wait for ever.
     let in_doubt = queue.send_all(&jobs, MANUAL_DELAY).await;
     let sent = jobs.iter().filter(|job| !in_doubt.contains(job));
     let starts = sent.filter_map(|job| Some((job.delivery_id, job.chain?))).map(|(id, chain)| {
@@ -214,7 +214,7 @@ async fn try_again(
     for (id, advanced) in try_join_all(starts).await? {
         match advanced {
             Advanced::Done => started.push(id),
-            // By whom, the row will tell.
+            // The next look at the row shows the change.
             Advanced::Overtaken => is_overtaken = true,
         }
     }
@@ -225,7 +225,7 @@ async fn try_again(
     })
 }
 
-/// Makes the deliveries of events that skipped the endpoint, with their rows and jobs; [`NotYet`] when not all is
+/// Makes deliveries, with their rows and jobs, for events that skipped the endpoint. [`NotYet`] when one of them is not
 /// certain.
 async fn make_skipped(
     app: &App,
@@ -262,7 +262,7 @@ async fn make_skipped(
 
 enum Skipped {
     Gone,
-    /// Its row changed under us.
+    /// Another job changed the event's row.
     Contested,
     Made {
         job: DeliveryJob,
@@ -273,7 +273,7 @@ enum Skipped {
 enum NeedsJob {
     No,
     First,
-    /// An earlier try of this step may have sent one: what follows it stands back.
+    /// An earlier try of this step may have sent the job, so a copy that stands back follows.
     Copy,
 }
 
@@ -318,7 +318,7 @@ async fn make_one(
     Ok(Skipped::Made { job: job(&listed), needs_job: NeedsJob::First })
 }
 
-/// Finds the next page: up to a page of matches in a few look-ups, and where to look on.
+/// Finds the next page, up to [`PAGE`] matches in a few look-ups, and the place where the next look goes on.
 async fn look(app: &App, replay: &Replay, endpoint: &Endpoint) -> Result<(Place, Vec<Match>), StoreError> {
     let (filter, now) = (&replay.filter, Timestamp::now());
     let mut place = replay.place;
@@ -338,7 +338,7 @@ async fn look(app: &App, replay: &Replay, endpoint: &Endpoint) -> Result<(Place,
                 }
             }
             Place::Events { after } => {
-                // Without the name: a filter that matches little would read on without end.
+                // The query does not filter by name: where few names match, one query would read on without end.
                 let wanted =
                     EventFilter { event_name: None, since: Some(filter.since), until: Some(filter.until) };
                 let project = &replay.project_id;

@@ -45,8 +45,8 @@ impl DeliveryStatus {
         matches!(self, Self::Success | Self::Failed)
     }
 
-    /// Whether rows of this status stand in the sparse index. Deliveries that go well never do, so they never pay
-    /// for it.
+    /// Whether rows of this status stand in the sparse index. A delivery that goes well never does, so it never pays for
+    /// the index.
     #[must_use]
     pub const fn wants_attention(self) -> bool {
         matches!(self, Self::Retrying | Self::Failed)
@@ -77,7 +77,7 @@ pub struct Delivery {
     pub event_id: EventId,
     pub event_name: EventName,
     pub status: DeliveryStatus,
-    /// Who asked for the attempt that is due.
+    /// Whether the schedule or a person asked for the attempt that is due.
     pub triggered_by: Trigger,
     pub attempt_count: u32,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -86,26 +86,26 @@ pub struct Delivery {
     pub next_retry_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure_reason: Option<FailureReason>,
-    /// Which job may make the next attempt; absent for the job that accepting the event sent.
+    /// The job that may make the next attempt; absent for the first job, which was sent when the event was accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chain: Option<Chain>,
-    /// When its endpoint's rate limit lets it have the attempt that is due.
+    /// The slot of the endpoint's rate limit that the due attempt waits for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slot: Option<Slot>,
-    /// The latest replay that tried it again.
+    /// The latest replay that tried the delivery again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replay_id: Option<ReplayId>,
-    /// It ended in a way that counts against its endpoint's health and the count is still to be made.
+    /// The delivery ended in a way that its endpoint must hear of (contract §7), and that is still to be done.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub uncounted: bool,
-    /// Its failure is counted, but the operator is still to be told: a repeat does not count it again.
+    /// The failure is counted, but the operator is still to be told. A repeat does not count it again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub counted: bool,
-    /// The envelope, when it is small; otherwise it is on the event's row alone.
+    /// The envelope, if it is small. A large one is on the event's row alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payload: Option<Payload>,
     pub updated_at: Timestamp,
-    /// Unix seconds, for DynamoDB's TTL; past it the row counts as absent.
+    /// In Unix seconds, for DynamoDB's TTL. From then on the row counts as absent.
     pub expires_at: i64,
 }
 
@@ -150,7 +150,7 @@ impl Delivery {
         }
     }
 
-    /// When the attempt it waits for may be made.
+    /// When the next attempt may be made.
     #[must_use]
     pub fn due_at(&self) -> Timestamp {
         let due = match (self.next_retry_at, self.triggered_by) {
@@ -161,7 +161,8 @@ impl Delivery {
         self.slot.map_or(due, |slot| due.max(slot.at))
     }
 
-    /// Its failure is about to be counted against the endpoint; moved on before that, it never would be.
+    /// Whether its failure is about to be counted for the endpoint. The failure would never be counted if the delivery
+    /// moved on before that.
     #[must_use]
     pub const fn is_to_be_counted(&self) -> bool {
         self.uncounted && !self.counted

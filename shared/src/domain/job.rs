@@ -1,4 +1,5 @@
-//! The queue messages: "look at this delivery", "go on with this replay". What is due, and when, is on the row itself.
+//! The queue messages: "look at this delivery" and "go on with this replay". The row itself says which attempt is due, and
+//! when.
 
 use std::fmt;
 
@@ -7,18 +8,18 @@ use serde::{Deserialize, Serialize};
 use crate::id::{DeliveryId, EndpointId, EventId, ProjectId, ReplayId};
 use crate::time::Timestamp;
 
-/// The versions this build writes and reads: a delivery's job, and a replay's.
+/// The versions of messages that this build writes and reads.
 const DELIVERY: u64 = 1;
 const REPLAY: u64 = 2;
 
-/// Names one job among those that may exist for a delivery. The delivery's row says whose turn it is, so a copy that
-/// SQS or a repeated send made stands back instead of sending twice.
+/// Names one job among the jobs that may exist for a delivery. The delivery's row names the job that has the turn, so a
+/// copy made by SQS or by a repeated send stands back instead of sending a second request.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct Chain(u32);
 
 impl Chain {
-    /// A random one: two jobs of one delivery share a chain once in four thousand million times.
+    /// A random chain. Two jobs of one delivery share a chain once in four thousand million times.
     #[must_use]
     #[expect(clippy::new_without_default, reason = "a default that differs each time would surprise")]
     pub fn new() -> Self {
@@ -28,6 +29,11 @@ impl Chain {
     #[must_use]
     pub const fn from_number(number: u32) -> Self {
         Self(number)
+    }
+
+    #[must_use]
+    pub const fn number(self) -> u32 {
+        self.0
     }
 }
 
@@ -59,14 +65,14 @@ pub struct DeliveryJob {
     pub event_id: EventId,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chain: Option<Chain>,
-    /// Set on a manual retry's job, which is sent just before the row changes: it waits for the change.
+    /// Set on the job of a manual retry, which is sent just before the row changes and waits for the change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manual_at: Option<Timestamp>,
-    /// A person waits for this attempt: a test, or a retry by hand. It only makes an endpoint that hangs answer sooner
-    /// whether it still does, so a job that stands in for a lost one may lack it.
+    /// A person waits for this attempt: a test, or a retry by hand. The mark only gets the attempt a probe sooner, so a job
+    /// that stands in for a lost one may lack it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub by_hand: bool,
-    /// Since when it has been sent on without an attempt. A job that stands in for a lost one may lack it.
+    /// Since when the delivery's jobs are sent on without an attempt. A job that stands in for a lost one may lack it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waits_since: Option<Timestamp>,
 }
@@ -121,7 +127,7 @@ impl ReplayJob {
 
 impl Job {
     /// # Errors
-    /// When the text is no job, or one of a version this build does not know.
+    /// When the text is no job, or a job of a version that this build does not know.
     pub fn decode(text: &str) -> Result<Self, NotAJob> {
         #[derive(Deserialize)]
         struct Version {

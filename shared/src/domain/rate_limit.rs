@@ -1,5 +1,5 @@
-//! At most so many requests a second to an endpoint. Time is cut into slots; each attempt takes the next free one and
-//! is made when it comes.
+//! A limit on how many requests an endpoint gets a second. Its time is cut into slots. Each attempt takes the next free
+//! slot and is made when the slot comes.
 //!
 //! A slot is good for two seconds. A job that misses its slot may use the late line, which covers only the next second,
 //! for jobs that are ready to go. So an endpoint gets at most its limit each second; when jobs wake late, as many again
@@ -16,7 +16,8 @@ use crate::time::Timestamp;
 
 pub const MAX_PER_SECOND: u16 = 1_000;
 
-/// How late an attempt may use its slot. Were it for ever, those that an outage held up would all go at once.
+/// How late an attempt may use its slot. If a slot were good for ever, all attempts that an outage held up would go at
+/// once.
 const GOOD_FOR: Duration = Duration::from_secs(2);
 
 /// How far ahead the slots for late attempts are given out.
@@ -26,7 +27,7 @@ pub const LATE_SLOTS_WITHIN: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RateLimit {
     pub per_second: u16,
-    /// When it was set. Slots of the limit before it are void, and the lines begin anew.
+    /// When the limit was set. Slots of an earlier limit are void, and both lines of slots begin anew.
     pub since: Timestamp,
 }
 
@@ -34,18 +35,18 @@ pub struct RateLimit {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Slot {
     pub at: Timestamp,
-    /// The limit that it is a slot of.
+    /// The `since` of the slot's limit.
     pub limit_since: Timestamp,
 }
 
-/// What an attempt that is due needs before it is made.
+/// Which slot a due attempt must take first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
-    /// There is no limit, or this is its slot.
+    /// There is no limit, or the attempt's own slot has come.
     Nothing,
     Slot,
-    /// It missed its slot. In the line it might miss the next one too, and so on for ever; so there is a second one, only
-    /// for those who are there and can go within a second.
+    /// The attempt missed its slot. In the usual line it might miss the next slot too, and so on for ever. So there is a
+    /// second line, only for attempts that can go within a second.
     LateSlot,
 }
 
@@ -57,7 +58,7 @@ pub struct Slots {
     pub from_micros: i64,
 }
 
-/// What an attempt needs under a limit, given the slot that its delivery has.
+/// Which slot an attempt must take under a limit, given the slot that its delivery has.
 #[must_use]
 pub fn need(limit: Option<&RateLimit>, held: Option<&Slot>, now: Timestamp) -> Need {
     let Some(limit) = limit else { return Need::Nothing };
@@ -69,7 +70,7 @@ pub fn need(limit: Option<&RateLimit>, held: Option<&Slot>, now: Timestamp) -> N
 }
 
 impl RateLimit {
-    /// How long so many slots last, in microseconds. A slot is rounded up: never more than the limit.
+    /// How long so many slots last, in microseconds. A slot is rounded up, so that the limit is never exceeded.
     #[must_use]
     pub fn length_micros(&self, slots: u32) -> i64 {
         let slot = 1_000_000_u32.div_ceil(u32::from(self.per_second.max(1)));
@@ -78,7 +79,7 @@ impl RateLimit {
 }
 
 impl Slots {
-    /// The `n`th of them, from 0.
+    /// The `n`th slot, from 0.
     #[must_use]
     pub fn nth(&self, n: u32) -> Slot {
         let at_micros = self.from_micros + self.limit.length_micros(n);

@@ -1,10 +1,10 @@
-//! Endpoints that answer slowly, and endpoints that hang: which lane serves them, and how few attempts an endpoint gets
-//! while it does not answer at all. All pure; `store/endpoints/slowness.rs` writes it down.
+//! Which lane serves an endpoint that answers slowly, and how few attempts an endpoint gets while it does not answer at
+//! all. `store/endpoints/slowness.rs` writes the marks that these functions decide.
 //!
-//! A slow endpoint is served by a lane of its own, so that its long requests hold up nobody's short ones. An endpoint that
-//! hangs would fill even that lane: every attempt sleeps through its whole timeout. So it gets one attempt now and then, a
-//! *probe*, and whatever else waits for it is looked at and put back without a request. The first probe that is answered
-//! opens the endpoint for all.
+//! The slow lane serves slow endpoints, so that their long requests do not delay the short requests of others. An endpoint
+//! that hangs would fill even that lane, because each attempt lasts for the whole timeout. So it gets one attempt now and
+//! then, a *probe*. Other jobs for the endpoint look at it and wait again without a request. The first probe that is
+//! answered opens the endpoint for all.
 //!
 //! A probe takes no slot of the endpoint's rate limit, so in the second of its first answer an endpoint can get one
 //! request more than its limit.
@@ -16,13 +16,13 @@ use crate::time::Timestamp;
 /// An attempt without an answer for this long is slow.
 pub const SLOW_AFTER: Duration = Duration::from_secs(2);
 
-/// One slow answer alone is little: it keeps the endpoint in the slow lane for a moment.
+/// How long a first slow answer keeps the endpoint in the slow lane. One slow answer alone shows little.
 const FIRST_MARK: Duration = Duration::from_secs(30);
 
-/// A second slow answer keeps it there for longer, and so does one within this time after a mark has ended.
+/// How long another slow answer keeps it there, during a mark or within this time after its end.
 const NEXT_MARK: Duration = Duration::from_secs(5 * 60);
 
-/// While an endpoint is slow its answers are noted, but not each of them.
+/// How often an answer of a slow endpoint is written down.
 const ANSWER_NOTED_EVERY: Duration = Duration::from_secs(5);
 
 /// The least and the most time between two probes. Between these limits the pause equals the time from the start of the hang
@@ -30,12 +30,11 @@ const ANSWER_NOTED_EVERY: Duration = Duration::from_secs(5);
 const LEAST_SPACING: Duration = Duration::from_secs(5);
 const MOST_SPACING: Duration = Duration::from_secs(5 * 60);
 
-/// Deliveries that have been attempted go first: otherwise, of many that wait, none would ever have its last attempt, and
-/// no endpoint that hangs for days would be disabled for it (contract §7).
+/// A retry gets a probe after a quarter of the pause. If first attempts came equally soon, none of many waiting deliveries
+/// would reach its last attempt, and an endpoint that hangs for days would never be disabled (contract §7).
 const RETRIES_COME_SOONER: u32 = 4;
 
-/// A person who tries an endpoint waits no longer than this. No endpoint gets more than one probe a second, and one a second
-/// is the lowest rate limit.
+/// The pause before a probe that a person waits for. It keeps to one probe a second, which is the lowest rate limit.
 const BY_HAND_SPACING: Duration = Duration::from_secs(1);
 
 /// The longest wait between two looks at a delivery whose endpoint hangs: the longest that a queue delays a message.
@@ -53,7 +52,7 @@ pub struct Hanging {
 pub enum ProbeFor {
     FirstAttempt,
     Retry,
-    /// A test or a manual retry, for which somebody waits.
+    /// A test or a manual retry, for which a person waits.
     Person,
 }
 
@@ -70,9 +69,9 @@ impl Hanging {
     }
 }
 
-/// When a delivery that has been due since then is looked at again, for want of a probe. The wait doubles, so that an outage of a
-/// day costs about a hundred looks, and what waited for ten minutes is delivered within ten minutes of the endpoint's recovery.
-/// A person's turn comes when the next probe does.
+/// When a delivery that is due since `due_since` and got no probe is looked at again. The wait doubles: an outage of a day
+/// costs about a hundred looks, and a delivery that waited for ten minutes goes out within ten minutes of the endpoint's
+/// recovery. An attempt that a person waits for is looked at when the next probe is due.
 #[must_use]
 pub fn next_look(hanging: Hanging, purpose: ProbeFor, due_since: Timestamp, now: Timestamp) -> Timestamp {
     match purpose {
@@ -83,18 +82,18 @@ pub fn next_look(hanging: Hanging, purpose: ProbeFor, due_since: Timestamp, now:
     }
 }
 
-/// Until when an endpoint that was just slow is served by the slow lane; `None` when the mark it has will do.
+/// Until when the slow lane serves an endpoint that was just slow; `None` when its present mark lasts long enough.
 #[must_use]
 pub fn slow_until(known: Option<Timestamp>, now: Timestamp) -> Option<Timestamp> {
     let again = known.is_some_and(|until| now < until.plus(NEXT_MARK));
     let lasts = if again { NEXT_MARK } else { FIRST_MARK };
     let left = known.map_or(Duration::ZERO, |until| until.since(now));
-    // Written anew once a fifth of it is over: once a minute for an endpoint that is always slow.
+    // The mark is written again when a fifth of it is over: once a minute for an endpoint that is always slow.
     (left < lasts - lasts / 5).then(|| now.plus(lasts))
 }
 
-/// Whether an answer of a slow endpoint is to be noted, given the one that was noted last: often enough for each attempt that
-/// times out to find one that came while it ran.
+/// Whether to write an answer of a slow endpoint down, given the last one that was. Answers are written often enough for
+/// each attempt that times out to find one that came while it ran.
 #[must_use]
 pub fn is_answer_noted(noted: Option<Timestamp>, now: Timestamp, request_timeout: Duration) -> bool {
     let every = ANSWER_NOTED_EVERY.min(request_timeout / 3);

@@ -1,14 +1,14 @@
 //! The change that a decision makes to a delivery's row, written in one conditional update.
 
 use crate::attempt::{Attempt, Trigger};
-use crate::delivery::{Delivery, DeliveryStatus, FailureReason};
+use crate::delivery::{Delivery, DeliveryStatus, FailureReason, attention};
 use crate::id::ReplayId;
 use crate::job::Chain;
 use crate::rate_limit::Slot;
 use crate::time::Timestamp;
 
-/// What changes on a delivery's row, in one write.
-#[derive(Debug, Clone)]
+/// The fields that change on a delivery's row, in one write.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Transition {
     pub status: DeliveryStatus,
     pub triggered_by: Trigger,
@@ -17,15 +17,15 @@ pub struct Transition {
     pub chain: Option<Chain>,
     pub slot: Option<Slot>,
     pub uncounted: bool,
-    /// The attempt that led to it, if one was made.
+    /// The attempt that led to the change, if one was made.
     pub attempt: Option<Attempt>,
-    /// The replay that it is made for. A delivery that this replay or a later one has moved on is not moved on again.
+    /// The replay that makes the change. A delivery that this replay or a later one has moved on is not moved on again.
     pub replay_id: Option<ReplayId>,
     pub at: Timestamp,
 }
 
 impl Transition {
-    /// As it is, without an attempt, but for what the caller changes.
+    /// Changes nothing but the time. Others are made from it.
     #[must_use]
     pub fn unchanged(delivery: &Delivery, at: Timestamp) -> Self {
         Self {
@@ -41,7 +41,26 @@ impl Transition {
             at,
         }
     }
-    /// A delivery that has ended, about to be tried by hand.
+
+    /// Gives the turn to the job of this chain.
+    #[must_use]
+    pub fn named(delivery: &Delivery, chain: Option<Chain>, at: Timestamp) -> Self {
+        Self { chain, ..Self::unchanged(delivery, at) }
+    }
+
+    /// Ends a delivery without an attempt.
+    #[must_use]
+    pub fn ended(delivery: &Delivery, reason: FailureReason, at: Timestamp) -> Self {
+        Self {
+            status: DeliveryStatus::Failed,
+            failure_reason: Some(reason),
+            next_retry_at: None,
+            slot: None,
+            ..Self::unchanged(delivery, at)
+        }
+    }
+
+    /// Opens a delivery that has ended for one attempt by hand.
     #[must_use]
     pub const fn by_hand(chain: Chain, at: Timestamp) -> Self {
         Self {
@@ -55,6 +74,32 @@ impl Transition {
             attempt: None,
             replay_id: None,
             at,
+        }
+    }
+
+    /// Changes a delivery in memory as the write changes its row.
+    pub fn apply(&self, delivery: &mut Delivery) {
+        let needs_attention = self.status.wants_attention();
+        delivery.status = self.status;
+        delivery.triggered_by = self.triggered_by;
+        delivery.next_retry_at = self.next_retry_at;
+        delivery.failure_reason = self.failure_reason;
+        delivery.chain = self.chain;
+        delivery.slot = self.slot;
+        delivery.uncounted = self.uncounted;
+        delivery.updated_at = self.at;
+        delivery.attention = needs_attention.then(|| attention(&delivery.partition, self.status));
+        if let Some(attempt) = &self.attempt {
+            delivery.attempt_count += 1;
+            delivery.attempts.push(attempt.clone());
+            if needs_attention {
+                // The event's row has it too. A read there for each further attempt costs a fifth of the second write
+                // unit that every further write of this row would cost.
+                delivery.payload = None;
+            }
+        }
+        if self.replay_id.is_some() {
+            delivery.replay_id = self.replay_id;
         }
     }
 }

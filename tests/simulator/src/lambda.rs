@@ -1,13 +1,12 @@
 //! How messages get into invocations: through a mapping's pollers, while the account has room, and back when it has not.
 
-use echo_shared::decision::Lane;
+use echo_shared::decision::{Lane, backoff};
 
 use crate::broken::Service;
 use crate::metrics::{DEAD, Function, INTAKE, LANES, Metric, PARKED, Sample};
 use crate::pollers::{AGAIN_MS, Held};
 use crate::queue::Message;
-use crate::sides::backoff_ms;
-use crate::world::{Happening, Invocation, Work, World, index};
+use crate::world::{Happening, Invocation, Work, World, index, millis};
 
 const BATCH: usize = 10;
 /// How often pollers look for messages.
@@ -175,7 +174,7 @@ impl World {
     fn back_off(&mut self, id: u32) {
         self.metrics.count(self.now, Metric::HeldBack);
         let receives = self.work.at(id).message.receives;
-        self.hide(id, backoff_ms(receives));
+        self.hide(id, millis(backoff(receives)));
     }
 
     /// Lets CloudWatch look at the queues, each minute until then.

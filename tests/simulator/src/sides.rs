@@ -1,11 +1,12 @@
 //! All that is no lane: the intake queue, the dead letter queue, the parked queue, the EventBridge rule, and requests that the
 //! API does not accept. Few messages are in these queues at a time, so they are plain lists.
 
+use echo_shared::decision::backoff;
 use echo_shared::delivery::DeliveryStatus;
 
 use crate::broken::{Api, Rule, Service};
 use crate::metrics::{DEAD, Function, INTAKE, Metric, PARKED, QUEUES, Sample};
-use crate::world::{Happening, World};
+use crate::world::{Happening, World, millis};
 
 /// How often the pollers of these queues look.
 const POLL_MS: i64 = 1_000;
@@ -14,8 +15,6 @@ pub(crate) const SEND_AGAIN_MS: i64 = 10_000;
 /// EventBridge's pauses double from the first to the last.
 const FIRST_PAUSE_MS: i64 = 1_000;
 const LAST_PAUSE_MS: i64 = 600_000;
-const FIRST_BACKOFF_MS: i64 = 5_000;
-const LAST_BACKOFF_MS: i64 = 900_000;
 
 #[derive(Debug, Clone, Copy)]
 struct SideMessage {
@@ -47,11 +46,6 @@ impl Sides {
             not_visible: messages.len() as u64 - visible,
         }
     }
-}
-
-/// As the delivery function backs off: 5 s, doubled with each receive, up to 15 min.
-pub(crate) fn backoff_ms(receives: u32) -> i64 {
-    (FIRST_BACKOFF_MS << receives.saturating_sub(1).min(16)).min(LAST_BACKOFF_MS)
 }
 
 impl World {
@@ -137,7 +131,7 @@ impl World {
         let cannot_be_accepted = queue == INTAKE && self.broken.refuses(Service::SqsSend);
         if self.broken.dynamodb || cannot_be_ended || cannot_be_accepted {
             self.metrics.count(self.now, Metric::HeldBack);
-            message.visible_at = self.now + backoff_ms(message.receives);
+            message.visible_at = self.now + millis(backoff(message.receives));
             return false;
         }
         if queue == INTAKE {

@@ -2,9 +2,15 @@
 
 use std::time::Duration;
 
-use echo_shared::attempt::{Outcome, SendFailure, Trigger};
-use echo_shared::decision::{Lane, MOST_RECEIVES, Step, Wake, after_attempt, on_wake, without_probe};
-use echo_shared::delivery::DeliveryStatus;
+use echo_shared::attempt::{Attempt, Outcome, SendFailure};
+use echo_shared::decision::{
+    CROWDED_ABOVE, Decided, Lane, Next, OVERTAKEN_WAIT, SHORT_WAIT, Wake, Woken, Write, after_attempt,
+    backoff, on_wake, without_probe,
+};
+use echo_shared::delivery::Delivery;
+use echo_shared::endpoint::Endpoint;
+use echo_shared::id::AttemptId;
+use echo_shared::job::Chain;
 use echo_shared::rate_limit::{LATE_SLOTS_WITHIN, Need, Slot, Slots};
 use echo_shared::slowness::SLOW_AFTER;
 use echo_shared::time::Timestamp;
@@ -13,13 +19,7 @@ use crate::broken::Service;
 use crate::chaos::Design;
 use crate::metrics::{Function, Metric};
 use crate::queue::Message;
-use crate::world::{Happening, Receiver, Row, Work, World, index, timestamp};
-
-/// As in the delivery function: past so many hidden messages a wait hops instead.
-const HOP_ABOVE: u64 = 60_000;
-const OWN_FAULT_BACKOFF_MS: i64 = 5_000;
-/// A slot this soon is slept for.
-const SHORT_WAIT_MS: i64 = 1_000;
+use crate::world::{Happening, Receiver, Work, World, as_seen, index, millis, timestamp};
 
 /// What became of a conditional write.
 enum Written {
@@ -33,89 +33,143 @@ impl World {
         if self.crashes(id) {
             return;
         }
-        let mut work = *self.work.at(id);
+        let work = *self.work.at(id);
         if self.spoils(id) {
             return;
         }
         if self.refuses(Service::DynamoDb) {
-            return self.hide(id, OWN_FAULT_BACKOFF_MS << work.message.receives.min(7));
+            return self.hide(id, millis(backoff(work.message.receives)));
         }
         let now = self.clock(&work);
+        match self.wake_of(&work, now) {
+            Wake::Attempt { number, claim, need, .. } => self.attempt(id, number, claim, need, now),
+            wake => {
+                let decide =
+                    |woken: Woken<'_>, delivery: &_, _: &_| woken.without_attempt(delivery, wake, now);
+                if let Some(decided) = self.decide(&work, decide) {
+                    self.carry_out(id, decided, now);
+                }
+            }
+        }
+    }
+
+    /// What a job does, and whether it gets the probe that it needs.
+    fn wake_of(&mut self, work: &Work, now: Timestamp) -> Wake {
         let timeout = self.settings.request_timeout;
-        let (lane, endpoint) = (work.lane, self.endpoints[usize::from(work.message.endpoint)].clone());
-        let (delivery, job) = self.as_seen(&work);
-        let mut wake = on_wake(delivery, Some(&endpoint), job, lane, now, timeout);
-        if self.settings.design == Design::NoDueCheck && matches!(wake, Wake::NotYet { .. }) {
-            wake = Wake::Attempt {
+        let endpoint = &self.endpoints[usize::from(work.message.endpoint)];
+        let (delivery, job) = as_seen(&mut self.scratch, work);
+        match on_wake(delivery, Some(endpoint), job, work.lane, now, timeout) {
+            Wake::NotYet { .. } if self.settings.design == Design::NoDueCheck => Wake::Attempt {
                 number: work.seen.attempts + 1,
                 claim: false,
                 need: Need::Nothing,
                 probe: None,
-            };
+            },
+            Wake::Attempt { probe: Some(hanging), claim, .. } if !self.take_probe(work, hanging, now) => {
+                let (delivery, job) = as_seen(&mut self.scratch, work);
+                without_probe(delivery, job, hanging, claim, now)
+            }
+            wake => wake,
         }
-        match wake {
-            Wake::Finished | Wake::CountFailure => self.delete(id),
-            Wake::NotYet { until } => {
-                let wait = until.as_millis() - now.as_millis();
-                self.wait(id, wait);
+    }
+
+    /// Asks for a decision with all that the delivery function asks it with.
+    fn decide<T>(&mut self, work: &Work, ask: impl FnOnce(Woken<'_>, &Delivery, &Endpoint) -> T) -> T {
+        let next_chain = Chain::from_number(self.new_chain());
+        let (lane, is_crowded) = match self.settings.design {
+            Design::RetriesShareTheFirstQueue => (Lane::Retries, false),
+            _ => (work.lane, self.is_crowded(work.lane)),
+        };
+        let endpoint = &self.endpoints[usize::from(work.message.endpoint)];
+        let (delivery, job) = as_seen(&mut self.scratch, work);
+        let receives = work.message.receives;
+        let request_timeout = self.settings.request_timeout;
+        let woken = Woken { job, lane, is_crowded, receives, request_timeout, next_chain };
+        ask(woken, delivery, endpoint)
+    }
+
+    /// Carries a decision out: the write, then the job's way on.
+    fn carry_out(&mut self, id: u32, Decided { write, next }: Decided, now: Timestamp) {
+        if let Some(write) = write {
+            match self.write(id, &write) {
+                Written::Done => {}
+                Written::Overtaken => return self.hide(id, millis(OVERTAKEN_WAIT)),
+                Written::Failed => return self.back_off_from_write(id),
             }
-            Wake::End { .. } => {
-                let row = Row { status: DeliveryStatus::Failed, next_retry_at: None, ..work.seen };
-                match self.write(&work, row) {
-                    Written::Done | Written::Overtaken => self.delete(id),
-                    Written::Failed => self.hide(id, OWN_FAULT_BACKOFF_MS),
-                }
-            }
-            Wake::MoveToSlowLane { claim } => self.pass_on(id, Lane::Slow, 0, claim),
-            Wake::WaitForProbe { until, claim } => {
-                self.wait_for_probe(id, until.as_millis() - now.as_millis(), claim);
-            }
-            Wake::Attempt { number, claim, need, probe } => {
-                if let Some(hanging) = probe
-                    && !self.take_probe(&work, hanging, now)
-                {
-                    let (delivery, job) = self.as_seen(&work);
-                    let Wake::WaitForProbe { until, claim } =
-                        without_probe(delivery, job, hanging, claim, now)
-                    else {
-                        return;
-                    };
-                    return self.wait_for_probe(id, until.as_millis() - now.as_millis(), claim);
-                }
-                if claim {
-                    match self.claim(&work) {
-                        Written::Done => work.seen = self.rows[work.message.delivery as usize],
-                        Written::Overtaken | Written::Failed => return self.hide(id, OWN_FAULT_BACKOFF_MS),
-                    }
-                    self.work.at(id).seen = work.seen;
-                }
-                let number = match self.settings.design {
-                    Design::NumberFromReceiveCount => work.message.receives,
-                    _ => number,
-                };
-                let need = match (self.settings.design, need) {
-                    (Design::SlotsAreGoodForEver, Need::LateSlot) => Need::Nothing,
-                    (Design::NoLateSlots, Need::LateSlot) => Need::Slot,
-                    (_, need) => need,
-                };
-                if need == Need::Nothing {
-                    work.seen.attempts = number - 1;
-                    return self.request(id, &work);
-                }
-                let Some(slot) = self.take_slot(&work, need, now) else {
-                    return self.hide(id, OWN_FAULT_BACKOFF_MS);
-                };
-                if self.crashes(id) {
-                    return;
-                }
-                let wait = slot.at.as_millis() - now.as_millis();
-                if wait > SHORT_WAIT_MS {
-                    return self.put_off(id, slot, wait);
-                }
-                self.work.at(id).asleep = true;
-                self.at(self.now + wait.max(0), Happening::SlotComes { work: id, number });
+            if self.crashes(id) {
+                return;
             }
         }
+        let wait_until = |at: Timestamp| at.as_millis() - now.as_millis();
+        match next {
+            Next::Finish => self.delete(id),
+            Next::HideUntil(at) => {
+                let wander = self.wander();
+                self.hide(id, wait_until(at) + wander);
+            }
+            Next::SendOn { job, lane, at, stands_in_at } => {
+                let lane = match (self.settings.design, lane) {
+                    (Design::OneLane, Lane::Slow) => Lane::Retries,
+                    (_, lane) => lane,
+                };
+                let message = Message { chain: job.chain.map(Chain::number), ..self.work.at(id).message };
+                if !self.send(lane, message, wait_until(at)) {
+                    return self.hide(id, wait_until(stands_in_at));
+                }
+                if !self.crashes(id) {
+                    self.delete(id);
+                }
+            }
+        }
+    }
+
+    /// Goes on to an attempt that is due: claims its turn and takes its slot where it needs them.
+    fn attempt(&mut self, id: u32, number: u32, claim: bool, need: Need, now: Timestamp) {
+        if claim {
+            let work = *self.work.at(id);
+            let claimed = self.decide(&work, |woken, delivery, _| woken.claim(delivery, now));
+            match self.write(id, &claimed) {
+                Written::Done => {}
+                Written::Overtaken => return self.hide(id, millis(OVERTAKEN_WAIT)),
+                Written::Failed => return self.back_off_from_write(id),
+            }
+            let work = self.work.at(id);
+            work.seen = self.rows[work.message.delivery as usize];
+        }
+        let mut work = *self.work.at(id);
+        let number = match self.settings.design {
+            Design::NumberFromReceiveCount => work.message.receives,
+            _ => number,
+        };
+        let need = match (self.settings.design, need) {
+            (Design::SlotsAreGoodForEver, Need::LateSlot) => Need::Nothing,
+            (Design::NoLateSlots, Need::LateSlot) => Need::Slot,
+            (_, need) => need,
+        };
+        if need == Need::Nothing {
+            work.seen.attempts = number - 1;
+            return self.request(id, &work);
+        }
+        let Some(slot) = self.take_slot(&work, need, now) else {
+            return self.back_off_from_write(id);
+        };
+        if self.crashes(id) {
+            return;
+        }
+        let wait = slot.at.since(now);
+        if wait > SHORT_WAIT {
+            let decided =
+                self.decide(&work, |woken, delivery, endpoint| woken.put_off(delivery, endpoint, slot, now));
+            return self.carry_out(id, decided, now);
+        }
+        self.work.at(id).asleep = true;
+        self.at(self.now + millis(wait), Happening::SlotComes { work: id, number });
+    }
+
+    /// Leaves the message to its queue because a write failed, which is counted already.
+    fn back_off_from_write(&mut self, id: u32) {
+        let receives = self.work.at(id).message.receives;
+        self.hide(id, millis(backoff(receives)));
     }
 
     /// A slot of the endpoint's rate limit; `None` when that write failed. When its answer is lost it is made again.
@@ -143,23 +197,6 @@ impl World {
             slot = Some(Slots { limit, from_micros }.nth(0));
         }
         slot
-    }
-
-    /// Leaves an attempt for its slot, in the slow lane.
-    fn put_off(&mut self, id: u32, slot: Slot, wait: i64) {
-        let work = *self.work.at(id);
-        let leaves_for = self.leaves_for(&work);
-        let chain = if leaves_for.is_some() { Some(self.new_chain()) } else { work.message.chain };
-        match self.write(&work, Row { slot: Some(slot), chain, ..work.seen }) {
-            Written::Overtaken | Written::Failed => self.hide(id, OWN_FAULT_BACKOFF_MS),
-            Written::Done => match leaves_for {
-                Some(lane) => {
-                    let job = Message { chain, ..work.message };
-                    self.hand_over(id, lane, job, wait, wait + stand_back_ms(self));
-                }
-                None => self.hide(id, wait),
-            },
-        }
     }
 
     pub(crate) fn slot_comes(&mut self, id: u32, number: u32) {
@@ -232,124 +269,20 @@ impl World {
         } else {
             Outcome::Failed { cause: SendFailure::TimedOut { seconds: 15 }, status: None, body: None }
         };
-        let number = work.seen.attempts + 1;
         let jitter = self.random.share();
-        let step = after_attempt(number, Trigger::Auto, &outcome, &self.settings.schedule, now, jitter);
-        let own_turn = work.message.chain == work.seen.chain;
-        let shared_queue = self.settings.design == Design::RetriesShareTheFirstQueue;
-        let leaves_for = if shared_queue { None } else { self.leaves_for(&work) };
-        let in_place = leaves_for.is_none();
-        let row = Row { attempts: number, next_retry_at: None, slot: None, ..work.seen };
-        let row = match step {
-            Step::Succeeded => Row { status: DeliveryStatus::Success, ..row },
-            Step::Failed(_) => Row { status: DeliveryStatus::Failed, ..row },
-            Step::RetryAt(at) => Row {
-                status: DeliveryStatus::Retrying,
-                next_retry_at: Some(since_start(at)),
-                chain: match (in_place, own_turn) {
-                    (true, true) => work.seen.chain,
-                    (true, false) => work.message.chain,
-                    (false, _) => Some(self.new_chain()),
-                },
-                ..row
-            },
-        };
-        match self.write(&work, row) {
-            Written::Done => {}
-            Written::Overtaken => {
-                self.rows[work.message.delivery as usize].unrecorded += 1;
-                self.doubled += 1;
-                return self.hide(id, OWN_FAULT_BACKOFF_MS);
-            }
-            Written::Failed => {
-                self.rows[work.message.delivery as usize].unrecorded += 1;
-                return self.hide(id, OWN_FAULT_BACKOFF_MS);
-            }
-        }
-        self.work.at(id).sent = false;
-        if self.crashes(id) {
-            return;
-        }
-        let Step::RetryAt(at) = step else { return self.delete(id) };
-        let wait = at.as_millis() - now.as_millis();
-        match leaves_for {
-            Some(lane) => {
-                let job = Message { chain: row.chain, ..work.message };
-                self.hand_over(id, lane, job, wait, wait + stand_back_ms(self));
-            }
-            None => {
-                let wander = self.wander();
-                self.hide(id, wait + wander);
-            }
-        }
-    }
-
-    /// Waits hidden, or past the limit in hops that do not count as in flight.
-    fn wait(&mut self, id: u32, wait_ms: i64) {
-        let work = *self.work.at(id);
-        let own_turn = work.message.chain == work.seen.chain;
-        if own_turn && self.hops(&work) {
-            return self.pass_on(id, work.lane, wait_ms, false);
-        }
-        let wander = self.wander();
-        self.hide(id, wait_ms + wander);
-    }
-
-    fn wait_for_probe(&mut self, id: u32, wait_ms: i64, claim: bool) {
-        let work = *self.work.at(id);
-        if self.hops(&work) {
-            return self.pass_on(id, work.lane, wait_ms, claim);
-        }
-        let wander = self.wander();
-        self.hide(id, wait_ms + wander);
-    }
-
-    fn hops(&self, work: &Work) -> bool {
-        self.is_crowded(work.lane) || work.message.receives >= MOST_RECEIVES
-    }
-
-    fn pass_on(&mut self, id: u32, lane: Lane, wait_ms: i64, claim: bool) {
-        let work = *self.work.at(id);
-        let chain = Some(self.new_chain());
-        let unchanged = self.rows[work.message.delivery as usize].updated_at == work.seen.updated_at;
-        let written = if claim && !unchanged {
-            Written::Overtaken
-        } else {
-            self.write(&work, Row { chain, ..work.seen })
-        };
-        match written {
-            Written::Done => {
-                let job = Message { chain, ..work.message };
-                self.hand_over(id, lane, job, wait_ms, wait_ms + stand_back_ms(self));
-            }
-            Written::Overtaken | Written::Failed => self.hide(id, OWN_FAULT_BACKOFF_MS),
-        }
+        let schedule = self.settings.schedule.clone();
+        let took = Duration::from_millis(took.unsigned_abs());
+        let decided = self.decide(&work, |woken, delivery, endpoint| {
+            let (number, trigger) = (delivery.attempt_count + 1, delivery.triggered_by);
+            let step = after_attempt(number, trigger, &outcome, &schedule, now, jitter);
+            let attempt = Attempt::new(AttemptId::new(now), trigger, &outcome, took);
+            woken.conclude(delivery, endpoint, attempt, step, now)
+        });
+        self.carry_out(id, decided, now);
     }
 
     fn is_crowded(&self, lane: Lane) -> bool {
-        lane != Lane::FirstAttempts && self.queues[index(lane)].hidden() > HOP_ABOVE
-    }
-
-    /// The lane that what waits for its time leaves this one for, or `None` when it hides where it is.
-    fn leaves_for(&self, work: &Work) -> Option<Lane> {
-        let leaves = work.lane == Lane::FirstAttempts || self.is_crowded(work.lane);
-        let endpoint = &self.endpoints[usize::from(work.message.endpoint)];
-        leaves.then_some(Lane::for_retries(endpoint.is_slow(timestamp(self.now))))
-    }
-
-    /// Sends `job` on to a lane in place of the current message, which stays, hidden for `fallback_ms`, when
-    /// the send is not certain.
-    fn hand_over(&mut self, id: u32, lane: Lane, job: Message, delay_ms: i64, fallback_ms: i64) {
-        if self.crashes(id) {
-            return;
-        }
-        if !self.send(lane, job, delay_ms) {
-            return self.hide(id, fallback_ms);
-        }
-        if self.crashes(id) {
-            return;
-        }
-        self.delete(id);
+        lane != Lane::FirstAttempts && self.queues[index(lane)].hidden() > CROWDED_ABOVE
     }
 
     pub(crate) fn hide(&mut self, id: u32, wait_ms: i64) {
@@ -374,20 +307,42 @@ impl World {
         self.close(id);
     }
 
-    /// The conditional write of [`echo_shared::store`]: on the state that was read, recognized when repeated.
-    fn write(&mut self, work: &Work, new: Row) -> Written {
+    /// The conditional writes of [`echo_shared::store`]: on the state that was read, or for a claim on the row that was
+    /// read.
+    fn write(&mut self, id: u32, write: &Write) -> Written {
+        let written = self.write_row(id, write);
+        if write.transition.attempt.is_some() {
+            let delivery = self.work.at(id).message.delivery;
+            match written {
+                Written::Done => self.work.at(id).sent = false,
+                Written::Failed => self.rows[delivery as usize].unrecorded += 1,
+                Written::Overtaken => {
+                    self.rows[delivery as usize].unrecorded += 1;
+                    self.doubled += 1;
+                }
+            }
+        }
+        written
+    }
+
+    fn write_row(&mut self, id: u32, Write { transition, claim }: &Write) -> Written {
         if self.refuses(Service::DynamoDb) {
             return Written::Failed;
         }
+        let work = *self.work.at(id);
         let row = &mut self.rows[work.message.delivery as usize];
-        let changes_attempts = new.attempts > row.attempts;
+        if *claim && row.updated_at != work.seen.updated_at {
+            return Written::Overtaken;
+        }
         if self.settings.design != Design::NumberFromReceiveCount
             && (row.status != work.seen.status || row.attempts != work.seen.attempts)
         {
             return Written::Overtaken;
         }
-        let now = self.now;
-        if changes_attempts && new.attempts != row.attempts + 1 {
+        let (delivery, _) = as_seen(&mut self.scratch, &work);
+        transition.apply(delivery);
+        let new = row.written(delivery);
+        if new.attempts > row.attempts && new.attempts != row.attempts + 1 {
             self.violations.push(format!(
                 "delivery {}: attempt {} follows {}",
                 work.message.delivery, new.attempts, row.attempts
@@ -396,25 +351,8 @@ impl World {
         if row.status.is_final() {
             self.violations.push(format!("delivery {} changed after it had ended", work.message.delivery));
         }
-        *row = Row {
-            updated_at: now,
-            sends: row.sends,
-            unrecorded: row.unrecorded,
-            first_sent_at: row.first_sent_at,
-            late_ms: row.late_ms,
-            ..new
-        };
+        *row = new;
         Written::Done
-    }
-
-    /// The turn, taken on the row: of two that try, one is overtaken.
-    fn claim(&mut self, work: &Work) -> Written {
-        let unchanged = self.rows[work.message.delivery as usize].updated_at == work.seen.updated_at;
-        if unchanged {
-            self.write(work, Row { chain: work.message.chain, ..work.seen })
-        } else {
-            Written::Overtaken
-        }
     }
 
     /// Kills the whole invocation, now and then: its messages come back when their visibility runs out.
@@ -452,16 +390,4 @@ impl World {
     fn clock(&mut self, work: &Work) -> Timestamp {
         timestamp(self.now + self.invocations.at(work.invocation).skew_ms)
     }
-}
-
-fn since_start(at: Timestamp) -> i64 {
-    at.as_millis() - timestamp(0).as_millis()
-}
-
-fn stand_back_ms(world: &World) -> i64 {
-    millis(world.settings.stand_back())
-}
-
-fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

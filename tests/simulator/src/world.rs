@@ -277,6 +277,14 @@ pub fn timestamp(ms: i64) -> Timestamp {
     Timestamp::from_millis(EPOCH + ms)
 }
 
+pub(crate) fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+pub(crate) const fn since_start(at: Timestamp) -> i64 {
+    at.as_millis() - EPOCH
+}
+
 impl World {
     /// A world of endpoints, each of a project of its own.
     #[must_use]
@@ -464,7 +472,7 @@ impl World {
         // The api's own send: when its answer is lost, a copy follows that stands back (chain of its own).
         if !self.send(lane, message, 0) {
             let chain = Some(self.new_chain());
-            let delay = i64::try_from(self.settings.stand_back().as_millis()).unwrap_or(0);
+            let delay = millis(self.settings.stand_back());
             if !self.send(lane, Message { chain, ..message }, delay) {
                 // Answered 503: the producer sends it again until it is accepted.
                 loop {
@@ -530,19 +538,44 @@ impl World {
         let lane = self.invocations.take(invocation).lane;
         self.busy[index(lane)] -= 1;
     }
+}
 
-    /// The delivery and job that decisions are asked about, as the invocation saw them.
-    pub(crate) fn as_seen(&mut self, work: &Work) -> (&Delivery, &DeliveryJob) {
-        let (delivery, job) = &mut self.scratch;
-        delivery.id = DeliveryId::first_at(timestamp(work.seen.accepted_at));
-        delivery.status = work.seen.status;
-        delivery.attempt_count = work.seen.attempts;
-        delivery.next_retry_at = work.seen.next_retry_at.map(timestamp);
-        delivery.chain = work.seen.chain.map(Chain::from_number);
-        delivery.slot = work.seen.slot;
-        delivery.updated_at = timestamp(work.seen.updated_at);
+impl Row {
+    /// The row as decisions read it: `delivery` is one that another row was read into before.
+    fn read_into(&self, delivery: &mut Delivery) {
+        delivery.id = DeliveryId::first_at(timestamp(self.accepted_at));
+        delivery.status = self.status;
+        delivery.attempt_count = self.attempts;
+        delivery.attempts.clear();
+        delivery.next_retry_at = self.next_retry_at.map(timestamp);
+        delivery.failure_reason = None;
+        delivery.chain = self.chain.map(Chain::from_number);
+        delivery.slot = self.slot;
+        delivery.uncounted = false;
+        delivery.updated_at = timestamp(self.updated_at);
         delivery.triggered_by = Trigger::Auto;
-        job.chain = work.message.chain.map(Chain::from_number);
-        (delivery, job)
     }
+
+    /// The row after a write, of which `delivery` is the result.
+    pub(crate) fn written(self, delivery: &Delivery) -> Self {
+        Self {
+            status: delivery.status,
+            attempts: delivery.attempt_count,
+            next_retry_at: delivery.next_retry_at.map(since_start),
+            chain: delivery.chain.map(Chain::number),
+            slot: delivery.slot,
+            updated_at: since_start(delivery.updated_at),
+            ..self
+        }
+    }
+}
+
+/// The delivery and the job that decisions are asked about, as the invocation saw them.
+pub(crate) fn as_seen<'a>(
+    (delivery, job): &'a mut (Delivery, DeliveryJob),
+    work: &Work,
+) -> (&'a mut Delivery, &'a DeliveryJob) {
+    work.seen.read_into(delivery);
+    job.chain = work.message.chain.map(Chain::from_number);
+    (delivery, job)
 }

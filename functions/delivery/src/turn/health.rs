@@ -1,8 +1,8 @@
-//! Tells an endpoint how one of its deliveries ended (contract §7), and the operator what came of that.
+//! Counts a delivery's end for its endpoint (contract §7), and tells the operator about the effect.
 //!
-//! The delivery's row says that the endpoint is still to be told (`uncounted`), in the same write that ends it, and
-//! forgets it afterwards. Whatever breaks in between, the job comes back and finishes: neither a failure nor the
-//! success that wipes failures out is lost, nor an operational event, and no request is made again for it.
+//! The write that ends a delivery also sets `uncounted` on its row, and the last write here clears it. If the function
+//! dies in between, the job comes back and finishes the work. So no failure is lost, no success that wipes failures out,
+//! and no operational event; and no request is made again.
 //!
 //! The write that disables an endpoint, or clears its failures, notes the operational event's id on the endpoint's row.
 //! A repeat that finds its own id there knows that this delivery did it, and tells the operator again, by the same id.
@@ -17,29 +17,14 @@ use echo_shared::endpoint::Endpoint;
 use echo_shared::operational::{Kind, is_told};
 use echo_shared::store::StoreError;
 use echo_shared::time::Timestamp;
-use echo_shared::transition::Transition;
 
 use crate::own_fault::OwnFault;
 use crate::{App, operator};
 
-/// Whether an ending is news for the endpoint.
-pub(crate) fn is_news(ending: &Transition, endpoint: &Endpoint) -> bool {
-    match (ending.status, ending.failure_reason) {
-        (DeliveryStatus::Success, _) => {
-            endpoint.consecutive_failures > 0 || endpoint.first_failure_at.is_some() || endpoint.is_down
-        }
-        // A manual attempt's 410 disables the endpoint too, though it is not counted.
-        (DeliveryStatus::Failed, Some(reason)) => {
-            reason == FailureReason::Gone || counts_against_health(reason, ending.triggered_by)
-        }
-        _ => false,
-    }
-}
-
-/// Does what an ending means for the endpoint, then notes on the delivery that it is done.
+/// Updates the endpoint after a delivery's end, tells the operator, and then clears `uncounted` on the delivery.
 ///
 /// # Errors
-/// When not all of it is certain to be done.
+/// When one of these steps is not certain to be done.
 pub(crate) async fn tell(
     app: &App,
     delivery: &Delivery,
@@ -54,11 +39,11 @@ pub(crate) async fn tell(
             }
         }
         (DeliveryStatus::Failed, Some(reason), _) => {
-            let mut fate = Fate { endpoint: endpoint.cloned(), is_disabled: false };
+            let mut effect = FailureEffect { endpoint: endpoint.cloned(), is_disabled: false };
             if let Some(endpoint) = endpoint {
-                fate = tell_failure(app, delivery, endpoint, reason, now).await?;
+                effect = tell_failure(app, delivery, endpoint, reason, now).await?;
             }
-            if let Err(error) = tell_operator(app, delivery, reason, &fate).await {
+            if let Err(error) = tell_operator(app, delivery, reason, &effect).await {
                 if !delivery.counted {
                     app.store.note_counted(delivery).await?;
                 }
@@ -70,10 +55,10 @@ pub(crate) async fn tell(
     Ok(app.store.settle_count(delivery).await?)
 }
 
-/// What a failure has made of its endpoint.
-struct Fate {
+/// The endpoint after a failure.
+struct FailureEffect {
     endpoint: Option<Endpoint>,
-    /// This failure disabled it, now or when it was told before.
+    /// This failure disabled the endpoint, now or in an earlier try of the same job.
     is_disabled: bool,
 }
 
@@ -81,13 +66,13 @@ async fn tell_operator(
     app: &App,
     delivery: &Delivery,
     reason: FailureReason,
-    fate: &Fate,
+    effect: &FailureEffect,
 ) -> Result<(), OwnFault> {
     if is_told(reason, delivery.triggered_by) {
-        operator::tell(app, Kind::DeliveryFailed, delivery, fate.endpoint.as_ref()).await?;
+        operator::tell(app, Kind::DeliveryFailed, delivery, effect.endpoint.as_ref()).await?;
     }
-    if fate.is_disabled {
-        operator::tell(app, Kind::EndpointDisabled, delivery, fate.endpoint.as_ref()).await?;
+    if effect.is_disabled {
+        operator::tell(app, Kind::EndpointDisabled, delivery, effect.endpoint.as_ref()).await?;
     }
     Ok(())
 }
@@ -98,12 +83,12 @@ async fn tell_failure(
     endpoint: &Endpoint,
     reason: FailureReason,
     now: Timestamp,
-) -> Result<Fate, StoreError> {
+) -> Result<FailureEffect, StoreError> {
     let disabling = Kind::EndpointDisabled.event_id(delivery);
     let was_disabled = endpoint.disabling == Some(disabling);
     let mut latest = endpoint.clone();
     let mut disabled = None;
-    // An owner who changed the endpoint since then means another receiver than the one that is gone.
+    // If the owner changed the endpoint since the attempt, it may lead to another receiver than the one that is gone.
     if reason == FailureReason::Gone && endpoint.updated_at <= delivery.updated_at {
         disabled = app.store.disable_gone(endpoint, &disabling, now).await?;
     }
@@ -124,5 +109,5 @@ async fn tell_failure(
     if let Some(disabled) = disabled {
         latest = Endpoint { consecutive_failures: latest.consecutive_failures, ..disabled };
     }
-    Ok(Fate { endpoint: Some(latest), is_disabled })
+    Ok(FailureEffect { endpoint: Some(latest), is_disabled })
 }

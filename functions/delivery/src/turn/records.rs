@@ -1,4 +1,4 @@
-//! Attempts, recorded: first ones that end at about the same time in one request.
+//! Records attempts on their deliveries' rows. First attempts that end at about the same time share one request.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use crate::App;
 use crate::coalescer::Coalescer;
 
-/// Records an attempt, as insistently as the time until `give_up` allows: one that is not recorded is made again.
+/// Records an attempt, and repeats the write until `give_up`, because an attempt without a record is made again.
 pub(crate) async fn record(
     store: &Store,
     others: Option<&Records>,
@@ -42,7 +42,7 @@ pub(crate) async fn record(
     }
 }
 
-/// A batch's first attempts, on their way to their rows.
+/// Records a batch's first attempts together.
 #[derive(Debug, Clone)]
 pub(crate) struct Records(Coalescer<(Delivery, Transition), bool>);
 
@@ -51,7 +51,7 @@ impl Records {
         Self(Coalescer::new(app, record_all))
     }
 
-    /// Whether the attempt is certain to be recorded. What is not is for its own turn, which finds out why.
+    /// Whether the attempt is certain to be recorded. If not, the turn writes it by itself and finds out why.
     async fn record(&self, before: &Delivery, transition: &Transition) -> bool {
         let is_first = before.attempt_count == 0;
         is_first && self.0.ask((before.clone(), transition.clone())).await == Some(true)

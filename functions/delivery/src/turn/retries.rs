@@ -1,4 +1,4 @@
-//! Jobs sent on to another lane, or hidden until their time: those of a batch in requests that they share.
+//! Sends jobs on to a lane, or hides their messages until they are due. The jobs of a batch share requests.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,8 +13,8 @@ use crate::App;
 use crate::coalescer::Coalescer;
 use crate::message::{Disposal, Message, time_in_queue};
 
-/// Sends a job on to a lane; false when it is not certain to be there. It is not tried again: a job that is sent again is
-/// one more request to the receiver.
+/// Sends a job on to a lane; false when it is not certain to be in the queue. The send is not repeated, because a second
+/// copy of the job would be a second request to the receiver.
 pub(crate) async fn send(
     app: &App,
     lane: Lane,
@@ -31,7 +31,7 @@ pub(crate) async fn send(
     }
 }
 
-/// Hides a message of a lane until a slot comes, or until anything else.
+/// Hides a message of a lane until `until`, which may be the time of the delivery's slot.
 pub(crate) async fn hide(
     message: &Message,
     lane: Lane,
@@ -48,7 +48,7 @@ pub(crate) async fn hide(
     message.hide(time_in_queue(until, slot)).await
 }
 
-/// A batch's retries, on their way to their time.
+/// Sends and hides a batch's jobs together.
 #[derive(Debug, Clone)]
 pub(crate) struct Retries {
     sends: Coalescer<(Lane, DeliveryJob, Duration), bool>,
@@ -83,7 +83,7 @@ fn share_of<T: Clone>(lane: Lane, asked: &[(Lane, T, Duration)]) -> Vec<(T, Dura
     own.map(|(_, what, wait)| (what.clone(), *wait)).collect()
 }
 
-/// Whether each entry is done, in the order of all entries, from the answers of the lanes' queues.
+/// Whether each entry is done, in the order of all entries. `done` holds the answers of each lane's queue.
 fn in_order(asked: impl Iterator<Item = Lane>, done: Vec<Vec<bool>>) -> Vec<bool> {
     let mut done: Vec<_> = Lane::ALL.into_iter().zip(done.into_iter().map(Vec::into_iter)).collect();
     let mut next = |lane| done.iter_mut().find(|(of, _)| *of == lane).and_then(|(_, done)| done.next());
@@ -99,7 +99,7 @@ mod tests {
         let asked = [Lane::Slow, Lane::Retries, Lane::Slow, Lane::Retries];
         let done = vec![vec![], vec![true, false], vec![false, true]];
         assert_eq!(in_order(asked.into_iter(), done), [false, true, true, false]);
-        // A queue that says less than it was asked has not done the rest.
+        // A queue that answers for fewer entries has not done the others.
         assert_eq!(
             in_order(asked.into_iter(), vec![vec![], vec![true], vec![]]),
             [false, true, false, false]

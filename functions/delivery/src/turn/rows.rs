@@ -1,4 +1,4 @@
-//! What a turn is decided on: the delivery's row and its endpoint's, read strongly consistently.
+//! The rows that a turn's decisions are made on, the delivery's and its endpoint's, read strongly consistently.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use echo_shared::store::{Loaded, Store, StoreError};
 use echo_shared::time::Timestamp;
 use tokio::time::timeout;
 
-/// Reading for longer would leave no time for an attempt and its record.
+/// A read that takes longer leaves no time for an attempt and its record.
 const LOAD_TIME: Duration = Duration::from_secs(7);
 
 /// The rows of one job; either may be missing.
@@ -23,7 +23,7 @@ impl Rows {
     pub(crate) fn of(job: &DeliveryJob, loaded: &Loaded) -> Self {
         let delivery = loaded.deliveries.get(&job.delivery_id);
         Self {
-            // A row of another project is none of this job's business.
+            // A job must not reach a row of another project.
             delivery: delivery.filter(|delivery| delivery.project_id == job.project_id).cloned(),
             endpoint: loaded.endpoints.get(&(job.project_id, job.endpoint_id)).cloned(),
         }
@@ -31,17 +31,17 @@ impl Rows {
 }
 
 /// # Errors
-/// When DynamoDB did not answer for all of them in time.
+/// When DynamoDB did not answer for all rows in time.
 pub(crate) async fn load(store: &Store, jobs: &[&DeliveryJob]) -> Result<Loaded, StoreError> {
     let late = |_| StoreError::Unavailable(format!("rows were not read within {} s", LOAD_TIME.as_secs()));
     timeout(LOAD_TIME, store.load(jobs)).await.map_err(late)?
 }
 
-/// Finds or makes the row of a delivery that its event lists, for a job that arrived before its row was written.
-/// `None` when there is no such event any more: the delivery has expired, or never was.
+/// Creates the row of a delivery that its event lists, for a job that arrived before the row was written.
+/// `None` when there is no such event: the delivery has expired or never existed.
 ///
 /// # Errors
-/// When DynamoDB did not do it.
+/// When DynamoDB did not answer.
 pub(crate) async fn create_missing(
     store: &Store,
     job: &DeliveryJob,

@@ -1,4 +1,4 @@
-//! The slots that a batch takes at endpoints with a rate limit: for all its jobs to one endpoint in one write.
+//! Slots at endpoints with a rate limit. A batch takes the slots of all its jobs to one endpoint in one write.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,14 +14,14 @@ use tokio::sync::OnceCell;
 
 use crate::turn::rows::Rows;
 
-/// What a batch takes at one endpoint, once the first of its jobs gets so far.
+/// The slots that a batch takes at one endpoint. The first of its jobs that needs one takes them for all.
 #[derive(Debug)]
 struct Booking {
     count: u32,
     taken: OnceCell<Result<Taken, String>>,
 }
 
-/// One job's part of it.
+/// One job's number in a booking.
 #[derive(Debug)]
 pub(crate) struct Place {
     booking: Arc<Booking>,
@@ -29,10 +29,10 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// The slots of all, taken by whoever comes first.
+    /// The booking's slots. The first caller takes them.
     ///
     /// # Errors
-    /// When DynamoDB did not do it; nobody else asks again then.
+    /// When DynamoDB did not take them; then no other job of the booking asks again.
     async fn slots(&self, store: &Store, endpoint: &Endpoint, now: Timestamp) -> Result<Taken, StoreError> {
         let take = || async {
             let taken = store.take_slots(endpoint, self.booking.count, now).await;
@@ -45,7 +45,7 @@ impl Place {
 /// Takes the slot that an attempt needs, if it needs one and the endpoint still has a limit.
 ///
 /// # Errors
-/// When DynamoDB did not do it.
+/// When DynamoDB did not take it.
 pub(crate) async fn take(
     store: &Store,
     endpoint: &Endpoint,
@@ -73,8 +73,8 @@ pub(crate) async fn take(
     })
 }
 
-/// A place for each job that is about to take a slot in the line. One that must claim its turn first may not get it, and
-/// takes a slot of its own if it does.
+/// A place for each job that is about to take a slot in the line. A job that must claim its turn first gets no place,
+/// because it may be overtaken; once it has the turn it takes a slot by itself.
 pub(crate) fn places<'a>(
     jobs: impl Iterator<Item = (&'a DeliveryJob, Lane)>,
     loaded: &Loaded,

@@ -1,5 +1,5 @@
-//! What the attempts of a batch show of their endpoints' speed (`echo_shared::slowness`). What is noted here is a hint:
-//! writing it never delays an attempt, and losing it costs no promise.
+//! The attempts of a batch show which endpoints are slow or hang (`echo_shared::slowness`); this module marks that on the
+//! endpoints' rows. A mark is a hint: no attempt waits for its write, and no promise depends on it.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,34 +13,35 @@ use tokio::task::JoinSet;
 
 use crate::App;
 
-/// What one batch notes of its endpoints: each thing once an endpoint.
+/// The marks that one batch makes, each kind at most once on an endpoint.
 #[derive(Debug, Default)]
-pub(crate) struct Notes(Mutex<Noting>);
+pub(crate) struct SpeedMarks(Mutex<Marked>);
 
 #[derive(Debug, Default)]
-struct Noting {
-    noted: HashSet<(EndpointId, Note)>,
+struct Marked {
+    made: HashSet<(EndpointId, Mark)>,
     writes: JoinSet<()>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Note {
+enum Mark {
     Slow,
     Unanswered,
     Answered,
     Probed,
 }
 
-impl Notes {
-    /// An attempt has had no answer for a while, or never had one.
+impl SpeedMarks {
+    /// Marks an endpoint as slow: an attempt got no answer for a while, or none at all.
     pub(crate) fn slow(&self, app: &Arc<App>, endpoint: &Endpoint, now: Timestamp) {
         let Some(until) = slow_until(endpoint.slow_until, now) else { return };
         let (app, endpoint) = (Arc::clone(app), endpoint.clone());
-        self.write(Note::Slow, endpoint.id, async move { app.store.mark_slow(&endpoint, until).await });
+        self.write(Mark::Slow, endpoint.id, async move { app.store.mark_slow(&endpoint, until).await });
     }
 
-    /// An attempt that began at `began_at` took long and had no answer. Only one that was made while the endpoint was known to be
-    /// slow shows that it hangs: then answers are noted, and this attempt would find one that came while it ran.
+    /// Marks an endpoint as hanging: an attempt that began at `began_at` took long and got no answer. Such an attempt shows a
+    /// hang only if the endpoint was marked as slow when it began. While an endpoint is marked as slow its answers are
+    /// written down, so this write finds an answer that came while the attempt ran.
     pub(crate) fn unanswered(
         &self,
         app: &Arc<App>,
@@ -52,12 +53,12 @@ impl Notes {
             return;
         }
         let (app, endpoint) = (Arc::clone(app), endpoint.clone());
-        self.write(Note::Unanswered, endpoint.id, async move {
+        self.write(Mark::Unanswered, endpoint.id, async move {
             app.store.mark_hanging(&endpoint, began_at, now).await
         });
     }
 
-    /// An attempt was answered, or failed at once. That is news only of an endpoint that was slow or hung.
+    /// Writes down that an attempt was answered or failed at once, for an endpoint that is marked as slow or as hanging.
     pub(crate) fn answered(&self, app: &Arc<App>, endpoint: &Endpoint, now: Timestamp) {
         let is_news = endpoint.hanging().is_some()
             || (endpoint.is_slow(now)
@@ -66,36 +67,36 @@ impl Notes {
             return;
         }
         let (app, endpoint) = (Arc::clone(app), endpoint.clone());
-        self.write(Note::Answered, endpoint.id, async move { app.store.note_answer(&endpoint, now).await });
+        self.write(Mark::Answered, endpoint.id, async move { app.store.note_answer(&endpoint, now).await });
     }
 
-    /// Whether no other job of the batch has asked for the endpoint's probe: of those that did, one at most would get it.
+    /// Whether this job may ask for the endpoint's probe. Only one job of the batch may, because at most one gets it.
     pub(crate) fn may_probe(&self, endpoint: &Endpoint) -> bool {
-        self.lock().noted.insert((endpoint.id, Note::Probed))
+        self.lock().made.insert((endpoint.id, Mark::Probed))
     }
 
     fn write(
         &self,
-        note: Note,
+        mark: Mark,
         endpoint_id: EndpointId,
         write: impl Future<Output = Result<(), StoreError>> + Send + 'static,
     ) {
-        let mut noting = self.lock();
-        if !noting.noted.insert((endpoint_id, note)) {
+        let mut marked = self.lock();
+        if !marked.made.insert((endpoint_id, mark)) {
             return;
         }
-        noting.writes.spawn(async move {
+        marked.writes.spawn(async move {
             if let Err(error) = write.await {
-                tracing::warn!(%endpoint_id, ?note, %error, "an endpoint's speed was not noted");
+                tracing::warn!(%endpoint_id, ?mark, %error, "a mark of an endpoint's speed was not written");
             }
         });
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Noting> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Marked> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for what has been started, because the process stands still between batches.
+    /// Waits for the writes under way, because the process stands still between batches.
     pub(crate) async fn written(&self) {
         let mut writes = std::mem::take(&mut self.lock().writes);
         while writes.join_next().await.is_some() {}

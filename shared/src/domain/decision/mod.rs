@@ -1,5 +1,6 @@
-//! What happens next: pure functions of a delivery's row, its endpoint, the job that woke us, the outcome and the
-//! time. Everything else in the delivery function only carries these answers out.
+//! What happens next: pure functions of a delivery's row, its endpoint, the job that woke, the attempt's outcome and the
+//! time. [`on_wake`] says what a job does, [`after_attempt`] what an outcome means, and [`Woken`] what is written of either
+//! and where the job goes then. The rest of the delivery function only carries these answers out.
 
 use std::time::Duration;
 
@@ -12,19 +13,22 @@ use crate::schedule::RetrySchedule;
 use crate::slowness::{Hanging, ProbeFor, next_look};
 use crate::time::Timestamp;
 
+mod next;
+
+pub use next::{
+    CROWDED_ABOVE, Decided, EARLY, MOST_RECEIVES, Next, OVERTAKEN_WAIT, SHORT_WAIT, Woken, Write, backoff,
+    is_slept_through,
+};
+
 /// The longest wait a receiver can ask for with `retry-after` (contract §5).
 pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
 
-/// How long a manual retry's job waits for the row to change before it is taken for abandoned: longer than the api
-/// function can run.
+/// How long the job of a manual retry waits for its row to change before it gives up: longer than the api function can
+/// run.
 const MANUAL_GRACE: Duration = Duration::from_secs(60);
 const MANUAL_POLL: Duration = Duration::from_secs(2);
 
-/// A message that waits is sent anew after so many receives. Its queue gives it up after 960 (template.yaml), and drops it
-/// when it is 14 days old; a job that is looked at every 15 minutes reaches neither.
-pub const MOST_RECEIVES: u32 = 100;
-
-/// Which queue a job came through.
+/// A queue of jobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lane {
     /// First attempts at endpoints that answer promptly.
@@ -48,26 +52,38 @@ impl Lane {
 /// What to do with a job that has just woken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wake {
-    /// Nothing is left to do: the message goes.
+    /// Nothing is left to do: the message is deleted.
     Finished,
-    /// The delivery has ended and its endpoint's failure count has not been told.
+    /// The delivery has ended, and its endpoint is still to hear of it.
     CountFailure,
-    /// Too early, or another job's turn: hide until then. No attempt is recorded.
+    /// It is too early, or another job has the turn: wait. No attempt is recorded.
     NotYet { until: Timestamp },
-    /// The endpoint is disabled or gone: the delivery ends without an attempt.
+    /// The endpoint is disabled or deleted: the delivery ends without an attempt.
     End { reason: FailureReason },
     /// The endpoint is slow: its attempts belong in the slow lane. `claim` as for an attempt.
     MoveToSlowLane { claim: bool },
-    /// The attempt is due, but the endpoint hangs and its next probe is not yet to be had: wait until then.
+    /// The attempt is due, but the endpoint hangs and this job gets no probe: wait for another look. `claim` as for an
+    /// attempt.
     WaitForProbe { until: Timestamp, claim: bool },
-    /// Make attempt `number` now. With `claim`, first take the turn on the row ([`crate::store::Store::claim`]):
-    /// this job is late or a copy, so another may be about to act too. Then take the slot that it needs, and make the attempt
-    /// when that comes. Before all this, of an endpoint that hangs, take its `probe` ([`crate::store::Store::take_probe`]).
+    /// Make attempt `number` now. First take the `probe` of an endpoint that hangs ([`crate::store::Store::take_probe`]).
+    /// With `claim`, then take the turn on the row ([`Woken::claim`]): this job is late or a copy, so another may be about to
+    /// act too. Then take the slot that the attempt needs, and make the attempt when the slot comes.
     Attempt { number: u32, claim: bool, need: Need, probe: Option<Hanging> },
 }
 
-/// How long a copy of a job waits, from when the attempt was due or the row last changed, before it acts for the job
-/// it repeats. Whoever started at most `late_after` late has answered and recorded by then.
+impl Wake {
+    /// When a job that makes no attempt now looks again.
+    #[must_use]
+    pub const fn waits_until(self) -> Option<Timestamp> {
+        match self {
+            Self::NotYet { until } | Self::WaitForProbe { until, .. } => Some(until),
+            _ => None,
+        }
+    }
+}
+
+/// How long a copy of a job waits before it acts for the job that it repeats, counted from when the attempt was due or the
+/// row last changed. A job that started its attempt at most `late_after` late has recorded it by then.
 #[must_use]
 pub fn stand_back(request_timeout: Duration) -> Duration {
     late_after(request_timeout) + request_timeout + Duration::from_secs(3)
@@ -119,7 +135,7 @@ pub fn on_wake(
     {
         return without_probe(delivery, job, hanging, claim, now);
     }
-    // To get a probe takes time, so that this job may come late: it says on the row that it is there.
+    // To take the probe takes time and may make this job late, so the job claims its turn.
     let claim = claim || probe.is_some();
     // Probes are rarer than any limit allows.
     let need = match probe {
@@ -129,7 +145,7 @@ pub fn on_wake(
     Wake::Attempt { number: delivery.attempt_count + 1, claim, need, probe }
 }
 
-/// What a job does that is due and does not get its endpoint's probe.
+/// Decides what a job does that is due and does not get its endpoint's probe.
 #[must_use]
 pub fn without_probe(
     delivery: &Delivery,
@@ -138,7 +154,8 @@ pub fn without_probe(
     claim: bool,
     now: Timestamp,
 ) -> Wake {
-    // A manual attempt is due since its row last changed, which it does each time that the job is sent on.
+    // A manual attempt is due since its row last changed. The row changes each time that the job is sent on, so the job
+    // itself carries the time.
     let due_since = match delivery.triggered_by {
         Trigger::Manual => job.waits_since.unwrap_or(delivery.due_at()),
         Trigger::Auto => delivery.due_at(),
@@ -147,7 +164,7 @@ pub fn without_probe(
 }
 
 const fn probe_for(delivery: &Delivery, job: &DeliveryJob) -> ProbeFor {
-    // The retries of a test are nobody's to wait for.
+    // Nobody waits for the retries of a test.
     if job.by_hand && (delivery.attempt_count == 0 || matches!(delivery.triggered_by, Trigger::Manual)) {
         ProbeFor::Person
     } else if delivery.attempt_count > 0 {
@@ -157,7 +174,7 @@ const fn probe_for(delivery: &Delivery, job: &DeliveryJob) -> ProbeFor {
     }
 }
 
-/// What an attempt's outcome makes of its delivery.
+/// How a delivery goes on after an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
     Succeeded,

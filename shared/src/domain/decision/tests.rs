@@ -7,6 +7,8 @@ use crate::id::{EventId, ProjectId};
 use crate::job::Chain;
 use crate::rate_limit::{RateLimit, Slot};
 
+mod next;
+
 const TIMEOUT: Duration = Duration::from_secs(15);
 const T0: Timestamp = Timestamp::from_millis(1_776_009_119_499);
 

@@ -1,10 +1,10 @@
-//! What moves a delivery on: state and attempts change in one conditional update of one row.
+//! The writes that move a delivery on. Its state and its attempts change together, in one conditional update of one row.
 
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, BatchStatementRequest, ReturnValuesOnConditionCheckFailure};
 
-use crate::delivery::{Delivery, attention};
+use crate::delivery::Delivery;
 use crate::job::Chain;
 use crate::store::deliveries::delivery_key;
 use crate::store::statements::{Outcome, execute, or_unknown, statement};
@@ -16,7 +16,7 @@ use crate::transition::Transition;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Advanced {
     Done,
-    /// The row is no longer what the decision was made on, or is gone.
+    /// The row has changed since the decision read it, or is gone.
     Overtaken,
 }
 
@@ -25,7 +25,7 @@ impl Store {
     /// recognized and counts as done.
     ///
     /// # Errors
-    /// When DynamoDB did not do it.
+    /// When DynamoDB did not write it.
     pub async fn advance(&self, before: &Delivery, transition: &Transition) -> Result<Advanced, StoreError> {
         let mut update = self
             .update_delivery(before)
@@ -81,9 +81,8 @@ impl Store {
         Ok(if is_ours { Advanced::Done } else { Advanced::Overtaken })
     }
 
-    /// Records first attempts in one request, at most [`crate::store::MAX_STATEMENTS`], each if its delivery's row is still
-    /// the one that was read, and says of each whether it did. What it did not is for [`Self::advance`], which finds
-    /// out why.
+    /// Records at most [`crate::store::MAX_STATEMENTS`] first attempts in one request, each if its delivery's row is still the
+    /// one that was read. Returns for each whether it is recorded. [`Self::advance`] writes the others and finds out why.
     pub async fn record_first_attempts(&self, records: &[(Delivery, Transition)]) -> Vec<bool> {
         let statements = records.iter().map(|(before, transition)| self.first_attempt(before, transition));
         let executed = match statements.collect() {
@@ -94,7 +93,7 @@ impl Store {
         outcomes.into_iter().map(|outcome| outcome == Outcome::Done).collect()
     }
 
-    /// What [`Self::advance`] does with a first attempt: its row has no list of attempts to add to.
+    /// The statement that does what [`Self::advance`] does with a first attempt, whose row has no list of attempts yet.
     fn first_attempt(
         &self,
         before: &Delivery,
@@ -126,10 +125,10 @@ impl Store {
         statement(text, values)
     }
 
-    /// Takes the turn to make a delivery's next attempt for the job of this chain. Of two that try, one is overtaken.
+    /// Gives the turn to the job of this chain, if nothing has changed on the row. Of two jobs that try, one is overtaken.
     ///
     /// # Errors
-    /// When DynamoDB did not do it.
+    /// When DynamoDB did not write it.
     pub async fn claim(
         &self,
         before: &Delivery,
@@ -166,10 +165,10 @@ impl Store {
         self.client.update_item().table_name(&self.tables.deliveries).set_key(Some(key))
     }
 
-    /// Notes that a delivery's failure is counted although not all that follows it is done.
+    /// Writes down that a delivery's failure is counted, although the operator is still to be told.
     ///
     /// # Errors
-    /// When DynamoDB did not do it.
+    /// When DynamoDB did not write it.
     pub async fn note_counted(&self, delivery: &Delivery) -> Result<(), StoreError> {
         let update = self
             .update_delivery(delivery)
@@ -180,10 +179,10 @@ impl Store {
         Ok(())
     }
 
-    /// Notes that all is done that follows from a delivery's failure.
+    /// Writes down that nothing is left to do about a delivery's end.
     ///
     /// # Errors
-    /// When DynamoDB did not do it.
+    /// When DynamoDB did not write it.
     pub async fn settle_count(&self, delivery: &Delivery) -> Result<(), StoreError> {
         let result = self
             .update_delivery(delivery)
@@ -201,28 +200,27 @@ impl Store {
     }
 }
 
-/// What a transition makes of a row but for its list of attempts: `None` removes.
+/// The fields of a row that a transition changes, but for its list of attempts: `None` removes a field.
 fn changes(
     before: &Delivery,
     transition: &Transition,
 ) -> Result<Vec<(&'static str, Option<AttributeValue>)>, StoreError> {
-    let needs_attention = transition.status.wants_attention();
+    let mut after = before.clone();
+    transition.apply(&mut after);
     let mut changes = vec![
-        ("status", Some(value(&transition.status)?)),
-        ("triggered_by", Some(value(&transition.triggered_by)?)),
-        ("updated_at", Some(number(transition.at.as_millis()))),
-        ("next_retry_at", optional_value(transition.next_retry_at)?),
-        ("failure_reason", optional_value(transition.failure_reason)?),
-        ("chain", optional_value(transition.chain)?),
-        ("slot", optional_value(transition.slot)?),
-        ("uncounted", optional_value(transition.uncounted.then_some(true))?),
-        ("attention", needs_attention.then(|| text(attention(&before.partition, transition.status)))),
+        ("status", Some(value(&after.status)?)),
+        ("triggered_by", Some(value(&after.triggered_by)?)),
+        ("updated_at", Some(number(after.updated_at.as_millis()))),
+        ("next_retry_at", optional_value(after.next_retry_at)?),
+        ("failure_reason", optional_value(after.failure_reason)?),
+        ("chain", optional_value(after.chain)?),
+        ("slot", optional_value(after.slot)?),
+        ("uncounted", optional_value(after.uncounted.then_some(true))?),
+        ("attention", after.attention.as_ref().map(text)),
     ];
     if transition.attempt.is_some() {
-        changes.push(("attempt_count", Some(number(before.attempt_count + 1))));
-        if needs_attention {
-            // The event's row has it too. A read there for each further attempt costs a fifth of the second unit that
-            // every further write of this row would.
+        changes.push(("attempt_count", Some(number(after.attempt_count))));
+        if after.attention.is_some() {
             changes.push(("payload", None));
         }
     }
