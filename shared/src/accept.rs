@@ -15,9 +15,9 @@ use crate::queue::Queue;
 use crate::store::{Accepted, Store, StoreError};
 use crate::time::Timestamp;
 
-/// Where an event goes that is accepted: its rows, and its jobs to either lane.
+/// Where an accepted event goes: its rows to the store, and its jobs to one of two queues.
 #[derive(Debug, Clone, Copy)]
-pub struct Places<'a> {
+pub struct Sinks<'a> {
     pub store: &'a Store,
     /// First attempts of endpoints that answer promptly.
     pub first_attempts: &'a Queue,
@@ -87,17 +87,17 @@ impl Jobs {
 /// # Errors
 /// When its id is taken by an event of other content, or the store or a queue did not do its part.
 pub async fn accept(
-    places: Places<'_>,
+    sinks: Sinks<'_>,
     event: Event,
     endpoints: &[Endpoint],
     now: Timestamp,
 ) -> Result<Acceptance, AcceptError> {
-    let accepted = places.store.accept_event(&event, now).await?;
-    let noted = note(places, event, accepted, endpoints, now).await?;
+    let accepted = sinks.store.accept_event(&event, now).await?;
+    let noted = note(sinks, event, accepted, endpoints, now).await?;
     let rows = noted.rows();
-    let written = async { Ok(places.store.create_deliveries(&rows).await?) };
+    let written = async { Ok(sinks.store.create_deliveries(&rows).await?) };
     let sent = async {
-        let in_doubt = send(places, noted.jobs).await;
+        let in_doubt = send(sinks, noted.jobs).await;
         if in_doubt.is_empty() { Ok(()) } else { Err(AcceptError::InDoubt(in_doubt.len())) }
     };
     try_join(written, sent).await?;
@@ -109,7 +109,7 @@ pub async fn accept(
 /// # Errors
 /// When its id is taken by an event of other content, or the store did not do its part.
 pub async fn note(
-    places: Places<'_>,
+    sinks: Sinks<'_>,
     event: Event,
     accepted: Accepted,
     endpoints: &[Endpoint],
@@ -125,7 +125,7 @@ pub async fn note(
             Ok(Noted { acceptance: Acceptance { event, duplicate: false }, missing, jobs })
         }
         Accepted::Exists(first) if first.content_hash == event.content_hash => {
-            let (missing, backups) = left_over(places, &first, now).await?;
+            let (missing, backups) = left_over(sinks, &first, now).await?;
             let jobs = Jobs { first: Vec::new(), backups, slow };
             Ok(Noted { acceptance: Acceptance { event: *first, duplicate: true }, missing, jobs })
         }
@@ -144,12 +144,12 @@ impl Noted {
 /// The first time may have died half-way: the rows that are missing, and a standing-back job for each delivery that no
 /// one has tried yet.
 async fn left_over(
-    places: Places<'_>,
+    sinks: Sinks<'_>,
     event: &Event,
     now: Timestamp,
 ) -> Result<(Vec<EventDelivery>, Vec<DeliveryJob>), StoreError> {
     let rows = event.deliveries.iter().map(|listed| async {
-        let row = places.store.delivery(&event.project_id, &listed.endpoint_id, &listed.id, now).await?;
+        let row = sinks.store.delivery(&event.project_id, &listed.endpoint_id, &listed.id, now).await?;
         Ok::<_, StoreError>((*listed, row))
     });
     let rows = try_join_all(rows).await?;
@@ -178,22 +178,22 @@ fn job(event: &Event, listed: &EventDelivery, chain: Option<Chain>) -> DeliveryJ
 
 /// Sends jobs and returns those that are not certain to be queued. A first job whose send is in doubt may be, so what
 /// follows it is not the same job again but one that stands back.
-pub async fn send(places: Places<'_>, jobs: Jobs) -> Vec<DeliveryJob> {
+pub async fn send(sinks: Sinks<'_>, jobs: Jobs) -> Vec<DeliveryJob> {
     let Jobs { first, mut backups, slow } = jobs;
-    let in_doubt = send_by_lane(places, first, &slow, Duration::ZERO).await;
+    let in_doubt = send_by_lane(sinks, first, &slow, Duration::ZERO).await;
     backups.extend(in_doubt.into_iter().map(|job| DeliveryJob { chain: Some(Chain::new()), ..job }));
-    send_by_lane(places, backups, &slow, stand_back(places.request_timeout)).await
+    send_by_lane(sinks, backups, &slow, stand_back(sinks.request_timeout)).await
 }
 
 async fn send_by_lane(
-    places: Places<'_>,
+    sinks: Sinks<'_>,
     jobs: Vec<DeliveryJob>,
     slow: &HashSet<EndpointId>,
     delay: Duration,
 ) -> Vec<DeliveryJob> {
     let (slow, prompt): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|job| slow.contains(&job.endpoint_id));
-    let prompt = places.first_attempts.send_all(&prompt, delay);
-    let slow = places.slow_endpoints.send_all(&slow, delay);
+    let prompt = sinks.first_attempts.send_all(&prompt, delay);
+    let slow = sinks.slow_endpoints.send_all(&slow, delay);
     let (prompt, slow) = join(prompt, slow).await;
     [prompt, slow].concat()
 }

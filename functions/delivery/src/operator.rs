@@ -110,7 +110,7 @@ async fn accept_in(
     let event = Event::accept(project_id, id, content, &endpoints, now, app.settings.retention);
     // Its id alone says what it is: details may have changed when it is told again.
     let event = Event { content_hash: id.to_string(), ..event };
-    match accept(app.places(), event, &endpoints, now).await {
+    match accept(app.sinks(), event, &endpoints, now).await {
         Ok(_) => Ok(()),
         Err(AcceptError::Conflict) => {
             tracing::error!(event_id = %id, "an event of the operator's has the id of an operational one");

@@ -42,7 +42,7 @@ impl Accepting {
         now: Timestamp,
     ) -> Result<Acceptance, AcceptError> {
         let accepted = self.note(app, &event, now).await?;
-        let noted = accept::note(app.places(), event, accepted, endpoints, now).await?;
+        let noted = accept::note(app.sinks(), event, accepted, endpoints, now).await?;
         self.write(app, noted.rows()).await?;
         let Noted { acceptance, jobs, .. } = noted;
         self.send(&acceptance.event, jobs).await?;
@@ -96,7 +96,7 @@ async fn send_all(app: Arc<App>, of_events: Vec<(ProjectId, EventId, Jobs)>) -> 
         jobs.add(own);
         events.push((project_id, event_id));
     }
-    let in_doubt = accept::send(app.places(), jobs).await;
+    let in_doubt = accept::send(app.sinks(), jobs).await;
     let of = |event| in_doubt.iter().filter(|job| (job.project_id, job.event_id) == event).count();
     events.into_iter().map(of).collect()
 }
