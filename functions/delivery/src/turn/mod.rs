@@ -30,7 +30,7 @@ use tokio::time::{Instant, sleep, timeout};
 use self::records::Records;
 use self::retries::Retries;
 use self::rows::Rows;
-use self::slots::Place;
+use self::slots::Reservation;
 use self::slowness::Notes;
 use crate::App;
 use crate::message::{Disposal, EARLY, Message};
@@ -63,8 +63,8 @@ pub(crate) struct Turn {
     pub(crate) message: Arc<Message>,
     pub(crate) lane: Lane,
     pub(crate) job: DeliveryJob,
-    /// Where the batch reckoned with a slot for it.
-    pub(crate) place: Option<Place>,
+    /// Its part of the slots that the batch takes at its endpoint, where the batch counted it in.
+    pub(crate) reservation: Option<Reservation>,
     pub(crate) notes: Arc<Notes>,
     /// Where the batch has others.
     pub(crate) shared: Option<Shared>,
@@ -219,7 +219,7 @@ impl Turn {
             delivery.chain = self.job.chain;
             delivery.updated_at = now;
         }
-        if let Some(slot) = slots::take(&self.app.store, endpoint, need, self.place.as_ref()).await? {
+        if let Some(slot) = slots::take(&self.app.store, endpoint, need, self.reservation.as_ref()).await? {
             let wait = slot.at.since(Timestamp::now());
             if wait > SHORT_WAIT || !self.has_time_after(wait) {
                 if decided.elapsed() > SLOW_STORE {

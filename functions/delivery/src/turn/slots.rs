@@ -14,25 +14,25 @@ use tokio::sync::OnceCell;
 
 use crate::turn::rows::Rows;
 
-/// What a batch takes at one endpoint, once the first of its jobs gets so far.
+/// The slots that a batch takes at one endpoint, once the first of its jobs needs one.
 #[derive(Debug)]
 struct Booking {
     count: u32,
     taken: OnceCell<Result<Taken, String>>,
 }
 
-/// One job's part of it.
+/// One job's part of its batch's booking.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct Reservation {
     booking: Arc<Booking>,
     number: u32,
 }
 
-impl Place {
-    /// The slots of all, taken by whoever comes first.
+impl Reservation {
+    /// The slots of all jobs of the booking. The first job to ask takes them.
     ///
     /// # Errors
-    /// When DynamoDB did not do it; nobody else asks again then.
+    /// When DynamoDB did not do it; then no other job of the booking asks again.
     async fn slots(&self, store: &Store, endpoint: &Endpoint, now: Timestamp) -> Result<Taken, StoreError> {
         let take = || async {
             let taken = store.take_slots(endpoint, self.booking.count, now).await;
@@ -50,7 +50,7 @@ pub(crate) async fn take(
     store: &Store,
     endpoint: &Endpoint,
     need: Need,
-    place: Option<&Place>,
+    reservation: Option<&Reservation>,
 ) -> Result<Option<Slot>, StoreError> {
     let now = Timestamp::now();
     if need == Need::Nothing {
@@ -63,8 +63,8 @@ pub(crate) async fn take(
             Taken::Full => {}
         }
     }
-    let (taken, number) = match place {
-        Some(place) => (place.slots(store, endpoint, now).await?, place.number),
+    let (taken, number) = match reservation {
+        Some(reservation) => (reservation.slots(store, endpoint, now).await?, reservation.number),
         None => (store.take_slots(endpoint, 1, now).await?, 0),
     };
     Ok(match taken {
@@ -73,14 +73,14 @@ pub(crate) async fn take(
     })
 }
 
-/// A place for each job that is about to take a slot in the line. One that must claim its turn first may not get it, and
-/// takes a slot of its own if it does.
-pub(crate) fn places<'a>(
+/// A reservation for each job that is about to take a slot in the line. A job that must claim its turn first gets none: it
+/// may not get its turn, and takes a slot of its own when it does.
+pub(crate) fn reservations<'a>(
     jobs: impl Iterator<Item = (&'a DeliveryJob, Lane)>,
     loaded: &Loaded,
     now: Timestamp,
     request_timeout: std::time::Duration,
-) -> Vec<Option<Place>> {
+) -> Vec<Option<Reservation>> {
     let mut counts: HashMap<EndpointId, u32> = HashMap::new();
     let numbers: Vec<Option<(EndpointId, u32)>> = jobs
         .map(|(job, lane)| {
@@ -95,8 +95,8 @@ pub(crate) fn places<'a>(
         .collect();
     let booking = |(endpoint_id, count)| (endpoint_id, Arc::new(Booking { count, taken: OnceCell::new() }));
     let bookings: HashMap<EndpointId, Arc<Booking>> = counts.into_iter().map(booking).collect();
-    let place = |(endpoint_id, number): (EndpointId, u32)| {
-        Some(Place { booking: Arc::clone(bookings.get(&endpoint_id)?), number })
+    let reservation = |(endpoint_id, number): (EndpointId, u32)| {
+        Some(Reservation { booking: Arc::clone(bookings.get(&endpoint_id)?), number })
     };
-    numbers.into_iter().map(|number| number.and_then(place)).collect()
+    numbers.into_iter().map(|number| number.and_then(reservation)).collect()
 }
