@@ -13,7 +13,7 @@ use echo_shared::event::EventDelivery;
 use echo_shared::id::{DeliveryId, EventId};
 use echo_shared::job::{Chain, DeliveryJob, ReplayJob};
 use echo_shared::queue::Queue;
-use echo_shared::replay::{Match, PAGE, Place, Progress, Replay, StopReason, Wake, on_wake};
+use echo_shared::replay::{Match, PAGE, Position, Progress, Replay, StopReason, Wake, on_wake};
 use echo_shared::store::{Advanced, EventFilter, StoreError};
 use echo_shared::time::Timestamp;
 use echo_shared::transition::Transition;
@@ -108,8 +108,8 @@ async fn make(
         Started::NotYet(NotYet::Busy) => return Ok(message.hide(NOT_YET).await),
         Started::NotYet(NotYet::InDoubt) => return Ok(message.hide(NOT_YET).await.by_our_fault()),
     };
-    let (place, page) = look(app, replay, endpoint).await?;
-    let progress = Progress { replayed, last_started: last, place, page };
+    let (position, page) = look(app, replay, endpoint).await?;
+    let progress = Progress { replayed, last_started: last, position, page };
     let next = replay.advanced(progress, Timestamp::now());
     if app.store.advance_replay(&next).await? == Advanced::Overtaken {
         return Ok(message.hide(OVERTAKEN_WAIT).await);
@@ -319,25 +319,25 @@ async fn make_one(
 }
 
 /// Finds the next page: up to a page of matches in a few look-ups, and where to look on.
-async fn look(app: &App, replay: &Replay, endpoint: &Endpoint) -> Result<(Place, Vec<Match>), StoreError> {
+async fn look(app: &App, replay: &Replay, endpoint: &Endpoint) -> Result<(Position, Vec<Match>), StoreError> {
     let (filter, now) = (&replay.filter, Timestamp::now());
-    let mut place = replay.place;
+    let mut position = replay.position;
     let mut page = Vec::new();
     for _ in 0..LOOKS {
         if !page.is_empty() {
             break;
         }
-        place = match place {
-            Place::End => break,
-            Place::Deliveries { bucket, after } => {
+        position = match position {
+            Position::End => break,
+            Position::Deliveries { bucket, after } => {
                 let found = app.store.to_replay(&endpoint.id, bucket, filter, after, now).await?;
                 page.extend(found.0.into_iter().map(Match::Delivery));
                 match found.1 {
-                    Some(after) => Place::Deliveries { bucket, after: Some(after) },
-                    None => Place::after_bucket(bucket, filter, endpoint),
+                    Some(after) => Position::Deliveries { bucket, after: Some(after) },
+                    None => Position::after_bucket(bucket, filter, endpoint),
                 }
             }
-            Place::Events { after } => {
+            Position::Events { after } => {
                 // Without the name: a filter that matches little would read on without end.
                 let wanted =
                     EventFilter { event_name: None, since: Some(filter.since), until: Some(filter.until) };
@@ -349,9 +349,9 @@ async fn look(app: &App, replay: &Replay, endpoint: &Endpoint) -> Result<(Place,
                 };
                 let matching = rows.iter().filter(|row| skips(&row.event));
                 page.extend(matching.map(|row| Match::Skipped(row.event.event_id)));
-                rows.last().map_or(Place::End, |row| Place::Events { after: Some(row.event.place()) })
+                rows.last().map_or(Position::End, |row| Position::Events { after: Some(row.event.place()) })
             }
         };
     }
-    Ok((place, page))
+    Ok((position, page))
 }

@@ -69,13 +69,13 @@ impl ReplayFilter {
 /// Where a replay has come: the endpoint's partitions one after another, then the project's events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Place {
+pub enum Position {
     Deliveries { bucket: u8, after: Option<DeliveryId> },
     Events { after: Option<EventId> },
     End,
 }
 
-impl Place {
+impl Position {
     /// The start.
     #[must_use]
     pub fn first(filter: &ReplayFilter, endpoint: &Endpoint) -> Self {
@@ -127,7 +127,8 @@ pub struct Replay {
     /// How many steps have been made; a row of that many is changed by the next one only.
     pub step: u32,
     /// Where the next look-up begins.
-    pub place: Place,
+    #[serde(rename = "place")]
+    pub position: Position,
     /// What is found and not yet started.
     pub page: Vec<Match>,
     /// The last delivery of the page before.
@@ -145,7 +146,7 @@ pub struct Replay {
 pub struct Progress {
     pub replayed: u64,
     pub last_started: Option<DeliveryId>,
-    pub place: Place,
+    pub position: Position,
     pub page: Vec<Match>,
 }
 
@@ -156,7 +157,7 @@ impl Replay {
             endpoint_id: endpoint.id,
             id: ReplayId::new(now),
             project_id: endpoint.project_id,
-            place: Place::first(&filter, endpoint),
+            position: Position::first(&filter, endpoint),
             filter,
             status: ReplayStatus::Running,
             stop_reason: None,
@@ -173,14 +174,14 @@ impl Replay {
     /// The row after a step.
     #[must_use]
     pub fn advanced(&self, progress: Progress, now: Timestamp) -> Self {
-        let is_over = progress.page.is_empty() && progress.place == Place::End;
+        let is_over = progress.page.is_empty() && progress.position == Position::End;
         Self {
             status: if is_over { ReplayStatus::Finished } else { ReplayStatus::Running },
             step: self.step + 1,
             matched: self.matched + progress.page.len() as u64,
             replayed: self.replayed + progress.replayed,
             last_started: progress.last_started,
-            place: progress.place,
+            position: progress.position,
             page: progress.page,
             updated_at: now,
             ..self.clone()
@@ -282,33 +283,37 @@ mod tests {
     fn every_partition_is_visited_once_and_then_the_events() {
         let endpoint = endpoint();
         let filter = filter(None, true);
-        let mut place = Place::first(&filter, &endpoint);
+        let mut position = Position::first(&filter, &endpoint);
         let mut visited = Vec::new();
-        while let Place::Deliveries { bucket, .. } = place {
+        while let Position::Deliveries { bucket, .. } = position {
             visited.push(bucket);
-            place = Place::after_bucket(bucket, &filter, &endpoint);
+            position = Position::after_bucket(bucket, &filter, &endpoint);
         }
         assert_eq!(visited, endpoint.buckets().into_iter().collect::<Vec<_>>());
-        assert_eq!(place, Place::Events { after: None });
+        assert_eq!(position, Position::Events { after: None });
     }
 
     #[test]
     fn a_name_is_looked_for_where_its_deliveries_are() {
         let (endpoint, named) = (endpoint(), filter(Some("call.ended"), false));
         let bucket = EventName::from_stored("call.ended").bucket();
-        assert_eq!(Place::first(&named, &endpoint), Place::Deliveries { bucket, after: None });
-        assert_eq!(Place::after_bucket(bucket, &named, &endpoint), Place::End);
-        assert_eq!(Place::first(&filter(Some("call.summary"), false), &endpoint), Place::End);
+        assert_eq!(Position::first(&named, &endpoint), Position::Deliveries { bucket, after: None });
+        assert_eq!(Position::after_bucket(bucket, &named, &endpoint), Position::End);
+        assert_eq!(Position::first(&filter(Some("call.summary"), false), &endpoint), Position::End);
     }
 
     #[test]
     fn a_replay_is_over_when_nothing_is_left_to_find_or_to_start() {
         let found = vec![Match::Delivery(DeliveryId::new(T0))];
-        let progress =
-            |page: &[Match], place| Progress { replayed: 1, last_started: None, place, page: page.to_vec() };
-        let one = replay().advanced(progress(&found, Place::End), T0);
+        let progress = |page: &[Match], position| Progress {
+            replayed: 1,
+            last_started: None,
+            position,
+            page: page.to_vec(),
+        };
+        let one = replay().advanced(progress(&found, Position::End), T0);
         assert_eq!((one.status, one.step, one.matched, one.replayed), (ReplayStatus::Running, 1, 1, 1));
-        let two = one.advanced(progress(&[], Place::End), T0);
+        let two = one.advanced(progress(&[], Position::End), T0);
         assert_eq!((two.status, two.step, two.matched, two.replayed), (ReplayStatus::Finished, 2, 1, 2));
     }
 
