@@ -349,7 +349,8 @@ async fn look(app: &App, replay: &Replay, endpoint: &Endpoint) -> Result<(Positi
                 };
                 let matching = rows.iter().filter(|row| skips(&row.event));
                 page.extend(matching.map(|row| Match::Skipped(row.event.event_id)));
-                rows.last().map_or(Position::End, |row| Position::Events { after: Some(row.event.place()) })
+                rows.last()
+                    .map_or(Position::End, |row| Position::Events { after: Some(row.event.list_key()) })
             }
         };
     }

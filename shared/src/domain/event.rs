@@ -56,7 +56,7 @@ pub struct Event {
     pub deliveries: Vec<EventDelivery>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skipped: Vec<SkippedEndpoint>,
-    /// Its place in the project's list, for an event whose id does not tell one: a UUIDv7 of when it was accepted, and
+    /// Its key in the project's list, for an event whose id does not tell one: a UUIDv7 of when it was accepted, and
     /// the key of a sparse index that other events never enter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub listed: Option<EventId>,
@@ -156,16 +156,16 @@ impl Event {
         self.deliveries.iter().any(|listed| listed.id == *id)
     }
 
-    /// Where it stands among its project's events, which sort by it.
+    /// The key that its project's list of events sorts by.
     #[must_use]
-    pub fn place(&self) -> EventId {
+    pub fn list_key(&self) -> EventId {
         self.listed.unwrap_or(self.event_id)
     }
 
     /// When it came: the time in its own id where that tells it, otherwise when it was accepted.
     #[must_use]
     pub fn created_at(&self) -> Timestamp {
-        self.place().created_at()
+        self.list_key().created_at()
     }
 
     #[must_use]
@@ -179,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_an_id_that_tells_when_the_event_came_is_its_place() {
+    fn only_an_id_that_tells_when_the_event_came_is_its_list_key() {
         let now = Timestamp::from_millis(1_776_009_119_499);
         let content = EventContent {
             name: EventName::from_stored("call.ended"),
@@ -191,12 +191,12 @@ mod tests {
         let minutes = |n: u64| Duration::from_secs(n * 60);
         for at in [now, now.minus(minutes(5)), now.plus(minutes(5))] {
             let event = accept(EventId::new(at));
-            assert_eq!((event.listed, event.place(), event.created_at()), (None, event.event_id, at));
+            assert_eq!((event.listed, event.list_key(), event.created_at()), (None, event.event_id, at));
         }
         let v4 = EventId::parse("cc66d0a2-7cfd-481f-9826-596e2bb9d58f").expect("an id");
         for id in [EventId::new(now.minus(minutes(6))), EventId::new(now.plus(minutes(6))), v4] {
             let event = accept(id);
-            assert_eq!((event.created_at(), event.place() == id), (now, false));
+            assert_eq!((event.created_at(), event.list_key() == id), (now, false));
         }
     }
 
