@@ -10,7 +10,7 @@ use aws_sdk_dynamodb::types::BatchStatementRequest;
 use futures_util::future::{join_all, try_join_all};
 use serde::Serialize;
 
-use super::statements::{MAX_STATEMENTS, Outcome, execute, or_unknown, statement};
+use super::statements::{MAX_STATEMENTS, Written, execute, or_unknown, statement};
 use super::{StoreError, to_item};
 
 /// Writes a row that has an `id`.
@@ -39,12 +39,12 @@ pub(super) async fn put_all_new<T: Serialize>(
 }
 
 async fn put_together<T: Serialize>(client: &Client, table: &str, rows: &[T]) -> Result<(), StoreError> {
-    let outcomes = match insert(client, table, rows).await {
+    let written = match insert(client, table, rows).await {
         Err(unavailable @ StoreError::Unavailable(_)) => return Err(unavailable),
         inserted => or_unknown(inserted, rows.len()),
     };
     // What is not written together is put by itself, and says why.
-    let left = rows.iter().zip(outcomes).filter(|(_, outcome)| *outcome == Outcome::Unknown);
+    let left = rows.iter().zip(written).filter(|(_, written)| *written == Written::Unknown);
     try_join_all(left.map(|(row, _)| put_new(client, table, row))).await?;
     Ok(())
 }
@@ -56,19 +56,19 @@ pub(super) async fn insert_each<T: Serialize, K: Hash + Eq>(
     table: &str,
     rows: &[T],
     key: impl Fn(&T) -> K,
-) -> Vec<Outcome> {
+) -> Vec<Written> {
     let mut keys = HashSet::new();
     let is_first: Vec<bool> = rows.iter().map(|row| keys.insert(key(row))).collect();
     let firsts: Vec<&T> = rows.iter().zip(&is_first).filter_map(|(row, is)| is.then_some(row)).collect();
     let requests = firsts
         .chunks(MAX_STATEMENTS)
         .map(|rows| async { or_unknown(insert(client, table, rows).await, rows.len()) });
-    let mut outcomes = join_all(requests).await.into_iter().flatten();
-    let outcome = |is_first: bool| is_first.then(|| outcomes.next()).flatten().unwrap_or(Outcome::Unknown);
-    is_first.into_iter().map(outcome).collect()
+    let mut results = join_all(requests).await.into_iter().flatten();
+    let written = |is_first: bool| is_first.then(|| results.next()).flatten().unwrap_or(Written::Unknown);
+    is_first.into_iter().map(written).collect()
 }
 
-async fn insert<T: Serialize>(client: &Client, table: &str, rows: &[T]) -> Result<Vec<Outcome>, StoreError> {
+async fn insert<T: Serialize>(client: &Client, table: &str, rows: &[T]) -> Result<Vec<Written>, StoreError> {
     let insertions = rows.iter().map(|row| insertion(table, row)).collect::<Result<_, _>>()?;
     execute(client, insertions).await
 }

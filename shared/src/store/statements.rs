@@ -13,7 +13,7 @@ pub const MAX_STATEMENTS: usize = 25;
 
 /// What became of a statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(super) enum Written {
     Done,
     /// Its condition does not hold: for an INSERT, its row is there.
     Refused,
@@ -34,32 +34,32 @@ pub(super) fn statement(
 pub(super) async fn execute(
     client: &Client,
     statements: Vec<BatchStatementRequest>,
-) -> Result<Vec<Outcome>, StoreError> {
+) -> Result<Vec<Written>, StoreError> {
     let asked = statements.len();
     let answer = client.batch_execute_statement().set_statements(Some(statements)).send().await?;
     let answers = answer.responses();
     if answers.len() != asked {
         return Err(StoreError::Broken(format!("{} answers to {asked} statements", answers.len())));
     }
-    Ok(answers.iter().map(outcome).collect())
+    Ok(answers.iter().map(written).collect())
 }
 
-fn outcome(answer: &BatchStatementResponse) -> Outcome {
+fn written(answer: &BatchStatementResponse) -> Written {
     use BatchStatementErrorCodeEnum::{ConditionalCheckFailed, DuplicateItem};
     match answer.error().map(|error| error.code()) {
-        None => Outcome::Done,
-        Some(Some(ConditionalCheckFailed | DuplicateItem)) => Outcome::Refused,
+        None => Written::Done,
+        Some(Some(ConditionalCheckFailed | DuplicateItem)) => Written::Refused,
         Some(code) => {
             tracing::warn!(?code, "a row could not be written with others");
-            Outcome::Unknown
+            Written::Unknown
         }
     }
 }
 
 /// Of a request that failed, what became of its statements.
-pub(super) fn or_unknown(executed: Result<Vec<Outcome>, StoreError>, asked: usize) -> Vec<Outcome> {
+pub(super) fn or_unknown(executed: Result<Vec<Written>, StoreError>, asked: usize) -> Vec<Written> {
     executed.unwrap_or_else(|error| {
         tracing::warn!(%error, "rows could not be written together");
-        vec![Outcome::Unknown; asked]
+        vec![Written::Unknown; asked]
     })
 }

@@ -17,7 +17,7 @@ use crate::endpoint::Endpoint;
 use crate::id::{DeliveryId, EndpointId, ProjectId};
 use crate::job::DeliveryJob;
 use crate::store::inserts::{insert_each, put_all_new, put_new};
-use crate::store::statements::Outcome;
+use crate::store::statements::Written;
 use crate::store::{Item, Store, StoreError, from_item, key, row, text};
 use crate::time::Timestamp;
 
@@ -52,8 +52,8 @@ impl Store {
     /// Writes the first rows of several events' deliveries together and says of each whether it is certain to be there.
     /// What is not is for [`Self::create_deliveries`], which finds out why.
     pub async fn try_create_deliveries(&self, deliveries: &[Delivery]) -> Vec<bool> {
-        let outcomes = insert_each(&self.client, &self.tables.deliveries, deliveries, |row| row.id).await;
-        outcomes.into_iter().map(|outcome| outcome != Outcome::Unknown).collect()
+        let written = insert_each(&self.client, &self.tables.deliveries, deliveries, |row| row.id).await;
+        written.into_iter().map(|written| written != Written::Unknown).collect()
     }
 
     /// The delivery with its attempts, unless it has expired.

@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, BatchStatementRequest, ReturnValue
 use crate::delivery::{Delivery, attention};
 use crate::job::Chain;
 use crate::store::deliveries::delivery_key;
-use crate::store::statements::{Outcome, execute, or_unknown, statement};
+use crate::store::statements::{Written, execute, or_unknown, statement};
 use crate::store::{Store, StoreError, number, row_in_the_way, text, value};
 use crate::time::Timestamp;
 use crate::transition::Transition;
@@ -90,8 +90,8 @@ impl Store {
             Ok(statements) => execute(&self.client, statements).await,
             Err(error) => Err(error),
         };
-        let outcomes = or_unknown(executed, records.len());
-        outcomes.into_iter().map(|outcome| outcome == Outcome::Done).collect()
+        let written = or_unknown(executed, records.len());
+        written.into_iter().map(|written| written == Written::Done).collect()
     }
 
     /// What [`Self::advance`] does with a first attempt: its row has no list of attempts to add to.

@@ -13,7 +13,7 @@ use crate::delivery::Delivery;
 use crate::event::Event;
 use crate::id::{EventId, ProjectId};
 use crate::store::inserts::insert_each;
-use crate::store::statements::Outcome;
+use crate::store::statements::Written;
 use crate::store::{Item, Store, StoreError, from_item, key, number, row, text, to_item};
 use crate::time::Timestamp;
 
@@ -78,8 +78,8 @@ impl Store {
     /// which finds out why.
     pub async fn accept_events(&self, events: &[Event]) -> Vec<bool> {
         let key = |event: &Event| (event.project_id, event.event_id);
-        let outcomes = insert_each(&self.client, &self.tables.events, events, key).await;
-        outcomes.into_iter().map(|outcome| outcome == Outcome::Done).collect()
+        let written = insert_each(&self.client, &self.tables.events, events, key).await;
+        written.into_iter().map(|written| written == Written::Done).collect()
     }
 
     /// The event, unless it has expired.
