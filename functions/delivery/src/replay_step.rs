@@ -13,7 +13,7 @@ use echo_shared::event::EventDelivery;
 use echo_shared::id::{DeliveryId, EventId};
 use echo_shared::job::{Chain, DeliveryJob, ReplayJob};
 use echo_shared::queue::Queue;
-use echo_shared::replay::{Match, PAGE, Position, Progress, Replay, StopReason, Wake, on_wake};
+use echo_shared::replay::{Match, PAGE, Position, Progress, Replay, StepAction, StopReason, on_wake};
 use echo_shared::store::{Advanced, EventFilter, StoreError};
 use echo_shared::time::Timestamp;
 use echo_shared::transition::Transition;
@@ -71,10 +71,10 @@ async fn step(app: &App, message: &Message, job: &ReplayJob) -> Result<Disposal,
     let endpoint = app.store.endpoint(&job.project_id, &job.endpoint_id);
     let (replay, endpoint) = tokio::try_join!(replay, endpoint)?;
     match (on_wake(replay.as_ref(), endpoint.as_ref(), &job.replay_id, job.step, now), replay, endpoint) {
-        (Wake::NotYet { wait }, ..) => Ok(message.hide(wait).await),
-        (Wake::Stop { reason }, Some(replay), _) => stop(app, message, &replay, reason, now).await,
-        (Wake::Step, Some(replay), Some(endpoint)) => make(app, message, job, &replay, &endpoint).await,
-        (Wake::Finished | Wake::Stop { .. } | Wake::Step, ..) => Ok(Disposal::Delete),
+        (StepAction::NotYet { wait }, ..) => Ok(message.hide(wait).await),
+        (StepAction::Stop { reason }, Some(replay), _) => stop(app, message, &replay, reason, now).await,
+        (StepAction::Step, Some(replay), Some(endpoint)) => make(app, message, job, &replay, &endpoint).await,
+        (StepAction::Finished | StepAction::Stop { .. } | StepAction::Step, ..) => Ok(Disposal::Delete),
     }
 }
 

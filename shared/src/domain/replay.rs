@@ -219,7 +219,7 @@ impl Replay {
 
 /// What to do with a step's job that has just woken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wake {
+pub enum StepAction {
     /// Nothing is left to do: the message goes.
     Finished,
     /// The row is about to be written: hide for so long.
@@ -242,20 +242,20 @@ pub fn on_wake(
     id: &ReplayId,
     step: u32,
     now: Timestamp,
-) -> Wake {
+) -> StepAction {
     let Some(replay) = replay else {
         let is_awaited = now < id.created_at().plus(ROW_GRACE);
-        return if is_awaited { Wake::NotYet { wait: ROW_POLL } } else { Wake::Finished };
+        return if is_awaited { StepAction::NotYet { wait: ROW_POLL } } else { StepAction::Finished };
     };
     if replay.status != ReplayStatus::Running || replay.is_expired(now) || replay.step > step + 1 {
-        return Wake::Finished;
+        return StepAction::Finished;
     }
     match endpoint {
-        None => Wake::Stop { reason: StopReason::EndpointDeleted },
+        None => StepAction::Stop { reason: StopReason::EndpointDeleted },
         Some(endpoint) if endpoint.status == EndpointStatus::Disabled => {
-            Wake::Stop { reason: StopReason::EndpointDisabled }
+            StepAction::Stop { reason: StopReason::EndpointDisabled }
         }
-        Some(_) => Wake::Step,
+        Some(_) => StepAction::Step,
     }
 }
 
@@ -322,9 +322,12 @@ mod tests {
         let (mut replay, endpoint) = (replay(), endpoint());
         replay.step = 5;
         let wake = |replay: &Replay, step| on_wake(Some(replay), Some(&endpoint), &replay.id, step, T0);
-        assert_eq!([3, 4, 5].map(|step| wake(&replay, step)), [Wake::Finished, Wake::Step, Wake::Step]);
+        assert_eq!(
+            [3, 4, 5].map(|step| wake(&replay, step)),
+            [StepAction::Finished, StepAction::Step, StepAction::Step]
+        );
         replay.status = ReplayStatus::Finished;
-        assert_eq!(wake(&replay, 5), Wake::Finished);
+        assert_eq!(wake(&replay, 5), StepAction::Finished);
     }
 
     #[test]
@@ -334,16 +337,16 @@ mod tests {
             let now = T0.plus(Duration::from_secs(seconds));
             on_wake(None, Some(&endpoint), &replay.id, 0, now)
         };
-        assert_eq!(wake(1), Wake::NotYet { wait: ROW_POLL });
-        assert_eq!(wake(60), Wake::Finished);
+        assert_eq!(wake(1), StepAction::NotYet { wait: ROW_POLL });
+        assert_eq!(wake(60), StepAction::Finished);
     }
 
     #[test]
     fn an_endpoint_that_is_closed_stops_its_replays() {
         let (replay, mut endpoint) = (replay(), endpoint());
         let wake = |endpoint| on_wake(Some(&replay), endpoint, &replay.id, 0, T0);
-        assert_eq!(wake(None), Wake::Stop { reason: StopReason::EndpointDeleted });
+        assert_eq!(wake(None), StepAction::Stop { reason: StopReason::EndpointDeleted });
         endpoint.status = EndpointStatus::Disabled;
-        assert_eq!(wake(Some(&endpoint)), Wake::Stop { reason: StopReason::EndpointDisabled });
+        assert_eq!(wake(Some(&endpoint)), StepAction::Stop { reason: StopReason::EndpointDisabled });
     }
 }
