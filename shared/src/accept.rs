@@ -48,7 +48,7 @@ pub struct Acceptance {
 
 /// An event whose own row is written; its deliveries' rows and jobs are still to follow.
 #[derive(Debug)]
-pub struct Noted {
+pub struct EventWritten {
     pub acceptance: Acceptance,
     missing: Vec<EventDelivery>,
     pub jobs: Jobs,
@@ -93,28 +93,28 @@ pub async fn accept(
     now: Timestamp,
 ) -> Result<Acceptance, AcceptError> {
     let accepted = sinks.store.accept_event(&event, now).await?;
-    let noted = note(sinks, event, accepted, endpoints, now).await?;
-    let rows = noted.rows();
+    let event_written = after_event_written(sinks, event, accepted, endpoints, now).await?;
+    let rows = event_written.rows();
     let written = async { Ok(sinks.store.create_deliveries(&rows).await?) };
     let sent = async {
-        let in_doubt = send(sinks, noted.jobs).await;
+        let in_doubt = send(sinks, event_written.jobs).await;
         if in_doubt.is_empty() { Ok(()) } else { Err(AcceptError::InDoubt(in_doubt.len())) }
     };
     try_join(written, sent).await?;
-    Ok(noted.acceptance)
+    Ok(event_written.acceptance)
 }
 
 /// What is left to do for an event once its own row is there: from then on the same id finds the same deliveries.
 ///
 /// # Errors
 /// When its id is taken by an event of other content, or the store did not do its part.
-pub async fn note(
+pub async fn after_event_written(
     sinks: Sinks<'_>,
     event: Event,
     accepted: Accepted,
     endpoints: &[Endpoint],
     now: Timestamp,
-) -> Result<Noted, AcceptError> {
+) -> Result<EventWritten, AcceptError> {
     let slow = endpoints.iter().filter(|endpoint| endpoint.is_slow(now)).map(|endpoint| endpoint.id);
     let slow = slow.collect();
     match accepted {
@@ -122,18 +122,18 @@ pub async fn note(
             let first = event.deliveries.iter().map(|listed| job(&event, listed, None)).collect();
             let missing = event.deliveries.clone();
             let jobs = Jobs { first, backups: Vec::new(), slow };
-            Ok(Noted { acceptance: Acceptance { event, duplicate: false }, missing, jobs })
+            Ok(EventWritten { acceptance: Acceptance { event, duplicate: false }, missing, jobs })
         }
         Accepted::Exists(first) if first.content_hash == event.content_hash => {
             let (missing, backups) = left_over(sinks, &first, now).await?;
             let jobs = Jobs { first: Vec::new(), backups, slow };
-            Ok(Noted { acceptance: Acceptance { event: *first, duplicate: true }, missing, jobs })
+            Ok(EventWritten { acceptance: Acceptance { event: *first, duplicate: true }, missing, jobs })
         }
         Accepted::Exists(_) => Err(AcceptError::Conflict),
     }
 }
 
-impl Noted {
+impl EventWritten {
     /// The deliveries' rows that are missing.
     #[must_use]
     pub fn rows(&self) -> Vec<Delivery> {

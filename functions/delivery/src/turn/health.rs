@@ -47,11 +47,11 @@ pub(crate) async fn tell(
             }
         }
         (DeliveryStatus::Failed, Some(reason), _) => {
-            let mut fate = Fate { endpoint: endpoint.cloned(), is_disabled: false };
+            let mut effect = FailureEffect { endpoint: endpoint.cloned(), is_disabled: false };
             if let Some(endpoint) = endpoint {
-                fate = tell_failure(app, delivery, endpoint, reason, now).await?;
+                effect = tell_failure(app, delivery, endpoint, reason, now).await?;
             }
-            if let Err(error) = tell_operator(app, delivery, reason, &fate).await {
+            if let Err(error) = tell_operator(app, delivery, reason, &effect).await {
                 if !delivery.counted {
                     app.store.note_counted(delivery).await?;
                 }
@@ -63,8 +63,8 @@ pub(crate) async fn tell(
     Ok(app.store.settle_count(delivery).await?)
 }
 
-/// What a failure has made of its endpoint.
-struct Fate {
+/// How a failure changed its endpoint.
+struct FailureEffect {
     endpoint: Option<Endpoint>,
     /// This failure disabled it, now or when it was told before.
     is_disabled: bool,
@@ -74,13 +74,13 @@ async fn tell_operator(
     app: &App,
     delivery: &Delivery,
     reason: FailureReason,
-    fate: &Fate,
+    effect: &FailureEffect,
 ) -> Result<(), OwnFault> {
     if is_told(reason, delivery.triggered_by) {
-        operator::tell(app, Kind::DeliveryFailed, delivery, fate.endpoint.as_ref()).await?;
+        operator::tell(app, Kind::DeliveryFailed, delivery, effect.endpoint.as_ref()).await?;
     }
-    if fate.is_disabled {
-        operator::tell(app, Kind::EndpointDisabled, delivery, fate.endpoint.as_ref()).await?;
+    if effect.is_disabled {
+        operator::tell(app, Kind::EndpointDisabled, delivery, effect.endpoint.as_ref()).await?;
     }
     Ok(())
 }
@@ -91,7 +91,7 @@ async fn tell_failure(
     endpoint: &Endpoint,
     reason: FailureReason,
     now: Timestamp,
-) -> Result<Fate, StoreError> {
+) -> Result<FailureEffect, StoreError> {
     let disabling = Kind::EndpointDisabled.event_id(delivery);
     let was_disabled = endpoint.disabling == Some(disabling);
     let mut latest = endpoint.clone();
@@ -117,5 +117,5 @@ async fn tell_failure(
     if let Some(disabled) = disabled {
         latest = Endpoint { consecutive_failures: latest.consecutive_failures, ..disabled };
     }
-    Ok(Fate { endpoint: Some(latest), is_disabled })
+    Ok(FailureEffect { endpoint: Some(latest), is_disabled })
 }
