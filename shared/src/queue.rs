@@ -62,19 +62,19 @@ fn seconds(wait: Duration, max: Duration) -> i32 {
     i32::try_from(up.min(max.as_secs())).unwrap_or(i32::MAX)
 }
 
-/// Of entries that are called by their places, which are among the `done`.
-fn each<'a>(entries: usize, done: impl Iterator<Item = &'a str>) -> Vec<bool> {
+/// For each entry, by its index, whether SQS reported it done.
+fn done_by_index<'a>(entries: usize, done: impl Iterator<Item = &'a str>) -> Vec<bool> {
     let mut is_done = vec![false; entries];
-    for place in done.filter_map(|id| id.parse::<usize>().ok()) {
-        if let Some(is_done) = is_done.get_mut(place) {
+    for index in done.filter_map(|id| id.parse::<usize>().ok()) {
+        if let Some(is_done) = is_done.get_mut(index) {
             *is_done = true;
         }
     }
     is_done
 }
 
-/// Of a request that failed, none of its entries is certain to be done.
-fn or_none(done: Result<Vec<bool>, QueueError>, entries: usize, otherwise: &str) -> Vec<bool> {
+/// When the request failed, no entry is certain to be done.
+fn none_done(done: Result<Vec<bool>, QueueError>, entries: usize, otherwise: &str) -> Vec<bool> {
     done.unwrap_or_else(|error| {
         tracing::warn!(%error, entries, "{otherwise}");
         vec![false; entries]
@@ -143,7 +143,7 @@ impl Queue {
     /// be in the queue.
     pub async fn send_each(&self, jobs: &[(DeliveryJob, Duration)]) -> Vec<bool> {
         let batches = jobs.chunks(BATCH).map(|batch| async {
-            or_none(self.send_batch(batch).await, batch.len(), "jobs were perhaps not queued")
+            none_done(self.send_batch(batch).await, batch.len(), "jobs were perhaps not queued")
         });
         join_all(batches).await.concat()
     }
@@ -163,7 +163,7 @@ impl Queue {
         if !answer.failed().is_empty() {
             tracing::warn!(failed = ?answer.failed(), "some jobs were not queued");
         }
-        Ok(each(jobs.len(), answer.successful().iter().map(SendMessageBatchResultEntry::id)))
+        Ok(done_by_index(jobs.len(), answer.successful().iter().map(SendMessageBatchResultEntry::id)))
     }
 
     /// Puts a message of any content into the queue as it is, with what is said about it beside it.
@@ -206,7 +206,7 @@ impl Queue {
     /// of each whether it is certain to be hidden.
     pub async fn hide_each(&self, messages: &[(String, Duration)]) -> Vec<bool> {
         let batches = messages.chunks(BATCH).map(|batch| async {
-            or_none(self.hide_batch(batch).await, batch.len(), "messages could not be hidden together")
+            none_done(self.hide_batch(batch).await, batch.len(), "messages could not be hidden together")
         });
         join_all(batches).await.concat()
     }
@@ -223,7 +223,7 @@ impl Queue {
         let request = self.client.change_message_visibility_batch().queue_url(&self.url);
         let answer = request.set_entries(Some(entries)).send().await.map_err(failed)?;
         let hidden = answer.successful().iter().map(ChangeMessageVisibilityBatchResultEntry::id);
-        Ok(each(messages.len(), hidden))
+        Ok(done_by_index(messages.len(), hidden))
     }
 
     /// About how many messages are hidden now, waiting or being worked on.
@@ -251,8 +251,8 @@ mod tests {
 
     #[test]
     fn only_entries_that_are_named_are_done() {
-        assert_eq!(each(4, ["2", "0", "4", "", "x", "-1"].into_iter()), [true, false, true, false]);
-        assert_eq!(each(0, ["0"].into_iter()), [false; 0]);
+        assert_eq!(done_by_index(4, ["2", "0", "4", "", "x", "-1"].into_iter()), [true, false, true, false]);
+        assert_eq!(done_by_index(0, ["0"].into_iter()), [false; 0]);
     }
 
     #[test]
