@@ -41,7 +41,7 @@ fn before(id: Uuid) -> String {
 }
 
 /// One page of a query, and where the next one starts.
-pub(super) async fn run(
+pub(super) async fn query_page(
     query: QueryFluentBuilder,
     limit: usize,
     start: Option<Item>,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::projects::put_new;
-use super::ranges::{Range, run};
+use super::ranges::{Range, query_page};
 use super::transactions::{failed_conditions, transact};
 use super::{Advanced, Created, Item, Store, StoreError, from_item, key, number, row, text, to_item, value};
 use crate::delivery::{Delivery, attention, partition};
@@ -165,7 +165,7 @@ impl Store {
                 .expression_attribute_values(":of", text(partition))
                 .consistent_read(true)
         };
-        let (items, next) = run(query, PAGE, None).await?;
+        let (items, next) = query_page(query, PAGE, None).await?;
         let next = next.as_ref().map(id_of).transpose()?;
         let ids = items.iter().map(id_of).collect::<Result<Vec<_>, _>>()?;
         let rows = if by_index {

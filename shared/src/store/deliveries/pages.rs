@@ -9,7 +9,7 @@ use crate::delivery::{Delivery, DeliveryStatus, attention, partition};
 use crate::endpoint::Endpoint;
 use crate::event_name::EventName;
 use crate::id::DeliveryId;
-use crate::store::ranges::{Range, run};
+use crate::store::ranges::{Range, query_page};
 use crate::store::{Item, Store, StoreError, from_item, number, text, value};
 use crate::time::Timestamp;
 
@@ -98,7 +98,7 @@ impl Store {
         let mut rows = Vec::new();
         let mut start = None;
         loop {
-            let (items, next) = run(query.clone(), page_size, start).await?;
+            let (items, next) = query_page(query.clone(), page_size, start).await?;
             for item in items {
                 rows.push(from_item(item)?);
             }
@@ -132,7 +132,7 @@ impl Store {
         let mut rows = Vec::new();
         let mut start = None;
         loop {
-            let (items, next) = run(query.clone(), limit, start).await?;
+            let (items, next) = query_page(query.clone(), limit, start).await?;
             let ids = items.iter().map(id_of).collect::<Result<Vec<_>, _>>()?;
             let keys: Vec<_> = ids.iter().map(|id| (endpoint.id, *id)).collect();
             let mut found = self.deliveries_by_id(&keys).await?;

@@ -10,7 +10,7 @@ use super::Reading;
 use crate::event::{Event, LISTED_AS_IT_IS};
 use crate::event_name::EventName;
 use crate::id::{EventId, ProjectId};
-use crate::store::ranges::{Range, run};
+use crate::store::ranges::{Range, query_page};
 use crate::store::{Item, Store, StoreError, from_item, number, text};
 use crate::time::Timestamp;
 
@@ -126,7 +126,7 @@ impl Store {
         let mut entries = Vec::new();
         let mut start = None;
         loop {
-            let (items, next) = run(query.clone(), page_size(filter, wanted), start).await?;
+            let (items, next) = query_page(query.clone(), page_size(filter, wanted), start).await?;
             for item in items {
                 entries.push(Entry {
                     list_key: id_in(&item, "listed")?,
@@ -159,7 +159,7 @@ impl Store {
         let mut bytes = 0;
         let mut start = None;
         loop {
-            let (items, next) = run(query.clone(), page_size(filter, wanted), start).await?;
+            let (items, next) = query_page(query.clone(), page_size(filter, wanted), start).await?;
             for item in items {
                 let event: Event = from_item(item)?;
                 let envelope = event.payload.unpack()?;
