@@ -9,13 +9,14 @@ use aws_sdk_sqs::Client;
 use aws_sdk_sqs::config::StalledStreamProtectionConfig;
 use aws_sdk_sqs::config::retry::RetryConfig;
 use aws_sdk_sqs::config::timeout::TimeoutConfig;
-use aws_sdk_sqs::error::DisplayErrorContext;
+use aws_sdk_sqs::error::{BuildError, ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::types::{
     ChangeMessageVisibilityBatchRequestEntry, ChangeMessageVisibilityBatchResultEntry, MessageAttributeValue,
     QueueAttributeName, SendMessageBatchRequestEntry, SendMessageBatchResultEntry,
 };
 use futures_util::future::join_all;
 
+use crate::aws::Failure;
 use crate::id::ProjectId;
 use crate::job::{DeliveryJob, ReplayJob};
 
@@ -35,12 +36,24 @@ pub const TEXT_TYPE: &str = "String";
 /// Entries of one request for many.
 const BATCH: usize = 10;
 
+/// Why SQS did not do its part, as far as we know. Its text is for our own log.
 #[derive(Debug, thiserror::Error)]
 #[error("SQS did not do it: {0}")]
-pub struct QueueError(String);
+pub struct QueueError(#[source] Failure);
 
-fn failed(error: impl std::error::Error) -> QueueError {
-    QueueError(DisplayErrorContext(error).to_string())
+impl<E> From<SdkError<E>> for QueueError
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
+    fn from(error: SdkError<E>) -> Self {
+        Self(Failure::of_call(error))
+    }
+}
+
+impl From<BuildError> for QueueError {
+    fn from(error: BuildError) -> Self {
+        Self(Failure::of(error))
+    }
 }
 
 /// An SQS client with the product's rules: no repeated sends, short timeouts.
@@ -127,8 +140,7 @@ impl Queue {
             .message_group_id(group.to_string())
             .delay_seconds(seconds(delay, MAX_DELAY))
             .send()
-            .await
-            .map_err(failed)?;
+            .await?;
         Ok(())
     }
 
@@ -157,9 +169,9 @@ impl Queue {
                 .delay_seconds(seconds(*delay, MAX_DELAY))
                 .build()
         };
-        let entries = jobs.iter().enumerate().map(entry).collect::<Result<_, _>>().map_err(failed)?;
+        let entries = jobs.iter().enumerate().map(entry).collect::<Result<_, _>>()?;
         let request = self.client.send_message_batch().queue_url(&self.url).set_entries(Some(entries));
-        let answer = request.send().await.map_err(failed)?;
+        let answer = request.send().await?;
         if !answer.failed().is_empty() {
             tracing::warn!(failed = ?answer.failed(), "some jobs were not queued");
         }
@@ -174,9 +186,9 @@ impl Queue {
         let mut request = self.client.send_message().queue_url(&self.url).message_body(body);
         for (name, value) in attributes {
             let value = MessageAttributeValue::builder().data_type(TEXT_TYPE).string_value(*value).build();
-            request = request.message_attributes(*name, value.map_err(failed)?);
+            request = request.message_attributes(*name, value?);
         }
-        request.send().await.map_err(failed)?;
+        request.send().await?;
         Ok(())
     }
 
@@ -197,8 +209,7 @@ impl Queue {
             .customize()
             .config_override(retries)
             .send()
-            .await
-            .map_err(failed)?;
+            .await?;
         Ok(())
     }
 
@@ -219,9 +230,9 @@ impl Queue {
                 .visibility_timeout(seconds(*wait, MAX_HIDE))
                 .build()
         };
-        let entries = messages.iter().enumerate().map(entry).collect::<Result<_, _>>().map_err(failed)?;
+        let entries = messages.iter().enumerate().map(entry).collect::<Result<_, _>>()?;
         let request = self.client.change_message_visibility_batch().queue_url(&self.url);
-        let answer = request.set_entries(Some(entries)).send().await.map_err(failed)?;
+        let answer = request.set_entries(Some(entries)).send().await?;
         let hidden = answer.successful().iter().map(ChangeMessageVisibilityBatchResultEntry::id);
         Ok(done_by_index(messages.len(), hidden))
     }
@@ -238,8 +249,7 @@ impl Queue {
             .queue_url(&self.url)
             .attribute_names(name.clone())
             .send()
-            .await
-            .map_err(failed)?;
+            .await?;
         let count = answer.attributes().and_then(|attributes| attributes.get(&name));
         Ok(count.and_then(|count| count.parse().ok()).unwrap_or(0))
     }

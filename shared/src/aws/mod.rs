@@ -1,6 +1,9 @@
 //! What the AWS clients have in common.
 
 mod connector;
+mod failure;
+
+pub use self::failure::Failure;
 
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_smithy_runtime_api::client::http::{SharedHttpClient, SharedHttpConnector, http_client_fn};

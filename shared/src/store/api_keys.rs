@@ -72,8 +72,7 @@ impl Registry {
             .count_key(&key.account_id, &key.project_id, 1)
             .condition_expression("attribute_exists(id) AND active_key_count < :cap")
             .expression_attribute_values(":cap", number(MAX_ACTIVE_KEYS))
-            .build()
-            .map_err(|error| StoreError::Broken(error.to_string()))?;
+            .build()?;
         let mut writes = vec![TransactWriteItem::builder().update(count).build()];
         writes.extend(self.new_key(key)?);
         match transact(&self.client, writes).await {
@@ -170,6 +169,6 @@ impl Registry {
 }
 
 fn written(update: UpdateBuilder) -> Result<TransactWriteItem, StoreError> {
-    let update = update.build().map_err(|error| StoreError::Broken(error.to_string()))?;
+    let update = update.build()?;
     Ok(TransactWriteItem::builder().update(update).build())
 }

@@ -21,11 +21,13 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::StalledStreamProtectionConfig;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
-use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::error::{BuildError, ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+use crate::aws::Failure;
 
 pub use self::accounts::{LoginBudget, SignedUp};
 pub use self::budgets::{Budgets, Spent};
@@ -106,32 +108,23 @@ impl Registry {
     }
 }
 
-/// What went wrong at the edge; its text is for our own log.
-#[derive(Debug)]
+/// Why the store did not do its part. Its text is for our own log.
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
-    /// No answer, throttling or a fault on AWS's side: the same call may work later.
-    Unavailable(String),
-    /// A refused request or a row that cannot be read: ours to mend.
-    Broken(String),
+    /// DynamoDB did not answer, throttled us or had a fault: the same call may work later.
+    #[error("DynamoDB is unavailable: {0}")]
+    Unavailable(#[source] Failure),
+    /// DynamoDB refused a request, or nobody can read a row: the mistake is ours.
+    #[error("the store is broken: {0}")]
+    Broken(#[source] Failure),
 }
-
-impl fmt::Display for StoreError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unavailable(what) => write!(f, "DynamoDB is unavailable: {what}"),
-            Self::Broken(what) => write!(f, "the store is broken: {what}"),
-        }
-    }
-}
-
-impl std::error::Error for StoreError {}
 
 impl<E> From<SdkError<E>> for StoreError
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
 {
     fn from(error: SdkError<E>) -> Self {
-        // What AWS refuses for what was asked; everything else passes with time.
+        // With these codes AWS refuses the request itself. Every other failure passes with time.
         let refused = [
             "ValidationException",
             "AccessDeniedException",
@@ -140,20 +133,26 @@ where
             "ConditionalCheckFailedException",
         ];
         let is_refused = error.code().is_some_and(|code| refused.contains(&code));
-        let what = DisplayErrorContext(error).to_string();
-        if is_refused { Self::Broken(what) } else { Self::Unavailable(what) }
+        let failure = Failure::of_call(error);
+        if is_refused { Self::Broken(failure) } else { Self::Unavailable(failure) }
+    }
+}
+
+impl From<BuildError> for StoreError {
+    fn from(error: BuildError) -> Self {
+        Self::Broken(Failure::of(error))
     }
 }
 
 impl From<serde_dynamo::Error> for StoreError {
     fn from(error: serde_dynamo::Error) -> Self {
-        Self::Broken(error.to_string())
+        Self::Broken(Failure::of(error))
     }
 }
 
 impl From<crate::payload::DamagedPayload> for StoreError {
     fn from(error: crate::payload::DamagedPayload) -> Self {
-        Self::Broken(error.to_string())
+        Self::Broken(Failure::of(error))
     }
 }
 

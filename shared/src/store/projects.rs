@@ -43,8 +43,7 @@ impl Registry {
             .condition_expression("attribute_not_exists(added) OR added < :most")
             .expression_attribute_values(":one", number(1))
             .expression_attribute_values(":most", number(most_added))
-            .build()
-            .map_err(|error| StoreError::Broken(error.to_string()))?;
+            .build()?;
         let mut writes = vec![TransactWriteItem::builder().update(count).build()];
         writes.extend(self.project_with_key(project, key)?);
         match transact(&self.client, writes).await {
@@ -85,7 +84,6 @@ pub(super) fn put_new(table: &str, key: &str, item: Item) -> Result<TransactWrit
         .set_item(Some(item))
         .condition_expression("attribute_not_exists(#key)")
         .expression_attribute_names("#key", key)
-        .build()
-        .map_err(|error| StoreError::Broken(error.to_string()))?;
+        .build()?;
     Ok(TransactWriteItem::builder().put(put).build())
 }

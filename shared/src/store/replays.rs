@@ -54,7 +54,7 @@ impl Store {
                 .condition_expression("attribute_not_exists(id) OR replay_id = :latest")
                 .expression_attribute_values(":latest", text(latest)),
         };
-        let put = put.build().map_err(|error| StoreError::Broken(error.to_string()))?;
+        let put = put.build()?;
         let writes = vec![
             TransactWriteItem::builder().put(put).build(),
             put_new(&self.tables.replays, "id", to_item(replay)?)?,
@@ -221,5 +221,5 @@ impl Store {
 fn id_of(item: &Item) -> Result<DeliveryId, StoreError> {
     let id = item.get("id").and_then(|id| id.as_s().ok());
     id.and_then(|id| DeliveryId::parse(id).ok())
-        .ok_or_else(|| StoreError::Broken("a delivery's key without an id".to_owned()))
+        .ok_or_else(|| StoreError::Broken("a delivery's key without an id".into()))
 }

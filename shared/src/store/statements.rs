@@ -27,7 +27,7 @@ pub(super) fn statement(
     values: Vec<AttributeValue>,
 ) -> Result<BatchStatementRequest, StoreError> {
     let statement = BatchStatementRequest::builder().statement(text).set_parameters(Some(values));
-    statement.build().map_err(|error| StoreError::Broken(error.to_string()))
+    Ok(statement.build()?)
 }
 
 /// Executes statements in one request and says what became of each, in their order.
@@ -39,7 +39,7 @@ pub(super) async fn execute(
     let answer = client.batch_execute_statement().set_statements(Some(statements)).send().await?;
     let answers = answer.responses();
     if answers.len() != asked {
-        return Err(StoreError::Broken(format!("{} answers to {asked} statements", answers.len())));
+        return Err(StoreError::Broken(format!("{} answers to {asked} statements", answers.len()).into()));
     }
     Ok(answers.iter().map(written).collect())
 }

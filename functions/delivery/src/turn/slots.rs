@@ -18,7 +18,7 @@ use crate::turn::rows::Rows;
 #[derive(Debug)]
 struct Booking {
     count: u32,
-    taken: OnceCell<Result<Taken, String>>,
+    taken: OnceCell<Result<Taken, StoreError>>,
 }
 
 /// One job's part of its batch's booking.
@@ -34,11 +34,8 @@ impl Reservation {
     /// # Errors
     /// When DynamoDB did not do it; then no other job of the booking asks again.
     async fn slots(&self, store: &Store, endpoint: &Endpoint, now: Timestamp) -> Result<Taken, StoreError> {
-        let take = || async {
-            let taken = store.take_slots(endpoint, self.booking.count, now).await;
-            taken.map_err(|error| error.to_string())
-        };
-        self.booking.taken.get_or_init(take).await.clone().map_err(StoreError::Unavailable)
+        let take = || store.take_slots(endpoint, self.booking.count, now);
+        self.booking.taken.get_or_init(take).await.clone()
     }
 }
 

@@ -34,8 +34,7 @@ impl Registry {
             .table_name(&self.tables.accounts)
             .set_item(Some(to_item(account)?))
             .condition_expression("attribute_not_exists(email_key)")
-            .build()
-            .map_err(|error| StoreError::Broken(error.to_string()))?;
+            .build()?;
         let mut writes = vec![TransactWriteItem::builder().put(account_put).build()];
         writes.extend(self.project_with_key(project, key)?);
         match transact(&self.client, writes).await {

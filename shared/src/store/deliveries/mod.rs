@@ -141,14 +141,11 @@ impl Store {
                 return Ok(found);
             }
         }
-        Err(StoreError::Unavailable("a batch read was left unprocessed".to_owned()))
+        Err(StoreError::Unavailable("a batch read was left unprocessed".into()))
     }
 }
 
 fn keys(keys: impl Iterator<Item = Item>) -> Result<KeysAndAttributes, StoreError> {
-    KeysAndAttributes::builder()
-        .set_keys(Some(keys.collect()))
-        .consistent_read(true)
-        .build()
-        .map_err(|error| StoreError::Broken(error.to_string()))
+    let wanted = KeysAndAttributes::builder().set_keys(Some(keys.collect())).consistent_read(true);
+    Ok(wanted.build()?)
 }

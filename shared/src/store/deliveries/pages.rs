@@ -169,7 +169,7 @@ fn range(filter: &DeliveryFilter, after: Option<DeliveryId>) -> Option<Range> {
 fn id_of(item: &Item) -> Result<DeliveryId, StoreError> {
     let id = item.get("id").and_then(|id: &AttributeValue| id.as_s().ok());
     id.and_then(|id| DeliveryId::parse(id).ok())
-        .ok_or_else(|| StoreError::Broken("an index entry without an id".to_owned()))
+        .ok_or_else(|| StoreError::Broken("an index entry without an id".into()))
 }
 
 #[cfg(test)]

@@ -101,7 +101,7 @@ impl Store {
         transition: &Transition,
     ) -> Result<BatchStatementRequest, StoreError> {
         let Transition { attempt: Some(attempt), replay_id: None, .. } = transition else {
-            return Err(StoreError::Broken("not a first attempt".to_owned()));
+            return Err(StoreError::Broken("not a first attempt".into()));
         };
         let attempts = AttributeValue::L(vec![value(attempt)?]);
         let mut text = format!("UPDATE \"{}\"", self.tables.deliveries);

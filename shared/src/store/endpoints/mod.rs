@@ -109,14 +109,12 @@ impl Registry {
             .condition_expression("attribute_exists(id) AND endpoint_count < :cap")
             .expression_attribute_values(":one", number(1))
             .expression_attribute_values(":cap", number(cap))
-            .build()
-            .map_err(|error| StoreError::Broken(error.to_string()))?;
+            .build()?;
         let put = Put::builder()
             .table_name(&self.tables.endpoints)
             .set_item(Some(to_item(endpoint)?))
             .condition_expression("attribute_not_exists(id)")
-            .build()
-            .map_err(|error| StoreError::Broken(error.to_string()))?;
+            .build()?;
         let writes = vec![
             TransactWriteItem::builder().update(count).build(),
             TransactWriteItem::builder().put(put).build(),
@@ -145,8 +143,7 @@ impl Registry {
             .key("project_id", text(project_id))
             .key("id", text(id))
             .condition_expression("attribute_exists(id)")
-            .build()
-            .map_err(|error| StoreError::Broken(error.to_string()))?;
+            .build()?;
         let count = Update::builder()
             .table_name(&self.tables.projects)
             .key("account_id", text(account_id))
@@ -154,8 +151,7 @@ impl Registry {
             .update_expression("ADD endpoint_count :minus_one")
             .condition_expression("attribute_exists(id)")
             .expression_attribute_values(":minus_one", number(-1))
-            .build()
-            .map_err(|error| StoreError::Broken(error.to_string()))?;
+            .build()?;
         let writes = vec![
             TransactWriteItem::builder().delete(delete).build(),
             TransactWriteItem::builder().update(count).build(),

@@ -97,7 +97,7 @@ impl Store {
                 Tried::Otherwise(row) => (limit, taken_until) = (row.rate_limit, line.taken_until(&row)),
             }
         }
-        Err(StoreError::Unavailable("an endpoint's slots were taken by others each time".to_owned()))
+        Err(StoreError::Unavailable("an endpoint's slots were taken by others each time".into()))
     }
 
     /// One write, on condition that the limit is this one and the line as `is_ahead` says.

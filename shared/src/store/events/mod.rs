@@ -118,7 +118,7 @@ impl Store {
                 let stored = delivery.payload.as_ref();
                 let payload = stored.or_else(|| events.get(&delivery.event_id).map(|event| &event.payload));
                 let payload = payload.ok_or_else(|| {
-                    StoreError::Broken(format!("delivery {} has lost its event's row", delivery.id))
+                    StoreError::Broken(format!("delivery {} has lost its event's row", delivery.id).into())
                 })?;
                 Ok(payload.unpack()?)
             })
@@ -154,7 +154,7 @@ impl Store {
         for (project_id, event_id) in keys {
             wanted = wanted.keys(event_key(project_id, event_id));
         }
-        let wanted = wanted.build().map_err(|error| StoreError::Broken(error.to_string()))?;
+        let wanted = wanted.build()?;
         let mut found = self.batch_get(HashMap::from([(self.tables.events.clone(), wanted)])).await?;
         Ok(found.remove(&self.tables.events).unwrap_or_default())
     }

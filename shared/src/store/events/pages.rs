@@ -254,5 +254,5 @@ fn range(filter: &EventFilter, after: Option<EventId>, now: Timestamp) -> Option
 fn id_in(item: &Item, name: &str) -> Result<EventId, StoreError> {
     let id = item.get(name).and_then(|id| id.as_s().ok());
     id.and_then(|id| EventId::parse(id).ok())
-        .ok_or_else(|| StoreError::Broken(format!("an index entry without {name}")))
+        .ok_or_else(|| StoreError::Broken(format!("an index entry without {name}").into()))
 }
