@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::types::builders::UpdateBuilder;
 use aws_sdk_dynamodb::types::{TransactWriteItem, Update};
 
 use super::projects::put_new;
-use super::transactions::{failed_conditions, transact};
+use super::transactions::{first_condition_failed, transact};
 use super::{Created, Registry, Store, StoreError, from_item, key, number, row, rows, text, to_item, value};
 use crate::api_key::{ApiKeyHash, ApiKeyRecord, ApiKeyStatus, KeyGrant, MAX_ACTIVE_KEYS};
 use crate::id::{AccountId, ApiKeyId, ProjectId};
@@ -77,10 +77,8 @@ impl Registry {
         writes.extend(self.new_key(key)?);
         match transact(&self.client, writes).await {
             Ok(()) => Ok(Created::Done),
-            Err(error) => match failed_conditions(&error).first() {
-                Some(true) => Ok(Created::CapReached),
-                _ => Err(error.into()),
-            },
+            Err(error) if first_condition_failed(&error) => Ok(Created::CapReached),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -158,7 +156,7 @@ impl Registry {
         match transact(&self.client, writes).await {
             Ok(()) => Ok(Some(key)),
             // Another call revoked it meanwhile, and counted it.
-            Err(error) if failed_conditions(&error).first() == Some(&true) => self.api_key(row_key()).await,
+            Err(error) if first_condition_failed(&error) => self.api_key(row_key()).await,
             Err(error) => Err(error.into()),
         }
     }

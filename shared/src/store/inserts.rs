@@ -5,24 +5,18 @@ use std::collections::HashSet;
 use std::hash::Hash;
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::BatchStatementRequest;
 use futures_util::future::{join_all, try_join_all};
 use serde::Serialize;
 
 use super::statements::{MAX_STATEMENTS, Written, execute, or_unknown, statement};
-use super::{StoreError, to_item};
+use super::{StoreError, if_condition_held, to_item};
 
 /// Writes a row that has an `id`.
 pub(super) async fn put_new(client: &Client, table: &str, row: &impl Serialize) -> Result<(), StoreError> {
     let put = client.put_item().table_name(table).set_item(Some(to_item(row)?));
-    match put.condition_expression("attribute_not_exists(id)").send().await {
-        Ok(_) => Ok(()),
-        Err(error) => match error.as_service_error() {
-            Some(PutItemError::ConditionalCheckFailedException(_)) => Ok(()),
-            _ => Err(error.into()),
-        },
-    }
+    if_condition_held(put.condition_expression("attribute_not_exists(id)").send().await)?;
+    Ok(())
 }
 
 /// Writes rows that have an `id`, in as few requests as it takes.

@@ -22,8 +22,10 @@ use aws_sdk_dynamodb::config::StalledStreamProtectionConfig;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::error::{BuildError, ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::error::ConditionalCheckFailedException;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -196,13 +198,48 @@ async fn rows<T: DeserializeOwned>(
     }
 }
 
-/// The row that an update's condition does not hold for, where it asked for that; `None` when there is no row.
-fn row_in_the_way<T: DeserializeOwned>(error: SdkError<UpdateItemError>) -> Result<Option<T>, StoreError> {
-    let Some(UpdateItemError::ConditionalCheckFailedException(failed)) = error.as_service_error() else {
-        return Err(error.into());
+/// Whether a write was refused only because its condition does not hold.
+fn condition_failed<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
+    error.code() == Some("ConditionalCheckFailedException")
+}
+
+/// The answer to a conditional write; `None` when its condition does not hold.
+fn if_condition_held<T, E>(written: Result<T, SdkError<E>>) -> Result<Option<T>, StoreError>
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
+    match written {
+        Ok(answer) => Ok(Some(answer)),
+        Err(error) if condition_failed(&error) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The row that a write's condition does not hold for; `None` when there is no row. The write must have asked for the row
+/// (`ReturnValuesOnConditionCheckFailure`).
+fn row_in_the_way<T: DeserializeOwned, E: RowInTheWay>(error: SdkError<E>) -> Result<Option<T>, StoreError> {
+    let row = match error.as_service_error().and_then(RowInTheWay::failed_condition) {
+        Some(failed) => failed.item().cloned().filter(|row| !row.is_empty()),
+        None => return Err(error.into()),
     };
-    let row = failed.item().cloned().filter(|row| !row.is_empty());
     row.map(from_item).transpose()
+}
+
+/// The errors of the calls that take a condition.
+trait RowInTheWay: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static {
+    fn failed_condition(&self) -> Option<&ConditionalCheckFailedException>;
+}
+
+impl RowInTheWay for UpdateItemError {
+    fn failed_condition(&self) -> Option<&ConditionalCheckFailedException> {
+        if let Self::ConditionalCheckFailedException(failed) = self { Some(failed) } else { None }
+    }
+}
+
+impl RowInTheWay for PutItemError {
+    fn failed_condition(&self) -> Option<&ConditionalCheckFailedException> {
+        if let Self::ConditionalCheckFailedException(failed) = self { Some(failed) } else { None }
+    }
 }
 
 /// A row's key, of one attribute or two.

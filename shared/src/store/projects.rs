@@ -2,7 +2,7 @@
 
 use aws_sdk_dynamodb::types::{Put, TransactWriteItem, Update};
 
-use super::transactions::{failed_conditions, transact};
+use super::transactions::{first_condition_failed, transact};
 use super::{Created, Item, Registry, StoreError, key, number, row, rows, text, to_item};
 use crate::api_key::ApiKeyRecord;
 use crate::id::{AccountId, ProjectId};
@@ -48,10 +48,8 @@ impl Registry {
         writes.extend(self.project_with_key(project, key)?);
         match transact(&self.client, writes).await {
             Ok(()) => Ok(Created::Done),
-            Err(error) => match failed_conditions(&error).first() {
-                Some(true) => Ok(Created::CapReached),
-                _ => Err(error.into()),
-            },
+            Err(error) if first_condition_failed(&error) => Ok(Created::CapReached),
+            Err(error) => Err(error.into()),
         }
     }
 

@@ -2,16 +2,17 @@
 
 use std::collections::HashMap;
 
-use aws_sdk_dynamodb::operation::put_item::PutItemError;
-use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::projects::put_new;
 use super::ranges::{Range, query_page};
-use super::transactions::{failed_conditions, transact};
-use super::{Advanced, Created, Item, Store, StoreError, from_item, key, number, row, text, to_item, value};
+use super::transactions::{first_condition_failed, transact};
+use super::{
+    Advanced, Created, Item, Store, StoreError, from_item, if_condition_held, key, number, row,
+    row_in_the_way, text, to_item, value,
+};
 use crate::delivery::{Delivery, attention, partition};
 use crate::event::{Event, EventDelivery};
 use crate::id::{DeliveryId, EndpointId, ReplayId};
@@ -61,7 +62,7 @@ impl Store {
         ];
         match transact(&self.client, writes).await {
             Ok(()) => Ok(Created::Done),
-            Err(error) if failed_conditions(&error).first() == Some(&true) => {
+            Err(error) if first_condition_failed(&error) => {
                 // A repeat whose first answer was lost finds its own row.
                 let is_ours = self.latest_replay(&replay.endpoint_id).await? == Some(replay.id);
                 Ok(if is_ours { Created::Done } else { Created::CapReached })
@@ -115,11 +116,7 @@ impl Store {
             Ok(_) => return Ok(Advanced::Done),
             Err(error) => error,
         };
-        let Some(PutItemError::ConditionalCheckFailedException(failed)) = error.as_service_error() else {
-            return Err(error.into());
-        };
-        let row = failed.item().cloned().filter(|row| !row.is_empty());
-        let row = row.map(from_item::<Replay>).transpose()?;
+        let row = row_in_the_way::<Replay, _>(error)?;
         Ok(if row.as_ref() == Some(next) { Advanced::Done } else { Advanced::Overtaken })
     }
 
@@ -208,13 +205,8 @@ impl Store {
             .expression_attribute_values(":new", AttributeValue::L(vec![value(delivery)?]))
             .send()
             .await;
-        match result {
-            Ok(_) => Ok(Advanced::Done),
-            Err(error) => match error.as_service_error() {
-                Some(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(Advanced::Overtaken),
-                _ => Err(error.into()),
-            },
-        }
+        let done = if_condition_held(result)?;
+        Ok(if done.is_some() { Advanced::Done } else { Advanced::Overtaken })
     }
 }
 

@@ -50,16 +50,14 @@ fn met_another<R>(error: &SdkError<TransactWriteItemsError, R>) -> bool {
         && codes.all(|code| matches!(code, "TransactionConflict" | "None"))
 }
 
-/// For each write of a cancelled transaction, whether its own condition was what failed.
-pub(super) fn failed_conditions<R>(error: &SdkError<TransactWriteItemsError, R>) -> Vec<bool> {
-    match error.as_service_error() {
-        Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => cancelled
-            .cancellation_reasons()
-            .iter()
-            .map(|reason| reason.code() == Some("ConditionalCheckFailed"))
-            .collect(),
-        _ => Vec::new(),
-    }
+/// Whether a transaction was cancelled because the condition of its first write does not hold.
+pub(super) fn first_condition_failed<R>(error: &SdkError<TransactWriteItemsError, R>) -> bool {
+    let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) = error.as_service_error()
+    else {
+        return false;
+    };
+    let first = cancelled.cancellation_reasons().first().and_then(|reason| reason.code());
+    first == Some("ConditionalCheckFailed")
 }
 
 #[cfg(test)]
@@ -86,8 +84,9 @@ mod tests {
     }
 
     #[test]
-    fn failed_conditions_are_told_by_their_place() {
-        let error = cancelled(&["None", "ConditionalCheckFailed"]);
-        assert_eq!(failed_conditions(&error), [false, true]);
+    fn only_the_first_writes_condition_counts() {
+        assert!(first_condition_failed(&cancelled(&["ConditionalCheckFailed", "None"])));
+        assert!(!first_condition_failed(&cancelled(&["None", "ConditionalCheckFailed"])));
+        assert!(!first_condition_failed(&cancelled(&["TransactionConflict", "None"])));
     }
 }

@@ -1,14 +1,14 @@
 //! Budgets of failed logins: a small one for each caller at each account, and a larger one for each account. A stranger
 //! who tries passwords spends a budget of its own, and the account's owner still gets in.
 
-use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
 use futures_util::future::try_join;
+use serde::Deserialize;
 
 use crate::account::{
     CallerNetwork, EmailKey, LOGIN_WINDOW, MAX_LOGIN_FAILURES, MAX_LOGIN_FAILURES_OF_CALLER,
 };
-use crate::store::{Registry, StoreError, number, text};
+use crate::store::{Registry, StoreError, if_condition_held, number, row_in_the_way, text};
 use crate::time::Timestamp;
 
 /// Whether another password may be tried for an account.
@@ -19,6 +19,15 @@ pub enum LoginBudget {
     Spent {
         until: Timestamp,
     },
+}
+
+/// The failures of one window, as a row counts them.
+#[derive(Debug, Default, Deserialize)]
+struct Window {
+    #[serde(default)]
+    failures: u32,
+    /// Unix seconds.
+    expires_at: Option<i64>,
 }
 
 /// A network holds no `|`, so no e-mail can be written such that its row is another's.
@@ -64,10 +73,8 @@ impl Registry {
             .expression_attribute_values(":max", number(max))
             .send()
             .await;
-        match within {
-            Ok(_) => return Ok(LoginBudget::Allowed),
-            Err(error) if !is_condition(&error) => return Err(error.into()),
-            Err(_) => {}
+        if if_condition_held(within)?.is_some() {
+            return Ok(LoginBudget::Allowed);
         }
         // Either no window is open, or this one is spent.
         let opened = self
@@ -83,22 +90,14 @@ impl Registry {
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
             .await;
-        match opened {
-            Ok(_) => Ok(LoginBudget::Allowed),
-            Err(error) => match error.as_service_error() {
-                Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
-                    let found = failed.item().cloned().unwrap_or_default();
-                    let stored = |name: &str| found.get(name)?.as_n().ok()?.parse::<i64>().ok();
-                    if stored("failures").unwrap_or(0) < i64::from(max) {
-                        // Another try opened the window in between.
-                        return Box::pin(self.take_try(row, max, now)).await;
-                    }
-                    let until = stored("expires_at").unwrap_or(window_ends);
-                    Ok(LoginBudget::Spent { until: Timestamp::from_millis(until * 1_000) })
-                }
-                _ => Err(error.into()),
-            },
+        let Err(error) = opened else { return Ok(LoginBudget::Allowed) };
+        let window: Window = row_in_the_way(error)?.unwrap_or_default();
+        if window.failures < max {
+            // Another try opened the window in between.
+            return Box::pin(self.take_try(row, max, now)).await;
         }
+        let until = window.expires_at.unwrap_or(window_ends);
+        Ok(LoginBudget::Spent { until: Timestamp::from_millis(until * 1_000) })
     }
 
     /// After the right password: forgets the caller's failures, and gives its try back to what the account has for all,
@@ -129,18 +128,12 @@ impl Registry {
                 .expression_attribute_values(":none", number(0))
                 .send()
                 .await;
-            match given {
-                Err(error) if !is_condition(&error) => Err(StoreError::from(error)),
-                // Without the row there is nothing to give back to.
-                _ => Ok(()),
-            }
+            // Without the row there is no count to give the try back to.
+            if_condition_held(given)?;
+            Ok(())
         };
         try_join(own, of_all).await.map(|_| ())
     }
-}
-
-fn is_condition<R>(error: &aws_sdk_dynamodb::error::SdkError<UpdateItemError, R>) -> bool {
-    matches!(error.as_service_error(), Some(UpdateItemError::ConditionalCheckFailedException(_)))
 }
 
 #[cfg(test)]

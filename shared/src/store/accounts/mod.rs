@@ -9,7 +9,7 @@ use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
 use crate::account::{Account, EmailKey};
 use crate::api_key::ApiKeyRecord;
 use crate::project::Project;
-use crate::store::transactions::{failed_conditions, transact};
+use crate::store::transactions::{first_condition_failed, transact};
 use crate::store::{Registry, StoreError, key, row, text, to_item};
 
 /// How a sign-up ended.
@@ -40,7 +40,7 @@ impl Registry {
         match transact(&self.client, writes).await {
             Ok(()) => Ok(SignedUp::Done),
             Err(error) => {
-                if failed_conditions(&error).first() == Some(&true) {
+                if first_condition_failed(&error) {
                     // A repeat whose first answer was lost finds its own rows.
                     let existing = self.account(&account.email_key).await?;
                     let is_ours = existing.is_some_and(|existing| existing.id == account.id);

@@ -1,6 +1,5 @@
 //! What moves a delivery on: state and attempts change in one conditional update of one row.
 
-use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, BatchStatementRequest, ReturnValuesOnConditionCheckFailure};
 
@@ -8,7 +7,7 @@ use crate::delivery::{Delivery, attention};
 use crate::job::Chain;
 use crate::store::deliveries::delivery_key;
 use crate::store::statements::{Written, execute, or_unknown, statement};
-use crate::store::{Store, StoreError, number, row_in_the_way, text, value};
+use crate::store::{Store, StoreError, if_condition_held, number, row_in_the_way, text, value};
 use crate::time::Timestamp;
 use crate::transition::Transition;
 
@@ -67,7 +66,7 @@ impl Store {
             Ok(_) => return Ok(Advanced::Done),
             Err(error) => error,
         };
-        let Some(row) = row_in_the_way::<Delivery>(error)? else {
+        let Some(row) = row_in_the_way::<Delivery, _>(error)? else {
             return Ok(Advanced::Overtaken);
         };
         let is_ours = match &transition.attempt {
@@ -152,13 +151,8 @@ impl Store {
                 .expression_attribute_values(":chain", value(&chain)?),
             None => update.update_expression("SET updated_at = :now REMOVE chain"),
         };
-        match update.send().await {
-            Ok(_) => Ok(Advanced::Done),
-            Err(error) => match error.as_service_error() {
-                Some(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(Advanced::Overtaken),
-                _ => Err(error.into()),
-            },
-        }
+        let done = if_condition_held(update.send().await)?;
+        Ok(if done.is_some() { Advanced::Done } else { Advanced::Overtaken })
     }
 
     fn update_delivery(&self, delivery: &Delivery) -> UpdateItemFluentBuilder {
@@ -191,13 +185,9 @@ impl Store {
             .condition_expression("attribute_exists(id)")
             .send()
             .await;
-        match result {
-            Ok(_) => Ok(()),
-            Err(error) => match error.as_service_error() {
-                Some(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(()),
-                _ => Err(error.into()),
-            },
-        }
+        // Where the row has expired there is nothing to settle.
+        if_condition_held(result)?;
+        Ok(())
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
 
@@ -39,14 +38,10 @@ impl Store {
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
             .await;
-        let row = match result {
-            Ok(answer) => answer.attributes,
-            Err(error) => match error.as_service_error() {
-                Some(UpdateItemError::ConditionalCheckFailedException(failed)) => failed.item().cloned(),
-                _ => return Err(error.into()),
-            },
-        };
-        row.filter(|row| !row.is_empty()).map(from_item).transpose()
+        match result {
+            Ok(answer) => answer.attributes.map(from_item).transpose(),
+            Err(error) => row_in_the_way(error),
+        }
     }
 
     /// Forgets the failures in a row, after a success. Returns whether there was something to recover from, and it is this
@@ -151,5 +146,5 @@ async fn done(
         Ok(answer) => return answer.attributes.map(from_item).transpose(),
         Err(error) => error,
     };
-    Ok(row_in_the_way::<Endpoint>(error)?.filter(is_ours))
+    Ok(row_in_the_way::<Endpoint, _>(error)?.filter(is_ours))
 }

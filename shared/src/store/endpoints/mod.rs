@@ -9,7 +9,6 @@ pub use self::slots::Taken;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{
     AttributeValue, Delete, Put, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
@@ -21,9 +20,10 @@ use crate::event_name::EventName;
 use crate::id::{AccountId, EndpointId, ProjectId};
 use crate::rate_limit::RateLimit;
 use crate::signing_secret::SigningSecret;
-use crate::store::transactions::{failed_conditions, transact};
+use crate::store::transactions::{first_condition_failed, transact};
 use crate::store::{
-    Registry, Store, StoreError, from_item, key, number, row, row_in_the_way, rows, text, to_item, value,
+    Registry, Store, StoreError, from_item, if_condition_held, key, number, row, row_in_the_way, rows, text,
+    to_item, value,
 };
 use crate::time::Timestamp;
 
@@ -121,10 +121,8 @@ impl Registry {
         ];
         match transact(&self.client, writes).await {
             Ok(()) => Ok(Created::Done),
-            Err(error) => match failed_conditions(&error).first() {
-                Some(true) => Ok(Created::CapReached),
-                _ => Err(error.into()),
-            },
+            Err(error) if first_condition_failed(&error) => Ok(Created::CapReached),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -158,10 +156,8 @@ impl Registry {
         ];
         match transact(&self.client, writes).await {
             Ok(()) => Ok(true),
-            Err(error) => match failed_conditions(&error).first() {
-                Some(true) => Ok(false),
-                _ => Err(error.into()),
-            },
+            Err(error) if first_condition_failed(&error) => Ok(false),
+            Err(error) => Err(error.into()),
         }
     }
 }
@@ -291,7 +287,7 @@ impl Store {
             }
             Err(error) => error,
         };
-        Ok(match row_in_the_way::<Endpoint>(error)? {
+        Ok(match row_in_the_way::<Endpoint, _>(error)? {
             None => Patched::Gone,
             Some(row) if row.updated_at == now && patch.is_in(&row) => Patched::Done(Box::new(row)),
             Some(_) => Patched::Overtaken,
@@ -341,7 +337,7 @@ impl Store {
             Ok(_) => return Ok(Rotated::To(secret)),
             Err(error) => error,
         };
-        Ok(match row_in_the_way::<Endpoint>(error)? {
+        Ok(match row_in_the_way::<Endpoint, _>(error)? {
             None => Rotated::Gone,
             Some(row) if row.signing_secret == secret => Rotated::To(secret),
             Some(_) => Rotated::Overtaken,
@@ -361,11 +357,6 @@ impl Store {
 
 /// Carries out an endpoint's update and returns the new row; `None` when its condition failed.
 pub(super) async fn changed(update: UpdateItemFluentBuilder) -> Result<Option<Endpoint>, StoreError> {
-    match update.return_values(ReturnValue::AllNew).send().await {
-        Ok(answer) => answer.attributes.map(from_item).transpose(),
-        Err(error) => match error.as_service_error() {
-            Some(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(None),
-            _ => Err(error.into()),
-        },
-    }
+    let answer = if_condition_held(update.return_values(ReturnValue::AllNew).send().await)?;
+    answer.and_then(|answer| answer.attributes).map(from_item).transpose()
 }

@@ -6,7 +6,6 @@ pub use self::pages::{EventFilter, ReadEvent};
 
 use std::collections::HashMap;
 
-use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::{KeysAndAttributes, ReturnValuesOnConditionCheckFailure};
 
 use crate::delivery::Delivery;
@@ -14,7 +13,7 @@ use crate::event::Event;
 use crate::id::{EventId, ProjectId};
 use crate::store::inserts::insert_each;
 use crate::store::statements::Written;
-use crate::store::{Item, Store, StoreError, from_item, key, number, row, text, to_item};
+use crate::store::{Item, Store, StoreError, from_item, key, number, row, row_in_the_way, text, to_item};
 use crate::time::Timestamp;
 
 /// How accepting an event ended.
@@ -57,11 +56,10 @@ impl Store {
             Ok(_) => return Ok(Accepted::New),
             Err(error) => error,
         };
-        let existing: Event = match error.as_service_error() {
-            Some(PutItemError::ConditionalCheckFailedException(failed)) => {
-                from_item(failed.item().cloned().unwrap_or_default())?
-            }
-            _ => return Err(error.into()),
+        let Some(existing) = row_in_the_way::<Event, _>(error)? else {
+            return Err(StoreError::Broken(
+                "an event's row is in the way and did not come with the answer".into(),
+            ));
         };
         // A repeat by the SDK whose first answer was lost finds its own row. Where there are no deliveries, another event
         // of the same id may be of the same moment.
