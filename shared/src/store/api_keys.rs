@@ -8,7 +8,9 @@ use aws_sdk_dynamodb::types::builders::UpdateBuilder;
 use aws_sdk_dynamodb::types::{TransactWriteItem, Update};
 
 use super::projects::put_new;
+use super::ranges::query_page;
 use super::transactions::{first_condition_failed, transact};
+use super::update::Changes;
 use super::{Created, Registry, Store, StoreError, from_item, key, number, row, rows, text, to_item, value};
 use crate::api_key::{ApiKeyHash, ApiKeyRecord, ApiKeyStatus, KeyGrant, MAX_ACTIVE_KEYS};
 use crate::id::{AccountId, ApiKeyId, ProjectId};
@@ -34,17 +36,15 @@ async fn first_api_key(
     struct Row {
         id: ApiKeyId,
     }
-    let answer = client
+    let query = client
         .query()
         .table_name(table)
         .key_condition_expression("project_id = :project")
         .expression_attribute_values(":project", text(project_id))
         .projection_expression("id")
-        .consistent_read(true)
-        .limit(1)
-        .send()
-        .await?;
-    let first = answer.items.unwrap_or_default().into_iter().next().map(from_item::<Row>);
+        .consistent_read(true);
+    let (items, _) = query_page(query, 1, None).await?;
+    let first = items.into_iter().next().map(from_item::<Row>);
     Ok(first.transpose()?.map(|first| first.id))
 }
 
@@ -130,20 +130,17 @@ impl Registry {
         key.updated_at = now;
         // The row of a project's first key stays: it shows that there is such a project.
         let stays = first_api_key(&self.client, &self.tables.api_keys, project_id).await? == Some(*id);
-        let expires = if stays { "" } else { ", expires_at = :expires" };
         let revoke = |update: UpdateBuilder| {
-            let update = update
-                .update_expression(format!("SET #status = :revoked, updated_at = :now{expires}"))
+            let mut changes = Changes::default()
+                .set("status", value(&ApiKeyStatus::Revoked)?)
+                .set("updated_at", number(now.as_millis()));
+            if !stays {
+                changes = changes.set("expires_at", number(now.plus(kept_for).as_seconds()));
+            }
+            let update = changes
+                .of_transaction(update)
                 .condition_expression("#status = :active")
-                .expression_attribute_names("#status", "status")
-                .expression_attribute_values(":active", value(&ApiKeyStatus::Active)?)
-                .expression_attribute_values(":revoked", value(&ApiKeyStatus::Revoked)?)
-                .expression_attribute_values(":now", number(now.as_millis()));
-            let update = if stays {
-                update
-            } else {
-                update.expression_attribute_values(":expires", number(now.plus(kept_for).as_seconds()))
-            };
+                .expression_attribute_values(":active", value(&ApiKeyStatus::Active)?);
             written(update)
         };
         let listed = Update::builder().table_name(&self.tables.api_keys).set_key(Some(row_key()));

@@ -13,6 +13,7 @@ mod ranges;
 mod replays;
 mod statements;
 mod transactions;
+mod update;
 
 use std::fmt;
 use std::time::Duration;

@@ -7,6 +7,7 @@ use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
 
 use crate::endpoint::{DisabledReason, Endpoint, EndpointStatus};
 use crate::id::{DeliveryId, EventId};
+use crate::store::update::Changes;
 use crate::store::{Store, StoreError, from_item, number, row_in_the_way, text, value};
 use crate::time::Timestamp;
 
@@ -56,15 +57,16 @@ impl Store {
                 "attribute_exists(id) AND (attribute_not_exists(recovery) OR recovery <> :recovery) AND \
                  (consecutive_failures > :zero OR attribute_exists(first_failure_at) OR is_down = :true)",
             )
-            .update_expression(if endpoint.status == EndpointStatus::Active {
-                "SET consecutive_failures = :zero, recovery = :recovery REMOVE first_failure_at, is_down"
-            } else {
-                "SET consecutive_failures = :zero, recovery = :recovery REMOVE first_failure_at"
-            })
             .expression_attribute_values(":zero", number(0))
-            .expression_attribute_values(":true", value(&true)?)
-            .expression_attribute_values(":recovery", text(recovery));
-        let row = done(update, |row| row.recovery == Some(*recovery)).await?;
+            .expression_attribute_values(":true", value(&true)?);
+        let mut changes = Changes::default()
+            .set("consecutive_failures", number(0))
+            .set("recovery", text(recovery))
+            .remove(&["first_failure_at"]);
+        if endpoint.status == EndpointStatus::Active {
+            changes = changes.remove(&["is_down"]);
+        }
+        let row = done(changes.of_item(update), |row| row.recovery == Some(*recovery)).await?;
         Ok(row.is_some_and(|row| row.status == EndpointStatus::Active))
     }
 
@@ -119,18 +121,15 @@ async fn disable(
     disabling: &EventId,
     now: Timestamp,
 ) -> Result<Option<Endpoint>, StoreError> {
-    let update = update
-        .update_expression(
-            "SET #status = :disabled, disabled_reason = :reason, disabled_at = :now, updated_at = :now, \
-             disabling = :disabling, is_down = :true",
-        )
-        .expression_attribute_names("#status", "status")
-        .expression_attribute_values(":active", value(&EndpointStatus::Active)?)
-        .expression_attribute_values(":disabled", value(&EndpointStatus::Disabled)?)
-        .expression_attribute_values(":reason", value(&reason)?)
-        .expression_attribute_values(":now", number(now.as_millis()))
-        .expression_attribute_values(":disabling", text(disabling))
-        .expression_attribute_values(":true", value(&true)?);
+    let changes = Changes::default()
+        .set("status", value(&EndpointStatus::Disabled)?)
+        .set("disabled_reason", value(&reason)?)
+        .set("disabled_at", number(now.as_millis()))
+        .set("updated_at", number(now.as_millis()))
+        .set("disabling", text(disabling))
+        .set("is_down", value(&true)?);
+    let update =
+        changes.of_item(update).expression_attribute_values(":active", value(&EndpointStatus::Active)?);
     done(update, |row| row.disabling == Some(*disabling)).await
 }
 

@@ -21,6 +21,7 @@ use crate::id::{AccountId, EndpointId, ProjectId};
 use crate::rate_limit::RateLimit;
 use crate::signing_secret::SigningSecret;
 use crate::store::transactions::{first_condition_failed, transact};
+use crate::store::update::Changes;
 use crate::store::{
     Registry, Store, StoreError, from_item, if_condition_held, key, number, row, row_in_the_way, rows, text,
     to_item, value,
@@ -60,6 +61,56 @@ impl EndpointPatch {
             && description.is_none()
             && headers.is_none()
             && rate_limit_per_second.is_none()
+    }
+
+    /// What it changes of an endpoint's row, as that was read.
+    fn changes(&self, endpoint: &Endpoint, now: Timestamp) -> Result<Changes, StoreError> {
+        let mut changes = Changes::default().set("updated_at", number(now.as_millis()));
+        if self.url.is_some() || self.status == Some(EndpointStatus::Active) {
+            // How the receiver answered before says nothing of how it answers now.
+            changes = changes.remove(&["slow_until", "answered_at", "hanging_since", "hanging_tried_at"]);
+        }
+        if let Some(url) = &self.url {
+            changes = changes.set("url", text(url));
+        }
+        if let Some(events) = &self.events {
+            let names: BTreeSet<String> = events.iter().map(ToString::to_string).collect();
+            changes = changes
+                .set("events", value(events)?)
+                .add("event_names_ever", AttributeValue::Ss(names.into_iter().collect()));
+        }
+        if let Some(status) = self.status {
+            changes = changes.set("status", value(&status)?);
+            changes = match status {
+                // A fresh start: what failed before no longer counts (contract §7).
+                EndpointStatus::Active => changes.set("consecutive_failures", number(0)).remove(&[
+                    "first_failure_at",
+                    "disabled_reason",
+                    "disabled_at",
+                ]),
+                // Disabling again does not hide why and when it was first disabled.
+                EndpointStatus::Disabled => changes
+                    .set_if_absent("disabled_reason", value(&DisabledReason::Manual)?)
+                    .set_if_absent("disabled_at", number(now.as_millis())),
+            };
+        }
+        if let Some(description) = &self.description {
+            changes = changes.set_or_remove("description", description.as_ref().map(text));
+        }
+        if let Some(headers) = &self.headers {
+            let kept = (!headers.is_empty()).then(|| value(headers)).transpose()?;
+            changes = changes.set_or_remove("headers", kept);
+        }
+        // A limit that stays as it is keeps its lines; another one begins new ones.
+        if let Some(limit) = self.rate_limit_per_second
+            && limit != endpoint.rate_limit_per_second()
+        {
+            let limit = limit.map(|per_second| RateLimit { per_second, since: now });
+            changes = changes
+                .remove(&["slots_taken_until", "late_slots_taken_until"])
+                .set_or_remove("rate_limit", limit.map(|limit| value(&limit)).transpose()?);
+        }
+        Ok(changes)
     }
 
     /// Whether a row is as this change leaves it.
@@ -195,91 +246,13 @@ impl Store {
     ) -> Result<Patched, StoreError> {
         // Later than what was read, so that no two versions of a row have the same time.
         let now = now.max(endpoint.updated_at.plus(Duration::from_millis(1)));
-        let mut set = vec!["updated_at = :now"];
-        let mut remove = Vec::new();
-        let mut add = "";
-        let mut update = self
+        let update = self
             .update_endpoint(&endpoint.project_id, &endpoint.id)
-            .condition_expression("updated_at = :read")
+            .condition_expression("#updated_at = :read")
             .expression_attribute_values(":read", number(endpoint.updated_at.as_millis()))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .return_values(ReturnValue::AllNew);
-        if patch.url.is_some() || patch.status == Some(EndpointStatus::Active) {
-            // How the receiver answered before says nothing of how it answers now.
-            remove.extend(["slow_until", "answered_at", "hanging_since", "hanging_tried_at"]);
-        }
-        if let Some(url) = &patch.url {
-            set.push("#url = :url");
-            update = update
-                .expression_attribute_names("#url", "url")
-                .expression_attribute_values(":url", text(url));
-        }
-        if let Some(events) = &patch.events {
-            set.push("#events = :events");
-            add = " ADD event_names_ever :names";
-            let names: BTreeSet<String> = events.iter().map(ToString::to_string).collect();
-            update = update
-                .expression_attribute_names("#events", "events")
-                .expression_attribute_values(":events", value(events)?)
-                .expression_attribute_values(":names", AttributeValue::Ss(names.into_iter().collect()));
-        }
-        if let Some(status) = patch.status {
-            set.push("#status = :status");
-            update = update
-                .expression_attribute_names("#status", "status")
-                .expression_attribute_values(":status", value(&status)?);
-            match status {
-                // A fresh start: what failed before no longer counts (contract §7).
-                EndpointStatus::Active => {
-                    set.push("consecutive_failures = :zero");
-                    remove.extend(["first_failure_at", "disabled_reason", "disabled_at"]);
-                    update = update.expression_attribute_values(":zero", number(0));
-                }
-                // Disabling again does not hide why and when it was first disabled.
-                EndpointStatus::Disabled => {
-                    set.push("disabled_reason = if_not_exists(disabled_reason, :manual)");
-                    set.push("disabled_at = if_not_exists(disabled_at, :now)");
-                    update = update.expression_attribute_values(":manual", value(&DisabledReason::Manual)?);
-                }
-            }
-        }
-        match &patch.description {
-            Some(Some(description)) => {
-                set.push("description = :description");
-                update = update.expression_attribute_values(":description", text(description));
-            }
-            Some(None) => remove.push("description"),
-            None => {}
-        }
-        match &patch.headers {
-            Some(headers) if headers.is_empty() => remove.push("headers"),
-            Some(headers) => {
-                set.push("headers = :headers");
-                update = update.expression_attribute_values(":headers", value(headers)?);
-            }
-            None => {}
-        }
-        // A limit that stays as it is keeps its lines; another one begins new ones.
-        if let Some(limit) = patch.rate_limit_per_second
-            && limit != endpoint.rate_limit_per_second()
-        {
-            remove.extend(["slots_taken_until", "late_slots_taken_until"]);
-            match limit {
-                Some(per_second) => {
-                    set.push("rate_limit = :rate_limit");
-                    let limit = RateLimit { per_second, since: now };
-                    update = update.expression_attribute_values(":rate_limit", value(&limit)?);
-                }
-                None => remove.push("rate_limit"),
-            }
-        }
-        let removed =
-            if remove.is_empty() { String::new() } else { format!(" REMOVE {}", remove.join(", ")) };
-        let result = update
-            .update_expression(format!("SET {}{removed}{add}", set.join(", ")))
-            .expression_attribute_values(":now", number(now.as_millis()))
-            .send()
-            .await;
+        let result = patch.changes(endpoint, now)?.of_item(update).send().await;
         let error = match result {
             Ok(answer) => {
                 let row = from_item(answer.attributes.unwrap_or_default())?;
