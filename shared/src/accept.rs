@@ -6,11 +6,11 @@ use std::time::Duration;
 use futures_util::future::{join, try_join, try_join_all};
 
 use crate::decision::stand_back;
-use crate::delivery::{Delivery, DeliveryStatus};
+use crate::delivery::Delivery;
 use crate::endpoint::Endpoint;
 use crate::event::{Event, EventDelivery};
 use crate::id::EndpointId;
-use crate::job::{Chain, DeliveryJob};
+use crate::job::DeliveryJob;
 use crate::queue::Queue;
 use crate::store::{Accepted, Store, StoreError};
 use crate::time::Timestamp;
@@ -119,7 +119,7 @@ pub async fn after_event_written(
     let slow = slow.collect();
     match accepted {
         Accepted::New => {
-            let first = event.deliveries.iter().map(|listed| job(&event, listed, None)).collect();
+            let first = event.deliveries.iter().map(|listed| DeliveryJob::of(&event, listed)).collect();
             let missing = event.deliveries.clone();
             let jobs = Jobs { first, backups: Vec::new(), slow };
             Ok(EventWritten { acceptance: Acceptance { event, duplicate: false }, missing, jobs })
@@ -154,26 +154,9 @@ async fn left_over(
     });
     let rows = try_join_all(rows).await?;
     let missing = rows.iter().filter(|(_, row)| row.is_none()).map(|(listed, _)| *listed).collect();
-    let is_waiting = |row: &Delivery| row.status == DeliveryStatus::Pending && row.attempt_count == 0;
-    let waiting = rows
-        .iter()
-        .filter(|(_, row)| row.as_ref().is_none_or(is_waiting))
-        .map(|(listed, _)| job(event, listed, Some(Chain::new())))
-        .collect();
-    Ok((missing, waiting))
-}
-
-fn job(event: &Event, listed: &EventDelivery, chain: Option<Chain>) -> DeliveryJob {
-    DeliveryJob {
-        project_id: event.project_id,
-        endpoint_id: listed.endpoint_id,
-        delivery_id: listed.id,
-        event_id: event.event_id,
-        chain,
-        manual_at: None,
-        by_hand: event.by_hand,
-        waits_since: None,
-    }
+    let untried = rows.iter().filter(|(_, row)| row.as_ref().is_none_or(Delivery::is_untried));
+    let backups = untried.map(|(listed, _)| DeliveryJob::of(event, listed).standing_back()).collect();
+    Ok((missing, backups))
 }
 
 /// Sends jobs and returns those that are not certain to be queued. A first job whose send is in doubt may be, so what
@@ -181,7 +164,7 @@ fn job(event: &Event, listed: &EventDelivery, chain: Option<Chain>) -> DeliveryJ
 pub async fn send(sinks: Sinks<'_>, jobs: Jobs) -> Vec<DeliveryJob> {
     let Jobs { first, mut backups, slow } = jobs;
     let in_doubt = send_by_lane(sinks, first, &slow, Duration::ZERO).await;
-    backups.extend(in_doubt.into_iter().map(|job| DeliveryJob { chain: Some(Chain::new()), ..job }));
+    backups.extend(in_doubt.into_iter().map(DeliveryJob::standing_back));
     send_by_lane(sinks, backups, &slow, stand_back(sinks.request_timeout)).await
 }
 

@@ -189,19 +189,8 @@ async fn try_again(
     };
     let to_start: HashMap<DeliveryId, &Delivery> =
         rows().filter(can_start).map(|row| (row.id, row)).collect();
-    let jobs: Vec<DeliveryJob> = to_start
-        .values()
-        .map(|row| DeliveryJob {
-            project_id: row.project_id,
-            endpoint_id: row.endpoint_id,
-            delivery_id: row.id,
-            event_id: row.event_id,
-            chain: Some(Chain::new()),
-            manual_at: Some(now),
-            by_hand: false,
-            waits_since: None,
-        })
-        .collect();
+    let jobs: Vec<DeliveryJob> =
+        to_start.values().map(|row| DeliveryJob::again(row, Chain::new(), now)).collect();
     // As by hand, the job goes first: without its row's change it does nothing, a change without it would wait for ever.
     let in_doubt = queue.send_all(&jobs, MANUAL_DELAY).await;
     let sent = jobs.iter().filter(|job| !in_doubt.contains(job));
@@ -247,7 +236,7 @@ async fn make_skipped(
                     made.push(job.delivery_id);
                     match needs_job {
                         NeedsJob::First => first.push(job),
-                        NeedsJob::Copy => again.push(DeliveryJob { chain: Some(Chain::new()), ..job }),
+                        NeedsJob::Copy => again.push(job.standing_back()),
                         NeedsJob::No => {}
                     }
                 }
@@ -287,26 +276,16 @@ async fn make_one(
     let Some(event) = app.store.event(&replay.project_id, id, now).await? else {
         return Ok(Skipped::Gone);
     };
-    let job = |listed: &EventDelivery| DeliveryJob {
-        project_id: replay.project_id,
-        endpoint_id: listed.endpoint_id,
-        delivery_id: listed.id,
-        event_id: event.event_id,
-        chain: None,
-        manual_at: None,
-        by_hand: false,
-        waits_since: None,
-    };
     if let Some(listed) = event.deliveries.iter().find(|listed| listed.endpoint_id == endpoint.id) {
         let row = app.store.deliveries_by_id(&[(listed.endpoint_id, listed.id)]).await?.remove(&listed.id);
         if row.is_none() {
             app.store.create_delivery(&Delivery::pending(&event, listed)).await?;
         }
-        let is_waiting = |row: &Delivery| row.status == DeliveryStatus::Pending && row.attempt_count == 0;
-        let needs_job = if row.as_ref().is_none_or(is_waiting) { NeedsJob::Copy } else { NeedsJob::No };
-        return Ok(Skipped::Made { job: job(listed), needs_job });
+        let needs_job =
+            if row.as_ref().is_none_or(Delivery::is_untried) { NeedsJob::Copy } else { NeedsJob::No };
+        return Ok(Skipped::Made { job: DeliveryJob::of(&event, listed), needs_job });
     }
-    if !event.skipped.iter().any(|skipped| skipped.endpoint_id == endpoint.id) {
+    if event.skipped_for(&endpoint.id).is_none() {
         return Ok(Skipped::Gone);
     }
     app.store.note_event_name(endpoint, &event.event_name).await?;
@@ -315,7 +294,7 @@ async fn make_one(
         return Ok(Skipped::Contested);
     }
     app.store.create_delivery(&Delivery::pending(&event, &listed)).await?;
-    Ok(Skipped::Made { job: job(&listed), needs_job: NeedsJob::First })
+    Ok(Skipped::Made { job: DeliveryJob::of(&event, &listed), needs_job: NeedsJob::First })
 }
 
 /// Finds the next page: up to a page of matches in a few look-ups, and where to look on.
@@ -344,8 +323,7 @@ async fn look(app: &App, replay: &Replay, endpoint: &Endpoint) -> Result<(Positi
                 let project = &replay.project_id;
                 let rows = app.store.events(project, &wanted, after, PAGE, LOOK_BYTES, now).await?;
                 let skips = |event: &echo_shared::event::Event| {
-                    filter.has_name(&event.event_name)
-                        && event.skipped.iter().any(|skipped| skipped.endpoint_id == endpoint.id)
+                    filter.has_name(&event.event_name) && event.skipped_for(&endpoint.id).is_some()
                 };
                 let matching = rows.iter().filter(|row| skips(&row.event));
                 page.extend(matching.map(|row| Match::Skipped(row.event.event_id)));

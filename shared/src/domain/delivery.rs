@@ -150,6 +150,12 @@ impl Delivery {
         }
     }
 
+    /// Whether no attempt has been made yet.
+    #[must_use]
+    pub const fn is_untried(&self) -> bool {
+        matches!(self.status, DeliveryStatus::Pending) && self.attempt_count == 0
+    }
+
     /// When the attempt it waits for may be made.
     #[must_use]
     pub fn due_at(&self) -> Timestamp {

@@ -150,6 +150,12 @@ impl Event {
         }
     }
 
+    /// Where its list of skipped endpoints names this one; `None` when this endpoint was not skipped.
+    #[must_use]
+    pub fn skipped_for(&self, endpoint_id: &EndpointId) -> Option<usize> {
+        self.skipped.iter().position(|skipped| skipped.endpoint_id == *endpoint_id)
+    }
+
     /// Whether this delivery is one of its own.
     #[must_use]
     pub fn lists(&self, id: &DeliveryId) -> bool {

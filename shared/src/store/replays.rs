@@ -184,8 +184,7 @@ impl Store {
     /// # Errors
     /// When DynamoDB did not do it.
     pub async fn unskip(&self, event: &Event, delivery: &EventDelivery) -> Result<Advanced, StoreError> {
-        let place = event.skipped.iter().position(|skipped| skipped.endpoint_id == delivery.endpoint_id);
-        let Some(place) = place else {
+        let Some(index) = event.skipped_for(&delivery.endpoint_id) else {
             return Ok(Advanced::Overtaken);
         };
         let result = self
@@ -195,10 +194,10 @@ impl Store {
             .key("project_id", text(event.project_id))
             .key("event_id", text(event.event_id))
             .update_expression(format!(
-                "SET deliveries = list_append(deliveries, :new) REMOVE skipped[{place}]"
+                "SET deliveries = list_append(deliveries, :new) REMOVE skipped[{index}]"
             ))
             .condition_expression(format!(
-                "accepted_at = :accepted AND skipped[{place}].endpoint_id = :endpoint"
+                "accepted_at = :accepted AND skipped[{index}].endpoint_id = :endpoint"
             ))
             .expression_attribute_values(":accepted", number(event.accepted_at.as_millis()))
             .expression_attribute_values(":endpoint", text(delivery.endpoint_id))
