@@ -18,9 +18,6 @@ use crate::time::Timestamp;
 
 impl Store {
     /// Whether there is such a project: each has a key from its creation on, whose row is never deleted.
-    ///
-    /// # Errors
-    /// When DynamoDB did not answer.
     pub async fn has_project(&self, project_id: &ProjectId) -> Result<bool, StoreError> {
         Ok(first_api_key(&self.client, &self.tables.api_keys, project_id).await?.is_some())
     }
@@ -64,9 +61,6 @@ impl Registry {
     }
 
     /// Makes a key, unless its project has as many active ones as it may have.
-    ///
-    /// # Errors
-    /// When DynamoDB did not do it.
     pub async fn create_api_key(&self, key: &ApiKeyRecord) -> Result<Created, StoreError> {
         let count = self
             .count_key(&key.account_id, &key.project_id, 1)
@@ -92,26 +86,17 @@ impl Registry {
     }
 
     /// What a key opens, revoked or not.
-    ///
-    /// # Errors
-    /// When DynamoDB did not answer.
     pub async fn grant(&self, hash: &ApiKeyHash) -> Result<Option<KeyGrant>, StoreError> {
         row(&self.client, &self.tables.api_key_hashes, key([("key_hash", text(hash.as_str()))])).await
     }
 
     /// A project's keys, oldest first.
-    ///
-    /// # Errors
-    /// When DynamoDB did not answer.
     pub async fn api_keys(&self, project_id: &ProjectId) -> Result<Vec<ApiKeyRecord>, StoreError> {
         rows(&self.client, &self.tables.api_keys, "project_id", project_id).await
     }
 
     /// Revokes a key and returns it; `None` when the project has no such key. Revoking again changes nothing. DynamoDB
     /// deletes its rows after `kept_for`.
-    ///
-    /// # Errors
-    /// When DynamoDB did not do it.
     pub async fn revoke_api_key(
         &self,
         project_id: &ProjectId,

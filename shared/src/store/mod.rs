@@ -1,5 +1,10 @@
-//! Rows in DynamoDB, one file an entity. Absence is `Option`, a failed condition is a typed result, and every read or
-//! write of a tenant's data takes its project.
+//! Rows in DynamoDB, with a file or folder for each entity. An absent row is `None`. A condition that does not hold is a
+//! value of a type of its own, such as [`Advanced`]. Every read and write of a tenant's data takes its project.
+//!
+//! # Errors
+//! Each function that returns a [`StoreError`] returns `Unavailable` when DynamoDB did not answer or did not do what it was
+//! asked, and `Broken` when it refused the request or a row cannot be read. After `Unavailable` a write may be done or not.
+//! The functions below name only errors beyond these.
 
 mod accounts;
 mod api_keys;

@@ -21,9 +21,6 @@ impl Registry {
     }
 
     /// Makes a project with its first key, unless its account has `cap` projects already: all rows or none.
-    ///
-    /// # Errors
-    /// When DynamoDB did not do it.
     pub async fn create_project(
         &self,
         project: &Project,
@@ -54,17 +51,11 @@ impl Registry {
     }
 
     /// An account's projects, oldest first.
-    ///
-    /// # Errors
-    /// When DynamoDB did not answer.
     pub async fn projects(&self, account_id: &AccountId) -> Result<Vec<Project>, StoreError> {
         rows(&self.client, &self.tables.projects, "account_id", account_id).await
     }
 
     /// The project, if it is this account's.
-    ///
-    /// # Errors
-    /// When DynamoDB did not answer.
     pub async fn project(
         &self,
         account_id: &AccountId,

@@ -34,9 +34,6 @@ struct Latest {
 impl Store {
     /// Begins a replay, if `latest` is still its endpoint's latest one. In one transaction the replay becomes the latest
     /// and its row is written, so that of replays begun side by side one runs, and a crash leaves nothing in the way.
-    ///
-    /// # Errors
-    /// When DynamoDB did not do it.
     pub async fn create_replay(
         &self,
         replay: &Replay,
@@ -72,9 +69,6 @@ impl Store {
     }
 
     /// The replay that an endpoint had last, whether it runs or is over.
-    ///
-    /// # Errors
-    /// When DynamoDB did not answer.
     pub async fn latest_replay(&self, endpoint_id: &EndpointId) -> Result<Option<ReplayId>, StoreError> {
         let key = key([("endpoint_id", text(endpoint_id)), ("id", text(LATEST))]);
         let latest: Option<Latest> = row(&self.client, &self.tables.replays, key).await?;
@@ -82,9 +76,6 @@ impl Store {
     }
 
     /// The replay, unless it has expired.
-    ///
-    /// # Errors
-    /// When DynamoDB did not answer.
     pub async fn replay(
         &self,
         endpoint_id: &EndpointId,
@@ -98,9 +89,6 @@ impl Store {
 
     /// Replaces a replay's row by that of the next step, if no other job has. A repeat of a write whose answer was lost
     /// is recognized and counts as done.
-    ///
-    /// # Errors
-    /// When DynamoDB did not do it.
     pub async fn advance_replay(&self, next: &Replay) -> Result<Advanced, StoreError> {
         let result = self
             .client
@@ -122,9 +110,6 @@ impl Store {
 
     /// Reads up to a page of one partition from `after` on, oldest first: the deliveries that a replay looks for, and
     /// where to read on. The index of failures may lag by a moment.
-    ///
-    /// # Errors
-    /// When DynamoDB did not answer.
     pub async fn to_replay(
         &self,
         endpoint_id: &EndpointId,
@@ -180,9 +165,6 @@ impl Store {
 
     /// Makes a delivery of an event that skipped an endpoint: in one write it is no longer listed as skipped and the
     /// delivery is listed. `Overtaken` when the event's row is no longer as it was read.
-    ///
-    /// # Errors
-    /// When DynamoDB did not do it.
     pub async fn unskip(&self, event: &Event, delivery: &EventDelivery) -> Result<Advanced, StoreError> {
         let Some(index) = event.skipped_for(&delivery.endpoint_id) else {
             return Ok(Advanced::Overtaken);

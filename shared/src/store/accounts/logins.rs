@@ -42,9 +42,6 @@ fn row_of_all(email: &EmailKey) -> String {
 impl Registry {
     /// Takes one try from both budgets before the password is looked at, so that tries made side by side cannot overrun
     /// them. E-mails that nobody has are counted alike, so the answer does not tell them apart.
-    ///
-    /// # Errors
-    /// When DynamoDB did not answer.
     pub async fn take_login_try(
         &self,
         email: &EmailKey,
@@ -102,9 +99,6 @@ impl Registry {
 
     /// After the right password: forgets the caller's failures, and gives its try back to what the account has for all,
     /// where the failures of others stay.
-    ///
-    /// # Errors
-    /// When DynamoDB did not answer.
     pub async fn clear_login_failures(
         &self,
         email: &EmailKey,

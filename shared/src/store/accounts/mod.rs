@@ -21,9 +21,6 @@ pub enum SignedUp {
 
 impl Registry {
     /// Makes an account with its first project and key: all three rows or none.
-    ///
-    /// # Errors
-    /// When DynamoDB did not do it.
     pub async fn sign_up(
         &self,
         account: &Account,
@@ -51,8 +48,7 @@ impl Registry {
         }
     }
 
-    /// # Errors
-    /// When DynamoDB did not answer.
+    /// The account with this e-mail.
     pub async fn account(&self, email: &EmailKey) -> Result<Option<Account>, StoreError> {
         row(&self.client, &self.tables.accounts, key([("email_key", text(email.as_str()))])).await
     }

@@ -34,9 +34,6 @@ pub(super) fn delivery_key(endpoint_id: &EndpointId, id: &DeliveryId) -> Item {
 
 impl Store {
     /// Writes a delivery's first row. A row that is there already stays as it is.
-    ///
-    /// # Errors
-    /// When DynamoDB did not do it.
     pub async fn create_delivery(&self, delivery: &Delivery) -> Result<(), StoreError> {
         put_new(&self.client, &self.tables.deliveries, delivery).await
     }
@@ -44,7 +41,7 @@ impl Store {
     /// Writes deliveries' first rows. Those that are there already stay as they are.
     ///
     /// # Errors
-    /// When DynamoDB did not do it; some may be written.
+    /// After an error some of the rows may be written.
     pub async fn create_deliveries(&self, deliveries: &[Delivery]) -> Result<(), StoreError> {
         put_all_new(&self.client, &self.tables.deliveries, deliveries).await
     }
@@ -57,9 +54,6 @@ impl Store {
     }
 
     /// The delivery with its attempts, unless it has expired.
-    ///
-    /// # Errors
-    /// When DynamoDB did not answer.
     pub async fn delivery(
         &self,
         project_id: &ProjectId,
@@ -74,9 +68,6 @@ impl Store {
 
     /// The deliveries and endpoints that jobs are about, strongly consistent, in as few requests as there are
     /// hundreds of rows.
-    ///
-    /// # Errors
-    /// When DynamoDB did not answer for all of them.
     pub async fn load(&self, jobs: &[&DeliveryJob]) -> Result<Loaded, StoreError> {
         let mut loaded = Loaded::default();
         for jobs in jobs.chunks(50) {
@@ -105,9 +96,6 @@ impl Store {
     }
 
     /// Rows by endpoint and id, a hundred a request. Those that are gone are left out.
-    ///
-    /// # Errors
-    /// When DynamoDB did not answer for all of them.
     pub async fn deliveries_by_id(
         &self,
         ids: &[(EndpointId, DeliveryId)],

@@ -29,9 +29,6 @@ pub struct DeliveryFilter {
 
 impl Store {
     /// Up to `limit` deliveries before `after`, newest first. Fewer mean that there are no more.
-    ///
-    /// # Errors
-    /// When DynamoDB did not answer.
     pub async fn deliveries(
         &self,
         endpoint: &Endpoint,

@@ -14,9 +14,6 @@ use crate::time::Timestamp;
 impl Store {
     /// Adds one delivery that ended in failure and returns the endpoint; `None` when it is gone. A repeat for the
     /// delivery that was counted last, after a lost answer or a crash, adds nothing.
-    ///
-    /// # Errors
-    /// When DynamoDB did not do it.
     pub async fn count_failure(
         &self,
         endpoint: &Endpoint,
@@ -47,9 +44,6 @@ impl Store {
 
     /// Forgets the failures in a row, after a success. Returns whether there was something to recover from, and it is this
     /// success that ended it: `recovery` is noted, so that a repeat finds it. One that is disabled has not recovered.
-    ///
-    /// # Errors
-    /// When DynamoDB did not do it.
     pub async fn clear_failures(&self, endpoint: &Endpoint, recovery: &EventId) -> Result<bool, StoreError> {
         let update = self
             .update_endpoint(&endpoint.project_id, &endpoint.id)
@@ -72,9 +66,6 @@ impl Store {
 
     /// Disables an endpoint that has failed `failures` times in a row or more, the first of them `for_at_least` ago.
     /// Returns it if it is this call that disabled it, or an earlier one with the same `disabling`.
-    ///
-    /// # Errors
-    /// When DynamoDB did not do it.
     pub async fn disable_after_failures(
         &self,
         endpoint: &Endpoint,
@@ -96,9 +87,6 @@ impl Store {
 
     /// Disables an endpoint whose receiver answered 410. Returns it if it is this call that disabled it, or an earlier one
     /// with the same `disabling`.
-    ///
-    /// # Errors
-    /// When DynamoDB did not do it.
     pub async fn disable_gone(
         &self,
         endpoint: &Endpoint,

@@ -143,9 +143,6 @@ pub enum Rotated {
 
 impl Registry {
     /// Adds an endpoint unless its project has `cap` of them already: the count and the row change together.
-    ///
-    /// # Errors
-    /// When DynamoDB did not do it.
     pub async fn create_endpoint(
         &self,
         account_id: &AccountId,
@@ -178,9 +175,6 @@ impl Registry {
     }
 
     /// Removes an endpoint; false when there was none. Its deliveries end at their next wake-up.
-    ///
-    /// # Errors
-    /// When DynamoDB did not do it.
     pub async fn delete_endpoint(
         &self,
         account_id: &AccountId,
@@ -215,15 +209,11 @@ impl Registry {
 
 impl Store {
     /// A project's endpoints, oldest first.
-    ///
-    /// # Errors
-    /// When DynamoDB did not answer.
     pub async fn endpoints(&self, project_id: &ProjectId) -> Result<Vec<Endpoint>, StoreError> {
         rows(&self.client, &self.tables.endpoints, "project_id", project_id).await
     }
 
-    /// # Errors
-    /// When DynamoDB did not answer.
+    /// One endpoint of a project.
     pub async fn endpoint(
         &self,
         project_id: &ProjectId,
@@ -235,9 +225,6 @@ impl Store {
 
     /// Changes an endpoint, as it was read. A write that comes late, when its caller has given it up and made another
     /// change, finds the row changed and does nothing; a repeat of one whose answer was lost finds its own.
-    ///
-    /// # Errors
-    /// When DynamoDB did not do it.
     pub async fn patch_endpoint(
         &self,
         endpoint: &Endpoint,
@@ -269,9 +256,6 @@ impl Store {
 
     /// Notes that an endpoint gets an event of a name that it was perhaps never subscribed to, so that its list of
     /// deliveries looks where that name's are. False when the endpoint is gone.
-    ///
-    /// # Errors
-    /// When DynamoDB did not do it.
     pub async fn note_event_name(&self, endpoint: &Endpoint, name: &EventName) -> Result<bool, StoreError> {
         if endpoint.event_names_ever.contains(name) {
             return Ok(true);
@@ -287,9 +271,6 @@ impl Store {
     ///
     /// A rotation that is carried out twice would push the secret its receiver still uses out of the row: a repeat
     /// whose first answer was lost finds its own secret, and one that comes late finds another and does nothing.
-    ///
-    /// # Errors
-    /// When DynamoDB did not do it.
     pub async fn rotate_secret(&self, endpoint: &Endpoint, now: Timestamp) -> Result<Rotated, StoreError> {
         let secret = SigningSecret::generate();
         let result = self

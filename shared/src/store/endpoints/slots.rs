@@ -57,9 +57,6 @@ impl Line {
 impl Store {
     /// Takes an endpoint's next `count` slots: from now on, or after those that are taken. Slots that are not used are
     /// lost, no more.
-    ///
-    /// # Errors
-    /// When DynamoDB did not do it.
     pub async fn take_slots(
         &self,
         endpoint: &Endpoint,
@@ -70,9 +67,6 @@ impl Store {
     }
 
     /// Takes a slot for an attempt that missed its own, if one of the next second is free.
-    ///
-    /// # Errors
-    /// When DynamoDB did not do it.
     pub async fn take_late_slot(&self, endpoint: &Endpoint, now: Timestamp) -> Result<Taken, StoreError> {
         self.take_in(Line::Late, endpoint, 1, now).await
     }

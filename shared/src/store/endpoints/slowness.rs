@@ -11,9 +11,6 @@ use crate::time::Timestamp;
 impl Store {
     /// Lets the slow lane serve the endpoint until `until`, or for longer where that is noted. Like all that is noted here, it
     /// says nothing of a receiver that the owner replaced meanwhile.
-    ///
-    /// # Errors
-    /// When DynamoDB did not do it.
     pub async fn mark_slow(&self, endpoint: &Endpoint, until: Timestamp) -> Result<(), StoreError> {
         let update = self
             .update_receiver(endpoint, "(attribute_not_exists(slow_until) OR slow_until < :until)")
@@ -25,9 +22,6 @@ impl Store {
 
     /// Notes that an endpoint hangs, after an attempt that began at `began_at` and timed out. One that was answered since
     /// then does not hang, and one that is known to hang has been hanging for longer: both stay as they are.
-    ///
-    /// # Errors
-    /// When DynamoDB did not do it.
     pub async fn mark_hanging(
         &self,
         endpoint: &Endpoint,
@@ -47,9 +41,6 @@ impl Store {
     }
 
     /// Notes that an endpoint which was slow or hung has answered: it does not hang.
-    ///
-    /// # Errors
-    /// When DynamoDB did not do it.
     pub async fn note_answer(&self, endpoint: &Endpoint, now: Timestamp) -> Result<(), StoreError> {
         let update = self
             .update_receiver(endpoint, "attribute_exists(id)")
@@ -60,9 +51,6 @@ impl Store {
     }
 
     /// Takes the probe of an endpoint that hangs; false when somebody else has, or it hangs no more.
-    ///
-    /// # Errors
-    /// When DynamoDB did not do it.
     pub async fn take_probe(
         &self,
         endpoint: &Endpoint,

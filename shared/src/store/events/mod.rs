@@ -38,9 +38,6 @@ fn event_key(project_id: &ProjectId, id: &EventId) -> Item {
 
 impl Store {
     /// Writes a new event's row, unless the project has one of that id that has not expired.
-    ///
-    /// # Errors
-    /// When DynamoDB did not do it.
     pub async fn accept_event(&self, event: &Event, now: Timestamp) -> Result<Accepted, StoreError> {
         let result = self
             .client
@@ -81,9 +78,6 @@ impl Store {
     }
 
     /// The event, unless it has expired.
-    ///
-    /// # Errors
-    /// When DynamoDB did not answer.
     pub async fn event(
         &self,
         project_id: &ProjectId,
@@ -97,7 +91,7 @@ impl Store {
     /// The envelope of each delivery, in the deliveries' order: from its own row, or else from its event's.
     ///
     /// # Errors
-    /// When DynamoDB did not answer, or an event's row is gone before its delivery's.
+    /// `Broken` also when an event's row is gone before its delivery's.
     pub async fn envelopes(&self, deliveries: &[Delivery]) -> Result<Vec<Vec<u8>>, StoreError> {
         let elsewhere: Vec<&Delivery> =
             deliveries.iter().filter(|delivery| delivery.payload.is_none()).collect();

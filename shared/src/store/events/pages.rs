@@ -50,9 +50,6 @@ struct Entry {
 impl Store {
     /// Up to `limit` events before the list key `after`, newest first. Fewer mean that there are no more, or that their
     /// envelopes are over `enough_bytes` together.
-    ///
-    /// # Errors
-    /// When DynamoDB did not answer.
     pub async fn events(
         &self,
         project_id: &ProjectId,
