@@ -1,4 +1,5 @@
-//! Accepting an event: once this answers, each of its deliveries ends without anyone's help (contract §4).
+//! Accepting an event. Once an event is accepted, each of its deliveries ends as `success` or `failed` with no one's help
+//! (contract §4).
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -21,9 +22,9 @@ pub struct Sinks<'a> {
     pub store: &'a Store,
     /// First attempts of endpoints that answer promptly.
     pub first_attempts: &'a Queue,
-    /// Everything for endpoints that are slow.
+    /// All jobs of slow endpoints.
     pub slow_endpoints: &'a Queue,
-    /// For one request to a receiver: a repeated job stands back for longer than that.
+    /// The timeout of one request to a receiver. A second job for a delivery stands back for longer than that.
     pub request_timeout: Duration,
 }
 
@@ -41,12 +42,12 @@ pub enum AcceptError {
 /// An event that is durable.
 #[derive(Debug)]
 pub struct Acceptance {
-    /// As it was first accepted.
+    /// The event as it was first accepted.
     pub event: Event,
     pub duplicate: bool,
 }
 
-/// An event whose own row is written; its deliveries' rows and jobs are still to follow.
+/// An event whose own row is written. The rows and jobs of its deliveries may still be missing.
 #[derive(Debug)]
 pub struct EventWritten {
     pub acceptance: Acceptance,
@@ -58,9 +59,9 @@ pub struct EventWritten {
 #[derive(Debug, Default)]
 pub struct Jobs {
     first: Vec<DeliveryJob>,
-    /// Those that stand back, because there may be one of the same delivery already.
+    /// Jobs that stand back, because their delivery may have a job already.
     backups: Vec<DeliveryJob>,
-    /// The endpoints whose jobs go to the slow lane.
+    /// The endpoints whose jobs go to the queue of slow endpoints.
     slow: HashSet<EndpointId>,
 }
 
@@ -82,10 +83,10 @@ impl Jobs {
     }
 }
 
-/// Makes an event durable: its row, its deliveries' rows, and a job for each of these.
+/// Makes an event durable: writes its row and the rows of its deliveries, and sends a job for each delivery.
 ///
 /// # Errors
-/// When its id is taken by an event of other content, or the store or a queue did not do its part.
+/// When an event with other content has the same id, or when the store or a queue did not do its part.
 pub async fn accept(
     sinks: Sinks<'_>,
     event: Event,
@@ -104,10 +105,11 @@ pub async fn accept(
     Ok(event_written.acceptance)
 }
 
-/// What is left to do for an event once its own row is there: from then on the same id finds the same deliveries.
+/// Finds the rows and jobs that an event still lacks once its own row is written. From then on the same `event_id` leads to
+/// the same deliveries.
 ///
 /// # Errors
-/// When its id is taken by an event of other content, or the store did not do its part.
+/// When an event with other content has the same id, or when the store did not do its part.
 pub async fn after_event_written(
     sinks: Sinks<'_>,
     event: Event,
@@ -134,15 +136,15 @@ pub async fn after_event_written(
 }
 
 impl EventWritten {
-    /// The deliveries' rows that are missing.
+    /// The missing rows of deliveries.
     #[must_use]
     pub fn rows(&self) -> Vec<Delivery> {
         self.missing.iter().map(|listed| Delivery::pending(&self.acceptance.event, listed)).collect()
     }
 }
 
-/// The first time may have died half-way: the rows that are missing, and a standing-back job for each delivery that no
-/// one has tried yet.
+/// The first acceptance may have stopped half-way. Returns the deliveries whose rows are missing, and a job that stands back
+/// for each delivery without an attempt.
 async fn left_over(
     sinks: Sinks<'_>,
     event: &Event,
@@ -159,8 +161,8 @@ async fn left_over(
     Ok((missing, backups))
 }
 
-/// Sends jobs and returns those that are not certain to be queued. A first job whose send is in doubt may be, so what
-/// follows it is not the same job again but one that stands back.
+/// Sends jobs and returns the jobs that are not certain to be queued. When the send of a first job is in doubt, the job may
+/// be in the queue. So the second try sends a job that stands back from it.
 pub async fn send(sinks: Sinks<'_>, jobs: Jobs) -> Vec<DeliveryJob> {
     let Jobs { first, mut backups, slow } = jobs;
     let in_doubt = send_by_lane(sinks, first, &slow, Duration::ZERO).await;
@@ -174,9 +176,10 @@ async fn send_by_lane(
     slow: &HashSet<EndpointId>,
     delay: Duration,
 ) -> Vec<DeliveryJob> {
-    let (slow, prompt): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|job| slow.contains(&job.endpoint_id));
-    let prompt = sinks.first_attempts.send_all(&prompt, delay);
-    let slow = sinks.slow_endpoints.send_all(&slow, delay);
-    let (prompt, slow) = join(prompt, slow).await;
-    [prompt, slow].concat()
+    let (slow_endpoints, first_attempts): (Vec<_>, Vec<_>) =
+        jobs.into_iter().partition(|job| slow.contains(&job.endpoint_id));
+    let first_attempts = sinks.first_attempts.send_all(&first_attempts, delay);
+    let slow_endpoints = sinks.slow_endpoints.send_all(&slow_endpoints, delay);
+    let (first_attempts, slow_endpoints) = join(first_attempts, slow_endpoints).await;
+    [first_attempts, slow_endpoints].concat()
 }

@@ -1,10 +1,10 @@
-//! Whom both functions trust: the system's root certificates, read once for AWS and for receivers.
+//! The certificates that both functions trust: the system's root certificates, read once for AWS and for receivers.
 
 use std::sync::Arc;
 
 use rustls::{ClientConfig, Error, RootCertStore};
 
-/// Clones share what was read.
+/// The client side of TLS. Its clones share the certificates.
 ///
 /// # Errors
 /// When the system has no root certificates.

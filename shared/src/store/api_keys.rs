@@ -1,5 +1,5 @@
-//! API keys: a row to list, and a row that authentication finds by hash. They change together, and with them their
-//! project's count of active keys.
+//! API keys. Each has two rows: one for the list, and one that authentication finds by the key's hash. Both rows and the
+//! project's count of active keys change in one transaction.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::id::{AccountId, ApiKeyId, ProjectId};
 use crate::time::Timestamp;
 
 impl Store {
-    /// Whether there is such a project: each has a key from its creation on, whose row is never deleted.
+    /// Whether the project exists. Each project gets a key when it is created, and the row of that key is never deleted.
     pub async fn has_project(&self, project_id: &ProjectId) -> Result<bool, StoreError> {
         Ok(first_api_key(&self.client, &self.tables.api_keys, project_id).await?.is_some())
     }
@@ -60,7 +60,7 @@ impl Registry {
         ])
     }
 
-    /// Makes a key, unless its project has as many active ones as it may have.
+    /// Makes a key, unless its project has the most active keys that it may have.
     pub async fn create_api_key(&self, key: &ApiKeyRecord) -> Result<Created, StoreError> {
         let count = self
             .count_key(&key.account_id, &key.project_id, 1)
@@ -85,7 +85,7 @@ impl Registry {
             .expression_attribute_values(":change", number(change))
     }
 
-    /// What a key opens, revoked or not.
+    /// The project that a key opens; a revoked key has a grant too, which says so.
     pub async fn grant(&self, hash: &ApiKeyHash) -> Result<Option<KeyGrant>, StoreError> {
         row(&self.client, &self.tables.api_key_hashes, key([("key_hash", text(hash.as_str()))])).await
     }
@@ -96,7 +96,7 @@ impl Registry {
     }
 
     /// Revokes a key and returns it; `None` when the project has no such key. Revoking again changes nothing. DynamoDB
-    /// deletes its rows after `kept_for`.
+    /// deletes the key's rows after `kept_for`.
     pub async fn revoke_api_key(
         &self,
         project_id: &ProjectId,
@@ -113,7 +113,7 @@ impl Registry {
         }
         key.status = ApiKeyStatus::Revoked;
         key.updated_at = now;
-        // The row of a project's first key stays: it shows that there is such a project.
+        // The row of a project's first key stays, because it shows that the project exists.
         let stays = first_api_key(&self.client, &self.tables.api_keys, project_id).await? == Some(*id);
         let revoke = |update: UpdateBuilder| {
             let mut changes = Changes::default()
@@ -137,7 +137,7 @@ impl Registry {
         let writes = vec![revoke(listed)?, revoke(grant)?, written(count)?];
         match transact(&self.client, writes).await {
             Ok(()) => Ok(Some(key)),
-            // Another call revoked it meanwhile, and counted it.
+            // Another call has revoked the key meanwhile, and has counted that.
             Err(error) if first_condition_failed(&error) => self.api_key(row_key()).await,
             Err(error) => Err(error.into()),
         }

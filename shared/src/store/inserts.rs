@@ -1,5 +1,5 @@
-//! New rows: each is written unless its key is taken, and a row that is there stays as it is. So a repeat that comes
-//! late sets nothing back.
+//! New rows. Each is written unless its key is taken, and an existing row stays as it is. So a late repeat of a write does
+//! not undo later changes.
 
 use std::collections::HashSet;
 use std::hash::Hash;
@@ -19,7 +19,7 @@ pub(super) async fn put_new(client: &Client, table: &str, row: &impl Serialize) 
     Ok(())
 }
 
-/// Writes rows that have an `id`, in as few requests as it takes.
+/// Writes rows that have an `id`, in as few requests as possible.
 pub(super) async fn put_all_new<T: Serialize>(
     client: &Client,
     table: &str,
@@ -37,14 +37,14 @@ async fn put_together<T: Serialize>(client: &Client, table: &str, rows: &[T]) ->
         Err(unavailable @ StoreError::Unavailable(_)) => return Err(unavailable),
         inserted => or_unknown(inserted, rows.len()),
     };
-    // What is not written together is put by itself, and says why.
+    // A row that could not be written with the others is put by itself, and its error names the reason.
     let left = rows.iter().zip(written).filter(|(_, written)| *written == Written::Unknown);
     try_join_all(left.map(|(row, _)| put_new(client, table, row))).await?;
     Ok(())
 }
 
-/// Writes rows, each named by its `key`, in as few requests as it takes, and says what became of each. Of rows with one
-/// key only the first is tried.
+/// Writes rows in as few requests as possible and says for each whether it was written. `key` tells the rows apart. Of
+/// several rows with the same key only the first is written.
 pub(super) async fn insert_each<T: Serialize, K: Hash + Eq>(
     client: &Client,
     table: &str,

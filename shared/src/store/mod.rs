@@ -60,13 +60,13 @@ pub fn client(config: &aws_config::SdkConfig) -> Client {
     let config = aws_sdk_dynamodb::config::Builder::from(config)
         .retry_config(retries)
         .timeout_config(timeouts)
-        // The timeouts above cover it; counting every byte costs a twentieth of each call.
+        // The timeouts above are enough. Counting every byte would cost a twentieth of each call's processor time.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .build();
     Client::from_conf(config)
 }
 
-/// Endpoints, events and deliveries: what both functions use.
+/// The tables that both functions use: endpoints, events, deliveries and replays.
 #[derive(Debug, Clone)]
 pub struct Store {
     client: Client,
@@ -80,7 +80,7 @@ pub struct Tables {
     pub events: String,
     pub deliveries: String,
     pub replays: String,
-    /// Only to see whether a project exists.
+    /// Read only to see whether a project exists.
     pub api_keys: String,
 }
 
@@ -91,7 +91,7 @@ impl Store {
     }
 }
 
-/// Accounts, projects, keys, and the registering of endpoints: what only the api function may touch.
+/// The tables that only the api function may write: accounts, projects and keys, and endpoints when they come and go.
 #[derive(Debug, Clone)]
 pub struct Registry {
     client: Client,
@@ -172,13 +172,13 @@ fn from_item<T: DeserializeOwned>(item: Item) -> Result<T, StoreError> {
     Ok(serde_dynamo::aws_sdk_dynamodb_1::from_item(item)?)
 }
 
-/// One row by its key, strongly consistent.
+/// One row by its key, read strongly consistently.
 async fn row<T: DeserializeOwned>(client: &Client, table: &str, key: Item) -> Result<Option<T>, StoreError> {
     let answer = client.get_item().table_name(table).set_key(Some(key)).consistent_read(true).send().await?;
     answer.item.map(from_item).transpose()
 }
 
-/// All rows of one partition in the order of their sort key, strongly consistent.
+/// All rows of one partition in the order of their sort key, read strongly consistently.
 async fn rows<T: DeserializeOwned>(
     client: &Client,
     table: &str,

@@ -9,7 +9,7 @@ use crate::id::{AccountId, ProjectId};
 use crate::project::Project;
 
 impl Registry {
-    /// The writes that make a project with its first key; they belong in one transaction.
+    /// The writes that make a project with its first key. They belong into one transaction.
     pub(super) fn project_with_key(
         &self,
         project: &Project,
@@ -31,7 +31,7 @@ impl Registry {
         let Some(most_added) = cap.checked_sub(1).filter(|most| *most > 0) else {
             return Ok(Created::CapReached);
         };
-        // A partition of its own keeps the count out of the account's list of projects.
+        // The count has a partition of its own, so that the account's list of projects does not contain it.
         let count = Update::builder()
             .table_name(&self.tables.projects)
             .key("account_id", text(format_args!("count|{}", project.account_id)))

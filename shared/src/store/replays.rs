@@ -1,4 +1,4 @@
-//! Replays: their rows, and what they look for and change.
+//! Replays: their rows, the deliveries that they look for, and the events that they change.
 
 use std::collections::HashMap;
 
@@ -19,7 +19,7 @@ use crate::id::{DeliveryId, EndpointId, ReplayId};
 use crate::replay::{PAGE, Replay, ReplayFilter};
 use crate::time::Timestamp;
 
-/// In place of a replay's id, the sort key of the row that names the endpoint's latest one.
+/// The sort key of the row that names an endpoint's latest replay; other rows have the replay's id there.
 const LATEST: &str = "latest";
 
 #[derive(Serialize, Deserialize)]
@@ -27,13 +27,13 @@ struct Latest {
     endpoint_id: EndpointId,
     id: String,
     replay_id: ReplayId,
-    /// That of the replay's own row.
+    /// The same as on the replay's own row.
     expires_at: i64,
 }
 
 impl Store {
-    /// Begins a replay, if `latest` is still its endpoint's latest one. In one transaction the replay becomes the latest
-    /// and its row is written, so that of replays begun side by side one runs, and a crash leaves nothing in the way.
+    /// Begins a replay, if `latest` is still the latest one of its endpoint. One transaction makes the replay the latest and
+    /// writes its row. So of replays begun side by side only one runs, and a crash does not block the next one.
     pub async fn create_replay(
         &self,
         replay: &Replay,
@@ -68,7 +68,7 @@ impl Store {
         }
     }
 
-    /// The replay that an endpoint had last, whether it runs or is over.
+    /// The latest replay of an endpoint, whether it runs or is over.
     pub async fn latest_replay(&self, endpoint_id: &EndpointId) -> Result<Option<ReplayId>, StoreError> {
         let key = key([("endpoint_id", text(endpoint_id)), ("id", text(LATEST))]);
         let latest: Option<Latest> = row(&self.client, &self.tables.replays, key).await?;
@@ -87,8 +87,8 @@ impl Store {
         Ok(replay.filter(|replay| !replay.is_expired(now)))
     }
 
-    /// Replaces a replay's row by that of the next step, if no other job has. A repeat of a write whose answer was lost
-    /// is recognized and counts as done.
+    /// Replaces a replay's row by the row of the next step, if no other job has done so. A repeated write whose first
+    /// answer was lost is recognized and counts as done.
     pub async fn advance_replay(&self, next: &Replay) -> Result<Advanced, StoreError> {
         let result = self
             .client
@@ -108,8 +108,8 @@ impl Store {
         Ok(if row.as_ref() == Some(next) { Advanced::Done } else { Advanced::Overtaken })
     }
 
-    /// Reads up to a page of one partition from `after` on, oldest first: the deliveries that a replay looks for, and
-    /// where to read on. The index of failures may lag by a moment.
+    /// Reads up to one page of one partition after `after`, oldest first. Returns the deliveries that the replay looks for,
+    /// and the key to read on from. The index of failed deliveries may lag by a moment.
     pub async fn to_replay(
         &self,
         endpoint_id: &EndpointId,
@@ -163,8 +163,8 @@ impl Store {
         Ok((ids.into_iter().filter(|id| rows.get(id).is_some_and(matches)).collect(), next))
     }
 
-    /// Makes a delivery of an event that skipped an endpoint: in one write it is no longer listed as skipped and the
-    /// delivery is listed. `Overtaken` when the event's row is no longer as it was read.
+    /// Lists a delivery on an event that skipped the delivery's endpoint. The same write removes the endpoint from the
+    /// skipped ones. `Overtaken` when the event's row is no longer as it was read.
     pub async fn unskip(&self, event: &Event, delivery: &EventDelivery) -> Result<Advanced, StoreError> {
         let Some(index) = event.skipped_for(&delivery.endpoint_id) else {
             return Ok(Advanced::Overtaken);

@@ -7,13 +7,15 @@ use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::TransactWriteItem;
 
-/// How often a transaction that met another one starts over, and its first and longest wait before that.
+/// How often a transaction is tried when it meets another one. Before the next try it waits, from the first to the longest
+/// wait.
 const ROUNDS: u32 = 8;
 const FIRST_WAIT: Duration = Duration::from_millis(20);
 const LONGEST_WAIT: Duration = Duration::from_millis(500);
 
-/// Writes all or none. DynamoDB refuses the later of two transactions on one row instead of letting it wait, and
-/// the SDK takes that for final: sixteen endpoints registered at once all count on their project's row.
+/// Writes all or none. DynamoDB refuses the later of two transactions on one row instead of letting it wait, and the SDK
+/// does not repeat a refused one. So this function does: sixteen endpoints registered at once all change the count on their
+/// project's row.
 pub(super) async fn transact(
     client: &Client,
     writes: Vec<TransactWriteItem>,
@@ -39,7 +41,7 @@ async fn transact_once(
     Ok(())
 }
 
-/// Whether nothing but another transaction stood in the way.
+/// Whether other transactions are the only reason for the refusal.
 fn met_another<R>(error: &SdkError<TransactWriteItemsError, R>) -> bool {
     let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) = error.as_service_error()
     else {

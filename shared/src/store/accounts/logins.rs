@@ -15,7 +15,7 @@ use crate::time::Timestamp;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LoginBudget {
     Allowed,
-    /// Too many failures; the window ends then.
+    /// There were too many failures. The window ends at `until`.
     Spent {
         until: Timestamp,
     },
@@ -30,7 +30,7 @@ struct Window {
     expires_at: Option<i64>,
 }
 
-/// A network holds no `|`, so no e-mail can be written such that its row is another's.
+/// The text of a network contains no `|`, so no spelling of an e-mail leads to another account's row.
 fn row_of_caller(email: &EmailKey, from: &CallerNetwork) -> String {
     format!("from|{from}|{}", email.as_str())
 }
@@ -40,15 +40,15 @@ fn row_of_all(email: &EmailKey) -> String {
 }
 
 impl Registry {
-    /// Takes one try from both budgets before the password is looked at, so that tries made side by side cannot overrun
-    /// them. E-mails that nobody has are counted alike, so the answer does not tell them apart.
+    /// Takes one try from both budgets before the password is checked, so that parallel tries cannot overrun the budgets.
+    /// Tries for an unknown e-mail are counted too, so the answer does not show whether an account exists.
     pub async fn take_login_try(
         &self,
         email: &EmailKey,
         from: &CallerNetwork,
         now: Timestamp,
     ) -> Result<LoginBudget, StoreError> {
-        // The caller's own first: a caller who has spent it takes nothing more from what the account has for all.
+        // The caller's own budget comes first: a caller without tries left takes none from the account's budget.
         let own = row_of_caller(email, from);
         match self.take_try(&own, MAX_LOGIN_FAILURES_OF_CALLER, now).await? {
             LoginBudget::Allowed => self.take_try(&row_of_all(email), MAX_LOGIN_FAILURES, now).await,
@@ -73,7 +73,7 @@ impl Registry {
         if if_condition_held(within)?.is_some() {
             return Ok(LoginBudget::Allowed);
         }
-        // Either no window is open, or this one is spent.
+        // Either no window is open, or the open one has no tries left.
         let opened = self
             .client
             .update_item()
@@ -97,8 +97,8 @@ impl Registry {
         Ok(LoginBudget::Spent { until: Timestamp::from_millis(until * 1_000) })
     }
 
-    /// After the right password: forgets the caller's failures, and gives its try back to what the account has for all,
-    /// where the failures of others stay.
+    /// After the right password: forgets the caller's failures and gives the caller's try back to the account's budget.
+    /// The failures of other callers stay counted there.
     pub async fn clear_login_failures(
         &self,
         email: &EmailKey,

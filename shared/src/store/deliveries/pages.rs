@@ -1,5 +1,6 @@
 //! An endpoint's deliveries, newest first. A page reads from the end of a few partitions, so its cost depends on the
-//! page and not on what is stored; `failed` and `retrying` come from the sparse index.
+//! size of the page and not on the number of stored deliveries. `failed` and `retrying` deliveries come from the sparse
+//! index.
 
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -21,14 +22,14 @@ const MOST_ROWS: usize = 5_000;
 pub struct DeliveryFilter {
     pub status: Option<DeliveryStatus>,
     pub event_name: Option<EventName>,
-    /// Made then or later.
+    /// Deliveries made at this moment or later.
     pub since: Option<Timestamp>,
-    /// Made before then.
+    /// Deliveries made before this moment.
     pub until: Option<Timestamp>,
 }
 
 impl Store {
-    /// Up to `limit` deliveries before `after`, newest first. Fewer mean that there are no more.
+    /// Up to `limit` deliveries older than `after`, newest first. Fewer than `limit` mean that there are no more.
     pub async fn deliveries(
         &self,
         endpoint: &Endpoint,
@@ -82,7 +83,7 @@ impl Store {
             conditions.push("event_name = :event_name");
             query = query.expression_attribute_values(":event_name", text(name));
         }
-        // With a status to look for, more rows than asked for may have to be passed over.
+        // A filter by status passes over rows, so each step reads more of them than the page shows.
         let mut page_size = limit;
         if let Some(status) = filter.status {
             conditions.push("#status = :status");
@@ -104,13 +105,13 @@ impl Store {
                 return Ok(rows);
             }
             start = next;
-            // What is rare is not found by small steps; a query answers at most 1 MiB whatever its limit.
+            // Small steps would take too long to find rare rows. Whatever its limit, a query reads at most 1 MiB.
             page_size = (page_size * 2).min(MOST_ROWS);
         }
     }
 
-    /// Rows of one status by way of the sparse index, which holds keys only and may lag behind: each row is read
-    /// itself and judged again.
+    /// Rows of one status, found through the sparse index. The index holds keys only and may lag behind, so each row is
+    /// read from the table and compared with the filter again.
     #[expect(clippy::too_many_arguments, reason = "one private call; a struct for it would be its only user")]
     async fn by_attention(
         &self,
@@ -157,7 +158,7 @@ impl Store {
     }
 }
 
-/// The key range that the filter and the cursor leave; `None` when that is nothing.
+/// The range of keys that the filter and the cursor leave; `None` when no key is left.
 fn range(filter: &DeliveryFilter, after: Option<DeliveryId>) -> Option<Range> {
     let since = filter.since.unwrap_or(Timestamp::from_millis(0));
     Range::new(since, filter.until, after.map(|id| id.as_uuid()))

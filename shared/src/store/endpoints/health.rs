@@ -12,8 +12,8 @@ use crate::store::{Store, StoreError, from_item, number, row_in_the_way, text, v
 use crate::time::Timestamp;
 
 impl Store {
-    /// Adds one delivery that ended in failure and returns the endpoint; `None` when it is gone. A repeat for the
-    /// delivery that was counted last, after a lost answer or a crash, adds nothing.
+    /// Counts one failed delivery and returns the endpoint; `None` when the endpoint is gone. After a lost answer or a
+    /// crash the call may be repeated: for the delivery that was counted last, a repeat adds nothing.
     pub async fn count_failure(
         &self,
         endpoint: &Endpoint,
@@ -42,8 +42,8 @@ impl Store {
         }
     }
 
-    /// Forgets the failures in a row, after a success. Returns whether there was something to recover from, and it is this
-    /// success that ended it: `recovery` is noted, so that a repeat finds it. One that is disabled has not recovered.
+    /// Sets the count of consecutive failures to 0 after a success. Returns whether the endpoint recovered by this success.
+    /// The row keeps `recovery`, so that a repeated call returns the same. A disabled endpoint has not recovered.
     pub async fn clear_failures(&self, endpoint: &Endpoint, recovery: &EventId) -> Result<bool, StoreError> {
         let update = self
             .update_endpoint(&endpoint.project_id, &endpoint.id)
@@ -64,8 +64,8 @@ impl Store {
         Ok(row.is_some_and(|row| row.status == EndpointStatus::Active))
     }
 
-    /// Disables an endpoint that has failed `failures` times in a row or more, the first of them `for_at_least` ago.
-    /// Returns it if it is this call that disabled it, or an earlier one with the same `disabling`.
+    /// Disables an endpoint with at least `failures` consecutive failures, the first of them at least `for_at_least` ago.
+    /// Returns the endpoint if this call disabled it, or an earlier call with the same `disabling`.
     pub async fn disable_after_failures(
         &self,
         endpoint: &Endpoint,
@@ -85,7 +85,7 @@ impl Store {
         disable(update, DisabledReason::ConsecutiveFailures, disabling, now).await
     }
 
-    /// Disables an endpoint whose receiver answered 410. Returns it if it is this call that disabled it, or an earlier one
+    /// Disables an endpoint whose receiver answered 410. Returns the endpoint if this call disabled it, or an earlier call
     /// with the same `disabling`.
     pub async fn disable_gone(
         &self,
@@ -93,7 +93,7 @@ impl Store {
         disabling: &EventId,
         now: Timestamp,
     ) -> Result<Option<Endpoint>, StoreError> {
-        // An owner who changed the URL meanwhile means another receiver than the one that is gone.
+        // When the owner has changed the URL meanwhile, the answer came from a receiver that no longer matters.
         let update = self
             .update_endpoint(&endpoint.project_id, &endpoint.id)
             .condition_expression("attribute_exists(id) AND #status = :active AND #url = :url")
@@ -121,7 +121,8 @@ async fn disable(
     done(update, |row| row.disabling == Some(*disabling)).await
 }
 
-/// Carries out an update once. Returns the row if this call changed it, or, as `is_ours` tells, an earlier one did.
+/// Carries out an update once. Returns the row if this call changed it. When the condition failed, `is_ours` tells from the
+/// row whether an earlier call of the same kind made the change; then the row is returned too.
 async fn done(
     update: UpdateItemFluentBuilder,
     is_ours: impl FnOnce(&Endpoint) -> bool,

@@ -1,4 +1,4 @@
-//! Endpoints: every read is strongly consistent, because a change holds for each event and attempt after it.
+//! Endpoints. Every read is strongly consistent, because a change counts for each event and attempt after it.
 
 mod health;
 mod slots;
@@ -28,17 +28,17 @@ use crate::store::{
 };
 use crate::time::Timestamp;
 
-/// What a caller changes of an endpoint; `None` leaves a field as it is.
+/// The changes that a caller asks for; `None` leaves a field as it is.
 #[derive(Debug, Clone, Default)]
 pub struct EndpointPatch {
     pub url: Option<String>,
     pub events: Option<Vec<EventName>>,
     pub status: Option<EndpointStatus>,
-    /// The inner `None` takes it away.
+    /// The inner `None` removes it.
     pub description: Option<Option<String>>,
-    /// Empty ones take them away.
+    /// No headers at all remove the endpoint's headers.
     pub headers: Option<CustomHeaders>,
-    /// The inner `None` takes it away.
+    /// The inner `None` removes it.
     pub rate_limit_per_second: Option<Option<u16>>,
 }
 
@@ -46,7 +46,7 @@ pub struct EndpointPatch {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Patched {
     Done(Box<Endpoint>),
-    /// Another change came first: the row is to be read again.
+    /// Another change came first, so the caller must read the row again.
     Overtaken,
     Gone,
 }
@@ -63,11 +63,11 @@ impl EndpointPatch {
             && rate_limit_per_second.is_none()
     }
 
-    /// What it changes of an endpoint's row, as that was read.
+    /// The changes to the row of this endpoint, as the row was read.
     fn changes(&self, endpoint: &Endpoint, now: Timestamp) -> Result<Changes, StoreError> {
         let mut changes = Changes::default().set("updated_at", number(now.as_millis()));
         if self.url.is_some() || self.status == Some(EndpointStatus::Active) {
-            // How the receiver answered before says nothing of how it answers now.
+            // The speed of earlier answers says nothing about a new receiver, or about one that was just mended.
             changes = changes.remove(&["slow_until", "answered_at", "hanging_since", "hanging_tried_at"]);
         }
         if let Some(url) = &self.url {
@@ -82,13 +82,13 @@ impl EndpointPatch {
         if let Some(status) = self.status {
             changes = changes.set("status", value(&status)?);
             changes = match status {
-                // A fresh start: what failed before no longer counts (contract §7).
+                // The endpoint starts afresh: earlier failures no longer count (contract §7).
                 EndpointStatus::Active => changes.set("consecutive_failures", number(0)).remove(&[
                     "first_failure_at",
                     "disabled_reason",
                     "disabled_at",
                 ]),
-                // Disabling again does not hide why and when it was first disabled.
+                // Disabling again keeps the reason and the time of the first disabling.
                 EndpointStatus::Disabled => changes
                     .set_if_absent("disabled_reason", value(&DisabledReason::Manual)?)
                     .set_if_absent("disabled_at", number(now.as_millis())),
@@ -101,7 +101,7 @@ impl EndpointPatch {
             let kept = (!headers.is_empty()).then(|| value(headers)).transpose()?;
             changes = changes.set_or_remove("headers", kept);
         }
-        // A limit that stays as it is keeps its lines; another one begins new ones.
+        // An unchanged limit keeps the slots that are taken. A new limit begins with none taken.
         if let Some(limit) = self.rate_limit_per_second
             && limit != endpoint.rate_limit_per_second()
         {
@@ -113,7 +113,7 @@ impl EndpointPatch {
         Ok(changes)
     }
 
-    /// Whether a row is as this change leaves it.
+    /// Whether a row looks as this change leaves it.
     fn is_in(&self, row: &Endpoint) -> bool {
         let Self { url, events, status, description, headers, rate_limit_per_second } = self;
         url.as_ref().is_none_or(|url| *url == row.url)
@@ -125,7 +125,7 @@ impl EndpointPatch {
     }
 }
 
-/// How the creation of something of which there may be only so many ended.
+/// How the creation of something with a cap ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Created {
     Done,
@@ -142,7 +142,7 @@ pub enum Rotated {
 }
 
 impl Registry {
-    /// Adds an endpoint unless its project has `cap` of them already: the count and the row change together.
+    /// Adds an endpoint, unless its project has `cap` endpoints already. The count and the row change together.
     pub async fn create_endpoint(
         &self,
         account_id: &AccountId,
@@ -223,15 +223,16 @@ impl Store {
         row(&self.client, &self.tables.endpoints, key).await
     }
 
-    /// Changes an endpoint, as it was read. A write that comes late, when its caller has given it up and made another
-    /// change, finds the row changed and does nothing; a repeat of one whose answer was lost finds its own.
+    /// Changes an endpoint, if its row is still the one that was read. A write can arrive late, when its caller has given up
+    /// and has made another change: then it changes nothing. A repeated write whose first answer was lost finds its own
+    /// change and counts as done.
     pub async fn patch_endpoint(
         &self,
         endpoint: &Endpoint,
         patch: &EndpointPatch,
         now: Timestamp,
     ) -> Result<Patched, StoreError> {
-        // Later than what was read, so that no two versions of a row have the same time.
+        // Later than the time on the row, so that no two versions of a row have the same time.
         let now = now.max(endpoint.updated_at.plus(Duration::from_millis(1)));
         let update = self
             .update_endpoint(&endpoint.project_id, &endpoint.id)
@@ -254,8 +255,8 @@ impl Store {
         })
     }
 
-    /// Notes that an endpoint gets an event of a name that it was perhaps never subscribed to, so that its list of
-    /// deliveries looks where that name's are. False when the endpoint is gone.
+    /// Records that an endpoint gets an event of a name to which it was perhaps never subscribed. The endpoint's list of
+    /// deliveries then looks into the partition of that name too. False when the endpoint is gone.
     pub async fn note_event_name(&self, endpoint: &Endpoint, name: &EventName) -> Result<bool, StoreError> {
         if endpoint.event_names_ever.contains(name) {
             return Ok(true);
@@ -267,10 +268,10 @@ impl Store {
         Ok(changed(update).await?.is_some())
     }
 
-    /// Gives an endpoint, as it was read, a new secret and keeps the one before it for the overlap.
+    /// Gives an endpoint, as it was read, a new secret and keeps the previous one for the overlap.
     ///
-    /// A rotation that is carried out twice would push the secret its receiver still uses out of the row: a repeat
-    /// whose first answer was lost finds its own secret, and one that comes late finds another and does nothing.
+    /// A rotation that happened twice would remove the secret that the receiver still uses. So a repeated write whose first
+    /// answer was lost finds its own secret and counts as done, and a late write finds another secret and does nothing.
     pub async fn rotate_secret(&self, endpoint: &Endpoint, now: Timestamp) -> Result<Rotated, StoreError> {
         let secret = SigningSecret::generate();
         let result = self

@@ -1,4 +1,4 @@
-//! Events: the idempotency record, the payload, and the list of who gets it.
+//! Events. A row is the idempotency record, and holds the payload and the list of deliveries.
 
 mod pages;
 
@@ -20,15 +20,16 @@ use crate::time::Timestamp;
 #[derive(Debug, Clone)]
 pub enum Accepted {
     New,
-    /// The project already has an event of this id; whether it is the same is the caller's to say.
+    /// The project already has an event with this id. The caller compares the two.
     Exists(Box<Event>),
 }
 
-/// How a read stands to the writes before it.
+/// Which earlier writes a read is sure to see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reading {
-    /// It may miss those of the last second, for half the price.
+    /// All but the writes of the last second, for half the price.
     Eventual,
+    /// All of them.
     Strong,
 }
 
@@ -37,7 +38,7 @@ fn event_key(project_id: &ProjectId, id: &EventId) -> Item {
 }
 
 impl Store {
-    /// Writes a new event's row, unless the project has one of that id that has not expired.
+    /// Writes a new event's row, unless the project has an event with that id which has not expired.
     pub async fn accept_event(&self, event: &Event, now: Timestamp) -> Result<Accepted, StoreError> {
         let result = self
             .client
@@ -58,8 +59,8 @@ impl Store {
                 "an event's row is in the way and did not come with the answer".into(),
             ));
         };
-        // A repeat by the SDK whose first answer was lost finds its own row. Where there are no deliveries, another event
-        // of the same id may be of the same moment.
+        // When the SDK repeats a write whose first answer was lost, it finds its own row. Delivery ids alone do not prove
+        // that: an event without deliveries may have the same id and time as another.
         let is_own = existing.deliveries == event.deliveries
             && existing.accepted_at == event.accepted_at
             && existing.content_hash == event.content_hash;
@@ -69,8 +70,8 @@ impl Store {
         Ok(Accepted::Exists(Box::new(existing)))
     }
 
-    /// Writes new events' rows together and says of each whether it did. What it did not is for [`Self::accept_event`],
-    /// which finds out why.
+    /// Writes new events' rows together and says for each whether this call wrote it. The caller passes the others to
+    /// [`Self::accept_event`], which returns the reason.
     pub async fn accept_events(&self, events: &[Event]) -> Vec<bool> {
         let key = |event: &Event| (event.project_id, event.event_id);
         let written = insert_each(&self.client, &self.tables.events, events, key).await;
@@ -88,15 +89,16 @@ impl Store {
         Ok(event.filter(|event| !event.is_expired(now)))
     }
 
-    /// The envelope of each delivery, in the deliveries' order: from its own row, or else from its event's.
+    /// The envelope of each delivery, in the order of the deliveries: from the delivery's row if that holds it, else from the
+    /// event's row.
     ///
     /// # Errors
     /// `Broken` also when an event's row is gone before its delivery's.
     pub async fn envelopes(&self, deliveries: &[Delivery]) -> Result<Vec<Vec<u8>>, StoreError> {
         let elsewhere: Vec<&Delivery> =
             deliveries.iter().filter(|delivery| delivery.payload.is_none()).collect();
-        // A payload never changes, so half a read unit will do. What was written a moment ago may be missing from it, or
-        // be an expired event of the same id: then the row does not list the delivery.
+        // A payload never changes, so an eventually consistent read at half the price will do. Such a read may miss a new
+        // row, or may return an expired event with the same id: then the row does not list the delivery.
         let mut events = self.events_of(&elsewhere, Reading::Eventual).await?;
         let is_listed = |delivery: &&&Delivery| {
             events.get(&delivery.event_id).is_some_and(|event| event.lists(&delivery.id))
@@ -127,7 +129,7 @@ impl Store {
         wanted.sort_unstable();
         wanted.dedup();
         let mut events = HashMap::new();
-        // An event can be 256 KiB and one answer holds 16 MiB.
+        // An event can have 256 KiB, and one answer holds at most 16 MiB.
         for chunk in wanted.chunks(50) {
             for item in self.batch_get_events(chunk, reading).await? {
                 let event: Event = from_item(item)?;

@@ -1,5 +1,5 @@
-//! A project's events, newest first. Ids that tell when an event came are read from the table itself, which costs
-//! accepting nothing; the others stand in a sparse index, `by_listing`, and the two are merged.
+//! A project's events, newest first. An event whose id tells the time of its acceptance is read from the table itself, and
+//! its acceptance needs no index. All other events are listed in a sparse index, `by_listing`. A page merges the two.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -14,22 +14,22 @@ use crate::store::ranges::{Range, query_page};
 use crate::store::{Item, Store, StoreError, from_item, number, text};
 use crate::time::Timestamp;
 
-/// No row is older: the longest retention there is. Without a start, a range would hold a part of all random ids too.
+/// The longest retention, so no row is older. A range without a start would contain some of the random ids too.
 const OLDEST: Duration = Duration::from_secs(3_650 * 24 * 60 * 60);
 
-/// Instances' clocks differ by less than this.
+/// The clocks of two instances differ by less than this.
 const CLOCKS_DIFFER: Duration = Duration::from_secs(60);
 
-/// Rows of the index that are read whole at once: their envelopes fit 3 MiB.
+/// How many events from the index are read at once: their envelopes fit 3 MiB.
 const WHOLE_ROWS: usize = 12;
 
 /// Which events a page shows; `None` means all.
 #[derive(Debug, Clone, Default)]
 pub struct EventFilter {
     pub event_name: Option<EventName>,
-    /// Come then or later.
+    /// Events that came at this moment or later.
     pub since: Option<Timestamp>,
-    /// Come before then.
+    /// Events that came before this moment.
     pub until: Option<Timestamp>,
 }
 
