@@ -1,8 +1,8 @@
-//! Trying again, page by page, what an endpoint's deliveries of some time came to (contract §6).
+//! A replay tries the deliveries of an endpoint again that match a filter, page by page (contract §6).
 //!
-//! A replay's row holds all there is to know: where it has come, and the page that is to be started. Each step starts
-//! that page, looks up the next one and puts both into the row in one conditional write, so that a step which is
-//! repeated, or dies half-way, neither loses nor doubles anything.
+//! A replay's row holds its whole state: its position, and the page that the next step starts. Each step starts that page,
+//! looks up the next page, and writes its progress and the next page into the row with one conditional write. So a step that
+//! is repeated, or stops half-way, neither loses nor doubles a delivery.
 
 use std::time::Duration;
 
@@ -14,18 +14,18 @@ use crate::event_name::EventName;
 use crate::id::{DeliveryId, EndpointId, EventId, ProjectId, ReplayId};
 use crate::time::Timestamp;
 
-/// Most deliveries that one step starts.
+/// The most deliveries that one step starts.
 pub const PAGE: usize = 100;
 
-/// How long a step's job waits for the replay's row, which is written just after it is sent: longer than the api
-/// function can run.
+/// How long a step's job waits for the replay's row. The api function writes the row just after it sends the job, so this is
+/// longer than the api function can run.
 const ROW_GRACE: Duration = Duration::from_secs(60);
 const ROW_POLL: Duration = Duration::from_secs(2);
 
-/// How long the last delivery of the page before may keep the next page waiting.
+/// How long the last delivery of a page may delay the next page.
 const PACE: Duration = Duration::from_secs(60);
 
-/// How long a delivery whose failure is still to be counted may keep its page waiting.
+/// How long a delivery whose failure is not counted yet may delay its page.
 const COUNTING: Duration = Duration::from_secs(300);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,7 +33,7 @@ const COUNTING: Duration = Duration::from_secs(300);
 pub enum ReplayStatus {
     Running,
     Finished,
-    /// It will not go on; what it has started goes on.
+    /// The replay does not go on. The deliveries that it has started go on.
     Stopped,
 }
 
@@ -45,17 +45,17 @@ pub enum StopReason {
     Internal,
 }
 
-/// What a replay is asked to try again.
+/// Which deliveries a replay tries again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReplayFilter {
-    /// Made then or later.
+    /// Deliveries made at this moment or later.
     pub since: Timestamp,
-    /// Made before then.
+    /// Deliveries made before this moment.
     pub until: Timestamp,
     pub status: DeliveryStatus,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event_name: Option<EventName>,
-    /// Also make deliveries for events that skipped the endpoint.
+    /// Whether to make deliveries for events that skipped the endpoint, too.
     pub include_skipped: bool,
 }
 
@@ -66,7 +66,8 @@ impl ReplayFilter {
     }
 }
 
-/// Where a replay has come: the endpoint's partitions one after another, then the project's events.
+/// How far a replay has looked. It looks through the endpoint's partitions one after another, then through the project's
+/// events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Position {
@@ -76,13 +77,13 @@ pub enum Position {
 }
 
 impl Position {
-    /// The start.
+    /// The position of a new replay.
     #[must_use]
     pub fn first(filter: &ReplayFilter, endpoint: &Endpoint) -> Self {
         Self::from_bucket(0, filter, endpoint)
     }
 
-    /// What comes after a partition.
+    /// The position after a partition.
     #[must_use]
     pub fn after_bucket(bucket: u8, filter: &ReplayFilter, endpoint: &Endpoint) -> Self {
         match bucket.checked_add(1) {
@@ -105,7 +106,7 @@ impl Position {
     }
 }
 
-/// One thing to try again.
+/// One delivery to try again, or one to make.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Match {
@@ -124,14 +125,14 @@ pub struct Replay {
     pub status: ReplayStatus,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop_reason: Option<StopReason>,
-    /// How many steps have been made; a row of that many is changed by the next one only.
+    /// The number of steps that are done. Only the next step changes the row.
     pub step: u32,
-    /// Where the next look-up begins.
+    /// The start of the next look-up.
     #[serde(rename = "place")]
     pub position: Position,
-    /// What is found and not yet started.
+    /// The matches that are found and not yet started.
     pub page: Vec<Match>,
-    /// The last delivery of the page before.
+    /// The last delivery of the previous page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_started: Option<DeliveryId>,
     pub matched: u64,
@@ -141,7 +142,7 @@ pub struct Replay {
     pub expires_at: i64,
 }
 
-/// What one step has done.
+/// The result of one step.
 #[derive(Debug, Clone)]
 pub struct Progress {
     pub replayed: u64,
@@ -204,37 +205,38 @@ impl Replay {
         self.expires_at <= now.as_seconds()
     }
 
-    /// Whether the page before may still take the endpoint's time.
+    /// Whether the previous page may still delay the next one.
     #[must_use]
     pub fn is_paced(&self, now: Timestamp) -> bool {
         now < self.updated_at.plus(PACE)
     }
 
-    /// Whether to wait for a delivery's failure to be counted.
+    /// Whether a delivery whose failure is not counted yet may still delay its page.
     #[must_use]
     pub fn waits_for_counts(&self, now: Timestamp) -> bool {
         now < self.updated_at.plus(COUNTING)
     }
 }
 
-/// What to do with a step's job that has just woken.
+/// The action of a step's job that has just woken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StepAction {
-    /// Nothing is left to do: the message goes.
+    /// No work is left, so the message is deleted.
     Finished,
-    /// The row is about to be written: hide for so long.
+    /// The row is not written yet, so the message hides for this time.
     NotYet {
         wait: Duration,
     },
     Stop {
         reason: StopReason,
     },
-    /// Make the step that the row is at.
+    /// The job makes the step that the row has reached.
     Step,
 }
 
-/// Decides what a woken job does. A job one step behind acts too: the job after it may never have been sent, and if it
-/// was, only one of the two changes the row. One that is further behind has been followed by a job that was received.
+/// Decides what a woken job does. A job one step behind acts too, because its successor may never have been sent. If the
+/// successor was sent, only one of the two changes the row. A job that is further behind does nothing, because a successor
+/// of it was received.
 #[must_use]
 pub fn on_wake(
     replay: Option<&Replay>,

@@ -24,10 +24,10 @@ pub enum Accepted {
     Exists(Box<Event>),
 }
 
-/// Which earlier writes a read is sure to see.
+/// Which earlier writes a read sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reading {
-    /// All but the writes of the last second, for half the price.
+    /// Perhaps not the most recent ones, for half the price.
     Eventual,
     /// All of them.
     Strong,
