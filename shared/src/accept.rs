@@ -35,7 +35,7 @@ pub enum AcceptError {
     Conflict,
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("{0} jobs were perhaps not queued")]
+    #[error("{0} jobs are not certain to be queued")]
     InDoubt(usize),
 }
 

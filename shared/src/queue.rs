@@ -156,7 +156,7 @@ impl Queue {
     /// as in [`Self::send`].
     pub async fn send_each(&self, jobs: &[(DeliveryJob, Duration)]) -> Vec<bool> {
         let batches = jobs.chunks(BATCH).map(|batch| async {
-            none_done(self.send_batch(batch).await, batch.len(), "jobs were perhaps not queued")
+            none_done(self.send_batch(batch).await, batch.len(), "jobs are not certain to be queued")
         });
         join_all(batches).await.concat()
     }
@@ -218,7 +218,7 @@ impl Queue {
     /// hidden. Receipt handles name the messages.
     pub async fn hide_each(&self, messages: &[(String, Duration)]) -> Vec<bool> {
         let batches = messages.chunks(BATCH).map(|batch| async {
-            none_done(self.hide_batch(batch).await, batch.len(), "messages could not be hidden together")
+            none_done(self.hide_batch(batch).await, batch.len(), "messages are not certain to be hidden")
         });
         join_all(batches).await.concat()
     }

@@ -73,11 +73,11 @@ impl Budgets {
                     lease.add(match leased {
                         Ok(Ok(permits)) => permits,
                         Ok(Err(error)) => {
-                            tracing::warn!(%project_id, %error, "events pass although they could not be counted");
+                            tracing::warn!(%project_id, %error, "events pass although their budget could not be leased");
                             block
                         }
                         Err(_) => {
-                            tracing::warn!(%project_id, "events pass although they were not counted in time");
+                            tracing::warn!(%project_id, "events pass although the lease of their budget took too long");
                             block
                         }
                     });

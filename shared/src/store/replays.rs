@@ -6,12 +6,13 @@ use aws_sdk_dynamodb::types::{AttributeValue, Put, ReturnValuesOnConditionCheckF
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::deliveries::id_of;
 use super::projects::put_new;
 use super::ranges::{Range, query_page};
 use super::transactions::{first_condition_failed, transact};
 use super::{
-    Advanced, Created, Item, Store, StoreError, from_item, if_condition_held, key, number, row,
-    row_in_the_way, text, to_item, value,
+    Advanced, Created, Store, StoreError, from_item, if_condition_held, key, number, row, row_in_the_way,
+    text, to_item, value,
 };
 use crate::delivery::{Delivery, attention, partition};
 use crate::event::{Event, EventDelivery};
@@ -189,10 +190,4 @@ impl Store {
         let done = if_condition_held(result)?;
         Ok(if done.is_some() { Advanced::Done } else { Advanced::Overtaken })
     }
-}
-
-fn id_of(item: &Item) -> Result<DeliveryId, StoreError> {
-    let id = item.get("id").and_then(|id| id.as_s().ok());
-    id.and_then(|id| DeliveryId::parse(id).ok())
-        .ok_or_else(|| StoreError::Broken("a delivery's key without an id".into()))
 }

@@ -50,7 +50,7 @@ fn written(answer: &BatchStatementResponse) -> Written {
         None => Written::Done,
         Some(Some(ConditionalCheckFailed | DuplicateItem)) => Written::Refused,
         Some(code) => {
-            tracing::warn!(?code, "a row could not be written with others");
+            tracing::warn!(?code, "a row could not be written together with others");
             Written::Unknown
         }
     }

@@ -4,6 +4,7 @@ mod pages;
 mod transitions;
 
 pub use self::pages::DeliveryFilter;
+pub(super) use self::pages::id_of;
 pub use self::transitions::Advanced;
 
 use std::collections::HashMap;

@@ -3,7 +3,6 @@
 //! index.
 
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
-use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::try_join_all;
 
 use crate::delivery::{Delivery, DeliveryStatus, attention, partition};
@@ -164,10 +163,11 @@ fn range(filter: &DeliveryFilter, after: Option<DeliveryId>) -> Option<Range> {
     Range::new(since, filter.until, after.map(|id| id.as_uuid()))
 }
 
-fn id_of(item: &Item) -> Result<DeliveryId, StoreError> {
-    let id = item.get("id").and_then(|id: &AttributeValue| id.as_s().ok());
+/// The delivery's id in a row or in a key.
+pub(in crate::store) fn id_of(item: &Item) -> Result<DeliveryId, StoreError> {
+    let id = item.get("id").and_then(|id| id.as_s().ok());
     id.and_then(|id| DeliveryId::parse(id).ok())
-        .ok_or_else(|| StoreError::Broken("an index entry without an id".into()))
+        .ok_or_else(|| StoreError::Broken("a delivery's row or key without an id".into()))
 }
 
 #[cfg(test)]
