@@ -1,6 +1,7 @@
-//! The changes that one update makes to a row, put together into its expression. Each attribute has an alias, because
-//! DynamoDB reserves many plain words
-//! (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ReservedWords.html>).
+//! Builds the expression of an update from the changes to a row. Each keyword may appear once in an expression
+//! (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.UpdateExpressions.html>), so the changes are
+//! collected first. Each attribute has an alias, because DynamoDB reserves many plain words
+//! (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.ExpressionAttributeNames.html>).
 
 use std::collections::HashMap;
 
@@ -24,7 +25,7 @@ impl Changes {
         self.set_by(name, &format!(":{name}"), to)
     }
 
-    /// Sets an attribute to what an expression makes of `value`, which the expression calls `:` and the attribute's name.
+    /// Sets an attribute to the result of an expression. The expression refers to `value` by a colon and the attribute's name.
     pub(super) fn set_by(mut self, name: &str, expression: &str, value: AttributeValue) -> Self {
         self.set.push(format!("#{name} = {expression}"));
         self.values.insert(format!(":{name}"), value);
@@ -53,7 +54,7 @@ impl Changes {
         self
     }
 
-    /// Adds to a number or to a set, which begin at 0 and empty.
+    /// Adds to a number or to a set. An absent number counts as 0, and an absent set as empty.
     pub(super) fn add(mut self, name: &str, value: AttributeValue) -> Self {
         self.add.push(format!("#{name} :{name}"));
         self.values.insert(format!(":{name}"), value);
@@ -71,7 +72,7 @@ impl Changes {
         clauses.map(|(word, changes)| format!("{word} {}", changes.join(", "))).collect::<Vec<_>>().join(" ")
     }
 
-    /// An update that makes the changes; its condition may use their names and values.
+    /// Puts the changes into an update of one row. The update's condition may use their names and values too.
     pub(super) fn of_item(self, mut update: UpdateItemFluentBuilder) -> UpdateItemFluentBuilder {
         update = update.update_expression(self.expression());
         for (alias, name) in self.names {
@@ -83,7 +84,7 @@ impl Changes {
         update
     }
 
-    /// The same as a part of a transaction.
+    /// Puts the changes into an update that is part of a transaction.
     pub(super) fn of_transaction(self, mut update: UpdateBuilder) -> UpdateBuilder {
         update = update.update_expression(self.expression());
         for (alias, name) in self.names {
