@@ -121,7 +121,7 @@ pub async fn after_event_written(
     let slow = slow.collect();
     match accepted {
         Accepted::New => {
-            let first = event.deliveries.iter().map(|listed| DeliveryJob::of(&event, listed)).collect();
+            let first = event.deliveries.iter().map(|listed| event.first_job(listed)).collect();
             let missing = event.deliveries.clone();
             let jobs = Jobs { first, backups: Vec::new(), slow };
             Ok(EventWritten { acceptance: Acceptance { event, duplicate: false }, missing, jobs })
@@ -157,7 +157,7 @@ async fn left_over(
     let rows = try_join_all(rows).await?;
     let missing = rows.iter().filter(|(_, row)| row.is_none()).map(|(listed, _)| *listed).collect();
     let untried = rows.iter().filter(|(_, row)| row.as_ref().is_none_or(Delivery::is_untried));
-    let backups = untried.map(|(listed, _)| DeliveryJob::of(event, listed).standing_back()).collect();
+    let backups = untried.map(|(listed, _)| event.first_job(listed).standing_back()).collect();
     Ok((missing, backups))
 }
 

@@ -189,8 +189,7 @@ async fn try_again(
     };
     let to_start: HashMap<DeliveryId, &Delivery> =
         rows().filter(can_start).map(|row| (row.id, row)).collect();
-    let jobs: Vec<DeliveryJob> =
-        to_start.values().map(|row| DeliveryJob::again(row, Chain::new(), now)).collect();
+    let jobs: Vec<DeliveryJob> = to_start.values().map(|row| row.job_again(Chain::new(), now)).collect();
     // As by hand, the job goes first: without its row's change it does nothing, a change without it would wait for ever.
     let in_doubt = queue.send_all(&jobs, MANUAL_DELAY).await;
     let sent = jobs.iter().filter(|job| !in_doubt.contains(job));
@@ -283,7 +282,7 @@ async fn make_one(
         }
         let needs_job =
             if row.as_ref().is_none_or(Delivery::is_untried) { NeedsJob::Copy } else { NeedsJob::No };
-        return Ok(Skipped::Made { job: DeliveryJob::of(&event, listed), needs_job });
+        return Ok(Skipped::Made { job: event.first_job(listed), needs_job });
     }
     if event.skipped_for(&endpoint.id).is_none() {
         return Ok(Skipped::Gone);
@@ -294,7 +293,7 @@ async fn make_one(
         return Ok(Skipped::Contested);
     }
     app.store.create_delivery(&Delivery::pending(&event, &listed)).await?;
-    Ok(Skipped::Made { job: DeliveryJob::of(&event, &listed), needs_job: NeedsJob::First })
+    Ok(Skipped::Made { job: event.first_job(&listed), needs_job: NeedsJob::First })
 }
 
 /// Finds the next page: up to a page of matches in a few look-ups, and where to look on.

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::endpoint::{Endpoint, SkipReason};
 use crate::event_name::EventName;
 use crate::id::{DeliveryId, EndpointId, EventId, ProjectId};
+use crate::job::DeliveryJob;
 use crate::payload::Payload;
 use crate::time::Timestamp;
 
@@ -154,6 +155,21 @@ impl Event {
     #[must_use]
     pub fn skipped_for(&self, endpoint_id: &EndpointId) -> Option<usize> {
         self.skipped.iter().position(|skipped| skipped.endpoint_id == *endpoint_id)
+    }
+
+    /// The first job of one of its deliveries.
+    #[must_use]
+    pub const fn first_job(&self, listed: &EventDelivery) -> DeliveryJob {
+        DeliveryJob {
+            project_id: self.project_id,
+            endpoint_id: listed.endpoint_id,
+            delivery_id: listed.id,
+            event_id: self.event_id,
+            chain: None,
+            manual_at: None,
+            by_hand: self.by_hand,
+            waits_since: None,
+        }
     }
 
     /// Whether the delivery belongs to this event.

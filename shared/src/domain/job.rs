@@ -4,8 +4,6 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::delivery::Delivery;
-use crate::event::{Event, EventDelivery};
 use crate::id::{DeliveryId, EndpointId, EventId, ProjectId, ReplayId};
 use crate::time::Timestamp;
 
@@ -74,36 +72,6 @@ pub struct DeliveryJob {
 }
 
 impl DeliveryJob {
-    /// The first job of a delivery, as its event lists that.
-    #[must_use]
-    pub const fn of(event: &Event, listed: &EventDelivery) -> Self {
-        Self {
-            project_id: event.project_id,
-            endpoint_id: listed.endpoint_id,
-            delivery_id: listed.id,
-            event_id: event.event_id,
-            chain: None,
-            manual_at: None,
-            by_hand: event.by_hand,
-            waits_since: None,
-        }
-    }
-
-    /// The job of a new attempt at a delivery that has ended.
-    #[must_use]
-    pub const fn again(delivery: &Delivery, chain: Chain, manual_at: Timestamp) -> Self {
-        Self {
-            project_id: delivery.project_id,
-            endpoint_id: delivery.endpoint_id,
-            delivery_id: delivery.id,
-            event_id: delivery.event_id,
-            chain: Some(chain),
-            manual_at: Some(manual_at),
-            by_hand: false,
-            waits_since: None,
-        }
-    }
-
     /// A copy of a chain of its own, in case the first one was lost: it stands back from the first.
     #[must_use]
     pub fn standing_back(self) -> Self {

@@ -28,7 +28,7 @@ fn fixture() -> (Delivery, Endpoint, DeliveryJob) {
     let event =
         Event::accept(project_id, EventId::new(T0), &content, std::slice::from_ref(&endpoint), T0, month);
     let listed = event.deliveries[0];
-    let job = DeliveryJob::of(&event, &listed);
+    let job = event.first_job(&listed);
     (Delivery::pending(&event, &listed), endpoint, job)
 }
 

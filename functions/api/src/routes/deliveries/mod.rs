@@ -128,7 +128,7 @@ async fn start_manual_attempt(
     now: Timestamp,
 ) -> Result<Transition, ApiError> {
     let chain = Chain::new();
-    let job = DeliveryJob { by_hand: true, ..DeliveryJob::again(delivery, chain, now) };
+    let job = DeliveryJob { by_hand: true, ..delivery.job_again(chain, now) };
     let lane = if endpoint.is_slow(now) { &app.slow_endpoints } else { &app.first_attempts };
     lane.send(&job, MANUAL_DELAY).await?;
     let transition = Transition::by_hand(chain, now);
