@@ -1,4 +1,5 @@
-//! Accepting an event: once this answers, each of its deliveries ends without anyone's help (contract §4).
+//! Accepting an event. Once an event is accepted, each of its deliveries ends as `success` or `failed` with no one's help
+//! (contract §4).
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -6,24 +7,24 @@ use std::time::Duration;
 use futures_util::future::{join, try_join, try_join_all};
 
 use crate::decision::stand_back;
-use crate::delivery::{Delivery, DeliveryStatus};
+use crate::delivery::Delivery;
 use crate::endpoint::Endpoint;
 use crate::event::{Event, EventDelivery};
 use crate::id::EndpointId;
-use crate::job::{Chain, DeliveryJob};
+use crate::job::DeliveryJob;
 use crate::queue::Queue;
 use crate::store::{Accepted, Store, StoreError};
 use crate::time::Timestamp;
 
-/// Where an event goes that is accepted: its rows, and its jobs to either lane.
+/// Where an accepted event goes: its rows to the store, and its jobs to one of two queues.
 #[derive(Debug, Clone, Copy)]
-pub struct Places<'a> {
+pub struct Sinks<'a> {
     pub store: &'a Store,
     /// First attempts of endpoints that answer promptly.
     pub first_attempts: &'a Queue,
-    /// Everything for endpoints that are slow.
+    /// All jobs of slow endpoints.
     pub slow_endpoints: &'a Queue,
-    /// For one request to a receiver: a repeated job stands back for longer than that.
+    /// The timeout of one request to a receiver. A second job for a delivery stands back for longer than that.
     pub request_timeout: Duration,
 }
 
@@ -34,21 +35,21 @@ pub enum AcceptError {
     Conflict,
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("{0} jobs were perhaps not queued")]
+    #[error("{0} jobs are not certain to be queued")]
     InDoubt(usize),
 }
 
 /// An event that is durable.
 #[derive(Debug)]
 pub struct Acceptance {
-    /// As it was first accepted.
+    /// The event as it was first accepted.
     pub event: Event,
     pub duplicate: bool,
 }
 
-/// An event whose own row is written; its deliveries' rows and jobs are still to follow.
+/// An event whose own row is written. The rows and jobs of its deliveries may still be missing.
 #[derive(Debug)]
-pub struct Noted {
+pub struct EventWritten {
     pub acceptance: Acceptance,
     missing: Vec<EventDelivery>,
     pub jobs: Jobs,
@@ -58,9 +59,9 @@ pub struct Noted {
 #[derive(Debug, Default)]
 pub struct Jobs {
     first: Vec<DeliveryJob>,
-    /// Those that stand back, because there may be one of the same delivery already.
+    /// Jobs that stand back, because their delivery may have a job already.
     backups: Vec<DeliveryJob>,
-    /// The endpoints whose jobs go to the slow lane.
+    /// The endpoints whose jobs go to the queue of slow endpoints.
     slow: HashSet<EndpointId>,
 }
 
@@ -82,118 +83,103 @@ impl Jobs {
     }
 }
 
-/// Makes an event durable: its row, its deliveries' rows, and a job for each of these.
+/// Makes an event durable: writes its row and the rows of its deliveries, and sends a job for each delivery.
 ///
 /// # Errors
-/// When its id is taken by an event of other content, or the store or a queue did not do its part.
+/// When an event with other content has the same id, or when the store or a queue did not do its part.
 pub async fn accept(
-    places: Places<'_>,
+    sinks: Sinks<'_>,
     event: Event,
     endpoints: &[Endpoint],
     now: Timestamp,
 ) -> Result<Acceptance, AcceptError> {
-    let accepted = places.store.accept_event(&event, now).await?;
-    let noted = note(places, event, accepted, endpoints, now).await?;
-    let rows = noted.rows();
-    let written = async { Ok(places.store.create_deliveries(&rows).await?) };
+    let accepted = sinks.store.accept_event(&event, now).await?;
+    let event_written = after_event_written(sinks, event, accepted, endpoints, now).await?;
+    let rows = event_written.rows();
+    let written = async { Ok(sinks.store.create_deliveries(&rows).await?) };
     let sent = async {
-        let in_doubt = send(places, noted.jobs).await;
+        let in_doubt = send(sinks, event_written.jobs).await;
         if in_doubt.is_empty() { Ok(()) } else { Err(AcceptError::InDoubt(in_doubt.len())) }
     };
     try_join(written, sent).await?;
-    Ok(noted.acceptance)
+    Ok(event_written.acceptance)
 }
 
-/// What is left to do for an event once its own row is there: from then on the same id finds the same deliveries.
+/// Finds the rows and jobs that an event still lacks once its own row is written. From then on the same `event_id` leads to
+/// the same deliveries.
 ///
 /// # Errors
-/// When its id is taken by an event of other content, or the store did not do its part.
-pub async fn note(
-    places: Places<'_>,
+/// When an event with other content has the same id, or when the store did not do its part.
+pub async fn after_event_written(
+    sinks: Sinks<'_>,
     event: Event,
     accepted: Accepted,
     endpoints: &[Endpoint],
     now: Timestamp,
-) -> Result<Noted, AcceptError> {
+) -> Result<EventWritten, AcceptError> {
     let slow = endpoints.iter().filter(|endpoint| endpoint.is_slow(now)).map(|endpoint| endpoint.id);
     let slow = slow.collect();
     match accepted {
         Accepted::New => {
-            let first = event.deliveries.iter().map(|listed| job(&event, listed, None)).collect();
+            let first = event.deliveries.iter().map(|listed| event.first_job(listed)).collect();
             let missing = event.deliveries.clone();
             let jobs = Jobs { first, backups: Vec::new(), slow };
-            Ok(Noted { acceptance: Acceptance { event, duplicate: false }, missing, jobs })
+            Ok(EventWritten { acceptance: Acceptance { event, duplicate: false }, missing, jobs })
         }
         Accepted::Exists(first) if first.content_hash == event.content_hash => {
-            let (missing, backups) = left_over(places, &first, now).await?;
+            let (missing, backups) = left_over(sinks, &first, now).await?;
             let jobs = Jobs { first: Vec::new(), backups, slow };
-            Ok(Noted { acceptance: Acceptance { event: *first, duplicate: true }, missing, jobs })
+            Ok(EventWritten { acceptance: Acceptance { event: *first, duplicate: true }, missing, jobs })
         }
         Accepted::Exists(_) => Err(AcceptError::Conflict),
     }
 }
 
-impl Noted {
-    /// The deliveries' rows that are missing.
+impl EventWritten {
+    /// The missing rows of deliveries.
     #[must_use]
     pub fn rows(&self) -> Vec<Delivery> {
         self.missing.iter().map(|listed| Delivery::pending(&self.acceptance.event, listed)).collect()
     }
 }
 
-/// The first time may have died half-way: the rows that are missing, and a standing-back job for each delivery that no
-/// one has tried yet.
+/// The first acceptance may have stopped half-way. Returns the deliveries whose rows are missing, and a job that stands back
+/// for each delivery without an attempt.
 async fn left_over(
-    places: Places<'_>,
+    sinks: Sinks<'_>,
     event: &Event,
     now: Timestamp,
 ) -> Result<(Vec<EventDelivery>, Vec<DeliveryJob>), StoreError> {
     let rows = event.deliveries.iter().map(|listed| async {
-        let row = places.store.delivery(&event.project_id, &listed.endpoint_id, &listed.id, now).await?;
+        let row = sinks.store.delivery(&event.project_id, &listed.endpoint_id, &listed.id, now).await?;
         Ok::<_, StoreError>((*listed, row))
     });
     let rows = try_join_all(rows).await?;
     let missing = rows.iter().filter(|(_, row)| row.is_none()).map(|(listed, _)| *listed).collect();
-    let is_waiting = |row: &Delivery| row.status == DeliveryStatus::Pending && row.attempt_count == 0;
-    let waiting = rows
-        .iter()
-        .filter(|(_, row)| row.as_ref().is_none_or(is_waiting))
-        .map(|(listed, _)| job(event, listed, Some(Chain::new())))
-        .collect();
-    Ok((missing, waiting))
+    let untried = rows.iter().filter(|(_, row)| row.as_ref().is_none_or(Delivery::is_untried));
+    let backups = untried.map(|(listed, _)| event.first_job(listed).standing_back()).collect();
+    Ok((missing, backups))
 }
 
-fn job(event: &Event, listed: &EventDelivery, chain: Option<Chain>) -> DeliveryJob {
-    DeliveryJob {
-        project_id: event.project_id,
-        endpoint_id: listed.endpoint_id,
-        delivery_id: listed.id,
-        event_id: event.event_id,
-        chain,
-        manual_at: None,
-        by_hand: event.by_hand,
-        waits_since: None,
-    }
-}
-
-/// Sends jobs and returns those that are not certain to be queued. A first job whose send is in doubt may be, so what
-/// follows it is not the same job again but one that stands back.
-pub async fn send(places: Places<'_>, jobs: Jobs) -> Vec<DeliveryJob> {
+/// Sends jobs and returns the jobs that are not certain to be queued. When the send of a first job is in doubt, the job may
+/// be in the queue. So the second try sends a job that stands back from it.
+pub async fn send(sinks: Sinks<'_>, jobs: Jobs) -> Vec<DeliveryJob> {
     let Jobs { first, mut backups, slow } = jobs;
-    let in_doubt = send_by_lane(places, first, &slow, Duration::ZERO).await;
-    backups.extend(in_doubt.into_iter().map(|job| DeliveryJob { chain: Some(Chain::new()), ..job }));
-    send_by_lane(places, backups, &slow, stand_back(places.request_timeout)).await
+    let in_doubt = send_by_lane(sinks, first, &slow, Duration::ZERO).await;
+    backups.extend(in_doubt.into_iter().map(DeliveryJob::standing_back));
+    send_by_lane(sinks, backups, &slow, stand_back(sinks.request_timeout)).await
 }
 
 async fn send_by_lane(
-    places: Places<'_>,
+    sinks: Sinks<'_>,
     jobs: Vec<DeliveryJob>,
     slow: &HashSet<EndpointId>,
     delay: Duration,
 ) -> Vec<DeliveryJob> {
-    let (slow, prompt): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|job| slow.contains(&job.endpoint_id));
-    let prompt = places.first_attempts.send_all(&prompt, delay);
-    let slow = places.slow_endpoints.send_all(&slow, delay);
-    let (prompt, slow) = join(prompt, slow).await;
-    [prompt, slow].concat()
+    let (slow_endpoints, first_attempts): (Vec<_>, Vec<_>) =
+        jobs.into_iter().partition(|job| slow.contains(&job.endpoint_id));
+    let first_attempts = sinks.first_attempts.send_all(&first_attempts, delay);
+    let slow_endpoints = sinks.slow_endpoints.send_all(&slow_endpoints, delay);
+    let (first_attempts, slow_endpoints) = join(first_attempts, slow_endpoints).await;
+    [first_attempts, slow_endpoints].concat()
 }

@@ -21,7 +21,7 @@ pub enum ConfigError {
     NotAllowed { name: &'static str, value: String, problem: String },
 }
 
-/// The process's environment, for the entry points; tests pass a closure of their own.
+/// Looks up a variable of the process's environment. Only entry points use this; tests pass a closure of their own.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
 pub fn from_process(name: &str) -> Option<String> {
@@ -34,7 +34,7 @@ pub fn required(lookup: &impl Fn(&str) -> Option<String>, name: &'static str) ->
     lookup(name).filter(|value| !value.is_empty()).ok_or(ConfigError::Missing { name })
 }
 
-/// Reads a variable with the parser of its type, from `default` when it is absent.
+/// Reads a variable with the parser of its type. An absent variable has the value `default`.
 ///
 /// # Errors
 /// When the parser refuses the value.
@@ -48,7 +48,7 @@ pub fn parsed<T>(
     parse(&value).map_err(|problem| ConfigError::NotAllowed { name, value, problem })
 }
 
-/// A parser for whole numbers of a range, ends included.
+/// A parser for whole numbers from `min` to `max`, both included.
 pub fn number_within(min: u64, max: u64) -> impl Fn(&str) -> Result<u64, String> {
     move |text| match text.trim().parse() {
         Ok(number) if (min..=max).contains(&number) => Ok(number),
@@ -67,16 +67,16 @@ pub fn event_names(lookup: &impl Fn(&str) -> Option<String>) -> Result<EventName
 /// How long events and deliveries are kept.
 ///
 /// # Errors
-/// When it is no number of days up to ten years.
+/// When the value is not a number of days from 1 to ten years.
 pub fn retention(lookup: &impl Fn(&str) -> Option<String>) -> Result<Duration, ConfigError> {
     let days = parsed(lookup, "RETENTION_DAYS", "30", number_within(1, MAX_RETENTION_DAYS))?;
     Ok(Duration::from_secs(days * 24 * 60 * 60))
 }
 
-/// What a project may post in a minute.
+/// The numbers of events and test events that a project may post in a minute.
 ///
 /// # Errors
-/// When it is no whole number.
+/// When a value is not a whole number.
 pub fn limits(lookup: &impl Fn(&str) -> Option<String>) -> Result<Limits, ConfigError> {
     let permits = |name, default| {
         let permits = parsed(lookup, name, default, number_within(0, u32::MAX.into()))?;
@@ -88,28 +88,29 @@ pub fn limits(lookup: &impl Fn(&str) -> Option<String>) -> Result<Limits, Config
     })
 }
 
-/// The project whose endpoints are told operational events; none by default.
+/// The project whose endpoints get operational events; none by default.
 ///
 /// # Errors
-/// When it is no UUID.
+/// When the value is not a UUID.
 pub fn operator_project(lookup: &impl Fn(&str) -> Option<String>) -> Result<Option<ProjectId>, ConfigError> {
     let id = |text: &str| ProjectId::parse(text).map(Some).map_err(|error| error.to_string());
     parsed(lookup, "OPERATOR_PROJECT_ID", "", |text| if text.is_empty() { Ok(None) } else { id(text) })
 }
 
-/// This deployment, by the address that the template gives both functions.
+/// This deployment's origin, from the API's address that the template gives both functions.
 ///
 /// # Errors
-/// When it is missing or no address.
+/// When the value is missing or is not an address.
 pub fn origin(lookup: &impl Fn(&str) -> Option<String>) -> Result<Origin, ConfigError> {
     required(lookup, "API_ENDPOINT")?;
     parsed(lookup, "API_ENDPOINT", "", Origin::parse)
 }
 
-/// Where deliveries may go: `EXEMPT_NETWORKS`, less the Lambda runtime API and the AWS endpoints in use.
+/// The addresses that deliveries may go to. `EXEMPT_NETWORKS` exempts networks, but never the Lambda runtime API or the AWS
+/// endpoints in use.
 ///
 /// # Errors
-/// When the list is malformed, or opens this machine to receivers although AWS itself is not on it.
+/// When the list is malformed, or when it exempts this machine although AWS is not played by something on it.
 pub fn address_rules(lookup: &impl Fn(&str) -> Option<String>) -> Result<AddressRules, ConfigError> {
     let name = "EXEMPT_NETWORKS";
     let rules = parsed(lookup, name, "", AddressRules::parse)?;
@@ -130,7 +131,7 @@ pub fn address_rules(lookup: &impl Fn(&str) -> Option<String>) -> Result<Address
     Ok(rules.never(own.into_iter().filter_map(lookup).flat_map(|url| addresses(&url))))
 }
 
-/// The addresses of a URL or of `host:port`; none when its name does not resolve.
+/// The addresses of a URL or of `host:port`; none when the host name does not resolve.
 fn addresses(url: &str) -> Vec<SocketAddr> {
     let url = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
     let Ok(url) = url::Url::parse(&url) else {

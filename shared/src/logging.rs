@@ -9,7 +9,8 @@ use tracing_subscriber::fmt;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// One JSON object a line. `levels` is what `RUST_LOG` says, such as `info,aws_config=debug`; without, `info`.
+/// Writes one JSON object a line. `levels` is the value of `RUST_LOG`, such as `info,aws_config=debug`; without it the level
+/// is `info`.
 pub fn init(levels: Option<String>) {
     let lines = fmt::layer().json().flatten_event(true).with_current_span(true).with_span_list(false);
     // Not `EnvFilter`: its regular expressions are 0.2 MB of each zip.
@@ -18,7 +19,7 @@ pub fn init(levels: Option<String>) {
     tracing_subscriber::registry().with(lines).with(levels).init();
 }
 
-/// Says why a function does not start; Lambda's own line of it is not JSON.
+/// Logs why a function does not start. Lambda logs that too, but not as JSON.
 pub fn refused(error: &impl std::fmt::Display) {
     tracing::error!(%error, "refusing to start");
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use aws_config::SdkConfig;
-use echo_shared::accept::Places;
+use echo_shared::accept::Sinks;
 use echo_shared::queue::{self, Queue};
 use echo_shared::store::{self, Budgets, Registry, Store};
 
@@ -49,8 +49,8 @@ impl App {
 
     /// Where accepted events go.
     #[must_use]
-    pub const fn places(&self) -> Places<'_> {
-        Places {
+    pub const fn sinks(&self) -> Sinks<'_> {
+        Sinks {
             store: &self.store,
             first_attempts: &self.first_attempts,
             slow_endpoints: &self.slow_endpoints,

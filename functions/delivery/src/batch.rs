@@ -21,7 +21,7 @@ use crate::metrics::Tally;
 use crate::replay_step;
 use crate::sqs_event::{BatchResponse, ItemFailure, Record};
 use crate::turn::rows::{self, Rows};
-use crate::turn::slots::{self, Place};
+use crate::turn::slots::{self, Reservation};
 use crate::turn::slowness::SpeedMarks;
 use crate::turn::{Shared, Turn};
 
@@ -169,22 +169,23 @@ async fn start_turns(
         }
     };
     let (loaded, ()) = tokio::join!(load(app, &jobs), look);
-    let places = match &loaded {
+    let reservations = match &loaded {
         Ok(Some(loaded)) => {
             let wanted = jobs.iter().map(|job| (&job.job, job.lane));
-            slots::places(wanted, loaded, Timestamp::now(), app.settings.request_timeout)
+            slots::reservations(wanted, loaded, Timestamp::now(), app.settings.request_timeout)
         }
         _ => jobs.iter().map(|_| None).collect(),
     };
     let mut taken = HashSet::new();
     let shared = (jobs.len() > 1).then(|| Shared::begin(app));
-    let start_turn = |(Waiting { message, lane, job, span }, place): (Waiting, Option<Place>)| {
+    let start_turn = |(Waiting { message, lane, job, span }, reservation): (Waiting, Option<Reservation>)| {
         let is_copy = !taken.insert((job.delivery_id, job.chain));
         let rows = loaded.as_ref().map(|loaded| loaded.as_ref().map(|loaded| Rows::of(&job, loaded)));
         let rows = rows.map_err(|_| ());
         let (app, marks, tally) = (Arc::clone(app), Arc::clone(marks), Arc::clone(tally));
         let shared = shared.clone();
-        let turn = Turn { app, message: message.clone(), lane, job, place, marks, shared, tally, deadline };
+        let turn =
+            Turn { app, message: message.clone(), lane, job, reservation, marks, shared, tally, deadline };
         start(message, span, async move {
             match rows {
                 Err(()) => turn.message.back_off().await,
@@ -194,7 +195,7 @@ async fn start_turns(
             }
         })
     };
-    jobs.into_iter().zip(places).map(start_turn).collect()
+    jobs.into_iter().zip(reservations).map(start_turn).collect()
 }
 
 /// The batch's rows. `None` when one row cannot be read: then each job reads its own.

@@ -24,7 +24,7 @@ mod turn;
 use std::sync::Arc;
 use std::time::Duration;
 
-use echo_shared::accept::Places;
+use echo_shared::accept::Sinks;
 use echo_shared::queue::{self, Queue};
 use echo_shared::store::{self, Budgets, Store};
 use echo_shared::time::Timestamp;
@@ -93,8 +93,8 @@ impl App {
     }
 
     /// Where accepted events go.
-    const fn places(&self) -> Places<'_> {
-        Places {
+    const fn sinks(&self) -> Sinks<'_> {
+        Sinks {
             store: &self.store,
             first_attempts: &self.queues.first_attempts,
             slow_endpoints: &self.queues.slow_endpoints,

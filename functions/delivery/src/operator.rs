@@ -7,9 +7,9 @@ use aws_sdk_eventbridge::Client;
 use aws_sdk_eventbridge::config::StalledStreamProtectionConfig;
 use aws_sdk_eventbridge::config::retry::RetryConfig;
 use aws_sdk_eventbridge::config::timeout::TimeoutConfig;
-use aws_sdk_eventbridge::error::DisplayErrorContext;
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
 use echo_shared::accept::{AcceptError, accept};
+use echo_shared::aws::Failure;
 use echo_shared::delivery::Delivery;
 use echo_shared::endpoint::Endpoint;
 use echo_shared::event::{Event, EventContent};
@@ -80,8 +80,8 @@ pub(crate) async fn tell(
     if !app.operator.hears_of(&delivery.project_id) {
         return Ok(());
     }
-    let data =
-        operational::data(kind, delivery, endpoint).map_err(|error| StoreError::Broken(error.to_string()))?;
+    let data = operational::data(kind, delivery, endpoint)
+        .map_err(|error| StoreError::Broken(Failure::of(error)))?;
     if let Some(project_id) = app.operator.project_id {
         let content =
             EventContent { name: kind.event_name(), customer_id: None, notification_id: None, data: &data };
@@ -110,7 +110,7 @@ async fn accept_in(
     let event = Event::accept(project_id, id, content, &endpoints, now, app.settings.retention);
     // The id alone identifies the event: its details may have changed when it is sent again.
     let event = Event { content_hash: id.to_string(), ..event };
-    match accept(app.places(), event, &endpoints, now).await {
+    match accept(app.sinks(), event, &endpoints, now).await {
         Ok(_) => Ok(()),
         Err(AcceptError::Conflict) => {
             tracing::error!(event_id = %id, "an event of the operator's project has the id of an operational event");
@@ -129,9 +129,9 @@ impl Bus {
             .detail(data)
             .build();
         let answer = self.client.put_events().entries(entry).send().await;
-        let answer = answer.map_err(|error| OwnFault::Bus(DisplayErrorContext(error).to_string()))?;
+        let answer = answer.map_err(|error| OwnFault::Bus(Failure::of_call(error)))?;
         match answer.entries().iter().find_map(|entry| entry.error_code()) {
-            Some(code) => Err(OwnFault::Bus(code.to_owned())),
+            Some(code) => Err(OwnFault::Bus(code.into())),
             None => Ok(()),
         }
     }

@@ -1,6 +1,7 @@
 //! Internal faults. A fault of the service is no failed attempt, and it leaves the message in its queue.
 
 use echo_shared::accept::AcceptError;
+use echo_shared::aws::Failure;
 use echo_shared::store::StoreError;
 
 #[derive(Debug, thiserror::Error)]
@@ -8,7 +9,7 @@ pub(crate) enum OwnFault {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("an operational event is not accepted yet: {0}")]
-    NotAccepted(AcceptError),
+    NotAccepted(#[source] AcceptError),
     #[error("EventBridge did not take an operational event: {0}")]
-    Bus(String),
+    Bus(#[source] Failure),
 }

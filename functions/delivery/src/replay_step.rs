@@ -13,7 +13,7 @@ use echo_shared::event::EventDelivery;
 use echo_shared::id::{DeliveryId, EventId};
 use echo_shared::job::{Chain, DeliveryJob, ReplayJob};
 use echo_shared::queue::Queue;
-use echo_shared::replay::{Match, PAGE, Place, Progress, Replay, StopReason, Wake, on_wake};
+use echo_shared::replay::{Match, PAGE, Position, Progress, Replay, StepAction, StopReason, on_wake};
 use echo_shared::store::{Advanced, EventFilter, StoreError};
 use echo_shared::time::Timestamp;
 use echo_shared::transition::Transition;
@@ -70,10 +70,10 @@ async fn step(app: &App, message: &Message, job: &ReplayJob) -> Result<Disposal,
     let endpoint = app.store.endpoint(&job.project_id, &job.endpoint_id);
     let (replay, endpoint) = tokio::try_join!(replay, endpoint)?;
     match (on_wake(replay.as_ref(), endpoint.as_ref(), &job.replay_id, job.step, now), replay, endpoint) {
-        (Wake::NotYet { wait }, ..) => Ok(message.hide(wait).await),
-        (Wake::Stop { reason }, Some(replay), _) => stop(app, message, &replay, reason, now).await,
-        (Wake::Step, Some(replay), Some(endpoint)) => make(app, message, job, &replay, &endpoint).await,
-        (Wake::Finished | Wake::Stop { .. } | Wake::Step, ..) => Ok(Disposal::Delete),
+        (StepAction::NotYet { wait }, ..) => Ok(message.hide(wait).await),
+        (StepAction::Stop { reason }, Some(replay), _) => stop(app, message, &replay, reason, now).await,
+        (StepAction::Step, Some(replay), Some(endpoint)) => make(app, message, job, &replay, &endpoint).await,
+        (StepAction::Finished | StepAction::Stop { .. } | StepAction::Step, ..) => Ok(Disposal::Delete),
     }
 }
 
@@ -107,8 +107,8 @@ async fn make(
         Started::NotYet(NotYet::Busy) => return Ok(message.hide(NOT_YET).await),
         Started::NotYet(NotYet::InDoubt) => return Ok(message.hide(NOT_YET).await.by_our_fault()),
     };
-    let (place, page) = look(app, replay, endpoint).await?;
-    let progress = Progress { replayed, last_started: last, place, page };
+    let (position, page) = look(app, replay, endpoint).await?;
+    let progress = Progress { replayed, last_started: last, position, page };
     let next = replay.advanced(progress, Timestamp::now());
     if app.store.advance_replay(&next).await? == Advanced::Overtaken {
         return Ok(message.hide(OVERTAKEN_WAIT).await);
@@ -188,19 +188,7 @@ async fn try_again(
     };
     let to_start: HashMap<DeliveryId, &Delivery> =
         rows().filter(can_start).map(|row| (row.id, row)).collect();
-    let jobs: Vec<DeliveryJob> = to_start
-        .values()
-        .map(|row| DeliveryJob {
-            project_id: row.project_id,
-            endpoint_id: row.endpoint_id,
-            delivery_id: row.id,
-            event_id: row.event_id,
-            chain: Some(Chain::new()),
-            manual_at: Some(now),
-            by_hand: false,
-            waits_since: None,
-        })
-        .collect();
+    let jobs: Vec<DeliveryJob> = to_start.values().map(|row| row.job_again(Chain::new(), now)).collect();
     // As in a retry by hand, the job goes first. A job without the row's change does nothing; a changed row without a job
     // would wait for ever.
     let in_doubt = queue.send_all(&jobs, MANUAL_DELAY).await;
@@ -247,7 +235,7 @@ async fn make_skipped(
                     made.push(job.delivery_id);
                     match needs_job {
                         NeedsJob::First => first.push(job),
-                        NeedsJob::Copy => again.push(DeliveryJob { chain: Some(Chain::new()), ..job }),
+                        NeedsJob::Copy => again.push(job.standing_back()),
                         NeedsJob::No => {}
                     }
                 }
@@ -287,26 +275,16 @@ async fn make_one(
     let Some(event) = app.store.event(&replay.project_id, id, now).await? else {
         return Ok(Skipped::Gone);
     };
-    let job = |listed: &EventDelivery| DeliveryJob {
-        project_id: replay.project_id,
-        endpoint_id: listed.endpoint_id,
-        delivery_id: listed.id,
-        event_id: event.event_id,
-        chain: None,
-        manual_at: None,
-        by_hand: false,
-        waits_since: None,
-    };
     if let Some(listed) = event.deliveries.iter().find(|listed| listed.endpoint_id == endpoint.id) {
         let row = app.store.deliveries_by_id(&[(listed.endpoint_id, listed.id)]).await?.remove(&listed.id);
         if row.is_none() {
             app.store.create_delivery(&Delivery::pending(&event, listed)).await?;
         }
-        let is_waiting = |row: &Delivery| row.status == DeliveryStatus::Pending && row.attempt_count == 0;
-        let needs_job = if row.as_ref().is_none_or(is_waiting) { NeedsJob::Copy } else { NeedsJob::No };
-        return Ok(Skipped::Made { job: job(listed), needs_job });
+        let needs_job =
+            if row.as_ref().is_none_or(Delivery::is_untried) { NeedsJob::Copy } else { NeedsJob::No };
+        return Ok(Skipped::Made { job: event.first_job(listed), needs_job });
     }
-    if !event.skipped.iter().any(|skipped| skipped.endpoint_id == endpoint.id) {
+    if event.skipped_for(&endpoint.id).is_none() {
         return Ok(Skipped::Gone);
     }
     app.store.note_event_name(endpoint, &event.event_name).await?;
@@ -315,43 +293,43 @@ async fn make_one(
         return Ok(Skipped::Contested);
     }
     app.store.create_delivery(&Delivery::pending(&event, &listed)).await?;
-    Ok(Skipped::Made { job: job(&listed), needs_job: NeedsJob::First })
+    Ok(Skipped::Made { job: event.first_job(&listed), needs_job: NeedsJob::First })
 }
 
 /// Finds the next page, up to [`PAGE`] matches in a few look-ups, and the place where the next look goes on.
-async fn look(app: &App, replay: &Replay, endpoint: &Endpoint) -> Result<(Place, Vec<Match>), StoreError> {
+async fn look(app: &App, replay: &Replay, endpoint: &Endpoint) -> Result<(Position, Vec<Match>), StoreError> {
     let (filter, now) = (&replay.filter, Timestamp::now());
-    let mut place = replay.place;
+    let mut position = replay.position;
     let mut page = Vec::new();
     for _ in 0..LOOKS {
         if !page.is_empty() {
             break;
         }
-        place = match place {
-            Place::End => break,
-            Place::Deliveries { bucket, after } => {
+        position = match position {
+            Position::End => break,
+            Position::Deliveries { bucket, after } => {
                 let found = app.store.to_replay(&endpoint.id, bucket, filter, after, now).await?;
                 page.extend(found.0.into_iter().map(Match::Delivery));
                 match found.1 {
-                    Some(after) => Place::Deliveries { bucket, after: Some(after) },
-                    None => Place::after_bucket(bucket, filter, endpoint),
+                    Some(after) => Position::Deliveries { bucket, after: Some(after) },
+                    None => Position::after_bucket(bucket, filter, endpoint),
                 }
             }
-            Place::Events { after } => {
+            Position::Events { after } => {
                 // The query does not filter by name: where few names match, one query would read on without end.
                 let wanted =
                     EventFilter { event_name: None, since: Some(filter.since), until: Some(filter.until) };
                 let project = &replay.project_id;
                 let rows = app.store.events(project, &wanted, after, PAGE, LOOK_BYTES, now).await?;
                 let skips = |event: &echo_shared::event::Event| {
-                    filter.has_name(&event.event_name)
-                        && event.skipped.iter().any(|skipped| skipped.endpoint_id == endpoint.id)
+                    filter.has_name(&event.event_name) && event.skipped_for(&endpoint.id).is_some()
                 };
                 let matching = rows.iter().filter(|row| skips(&row.event));
                 page.extend(matching.map(|row| Match::Skipped(row.event.event_id)));
-                rows.last().map_or(Place::End, |row| Place::Events { after: Some(row.event.place()) })
+                rows.last()
+                    .map_or(Position::End, |row| Position::Events { after: Some(row.event.list_key()) })
             }
         };
     }
-    Ok((place, page))
+    Ok((position, page))
 }

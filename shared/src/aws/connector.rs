@@ -1,5 +1,6 @@
-//! hyper as the SDK's HTTP client. The SDK brings one around the same library, but it reads the system's root certificates
-//! for itself, which the delivery function needs for its receivers too: a fifth of its cold start.
+//! hyper as the SDK's HTTP client. The SDK brings a client around the same library, but that client reads the system's root
+//! certificates by itself. The delivery function needs them for its receivers too, and reading them takes a fifth of its
+//! cold start, so it reads them once for both.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -18,7 +19,8 @@ use rustls::ClientConfig;
 
 use crate::time::Timestamp;
 
-/// For all of a name's addresses together. Looking the name up and TLS count in the client's own timeouts.
+/// The timeout for connecting to all addresses of a name together. The client's own timeouts also cover the name's look-up
+/// and the TLS handshake.
 const TCP_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A pause after which connections are not used again. Lambda closes the idle connections of a frozen function
@@ -42,7 +44,7 @@ impl Connector {
         tcp.set_connect_timeout(Some(TCP_TIMEOUT));
         tcp.set_nodelay(true);
         tcp.enforce_http(false);
-        // Without TLS only where AWS is played by something on this machine.
+        // Plain HTTP serves only a stand-in for AWS on this machine.
         let https = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1();
         let connector = https.wrap_connector(tcp);
         Self { pools: Mutex::default(), connector }
@@ -81,7 +83,7 @@ impl HttpConnector for Connector {
         let answer =
             self.pool_at(request.uri().host().unwrap_or_default(), Timestamp::now()).request(request);
         HttpConnectorFuture::new(async move {
-            // Repeated where the client repeats calls at all: what is sent that way may arrive twice.
+            // An I/O error is repeated by the clients that repeat calls at all, so such a call may arrive twice.
             let answer = answer.await.map_err(|error| ConnectorError::io(error.into()))?;
             HttpResponse::try_from(answer.map(SdkBody::from_body_1_x))
                 .map_err(|error| ConnectorError::other(error.into(), None))
@@ -89,7 +91,7 @@ impl HttpConnector for Connector {
     }
 }
 
-/// Lets the SDK give up a connection whose server answers with faults.
+/// Lets the SDK close a connection whose server answers with faults.
 fn metadata(connection: &CaptureConnection) -> Option<ConnectionMetadata> {
     connection.connection_metadata().as_ref()?;
     let connection = connection.clone();

@@ -1,6 +1,9 @@
-//! What the AWS clients have in common.
+//! The parts that all AWS clients share: configuration, HTTP client, and the account of a failed call.
 
 mod connector;
+mod failure;
+
+pub use self::failure::Failure;
 
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_smithy_runtime_api::client::http::{SharedHttpClient, SharedHttpConnector, http_client_fn};
@@ -8,7 +11,7 @@ use rustls::ClientConfig;
 
 use self::connector::Connector;
 
-/// Region, credentials, and one HTTP client for all services, complete before the first call.
+/// Region, credentials, and one HTTP client for all services. All of it is complete before the first call.
 pub async fn sdk_config(tls: ClientConfig) -> SdkConfig {
     aws_config::defaults(BehaviorVersion::v2026_01_12()).http_client(http_client(tls)).load().await
 }

@@ -1,4 +1,4 @@
-//! Who signed up. Accounts are keyed by lower-cased e-mail; passwords are kept as argon2id PHC strings.
+//! Accounts. The lower-cased e-mail is the key of an account, and its password is kept as an argon2id PHC string.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
@@ -9,16 +9,16 @@ use serde::{Deserialize, Serialize};
 use crate::id::{AccountId, BusinessId};
 use crate::time::Timestamp;
 
-/// Failures allowed for one account within [`LOGIN_WINDOW`], from all callers together (contract §2).
+/// The most failed logins at one account within [`LOGIN_WINDOW`], from all callers together (contract §2).
 pub const MAX_LOGIN_FAILURES: u32 = 100;
-/// The same from one caller.
+/// The most failed logins at one account from one caller.
 pub const MAX_LOGIN_FAILURES_OF_CALLER: u32 = 10;
 pub const LOGIN_WINDOW: Duration = Duration::from_secs(15 * 60);
 
 /// The most characters of an e-mail address.
 pub const EMAIL_CHARS: usize = 254;
 
-/// An e-mail address as accounts are keyed by it.
+/// An e-mail address in the form that is the key of an account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct EmailKey(String);
@@ -35,12 +35,12 @@ impl EmailKey {
     }
 }
 
-/// Where a caller is, as its failures are counted: an IPv4 address, or the /64 network that one IPv6 customer has.
+/// The network whose failed logins are counted together: an IPv4 address, or the /64 network of one IPv6 customer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallerNetwork(String);
 
 impl CallerNetwork {
-    /// Callers whose address is not known are one.
+    /// All callers with an unknown address are counted together.
     #[must_use]
     pub fn of(address: Option<IpAddr>) -> Self {
         Self(match address.map(|address| address.to_canonical()) {
@@ -76,7 +76,7 @@ impl fmt::Debug for PasswordHash {
 pub struct Account {
     pub email_key: EmailKey,
     pub id: AccountId,
-    /// As it was typed.
+    /// The e-mail as its owner typed it.
     pub email: String,
     pub password_hash: PasswordHash,
     pub first_name: String,

@@ -1,5 +1,5 @@
-//! Which addresses a delivery may connect to: a pure predicate over values, used by the resolver, for literal
-//! addresses in URLs, and when an endpoint is registered (contract §3).
+//! Which addresses a delivery may connect to (contract §3). The rules hold for resolved addresses, for literal addresses in
+//! URLs, and when an endpoint is registered.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -29,7 +29,7 @@ impl AddressRules {
         Ok(Self { exempt, ..Self::default() })
     }
 
-    /// Adds addresses that are never targets: the Lambda runtime API and the AWS endpoints in use.
+    /// Adds addresses that are never targets, such as the Lambda runtime API and the AWS endpoints in use.
     #[must_use]
     pub fn never(mut self, addresses: impl IntoIterator<Item = SocketAddr>) -> Self {
         self.never.extend(addresses);
@@ -49,7 +49,7 @@ impl AddressRules {
         self.own.iter().any(|own| own == host)
     }
 
-    /// Whether loopback or link-local addresses are exempt, which is for a developer's machine only.
+    /// Whether loopback or link-local addresses are exempt, as only a developer's machine needs.
     #[must_use]
     pub fn exempts_local(&self) -> bool {
         let local: [IpNet; 4] = [
@@ -73,22 +73,21 @@ impl AddressRules {
         is_public(address.ip()) && !self.is_never(address)
     }
 
-    /// The same for a resolver, which does not know the port: an address barred on one port is barred on all.
+    /// The same for a resolver, which does not know the port. An address that is barred on one port is barred on all.
     #[must_use]
     pub fn permits_resolved_ip(&self, ip: IpAddr) -> bool {
         let barred = self.never.iter().any(|never| never.ip().to_canonical() == ip.to_canonical());
         is_public(ip) && !barred
     }
 
-    /// Whether a connection is allowed to an address written in the URL, or to `localhost`: those the operator
-    /// can exempt.
+    /// Whether a connection is allowed to an address that stands in the URL, or to `localhost`. The operator can exempt
+    /// these.
     #[must_use]
     pub fn permits_literal(&self, address: SocketAddr) -> bool {
         (is_public(address.ip()) || self.is_exempt(address.ip())) && !self.is_never(address)
     }
 
-    /// Every loopback address reaches a server that listens on all of them, so a loopback entry bars its port on
-    /// each.
+    /// A server may listen on all loopback addresses, so an entry for one of them bars its port on each.
     fn is_never(&self, address: SocketAddr) -> bool {
         let ip = address.ip().to_canonical();
         self.never.iter().any(|never| {
@@ -99,7 +98,7 @@ impl AddressRules {
     }
 }
 
-/// Whether the address is globally reachable by IANA's special-purpose registries, judging an embedded IPv4 too.
+/// Whether the address is globally reachable by IANA's special-purpose registries. An embedded IPv4 address is checked too.
 #[must_use]
 pub fn is_public(ip: IpAddr) -> bool {
     match ip {

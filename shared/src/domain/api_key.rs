@@ -1,4 +1,4 @@
-//! API keys: the plaintext is shown once, only its hash is stored (contract §1, §2).
+//! API keys. The plaintext is shown once, and only its hash is stored (contract §1, §2).
 
 use std::fmt;
 
@@ -9,13 +9,13 @@ use crate::id::{AccountId, ApiKeyId, ProjectId};
 use crate::time::Timestamp;
 
 const PREFIX: &str = "echo_";
-/// How much of a key its owner sees again: enough to tell keys apart, far from enough to guess the rest.
+/// The length of the part that the owner sees again: enough to tell keys apart, and far too little to guess the rest.
 const SHOWN_CHARS: usize = 16;
 
-/// Keys that may open a project at once.
+/// The most active keys of one project.
 pub const MAX_ACTIVE_KEYS: u32 = 100;
 
-/// A key in the clear: `echo_` and 64 lower-case hex digits. Its 256 random bits make a plain hash enough.
+/// A key in the clear: `echo_` and 64 lower-case hex digits. It has 256 random bits, so a plain hash protects it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ApiKey(String);
 
@@ -32,14 +32,14 @@ impl ApiKey {
     }
 
     /// # Errors
-    /// When the text does not have a key's shape; nothing is looked up for such.
+    /// When the text does not have the form of a key. Then there is nothing to look up.
     pub fn parse(text: &str) -> Result<Self, NotAnApiKey> {
         let digits = text.strip_prefix(PREFIX).ok_or(NotAnApiKey)?;
         let is_hex = digits.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
         if digits.len() == 64 && is_hex { Ok(Self(text.to_owned())) } else { Err(NotAnApiKey) }
     }
 
-    /// The text to show its owner, once.
+    /// The text that its owner sees once.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
@@ -62,7 +62,7 @@ impl fmt::Debug for ApiKey {
     }
 }
 
-/// SHA-256 of a key, in hex: what rows hold.
+/// The SHA-256 of a key, in hex. Rows hold this instead of the key.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ApiKeyHash(String);
@@ -87,7 +87,7 @@ pub enum ApiKeyStatus {
     Revoked,
 }
 
-/// One row of the keys table: what its owner sees listed.
+/// One row of the keys table, which the owner's list shows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApiKeyRecord {
     pub project_id: ProjectId,
@@ -122,7 +122,7 @@ impl ApiKeyRecord {
     }
 }
 
-/// What a key opens: the row that authentication reads, found by the key's hash.
+/// The access that a key gives. Authentication finds this row by the key's hash.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyGrant {
     pub key_hash: ApiKeyHash,

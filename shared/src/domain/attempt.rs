@@ -1,4 +1,4 @@
-//! One HTTP request to a receiver and what came of it. A failed request is data here, never an `Err`.
+//! One HTTP request to a receiver, and its outcome. A failed request is data here, never an `Err`.
 
 use std::time::Duration;
 
@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::AttemptId;
 
-/// Most attempts one delivery can have, manual ones included (contract §6).
+/// The most attempts that one delivery can have, manual ones included (contract §6).
 pub const MAX_ATTEMPTS: u32 = 50;
 
-/// How much of an answer is read and kept, in bytes.
+/// How many bytes of an answer's body are read and kept.
 pub const MAX_RESPONSE_BODY_BYTES: usize = 1_024;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,17 +19,17 @@ pub enum Trigger {
     Manual,
 }
 
-/// What came back.
+/// How a request ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// A whole answer, or its first KiB.
+    /// The receiver answered. The body is kept up to its first KiB.
     Answered {
         status: u16,
         body: String,
-        /// What `retry-after` asked for, of a 429 or 503.
+        /// The wait that a 429 or 503 asked for with `retry-after`.
         retry_after: Option<Duration>,
     },
-    /// No whole answer; the status is there if one was received.
+    /// There was no complete answer. The status is there if the receiver sent one.
     Failed { cause: SendFailure, status: Option<u16>, body: Option<String> },
 }
 
@@ -40,7 +40,7 @@ impl Outcome {
     }
 }
 
-/// Why there was no whole answer. The messages are for the endpoint's owner: nothing of our own network is in them.
+/// Why there was no complete answer. The endpoint's owner sees these messages, so they say nothing about our own network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SendFailure {
     #[error("no complete answer within {seconds} s")]
@@ -61,7 +61,8 @@ pub enum SendFailure {
     NotHttp,
 }
 
-/// An attempt as its delivery's row keeps it. Its number is its place in the row, its time is inside its id.
+/// An attempt as its delivery's row keeps it. Its number is its index in the row's list, counted from 1. Its time is inside
+/// its id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
     pub id: AttemptId,
@@ -92,12 +93,12 @@ impl Attempt {
     }
 }
 
-/// The start of an answer as text: at most [`MAX_RESPONSE_BODY_BYTES`], cut at a character boundary, with what is
-/// not UTF-8 replaced.
+/// The start of an answer as text: at most [`MAX_RESPONSE_BODY_BYTES`], cut at a character boundary. Bytes that are not UTF-8
+/// are replaced.
 #[must_use]
 pub fn excerpt(bytes: &[u8]) -> String {
     let mut text = String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_RESPONSE_BODY_BYTES)]).into_owned();
-    // A character cut in two by the limit is dropped, not shown as damage.
+    // The limit may cut a character in two. Such a character is dropped and not replaced.
     if bytes.len() >= MAX_RESPONSE_BODY_BYTES {
         let tail = std::str::from_utf8(&bytes[..MAX_RESPONSE_BODY_BYTES]);
         if tail.is_err_and(|error| error.error_len().is_none()) && text.ends_with(char::REPLACEMENT_CHARACTER)

@@ -1,15 +1,16 @@
-//! A project's budgets of events and of test events, which only a loop exceeds (contract §5): a number for each minute
-//! of the clock. A process leases permits in blocks, by one conditional update of a row for the project and the minute,
-//! and hands them out from memory. A block is half of what the process has handed out in this minute, so a busy process
-//! leases rarely (a dozen times for 1,500 events), and at most a third of what is leased stays unused: an honest
-//! project can always spend two thirds of its budget. Each process gives away the first permits of a minute without a
-//! lease: 20 of the default budget of events, so a quiet project costs no write, and none of the default budget of test
-//! events, which is too small. Where the row cannot be written, the block counts as leased: a budget never costs an
-//! event.
+//! A project's budgets of events and of test events, which only a loop exceeds (contract §5). Each is a number of permits for
+//! each minute of the clock.
 //!
-//! Defaults: 1,000 events a second for long are 60,000 a minute, less than two thirds of 100,000. People make test
-//! events, hardly one a second; a loop through a relay was measured at nine a second, of which this budget lets one
-//! pass.
+//! A process leases permits in blocks and hands them out from memory. A lease is one conditional update of the row for the
+//! project and the minute. A block has half as many permits as the process has handed out in this minute. So a busy process
+//! leases rarely (a dozen times for 1,500 events), and at most a third of the leased permits stay unused: a project can
+//! always spend two thirds of its budget. Each process gives away the first
+//! permits of a minute without a lease: 20 of the default budget of events, so a quiet project costs no write, and none of
+//! the default budget of test events, which is too small. When the row cannot be written, the block counts as leased, because a budget must not cost an event.
+//!
+//! The defaults: a steady 1,000 events a second are 60,000 a minute, less than two thirds of 100,000. People make test events,
+//! and hardly one a second. A loop of test events through a relay was measured at nine a second, and the budget lets one of
+//! these pass.
 
 use std::time::Duration;
 
@@ -17,26 +18,26 @@ use crate::time::Timestamp;
 
 const MINUTE_SECONDS: i64 = 60;
 
-/// The most permits that a process gives away in a minute without a lease.
+/// The most permits that a process hands out in a minute without a lease.
 const MOST_FREE: u32 = 20;
 
-/// What is budgeted by itself.
+/// The kinds of events that have a budget of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Budgeted {
     Events,
     TestEvents,
 }
 
-/// What a project may post.
+/// The numbers of events that a project may post.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// 0 is no limit, here and below.
+    /// 0 means no limit, here and below.
     pub events_per_minute: u32,
     pub test_events_per_minute: u32,
 }
 
 impl Limits {
-    /// The permits of a minute, if they are limited.
+    /// The permits of one minute; `None` without a limit.
     #[must_use]
     pub fn per_minute(&self, of: Budgeted) -> Option<u32> {
         let permits = match of {
@@ -47,15 +48,15 @@ impl Limits {
     }
 }
 
-/// What one process has of one project's budget.
+/// One process's part of one project's budget.
 #[derive(Debug, Default)]
 pub struct Lease {
     minute: Minute,
-    /// Permits that are left.
+    /// Leased permits that are left.
     left: u32,
-    /// Permits that were handed out in this minute.
+    /// Permits handed out in this minute.
     taken: u32,
-    /// Nothing more can be leased in this minute.
+    /// No more permits can be leased in this minute.
     is_spent: bool,
 }
 
@@ -80,13 +81,13 @@ impl Minute {
     }
 }
 
-/// What came of asking for a permit.
+/// The answer to a request for a permit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Asked {
     Taken,
-    /// So many are to be leased first, for this minute.
+    /// The caller must first lease this many permits for this minute.
     LeaseMore(u32, Minute),
-    /// The minute's budget is spent; the next minute begins then.
+    /// The minute's budget is spent. The next minute begins at this time.
     RefusedUntil(Timestamp),
 }
 
@@ -104,27 +105,27 @@ impl Lease {
         } else if self.is_spent {
             Asked::RefusedUntil(minute.end())
         } else {
-            // The part of one process, so that what it leaves unused is little of the whole.
+            // At most this part of the budget for one process at once, so that its unused permits are few.
             let most = (per_minute / 64).max(1);
             Asked::LeaseMore((self.taken / 2).clamp(1, most), minute)
         }
     }
 
-    /// Adds permits that were leased after [`Asked::LeaseMore`]; none means that the minute's budget is spent.
+    /// Adds the permits that were leased after [`Asked::LeaseMore`]. 0 permits mean that the minute's budget is spent.
     pub const fn add(&mut self, permits: u32) {
         self.left += permits;
         self.is_spent = permits == 0;
     }
 }
 
-/// An event that was received so often waits no longer: that takes about two and a half days, and the receives that are
-/// left until its queue gives it up (960, see template.yaml) are for faults of our own.
+/// An event that was received this often waits no longer. That takes about two and a half days. Its queue gives an event up
+/// after 960 receives (template.yaml), and the remaining ones are reserved for faults of our own.
 const WAITS_FOR_RECEIVES: u32 = 500;
 
-/// How long an event in the queue is left there when its project's budget is spent: until the next minute, and then for a
-/// part of a time that grows with the number of receives, so that a backlog does not come back all at once. `jitter` is
-/// random in 0..1. `None` lets the event pass: it has waited long enough, or the queue is crowded with what it hides, and
-/// would soon hand out nobody's events.
+/// How long an event is hidden in its queue when its project's budget is spent: until the next minute, and then for a random
+/// part of a time that grows with the number of receives, so that a backlog does not come back all at once. `jitter` is random
+/// in 0..1. `None` lets the event pass, because it has waited long enough, or because the queue hides so many messages that
+/// it would soon hand out none.
 #[must_use]
 pub fn wait(
     until: Timestamp,
@@ -153,8 +154,8 @@ mod tests {
         Timestamp::from_millis(START + millis)
     }
 
-    /// Lets processes take permits in turn, with one row between them, until each is refused or has had `each`; returns
-    /// what each got and how many leases there were.
+    /// Lets processes with one shared row take permits in turn, until each is refused or has had `each`. Returns the permits
+    /// of each process and the number of leases.
     fn share(per_minute: u32, processes: usize, each: u32) -> (Vec<u32>, usize) {
         let mut row = 0;
         let mut leases = 0;

@@ -1,4 +1,5 @@
-//! Where the next page of a list starts: opaque, URL-safe, and of use only with the list and filters it came from.
+//! Cursors, which say where the next page of a list starts. A cursor is opaque and URL-safe, and works only with the list and
+//! the filters that it came from.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -12,8 +13,8 @@ const LENGTH: usize = 1 + 16 + 8;
 #[error("not a cursor of this list and these filters")]
 pub struct ForeignCursor;
 
-/// Eight bytes that tie a position to its list. They carry no authority, since every query is scoped to the
-/// caller's project anyway; they turn a mix-up into an error instead of a wrong page.
+/// Eight bytes that tie a position to its list, so that a cursor for another list is an error and not a wrong page. They
+/// protect nothing, because every query names the caller's project anyway.
 fn seal(position: Uuid, scope: &[&str]) -> [u8; 8] {
     let mut hash = Sha256::new();
     hash.update(position.as_bytes());
@@ -34,7 +35,7 @@ pub fn encode(position: Uuid, scope: &[&str]) -> String {
 }
 
 /// # Errors
-/// When the text is not a cursor, was altered, or belongs to another list or other filters.
+/// When the text is not a cursor, was altered, or belongs to another list or to other filters.
 pub fn decode(text: &str, scope: &[&str]) -> Result<Uuid, ForeignCursor> {
     let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| ForeignCursor)?;
     if bytes.len() != LENGTH || bytes[0] != VERSION {

@@ -1,4 +1,4 @@
-//! Headers of its own that an endpoint wants on each request, such as a credential of its receiver's.
+//! An endpoint's own headers, which each of its requests carries, such as a credential for its receiver.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,7 +9,7 @@ pub const MAX_HEADERS: usize = 10;
 const MAX_NAME_CHARS: usize = 128;
 const MAX_VALUE_CHARS: usize = 1_024;
 
-/// What is allowed, to complete "must be …".
+/// The rule for headers, as the end of a message "must be …".
 pub const ALLOWED: &str = "an object of at most 10 headers: authorization, or x-… but not x-echo-… (letters, digits, \
      dashes and underscores), each with a value of 1 to 1024 visible ASCII characters and single spaces inside";
 
@@ -19,7 +19,7 @@ pub const ALLOWED: &str = "an object of at most 10 headers: authorization, or x-
 pub struct CustomHeaders(BTreeMap<String, String>);
 
 impl CustomHeaders {
-    /// `None` when a name or value is not allowed, a name comes twice, or there are too many.
+    /// `None` when a name or value is not allowed, a name comes twice, or there are too many headers.
     #[must_use]
     pub fn new(pairs: impl IntoIterator<Item = (String, String)>) -> Option<Self> {
         let mut headers = BTreeMap::new();
@@ -37,14 +37,14 @@ impl CustomHeaders {
         self.0.is_empty()
     }
 
-    /// Names and values as they are sent.
+    /// The names and values as requests carry them.
     #[must_use]
     pub const fn expose(&self) -> &BTreeMap<String, String> {
         &self.0
     }
 }
 
-/// Everything that means something to HTTP itself, and what we send, has another name.
+/// Custom headers may have only these names. The headers of HTTP itself and those that we send have other names.
 fn is_name(name: &str) -> bool {
     let is_legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_');
     let is_own = name.starts_with("x-") && name.len() > 2 && !name.starts_with("x-echo-");
@@ -57,7 +57,7 @@ fn is_value(value: &str) -> bool {
     (1..=MAX_VALUE_CHARS).contains(&value.len()) && is_legal && is_trimmed
 }
 
-/// A value may be a credential.
+/// A value may be a credential, so `Debug` hides it.
 impl fmt::Debug for CustomHeaders {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "CustomHeaders({} headers)", self.0.len())

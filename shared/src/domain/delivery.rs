@@ -6,7 +6,7 @@ use crate::attempt::{Attempt, Trigger};
 use crate::event::{Event, EventDelivery};
 use crate::event_name::EventName;
 use crate::id::{DeliveryId, EndpointId, EventId, ProjectId, ReplayId};
-use crate::job::Chain;
+use crate::job::{Chain, DeliveryJob};
 use crate::payload::Payload;
 use crate::rate_limit::Slot;
 use crate::time::Timestamp;
@@ -148,6 +148,27 @@ impl Delivery {
             updated_at: listed.id.created_at(),
             expires_at: event.expires_at,
         }
+    }
+
+    /// The job of a new attempt after the delivery has ended, which waits for the row to change.
+    #[must_use]
+    pub const fn job_again(&self, chain: Chain, manual_at: Timestamp) -> DeliveryJob {
+        DeliveryJob {
+            project_id: self.project_id,
+            endpoint_id: self.endpoint_id,
+            delivery_id: self.id,
+            event_id: self.event_id,
+            chain: Some(chain),
+            manual_at: Some(manual_at),
+            by_hand: false,
+            waits_since: None,
+        }
+    }
+
+    /// Whether no attempt has been made yet.
+    #[must_use]
+    pub const fn is_untried(&self) -> bool {
+        matches!(self.status, DeliveryStatus::Pending) && self.attempt_count == 0
     }
 
     /// When the next attempt may be made.

@@ -1,4 +1,4 @@
-//! Where a project wants its events: the contract's "webhook" (§3), with its health (§7).
+//! An endpoint, the contract's "webhook" (§3): the URL that gets a project's events, with its health (§7).
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -23,11 +23,11 @@ pub enum EndpointStatus {
     Disabled,
 }
 
-/// Who or what disabled an endpoint.
+/// Why an endpoint is disabled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DisabledReason {
-    /// By hand, through the API.
+    /// Its owner disabled it through the API.
     Manual,
     /// Too many deliveries in a row failed for too long.
     ConsecutiveFailures,
@@ -48,7 +48,7 @@ pub enum SkipReason {
 pub struct Endpoint {
     pub project_id: ProjectId,
     pub id: EndpointId,
-    /// As its owner wrote it; checked again at every attempt, because exemptions can change.
+    /// The URL as its owner wrote it. It is checked again at every attempt, because exemptions can change.
     pub url: String,
     pub signing_secret: SigningSecret,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -61,18 +61,18 @@ pub struct Endpoint {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disabled_at: Option<Timestamp>,
     pub events: Vec<EventName>,
-    /// Every name it was ever subscribed to: where its deliveries can be.
+    /// Every name that it ever subscribed to. These names tell which partitions can hold its deliveries.
     #[serde(with = "serde_dynamo::string_set")]
     pub event_names_ever: BTreeSet<EventName>,
     /// Its owner's own words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// Sent with each request beside ours.
+    /// Headers that each request carries beside ours.
     #[serde(default, skip_serializing_if = "CustomHeaders::is_empty")]
     pub headers: CustomHeaders,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_limit: Option<RateLimit>,
-    /// How far the limit's slots are taken, in microseconds since the epoch.
+    /// The time up to which the limit's slots are taken, in microseconds since the epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slots_taken_until: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -81,24 +81,25 @@ pub struct Endpoint {
     /// When the first of those failures ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_failure_at: Option<Timestamp>,
-    /// Until then the slow lane serves it: an attempt had no answer after two seconds.
+    /// Until this time the slow lane serves it, because an attempt had no answer after two seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slow_until: Option<Timestamp>,
-    /// An answer while it was slow, noted every few seconds: an attempt that began before it and times out shows no hanging endpoint.
+    /// The time of an answer while it was slow, recorded every few seconds. An attempt that began before this time and times
+    /// out does not show that the endpoint hangs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answered_at: Option<Timestamp>,
-    /// While it does not answer at all: since when, and when it was last tried. Both are there or neither.
+    /// Since when it has not answered at all, and when it was last tried. The row has both times or neither.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hanging_since: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hanging_tried_at: Option<Timestamp>,
-    /// The operational events of the latest time that we disabled it, and that it recovered. Whoever repeats the write that
-    /// did it, because it could not say so, finds its own here.
+    /// The ids of the operational events about the latest disabling by us and the latest recovery. A job may repeat the write
+    /// that made the change, when it could not report the change. By this id it recognizes its own write.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disabling: Option<EventId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recovery: Option<EventId>,
-    /// We disabled it, and nothing has succeeded since.
+    /// We disabled it, and no delivery has succeeded since.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_down: bool,
     pub updated_at: Timestamp,
@@ -149,7 +150,7 @@ impl Endpoint {
         }
     }
 
-    /// The secrets that sign now: the current one, and the one before it while a rotation overlaps.
+    /// The secrets that sign now: the current one, and the previous one while a rotation overlaps.
     pub fn secrets_at(&self, now: Timestamp) -> impl Iterator<Item = &SigningSecret> {
         let overlaps = self.previous_secret_until.is_some_and(|until| now < until);
         [Some(&self.signing_secret), self.previous_secret.as_ref().filter(|_| overlaps)].into_iter().flatten()
@@ -160,7 +161,7 @@ impl Endpoint {
         Some(Hanging { since: self.hanging_since?, tried_at: self.hanging_tried_at? })
     }
 
-    /// Whether the slow lane serves it, because it lately was slow or because it hangs.
+    /// Whether the slow lane serves it, because it was slow lately or because it hangs.
     #[must_use]
     pub fn is_slow(&self, now: Timestamp) -> bool {
         self.hanging_since.is_some() || self.slow_until.is_some_and(|until| now < until)

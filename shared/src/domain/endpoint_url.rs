@@ -1,5 +1,5 @@
-//! Where an endpoint may be: absolute https and public, judged before anything is stored and again before anything
-//! is sent (contract §3).
+//! The URLs that an endpoint may have: absolute, https and public. A URL is checked before it is stored, and again before each
+//! request (contract §3).
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -8,17 +8,17 @@ use url::{Host, Url};
 use crate::address::AddressRules;
 use crate::origin::name_of;
 
-/// Longest URL accepted, in characters.
+/// The most characters of a URL.
 pub const MAX_URL_CHARS: usize = 2_048;
 
-/// A URL that has passed the rules, with the spelling its owner gave it.
+/// A URL that has passed the rules, in its owner's spelling.
 #[derive(Clone, PartialEq, Eq)]
 pub struct EndpointUrl {
     text: String,
     url: Url,
 }
 
-/// Why a URL was refused; the message is for the caller.
+/// Why a URL was refused. The caller sees the message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum UrlRefused {
     #[error("must be at most {MAX_URL_CHARS} characters")]
@@ -43,13 +43,13 @@ impl EndpointUrl {
     /// Checks a URL against the rules. A host name is not resolved here.
     ///
     /// # Errors
-    /// The first rule that it breaks.
+    /// The first rule that the URL breaks.
     pub fn parse(text: &str, rules: &AddressRules) -> Result<Self, UrlRefused> {
         if text.chars().count() > MAX_URL_CHARS {
             return Err(UrlRefused::TooLong);
         }
-        // The URL standard drops tabs and newlines, trims spaces, takes `\` for `/` and mends missing slashes: a
-        // URL that needs any of it would not mean to a reader what it means to us.
+        // The URL standard drops tabs and newlines, trims spaces, reads `\` as `/` and adds missing slashes. A URL that
+        // needs any of these would look different to a person from the URL that we would use.
         let untidy = |c: char| c.is_control() || c.is_whitespace() || c == '\\';
         let scheme_end = text.find("://").ok_or(UrlRefused::NotAbsolute)?;
         if text.contains(untidy) || text[scheme_end + 3..].starts_with('/') {
@@ -59,7 +59,7 @@ impl EndpointUrl {
         if !matches!(url.scheme(), "http" | "https") {
             return Err(UrlRefused::NotHttps);
         }
-        // `https://@host` has an empty user, which the parsed form no longer shows.
+        // `https://@host` has an empty user name, and the parsed form no longer shows it.
         let authority = text[scheme_end + 3..].split(['/', '?', '#']).next().unwrap_or_default();
         if authority.contains('@') {
             return Err(UrlRefused::UserInfo);
@@ -86,7 +86,7 @@ impl EndpointUrl {
         Ok(parsed)
     }
 
-    /// The address the URL names without any resolving: a literal, or loopback for `localhost` and names under it.
+    /// The address that the URL names without a look-up: a literal one, or loopback for `localhost` and names under it.
     #[must_use]
     pub fn literal(&self) -> Option<IpAddr> {
         match self.url.host()? {

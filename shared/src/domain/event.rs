@@ -1,4 +1,4 @@
-//! One thing that happened, as a producer posted it, and the envelope its receivers get (contract §4, §5).
+//! Events as producers post them, and the envelope that receivers get (contract §4, §5).
 
 use std::time::Duration;
 
@@ -9,13 +9,14 @@ use sha2::{Digest, Sha256};
 use crate::endpoint::{Endpoint, SkipReason};
 use crate::event_name::EventName;
 use crate::id::{DeliveryId, EndpointId, EventId, ProjectId};
+use crate::job::DeliveryJob;
 use crate::payload::Payload;
 use crate::time::Timestamp;
 
-/// How far the time in an event's id may be from its acceptance for the event to be listed by its id as it is.
+/// An event is listed by its id when the time in the id is at most this far from the event's acceptance.
 pub const LISTED_AS_IT_IS: Duration = Duration::from_secs(5 * 60);
 
-/// What a producer says of an event, already checked.
+/// The content of an event as its producer gave it, already checked.
 #[derive(Debug, Clone)]
 pub struct EventContent<'a> {
     pub name: EventName,
@@ -26,7 +27,7 @@ pub struct EventContent<'a> {
 }
 
 impl EventContent<'_> {
-    /// The bytes that are signed and sent, the same on every attempt.
+    /// The bytes that are signed and sent. They are the same on every attempt.
     #[must_use]
     pub fn envelope(&self, id: &EventId) -> Vec<u8> {
         let json = |text: &Option<String>| match text {
@@ -44,26 +45,26 @@ impl EventContent<'_> {
     }
 }
 
-/// One accepted event: the idempotency record, the payload and who gets it.
+/// One accepted event: the idempotency record, the payload and the list of deliveries.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
     pub project_id: ProjectId,
     pub event_id: EventId,
     pub event_name: EventName,
-    /// SHA-256 of the envelope, in hex: two posts with one id are the same event if this is equal.
+    /// The SHA-256 of the envelope, in hex. Two posts with one id are the same event if their hashes are equal.
     pub content_hash: String,
     pub payload: Payload,
     pub deliveries: Vec<EventDelivery>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skipped: Vec<SkippedEndpoint>,
-    /// Its place in the project's list, for an event whose id does not tell one: a UUIDv7 of when it was accepted, and
-    /// the key of a sparse index that other events never enter.
+    /// The key in the project's list, for an event whose own id cannot be the key: a UUIDv7 of the time of acceptance. It is
+    /// also the key of a sparse index, which holds only such events.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub listed: Option<EventId>,
     pub accepted_at: Timestamp,
     /// Unix seconds, for DynamoDB's TTL; past it the row counts as absent.
     pub expires_at: i64,
-    /// A person tries an endpoint with it. Its first job says so, its row does not.
+    /// A person tries an endpoint with this event. Its first job says so, and its row does not.
     #[serde(skip)]
     pub by_hand: bool,
 }
@@ -76,14 +77,14 @@ pub struct EventDelivery {
 }
 
 impl EventDelivery {
-    /// One that is yet to be made.
+    /// A new delivery, whose row does not exist yet.
     #[must_use]
     pub fn new(name: &EventName, endpoint_id: EndpointId, now: Timestamp) -> Self {
         Self { id: DeliveryId::for_event(name, now), endpoint_id }
     }
 }
 
-/// An endpoint that existed when the event came and got no delivery.
+/// An endpoint that existed when the event came, but got no delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SkippedEndpoint {
     pub endpoint_id: EndpointId,
@@ -91,7 +92,7 @@ pub struct SkippedEndpoint {
 }
 
 impl Event {
-    /// The event that accepting `content` makes, with one delivery for each active, subscribed endpoint.
+    /// The event that the acceptance of `content` makes, with one delivery for each active, subscribed endpoint.
     #[must_use]
     pub fn accept(
         project_id: ProjectId,
@@ -113,7 +114,7 @@ impl Event {
         Self { deliveries, skipped, ..event }
     }
 
-    /// An event that is for one endpoint alone, subscribed to its name or not; no other is considered.
+    /// An event for one endpoint alone, whether or not that subscribes to the event's name.
     #[must_use]
     pub fn for_one(
         event_id: EventId,
@@ -150,22 +151,43 @@ impl Event {
         }
     }
 
-    /// Whether this delivery is one of its own.
+    /// The index of an endpoint in the list of skipped ones; `None` when the event did not skip it.
+    #[must_use]
+    pub fn skipped_for(&self, endpoint_id: &EndpointId) -> Option<usize> {
+        self.skipped.iter().position(|skipped| skipped.endpoint_id == *endpoint_id)
+    }
+
+    /// The first job of one of its deliveries.
+    #[must_use]
+    pub const fn first_job(&self, listed: &EventDelivery) -> DeliveryJob {
+        DeliveryJob {
+            project_id: self.project_id,
+            endpoint_id: listed.endpoint_id,
+            delivery_id: listed.id,
+            event_id: self.event_id,
+            chain: None,
+            manual_at: None,
+            by_hand: self.by_hand,
+            waits_since: None,
+        }
+    }
+
+    /// Whether the delivery belongs to this event.
     #[must_use]
     pub fn lists(&self, id: &DeliveryId) -> bool {
         self.deliveries.iter().any(|listed| listed.id == *id)
     }
 
-    /// Where it stands among its project's events, which sort by it.
+    /// The key that its project's list of events sorts by.
     #[must_use]
-    pub fn place(&self) -> EventId {
+    pub fn list_key(&self) -> EventId {
         self.listed.unwrap_or(self.event_id)
     }
 
-    /// When it came: the time in its own id where that tells it, otherwise when it was accepted.
+    /// When the event came: the time in its own id if that is the list's key, else the time of its acceptance.
     #[must_use]
     pub fn created_at(&self) -> Timestamp {
-        self.place().created_at()
+        self.list_key().created_at()
     }
 
     #[must_use]
@@ -179,7 +201,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_an_id_that_tells_when_the_event_came_is_its_place() {
+    fn only_an_id_that_tells_when_the_event_came_is_its_list_key() {
         let now = Timestamp::from_millis(1_776_009_119_499);
         let content = EventContent {
             name: EventName::from_stored("call.ended"),
@@ -191,12 +213,12 @@ mod tests {
         let minutes = |n: u64| Duration::from_secs(n * 60);
         for at in [now, now.minus(minutes(5)), now.plus(minutes(5))] {
             let event = accept(EventId::new(at));
-            assert_eq!((event.listed, event.place(), event.created_at()), (None, event.event_id, at));
+            assert_eq!((event.listed, event.list_key(), event.created_at()), (None, event.event_id, at));
         }
         let v4 = EventId::parse("cc66d0a2-7cfd-481f-9826-596e2bb9d58f").expect("an id");
         for id in [EventId::new(now.minus(minutes(6))), EventId::new(now.plus(minutes(6))), v4] {
             let event = accept(id);
-            assert_eq!((event.created_at(), event.place() == id), (now, false));
+            assert_eq!((event.created_at(), event.list_key() == id), (now, false));
         }
     }
 

@@ -1,4 +1,4 @@
-//! What a producer says of an event, read from the fields of a JSON object (contract §4).
+//! Reads the content of an event from the fields of a producer's JSON object (contract §4).
 
 use serde_json::value::RawValue;
 
@@ -7,7 +7,7 @@ use crate::event_name::{EventName, EventNames};
 use crate::fields::{Fields, Refused, depth, string};
 use crate::id::EventId;
 
-/// Most bytes of an event as it is sent.
+/// The most bytes of an event, as the producer sends it.
 pub const MAX_BYTES: usize = 256 * 1024;
 
 const MAX_DEPTH: usize = 128;
@@ -16,7 +16,7 @@ const MAX_ID_CHARS: usize = 128;
 /// Reads an event whose name is among its fields.
 ///
 /// # Errors
-/// When a field is missing or not as it must be.
+/// When a field is missing or not allowed.
 pub fn read<'a>(
     fields: &Fields<'a>,
     names: &EventNames,
@@ -27,7 +27,7 @@ pub fn read<'a>(
 /// The event's name, from the field that has it.
 ///
 /// # Errors
-/// When it is missing or not one of `names`.
+/// When the name is missing or not one of `names`.
 pub fn name(fields: &Fields<'_>, field: &str, names: &EventNames) -> Result<EventName, Refused> {
     fields.required(field, format_args!("one of: {names}"), |value| names.find(&string(value)?))
 }
@@ -35,7 +35,7 @@ pub fn name(fields: &Fields<'_>, field: &str, names: &EventNames) -> Result<Even
 /// Reads an event whose name is known.
 ///
 /// # Errors
-/// When a field is not as it must be.
+/// When a field is not allowed.
 pub fn read_rest<'a>(
     fields: &Fields<'a>,
     name: EventName,
@@ -58,7 +58,7 @@ fn optional_id(value: &RawValue) -> Option<Option<String>> {
     fits.then_some(text)
 }
 
-/// The producer's own bytes; what is inside is not looked at beyond its syntax and its depth.
+/// The producer's own bytes. Only their syntax and their depth are checked.
 fn data(value: &RawValue) -> Option<&RawValue> {
     let is_object = value.get().starts_with('{');
     (is_object && depth(value.get()) <= MAX_DEPTH).then_some(value)

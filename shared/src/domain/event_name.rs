@@ -1,4 +1,4 @@
-//! What an event is called, and the deploy-time set of names that may be used.
+//! Names of events, and the set of names that a deployment knows.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 pub struct EventName(String);
 
 impl EventName {
-    /// For a name read from our own rows: it was checked when it was written.
+    /// A name from one of our own rows. It was checked before it was written.
     #[must_use]
     pub fn from_stored(name: impl Into<String>) -> Self {
         Self(name.into())
@@ -22,8 +22,8 @@ impl EventName {
         &self.0
     }
 
-    /// Which of an endpoint's 256 partitions holds this name's deliveries. Two names may share one, which costs
-    /// reads and nothing else.
+    /// Which of an endpoint's 256 partitions holds this name's deliveries. Two names may share a partition, which costs only
+    /// more reads.
     #[must_use]
     pub fn bucket(&self) -> u8 {
         Sha256::digest(self.0.as_bytes())[0]
@@ -50,7 +50,7 @@ impl EventNames {
     /// Reads a comma-separated list.
     ///
     /// # Errors
-    /// When it is empty, or a name is not 1 to 64 letters, digits, dots, dashes and underscores.
+    /// When the list is empty, or a name is not 1 to 64 letters, digits, dots, dashes and underscores.
     pub fn parse(list: &str) -> Result<Self, String> {
         let mut names: Vec<EventName> = Vec::new();
         for name in list.split(',').map(str::trim) {
@@ -66,7 +66,7 @@ impl EventNames {
         Ok(Self(names))
     }
 
-    /// These names and those of `others` that are not among them.
+    /// These names, and then the names of `others` that are not among them.
     #[must_use]
     pub fn and(&self, others: impl IntoIterator<Item = EventName>) -> Self {
         let mut names = self.0.clone();

@@ -1,4 +1,4 @@
-//! The fields of a JSON object, read one by one so that each refusal names its field and what is allowed.
+//! The fields of a JSON object. They are read one by one, so that each refusal names the field and the allowed values.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -6,10 +6,10 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// Most characters of a name or the like.
+/// The most characters of a short text, such as a name.
 pub const NAME_CHARS: usize = 256;
 
-/// Why something sent to us is not taken: names the field and what is allowed, and repeats nothing of what was sent.
+/// Why we refuse a request or a message. The text names the field and the allowed values, and repeats nothing that was sent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Refused(pub Cow<'static, str>);
@@ -21,8 +21,8 @@ impl Refused {
     }
 }
 
-/// The top level of an object; each value is still JSON text, in the sender's own bytes. Values are skipped over
-/// without recursion, so that no nesting can exhaust the stack.
+/// The top level of an object. Each value is still JSON text, in the sender's own bytes. The parser passes over values without
+/// recursion, so that no nesting can exhaust the stack.
 #[derive(Debug, Default)]
 pub struct Fields<'a>(Vec<(String, &'a RawValue)>);
 
@@ -59,10 +59,11 @@ impl<'a> Fields<'a> {
         self.0.iter().map(|(name, value)| (name.as_str(), *value))
     }
 
-    /// A field that may be absent. `read` judges its value, null included; `allowed` completes "must be …".
+    /// A field that may be absent. `read` takes or refuses its value, null included. `allowed` is the end of the message
+    /// "must be …".
     ///
     /// # Errors
-    /// When the field is there twice, or `read` does not take its value.
+    /// When the object has the field twice, or `read` refuses its value.
     pub fn optional<T>(
         &self,
         name: &str,
@@ -80,7 +81,7 @@ impl<'a> Fields<'a> {
         Ok(Some(taken))
     }
 
-    /// A field that must be there; otherwise as [`Self::optional`].
+    /// A field that must not be absent. It is read as [`Self::optional`] reads a field.
     ///
     /// # Errors
     /// As [`Self::optional`], and when the field is absent.
@@ -97,7 +98,7 @@ impl<'a> Fields<'a> {
     /// A required text of 1 to `max` characters that are not all blank.
     ///
     /// # Errors
-    /// When it is absent or anything else.
+    /// When the field is absent or has any other value.
     pub fn text(&self, name: &str, max: usize) -> Result<String, Refused> {
         self.required(name, format_args!("a non-blank string of 1 to {max} characters"), |value| {
             string(value).filter(|text| !text.trim().is_empty() && text.chars().count() <= max)

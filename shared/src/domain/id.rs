@@ -1,4 +1,4 @@
-//! Ids: UUIDs of one noun each, so that an endpoint's id cannot be passed where a delivery's is wanted.
+//! Ids. Each noun has an id type of its own, so that nobody can pass an endpoint's id where a delivery's id belongs.
 
 use std::fmt;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::time::Timestamp;
 #[error("must be a hyphenated UUID")]
 pub struct NotAnId;
 
-/// Only the hyphenated form: the `uuid` crate would also take braces, URNs and bare hex.
+/// Reads the hyphenated form alone. The `uuid` crate would also read braces, URNs and bare hex.
 fn parse_hyphenated(text: &str) -> Result<Uuid, NotAnId> {
     if text.len() != 36 {
         return Err(NotAnId);
@@ -49,14 +49,14 @@ macro_rules! id {
                 parse_hyphenated(text).map(Self)
             }
 
-            /// The millisecond inside the id, which is when the thing was made (contract §1).
+            /// The time inside the id, which is the time of creation (contract §1).
             #[must_use]
             pub fn created_at(&self) -> Timestamp {
                 let (high, _) = self.0.as_u64_pair();
                 Timestamp::from_millis(i64::try_from(high >> 16).unwrap_or(0))
             }
 
-            /// The smallest id that a thing made at `at` can have: the start of a key range.
+            /// The smallest id that can be made at `at`: the start of a range of keys.
             #[must_use]
             pub fn first_at(at: Timestamp) -> Self {
                 let millis = u64::try_from(at.as_millis()).unwrap_or(0);
@@ -98,7 +98,7 @@ id!(
     EndpointId
 );
 id!(
-    /// Chosen by the producer or made by us; unique within its project.
+    /// Chosen by the producer or made by us, and unique within its project.
     EventId
 );
 id!(
@@ -109,7 +109,7 @@ id!(AttemptId);
 id!(ReplayId);
 
 impl DeliveryId {
-    /// A UUIDv7 that carries the event name's bucket, so that the id alone tells the row's partition.
+    /// A UUIDv7 that contains the bucket of the event's name, so that the id alone names the row's partition.
     #[must_use]
     pub fn for_event(name: &EventName, at: Timestamp) -> Self {
         let mut bytes = v7(at).into_bytes();
@@ -124,7 +124,7 @@ impl DeliveryId {
 }
 
 impl EventId {
-    /// The id of an event that its cause alone tells: a UUIDv8 of the seed's hash.
+    /// The id of an event that follows from its cause alone: a UUIDv8 of the seed's hash.
     #[must_use]
     pub fn derived(seed: &str) -> Self {
         let mut bytes = [0; 16];

@@ -1,4 +1,4 @@
-//! An event that comes in through the queue: sent there by its producer, or passed on by EventBridge (contract §4).
+//! Events that come in through the intake queue, sent by the producer itself or passed on by EventBridge (contract §4).
 
 use crate::event::EventContent;
 use crate::event_input::{self, MAX_BYTES};
@@ -6,7 +6,7 @@ use crate::event_name::EventNames;
 use crate::fields::{Fields, Refused, string};
 use crate::id::{EventId, ProjectId};
 
-/// An event, and the project that its sender says it belongs to.
+/// An event, and the project that its sender names.
 #[derive(Debug)]
 pub struct Incoming<'a> {
     pub project_id: ProjectId,
@@ -14,10 +14,10 @@ pub struct Incoming<'a> {
     pub content: EventContent<'a>,
 }
 
-/// Reads a message's body. What has a `detail-type` is EventBridge's.
+/// Reads a message's body. A body with a `detail-type` comes from EventBridge.
 ///
 /// # Errors
-/// When it is too large, or a field is missing or not as it must be.
+/// When the body is too large, or a field is missing or not allowed.
 pub fn read<'a>(body: &'a str, message_id: &str, names: &EventNames) -> Result<Incoming<'a>, Refused> {
     let (project_id, event_id, content) = match Fields::parse(body.as_bytes()) {
         Ok(fields) if fields.iter().any(|(name, _)| name == "detail-type") => passed_on(&fields, names)?,
@@ -37,7 +37,7 @@ pub fn read<'a>(body: &'a str, message_id: &str, names: &EventNames) -> Result<I
     Ok(Incoming { project_id, event_id, content })
 }
 
-/// EventBridge's own fields say the event's name and, unless the producer does, its id; the rest is inside `detail`.
+/// EventBridge's own fields hold the event's name, and its id unless the producer gave one. The rest is inside `detail`.
 fn passed_on<'a>(
     outer: &Fields<'a>,
     names: &EventNames,

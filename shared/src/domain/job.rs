@@ -77,6 +77,14 @@ pub struct DeliveryJob {
     pub waits_since: Option<Timestamp>,
 }
 
+impl DeliveryJob {
+    /// A copy of a chain of its own, in case the first one was lost: it stands back from the first.
+    #[must_use]
+    pub fn standing_back(self) -> Self {
+        Self { chain: Some(Chain::new()), ..self }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotAJob {
     #[error("not a JSON object with a version and a job of it")]

@@ -1,7 +1,7 @@
-//! Operational events: what the operator is told of endpoints, so that no one notices a dead one after weeks.
+//! Operational events tell the operator about endpoints, so that a dead one does not go unnoticed for weeks.
 //!
-//! Nothing is told of the operator's own endpoints, or a dead one would cause events about itself for ever, and nothing
-//! of people's own acts: manual attempts, and endpoints that their owners disable or delete.
+//! The operator's own endpoints cause none, or a dead one would cause events about itself for ever. Nor does an owner that
+//! disables or deletes an endpoint, and a manual attempt that fails causes no `delivery.failed`.
 
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
@@ -14,11 +14,11 @@ use crate::id::{DeliveryId, EndpointId, EventId, ProjectId};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// We disabled it: its deliveries failed for too long, or it is gone.
+    /// We disabled the endpoint, because its deliveries failed for too long or its receiver answered 410 Gone.
     EndpointDisabled,
-    /// A delivery succeeded after others had failed, or after we had disabled it.
+    /// A delivery succeeded after others had failed, or after we had disabled the endpoint.
     EndpointRecovered,
-    /// A delivery ended in failure, and nobody had asked for its last attempt.
+    /// A delivery failed, and nobody had asked for its last attempt by hand.
     DeliveryFailed,
 }
 
@@ -39,21 +39,22 @@ impl Kind {
         EventName::from_stored(self.name())
     }
 
-    /// The event's id. Told again after a crash, it is the same event; of another attempt of the delivery, another.
+    /// The event's id. A report that is repeated after a crash has the same id. A report about another attempt of the delivery
+    /// has another id.
     #[must_use]
     pub fn event_id(self, delivery: &Delivery) -> EventId {
         EventId::derived(&format!("{}/{}/{}", self.name(), delivery.id, delivery.attempt_count))
     }
 }
 
-/// The names that the operator's endpoints may be subscribed to: the deployment's own, and these.
+/// The names that the operator's endpoints may subscribe to: the deployment's own names and the operational ones.
 #[must_use]
 pub fn with_operational(names: &EventNames) -> EventNames {
     names.and(Kind::ALL.map(Kind::event_name))
 }
 
-/// Whether a delivery that ended so is told. Who asked for an attempt sees how it ended, and an endpoint that its owner
-/// disabled or deleted is no news.
+/// Whether the operator is told of a delivery that failed for this reason. A person who asked for an attempt sees its end
+/// anyway, and an endpoint that its owner disabled or deleted is no news.
 #[must_use]
 pub fn is_told(reason: FailureReason, trigger: Trigger) -> bool {
     let is_news = match reason {
@@ -63,8 +64,8 @@ pub fn is_told(reason: FailureReason, trigger: Trigger) -> bool {
     is_news && trigger == Trigger::Auto
 }
 
-/// What an operational event says. Nothing of a URL but its host, because paths can be secrets too, and nothing of what
-/// was sent or answered.
+/// The data of an operational event. It names only the host of a URL, because paths can be secrets too. It says nothing about
+/// the content of requests and answers.
 #[derive(Debug, Serialize)]
 struct Data<'a> {
     project_id: ProjectId,
@@ -104,10 +105,10 @@ impl<'a> From<&'a Attempt> for LastAttempt<'a> {
     }
 }
 
-/// What is told of a delivery that ended, and of its endpoint, if that is still there.
+/// The data about a delivery that ended, and about its endpoint if that still exists.
 ///
 /// # Errors
-/// Never: it is JSON.
+/// Never in practice: these fields always have a form in JSON.
 pub fn data(
     kind: Kind,
     delivery: &Delivery,

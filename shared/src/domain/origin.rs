@@ -1,5 +1,5 @@
-//! This deployment as others meet it: the host of its API, which is no receiver, and the mark on its attempts, by which
-//! its API knows an attempt that came back to it (contract §5).
+//! This deployment's API host, which deliveries must not reach, and the mark on its attempts. By the mark the API recognizes
+//! an attempt that came back (contract §5).
 //!
 //! An attempt with the mark of another deployment is no loop: one Echo may deliver to another.
 
@@ -8,16 +8,16 @@ use url::{Host, Url};
 
 /// The header that carries the mark. An endpoint's own headers cannot have its name, which begins with `x-echo-`.
 ///
-/// It is a header of our own, because those that others have for loops mean more than that. `CDN-Loop` (RFC 8586) counts
-/// towards the limits of every CDN before a receiver. `Via` (RFC 9110, section 7.6.3) says that a request was passed on,
-/// which ours are not, and some servers answer without compression where they see it. A header that no one knows is
-/// passed on by every proxy that keeps to RFC 9110, section 5.1.
+/// The standard headers against loops have side effects, so this is a header of our own. `CDN-Loop` (RFC 8586) counts towards
+/// the limits of every CDN before a receiver. `Via` (RFC 9110, section 7.6.3) says that a proxy passed the request on, which
+/// is not true of ours, and some servers then answer without compression. Every proxy that follows RFC 9110, section 5.1,
+/// passes on a header that it does not know.
 pub const ORIGIN_HEADER: &str = "x-echo-origin";
 
-/// How much of the hash makes a mark, in bytes.
+/// How many bytes of the hash make the mark.
 const MARK_BYTES: usize = 16;
 
-/// Where this deployment's API is, and the mark of its attempts.
+/// The host of this deployment's API, and the mark of its attempts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
     host: String,
@@ -28,12 +28,12 @@ impl Origin {
     /// Reads the address that API Gateway gave the API.
     ///
     /// # Errors
-    /// When it is no URL with a host name.
+    /// When the text is not a URL with a host name.
     pub fn parse(endpoint: &str) -> Result<Self, String> {
         let host = Url::parse(endpoint).ok().and_then(|url| name_of(url.host()?));
         let host = host
             .ok_or("must be the API's address, such as https://a1b2c3.execute-api.eu-west-1.amazonaws.com")?;
-        // A hash, so that receivers do not learn from it where the API is.
+        // The mark is a hash, so that receivers do not learn the API's host from it.
         let hash = Sha256::digest(format!("echo-webhooks/origin/v1/{host}"));
         Ok(Self { host, mark: hex::encode(&hash[..MARK_BYTES]) })
     }
@@ -43,21 +43,22 @@ impl Origin {
         &self.host
     }
 
-    /// The value of [`ORIGIN_HEADER`] on each attempt: the same for all of this deployment, and no other's.
+    /// The value of [`ORIGIN_HEADER`] on each attempt. All attempts of this deployment share it, and no other deployment
+    /// has it.
     #[must_use]
     pub fn mark(&self) -> &str {
         &self.mark
     }
 
-    /// Whether a value of [`ORIGIN_HEADER`] has our mark. Values of several headers may have been joined by commas.
+    /// Whether a value of [`ORIGIN_HEADER`] contains our mark. A proxy may have joined several values with commas.
     #[must_use]
     pub fn is_marked(&self, value: &str) -> bool {
         value.split(',').any(|mark| mark.trim().eq_ignore_ascii_case(&self.mark))
     }
 }
 
-/// A host name in the spelling by which all its spellings are compared: in lower case, in ASCII, without the dot of the
-/// root. An address is no name.
+/// A host name in the one spelling that comparisons use: in lower case, in ASCII, and without the dot of the root. `None` for
+/// an address.
 #[must_use]
 pub fn host_name(text: &str) -> Option<String> {
     Host::parse(text).ok().and_then(name_of)

@@ -1,4 +1,5 @@
-//! The envelope's bytes as rows keep them: deflated when that is shorter, because a write is paid by the kilobyte.
+//! The envelope's bytes as rows keep them. They are deflated when that is shorter, because AWS charges a write by the
+//! kilobyte.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -7,31 +8,31 @@ use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, 
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A payload this small rides inside the delivery's own row and saves a read; with it and one attempt the row still
-/// fits one write unit. It leaves the row when an attempt fails.
+/// The largest payload that the delivery's own row holds, which saves a read. With it and one attempt the row still fits one
+/// write unit. When an attempt fails the payload leaves the row.
 const INLINE_BYTES: usize = 450;
 
-/// How the bytes are kept: the first byte of the stored form.
+/// The form of the bytes, which is the first byte of the stored form.
 const PLAIN: u8 = 0;
 const DEFLATED: u8 = 1;
 
-/// Stored bytes of one envelope; [`Self::unpack`] gives back exactly what was packed.
+/// The stored bytes of one envelope. [`Self::unpack`] returns exactly the packed bytes.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Payload(Vec<u8>);
 
 thread_local! {
-    // Their tables are 300 and 40 KB: making them anew for each payload took most of the time.
+    // The tables have 300 and 40 KB. To make them anew for each payload took most of the time.
     static COMPRESS: RefCell<Compress> = RefCell::new(Compress::new(Compression::default(), false));
     static DECOMPRESS: RefCell<Decompress> = RefCell::new(Decompress::new(false));
 }
 
-/// `None` when that would be longer.
+/// `None` when the deflated bytes would be longer.
 fn deflated(bytes: &[u8]) -> Option<Payload> {
     let mut packed = Vec::with_capacity(bytes.len() + 1);
     packed.push(DEFLATED);
     let end = COMPRESS.with_borrow_mut(|compress| {
         compress.reset();
-        // Fills what room there is and no more.
+        // Fills the room that there is, and stops there.
         compress.compress_vec(bytes, &mut packed, FlushCompress::Finish)
     });
     let is_whole = matches!(end, Ok(Status::StreamEnd));
@@ -73,7 +74,7 @@ impl Payload {
     }
 
     /// # Errors
-    /// When the row was not written by [`Self::pack`].
+    /// When the bytes do not come from [`Self::pack`].
     pub fn unpack(&self) -> Result<Vec<u8>, DamagedPayload> {
         match self.0.split_first() {
             Some((&PLAIN, bytes)) => Ok(bytes.to_vec()),
@@ -88,7 +89,7 @@ impl Payload {
     }
 }
 
-/// Customers' data is not for logs.
+/// Customers' data must not reach a log.
 impl fmt::Debug for Payload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Payload({} bytes)", self.0.len())

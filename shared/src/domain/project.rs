@@ -1,4 +1,4 @@
-//! A project: what owns endpoints, events and keys. Customers normally have one each.
+//! A project owns endpoints, events and keys. Each customer normally has one project.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,9 +11,9 @@ pub struct Project {
     pub account_id: AccountId,
     pub id: ProjectId,
     pub name: String,
-    /// Kept with every creation and deletion, so that the cap is exact.
+    /// Each creation and deletion changes this count in its own transaction, so the cap is exact.
     pub endpoint_count: u32,
-    /// Kept with every key that is made or revoked, so that the cap is exact.
+    /// Each new or revoked key changes this count in its own transaction, so the cap is exact.
     pub active_key_count: u32,
     pub updated_at: Timestamp,
 }

@@ -1,8 +1,8 @@
-//! Trying again, page by page, what an endpoint's deliveries of some time came to (contract §6).
+//! A replay tries the deliveries of an endpoint again that match a filter, page by page (contract §6).
 //!
-//! A replay's row holds all there is to know: where it has come, and the page that is to be started. Each step starts
-//! that page, looks up the next one and puts both into the row in one conditional write, so that a step which is
-//! repeated, or dies half-way, neither loses nor doubles anything.
+//! A replay's row holds its whole state: its position, and the page that the next step starts. Each step starts that page,
+//! looks up the next page, and writes its progress and the next page into the row with one conditional write. So a step that
+//! is repeated, or stops half-way, neither loses nor doubles a delivery.
 //!
 //! Jobs of a replay go through the retries' lane, or the slow one, under the project's group, and a step waits up to a
 //! minute for the last delivery of the page before. So about one page of a replay is under way at a time, and other
@@ -19,18 +19,18 @@ use crate::event_name::EventName;
 use crate::id::{DeliveryId, EndpointId, EventId, ProjectId, ReplayId};
 use crate::time::Timestamp;
 
-/// Most deliveries that one step starts.
+/// The most deliveries that one step starts.
 pub const PAGE: usize = 100;
 
-/// How long a step's job waits for the replay's row, which is written just after it is sent: longer than the api
-/// function can run.
+/// How long a step's job waits for the replay's row. The api function writes the row just after it sends the job, so this is
+/// longer than the api function can run.
 const ROW_GRACE: Duration = Duration::from_secs(60);
 const ROW_POLL: Duration = Duration::from_secs(2);
 
-/// How long the last delivery of the page before may keep the next page waiting.
+/// How long the last delivery of a page may delay the next page.
 const PACE: Duration = Duration::from_secs(60);
 
-/// How long a delivery whose failure is still to be counted may keep its page waiting.
+/// How long a delivery whose failure is not counted yet may delay its page.
 const COUNTING: Duration = Duration::from_secs(300);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,7 +38,7 @@ const COUNTING: Duration = Duration::from_secs(300);
 pub enum ReplayStatus {
     Running,
     Finished,
-    /// It will not go on; what it has started goes on.
+    /// The replay does not go on. The deliveries that it has started go on.
     Stopped,
 }
 
@@ -50,17 +50,17 @@ pub enum StopReason {
     Internal,
 }
 
-/// What a replay is asked to try again.
+/// Which deliveries a replay tries again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReplayFilter {
-    /// Made then or later.
+    /// Deliveries made at this moment or later.
     pub since: Timestamp,
-    /// Made before then.
+    /// Deliveries made before this moment.
     pub until: Timestamp,
     pub status: DeliveryStatus,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event_name: Option<EventName>,
-    /// Also make deliveries for events that skipped the endpoint.
+    /// Whether to make deliveries for events that skipped the endpoint, too.
     pub include_skipped: bool,
 }
 
@@ -71,23 +71,24 @@ impl ReplayFilter {
     }
 }
 
-/// Where a replay has come: the endpoint's partitions one after another, then the project's events.
+/// How far a replay has looked. It looks through the endpoint's partitions one after another, then through the project's
+/// events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Place {
+pub enum Position {
     Deliveries { bucket: u8, after: Option<DeliveryId> },
     Events { after: Option<EventId> },
     End,
 }
 
-impl Place {
-    /// The start.
+impl Position {
+    /// The position of a new replay.
     #[must_use]
     pub fn first(filter: &ReplayFilter, endpoint: &Endpoint) -> Self {
         Self::from_bucket(0, filter, endpoint)
     }
 
-    /// What comes after a partition.
+    /// The position after a partition.
     #[must_use]
     pub fn after_bucket(bucket: u8, filter: &ReplayFilter, endpoint: &Endpoint) -> Self {
         match bucket.checked_add(1) {
@@ -110,7 +111,7 @@ impl Place {
     }
 }
 
-/// One thing to try again.
+/// One delivery to try again, or one to make.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Match {
@@ -129,13 +130,14 @@ pub struct Replay {
     pub status: ReplayStatus,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop_reason: Option<StopReason>,
-    /// How many steps have been made; a row of that many is changed by the next one only.
+    /// The number of steps that are done. Only the next step changes the row.
     pub step: u32,
-    /// Where the next look-up begins.
-    pub place: Place,
-    /// What is found and not yet started.
+    /// The start of the next look-up.
+    #[serde(rename = "place")]
+    pub position: Position,
+    /// The matches that are found and not yet started.
     pub page: Vec<Match>,
-    /// The last delivery of the page before.
+    /// The last delivery of the previous page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_started: Option<DeliveryId>,
     pub matched: u64,
@@ -145,12 +147,12 @@ pub struct Replay {
     pub expires_at: i64,
 }
 
-/// What one step has done.
+/// The result of one step.
 #[derive(Debug, Clone)]
 pub struct Progress {
     pub replayed: u64,
     pub last_started: Option<DeliveryId>,
-    pub place: Place,
+    pub position: Position,
     pub page: Vec<Match>,
 }
 
@@ -161,7 +163,7 @@ impl Replay {
             endpoint_id: endpoint.id,
             id: ReplayId::new(now),
             project_id: endpoint.project_id,
-            place: Place::first(&filter, endpoint),
+            position: Position::first(&filter, endpoint),
             filter,
             status: ReplayStatus::Running,
             stop_reason: None,
@@ -178,14 +180,14 @@ impl Replay {
     /// The row after a step.
     #[must_use]
     pub fn advanced(&self, progress: Progress, now: Timestamp) -> Self {
-        let is_over = progress.page.is_empty() && progress.place == Place::End;
+        let is_over = progress.page.is_empty() && progress.position == Position::End;
         Self {
             status: if is_over { ReplayStatus::Finished } else { ReplayStatus::Running },
             step: self.step + 1,
             matched: self.matched + progress.page.len() as u64,
             replayed: self.replayed + progress.replayed,
             last_started: progress.last_started,
-            place: progress.place,
+            position: progress.position,
             page: progress.page,
             updated_at: now,
             ..self.clone()
@@ -208,37 +210,38 @@ impl Replay {
         self.expires_at <= now.as_seconds()
     }
 
-    /// Whether the page before may still take the endpoint's time.
+    /// Whether the previous page may still delay the next one.
     #[must_use]
     pub fn is_paced(&self, now: Timestamp) -> bool {
         now < self.updated_at.plus(PACE)
     }
 
-    /// Whether to wait for a delivery's failure to be counted.
+    /// Whether a delivery whose failure is not counted yet may still delay its page.
     #[must_use]
     pub fn waits_for_counts(&self, now: Timestamp) -> bool {
         now < self.updated_at.plus(COUNTING)
     }
 }
 
-/// What to do with a step's job that has just woken.
+/// The action of a step's job that has just woken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wake {
-    /// Nothing is left to do: the message goes.
+pub enum StepAction {
+    /// No work is left, so the message is deleted.
     Finished,
-    /// The row is about to be written: hide for so long.
+    /// The row is not written yet, so the message hides for this time.
     NotYet {
         wait: Duration,
     },
     Stop {
         reason: StopReason,
     },
-    /// Make the step that the row is at.
+    /// The job makes the step that the row has reached.
     Step,
 }
 
-/// Decides what a woken job does. A job one step behind acts too: the job after it may never have been sent, and if it
-/// was, only one of the two changes the row. One that is further behind has been followed by a job that was received.
+/// Decides what a woken job does. A job one step behind acts too, because its successor may never have been sent. If the
+/// successor was sent, only one of the two changes the row. A job that is further behind does nothing, because a successor
+/// of it was received.
 #[must_use]
 pub fn on_wake(
     replay: Option<&Replay>,
@@ -246,20 +249,20 @@ pub fn on_wake(
     id: &ReplayId,
     step: u32,
     now: Timestamp,
-) -> Wake {
+) -> StepAction {
     let Some(replay) = replay else {
         let is_awaited = now < id.created_at().plus(ROW_GRACE);
-        return if is_awaited { Wake::NotYet { wait: ROW_POLL } } else { Wake::Finished };
+        return if is_awaited { StepAction::NotYet { wait: ROW_POLL } } else { StepAction::Finished };
     };
     if replay.status != ReplayStatus::Running || replay.is_expired(now) || replay.step > step + 1 {
-        return Wake::Finished;
+        return StepAction::Finished;
     }
     match endpoint {
-        None => Wake::Stop { reason: StopReason::EndpointDeleted },
+        None => StepAction::Stop { reason: StopReason::EndpointDeleted },
         Some(endpoint) if endpoint.status == EndpointStatus::Disabled => {
-            Wake::Stop { reason: StopReason::EndpointDisabled }
+            StepAction::Stop { reason: StopReason::EndpointDisabled }
         }
-        Some(_) => Wake::Step,
+        Some(_) => StepAction::Step,
     }
 }
 
@@ -287,33 +290,37 @@ mod tests {
     fn every_partition_is_visited_once_and_then_the_events() {
         let endpoint = endpoint();
         let filter = filter(None, true);
-        let mut place = Place::first(&filter, &endpoint);
+        let mut position = Position::first(&filter, &endpoint);
         let mut visited = Vec::new();
-        while let Place::Deliveries { bucket, .. } = place {
+        while let Position::Deliveries { bucket, .. } = position {
             visited.push(bucket);
-            place = Place::after_bucket(bucket, &filter, &endpoint);
+            position = Position::after_bucket(bucket, &filter, &endpoint);
         }
         assert_eq!(visited, endpoint.buckets().into_iter().collect::<Vec<_>>());
-        assert_eq!(place, Place::Events { after: None });
+        assert_eq!(position, Position::Events { after: None });
     }
 
     #[test]
     fn a_name_is_looked_for_where_its_deliveries_are() {
         let (endpoint, named) = (endpoint(), filter(Some("call.ended"), false));
         let bucket = EventName::from_stored("call.ended").bucket();
-        assert_eq!(Place::first(&named, &endpoint), Place::Deliveries { bucket, after: None });
-        assert_eq!(Place::after_bucket(bucket, &named, &endpoint), Place::End);
-        assert_eq!(Place::first(&filter(Some("call.summary"), false), &endpoint), Place::End);
+        assert_eq!(Position::first(&named, &endpoint), Position::Deliveries { bucket, after: None });
+        assert_eq!(Position::after_bucket(bucket, &named, &endpoint), Position::End);
+        assert_eq!(Position::first(&filter(Some("call.summary"), false), &endpoint), Position::End);
     }
 
     #[test]
     fn a_replay_is_over_when_nothing_is_left_to_find_or_to_start() {
         let found = vec![Match::Delivery(DeliveryId::new(T0))];
-        let progress =
-            |page: &[Match], place| Progress { replayed: 1, last_started: None, place, page: page.to_vec() };
-        let one = replay().advanced(progress(&found, Place::End), T0);
+        let progress = |page: &[Match], position| Progress {
+            replayed: 1,
+            last_started: None,
+            position,
+            page: page.to_vec(),
+        };
+        let one = replay().advanced(progress(&found, Position::End), T0);
         assert_eq!((one.status, one.step, one.matched, one.replayed), (ReplayStatus::Running, 1, 1, 1));
-        let two = one.advanced(progress(&[], Place::End), T0);
+        let two = one.advanced(progress(&[], Position::End), T0);
         assert_eq!((two.status, two.step, two.matched, two.replayed), (ReplayStatus::Finished, 2, 1, 2));
     }
 
@@ -322,9 +329,12 @@ mod tests {
         let (mut replay, endpoint) = (replay(), endpoint());
         replay.step = 5;
         let wake = |replay: &Replay, step| on_wake(Some(replay), Some(&endpoint), &replay.id, step, T0);
-        assert_eq!([3, 4, 5].map(|step| wake(&replay, step)), [Wake::Finished, Wake::Step, Wake::Step]);
+        assert_eq!(
+            [3, 4, 5].map(|step| wake(&replay, step)),
+            [StepAction::Finished, StepAction::Step, StepAction::Step]
+        );
         replay.status = ReplayStatus::Finished;
-        assert_eq!(wake(&replay, 5), Wake::Finished);
+        assert_eq!(wake(&replay, 5), StepAction::Finished);
     }
 
     #[test]
@@ -334,16 +344,16 @@ mod tests {
             let now = T0.plus(Duration::from_secs(seconds));
             on_wake(None, Some(&endpoint), &replay.id, 0, now)
         };
-        assert_eq!(wake(1), Wake::NotYet { wait: ROW_POLL });
-        assert_eq!(wake(60), Wake::Finished);
+        assert_eq!(wake(1), StepAction::NotYet { wait: ROW_POLL });
+        assert_eq!(wake(60), StepAction::Finished);
     }
 
     #[test]
     fn an_endpoint_that_is_closed_stops_its_replays() {
         let (replay, mut endpoint) = (replay(), endpoint());
         let wake = |endpoint| on_wake(Some(&replay), endpoint, &replay.id, 0, T0);
-        assert_eq!(wake(None), Wake::Stop { reason: StopReason::EndpointDeleted });
+        assert_eq!(wake(None), StepAction::Stop { reason: StopReason::EndpointDeleted });
         endpoint.status = EndpointStatus::Disabled;
-        assert_eq!(wake(Some(&endpoint)), Wake::Stop { reason: StopReason::EndpointDisabled });
+        assert_eq!(wake(Some(&endpoint)), StepAction::Stop { reason: StopReason::EndpointDisabled });
     }
 }

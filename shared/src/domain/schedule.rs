@@ -1,14 +1,14 @@
-//! When a failed delivery is tried again.
+//! The times of a failed delivery's further attempts.
 
 use std::time::Duration;
 
-/// The longest delay: with its jitter it must fit the twelve hours SQS can hide a message.
+/// The longest delay. With its jitter it must fit the twelve hours for which SQS can hide a message.
 pub const MAX_DELAY_SECONDS: u64 = 39_600;
 
-/// Jitter only makes a retry later, by at most this share of its delay.
+/// Jitter makes a retry later, and by at most this share of its delay.
 const JITTER: f64 = 0.05;
 
-/// The waits between automatic attempts: one attempt at once, then one after each delay.
+/// The delays between automatic attempts. One attempt follows at once, and one more after each delay.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RetrySchedule(Vec<Duration>);
 
@@ -16,7 +16,7 @@ impl RetrySchedule {
     /// Reads `RetryDelaysSeconds`, 1 to 10 comma-separated whole seconds of 1 to 39,600.
     ///
     /// # Errors
-    /// When there are too few or too many, or one is out of range.
+    /// When there are too few or too many delays, or one is out of range.
     pub fn parse(list: &str) -> Result<Self, String> {
         let delays = list
             .split(',')
@@ -34,8 +34,8 @@ impl RetrySchedule {
         Ok(Self(delays))
     }
 
-    /// The wait after automatic attempt `number` (1 is the first) failed; `None` when it was the last.
-    /// `jitter` is random in 0..1.
+    /// The delay after the failed automatic attempt with this number (1 is the first); `None` after the last one. `jitter` is
+    /// random in 0..1.
     #[must_use]
     pub fn delay_after(&self, number: u32, jitter: f64) -> Option<Duration> {
         let delay = self.0.get(usize::try_from(number).ok()?.checked_sub(1)?)?;

@@ -1,4 +1,4 @@
-//! The two signatures of every attempt: Echo's own and Standard Webhooks' (contract §5).
+//! The two signatures of every attempt: Echo's own, and that of Standard Webhooks (contract §5).
 
 use base64::Engine;
 use base64::alphabet;
@@ -10,7 +10,7 @@ use crate::id::EventId;
 use crate::signing_secret::SigningSecret;
 use crate::time::Timestamp;
 
-/// 64 hex digits are base64 of 48 bytes; secrets that came from elsewhere may lack their padding.
+/// The 64 hex digits of a secret are base64 of 48 bytes. A secret from elsewhere may lack its padding.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new()

@@ -1,4 +1,4 @@
-//! The secret one endpoint's deliveries are signed with. It is shown through the API and nowhere else.
+//! The secret that signs one endpoint's deliveries. The API shows it, and nothing else does.
 
 use std::fmt;
 
@@ -25,7 +25,7 @@ impl SigningSecret {
         &self.0
     }
 
-    /// What follows `whsec_`: base64 of the key that Standard Webhooks libraries use.
+    /// The part after `whsec_`: Standard Webhooks libraries decode it as base64 and use the result as key.
     #[must_use]
     pub fn encoded_part(&self) -> &str {
         self.0.strip_prefix(PREFIX).unwrap_or(&self.0)

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// A moment in UTC, in whole milliseconds. Shown as `2026-04-12T15:51:59.499Z` (contract §1).
+/// A moment in UTC, in whole milliseconds. Its text is like `2026-04-12T15:51:59.499Z` (contract §1).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Timestamp(i64);
@@ -14,7 +14,7 @@ pub struct Timestamp(i64);
 const MAX_MILLIS: i64 = 253_402_300_799_999;
 
 impl Timestamp {
-    /// Clamped to the years 1970 to 9999, which is what an id and the format can hold.
+    /// Clamped to the years 1970 to 9999, the range of an id and of the text.
     #[must_use]
     pub const fn from_millis(millis: i64) -> Self {
         let floored = if millis < 0 { 0 } else { millis };
@@ -35,7 +35,7 @@ impl Timestamp {
         self.0
     }
 
-    /// Whole seconds, as `webhook-timestamp` and DynamoDB's TTL want them.
+    /// Whole seconds, for `webhook-timestamp` and for DynamoDB's TTL.
     #[must_use]
     pub const fn as_seconds(self) -> i64 {
         self.0.div_euclid(1000)
@@ -53,7 +53,7 @@ impl Timestamp {
         Self::from_millis(self.0.saturating_sub(millis))
     }
 
-    /// How long from `earlier` to this; zero if it lies ahead.
+    /// The time from `earlier` to this moment; zero if `earlier` is later.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))

@@ -1,5 +1,5 @@
-//! API keys: a row to list, and a row that authentication finds by hash. They change together, and with them their
-//! project's count of active keys.
+//! API keys. Each has two rows: one for the list, and one that authentication finds by the key's hash. Both rows and the
+//! project's count of active keys change in one transaction.
 //!
 //! The rows of a project's first key are never deleted: they tell the delivery function that the project exists.
 
@@ -10,17 +10,16 @@ use aws_sdk_dynamodb::types::builders::UpdateBuilder;
 use aws_sdk_dynamodb::types::{TransactWriteItem, Update};
 
 use super::projects::put_new;
-use super::transactions::{failed_conditions, transact};
+use super::ranges::query_page;
+use super::transactions::{first_condition_failed, transact};
+use super::update::Changes;
 use super::{Created, Registry, Store, StoreError, from_item, key, number, row, rows, text, to_item, value};
 use crate::api_key::{ApiKeyHash, ApiKeyRecord, ApiKeyStatus, KeyGrant, MAX_ACTIVE_KEYS};
 use crate::id::{AccountId, ApiKeyId, ProjectId};
 use crate::time::Timestamp;
 
 impl Store {
-    /// Whether there is such a project: each has a key from its creation on, whose row is never deleted.
-    ///
-    /// # Errors
-    /// When DynamoDB did not answer.
+    /// Whether the project exists. Each project gets a key when it is created, and the row of that key is never deleted.
     pub async fn has_project(&self, project_id: &ProjectId) -> Result<bool, StoreError> {
         Ok(first_api_key(&self.client, &self.tables.api_keys, project_id).await?.is_some())
     }
@@ -36,17 +35,15 @@ async fn first_api_key(
     struct Row {
         id: ApiKeyId,
     }
-    let answer = client
+    let query = client
         .query()
         .table_name(table)
         .key_condition_expression("project_id = :project")
         .expression_attribute_values(":project", text(project_id))
         .projection_expression("id")
-        .consistent_read(true)
-        .limit(1)
-        .send()
-        .await?;
-    let first = answer.items.unwrap_or_default().into_iter().next().map(from_item::<Row>);
+        .consistent_read(true);
+    let (items, _) = query_page(query, 1, None).await?;
+    let first = items.into_iter().next().map(from_item::<Row>);
     Ok(first.transpose()?.map(|first| first.id))
 }
 
@@ -65,25 +62,19 @@ impl Registry {
         ])
     }
 
-    /// Makes a key, unless its project has as many active ones as it may have.
-    ///
-    /// # Errors
-    /// When DynamoDB did not do it.
+    /// Makes a key, unless its project has the most active keys that it may have.
     pub async fn create_api_key(&self, key: &ApiKeyRecord) -> Result<Created, StoreError> {
         let count = self
             .count_key(&key.account_id, &key.project_id, 1)
             .condition_expression("attribute_exists(id) AND active_key_count < :cap")
             .expression_attribute_values(":cap", number(MAX_ACTIVE_KEYS))
-            .build()
-            .map_err(|error| StoreError::Broken(error.to_string()))?;
+            .build()?;
         let mut writes = vec![TransactWriteItem::builder().update(count).build()];
         writes.extend(self.new_key(key)?);
         match transact(&self.client, writes).await {
             Ok(()) => Ok(Created::Done),
-            Err(error) => match failed_conditions(&error).first() {
-                Some(true) => Ok(Created::CapReached),
-                _ => Err(error.into()),
-            },
+            Err(error) if first_condition_failed(&error) => Ok(Created::CapReached),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -96,27 +87,18 @@ impl Registry {
             .expression_attribute_values(":change", number(change))
     }
 
-    /// What a key opens, revoked or not.
-    ///
-    /// # Errors
-    /// When DynamoDB did not answer.
+    /// The project that a key opens; a revoked key has a grant too, which says so.
     pub async fn grant(&self, hash: &ApiKeyHash) -> Result<Option<KeyGrant>, StoreError> {
         row(&self.client, &self.tables.api_key_hashes, key([("key_hash", text(hash.as_str()))])).await
     }
 
     /// A project's keys, oldest first.
-    ///
-    /// # Errors
-    /// When DynamoDB did not answer.
     pub async fn api_keys(&self, project_id: &ProjectId) -> Result<Vec<ApiKeyRecord>, StoreError> {
         rows(&self.client, &self.tables.api_keys, "project_id", project_id).await
     }
 
     /// Revokes a key and returns it; `None` when the project has no such key. Revoking again changes nothing. DynamoDB
-    /// deletes its rows after `kept_for`.
-    ///
-    /// # Errors
-    /// When DynamoDB did not do it.
+    /// deletes the key's rows after `kept_for`.
     pub async fn revoke_api_key(
         &self,
         project_id: &ProjectId,
@@ -133,22 +115,19 @@ impl Registry {
         }
         key.status = ApiKeyStatus::Revoked;
         key.updated_at = now;
-        // The row of a project's first key stays: it shows that there is such a project.
+        // The row of a project's first key stays, because it shows that the project exists.
         let stays = first_api_key(&self.client, &self.tables.api_keys, project_id).await? == Some(*id);
-        let expires = if stays { "" } else { ", expires_at = :expires" };
         let revoke = |update: UpdateBuilder| {
-            let update = update
-                .update_expression(format!("SET #status = :revoked, updated_at = :now{expires}"))
+            let mut changes = Changes::default()
+                .set("status", value(&ApiKeyStatus::Revoked)?)
+                .set("updated_at", number(now.as_millis()));
+            if !stays {
+                changes = changes.set("expires_at", number(now.plus(kept_for).as_seconds()));
+            }
+            let update = changes
+                .of_transaction(update)
                 .condition_expression("#status = :active")
-                .expression_attribute_names("#status", "status")
-                .expression_attribute_values(":active", value(&ApiKeyStatus::Active)?)
-                .expression_attribute_values(":revoked", value(&ApiKeyStatus::Revoked)?)
-                .expression_attribute_values(":now", number(now.as_millis()));
-            let update = if stays {
-                update
-            } else {
-                update.expression_attribute_values(":expires", number(now.plus(kept_for).as_seconds()))
-            };
+                .expression_attribute_values(":active", value(&ApiKeyStatus::Active)?);
             written(update)
         };
         let listed = Update::builder().table_name(&self.tables.api_keys).set_key(Some(row_key()));
@@ -160,8 +139,8 @@ impl Registry {
         let writes = vec![revoke(listed)?, revoke(grant)?, written(count)?];
         match transact(&self.client, writes).await {
             Ok(()) => Ok(Some(key)),
-            // Another call revoked it meanwhile, and counted it.
-            Err(error) if failed_conditions(&error).first() == Some(&true) => self.api_key(row_key()).await,
+            // Another call has revoked the key meanwhile, and has counted that.
+            Err(error) if first_condition_failed(&error) => self.api_key(row_key()).await,
             Err(error) => Err(error.into()),
         }
     }
@@ -172,6 +151,6 @@ impl Registry {
 }
 
 fn written(update: UpdateBuilder) -> Result<TransactWriteItem, StoreError> {
-    let update = update.build().map_err(|error| StoreError::Broken(error.to_string()))?;
+    let update = update.build()?;
     Ok(TransactWriteItem::builder().update(update).build())
 }

@@ -1,4 +1,4 @@
-//! What was leased of the projects' budgets: a row for each project and minute, which expires.
+//! Leases of the projects' budgets. One row for each project and minute counts the leased permits, and expires.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,19 +14,19 @@ use crate::budget::{Asked, Budgeted, Lease, Limits, Minute};
 use crate::id::ProjectId;
 use crate::time::Timestamp;
 
-/// An event waits for no more than this to be counted.
+/// The longest that an event waits for a lease.
 const LEASE_TIME: Duration = Duration::from_secs(2);
 
-/// Leases remembered at once; past it all are forgotten, which costs a write each.
+/// The most leases that a process remembers. Beyond that it forgets all of them, which costs one more write for each.
 const CAPACITY: usize = 10_000;
 
-/// How often a block is made smaller because others took of what was left.
+/// How often a lease is tried. Each further try asks for no more than the other processes have left.
 const ROUNDS: usize = 3;
 
-/// Rows are kept for an hour, for those who look into a loop.
+/// Rows are kept for an hour, so that an operator can look into a loop.
 const KEPT_SECONDS: i64 = 3_600;
 
-/// The budgets of all projects, as far as this process has leased of them.
+/// The permits that this process has leased from the budgets of all projects.
 #[derive(Debug)]
 pub struct Budgets {
     client: Client,
@@ -38,7 +38,7 @@ pub struct Budgets {
 /// Held while more is leased, so that events side by side share one block.
 type SharedLease = tokio::sync::Mutex<Lease>;
 
-/// A project's budget is spent until then.
+/// A project's budget is spent until this moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Spent {
     pub until: Timestamp,
@@ -73,11 +73,11 @@ impl Budgets {
                     lease.add(match leased {
                         Ok(Ok(permits)) => permits,
                         Ok(Err(error)) => {
-                            tracing::warn!(%project_id, %error, "events pass although they could not be counted");
+                            tracing::warn!(%project_id, %error, "events pass although their budget could not be leased");
                             block
                         }
                         Err(_) => {
-                            tracing::warn!(%project_id, "events pass although they were not counted in time");
+                            tracing::warn!(%project_id, "events pass although the lease of their budget took too long");
                             block
                         }
                     });
@@ -94,8 +94,8 @@ impl Budgets {
         Arc::clone(leases.entry((*project_id, of)).or_default())
     }
 
-    /// Leases `block` permits, or as many as are left. Where there is no row, or no number in it, `ADD` begins at 0
-    /// (docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_UpdateItem.html).
+    /// Leases `block` permits, or as many as are left. `ADD` creates an absent row, and counts an absent number from 0
+    /// (<https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_UpdateItem.html>).
     async fn lease(&self, row: &str, block: u32, per_minute: u32, minute: Minute) -> Result<u32, StoreError> {
         let mut wanted = block;
         for _ in 0..ROUNDS {

@@ -1,31 +1,25 @@
-//! New rows: each is written unless its key is taken, and a row that is there stays as it is. So a repeat that comes
-//! late sets nothing back.
+//! New rows. Each is written unless its key is taken, and an existing row stays as it is. So a late repeat of a write does
+//! not undo later changes.
 
 use std::collections::HashSet;
 use std::hash::Hash;
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::BatchStatementRequest;
 use futures_util::future::{join_all, try_join_all};
 use serde::Serialize;
 
-use super::statements::{MAX_STATEMENTS, Outcome, execute, or_unknown, statement};
-use super::{StoreError, to_item};
+use super::statements::{MAX_STATEMENTS, Written, execute, or_unknown, statement};
+use super::{StoreError, if_condition_held, to_item};
 
 /// Writes a row that has an `id`.
 pub(super) async fn put_new(client: &Client, table: &str, row: &impl Serialize) -> Result<(), StoreError> {
     let put = client.put_item().table_name(table).set_item(Some(to_item(row)?));
-    match put.condition_expression("attribute_not_exists(id)").send().await {
-        Ok(_) => Ok(()),
-        Err(error) => match error.as_service_error() {
-            Some(PutItemError::ConditionalCheckFailedException(_)) => Ok(()),
-            _ => Err(error.into()),
-        },
-    }
+    if_condition_held(put.condition_expression("attribute_not_exists(id)").send().await)?;
+    Ok(())
 }
 
-/// Writes rows that have an `id`, in as few requests as it takes.
+/// Writes rows that have an `id`, in as few requests as possible.
 pub(super) async fn put_all_new<T: Serialize>(
     client: &Client,
     table: &str,
@@ -39,36 +33,36 @@ pub(super) async fn put_all_new<T: Serialize>(
 }
 
 async fn put_together<T: Serialize>(client: &Client, table: &str, rows: &[T]) -> Result<(), StoreError> {
-    let outcomes = match insert(client, table, rows).await {
+    let written = match insert(client, table, rows).await {
         Err(unavailable @ StoreError::Unavailable(_)) => return Err(unavailable),
         inserted => or_unknown(inserted, rows.len()),
     };
-    // What is not written together is put by itself, and says why.
-    let left = rows.iter().zip(outcomes).filter(|(_, outcome)| *outcome == Outcome::Unknown);
+    // A row that could not be written with the others is put by itself, and its error names the reason.
+    let left = rows.iter().zip(written).filter(|(_, written)| *written == Written::Unknown);
     try_join_all(left.map(|(row, _)| put_new(client, table, row))).await?;
     Ok(())
 }
 
-/// Writes rows, each named by its `key`, in as few requests as it takes, and says what became of each. Of rows with one
-/// key only the first is tried.
+/// Writes rows in as few requests as possible and says for each whether it was written. `key` tells the rows apart. Of
+/// several rows with the same key only the first is written.
 pub(super) async fn insert_each<T: Serialize, K: Hash + Eq>(
     client: &Client,
     table: &str,
     rows: &[T],
     key: impl Fn(&T) -> K,
-) -> Vec<Outcome> {
+) -> Vec<Written> {
     let mut keys = HashSet::new();
     let is_first: Vec<bool> = rows.iter().map(|row| keys.insert(key(row))).collect();
     let firsts: Vec<&T> = rows.iter().zip(&is_first).filter_map(|(row, is)| is.then_some(row)).collect();
     let requests = firsts
         .chunks(MAX_STATEMENTS)
         .map(|rows| async { or_unknown(insert(client, table, rows).await, rows.len()) });
-    let mut outcomes = join_all(requests).await.into_iter().flatten();
-    let outcome = |is_first: bool| is_first.then(|| outcomes.next()).flatten().unwrap_or(Outcome::Unknown);
-    is_first.into_iter().map(outcome).collect()
+    let mut results = join_all(requests).await.into_iter().flatten();
+    let written = |is_first: bool| is_first.then(|| results.next()).flatten().unwrap_or(Written::Unknown);
+    is_first.into_iter().map(written).collect()
 }
 
-async fn insert<T: Serialize>(client: &Client, table: &str, rows: &[T]) -> Result<Vec<Outcome>, StoreError> {
+async fn insert<T: Serialize>(client: &Client, table: &str, rows: &[T]) -> Result<Vec<Written>, StoreError> {
     let insertions = rows.iter().map(|row| insertion(table, row)).collect::<Result<_, _>>()?;
     execute(client, insertions).await
 }

@@ -1,5 +1,5 @@
-//! Rows in DynamoDB, one file an entity. Absence is `Option`, a failed condition is a typed result, and every read or
-//! write of a tenant's data takes its project.
+//! Rows in DynamoDB, with a file or folder for each entity. An absent row is `None`. A condition that does not hold is a
+//! value of a type of its own, such as [`Advanced`]. Every read and write of a tenant's data takes its project.
 //!
 //! | table | key | row |
 //! |---|---|---|
@@ -13,6 +13,11 @@
 //! | deliveries | endpoint and bucket of the event name, id | status and attempts; expires |
 //! | budgets | project, kind and minute | permits that are leased; expires after an hour |
 //! | replays | endpoint, id | filter, position, the page to start next; expires |
+//!
+//! # Errors
+//! Each function that returns a [`StoreError`] returns `Unavailable` when DynamoDB did not answer or did not do what it was
+//! asked, and `Broken` when it refused the request or a row cannot be read. After `Unavailable` a write may be done or not.
+//! The functions below name only errors beyond these.
 
 mod accounts;
 mod api_keys;
@@ -26,6 +31,7 @@ mod ranges;
 mod replays;
 mod statements;
 mod transactions;
+mod update;
 
 use std::fmt;
 use std::time::Duration;
@@ -34,11 +40,15 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::StalledStreamProtectionConfig;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
-use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::error::{BuildError, ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::error::ConditionalCheckFailedException;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+use crate::aws::Failure;
 
 pub use self::accounts::{LoginBudget, SignedUp};
 pub use self::budgets::{Budgets, Spent};
@@ -63,13 +73,13 @@ pub fn client(config: &aws_config::SdkConfig) -> Client {
     let config = aws_sdk_dynamodb::config::Builder::from(config)
         .retry_config(retries)
         .timeout_config(timeouts)
-        // The timeouts above cover it; counting every byte costs a twentieth of each call.
+        // The timeouts above are enough. Counting every byte would cost a twentieth of each call's processor time.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .build();
     Client::from_conf(config)
 }
 
-/// Endpoints, events and deliveries: what both functions use.
+/// The tables that both functions use: endpoints, events, deliveries and replays.
 #[derive(Debug, Clone)]
 pub struct Store {
     client: Client,
@@ -83,7 +93,7 @@ pub struct Tables {
     pub events: String,
     pub deliveries: String,
     pub replays: String,
-    /// Only to see whether a project exists.
+    /// Read only to see whether a project exists.
     pub api_keys: String,
 }
 
@@ -94,7 +104,7 @@ impl Store {
     }
 }
 
-/// Accounts, projects, keys, and the registering of endpoints: what only the api function may touch.
+/// The tables that only the api function may write: accounts, projects and keys, and endpoints when they come and go.
 #[derive(Debug, Clone)]
 pub struct Registry {
     client: Client,
@@ -119,32 +129,23 @@ impl Registry {
     }
 }
 
-/// What went wrong at the edge; its text is for our own log.
-#[derive(Debug)]
+/// Why the store did not do its part. Its text is for our own log.
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
-    /// No answer, throttling or a fault on AWS's side: the same call may work later.
-    Unavailable(String),
-    /// A refused request or a row that cannot be read: ours to mend.
-    Broken(String),
+    /// DynamoDB did not answer, throttled us or had a fault: the same call may work later.
+    #[error("DynamoDB is unavailable: {0}")]
+    Unavailable(#[source] Failure),
+    /// DynamoDB refused a request, or nobody can read a row: the mistake is ours.
+    #[error("the store is broken: {0}")]
+    Broken(#[source] Failure),
 }
-
-impl fmt::Display for StoreError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unavailable(what) => write!(f, "DynamoDB is unavailable: {what}"),
-            Self::Broken(what) => write!(f, "the store is broken: {what}"),
-        }
-    }
-}
-
-impl std::error::Error for StoreError {}
 
 impl<E> From<SdkError<E>> for StoreError
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
 {
     fn from(error: SdkError<E>) -> Self {
-        // What AWS refuses for what was asked; everything else passes with time.
+        // With these codes AWS refuses the request itself. Every other failure passes with time.
         let refused = [
             "ValidationException",
             "AccessDeniedException",
@@ -153,20 +154,26 @@ where
             "ConditionalCheckFailedException",
         ];
         let is_refused = error.code().is_some_and(|code| refused.contains(&code));
-        let what = DisplayErrorContext(error).to_string();
-        if is_refused { Self::Broken(what) } else { Self::Unavailable(what) }
+        let failure = Failure::of_call(error);
+        if is_refused { Self::Broken(failure) } else { Self::Unavailable(failure) }
+    }
+}
+
+impl From<BuildError> for StoreError {
+    fn from(error: BuildError) -> Self {
+        Self::Broken(Failure::of(error))
     }
 }
 
 impl From<serde_dynamo::Error> for StoreError {
     fn from(error: serde_dynamo::Error) -> Self {
-        Self::Broken(error.to_string())
+        Self::Broken(Failure::of(error))
     }
 }
 
 impl From<crate::payload::DamagedPayload> for StoreError {
     fn from(error: crate::payload::DamagedPayload) -> Self {
-        Self::Broken(error.to_string())
+        Self::Broken(Failure::of(error))
     }
 }
 
@@ -178,13 +185,13 @@ fn from_item<T: DeserializeOwned>(item: Item) -> Result<T, StoreError> {
     Ok(serde_dynamo::aws_sdk_dynamodb_1::from_item(item)?)
 }
 
-/// One row by its key, strongly consistent.
+/// One row by its key, read strongly consistently.
 async fn row<T: DeserializeOwned>(client: &Client, table: &str, key: Item) -> Result<Option<T>, StoreError> {
     let answer = client.get_item().table_name(table).set_key(Some(key)).consistent_read(true).send().await?;
     answer.item.map(from_item).transpose()
 }
 
-/// All rows of one partition in the order of their sort key, strongly consistent.
+/// All rows of one partition in the order of their sort key, read strongly consistently.
 async fn rows<T: DeserializeOwned>(
     client: &Client,
     table: &str,
@@ -210,13 +217,48 @@ async fn rows<T: DeserializeOwned>(
     }
 }
 
-/// The row that an update's condition does not hold for, where it asked for that; `None` when there is no row.
-fn row_in_the_way<T: DeserializeOwned>(error: SdkError<UpdateItemError>) -> Result<Option<T>, StoreError> {
-    let Some(UpdateItemError::ConditionalCheckFailedException(failed)) = error.as_service_error() else {
-        return Err(error.into());
+/// Whether a write was refused only because its condition does not hold.
+fn condition_failed<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
+    error.code() == Some("ConditionalCheckFailedException")
+}
+
+/// The answer to a conditional write; `None` when its condition does not hold.
+fn if_condition_held<T, E>(written: Result<T, SdkError<E>>) -> Result<Option<T>, StoreError>
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
+    match written {
+        Ok(answer) => Ok(Some(answer)),
+        Err(error) if condition_failed(&error) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The row that a write's condition does not hold for; `None` when there is no row. The write must have asked for the row
+/// (`ReturnValuesOnConditionCheckFailure`).
+fn row_in_the_way<T: DeserializeOwned, E: RowInTheWay>(error: SdkError<E>) -> Result<Option<T>, StoreError> {
+    let row = match error.as_service_error().and_then(RowInTheWay::failed_condition) {
+        Some(failed) => failed.item().cloned().filter(|row| !row.is_empty()),
+        None => return Err(error.into()),
     };
-    let row = failed.item().cloned().filter(|row| !row.is_empty());
     row.map(from_item).transpose()
+}
+
+/// The errors of the calls that take a condition.
+trait RowInTheWay: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static {
+    fn failed_condition(&self) -> Option<&ConditionalCheckFailedException>;
+}
+
+impl RowInTheWay for UpdateItemError {
+    fn failed_condition(&self) -> Option<&ConditionalCheckFailedException> {
+        if let Self::ConditionalCheckFailedException(failed) = self { Some(failed) } else { None }
+    }
+}
+
+impl RowInTheWay for PutItemError {
+    fn failed_condition(&self) -> Option<&ConditionalCheckFailedException> {
+        if let Self::ConditionalCheckFailedException(failed) = self { Some(failed) } else { None }
+    }
 }
 
 /// A row's key, of one attribute or two.

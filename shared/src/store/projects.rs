@@ -2,14 +2,14 @@
 
 use aws_sdk_dynamodb::types::{Put, TransactWriteItem, Update};
 
-use super::transactions::{failed_conditions, transact};
+use super::transactions::{first_condition_failed, transact};
 use super::{Created, Item, Registry, StoreError, key, number, row, rows, text, to_item};
 use crate::api_key::ApiKeyRecord;
 use crate::id::{AccountId, ProjectId};
 use crate::project::Project;
 
 impl Registry {
-    /// The writes that make a project with its first key; they belong in one transaction.
+    /// The writes that make a project with its first key. They belong into one transaction.
     pub(super) fn project_with_key(
         &self,
         project: &Project,
@@ -21,9 +21,6 @@ impl Registry {
     }
 
     /// Makes a project with its first key, unless its account has `cap` projects already: all rows or none.
-    ///
-    /// # Errors
-    /// When DynamoDB did not do it.
     pub async fn create_project(
         &self,
         project: &Project,
@@ -34,7 +31,7 @@ impl Registry {
         let Some(most_added) = cap.checked_sub(1).filter(|most| *most > 0) else {
             return Ok(Created::CapReached);
         };
-        // A partition of its own keeps the count out of the account's list of projects.
+        // The count has a partition of its own, so that the account's list of projects does not contain it.
         let count = Update::builder()
             .table_name(&self.tables.projects)
             .key("account_id", text(format_args!("count|{}", project.account_id)))
@@ -43,31 +40,22 @@ impl Registry {
             .condition_expression("attribute_not_exists(added) OR added < :most")
             .expression_attribute_values(":one", number(1))
             .expression_attribute_values(":most", number(most_added))
-            .build()
-            .map_err(|error| StoreError::Broken(error.to_string()))?;
+            .build()?;
         let mut writes = vec![TransactWriteItem::builder().update(count).build()];
         writes.extend(self.project_with_key(project, key)?);
         match transact(&self.client, writes).await {
             Ok(()) => Ok(Created::Done),
-            Err(error) => match failed_conditions(&error).first() {
-                Some(true) => Ok(Created::CapReached),
-                _ => Err(error.into()),
-            },
+            Err(error) if first_condition_failed(&error) => Ok(Created::CapReached),
+            Err(error) => Err(error.into()),
         }
     }
 
     /// An account's projects, oldest first.
-    ///
-    /// # Errors
-    /// When DynamoDB did not answer.
     pub async fn projects(&self, account_id: &AccountId) -> Result<Vec<Project>, StoreError> {
         rows(&self.client, &self.tables.projects, "account_id", account_id).await
     }
 
     /// The project, if it is this account's.
-    ///
-    /// # Errors
-    /// When DynamoDB did not answer.
     pub async fn project(
         &self,
         account_id: &AccountId,
@@ -85,7 +73,6 @@ pub(super) fn put_new(table: &str, key: &str, item: Item) -> Result<TransactWrit
         .set_item(Some(item))
         .condition_expression("attribute_not_exists(#key)")
         .expression_attribute_names("#key", key)
-        .build()
-        .map_err(|error| StoreError::Broken(error.to_string()))?;
+        .build()?;
     Ok(TransactWriteItem::builder().put(put).build())
 }

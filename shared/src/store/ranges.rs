@@ -15,8 +15,8 @@ pub(super) struct Range {
 }
 
 impl Range {
-    /// From `since` on, before `until` and before the key `after`, which ends the page before; `None` when that is
-    /// nothing.
+    /// The keys from `since` on that are before `until` and before `after`, the last key of the previous page; `None` when
+    /// there can be none.
     pub(super) fn new(since: Timestamp, until: Option<Timestamp>, after: Option<Uuid>) -> Option<Self> {
         let from = first_at(since);
         let until = until.map(first_at);
@@ -24,24 +24,24 @@ impl Range {
             (Some(until), Some(after)) => Some(until.min(after)),
             (until, after) => until.or(after),
         };
-        // BETWEEN includes its ends, and both of these are excluded; `~` sorts after every id.
+        // BETWEEN includes its ends, but `until` and `after` are excluded. `~` sorts after every id.
         let to = end.map_or_else(|| "~".to_owned(), before);
         (from.to_string() <= to).then_some(Self { from, to })
     }
 }
 
-/// The smallest UUIDv7 of that millisecond, of whatever noun.
+/// The smallest UUIDv7 of that millisecond; it is the same for ids of all nouns.
 fn first_at(at: Timestamp) -> Uuid {
     DeliveryId::first_at(at).as_uuid()
 }
 
-/// The largest key text smaller than `id`'s.
+/// The largest key that is smaller than `id`, as text.
 fn before(id: Uuid) -> String {
     Uuid::from_u128(id.as_u128().saturating_sub(1)).to_string()
 }
 
 /// One page of a query, and where the next one starts.
-pub(super) async fn run(
+pub(super) async fn query_page(
     query: QueryFluentBuilder,
     limit: usize,
     start: Option<Item>,

@@ -1,24 +1,26 @@
-//! Replays: their rows, and what they look for and change.
+//! Replays: their rows, the deliveries that they look for, and the events that they change.
 
 use std::collections::HashMap;
 
-use aws_sdk_dynamodb::operation::put_item::PutItemError;
-use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::deliveries::id_of;
 use super::projects::put_new;
-use super::ranges::{Range, run};
-use super::transactions::{failed_conditions, transact};
-use super::{Advanced, Created, Item, Store, StoreError, from_item, key, number, row, text, to_item, value};
+use super::ranges::{Range, query_page};
+use super::transactions::{first_condition_failed, transact};
+use super::{
+    Advanced, Created, Store, StoreError, from_item, if_condition_held, key, number, row, row_in_the_way,
+    text, to_item, value,
+};
 use crate::delivery::{Delivery, attention, partition};
 use crate::event::{Event, EventDelivery};
 use crate::id::{DeliveryId, EndpointId, ReplayId};
 use crate::replay::{PAGE, Replay, ReplayFilter};
 use crate::time::Timestamp;
 
-/// In place of a replay's id, the sort key of the row that names the endpoint's latest one.
+/// The sort key of the row that names an endpoint's latest replay; other rows have the replay's id there.
 const LATEST: &str = "latest";
 
 #[derive(Serialize, Deserialize)]
@@ -26,16 +28,13 @@ struct Latest {
     endpoint_id: EndpointId,
     id: String,
     replay_id: ReplayId,
-    /// That of the replay's own row.
+    /// The same as on the replay's own row.
     expires_at: i64,
 }
 
 impl Store {
-    /// Begins a replay, if `latest` is still its endpoint's latest one. In one transaction the replay becomes the latest
-    /// and its row is written, so that of replays begun side by side one runs, and a crash leaves nothing in the way.
-    ///
-    /// # Errors
-    /// When DynamoDB did not do it.
+    /// Begins a replay, if `latest` is still the latest one of its endpoint. One transaction makes the replay the latest and
+    /// writes its row. So of replays begun side by side only one runs, and a crash does not block the next one.
     pub async fn create_replay(
         &self,
         replay: &Replay,
@@ -54,14 +53,14 @@ impl Store {
                 .condition_expression("attribute_not_exists(id) OR replay_id = :latest")
                 .expression_attribute_values(":latest", text(latest)),
         };
-        let put = put.build().map_err(|error| StoreError::Broken(error.to_string()))?;
+        let put = put.build()?;
         let writes = vec![
             TransactWriteItem::builder().put(put).build(),
             put_new(&self.tables.replays, "id", to_item(replay)?)?,
         ];
         match transact(&self.client, writes).await {
             Ok(()) => Ok(Created::Done),
-            Err(error) if failed_conditions(&error).first() == Some(&true) => {
+            Err(error) if first_condition_failed(&error) => {
                 // A repeat whose first answer was lost finds its own row.
                 let is_ours = self.latest_replay(&replay.endpoint_id).await? == Some(replay.id);
                 Ok(if is_ours { Created::Done } else { Created::CapReached })
@@ -70,10 +69,7 @@ impl Store {
         }
     }
 
-    /// The replay that an endpoint had last, whether it runs or is over.
-    ///
-    /// # Errors
-    /// When DynamoDB did not answer.
+    /// The latest replay of an endpoint, whether it runs or is over.
     pub async fn latest_replay(&self, endpoint_id: &EndpointId) -> Result<Option<ReplayId>, StoreError> {
         let key = key([("endpoint_id", text(endpoint_id)), ("id", text(LATEST))]);
         let latest: Option<Latest> = row(&self.client, &self.tables.replays, key).await?;
@@ -81,9 +77,6 @@ impl Store {
     }
 
     /// The replay, unless it has expired.
-    ///
-    /// # Errors
-    /// When DynamoDB did not answer.
     pub async fn replay(
         &self,
         endpoint_id: &EndpointId,
@@ -95,11 +88,8 @@ impl Store {
         Ok(replay.filter(|replay| !replay.is_expired(now)))
     }
 
-    /// Replaces a replay's row by that of the next step, if no other job has. A repeat of a write whose answer was lost
-    /// is recognized and counts as done.
-    ///
-    /// # Errors
-    /// When DynamoDB did not do it.
+    /// Replaces a replay's row by the row of the next step, if no other job has done so. A repeated write whose first
+    /// answer was lost is recognized and counts as done.
     pub async fn advance_replay(&self, next: &Replay) -> Result<Advanced, StoreError> {
         let result = self
             .client
@@ -115,19 +105,12 @@ impl Store {
             Ok(_) => return Ok(Advanced::Done),
             Err(error) => error,
         };
-        let Some(PutItemError::ConditionalCheckFailedException(failed)) = error.as_service_error() else {
-            return Err(error.into());
-        };
-        let row = failed.item().cloned().filter(|row| !row.is_empty());
-        let row = row.map(from_item::<Replay>).transpose()?;
+        let row = row_in_the_way::<Replay, _>(error)?;
         Ok(if row.as_ref() == Some(next) { Advanced::Done } else { Advanced::Overtaken })
     }
 
-    /// Reads up to a page of one partition from `after` on, oldest first: the deliveries that a replay looks for, and
-    /// where to read on. The index of failures may lag by a moment.
-    ///
-    /// # Errors
-    /// When DynamoDB did not answer.
+    /// Reads up to one page of one partition after `after`, oldest first. Returns the deliveries that the replay looks for,
+    /// and the key to read on from. The index of failed deliveries may lag by a moment.
     pub async fn to_replay(
         &self,
         endpoint_id: &EndpointId,
@@ -165,7 +148,7 @@ impl Store {
                 .expression_attribute_values(":of", text(partition))
                 .consistent_read(true)
         };
-        let (items, next) = run(query, PAGE, None).await?;
+        let (items, next) = query_page(query, PAGE, None).await?;
         let next = next.as_ref().map(id_of).transpose()?;
         let ids = items.iter().map(id_of).collect::<Result<Vec<_>, _>>()?;
         let rows = if by_index {
@@ -181,14 +164,10 @@ impl Store {
         Ok((ids.into_iter().filter(|id| rows.get(id).is_some_and(matches)).collect(), next))
     }
 
-    /// Makes a delivery of an event that skipped an endpoint: in one write it is no longer listed as skipped and the
-    /// delivery is listed. `Overtaken` when the event's row is no longer as it was read.
-    ///
-    /// # Errors
-    /// When DynamoDB did not do it.
+    /// Lists a delivery on an event that skipped the delivery's endpoint. The same write removes the endpoint from the
+    /// skipped ones. `Overtaken` when the event's row is no longer as it was read.
     pub async fn unskip(&self, event: &Event, delivery: &EventDelivery) -> Result<Advanced, StoreError> {
-        let place = event.skipped.iter().position(|skipped| skipped.endpoint_id == delivery.endpoint_id);
-        let Some(place) = place else {
+        let Some(index) = event.skipped_for(&delivery.endpoint_id) else {
             return Ok(Advanced::Overtaken);
         };
         let result = self
@@ -198,28 +177,17 @@ impl Store {
             .key("project_id", text(event.project_id))
             .key("event_id", text(event.event_id))
             .update_expression(format!(
-                "SET deliveries = list_append(deliveries, :new) REMOVE skipped[{place}]"
+                "SET deliveries = list_append(deliveries, :new) REMOVE skipped[{index}]"
             ))
             .condition_expression(format!(
-                "accepted_at = :accepted AND skipped[{place}].endpoint_id = :endpoint"
+                "accepted_at = :accepted AND skipped[{index}].endpoint_id = :endpoint"
             ))
             .expression_attribute_values(":accepted", number(event.accepted_at.as_millis()))
             .expression_attribute_values(":endpoint", text(delivery.endpoint_id))
             .expression_attribute_values(":new", AttributeValue::L(vec![value(delivery)?]))
             .send()
             .await;
-        match result {
-            Ok(_) => Ok(Advanced::Done),
-            Err(error) => match error.as_service_error() {
-                Some(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(Advanced::Overtaken),
-                _ => Err(error.into()),
-            },
-        }
+        let done = if_condition_held(result)?;
+        Ok(if done.is_some() { Advanced::Done } else { Advanced::Overtaken })
     }
-}
-
-fn id_of(item: &Item) -> Result<DeliveryId, StoreError> {
-    let id = item.get("id").and_then(|id| id.as_s().ok());
-    id.and_then(|id| DeliveryId::parse(id).ok())
-        .ok_or_else(|| StoreError::Broken("a delivery's key without an id".to_owned()))
 }

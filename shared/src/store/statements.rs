@@ -1,5 +1,5 @@
-//! Writes of several rows in one request, each with a condition: BatchWriteItem takes none, and a transaction costs twice
-//! as much. For AWS it is as many writes, and for us a fraction of the work.
+//! Writes of several rows in one request, each with a condition. BatchWriteItem takes no conditions, and a transaction
+//! costs twice as much. AWS charges as for single writes, and our function spends a fraction of the processor time.
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{
@@ -8,58 +8,58 @@ use aws_sdk_dynamodb::types::{
 
 use super::StoreError;
 
-/// The most statements that BatchExecuteStatement takes. It refuses a request whole in which two name one row.
+/// The most statements that BatchExecuteStatement takes. It refuses the whole request when two statements name one row.
 pub const MAX_STATEMENTS: usize = 25;
 
-/// What became of a statement.
+/// How a statement ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(super) enum Written {
     Done,
-    /// Its condition does not hold: for an INSERT, its row is there.
+    /// Its condition does not hold. For an INSERT that means that the row exists.
     Refused,
-    /// It may be done or not.
+    /// The row may be written or not.
     Unknown,
 }
 
-/// A statement, with a value for each `?` of it.
+/// A statement with a value for each `?` in its text.
 pub(super) fn statement(
     text: String,
     values: Vec<AttributeValue>,
 ) -> Result<BatchStatementRequest, StoreError> {
     let statement = BatchStatementRequest::builder().statement(text).set_parameters(Some(values));
-    statement.build().map_err(|error| StoreError::Broken(error.to_string()))
+    Ok(statement.build()?)
 }
 
-/// Executes statements in one request and says what became of each, in their order.
+/// Executes statements in one request and says how each ended, in their order.
 pub(super) async fn execute(
     client: &Client,
     statements: Vec<BatchStatementRequest>,
-) -> Result<Vec<Outcome>, StoreError> {
+) -> Result<Vec<Written>, StoreError> {
     let asked = statements.len();
     let answer = client.batch_execute_statement().set_statements(Some(statements)).send().await?;
     let answers = answer.responses();
     if answers.len() != asked {
-        return Err(StoreError::Broken(format!("{} answers to {asked} statements", answers.len())));
+        return Err(StoreError::Broken(format!("{} answers to {asked} statements", answers.len()).into()));
     }
-    Ok(answers.iter().map(outcome).collect())
+    Ok(answers.iter().map(written).collect())
 }
 
-fn outcome(answer: &BatchStatementResponse) -> Outcome {
+fn written(answer: &BatchStatementResponse) -> Written {
     use BatchStatementErrorCodeEnum::{ConditionalCheckFailed, DuplicateItem};
     match answer.error().map(|error| error.code()) {
-        None => Outcome::Done,
-        Some(Some(ConditionalCheckFailed | DuplicateItem)) => Outcome::Refused,
+        None => Written::Done,
+        Some(Some(ConditionalCheckFailed | DuplicateItem)) => Written::Refused,
         Some(code) => {
-            tracing::warn!(?code, "a row could not be written with others");
-            Outcome::Unknown
+            tracing::warn!(?code, "a row could not be written together with others");
+            Written::Unknown
         }
     }
 }
 
-/// Of a request that failed, what became of its statements.
-pub(super) fn or_unknown(executed: Result<Vec<Outcome>, StoreError>, asked: usize) -> Vec<Outcome> {
+/// How the statements of a request ended. When the request failed, that is unknown for each.
+pub(super) fn or_unknown(executed: Result<Vec<Written>, StoreError>, asked: usize) -> Vec<Written> {
     executed.unwrap_or_else(|error| {
         tracing::warn!(%error, "rows could not be written together");
-        vec![Outcome::Unknown; asked]
+        vec![Written::Unknown; asked]
     })
 }

@@ -11,13 +11,15 @@ use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::TransactWriteItem;
 
-/// How often a transaction that met another one starts over, and its first and longest wait before that.
+/// How often a transaction is tried when it meets another one. Before the next try it waits, from the first to the longest
+/// wait.
 const ROUNDS: u32 = 8;
 const FIRST_WAIT: Duration = Duration::from_millis(20);
 const LONGEST_WAIT: Duration = Duration::from_millis(500);
 
-/// Writes all or none. DynamoDB refuses the later of two transactions on one row instead of letting it wait, and
-/// the SDK takes that for final: sixteen endpoints registered at once all count on their project's row.
+/// Writes all or none. DynamoDB refuses the later of two transactions on one row instead of letting it wait, and the SDK
+/// does not repeat a refused one. So this function does: sixteen endpoints registered at once all change the count on their
+/// project's row.
 pub(super) async fn transact(
     client: &Client,
     writes: Vec<TransactWriteItem>,
@@ -43,7 +45,7 @@ async fn transact_once(
     Ok(())
 }
 
-/// Whether nothing but another transaction stood in the way.
+/// Whether other transactions are the only reason for the refusal.
 fn met_another<R>(error: &SdkError<TransactWriteItemsError, R>) -> bool {
     let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) = error.as_service_error()
     else {
@@ -54,16 +56,14 @@ fn met_another<R>(error: &SdkError<TransactWriteItemsError, R>) -> bool {
         && codes.all(|code| matches!(code, "TransactionConflict" | "None"))
 }
 
-/// For each write of a cancelled transaction, whether its own condition was what failed.
-pub(super) fn failed_conditions<R>(error: &SdkError<TransactWriteItemsError, R>) -> Vec<bool> {
-    match error.as_service_error() {
-        Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => cancelled
-            .cancellation_reasons()
-            .iter()
-            .map(|reason| reason.code() == Some("ConditionalCheckFailed"))
-            .collect(),
-        _ => Vec::new(),
-    }
+/// Whether a transaction was cancelled because the condition of its first write does not hold.
+pub(super) fn first_condition_failed<R>(error: &SdkError<TransactWriteItemsError, R>) -> bool {
+    let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) = error.as_service_error()
+    else {
+        return false;
+    };
+    let first = cancelled.cancellation_reasons().first().and_then(|reason| reason.code());
+    first == Some("ConditionalCheckFailed")
 }
 
 #[cfg(test)]
@@ -90,8 +90,9 @@ mod tests {
     }
 
     #[test]
-    fn failed_conditions_are_told_by_their_place() {
-        let error = cancelled(&["None", "ConditionalCheckFailed"]);
-        assert_eq!(failed_conditions(&error), [false, true]);
+    fn only_the_first_writes_condition_counts() {
+        assert!(first_condition_failed(&cancelled(&["ConditionalCheckFailed", "None"])));
+        assert!(!first_condition_failed(&cancelled(&["None", "ConditionalCheckFailed"])));
+        assert!(!first_condition_failed(&cancelled(&["TransactionConflict", "None"])));
     }
 }

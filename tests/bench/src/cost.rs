@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use echo_lanes::lane::{FAST, INTAKE, RETRIES};
+use echo_lanes::lane::{FIRST_ATTEMPTS, INTAKE, RETRIES};
 use serde::Serialize;
 
 use crate::prices::Prices;
@@ -114,7 +114,7 @@ async fn run(plan: Plan, prices: &Prices) -> io::Result<Scenario> {
     for n in 0..10 {
         stage.post(n).await?;
     }
-    Batches::default().drain(&stage, FAST, plan.batch).await?;
+    Batches::default().drain(&stage, FIRST_ATTEMPTS, plan.batch).await?;
     if plan.status != 200 {
         finish_failing(&stage, plan.batch, &mut Batches::default()).await?;
     }
@@ -134,7 +134,7 @@ async fn run(plan: Plan, prices: &Prices) -> io::Result<Scenario> {
         // As steady traffic does: a batch leaves when it is full.
         if ((n + 1) * plan.fan_out).is_multiple_of(plan.batch) || n + 1 == plan.events {
             batches.drain(&stage, INTAKE, plan.batch).await?;
-            batches.drain(&stage, FAST, plan.batch).await?;
+            batches.drain(&stage, FIRST_ATTEMPTS, plan.batch).await?;
         }
     }
     if plan.status != 200 {
@@ -213,7 +213,7 @@ async fn reads(prices: &Prices) -> io::Result<Vec<Scenario>> {
     for n in 0..60 {
         stage.post(n).await?;
     }
-    Batches::default().drain(&stage, FAST, 10).await?;
+    Batches::default().drain(&stage, FIRST_ATTEMPTS, 10).await?;
     let id = stage.endpoints[0].clone();
     let rows = stage.lane.aws.dynamo.rows("deliveries");
     let delivery = rows.first().and_then(|row| row["id"].as_str()).unwrap_or_default().to_owned();

@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use echo_lanes::lane::FAST;
+use echo_lanes::lane::FIRST_ATTEMPTS;
 use serde::Serialize;
 
 use crate::cost::{AWS_DISTANCE, Way};
@@ -152,7 +152,7 @@ async fn accept(stage: &Stage, events: usize) -> io::Result<()> {
 
 /// Delivers all that is queued, and makes sure that it was.
 async fn drain(stage: &Stage, batch: usize) -> io::Result<()> {
-    while let Some(invoked) = stage.deliver(FAST, batch).await? {
+    while let Some(invoked) = stage.deliver(FIRST_ATTEMPTS, batch).await? {
         if invoked.kept > 0 {
             return Err(io::Error::other(format!("{} deliveries were kept back", invoked.kept)));
         }

@@ -8,7 +8,7 @@ use std::process::Stdio;
 
 use echo_lanes::dynamo::Dynamo;
 use echo_lanes::function::Settings;
-use echo_lanes::lane::FAST;
+use echo_lanes::lane::FIRST_ATTEMPTS;
 use echo_lanes::mapping;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -69,7 +69,7 @@ pub(crate) async fn run(stage: &Stage, run: &Run<'_>) -> io::Result<Ran> {
         "root_secret": stage.lane.aws.root_secret,
         "events": run.invocations,
         "warm_up": run.warm_up,
-        "queue_arn": mapping::arn(FAST),
+        "queue_arn": mapping::arn(FIRST_ATTEMPTS),
         "batch": run.batch,
     });
     // The endpoints' URLs lead to the receiver that the stage plays.

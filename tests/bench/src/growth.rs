@@ -5,7 +5,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use echo_lanes::dynamo::Dynamo;
-use echo_lanes::lane::FAST;
+use echo_lanes::lane::FIRST_ATTEMPTS;
 use echo_shared::event_name::EventName;
 use echo_shared::id::{DeliveryId, EventId};
 use echo_shared::time::Timestamp;
@@ -55,7 +55,7 @@ pub(crate) async fn measure(progress: &Progress) -> io::Result<Growth> {
     for n in 0..2 {
         stage.post(n).await?;
     }
-    stage.deliver(FAST, 10).await?;
+    stage.deliver(FIRST_ATTEMPTS, 10).await?;
     let template = stage.lane.aws.dynamo.items("deliveries").into_iter().next().unwrap_or_default();
     let mut stored = 0;
     for (step, size) in STORED.into_iter().enumerate() {
@@ -167,7 +167,7 @@ async fn accept(stage: &Stage, size: usize) -> io::Result<Point> {
     }
     let units = Units::of_calls(&stage.lane.aws.watch.stop()) * (1.0 / TIMES as f64);
     let cpu_ms = (stage.cpu().0 - before).as_secs_f64() * 1e3 / TIMES as f64;
-    while stage.deliver(FAST, 10).await?.is_some() {}
+    while stage.deliver(FIRST_ATTEMPTS, 10).await?.is_some() {}
     let Units { read_units, write_units, .. } = units;
     Ok(Point { operation: "accept", size, read_units, write_units, wall_ms: Some(median(walls)), cpu_ms })
 }

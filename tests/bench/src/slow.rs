@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::time::{Duration, Instant};
 
-use echo_lanes::lane::{FAST, SLOW_ENDPOINTS};
+use echo_lanes::lane::{FIRST_ATTEMPTS, SLOW_ENDPOINTS};
 use echo_lanes::receiver::Behaviour;
 use serde::Serialize;
 
@@ -95,7 +95,7 @@ async fn one_batch(stage: &Stage, batch: usize) -> io::Result<(f64, f64)> {
     }
     let hits = stage.lane.receiver.hits().len();
     let began = Instant::now();
-    let invoked = stage.deliver(FAST, batch).await?.unwrap_or_default();
+    let invoked = stage.deliver(FIRST_ATTEMPTS, batch).await?.unwrap_or_default();
     let others = stage.lane.receiver.hits();
     let others = others[hits..].iter().filter(|hit| hit.status.is_some());
     let last = others.map(|hit| hit.at).max().unwrap_or(began);
@@ -159,7 +159,7 @@ async fn wave(hanging: usize) -> io::Result<Wave> {
         max_ms: at(1.0),
         invocations: batches.len(),
         billed_s: batches.iter().map(|batch| (batch.ended - batch.started).as_secs_f64()).sum(),
-        most_fast: spans(FAST),
+        most_fast: spans(FIRST_ATTEMPTS),
         most_slow: spans(SLOW_ENDPOINTS),
     })
 }

@@ -3,7 +3,7 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use echo_lanes::lane::FAST;
+use echo_lanes::lane::FIRST_ATTEMPTS;
 use echo_lanes::watch::Seen;
 use serde::Serialize;
 
@@ -37,7 +37,7 @@ pub(crate) async fn measure(progress: &Progress) -> io::Result<Trips> {
     let stage = Stage::set(Setup::with_endpoints(1)).await?;
     for n in 0..20 {
         stage.post(n).await?;
-        stage.deliver(FAST, 1).await?;
+        stage.deliver(FIRST_ATTEMPTS, 1).await?;
     }
     stage.lane.aws.watch.set_distance(AWS_DISTANCE);
     (trips.accept_in_a_row, trips.accept_ms) = accept(&stage, false).await?;
@@ -67,7 +67,7 @@ async fn accept(stage: &Stage, forget_key: bool) -> io::Result<(usize, f64)> {
         times.push(stage.post(500 + n).await?.as_secs_f64() * 1e3);
         rows.push(in_a_row(&stage.lane.aws.watch.stop()));
     }
-    stage.clear(FAST);
+    stage.clear(FIRST_ATTEMPTS);
     Ok((fewest(rows), median(times)))
 }
 
@@ -79,7 +79,7 @@ async fn delivery(stage: &Stage, trips: &mut Trips) -> io::Result<()> {
         let hits = stage.lane.receiver.hits().len();
         stage.lane.aws.watch.start();
         let began = Instant::now();
-        stage.deliver(FAST, 1).await?;
+        stage.deliver(FIRST_ATTEMPTS, 1).await?;
         let calls = stage.lane.aws.watch.stop();
         let hit = stage
             .lane

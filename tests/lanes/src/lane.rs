@@ -26,7 +26,7 @@ use crate::sqs_api::queue_url;
 use crate::throttle::Throttles;
 use crate::watch::Watch;
 
-pub const FAST: &str = "first-attempts";
+pub const FIRST_ATTEMPTS: &str = "first-attempts";
 pub const RETRIES: &str = "retries";
 pub const SLOW_ENDPOINTS: &str = "slow-endpoints";
 pub const INTAKE: &str = "intake";
@@ -34,7 +34,7 @@ pub const DEAD: &str = "dead-letters";
 pub const PARKED: &str = "parked";
 
 /// Those that the delivery function is invoked with.
-pub const CONSUMED: [&str; 5] = [FAST, RETRIES, SLOW_ENDPOINTS, INTAKE, DEAD];
+pub const CONSUMED: [&str; 5] = [FIRST_ATTEMPTS, RETRIES, SLOW_ENDPOINTS, INTAKE, DEAD];
 
 /// How a lane differs from what the template sets.
 #[derive(Debug, Clone)]
@@ -134,7 +134,7 @@ impl Lane {
         };
         let redriven =
             QueueSettings { redrive: Some((DEAD.to_owned(), settings.max_receives)), ..plain.clone() };
-        for queue in [FAST, RETRIES, SLOW_ENDPOINTS, INTAKE] {
+        for queue in [FIRST_ATTEMPTS, RETRIES, SLOW_ENDPOINTS, INTAKE] {
             sqs.create(queue, redriven.clone());
         }
         for queue in [DEAD, PARKED] {
@@ -333,7 +333,7 @@ fn environment(kind: Kind, overrides: &[(&'static str, String)]) -> HashMap<Stri
     let mut env: HashMap<String, String> =
         fixed.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     for (name, queue) in [
-        ("FIRST_ATTEMPTS_QUEUE_URL", FAST),
+        ("FIRST_ATTEMPTS_QUEUE_URL", FIRST_ATTEMPTS),
         ("RETRIES_QUEUE_URL", RETRIES),
         ("SLOW_ENDPOINTS_QUEUE_URL", SLOW_ENDPOINTS),
         ("INTAKE_QUEUE_URL", INTAKE),

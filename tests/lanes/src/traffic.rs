@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::lane::{Auth, DEAD, FAST, Lane, LaneSettings, PARKED, RETRIES};
+use crate::lane::{Auth, DEAD, FIRST_ATTEMPTS, Lane, LaneSettings, PARKED, RETRIES};
 use crate::receiver::Behaviour;
 use crate::world::{ONE, World};
 
@@ -223,7 +223,7 @@ async fn tell(lane: Arc<Lane>, counters: Arc<Counters>, events: usize) {
         println!(
             "{accepted}/{events} accepted, {:.0} a second; queued: {} first, {} later, {} dead; {} kills, {} calls refused",
             accepted as f64 / began.elapsed().as_secs_f64(),
-            depth(FAST),
+            depth(FIRST_ATTEMPTS),
             depth(RETRIES),
             depth(DEAD),
             counters.kills.load(Ordering::Relaxed),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use echo_lanes::fault::Fault;
-use echo_lanes::lane::{FAST, INTAKE, Lane, LaneSettings};
+use echo_lanes::lane::{FIRST_ATTEMPTS, INTAKE, Lane, LaneSettings};
 use echo_lanes::receiver::Behaviour;
 use echo_lanes::run::{Ending, Run};
 use echo_lanes::sqs::Outgoing;
@@ -121,5 +121,5 @@ async fn a_replay_whose_jobs_sqs_does_not_take_is_held_back() {
     run.insist("POST", &run.endpoint(0, "/replay"), &run.key(), Some(&filter), &[202]).await;
     held_back(&run.lane, 2, "a replay").await;
     over(&run, "a replay").await;
-    assert_eq!(run.lane.aws.sqs.depth(FAST).total(), 0);
+    assert_eq!(run.lane.aws.sqs.depth(FIRST_ATTEMPTS).total(), 0);
 }

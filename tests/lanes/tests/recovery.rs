@@ -5,7 +5,7 @@ use std::time::Duration;
 use echo_lanes::fault::Fault;
 use echo_lanes::function::Kind;
 use echo_lanes::invariants::judge;
-use echo_lanes::lane::{DEAD, FAST, INTAKE, LaneSettings, PARKED, RETRIES};
+use echo_lanes::lane::{DEAD, FIRST_ATTEMPTS, INTAKE, LaneSettings, PARKED, RETRIES};
 use echo_lanes::receiver::Behaviour;
 use echo_lanes::run::{Ending, Run, Sent};
 use echo_lanes::sqs::Outgoing;
@@ -133,7 +133,7 @@ async fn messages_that_are_no_jobs_delay_no_one_and_end_parked_as_they_came() {
     let long = format!("{{\"v\":1,\"x\":\"{}\"}}", "y".repeat(200_000));
     let nothing = "{\"v\":1,\"project_id\":\"019d8257-8a4b-7000-8000-000000000001\"}";
     let poison = ["no JSON", "{}", "[]", "null", "{\"v\":99,\"from\":\"a later release\"}", nothing, &long];
-    for queue in [FAST, RETRIES] {
+    for queue in [FIRST_ATTEMPTS, RETRIES] {
         for body in poison {
             let outgoing = Outgoing { body: body.to_owned(), group: None, delay: Duration::ZERO };
             run.lane.aws.sqs.send(queue, outgoing).expect("a queue");
@@ -162,7 +162,7 @@ async fn a_job_of_nothing_that_exists_is_dropped() {
         "endpoint_id": "019d8257-8a4b-7000-8000-000000000002",
         "delivery_id": "019d8257-8a4b-7000-8000-000000000003",
         "event_id": "019d8257-8a4b-7000-8000-000000000004" });
-    for queue in [FAST, RETRIES, DEAD] {
+    for queue in [FIRST_ATTEMPTS, RETRIES, DEAD] {
         let outgoing = Outgoing { body: body.to_string(), group: None, delay: Duration::ZERO };
         run.lane.aws.sqs.send(queue, outgoing).expect("a queue");
     }
@@ -197,7 +197,7 @@ async fn a_parked_job_that_is_moved_back_is_delivered() {
     let mut run = run(&world, LaneSettings::default()).await;
     run.lane.stop_mappings();
     assert_eq!(post(&run, 5).await, [""; 0]);
-    assert_eq!(run.lane.aws.sqs.move_all(FAST, PARKED), 5);
+    assert_eq!(run.lane.aws.sqs.move_all(FIRST_ATTEMPTS, PARKED), 5);
     run.lane.start_mappings();
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert_eq!(run.lane.receiver.hits().len(), 0, "nothing reads the parked queue");

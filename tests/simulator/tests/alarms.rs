@@ -12,7 +12,7 @@ const BEGINS: i64 = 62;
 /// The runbook's promise.
 const WITHIN: i64 = 15;
 
-const FAST: usize = 0;
+const FIRST_ATTEMPTS: usize = 0;
 const RETRIES: usize = 1;
 const SLOW: usize = 2;
 
@@ -50,7 +50,7 @@ fn broken(outage: &str, world: &World) -> Option<Broken> {
         "Other functions use up the account's concurrency" => {
             Broken { taken_by_others: world.settings.account_concurrency, ..works }
         }
-        "The mapping FirstAttempts is off" => off(FAST),
+        "The mapping FirstAttempts is off" => off(FIRST_ATTEMPTS),
         "The mapping Retries is off" => off(RETRIES),
         "The mapping SlowEndpoints is off" => off(SLOW),
         "The mapping Intake is off" => off(INTAKE),
@@ -133,7 +133,7 @@ fn an_outage_that_holds_a_single_delivery_is_told_too() {
         let receivers = vec![Receiver::Healthy { ms: 50 }];
         let mut world = World::new(1, Settings::template_defaults(), receivers);
         // It is accepted before the outage begins, and handed out when it has begun.
-        world.broken.off[FAST] = true;
+        world.broken.off[FIRST_ATTEMPTS] = true;
         world.produce(0, 1, 1);
         world.run_out(500);
         world.broken = broken(outage, &world).expect("known");

@@ -4,7 +4,7 @@ use aws_config::SdkConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_secretsmanager::Client;
-use aws_sdk_secretsmanager::error::DisplayErrorContext;
+use echo_shared::aws::Failure;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use std::fmt;
@@ -68,7 +68,7 @@ impl RootSecret {
 
     async fn read(&self) -> Result<Derived, ApiError> {
         let answer = self.client.get_secret_value().secret_id(&self.arn).send().await;
-        let answer = answer.map_err(|error| ApiError::unavailable(DisplayErrorContext(error)))?;
+        let answer = answer.map_err(|error| ApiError::unavailable(Failure::of_call(error)))?;
         let root = answer.secret_string().filter(|root| !root.is_empty());
         root.map(derive).ok_or_else(|| ApiError::internal("the root secret is not a text"))
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use echo_shared::accept::{self, AcceptError, Acceptance, Jobs, Noted};
+use echo_shared::accept::{self, AcceptError, Acceptance, EventWritten, Jobs};
 use echo_shared::delivery::Delivery;
 use echo_shared::endpoint::Endpoint;
 use echo_shared::event::Event;
@@ -24,8 +24,8 @@ pub(crate) struct Accepting {
 impl Accepting {
     pub(crate) fn begin(app: &Arc<App>) -> Self {
         Self {
-            events: Coalescer::new(app, note_all),
-            rows: Coalescer::new(app, write_all),
+            events: Coalescer::new(app, write_events),
+            rows: Coalescer::new(app, write_rows),
             jobs: Coalescer::without_deadline(app, send_all),
         }
     }
@@ -41,22 +41,22 @@ impl Accepting {
         endpoints: &[Endpoint],
         now: Timestamp,
     ) -> Result<Acceptance, AcceptError> {
-        let accepted = self.note(app, &event, now).await?;
-        let noted = accept::note(app.places(), event, accepted, endpoints, now).await?;
-        self.write(app, noted.rows()).await?;
-        let Noted { acceptance, jobs, .. } = noted;
+        let accepted = self.write_event(app, &event, now).await?;
+        let event_written = accept::after_event_written(app.sinks(), event, accepted, endpoints, now).await?;
+        self.write_rows(app, event_written.rows()).await?;
+        let EventWritten { acceptance, jobs, .. } = event_written;
         self.send(&acceptance.event, jobs).await?;
         Ok(acceptance)
     }
 
-    async fn note(&self, app: &App, event: &Event, now: Timestamp) -> Result<Accepted, StoreError> {
+    async fn write_event(&self, app: &App, event: &Event, now: Timestamp) -> Result<Accepted, StoreError> {
         match self.events.ask(event.clone()).await {
             Some(true) => Ok(Accepted::New),
             _ => app.store.accept_event(event, now).await,
         }
     }
 
-    async fn write(&self, app: &App, rows: Vec<Delivery>) -> Result<(), StoreError> {
+    async fn write_rows(&self, app: &App, rows: Vec<Delivery>) -> Result<(), StoreError> {
         if rows.is_empty() {
             return Ok(());
         }
@@ -79,11 +79,11 @@ impl Accepting {
     }
 }
 
-async fn note_all(app: Arc<App>, events: Vec<Event>) -> Vec<bool> {
+async fn write_events(app: Arc<App>, events: Vec<Event>) -> Vec<bool> {
     app.store.accept_events(&events).await
 }
 
-async fn write_all(app: Arc<App>, of_events: Vec<Vec<Delivery>>) -> Vec<Vec<bool>> {
+async fn write_rows(app: Arc<App>, of_events: Vec<Vec<Delivery>>) -> Vec<Vec<bool>> {
     let mut is_written = app.store.try_create_deliveries(&of_events.concat()).await.into_iter();
     of_events.iter().map(|rows| is_written.by_ref().take(rows.len()).collect()).collect()
 }
@@ -96,7 +96,7 @@ async fn send_all(app: Arc<App>, of_events: Vec<(ProjectId, EventId, Jobs)>) -> 
         jobs.add(own);
         events.push((project_id, event_id));
     }
-    let in_doubt = accept::send(app.places(), jobs).await;
+    let in_doubt = accept::send(app.sinks(), jobs).await;
     let of = |event| in_doubt.iter().filter(|job| (job.project_id, job.event_id) == event).count();
     events.into_iter().map(of).collect()
 }

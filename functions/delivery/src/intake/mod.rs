@@ -115,7 +115,7 @@ impl Intake {
         let event = Event::accept(project_id, event_id, &content, &endpoints, now, app.settings.retention);
         let accepted = match &self.others {
             Some(others) => others.accept(app, event, &endpoints, now).await?,
-            None => accept(app.places(), event, &endpoints, now).await?,
+            None => accept(app.sinks(), event, &endpoints, now).await?,
         };
         Ok(accepted)
     }

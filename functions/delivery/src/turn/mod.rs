@@ -34,7 +34,7 @@ use tokio::time::{Instant, sleep, timeout};
 use self::records::Records;
 use self::retries::Retries;
 use self::rows::Rows;
-use self::slots::Place;
+use self::slots::Reservation;
 use self::slowness::SpeedMarks;
 use crate::App;
 use crate::message::{Disposal, Message};
@@ -62,8 +62,8 @@ pub(crate) struct Turn {
     pub(crate) message: Arc<Message>,
     pub(crate) lane: Lane,
     pub(crate) job: DeliveryJob,
-    /// The job's place among the slots that its batch takes together, if the batch expected it to need one.
-    pub(crate) place: Option<Place>,
+    /// The job's part of the slots that its batch takes together, if the batch expected it to need one.
+    pub(crate) reservation: Option<Reservation>,
     pub(crate) marks: Arc<SpeedMarks>,
     /// Absent when the batch has no other job.
     pub(crate) shared: Option<Shared>,
@@ -191,7 +191,7 @@ impl Turn {
             }
             claimed.transition.apply(&mut delivery);
         }
-        if let Some(slot) = slots::take(&self.app.store, endpoint, need, self.place.as_ref()).await? {
+        if let Some(slot) = slots::take(&self.app.store, endpoint, need, self.reservation.as_ref()).await? {
             let wait = slot.at.since(Timestamp::now());
             if wait > SHORT_WAIT || !self.has_time_after(wait) {
                 if decided_at.elapsed() > SLOW_STORE {

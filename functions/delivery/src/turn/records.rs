@@ -30,7 +30,7 @@ pub(crate) async fn record(
         let error = match tried {
             Ok(Ok(advanced)) => return Ok(advanced),
             Ok(Err(error)) => error,
-            Err(_) => StoreError::Unavailable("no answer while there was time".to_owned()),
+            Err(_) => StoreError::Unavailable("no answer while there was time".into()),
         };
         if matches!(error, StoreError::Broken(_)) || Instant::now() + pause >= give_up {
             tracing::error!("an attempt was made and could not be recorded: it will be made again");

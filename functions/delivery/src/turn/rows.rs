@@ -33,7 +33,8 @@ impl Rows {
 /// # Errors
 /// When DynamoDB did not answer for all rows in time.
 pub(crate) async fn load(store: &Store, jobs: &[&DeliveryJob]) -> Result<Loaded, StoreError> {
-    let late = |_| StoreError::Unavailable(format!("rows were not read within {} s", LOAD_TIME.as_secs()));
+    let late =
+        |_| StoreError::Unavailable(format!("rows were not read within {} s", LOAD_TIME.as_secs()).into());
     timeout(LOAD_TIME, store.load(jobs)).await.map_err(late)?
 }
 

@@ -18,27 +18,24 @@ use crate::turn::rows::Rows;
 #[derive(Debug)]
 struct Booking {
     count: u32,
-    taken: OnceCell<Result<Taken, String>>,
+    taken: OnceCell<Result<Taken, StoreError>>,
 }
 
 /// One job's number in a booking.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct Reservation {
     booking: Arc<Booking>,
     number: u32,
 }
 
-impl Place {
-    /// The booking's slots. The first caller takes them.
+impl Reservation {
+    /// The slots of all jobs of the booking. The first job to ask takes them.
     ///
     /// # Errors
-    /// When DynamoDB did not take them; then no other job of the booking asks again.
+    /// When DynamoDB did not do it; then no other job of the booking asks again.
     async fn slots(&self, store: &Store, endpoint: &Endpoint, now: Timestamp) -> Result<Taken, StoreError> {
-        let take = || async {
-            let taken = store.take_slots(endpoint, self.booking.count, now).await;
-            taken.map_err(|error| error.to_string())
-        };
-        self.booking.taken.get_or_init(take).await.clone().map_err(StoreError::Unavailable)
+        let take = || store.take_slots(endpoint, self.booking.count, now);
+        self.booking.taken.get_or_init(take).await.clone()
     }
 }
 
@@ -50,7 +47,7 @@ pub(crate) async fn take(
     store: &Store,
     endpoint: &Endpoint,
     need: Need,
-    place: Option<&Place>,
+    reservation: Option<&Reservation>,
 ) -> Result<Option<Slot>, StoreError> {
     let now = Timestamp::now();
     if need == Need::Nothing {
@@ -63,8 +60,8 @@ pub(crate) async fn take(
             Taken::Full => {}
         }
     }
-    let (taken, number) = match place {
-        Some(place) => (place.slots(store, endpoint, now).await?, place.number),
+    let (taken, number) = match reservation {
+        Some(reservation) => (reservation.slots(store, endpoint, now).await?, reservation.number),
         None => (store.take_slots(endpoint, 1, now).await?, 0),
     };
     Ok(match taken {
@@ -73,14 +70,14 @@ pub(crate) async fn take(
     })
 }
 
-/// A place for each job that is about to take a slot in the line. A job that must claim its turn first gets no place,
+/// A reservation for each job that is about to take a slot in the line. A job that must claim its turn first gets none,
 /// because it may be overtaken; once it has the turn it takes a slot by itself.
-pub(crate) fn places<'a>(
+pub(crate) fn reservations<'a>(
     jobs: impl Iterator<Item = (&'a DeliveryJob, Lane)>,
     loaded: &Loaded,
     now: Timestamp,
     request_timeout: std::time::Duration,
-) -> Vec<Option<Place>> {
+) -> Vec<Option<Reservation>> {
     let mut counts: HashMap<EndpointId, u32> = HashMap::new();
     let numbers: Vec<Option<(EndpointId, u32)>> = jobs
         .map(|(job, lane)| {
@@ -95,8 +92,8 @@ pub(crate) fn places<'a>(
         .collect();
     let booking = |(endpoint_id, count)| (endpoint_id, Arc::new(Booking { count, taken: OnceCell::new() }));
     let bookings: HashMap<EndpointId, Arc<Booking>> = counts.into_iter().map(booking).collect();
-    let place = |(endpoint_id, number): (EndpointId, u32)| {
-        Some(Place { booking: Arc::clone(bookings.get(&endpoint_id)?), number })
+    let reservation = |(endpoint_id, number): (EndpointId, u32)| {
+        Some(Reservation { booking: Arc::clone(bookings.get(&endpoint_id)?), number })
     };
-    numbers.into_iter().map(|number| number.and_then(place)).collect()
+    numbers.into_iter().map(|number| number.and_then(reservation)).collect()
 }

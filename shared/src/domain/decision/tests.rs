@@ -30,16 +30,7 @@ fn fixture() -> (Delivery, Endpoint, DeliveryJob) {
     let event =
         Event::accept(project_id, EventId::new(T0), &content, std::slice::from_ref(&endpoint), T0, month);
     let listed = event.deliveries[0];
-    let job = DeliveryJob {
-        project_id,
-        endpoint_id: endpoint.id,
-        delivery_id: listed.id,
-        event_id: event.event_id,
-        chain: None,
-        manual_at: None,
-        by_hand: false,
-        waits_since: None,
-    };
+    let job = event.first_job(&listed);
     (Delivery::pending(&event, &listed), endpoint, job)
 }
 

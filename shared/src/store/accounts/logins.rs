@@ -4,27 +4,36 @@
 //! A caller whose own budget is spent takes nothing from the account's. So one stranger cannot lock the owner out; a
 //! stranger with ten networks can.
 
-use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
 use futures_util::future::try_join;
+use serde::Deserialize;
 
 use crate::account::{
     CallerNetwork, EmailKey, LOGIN_WINDOW, MAX_LOGIN_FAILURES, MAX_LOGIN_FAILURES_OF_CALLER,
 };
-use crate::store::{Registry, StoreError, number, text};
+use crate::store::{Registry, StoreError, if_condition_held, number, row_in_the_way, text};
 use crate::time::Timestamp;
 
 /// Whether another password may be tried for an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LoginBudget {
     Allowed,
-    /// Too many failures; the window ends then.
+    /// There were too many failures. The window ends at `until`.
     Spent {
         until: Timestamp,
     },
 }
 
-/// A network holds no `|`, so no e-mail can be written such that its row is another's.
+/// The failures of one window, as a row counts them.
+#[derive(Debug, Default, Deserialize)]
+struct Window {
+    #[serde(default)]
+    failures: u32,
+    /// Unix seconds.
+    expires_at: Option<i64>,
+}
+
+/// The text of a network contains no `|`, so no spelling of an e-mail leads to another account's row.
 fn row_of_caller(email: &EmailKey, from: &CallerNetwork) -> String {
     format!("from|{from}|{}", email.as_str())
 }
@@ -34,18 +43,15 @@ fn row_of_all(email: &EmailKey) -> String {
 }
 
 impl Registry {
-    /// Takes one try from both budgets before the password is looked at, so that tries made side by side cannot overrun
-    /// them. E-mails that nobody has are counted alike, so the answer does not tell them apart.
-    ///
-    /// # Errors
-    /// When DynamoDB did not answer.
+    /// Takes one try from both budgets before the password is checked, so that parallel tries cannot overrun the budgets.
+    /// Tries for an unknown e-mail are counted too, so the answer does not show whether an account exists.
     pub async fn take_login_try(
         &self,
         email: &EmailKey,
         from: &CallerNetwork,
         now: Timestamp,
     ) -> Result<LoginBudget, StoreError> {
-        // The caller's own first: a caller who has spent it takes nothing more from what the account has for all.
+        // The caller's own budget comes first: a caller without tries left takes none from the account's budget.
         let own = row_of_caller(email, from);
         match self.take_try(&own, MAX_LOGIN_FAILURES_OF_CALLER, now).await? {
             LoginBudget::Allowed => self.take_try(&row_of_all(email), MAX_LOGIN_FAILURES, now).await,
@@ -67,12 +73,10 @@ impl Registry {
             .expression_attribute_values(":max", number(max))
             .send()
             .await;
-        match within {
-            Ok(_) => return Ok(LoginBudget::Allowed),
-            Err(error) if !is_condition(&error) => return Err(error.into()),
-            Err(_) => {}
+        if if_condition_held(within)?.is_some() {
+            return Ok(LoginBudget::Allowed);
         }
-        // Either no window is open, or this one is spent.
+        // Either no window is open, or the open one has no tries left.
         let opened = self
             .client
             .update_item()
@@ -86,29 +90,18 @@ impl Registry {
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
             .await;
-        match opened {
-            Ok(_) => Ok(LoginBudget::Allowed),
-            Err(error) => match error.as_service_error() {
-                Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
-                    let found = failed.item().cloned().unwrap_or_default();
-                    let stored = |name: &str| found.get(name)?.as_n().ok()?.parse::<i64>().ok();
-                    if stored("failures").unwrap_or(0) < i64::from(max) {
-                        // Another try opened the window in between.
-                        return Box::pin(self.take_try(row, max, now)).await;
-                    }
-                    let until = stored("expires_at").unwrap_or(window_ends);
-                    Ok(LoginBudget::Spent { until: Timestamp::from_millis(until * 1_000) })
-                }
-                _ => Err(error.into()),
-            },
+        let Err(error) = opened else { return Ok(LoginBudget::Allowed) };
+        let window: Window = row_in_the_way(error)?.unwrap_or_default();
+        if window.failures < max {
+            // Another try opened the window in between.
+            return Box::pin(self.take_try(row, max, now)).await;
         }
+        let until = window.expires_at.unwrap_or(window_ends);
+        Ok(LoginBudget::Spent { until: Timestamp::from_millis(until * 1_000) })
     }
 
-    /// After the right password: forgets the caller's failures, and gives its try back to what the account has for all,
-    /// where the failures of others stay.
-    ///
-    /// # Errors
-    /// When DynamoDB did not answer.
+    /// After the right password: forgets the caller's failures and gives the caller's try back to the account's budget.
+    /// The failures of other callers stay counted there.
     pub async fn clear_login_failures(
         &self,
         email: &EmailKey,
@@ -132,18 +125,12 @@ impl Registry {
                 .expression_attribute_values(":none", number(0))
                 .send()
                 .await;
-            match given {
-                Err(error) if !is_condition(&error) => Err(StoreError::from(error)),
-                // Without the row there is nothing to give back to.
-                _ => Ok(()),
-            }
+            // Without the row there is no count to give the try back to.
+            if_condition_held(given)?;
+            Ok(())
         };
         try_join(own, of_all).await.map(|_| ())
     }
-}
-
-fn is_condition<R>(error: &aws_sdk_dynamodb::error::SdkError<UpdateItemError, R>) -> bool {
-    matches!(error.as_service_error(), Some(UpdateItemError::ConditionalCheckFailedException(_)))
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
-//! Deliveries' rows, written for the first time and read.
+//! The rows of deliveries: the first write of each, and the reads.
 
 mod pages;
 mod transitions;
 
 pub use self::pages::DeliveryFilter;
+pub(super) use self::pages::id_of;
 pub use self::transitions::Advanced;
 
 use std::collections::HashMap;
@@ -17,11 +18,11 @@ use crate::endpoint::Endpoint;
 use crate::id::{DeliveryId, EndpointId, ProjectId};
 use crate::job::DeliveryJob;
 use crate::store::inserts::{insert_each, put_all_new, put_new};
-use crate::store::statements::Outcome;
+use crate::store::statements::Written;
 use crate::store::{Item, Store, StoreError, from_item, key, row, text};
 use crate::time::Timestamp;
 
-/// What the delivery function reads before it decides, for a whole batch at once.
+/// The rows that the delivery function reads for a whole batch before it decides.
 #[derive(Debug, Default)]
 pub struct Loaded {
     pub deliveries: HashMap<DeliveryId, Delivery>,
@@ -33,33 +34,27 @@ pub(super) fn delivery_key(endpoint_id: &EndpointId, id: &DeliveryId) -> Item {
 }
 
 impl Store {
-    /// Writes a delivery's first row. A row that is there already stays as it is.
-    ///
-    /// # Errors
-    /// When DynamoDB did not do it.
+    /// Writes a delivery's first row. A row that exists already stays as it is.
     pub async fn create_delivery(&self, delivery: &Delivery) -> Result<(), StoreError> {
         put_new(&self.client, &self.tables.deliveries, delivery).await
     }
 
-    /// Writes deliveries' first rows. Those that are there already stay as they are.
+    /// Writes deliveries' first rows. A row that exists already stays as it is.
     ///
     /// # Errors
-    /// When DynamoDB did not do it; some may be written.
+    /// After an error some of the rows may be written.
     pub async fn create_deliveries(&self, deliveries: &[Delivery]) -> Result<(), StoreError> {
         put_all_new(&self.client, &self.tables.deliveries, deliveries).await
     }
 
-    /// Writes the first rows of several events' deliveries together and says of each whether it is certain to be there.
-    /// What is not is for [`Self::create_deliveries`], which finds out why.
+    /// Writes the first rows of several events' deliveries together and says for each whether its row certainly exists.
+    /// The caller passes the others to [`Self::create_deliveries`], which returns the reason.
     pub async fn try_create_deliveries(&self, deliveries: &[Delivery]) -> Vec<bool> {
-        let outcomes = insert_each(&self.client, &self.tables.deliveries, deliveries, |row| row.id).await;
-        outcomes.into_iter().map(|outcome| outcome != Outcome::Unknown).collect()
+        let written = insert_each(&self.client, &self.tables.deliveries, deliveries, |row| row.id).await;
+        written.into_iter().map(|written| written != Written::Unknown).collect()
     }
 
     /// The delivery with its attempts, unless it has expired.
-    ///
-    /// # Errors
-    /// When DynamoDB did not answer.
     pub async fn delivery(
         &self,
         project_id: &ProjectId,
@@ -72,11 +67,7 @@ impl Store {
         Ok(delivery.filter(|delivery| delivery.project_id == *project_id && !delivery.is_expired(now)))
     }
 
-    /// The deliveries and endpoints that jobs are about, strongly consistent, in as few requests as there are
-    /// hundreds of rows.
-    ///
-    /// # Errors
-    /// When DynamoDB did not answer for all of them.
+    /// The deliveries and endpoints of jobs, read strongly consistently, in one request for each hundred rows.
     pub async fn load(&self, jobs: &[&DeliveryJob]) -> Result<Loaded, StoreError> {
         let mut loaded = Loaded::default();
         for jobs in jobs.chunks(50) {
@@ -104,10 +95,7 @@ impl Store {
         Ok(loaded)
     }
 
-    /// Rows by endpoint and id, a hundred a request. Those that are gone are left out.
-    ///
-    /// # Errors
-    /// When DynamoDB did not answer for all of them.
+    /// Deliveries by endpoint and id, a hundred in each request. The answer leaves out rows that are gone.
     pub async fn deliveries_by_id(
         &self,
         ids: &[(EndpointId, DeliveryId)],
@@ -122,7 +110,7 @@ impl Store {
         Ok(rows.map(|delivery| (delivery.id, delivery)).collect())
     }
 
-    /// A batch read that asks again for what DynamoDB left unprocessed.
+    /// A batch read that asks again for the keys that DynamoDB left unprocessed.
     pub(super) async fn batch_get(
         &self,
         mut wanted: HashMap<String, KeysAndAttributes>,
@@ -141,14 +129,11 @@ impl Store {
                 return Ok(found);
             }
         }
-        Err(StoreError::Unavailable("a batch read was left unprocessed".to_owned()))
+        Err(StoreError::Unavailable("a batch read was left unprocessed".into()))
     }
 }
 
 fn keys(keys: impl Iterator<Item = Item>) -> Result<KeysAndAttributes, StoreError> {
-    KeysAndAttributes::builder()
-        .set_keys(Some(keys.collect()))
-        .consistent_read(true)
-        .build()
-        .map_err(|error| StoreError::Broken(error.to_string()))
+    let wanted = KeysAndAttributes::builder().set_keys(Some(keys.collect())).consistent_read(true);
+    Ok(wanted.build()?)
 }

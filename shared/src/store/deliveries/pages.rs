@@ -1,18 +1,18 @@
 //! An endpoint's deliveries, newest first. A page reads from the end of a few partitions, so its cost depends on the
-//! page and not on what is stored; `failed` and `retrying` come from the sparse index.
+//! size of the page and not on the number of stored deliveries. `failed` and `retrying` deliveries come from the sparse
+//! index.
 //!
 //! `success` and `pending` are found by reading the partition. When almost nothing succeeded, a filter for `success`
 //! reads past the failures, at a quarter of a read unit each.
 
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
-use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::try_join_all;
 
 use crate::delivery::{Delivery, DeliveryStatus, attention, partition};
 use crate::endpoint::Endpoint;
 use crate::event_name::EventName;
 use crate::id::DeliveryId;
-use crate::store::ranges::{Range, run};
+use crate::store::ranges::{Range, query_page};
 use crate::store::{Item, Store, StoreError, from_item, number, text, value};
 use crate::time::Timestamp;
 
@@ -24,17 +24,14 @@ const MOST_ROWS: usize = 5_000;
 pub struct DeliveryFilter {
     pub status: Option<DeliveryStatus>,
     pub event_name: Option<EventName>,
-    /// Made then or later.
+    /// Deliveries made at this moment or later.
     pub since: Option<Timestamp>,
-    /// Made before then.
+    /// Deliveries made before this moment.
     pub until: Option<Timestamp>,
 }
 
 impl Store {
-    /// Up to `limit` deliveries before `after`, newest first. Fewer mean that there are no more.
-    ///
-    /// # Errors
-    /// When DynamoDB did not answer.
+    /// Up to `limit` deliveries older than `after`, newest first. Fewer than `limit` mean that there are no more.
     pub async fn deliveries(
         &self,
         endpoint: &Endpoint,
@@ -88,7 +85,7 @@ impl Store {
             conditions.push("event_name = :event_name");
             query = query.expression_attribute_values(":event_name", text(name));
         }
-        // With a status to look for, more rows than asked for may have to be passed over.
+        // A filter by status passes over rows, so each step reads more of them than the page shows.
         let mut page_size = limit;
         if let Some(status) = filter.status {
             conditions.push("#status = :status");
@@ -101,7 +98,7 @@ impl Store {
         let mut rows = Vec::new();
         let mut start = None;
         loop {
-            let (items, next) = run(query.clone(), page_size, start).await?;
+            let (items, next) = query_page(query.clone(), page_size, start).await?;
             for item in items {
                 rows.push(from_item(item)?);
             }
@@ -110,13 +107,13 @@ impl Store {
                 return Ok(rows);
             }
             start = next;
-            // What is rare is not found by small steps; a query answers at most 1 MiB whatever its limit.
+            // Small steps would take too long to find rare rows. Whatever its limit, a query reads at most 1 MiB.
             page_size = (page_size * 2).min(MOST_ROWS);
         }
     }
 
-    /// Rows of one status by way of the sparse index, which holds keys only and may lag behind: each row is read
-    /// itself and judged again.
+    /// Rows of one status, found through the sparse index. The index holds keys only and may lag behind, so each row is
+    /// read from the table and compared with the filter again.
     #[expect(clippy::too_many_arguments, reason = "one private call; a struct for it would be its only user")]
     async fn by_attention(
         &self,
@@ -135,7 +132,7 @@ impl Store {
         let mut rows = Vec::new();
         let mut start = None;
         loop {
-            let (items, next) = run(query.clone(), limit, start).await?;
+            let (items, next) = query_page(query.clone(), limit, start).await?;
             let ids = items.iter().map(id_of).collect::<Result<Vec<_>, _>>()?;
             let keys: Vec<_> = ids.iter().map(|id| (endpoint.id, *id)).collect();
             let mut found = self.deliveries_by_id(&keys).await?;
@@ -163,16 +160,17 @@ impl Store {
     }
 }
 
-/// The key range that the filter and the cursor leave; `None` when that is nothing.
+/// The range of keys that the filter and the cursor leave; `None` when no key is left.
 fn range(filter: &DeliveryFilter, after: Option<DeliveryId>) -> Option<Range> {
     let since = filter.since.unwrap_or(Timestamp::from_millis(0));
     Range::new(since, filter.until, after.map(|id| id.as_uuid()))
 }
 
-fn id_of(item: &Item) -> Result<DeliveryId, StoreError> {
-    let id = item.get("id").and_then(|id: &AttributeValue| id.as_s().ok());
+/// The delivery's id in a row or in a key.
+pub(in crate::store) fn id_of(item: &Item) -> Result<DeliveryId, StoreError> {
+    let id = item.get("id").and_then(|id| id.as_s().ok());
     id.and_then(|id| DeliveryId::parse(id).ok())
-        .ok_or_else(|| StoreError::Broken("an index entry without an id".to_owned()))
+        .ok_or_else(|| StoreError::Broken("a delivery's row or key without an id".into()))
 }
 
 #[cfg(test)]

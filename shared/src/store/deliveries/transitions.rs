@@ -1,14 +1,14 @@
 //! The writes that move a delivery on. Its state and its attempts change together, in one conditional update of one row.
 
-use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, BatchStatementRequest, ReturnValuesOnConditionCheckFailure};
 
 use crate::delivery::Delivery;
 use crate::job::Chain;
 use crate::store::deliveries::delivery_key;
-use crate::store::statements::{Outcome, execute, or_unknown, statement};
-use crate::store::{Store, StoreError, number, row_in_the_way, text, value};
+use crate::store::statements::{Written, execute, or_unknown, statement};
+use crate::store::update::Changes;
+use crate::store::{Store, StoreError, if_condition_held, number, row_in_the_way, text, value};
 use crate::time::Timestamp;
 use crate::transition::Transition;
 
@@ -29,36 +29,24 @@ impl Store {
     pub async fn advance(&self, before: &Delivery, transition: &Transition) -> Result<Advanced, StoreError> {
         let mut update = self
             .update_delivery(before)
-            .expression_attribute_names("#status", "status")
             .expression_attribute_values(":old_status", value(&before.status)?)
             .expression_attribute_values(":old_count", number(before.attempt_count));
         let mut condition = "#status = :old_status AND attempt_count = :old_count".to_owned();
-        let (mut set, mut remove) = (Vec::new(), Vec::new());
+        let mut all = Changes::default();
         for (name, new) in changes(before, transition)? {
-            match new {
-                Some(new) => {
-                    let alias = if name == "status" { "#" } else { "" };
-                    set.push(format!("{alias}{name} = :{name}"));
-                    update = update.expression_attribute_values(format!(":{name}"), new);
-                }
-                None => remove.push(name),
-            }
+            all = all.set_or_remove(name, new);
         }
         if let Some(attempt) = &transition.attempt {
-            set.push("attempts = list_append(if_not_exists(attempts, :none), :attempt)".to_owned());
-            update = update
-                .expression_attribute_values(":none", AttributeValue::L(Vec::new()))
-                .expression_attribute_values(":attempt", AttributeValue::L(vec![value(attempt)?]));
+            let attempt = AttributeValue::L(vec![value(attempt)?]);
+            all = all.set_by("attempts", "list_append(if_not_exists(#attempts, :none), :attempts)", attempt);
+            update = update.expression_attribute_values(":none", AttributeValue::L(Vec::new()));
         }
         if let Some(replay_id) = &transition.replay_id {
-            set.push("replay_id = :replay".to_owned());
-            condition.push_str(" AND (attribute_not_exists(replay_id) OR replay_id < :replay)");
-            update = update.expression_attribute_values(":replay", text(replay_id));
+            all = all.set("replay_id", text(replay_id));
+            condition.push_str(" AND (attribute_not_exists(replay_id) OR replay_id < :replay_id)");
         }
-        let removed =
-            if remove.is_empty() { String::new() } else { format!(" REMOVE {}", remove.join(", ")) };
-        let result = update
-            .update_expression(format!("SET {}{removed}", set.join(", ")))
+        let result = all
+            .of_item(update)
             .condition_expression(condition)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
@@ -67,7 +55,7 @@ impl Store {
             Ok(_) => return Ok(Advanced::Done),
             Err(error) => error,
         };
-        let Some(row) = row_in_the_way::<Delivery>(error)? else {
+        let Some(row) = row_in_the_way::<Delivery, _>(error)? else {
             return Ok(Advanced::Overtaken);
         };
         let is_ours = match &transition.attempt {
@@ -89,8 +77,8 @@ impl Store {
             Ok(statements) => execute(&self.client, statements).await,
             Err(error) => Err(error),
         };
-        let outcomes = or_unknown(executed, records.len());
-        outcomes.into_iter().map(|outcome| outcome == Outcome::Done).collect()
+        let written = or_unknown(executed, records.len());
+        written.into_iter().map(|written| written == Written::Done).collect()
     }
 
     /// The statement that does what [`Self::advance`] does with a first attempt, whose row has no list of attempts yet.
@@ -100,7 +88,7 @@ impl Store {
         transition: &Transition,
     ) -> Result<BatchStatementRequest, StoreError> {
         let Transition { attempt: Some(attempt), replay_id: None, .. } = transition else {
-            return Err(StoreError::Broken("not a first attempt".to_owned()));
+            return Err(StoreError::Broken("not a first attempt".into()));
         };
         let attempts = AttributeValue::L(vec![value(attempt)?]);
         let mut text = format!("UPDATE \"{}\"", self.tables.deliveries);
@@ -135,7 +123,7 @@ impl Store {
         chain: Option<Chain>,
         now: Timestamp,
     ) -> Result<Advanced, StoreError> {
-        let mut update = self
+        let update = self
             .update_delivery(before)
             .condition_expression(
                 "#status = :old_status AND attempt_count = :old_count AND updated_at = :old_updated_at",
@@ -143,21 +131,12 @@ impl Store {
             .expression_attribute_names("#status", "status")
             .expression_attribute_values(":old_status", value(&before.status)?)
             .expression_attribute_values(":old_count", number(before.attempt_count))
-            .expression_attribute_values(":old_updated_at", number(before.updated_at.as_millis()))
-            .expression_attribute_values(":now", number(now.as_millis()));
-        update = match chain {
-            Some(chain) => update
-                .update_expression("SET updated_at = :now, chain = :chain")
-                .expression_attribute_values(":chain", value(&chain)?),
-            None => update.update_expression("SET updated_at = :now REMOVE chain"),
-        };
-        match update.send().await {
-            Ok(_) => Ok(Advanced::Done),
-            Err(error) => match error.as_service_error() {
-                Some(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(Advanced::Overtaken),
-                _ => Err(error.into()),
-            },
-        }
+            .expression_attribute_values(":old_updated_at", number(before.updated_at.as_millis()));
+        let changes = Changes::default()
+            .set("updated_at", number(now.as_millis()))
+            .set_or_remove("chain", optional_value(chain)?);
+        let done = if_condition_held(changes.of_item(update).send().await)?;
+        Ok(if done.is_some() { Advanced::Done } else { Advanced::Overtaken })
     }
 
     fn update_delivery(&self, delivery: &Delivery) -> UpdateItemFluentBuilder {
@@ -190,13 +169,9 @@ impl Store {
             .condition_expression("attribute_exists(id)")
             .send()
             .await;
-        match result {
-            Ok(_) => Ok(()),
-            Err(error) => match error.as_service_error() {
-                Some(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(()),
-                _ => Err(error.into()),
-            },
-        }
+        // Where the row has expired there is nothing to settle.
+        if_condition_held(result)?;
+        Ok(())
     }
 }
 

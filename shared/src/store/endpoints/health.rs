@@ -2,21 +2,18 @@
 
 use std::time::Duration;
 
-use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
 
 use crate::endpoint::{DisabledReason, Endpoint, EndpointStatus};
 use crate::id::{DeliveryId, EventId};
+use crate::store::update::Changes;
 use crate::store::{Store, StoreError, from_item, number, row_in_the_way, text, value};
 use crate::time::Timestamp;
 
 impl Store {
-    /// Adds one delivery that ended in failure and returns the endpoint; `None` when it is gone. A repeat for the
-    /// delivery that was counted last, after a lost answer or a crash, adds nothing.
-    ///
-    /// # Errors
-    /// When DynamoDB did not do it.
+    /// Counts one failed delivery and returns the endpoint; `None` when the endpoint is gone. After a lost answer or a
+    /// crash the call may be repeated: for the delivery that was counted last, a repeat adds nothing.
     pub async fn count_failure(
         &self,
         endpoint: &Endpoint,
@@ -39,21 +36,14 @@ impl Store {
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
             .await;
-        let row = match result {
-            Ok(answer) => answer.attributes,
-            Err(error) => match error.as_service_error() {
-                Some(UpdateItemError::ConditionalCheckFailedException(failed)) => failed.item().cloned(),
-                _ => return Err(error.into()),
-            },
-        };
-        row.filter(|row| !row.is_empty()).map(from_item).transpose()
+        match result {
+            Ok(answer) => answer.attributes.map(from_item).transpose(),
+            Err(error) => row_in_the_way(error),
+        }
     }
 
-    /// Forgets the failures in a row, after a success. Returns whether there was something to recover from, and it is this
-    /// success that ended it: `recovery` is noted, so that a repeat finds it. One that is disabled has not recovered.
-    ///
-    /// # Errors
-    /// When DynamoDB did not do it.
+    /// Sets the count of consecutive failures to 0 after a success. Returns whether the endpoint recovered by this success.
+    /// The row keeps `recovery`, so that a repeated call returns the same. A disabled endpoint has not recovered.
     pub async fn clear_failures(&self, endpoint: &Endpoint, recovery: &EventId) -> Result<bool, StoreError> {
         let update = self
             .update_endpoint(&endpoint.project_id, &endpoint.id)
@@ -61,23 +51,21 @@ impl Store {
                 "attribute_exists(id) AND (attribute_not_exists(recovery) OR recovery <> :recovery) AND \
                  (consecutive_failures > :zero OR attribute_exists(first_failure_at) OR is_down = :true)",
             )
-            .update_expression(if endpoint.status == EndpointStatus::Active {
-                "SET consecutive_failures = :zero, recovery = :recovery REMOVE first_failure_at, is_down"
-            } else {
-                "SET consecutive_failures = :zero, recovery = :recovery REMOVE first_failure_at"
-            })
             .expression_attribute_values(":zero", number(0))
-            .expression_attribute_values(":true", value(&true)?)
-            .expression_attribute_values(":recovery", text(recovery));
-        let row = done(update, |row| row.recovery == Some(*recovery)).await?;
+            .expression_attribute_values(":true", value(&true)?);
+        let mut changes = Changes::default()
+            .set("consecutive_failures", number(0))
+            .set("recovery", text(recovery))
+            .remove(&["first_failure_at"]);
+        if endpoint.status == EndpointStatus::Active {
+            changes = changes.remove(&["is_down"]);
+        }
+        let row = done(changes.of_item(update), |row| row.recovery == Some(*recovery)).await?;
         Ok(row.is_some_and(|row| row.status == EndpointStatus::Active))
     }
 
-    /// Disables an endpoint that has failed `failures` times in a row or more, the first of them `for_at_least` ago.
-    /// Returns it if it is this call that disabled it, or an earlier one with the same `disabling`.
-    ///
-    /// # Errors
-    /// When DynamoDB did not do it.
+    /// Disables an endpoint with at least `failures` consecutive failures, the first of them at least `for_at_least` ago.
+    /// Returns the endpoint if this call disabled it, or an earlier call with the same `disabling`.
     pub async fn disable_after_failures(
         &self,
         endpoint: &Endpoint,
@@ -97,18 +85,15 @@ impl Store {
         disable(update, DisabledReason::ConsecutiveFailures, disabling, now).await
     }
 
-    /// Disables an endpoint whose receiver answered 410. Returns it if it is this call that disabled it, or an earlier one
+    /// Disables an endpoint whose receiver answered 410. Returns the endpoint if this call disabled it, or an earlier call
     /// with the same `disabling`.
-    ///
-    /// # Errors
-    /// When DynamoDB did not do it.
     pub async fn disable_gone(
         &self,
         endpoint: &Endpoint,
         disabling: &EventId,
         now: Timestamp,
     ) -> Result<Option<Endpoint>, StoreError> {
-        // An owner who changed the URL meanwhile means another receiver than the one that is gone.
+        // When the owner has changed the URL meanwhile, the answer came from a receiver that no longer matters.
         let update = self
             .update_endpoint(&endpoint.project_id, &endpoint.id)
             .condition_expression("attribute_exists(id) AND #status = :active AND #url = :url")
@@ -124,22 +109,20 @@ async fn disable(
     disabling: &EventId,
     now: Timestamp,
 ) -> Result<Option<Endpoint>, StoreError> {
-    let update = update
-        .update_expression(
-            "SET #status = :disabled, disabled_reason = :reason, disabled_at = :now, updated_at = :now, \
-             disabling = :disabling, is_down = :true",
-        )
-        .expression_attribute_names("#status", "status")
-        .expression_attribute_values(":active", value(&EndpointStatus::Active)?)
-        .expression_attribute_values(":disabled", value(&EndpointStatus::Disabled)?)
-        .expression_attribute_values(":reason", value(&reason)?)
-        .expression_attribute_values(":now", number(now.as_millis()))
-        .expression_attribute_values(":disabling", text(disabling))
-        .expression_attribute_values(":true", value(&true)?);
+    let changes = Changes::default()
+        .set("status", value(&EndpointStatus::Disabled)?)
+        .set("disabled_reason", value(&reason)?)
+        .set("disabled_at", number(now.as_millis()))
+        .set("updated_at", number(now.as_millis()))
+        .set("disabling", text(disabling))
+        .set("is_down", value(&true)?);
+    let update =
+        changes.of_item(update).expression_attribute_values(":active", value(&EndpointStatus::Active)?);
     done(update, |row| row.disabling == Some(*disabling)).await
 }
 
-/// Carries out an update once. Returns the row if this call changed it, or, as `is_ours` tells, an earlier one did.
+/// Carries out an update once. Returns the row if this call changed it. When the condition failed, `is_ours` tells from the
+/// row whether an earlier call of the same kind made the change; then the row is returned too.
 async fn done(
     update: UpdateItemFluentBuilder,
     is_ours: impl FnOnce(&Endpoint) -> bool,
@@ -151,5 +134,5 @@ async fn done(
         Ok(answer) => return answer.attributes.map(from_item).transpose(),
         Err(error) => error,
     };
-    Ok(row_in_the_way::<Endpoint>(error)?.filter(is_ours))
+    Ok(row_in_the_way::<Endpoint, _>(error)?.filter(is_ours))
 }

@@ -1,4 +1,4 @@
-//! Endpoints: every read is strongly consistent, because a change holds for each event and attempt after it.
+//! Endpoints. Every read is strongly consistent, because a change counts for each event and attempt after it.
 
 mod health;
 mod slots;
@@ -9,7 +9,6 @@ pub use self::slots::Taken;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{
     AttributeValue, Delete, Put, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
@@ -21,23 +20,25 @@ use crate::event_name::EventName;
 use crate::id::{AccountId, EndpointId, ProjectId};
 use crate::rate_limit::RateLimit;
 use crate::signing_secret::SigningSecret;
-use crate::store::transactions::{failed_conditions, transact};
+use crate::store::transactions::{first_condition_failed, transact};
+use crate::store::update::Changes;
 use crate::store::{
-    Registry, Store, StoreError, from_item, key, number, row, row_in_the_way, rows, text, to_item, value,
+    Registry, Store, StoreError, from_item, if_condition_held, key, number, row, row_in_the_way, rows, text,
+    to_item, value,
 };
 use crate::time::Timestamp;
 
-/// What a caller changes of an endpoint; `None` leaves a field as it is.
+/// The changes that a caller asks for; `None` leaves a field as it is.
 #[derive(Debug, Clone, Default)]
 pub struct EndpointPatch {
     pub url: Option<String>,
     pub events: Option<Vec<EventName>>,
     pub status: Option<EndpointStatus>,
-    /// The inner `None` takes it away.
+    /// The inner `None` removes it.
     pub description: Option<Option<String>>,
-    /// Empty ones take them away.
+    /// No headers at all remove the endpoint's headers.
     pub headers: Option<CustomHeaders>,
-    /// The inner `None` takes it away.
+    /// The inner `None` removes it.
     pub rate_limit_per_second: Option<Option<u16>>,
 }
 
@@ -45,7 +46,7 @@ pub struct EndpointPatch {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Patched {
     Done(Box<Endpoint>),
-    /// Another change came first: the row is to be read again.
+    /// Another change came first, so the caller must read the row again.
     Overtaken,
     Gone,
 }
@@ -62,7 +63,57 @@ impl EndpointPatch {
             && rate_limit_per_second.is_none()
     }
 
-    /// Whether a row is as this change leaves it.
+    /// The changes to the row of this endpoint, as the row was read.
+    fn changes(&self, endpoint: &Endpoint, now: Timestamp) -> Result<Changes, StoreError> {
+        let mut changes = Changes::default().set("updated_at", number(now.as_millis()));
+        if self.url.is_some() || self.status == Some(EndpointStatus::Active) {
+            // The speed of earlier answers says nothing about a new receiver, or about one that was just mended.
+            changes = changes.remove(&["slow_until", "answered_at", "hanging_since", "hanging_tried_at"]);
+        }
+        if let Some(url) = &self.url {
+            changes = changes.set("url", text(url));
+        }
+        if let Some(events) = &self.events {
+            let names: BTreeSet<String> = events.iter().map(ToString::to_string).collect();
+            changes = changes
+                .set("events", value(events)?)
+                .add("event_names_ever", AttributeValue::Ss(names.into_iter().collect()));
+        }
+        if let Some(status) = self.status {
+            changes = changes.set("status", value(&status)?);
+            changes = match status {
+                // The endpoint starts afresh: earlier failures no longer count (contract §7).
+                EndpointStatus::Active => changes.set("consecutive_failures", number(0)).remove(&[
+                    "first_failure_at",
+                    "disabled_reason",
+                    "disabled_at",
+                ]),
+                // Disabling again keeps the reason and the time of the first disabling.
+                EndpointStatus::Disabled => changes
+                    .set_if_absent("disabled_reason", value(&DisabledReason::Manual)?)
+                    .set_if_absent("disabled_at", number(now.as_millis())),
+            };
+        }
+        if let Some(description) = &self.description {
+            changes = changes.set_or_remove("description", description.as_ref().map(text));
+        }
+        if let Some(headers) = &self.headers {
+            let kept = (!headers.is_empty()).then(|| value(headers)).transpose()?;
+            changes = changes.set_or_remove("headers", kept);
+        }
+        // An unchanged limit keeps the slots that are taken. A new limit begins with none taken.
+        if let Some(limit) = self.rate_limit_per_second
+            && limit != endpoint.rate_limit_per_second()
+        {
+            let limit = limit.map(|per_second| RateLimit { per_second, since: now });
+            changes = changes
+                .remove(&["slots_taken_until", "late_slots_taken_until"])
+                .set_or_remove("rate_limit", limit.map(|limit| value(&limit)).transpose()?);
+        }
+        Ok(changes)
+    }
+
+    /// Whether a row looks as this change leaves it.
     fn is_in(&self, row: &Endpoint) -> bool {
         let Self { url, events, status, description, headers, rate_limit_per_second } = self;
         url.as_ref().is_none_or(|url| *url == row.url)
@@ -74,7 +125,7 @@ impl EndpointPatch {
     }
 }
 
-/// How the creation of something of which there may be only so many ended.
+/// How the creation of something with a cap ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Created {
     Done,
@@ -91,10 +142,7 @@ pub enum Rotated {
 }
 
 impl Registry {
-    /// Adds an endpoint unless its project has `cap` of them already: the count and the row change together.
-    ///
-    /// # Errors
-    /// When DynamoDB did not do it.
+    /// Adds an endpoint, unless its project has `cap` endpoints already. The count and the row change together.
     pub async fn create_endpoint(
         &self,
         account_id: &AccountId,
@@ -109,31 +157,24 @@ impl Registry {
             .condition_expression("attribute_exists(id) AND endpoint_count < :cap")
             .expression_attribute_values(":one", number(1))
             .expression_attribute_values(":cap", number(cap))
-            .build()
-            .map_err(|error| StoreError::Broken(error.to_string()))?;
+            .build()?;
         let put = Put::builder()
             .table_name(&self.tables.endpoints)
             .set_item(Some(to_item(endpoint)?))
             .condition_expression("attribute_not_exists(id)")
-            .build()
-            .map_err(|error| StoreError::Broken(error.to_string()))?;
+            .build()?;
         let writes = vec![
             TransactWriteItem::builder().update(count).build(),
             TransactWriteItem::builder().put(put).build(),
         ];
         match transact(&self.client, writes).await {
             Ok(()) => Ok(Created::Done),
-            Err(error) => match failed_conditions(&error).first() {
-                Some(true) => Ok(Created::CapReached),
-                _ => Err(error.into()),
-            },
+            Err(error) if first_condition_failed(&error) => Ok(Created::CapReached),
+            Err(error) => Err(error.into()),
         }
     }
 
     /// Removes an endpoint; false when there was none. Its deliveries end at their next wake-up.
-    ///
-    /// # Errors
-    /// When DynamoDB did not do it.
     pub async fn delete_endpoint(
         &self,
         account_id: &AccountId,
@@ -145,8 +186,7 @@ impl Registry {
             .key("project_id", text(project_id))
             .key("id", text(id))
             .condition_expression("attribute_exists(id)")
-            .build()
-            .map_err(|error| StoreError::Broken(error.to_string()))?;
+            .build()?;
         let count = Update::builder()
             .table_name(&self.tables.projects)
             .key("account_id", text(account_id))
@@ -154,33 +194,26 @@ impl Registry {
             .update_expression("ADD endpoint_count :minus_one")
             .condition_expression("attribute_exists(id)")
             .expression_attribute_values(":minus_one", number(-1))
-            .build()
-            .map_err(|error| StoreError::Broken(error.to_string()))?;
+            .build()?;
         let writes = vec![
             TransactWriteItem::builder().delete(delete).build(),
             TransactWriteItem::builder().update(count).build(),
         ];
         match transact(&self.client, writes).await {
             Ok(()) => Ok(true),
-            Err(error) => match failed_conditions(&error).first() {
-                Some(true) => Ok(false),
-                _ => Err(error.into()),
-            },
+            Err(error) if first_condition_failed(&error) => Ok(false),
+            Err(error) => Err(error.into()),
         }
     }
 }
 
 impl Store {
     /// A project's endpoints, oldest first.
-    ///
-    /// # Errors
-    /// When DynamoDB did not answer.
     pub async fn endpoints(&self, project_id: &ProjectId) -> Result<Vec<Endpoint>, StoreError> {
         rows(&self.client, &self.tables.endpoints, "project_id", project_id).await
     }
 
-    /// # Errors
-    /// When DynamoDB did not answer.
+    /// One endpoint of a project.
     pub async fn endpoint(
         &self,
         project_id: &ProjectId,
@@ -190,104 +223,24 @@ impl Store {
         row(&self.client, &self.tables.endpoints, key).await
     }
 
-    /// Changes an endpoint, as it was read. A write that comes late, when its caller has given it up and made another
-    /// change, finds the row changed and does nothing; a repeat of one whose answer was lost finds its own.
-    ///
-    /// # Errors
-    /// When DynamoDB did not do it.
+    /// Changes an endpoint, if its row is still the one that was read. A write can arrive late, when its caller has given up
+    /// and has made another change: then it changes nothing. A repeated write whose first answer was lost finds its own
+    /// change and counts as done.
     pub async fn patch_endpoint(
         &self,
         endpoint: &Endpoint,
         patch: &EndpointPatch,
         now: Timestamp,
     ) -> Result<Patched, StoreError> {
-        // Later than what was read, so that no two versions of a row have the same time.
+        // Later than the time on the row, so that no two versions of a row have the same time.
         let now = now.max(endpoint.updated_at.plus(Duration::from_millis(1)));
-        let mut set = vec!["updated_at = :now"];
-        let mut remove = Vec::new();
-        let mut add = "";
-        let mut update = self
+        let update = self
             .update_endpoint(&endpoint.project_id, &endpoint.id)
-            .condition_expression("updated_at = :read")
+            .condition_expression("#updated_at = :read")
             .expression_attribute_values(":read", number(endpoint.updated_at.as_millis()))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .return_values(ReturnValue::AllNew);
-        if patch.url.is_some() || patch.status == Some(EndpointStatus::Active) {
-            // How the receiver answered before says nothing of how it answers now.
-            remove.extend(["slow_until", "answered_at", "hanging_since", "hanging_tried_at"]);
-        }
-        if let Some(url) = &patch.url {
-            set.push("#url = :url");
-            update = update
-                .expression_attribute_names("#url", "url")
-                .expression_attribute_values(":url", text(url));
-        }
-        if let Some(events) = &patch.events {
-            set.push("#events = :events");
-            add = " ADD event_names_ever :names";
-            let names: BTreeSet<String> = events.iter().map(ToString::to_string).collect();
-            update = update
-                .expression_attribute_names("#events", "events")
-                .expression_attribute_values(":events", value(events)?)
-                .expression_attribute_values(":names", AttributeValue::Ss(names.into_iter().collect()));
-        }
-        if let Some(status) = patch.status {
-            set.push("#status = :status");
-            update = update
-                .expression_attribute_names("#status", "status")
-                .expression_attribute_values(":status", value(&status)?);
-            match status {
-                // A fresh start: what failed before no longer counts (contract §7).
-                EndpointStatus::Active => {
-                    set.push("consecutive_failures = :zero");
-                    remove.extend(["first_failure_at", "disabled_reason", "disabled_at"]);
-                    update = update.expression_attribute_values(":zero", number(0));
-                }
-                // Disabling again does not hide why and when it was first disabled.
-                EndpointStatus::Disabled => {
-                    set.push("disabled_reason = if_not_exists(disabled_reason, :manual)");
-                    set.push("disabled_at = if_not_exists(disabled_at, :now)");
-                    update = update.expression_attribute_values(":manual", value(&DisabledReason::Manual)?);
-                }
-            }
-        }
-        match &patch.description {
-            Some(Some(description)) => {
-                set.push("description = :description");
-                update = update.expression_attribute_values(":description", text(description));
-            }
-            Some(None) => remove.push("description"),
-            None => {}
-        }
-        match &patch.headers {
-            Some(headers) if headers.is_empty() => remove.push("headers"),
-            Some(headers) => {
-                set.push("headers = :headers");
-                update = update.expression_attribute_values(":headers", value(headers)?);
-            }
-            None => {}
-        }
-        // A limit that stays as it is keeps its lines; another one begins new ones.
-        if let Some(limit) = patch.rate_limit_per_second
-            && limit != endpoint.rate_limit_per_second()
-        {
-            remove.extend(["slots_taken_until", "late_slots_taken_until"]);
-            match limit {
-                Some(per_second) => {
-                    set.push("rate_limit = :rate_limit");
-                    let limit = RateLimit { per_second, since: now };
-                    update = update.expression_attribute_values(":rate_limit", value(&limit)?);
-                }
-                None => remove.push("rate_limit"),
-            }
-        }
-        let removed =
-            if remove.is_empty() { String::new() } else { format!(" REMOVE {}", remove.join(", ")) };
-        let result = update
-            .update_expression(format!("SET {}{removed}{add}", set.join(", ")))
-            .expression_attribute_values(":now", number(now.as_millis()))
-            .send()
-            .await;
+        let result = patch.changes(endpoint, now)?.of_item(update).send().await;
         let error = match result {
             Ok(answer) => {
                 let row = from_item(answer.attributes.unwrap_or_default())?;
@@ -295,18 +248,15 @@ impl Store {
             }
             Err(error) => error,
         };
-        Ok(match row_in_the_way::<Endpoint>(error)? {
+        Ok(match row_in_the_way::<Endpoint, _>(error)? {
             None => Patched::Gone,
             Some(row) if row.updated_at == now && patch.is_in(&row) => Patched::Done(Box::new(row)),
             Some(_) => Patched::Overtaken,
         })
     }
 
-    /// Notes that an endpoint gets an event of a name that it was perhaps never subscribed to, so that its list of
-    /// deliveries looks where that name's are. False when the endpoint is gone.
-    ///
-    /// # Errors
-    /// When DynamoDB did not do it.
+    /// Records that an endpoint gets an event of a name to which it was perhaps never subscribed. The endpoint's list of
+    /// deliveries then looks into the partition of that name too. False when the endpoint is gone.
     pub async fn note_event_name(&self, endpoint: &Endpoint, name: &EventName) -> Result<bool, StoreError> {
         if endpoint.event_names_ever.contains(name) {
             return Ok(true);
@@ -318,13 +268,10 @@ impl Store {
         Ok(changed(update).await?.is_some())
     }
 
-    /// Gives an endpoint, as it was read, a new secret and keeps the one before it for the overlap.
+    /// Gives an endpoint, as it was read, a new secret and keeps the previous one for the overlap.
     ///
-    /// A rotation that is carried out twice would push the secret its receiver still uses out of the row: a repeat
-    /// whose first answer was lost finds its own secret, and one that comes late finds another and does nothing.
-    ///
-    /// # Errors
-    /// When DynamoDB did not do it.
+    /// A rotation that happened twice would remove the secret that the receiver still uses. So a repeated write whose first
+    /// answer was lost finds its own secret and counts as done, and a late write finds another secret and does nothing.
     pub async fn rotate_secret(&self, endpoint: &Endpoint, now: Timestamp) -> Result<Rotated, StoreError> {
         let secret = SigningSecret::generate();
         let result = self
@@ -345,7 +292,7 @@ impl Store {
             Ok(_) => return Ok(Rotated::To(secret)),
             Err(error) => error,
         };
-        Ok(match row_in_the_way::<Endpoint>(error)? {
+        Ok(match row_in_the_way::<Endpoint, _>(error)? {
             None => Rotated::Gone,
             Some(row) if row.signing_secret == secret => Rotated::To(secret),
             Some(_) => Rotated::Overtaken,
@@ -365,11 +312,6 @@ impl Store {
 
 /// Carries out an endpoint's update and returns the new row; `None` when its condition failed.
 pub(super) async fn changed(update: UpdateItemFluentBuilder) -> Result<Option<Endpoint>, StoreError> {
-    match update.return_values(ReturnValue::AllNew).send().await {
-        Ok(answer) => answer.attributes.map(from_item).transpose(),
-        Err(error) => match error.as_service_error() {
-            Some(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(None),
-            _ => Err(error.into()),
-        },
-    }
+    let answer = if_condition_held(update.return_values(ReturnValue::AllNew).send().await)?;
+    answer.and_then(|answer| answer.attributes).map(from_item).transpose()
 }

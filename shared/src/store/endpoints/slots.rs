@@ -1,4 +1,4 @@
-//! The slots of an endpoint with a rate limit: how far they are taken, on its own row.
+//! The slots of an endpoint with a rate limit. The endpoint's row says up to which time they are taken.
 //!
 //! The write changes neither `updated_at` nor the endpoint's health, so it makes no owner's change fail.
 
@@ -9,26 +9,26 @@ use crate::rate_limit::{LATE_SLOTS_WITHIN, RateLimit, Slots};
 use crate::store::{Store, StoreError, from_item, number, row_in_the_way, value};
 use crate::time::Timestamp;
 
-/// The write is one of two, by whether slots beyond now are taken; when it was the wrong one, the row says so. It can
-/// change again only with the limit.
+/// How often a write is tried. There are two forms of it: one for when later slots are taken already, one for when none is.
+/// The row shows when the wrong form was tried, and the right form changes again only when the limit changes.
 const ROUNDS: usize = 4;
 
-/// What came of asking for slots.
+/// The answer to a request for slots.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Taken {
     Slots(Slots),
     /// The endpoint has no limit any more, or is gone.
     Unlimited,
-    /// None are left of those that are given out now.
+    /// All slots that may be given out now are taken.
     Full,
 }
 
-/// Where attempts queue for slots.
+/// A line in which attempts wait for slots.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Line {
-    /// For all: as long as need be.
+    /// For all attempts; it may grow to any length.
     Usual,
-    /// For those that missed their slot: a second long.
+    /// For attempts that missed their slot; it covers only the next second.
     Late,
 }
 
@@ -47,7 +47,7 @@ impl Line {
         }
     }
 
-    /// How far it may be taken for another to take from it.
+    /// The line is full once its slots are taken past this time, in microseconds.
     fn most(self, now: Timestamp) -> i64 {
         match self {
             Self::Usual => i64::MAX,
@@ -57,11 +57,8 @@ impl Line {
 }
 
 impl Store {
-    /// Takes an endpoint's next `count` slots: from now on, or after those that are taken. Slots that are not used are
-    /// lost, no more.
-    ///
-    /// # Errors
-    /// When DynamoDB did not do it.
+    /// Takes an endpoint's next `count` slots: from now on, or after the taken ones. An unused slot is lost and does no
+    /// other harm.
     pub async fn take_slots(
         &self,
         endpoint: &Endpoint,
@@ -71,10 +68,7 @@ impl Store {
         self.take_in(Line::Usual, endpoint, count, now).await
     }
 
-    /// Takes a slot for an attempt that missed its own, if one of the next second is free.
-    ///
-    /// # Errors
-    /// When DynamoDB did not do it.
+    /// Takes a slot for an attempt that missed its own slot, if the next second has a free one.
     pub async fn take_late_slot(&self, endpoint: &Endpoint, now: Timestamp) -> Result<Taken, StoreError> {
         self.take_in(Line::Late, endpoint, 1, now).await
     }
@@ -99,10 +93,11 @@ impl Store {
                 Tried::Otherwise(row) => (limit, taken_until) = (row.rate_limit, line.taken_until(&row)),
             }
         }
-        Err(StoreError::Unavailable("an endpoint's slots were taken by others each time".to_owned()))
+        Err(StoreError::Unavailable("an endpoint's slots were taken by others each time".into()))
     }
 
-    /// One write, on condition that the limit is this one and the line as `is_ahead` says.
+    /// One write. Its condition is that the limit is still `limit`, and that the line reaches beyond now exactly if
+    /// `is_ahead`.
     async fn try_to_take(
         &self,
         line: Line,
@@ -152,7 +147,7 @@ impl Store {
 
 enum Tried {
     Taken(Slots),
-    /// The row is not what the write was for, but this.
+    /// The condition failed, and this is the row.
     Otherwise(Box<Endpoint>),
     Gone,
 }

@@ -1,4 +1,4 @@
-//! What attempts show of an endpoint's speed (`crate::slowness`): written only while it is slow or hangs.
+//! Signs of an endpoint's speed (`crate::slowness`). They are written only while the endpoint is slow or hangs.
 
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 
@@ -9,11 +9,8 @@ use crate::store::{Store, StoreError, number, text};
 use crate::time::Timestamp;
 
 impl Store {
-    /// Lets the slow lane serve the endpoint until `until`, or for longer where that is noted. Like all that is noted here, it
-    /// says nothing of a receiver that the owner replaced meanwhile.
-    ///
-    /// # Errors
-    /// When DynamoDB did not do it.
+    /// Lets the slow lane serve the endpoint until `until`, or longer if the row says so already. When the owner has replaced
+    /// the URL since the attempt, nothing is written; that holds for each of these functions but [`Self::take_probe`].
     pub async fn mark_slow(&self, endpoint: &Endpoint, until: Timestamp) -> Result<(), StoreError> {
         let update = self
             .update_receiver(endpoint, "(attribute_not_exists(slow_until) OR slow_until < :until)")
@@ -23,11 +20,8 @@ impl Store {
         Ok(())
     }
 
-    /// Notes that an endpoint hangs, after an attempt that began at `began_at` and timed out. One that was answered since
-    /// then does not hang, and one that is known to hang has been hanging for longer: both stay as they are.
-    ///
-    /// # Errors
-    /// When DynamoDB did not do it.
+    /// Records that an endpoint hangs, after an attempt that began at `began_at` and timed out. The row stays as it is when
+    /// the endpoint has answered since then, and when the endpoint is known to hang already.
     pub async fn mark_hanging(
         &self,
         endpoint: &Endpoint,
@@ -46,10 +40,7 @@ impl Store {
         Ok(())
     }
 
-    /// Notes that an endpoint which was slow or hung has answered: it does not hang.
-    ///
-    /// # Errors
-    /// When DynamoDB did not do it.
+    /// Records that a slow or hanging endpoint has answered, so it does not hang.
     pub async fn note_answer(&self, endpoint: &Endpoint, now: Timestamp) -> Result<(), StoreError> {
         let update = self
             .update_receiver(endpoint, "attribute_exists(id)")
@@ -59,10 +50,7 @@ impl Store {
         Ok(())
     }
 
-    /// Takes the probe of an endpoint that hangs; false when somebody else has, or it hangs no more.
-    ///
-    /// # Errors
-    /// When DynamoDB did not do it.
+    /// Takes the probe of an endpoint that hangs; false when another job has taken it, or the endpoint no longer hangs.
     pub async fn take_probe(
         &self,
         endpoint: &Endpoint,
@@ -79,7 +67,7 @@ impl Store {
         Ok(changed(update).await?.is_some())
     }
 
-    /// An update of the endpoint under a condition, if it still has the URL that the attempt was made at.
+    /// An update of the endpoint under a condition, if the endpoint still has the URL of the attempt.
     fn update_receiver(&self, endpoint: &Endpoint, condition: &str) -> UpdateItemFluentBuilder {
         self.update_endpoint(&endpoint.project_id, &endpoint.id)
             .condition_expression(format!("#url = :url AND {condition}"))

@@ -1,4 +1,4 @@
-//! Events: the idempotency record, the payload, and the list of who gets it.
+//! Events. A row is the idempotency record, and holds the payload and the list of deliveries.
 
 mod pages;
 
@@ -6,30 +6,30 @@ pub use self::pages::{EventFilter, ReadEvent};
 
 use std::collections::HashMap;
 
-use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::{KeysAndAttributes, ReturnValuesOnConditionCheckFailure};
 
 use crate::delivery::Delivery;
 use crate::event::Event;
 use crate::id::{EventId, ProjectId};
 use crate::store::inserts::insert_each;
-use crate::store::statements::Outcome;
-use crate::store::{Item, Store, StoreError, from_item, key, number, row, text, to_item};
+use crate::store::statements::Written;
+use crate::store::{Item, Store, StoreError, from_item, key, number, row, row_in_the_way, text, to_item};
 use crate::time::Timestamp;
 
 /// How accepting an event ended.
 #[derive(Debug, Clone)]
 pub enum Accepted {
     New,
-    /// The project already has an event of this id; whether it is the same is the caller's to say.
+    /// The project already has an event with this id. The caller compares the two.
     Exists(Box<Event>),
 }
 
-/// How a read stands to the writes before it.
+/// Which earlier writes a read sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reading {
-    /// It may miss those of the last second, for half the price.
+    /// Perhaps not the most recent ones, for half the price.
     Eventual,
+    /// All of them.
     Strong,
 }
 
@@ -38,10 +38,7 @@ fn event_key(project_id: &ProjectId, id: &EventId) -> Item {
 }
 
 impl Store {
-    /// Writes a new event's row, unless the project has one of that id that has not expired.
-    ///
-    /// # Errors
-    /// When DynamoDB did not do it.
+    /// Writes a new event's row, unless the project has an event with that id which has not expired.
     pub async fn accept_event(&self, event: &Event, now: Timestamp) -> Result<Accepted, StoreError> {
         let result = self
             .client
@@ -57,14 +54,13 @@ impl Store {
             Ok(_) => return Ok(Accepted::New),
             Err(error) => error,
         };
-        let existing: Event = match error.as_service_error() {
-            Some(PutItemError::ConditionalCheckFailedException(failed)) => {
-                from_item(failed.item().cloned().unwrap_or_default())?
-            }
-            _ => return Err(error.into()),
+        let Some(existing) = row_in_the_way::<Event, _>(error)? else {
+            return Err(StoreError::Broken(
+                "an event's row is in the way and did not come with the answer".into(),
+            ));
         };
-        // A repeat by the SDK whose first answer was lost finds its own row. Where there are no deliveries, another event
-        // of the same id may be of the same moment.
+        // When the SDK repeats a write whose first answer was lost, it finds its own row. Delivery ids alone do not prove
+        // that: an event without deliveries may have the same id and time as another.
         let is_own = existing.deliveries == event.deliveries
             && existing.accepted_at == event.accepted_at
             && existing.content_hash == event.content_hash;
@@ -74,18 +70,15 @@ impl Store {
         Ok(Accepted::Exists(Box::new(existing)))
     }
 
-    /// Writes new events' rows together and says of each whether it did. What it did not is for [`Self::accept_event`],
-    /// which finds out why.
+    /// Writes new events' rows together and says for each whether this call wrote it. The caller passes the others to
+    /// [`Self::accept_event`], which returns the reason.
     pub async fn accept_events(&self, events: &[Event]) -> Vec<bool> {
         let key = |event: &Event| (event.project_id, event.event_id);
-        let outcomes = insert_each(&self.client, &self.tables.events, events, key).await;
-        outcomes.into_iter().map(|outcome| outcome == Outcome::Done).collect()
+        let written = insert_each(&self.client, &self.tables.events, events, key).await;
+        written.into_iter().map(|written| written == Written::Done).collect()
     }
 
     /// The event, unless it has expired.
-    ///
-    /// # Errors
-    /// When DynamoDB did not answer.
     pub async fn event(
         &self,
         project_id: &ProjectId,
@@ -96,15 +89,16 @@ impl Store {
         Ok(event.filter(|event| !event.is_expired(now)))
     }
 
-    /// The envelope of each delivery, in the deliveries' order: from its own row, or else from its event's.
+    /// The envelope of each delivery, in the order of the deliveries: from the delivery's row if that holds it, else from the
+    /// event's row.
     ///
     /// # Errors
-    /// When DynamoDB did not answer, or an event's row is gone before its delivery's.
+    /// `Broken` also when an event's row is gone before its delivery's.
     pub async fn envelopes(&self, deliveries: &[Delivery]) -> Result<Vec<Vec<u8>>, StoreError> {
         let elsewhere: Vec<&Delivery> =
             deliveries.iter().filter(|delivery| delivery.payload.is_none()).collect();
-        // A payload never changes, so half a read unit will do. What was written a moment ago may be missing from it, or
-        // be an expired event of the same id: then the row does not list the delivery.
+        // A payload never changes, so an eventually consistent read at half the price will do. Such a read may miss a new
+        // row, or may return an expired event with the same id: then the row does not list the delivery.
         let mut events = self.events_of(&elsewhere, Reading::Eventual).await?;
         let is_listed = |delivery: &&&Delivery| {
             events.get(&delivery.event_id).is_some_and(|event| event.lists(&delivery.id))
@@ -118,7 +112,7 @@ impl Store {
                 let stored = delivery.payload.as_ref();
                 let payload = stored.or_else(|| events.get(&delivery.event_id).map(|event| &event.payload));
                 let payload = payload.ok_or_else(|| {
-                    StoreError::Broken(format!("delivery {} has lost its event's row", delivery.id))
+                    StoreError::Broken(format!("delivery {} has lost its event's row", delivery.id).into())
                 })?;
                 Ok(payload.unpack()?)
             })
@@ -135,7 +129,7 @@ impl Store {
         wanted.sort_unstable();
         wanted.dedup();
         let mut events = HashMap::new();
-        // An event can be 256 KiB and one answer holds 16 MiB.
+        // An event can have 256 KiB, and one answer holds at most 16 MiB.
         for chunk in wanted.chunks(50) {
             for item in self.batch_get_events(chunk, reading).await? {
                 let event: Event = from_item(item)?;
@@ -154,7 +148,7 @@ impl Store {
         for (project_id, event_id) in keys {
             wanted = wanted.keys(event_key(project_id, event_id));
         }
-        let wanted = wanted.build().map_err(|error| StoreError::Broken(error.to_string()))?;
+        let wanted = wanted.build()?;
         let mut found = self.batch_get(HashMap::from([(self.tables.events.clone(), wanted)])).await?;
         Ok(found.remove(&self.tables.events).unwrap_or_default())
     }

@@ -1,5 +1,5 @@
-//! A project's events, newest first. Ids that tell when an event came are read from the table itself, which costs
-//! accepting nothing; the others stand in a sparse index, `by_listing`, and the two are merged.
+//! A project's events, newest first. An event whose id tells the time of its acceptance is read from the table itself, and
+//! its acceptance needs no index. All other events are listed in a sparse index, `by_listing`. A page merges the two.
 //!
 //! The index is eventually consistent: an event in it may be listed a moment late, and is found by its id at once. A
 //! filter by event name reads past the other names.
@@ -13,26 +13,26 @@ use super::Reading;
 use crate::event::{Event, LISTED_AS_IT_IS};
 use crate::event_name::EventName;
 use crate::id::{EventId, ProjectId};
-use crate::store::ranges::{Range, run};
+use crate::store::ranges::{Range, query_page};
 use crate::store::{Item, Store, StoreError, from_item, number, text};
 use crate::time::Timestamp;
 
-/// No row is older: the longest retention there is. Without a start, a range would hold a part of all random ids too.
+/// The longest retention, so no row is older. A range without a start would contain some of the random ids too.
 const OLDEST: Duration = Duration::from_secs(3_650 * 24 * 60 * 60);
 
-/// Instances' clocks differ by less than this.
+/// The clocks of two instances differ by less than this.
 const CLOCKS_DIFFER: Duration = Duration::from_secs(60);
 
-/// Rows of the index that are read whole at once: their envelopes fit 3 MiB.
+/// How many events from the index are read at once: their envelopes fit 3 MiB.
 const WHOLE_ROWS: usize = 12;
 
 /// Which events a page shows; `None` means all.
 #[derive(Debug, Clone, Default)]
 pub struct EventFilter {
     pub event_name: Option<EventName>,
-    /// Come then or later.
+    /// Events that came at this moment or later.
     pub since: Option<Timestamp>,
-    /// Come before then.
+    /// Events that came before this moment.
     pub until: Option<Timestamp>,
 }
 
@@ -43,19 +43,16 @@ pub struct ReadEvent {
     pub envelope: Vec<u8>,
 }
 
-/// Where an event stands, and its row if that has been read.
-struct Slot {
-    place: EventId,
+/// An event in the list, with its row once that has been read.
+struct Entry {
+    list_key: EventId,
     event_id: EventId,
     row: Option<ReadEvent>,
 }
 
 impl Store {
-    /// Up to `limit` events before the place `after`, newest first. Fewer mean that there are no more, or that their
+    /// Up to `limit` events before the list key `after`, newest first. Fewer mean that there are no more, or that their
     /// envelopes are over `enough_bytes` together.
-    ///
-    /// # Errors
-    /// When DynamoDB did not answer.
     pub async fn events(
         &self,
         project_id: &ProjectId,
@@ -69,14 +66,15 @@ impl Store {
         let mut bytes = 0;
         while let Some(range) = range(filter, after, now) {
             let wanted = limit - read.len();
-            let mut slots = self.slots(project_id, filter, &range, wanted, enough_bytes - bytes, now).await?;
-            let is_last = slots.len() < wanted;
-            for slots in slots.chunks_mut(WHOLE_ROWS) {
-                self.read_missing(project_id, filter, slots, now).await?;
-                for slot in slots {
-                    after = Some(slot.place);
-                    bytes += slot.row.as_ref().map_or(0, |row| row.envelope.len());
-                    read.extend(slot.row.take());
+            let mut entries =
+                self.entries(project_id, filter, &range, wanted, enough_bytes - bytes, now).await?;
+            let is_last = entries.len() < wanted;
+            for entries in entries.chunks_mut(WHOLE_ROWS) {
+                self.read_missing(project_id, filter, entries, now).await?;
+                for entry in entries {
+                    after = Some(entry.list_key);
+                    bytes += entry.row.as_ref().map_or(0, |row| row.envelope.len());
+                    read.extend(entry.row.take());
                     if bytes > enough_bytes {
                         return Ok(read);
                     }
@@ -90,7 +88,7 @@ impl Store {
     }
 
     /// The newest `wanted` events of a range; fewer when there are no more, or when their envelopes fill `room`.
-    async fn slots(
+    async fn entries(
         &self,
         project_id: &ProjectId,
         filter: &EventFilter,
@@ -98,19 +96,19 @@ impl Store {
         wanted: usize,
         room: usize,
         now: Timestamp,
-    ) -> Result<Vec<Slot>, StoreError> {
-        let mut slots = self.listed(project_id, filter, range, wanted, now).await?;
+    ) -> Result<Vec<Entry>, StoreError> {
+        let mut entries = self.listed(project_id, filter, range, wanted, now).await?;
         // What is older than the last of these is not on this page.
-        let from = slots.get(wanted - 1).map_or(range.from, |last| last.place.as_uuid());
+        let from = entries.get(wanted - 1).map_or(range.from, |last| last.list_key.as_uuid());
         let range = Range { from, to: range.to.clone() };
         let (rows, oldest) = self.by_id(project_id, filter, &range, wanted, room, now).await?;
         if let Some(oldest) = oldest {
-            slots.retain(|slot| slot.place > oldest);
+            entries.retain(|entry| entry.list_key > oldest);
         }
-        slots.extend(rows);
-        slots.sort_unstable_by_key(|slot| std::cmp::Reverse(slot.place));
-        slots.truncate(wanted);
-        Ok(slots)
+        entries.extend(rows);
+        entries.sort_unstable_by_key(|entry| std::cmp::Reverse(entry.list_key));
+        entries.truncate(wanted);
+        Ok(entries)
     }
 
     /// What the sparse index holds. It may lag behind: each row is judged again when it is read.
@@ -121,30 +119,30 @@ impl Store {
         range: &Range,
         wanted: usize,
         now: Timestamp,
-    ) -> Result<Vec<Slot>, StoreError> {
+    ) -> Result<Vec<Entry>, StoreError> {
         let query = self
             .newest_events("listed", project_id, filter, range, "expires_at > :now", now)
             .index_name("by_listing");
-        let mut slots = Vec::new();
+        let mut entries = Vec::new();
         let mut start = None;
         loop {
-            let (items, next) = run(query.clone(), page_size(filter, wanted), start).await?;
+            let (items, next) = query_page(query.clone(), page_size(filter, wanted), start).await?;
             for item in items {
-                slots.push(Slot {
-                    place: id_in(&item, "listed")?,
+                entries.push(Entry {
+                    list_key: id_in(&item, "listed")?,
                     event_id: id_in(&item, "event_id")?,
                     row: None,
                 });
             }
-            if slots.len() >= wanted || next.is_none() {
-                slots.truncate(wanted);
-                return Ok(slots);
+            if entries.len() >= wanted || next.is_none() {
+                entries.truncate(wanted);
+                return Ok(entries);
             }
             start = next;
         }
     }
 
-    /// What the table holds by ids that tell their time; with it the last place, unless the range was read to its end.
+    /// What the table holds by ids that tell their time; with it the last list key, unless the range was read to its end.
     async fn by_id(
         &self,
         project_id: &ProjectId,
@@ -153,28 +151,28 @@ impl Store {
         wanted: usize,
         room: usize,
         now: Timestamp,
-    ) -> Result<(Vec<Slot>, Option<EventId>), StoreError> {
+    ) -> Result<(Vec<Entry>, Option<EventId>), StoreError> {
         let condition = "attribute_not_exists(listed) AND expires_at > :now";
         let query =
             self.newest_events("event_id", project_id, filter, range, condition, now).consistent_read(true);
-        let mut slots: Vec<Slot> = Vec::new();
+        let mut entries: Vec<Entry> = Vec::new();
         let mut bytes = 0;
         let mut start = None;
         loop {
-            let (items, next) = run(query.clone(), page_size(filter, wanted), start).await?;
+            let (items, next) = query_page(query.clone(), page_size(filter, wanted), start).await?;
             for item in items {
                 let event: Event = from_item(item)?;
                 let envelope = event.payload.unpack()?;
                 bytes += envelope.len();
-                let (place, event_id) = (event.event_id, event.event_id);
-                slots.push(Slot { place, event_id, row: Some(ReadEvent { event, envelope }) });
+                let (list_key, event_id) = (event.event_id, event.event_id);
+                entries.push(Entry { list_key, event_id, row: Some(ReadEvent { event, envelope }) });
             }
             if next.is_none() {
-                return Ok((slots, None));
+                return Ok((entries, None));
             }
-            if slots.len() >= wanted || bytes > room {
-                let last = slots.last().map(|slot| slot.place);
-                return Ok((slots, last));
+            if entries.len() >= wanted || bytes > room {
+                let last = entries.last().map(|entry| entry.list_key);
+                return Ok((entries, last));
             }
             start = next;
         }
@@ -212,11 +210,14 @@ impl Store {
         &self,
         project_id: &ProjectId,
         filter: &EventFilter,
-        slots: &mut [Slot],
+        entries: &mut [Entry],
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let missing: Vec<_> =
-            slots.iter().filter(|slot| slot.row.is_none()).map(|slot| (*project_id, slot.event_id)).collect();
+        let missing: Vec<_> = entries
+            .iter()
+            .filter(|entry| entry.row.is_none())
+            .map(|entry| (*project_id, entry.event_id))
+            .collect();
         if missing.is_empty() {
             return Ok(());
         }
@@ -226,11 +227,11 @@ impl Store {
             let is_named = filter.event_name.as_ref().is_none_or(|name| event.event_name == *name);
             if is_named && !event.is_expired(now) {
                 let envelope = event.payload.unpack()?;
-                rows.insert(event.place(), ReadEvent { event, envelope });
+                rows.insert(event.list_key(), ReadEvent { event, envelope });
             }
         }
-        for slot in slots.iter_mut().filter(|slot| slot.row.is_none()) {
-            slot.row = rows.remove(&slot.place);
+        for entry in entries.iter_mut().filter(|entry| entry.row.is_none()) {
+            entry.row = rows.remove(&entry.list_key);
         }
         Ok(())
     }
@@ -241,7 +242,7 @@ fn page_size(filter: &EventFilter, wanted: usize) -> usize {
     if filter.event_name.is_some() { wanted.max(250) } else { wanted }
 }
 
-/// The places that the filter and the cursor leave; `None` when there are none.
+/// The list keys that the filter and the cursor leave; `None` when there are none.
 fn range(filter: &EventFilter, after: Option<EventId>, now: Timestamp) -> Option<Range> {
     let oldest = now.minus(OLDEST);
     let newest = now.plus(LISTED_AS_IT_IS + CLOCKS_DIFFER);
@@ -253,5 +254,5 @@ fn range(filter: &EventFilter, after: Option<EventId>, now: Timestamp) -> Option
 fn id_in(item: &Item, name: &str) -> Result<EventId, StoreError> {
     let id = item.get(name).and_then(|id| id.as_s().ok());
     id.and_then(|id| EventId::parse(id).ok())
-        .ok_or_else(|| StoreError::Broken(format!("an index entry without {name}")))
+        .ok_or_else(|| StoreError::Broken(format!("an index entry without {name}").into()))
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::lane::{DEAD, FAST, LaneSettings, PARKED};
+use crate::lane::{DEAD, FIRST_ATTEMPTS, LaneSettings, PARKED};
 use crate::receiver::{Behaviour, HANGS};
 use crate::run::{Ending, Run, Sent};
 use crate::sqs::Outgoing;
@@ -219,7 +219,7 @@ impl Path {
             }
         }
         match self {
-            Self::DeadLetter => _ = run.lane.aws.sqs.move_all(FAST, DEAD),
+            Self::DeadLetter => _ = run.lane.aws.sqs.move_all(FIRST_ATTEMPTS, DEAD),
             Self::Operational => operational::set_up(run),
             Self::OperationalRecovery => {
                 operational::set_up(run);
@@ -227,7 +227,7 @@ impl Path {
             }
             Self::OperationalInternal => {
                 operational::set_up(run);
-                run.lane.aws.sqs.move_all(FAST, DEAD);
+                run.lane.aws.sqs.move_all(FIRST_ATTEMPTS, DEAD);
             }
             Self::Parked => {
                 let outgoing = Outgoing { body: NO_JOB.to_owned(), group: None, delay: Duration::ZERO };

@@ -128,16 +128,7 @@ async fn start_manual_attempt(
     now: Timestamp,
 ) -> Result<Transition, ApiError> {
     let chain = Chain::new();
-    let job = DeliveryJob {
-        project_id: delivery.project_id,
-        endpoint_id: delivery.endpoint_id,
-        delivery_id: delivery.id,
-        event_id: delivery.event_id,
-        chain: Some(chain),
-        manual_at: Some(now),
-        by_hand: true,
-        waits_since: None,
-    };
+    let job = DeliveryJob { by_hand: true, ..delivery.job_again(chain, now) };
     let lane = if endpoint.is_slow(now) { &app.slow_endpoints } else { &app.first_attempts };
     lane.send(&job, MANUAL_DELAY).await?;
     let transition = Transition::by_hand(chain, now);

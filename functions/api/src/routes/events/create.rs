@@ -79,6 +79,6 @@ pub async fn create(
     let now = Timestamp::now();
     let event_id = event_id.unwrap_or_else(|| EventId::new(now));
     let event = Event::accept(project.id, event_id, &content, &endpoints, now, app.settings.retention);
-    let accepted = accept(app.places(), event, &endpoints, now).await?;
+    let accepted = accept(app.sinks(), event, &endpoints, now).await?;
     Ok(accepted.into())
 }

@@ -56,11 +56,11 @@ impl EventPage {
             scope_of(filter.since),
             scope_of(filter.until),
         ];
-        let place = |text: &str| {
+        let list_key = |text: &str| {
             let id = cursor::decode(text, &scope.each_ref().map(String::as_str)).ok()?;
             EventId::parse(&id.to_string()).ok()
         };
-        let after = query.optional("cursor", "the next_cursor of a page with the same filters", place)?;
+        let after = query.optional("cursor", "the next_cursor of a page with the same filters", list_key)?;
         Ok(Self { filter, limit, after, scope })
     }
 
@@ -90,8 +90,8 @@ impl EventPage {
         }
         let last = data.len().checked_sub(1).filter(|_| data.len() < rows.len());
         let next_cursor = last.map(|index| {
-            let place = rows[index].event.place().as_uuid();
-            cursor::encode(place, &self.scope.each_ref().map(String::as_str))
+            let list_key = rows[index].event.list_key().as_uuid();
+            cursor::encode(list_key, &self.scope.each_ref().map(String::as_str))
         });
         Ok(EventPageBody { data, next_cursor })
     }

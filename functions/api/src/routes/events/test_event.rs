@@ -44,6 +44,6 @@ pub async fn send_test(
     let data = sample::data(&name, now).map_err(ApiError::internal)?;
     let content = EventContent { name, customer_id: None, notification_id: None, data: &data };
     let event = Event::for_one(EventId::new(now), &content, &endpoint, now, app.settings.retention);
-    let accepted = accept(app.places(), event, std::slice::from_ref(&endpoint), now).await?;
+    let accepted = accept(app.sinks(), event, std::slice::from_ref(&endpoint), now).await?;
     Ok(accepted.into())
 }
