@@ -12,6 +12,9 @@ from console import LOCAL, ROOT, Failed, bold, dim, green, main, red, run, say
 TOOLS = LOCAL / "tools"
 ENVIRONMENT = {"AWS_DEFAULT_REGION": "us-east-1", "SAM_CLI_TELEMETRY": "0", "RUSTDOCFLAGS": "-D warnings"}
 STACK = [TOOLS / "local/bin/python", "tools/local/stack.py"]
+TARGET = os.environ.get("CARGO_TARGET_DIR", ROOT / "target")
+# A workspace of its own. Its lints compile everything that it has; its tests run before its measurements.
+BENCH = ["--manifest-path", "tools/bench/Cargo.toml"]
 
 
 def has(subcommand):
@@ -29,10 +32,10 @@ def cargo_test(end_to_end):
 
 
 LINTS = {
-    "formatting": [["cargo", "fmt", "--all", "--check"]],
+    "formatting": [["cargo", "fmt", "--all", "--check"], ["cargo", "fmt", "--all", *BENCH, "--check"]],
     "template": [[TOOLS / "sam/bin/sam", "validate", "--lint"], [TOOLS / "local/bin/cfn-lint", "template.yaml", "tools/smoke/receiver.yaml"]],
     "pages": [[TOOLS / "local/bin/python", f"tools/local/{page}.py"] for page in ("runbook", "paths", "contract")],
-    "clippy": [["cargo", "clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]],
+    "clippy": [["cargo", "clippy", *one, "--workspace", "--all-targets", "--", "-D", "warnings"] for one in ([], [*BENCH, "--target-dir", TARGET])],
     "docs": [["cargo", "doc", "--workspace", "--no-deps", "--document-private-items"]],
 }
 
@@ -40,14 +43,13 @@ LINTS = {
 def steps(chromium):
     """Name and commands of each, or why it cannot be done here."""
     yield from LINTS.items()
-    deny = [["cargo", "deny", "check", "bans", "licenses", "sources"]]
+    deny = [["cargo", "deny", *one, "check", "bans", "licenses", "sources"] for one in ([], [*BENCH, "--config", "deny.toml"])]
     yield "dependencies", deny if has("deny") else "cargo-deny is not installed. To get it: cargo install cargo-deny --locked"
     if sys.argv[1:] == ["lint"]:
         return
     # Some of these tests run the functions themselves.
     yield "unit tests", [["cargo", "build", "--workspace", "--bins"], cargo_test(end_to_end=False)]
-    target = os.environ.get("CARGO_TARGET_DIR", ROOT / "target")
-    yield "crash points", [[f"{target}/debug/faults", "--bounded", "--minutes", "5"]]
+    yield "crash points", [[f"{TARGET}/debug/faults", "--bounded", "--minutes", "5"]]
     yield "end-to-end tests", [[*STACK, "test-env", "--", *cargo_test(end_to_end=True)]]
     pytest = [TOOLS / "browser/bin/python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "3", "tests/console"]
     in_browser = [[*STACK, "test-env", "--", "env", f"CHROMIUM={chromium}", *pytest]]
