@@ -4,6 +4,8 @@ SHELL := /bin/sh
 PYTHON ?= python3
 TOOLS := .local/tools
 LOCAL := $(TOOLS)/local/bin/python tools/local/stack.py
+# A workspace of its own, built into the same folder: the dependencies that both have in common are compiled once.
+BENCH := --manifest-path tools/bench/Cargo.toml --target-dir target
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run demo watch logs test smoke conformance faults load bench cost build fmt lint clean
@@ -45,13 +47,13 @@ load: ## 30,000 events to good and bad receivers while the functions are killed 
 	target/debug/load
 
 bench: ## Measure cold start, CPU, cost and growth; draws the charts in docs/
-	cargo build --release -p api -p delivery -p echo-baselines
-	cargo build --workspace --bins
-	target/debug/echo-bench
+	cargo test $(BENCH)
+	cargo build --release -p api -p delivery
+	cargo build $(BENCH) --release -p echo-baselines
+	cargo run $(BENCH)
 
 cost: ## What your own volumes would cost: EVENTS, FANOUT, FAILED_SHARE and more
-	@cargo build --quiet --workspace --bins
-	@target/debug/echo-bench calculate
+	@cargo run --quiet $(BENCH) -- calculate
 
 build: setup ## Build both functions for AWS, as `sam deploy` wants them (arm64 unless Architecture=x86_64)
 	@exec $(PYTHON) tools/local/build.py

@@ -13,6 +13,9 @@ from console import LOCAL, ROOT, Failed, bold, dim, green, main, red, run, say
 TOOLS = LOCAL / "tools"
 ENVIRONMENT = {"AWS_DEFAULT_REGION": "us-east-1", "SAM_CLI_TELEMETRY": "0", "RUSTDOCFLAGS": "-D warnings"}
 STACK = [TOOLS / "local/bin/python", "tools/local/stack.py"]
+TARGET = os.environ.get("CARGO_TARGET_DIR", ROOT / "target")
+# A workspace of its own. Its lints compile everything that it has; its tests run before its measurements.
+BENCH = ["--manifest-path", "tools/bench/Cargo.toml"]
 
 
 def has(subcommand):
@@ -30,7 +33,7 @@ def cargo_test(end_to_end):
 
 
 LINTS = {
-    "formatting": [["cargo", "fmt", "--all", "--check"]],
+    "formatting": [["cargo", "fmt", "--all", "--check"], ["cargo", "fmt", "--all", *BENCH, "--check"]],
     "Python": [[TOOLS / "lint/bin/ruff", "check"], [TOOLS / "lint/bin/ruff", "format", "--check"]],
     "JavaScript": [[TOOLS / "biome/node_modules/.bin/biome", "check", "--error-on-warnings", "functions/api", "docs/verify"]],
     "template": [
@@ -38,7 +41,9 @@ LINTS = {
         [TOOLS / "local/bin/cfn-lint", "template.yaml", "tools/smoke/receiver.yaml"],
     ],
     "pages": [[TOOLS / "local/bin/python", f"tools/local/{page}.py"] for page in ("runbook", "paths", "contract")],
-    "clippy": [["cargo", "clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]],
+    "clippy": [
+        ["cargo", "clippy", *one, "--workspace", "--all-targets", "--", "-D", "warnings"] for one in ([], [*BENCH, "--target-dir", TARGET])
+    ],
     "docs": [["cargo", "doc", "--workspace", "--no-deps", "--document-private-items"]],
 }
 
@@ -47,14 +52,13 @@ def steps(chromium):
     """The name of each step with its commands, or with the reason why this machine cannot run it."""
     for name, commands in LINTS.items():
         yield name, "npm is not installed. It comes with Node.js." if name == "JavaScript" and not shutil.which("npm") else commands
-    deny = [["cargo", "deny", "check", "bans", "licenses", "sources"]]
+    deny = [["cargo", "deny", *one, "check", "bans", "licenses", "sources"] for one in ([], [*BENCH, "--config", "deny.toml"])]
     yield "dependencies", deny if has("deny") else "cargo-deny is not installed. To install it: cargo install cargo-deny --locked"
     if sys.argv[1:] == ["lint"]:
         return
     # Some unit tests run the functions' binaries.
     yield "unit tests", [["cargo", "build", "--workspace", "--bins"], cargo_test(end_to_end=False)]
-    target = os.environ.get("CARGO_TARGET_DIR", ROOT / "target")
-    yield "crash points", [[f"{target}/debug/faults", "--bounded", "--minutes", "5"]]
+    yield "crash points", [[f"{TARGET}/debug/faults", "--bounded", "--minutes", "5"]]
     yield "end-to-end tests", [[*STACK, "test-env", "--", *cargo_test(end_to_end=True)]]
     pytest = [TOOLS / "browser/bin/python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "3", "tests/console"]
     in_browser = [[*STACK, "test-env", "--", "env", f"CHROMIUM={chromium}", *pytest]]

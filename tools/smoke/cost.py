@@ -10,7 +10,7 @@ RECEIVER_GB_SECONDS, RECEIVER_MESSAGES, X86_OVER_ARM = 0.025, 2, 1.25
 
 
 def dollars(requests, events, deliveries):
-    prices = json.loads((ROOT / "tests/bench/prices.json").read_text())
+    prices = json.loads((ROOT / "tools/bench/prices.json").read_text())
     measured = json.loads((ROOT / "docs/measured.json").read_text())["cost"]
     unit = {each["name"]: each["units"] for each in measured}
     # `make bench` measured the units of an event with one delivery, and of a request that only reads.

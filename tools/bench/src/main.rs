@@ -94,3 +94,38 @@ async fn bench(asked: &[String]) -> io::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn the_baselines_are_built_as_the_functions_are() {
+        let settings = |manifest: &str| -> Vec<String> {
+            let profile = manifest.split("[profile.release]\n").nth(1).expect("a release profile");
+            let lines = profile.lines().take_while(|line| !line.starts_with('['));
+            lines.filter(|line| line.contains('=') && !line.starts_with('#')).map(str::to_owned).collect()
+        };
+        let functions = settings(include_str!("../../../Cargo.toml"));
+        assert!(functions.len() > 3);
+        assert_eq!(settings(include_str!("../Cargo.toml")), functions);
+    }
+
+    #[test]
+    fn the_baselines_are_built_from_the_functions_versions() {
+        // Packages of a registry, each by name, version, source and checksum.
+        let locked = |lock: &'static str| -> BTreeSet<[&str; 4]> {
+            let lines: Vec<&str> = lock.lines().collect();
+            let packages = lines.windows(4).filter(|lines| lines[3].starts_with("checksum = "));
+            packages.map(|lines| [lines[0], lines[1], lines[2], lines[3]]).collect()
+        };
+        let (functions, bench) =
+            (locked(include_str!("../../../Cargo.lock")), locked(include_str!("../Cargo.lock")));
+        assert!(bench.len() > 100);
+        let others: Vec<_> = bench.difference(&functions).map(|package| package[..2].join(", ")).collect();
+        assert!(
+            others.is_empty(),
+            "copy Cargo.lock to tools/bench/, where `cargo check` drops the rest: {others:?}"
+        );
+    }
+}
