@@ -228,7 +228,7 @@ impl From<Refused> for ApiError {
 impl From<AcceptError> for ApiError {
     fn from(error: AcceptError) -> Self {
         match error {
-            AcceptError::Conflict => Self::conflict(error.to_string()),
+            AcceptError::Conflict { .. } => Self::conflict(error.to_string()),
             AcceptError::Store(error) => error.into(),
             AcceptError::InDoubt(_) => Self::unavailable(error),
         }

@@ -112,7 +112,7 @@ async fn accept_in(
     let event = Event { content_hash: id.to_string(), ..event };
     match accept(app.places(), event, &endpoints, now).await {
         Ok(_) => Ok(()),
-        Err(AcceptError::Conflict) => {
+        Err(AcceptError::Conflict { .. }) => {
             tracing::error!(event_id = %id, "an event of the operator's has the id of an operational one");
             Ok(())
         }
