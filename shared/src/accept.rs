@@ -31,8 +31,11 @@ pub struct Sinks<'a> {
 /// Why an event was not accepted.
 #[derive(Debug, thiserror::Error)]
 pub enum AcceptError {
-    #[error("event_id was already used in this project for an event with other content")]
-    Conflict,
+    #[error(
+        "event_id was already used in this project, for an event with other content that was accepted at {accepted_at}; data is \
+         compared byte for byte"
+    )]
+    Conflict { accepted_at: Timestamp },
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("{0} jobs are not certain to be queued")]
@@ -131,7 +134,7 @@ pub async fn after_event_written(
             let jobs = Jobs { first: Vec::new(), backups, slow };
             Ok(EventWritten { acceptance: Acceptance { event: *first, duplicate: true }, missing, jobs })
         }
-        Accepted::Exists(_) => Err(AcceptError::Conflict),
+        Accepted::Exists(first) => Err(AcceptError::Conflict { accepted_at: first.accepted_at }),
     }
 }
 

@@ -174,6 +174,11 @@ async fn a_bad_query_value_is_named() {
         ("since", "1776009119"),
         ("until", "2026-13-12T15:51:59.499Z"),
         ("until", "2026-04-12T15:51:59"),
+        ("since", "2026-11-22T05:00Z"),
+        ("since", "2026-11-22T05:00:00%2B0200"),
+        ("status[]", "success"),
+        ("Status", "success"),
+        ("untill", "2026-04-12T15:51:59Z"),
         ("cursor", "x"),
         ("cursor", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"),
         ("cursor", "%00"),
@@ -182,9 +187,15 @@ async fn a_bad_query_value_is_named() {
     for (name, value) in wrong {
         endpoint.deliveries(&format!("?{name}={value}")).await.refuses_field(name);
     }
-    for good in
-        ["?limit=1", "?limit=100", "?since=2026-04-12T15:51:59Z", "?until=2026-04-12T17:51:59.499123%2B02:00"]
-    {
+    let message = endpoint.deliveries("?since=2026-04-12T17:51:59+02:00").await.refused(400);
+    assert!(message.contains("%2B"), "{message}");
+    for good in [
+        "?until=9999-12-31T23:59:59Z",
+        "?limit=1",
+        "?limit=100",
+        "?since=2026-04-12T15:51:59Z",
+        "?until=2026-04-12T17:51:59.499123%2B02:00",
+    ] {
         let _ = endpoint.deliveries(good).await.ok(200);
     }
 }

@@ -6,6 +6,7 @@ use echo_tests::api::Answer;
 use echo_tests::project::{Project, delivery_ids, unique};
 use echo_tests::receiver::{Receiver, Reply};
 use echo_tests::stack::stack;
+use echo_tests::time::{now, timestamp};
 use echo_tests::wait::at_once;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -92,7 +93,9 @@ async fn of_16_different_events_at_once_with_one_id_one_is_accepted() {
 async fn the_same_id_with_other_content_is_a_conflict() {
     let project = Project::new().await;
     let event = event();
+    let before = now();
     project.post_event(&event).await;
+    let after = now();
     let others = [
         ("event_name", json!("call.started")),
         ("customer_id", json!("another")),
@@ -100,7 +103,11 @@ async fn the_same_id_with_other_content_is_a_conflict() {
         ("data", json!({})),
     ];
     for (field, value) in others {
-        project.post("/events", &changed(&event, field, value)).await.refused(409);
+        let message = project.post("/events", &changed(&event, field, value)).await.refused(409);
+        let (_, rest) = message.split_once("accepted at ").expect("when the first was accepted");
+        let accepted_at = timestamp(&json!(rest[..24]));
+        // A second for clocks that differ.
+        assert!((before - 1_000..=after + 1_000).contains(&accepted_at), "{message}");
     }
     for field in ["customer_id", "notification_id", "data"] {
         let mut without = event.clone();

@@ -112,7 +112,7 @@ async fn accept_in(
     let event = Event { content_hash: id.to_string(), ..event };
     match accept(app.sinks(), event, &endpoints, now).await {
         Ok(_) => Ok(()),
-        Err(AcceptError::Conflict) => {
+        Err(AcceptError::Conflict { .. }) => {
             tracing::error!(event_id = %id, "an event of the operator's project has the id of an operational event");
             Ok(())
         }

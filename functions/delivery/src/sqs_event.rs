@@ -2,7 +2,7 @@
 //!
 //! Bodies stay text here: if serde parsed them, one bad body would fail the whole batch before any other code runs.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 #[derive(Debug, Deserialize)]
 pub struct SqsEvent {
@@ -17,7 +17,8 @@ pub struct Record {
     pub message_id: String,
     #[serde(default)]
     pub receipt_handle: String,
-    #[serde(default)]
+    /// Empty when it is absent or null, so that such a record fails by itself.
+    #[serde(default, deserialize_with = "text_or_nothing")]
     pub body: String,
     #[serde(default)]
     pub attributes: Attributes,
@@ -55,6 +56,10 @@ impl Record {
     }
 }
 
+fn text_or_nothing<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
+}
+
 fn name(arn: &str) -> &str {
     arn.rsplit(':').next().unwrap_or_default()
 }
@@ -83,13 +88,15 @@ mod tests {
                 {"messageId": "m1", "receiptHandle": "r1", "body": "{\"v\":1", "md5OfBody": "x",
                  "attributes": {"ApproximateReceiveCount": "3", "SentTimestamp": "1"}, "messageAttributes": {},
                  "eventSource": "aws:sqs", "eventSourceARN": "arn:aws:sqs:eu-west-1:123456789012:Retries-1"},
-                {"messageId": "m2"}
+                {"messageId": "m2"},
+                {"messageId": "m3", "body": null}
             ]}"#,
         )
         .expect("an event");
-        let [first, second] = &event.records[..] else { panic!("two records") };
+        let [first, second, third] = &event.records[..] else { panic!("three records") };
         assert_eq!((first.queue_name(), first.receives(), first.body.as_str()), ("Retries-1", 3, "{\"v\":1"));
         assert_eq!((second.queue_name(), second.receives(), second.body.as_str()), ("", 1, ""));
+        assert_eq!((third.message_id.as_str(), third.body.as_str()), ("m3", ""));
     }
 
     #[test]

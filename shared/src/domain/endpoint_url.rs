@@ -3,13 +3,17 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use url::{Host, Url};
+use url::{Host, Position, Url};
 
 use crate::address::AddressRules;
 use crate::origin::name_of;
 
 /// The most characters of a URL.
 pub const MAX_URL_CHARS: usize = 2_048;
+
+/// The most characters of a name in DNS, without a dot at its end (RFC 1035 §2.3.4 counts two more bytes).
+const MAX_NAME_CHARS: usize = 253;
+const MAX_LABEL_CHARS: usize = 63;
 
 /// A URL that has passed the rules, in its owner's spelling.
 #[derive(Clone, PartialEq, Eq)]
@@ -33,6 +37,11 @@ pub enum UrlRefused {
     Fragment,
     #[error("must not use port 0")]
     PortZero,
+    #[error(
+        "must have a host name that DNS can have: parts of 1 to {MAX_LABEL_CHARS} letters, digits, underscores and inner hyphens, \
+         with dots between them, and at most {MAX_NAME_CHARS} characters"
+    )]
+    HostName,
     #[error("must not lead back to this service")]
     OwnHost,
     #[error("must not be a private, local or otherwise special address")]
@@ -60,8 +69,7 @@ impl EndpointUrl {
             return Err(UrlRefused::NotHttps);
         }
         // `https://@host` has an empty user name, and the parsed form no longer shows it.
-        let authority = text[scheme_end + 3..].split(['/', '?', '#']).next().unwrap_or_default();
-        if authority.contains('@') {
+        if split(text).is_some_and(|(authority, _)| authority.contains('@')) {
             return Err(UrlRefused::UserInfo);
         }
         if text.contains('#') {
@@ -70,6 +78,9 @@ impl EndpointUrl {
         let port = url.port_or_known_default().unwrap_or(0);
         if port == 0 {
             return Err(UrlRefused::PortZero);
+        }
+        if matches!(url.host(), Some(Host::Domain(name)) if !is_dns_name(name)) {
+            return Err(UrlRefused::HostName);
         }
         if url.host().and_then(name_of).is_some_and(|host| rules.is_own(&host)) {
             return Err(UrlRefused::OwnHost);
@@ -96,6 +107,22 @@ impl EndpointUrl {
         }
     }
 
+    /// The URL that a request would be made to, where that is not what its owner wrote: URL parsers resolve `..` and escape
+    /// some characters, and a receiver that signs its URL would see another one. The case of scheme and host, letters
+    /// outside ASCII in the host, an unneeded port and a missing `/` after the host make no difference to a receiver.
+    #[must_use]
+    pub fn rewritten(&self) -> Option<&str> {
+        let (authority, rest) = split(&self.text)?;
+        let host =
+            authority.rfind(':').filter(|at| authority[*at..].bytes().skip(1).all(|b| b.is_ascii_digit()));
+        let host = &authority[..host.unwrap_or(authority.len())];
+        let is_same_host =
+            !host.is_ascii() || self.url.host_str().is_some_and(|own| own.eq_ignore_ascii_case(host));
+        let slash = if rest.starts_with('/') { "" } else { "/" };
+        let is_same_rest = self.url[Position::BeforePath..].strip_prefix(slash) == Some(rest);
+        (!is_same_host || !is_same_rest).then_some(self.url.as_str())
+    }
+
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
@@ -105,6 +132,25 @@ impl EndpointUrl {
     pub const fn as_url(&self) -> &Url {
         &self.url
     }
+}
+
+/// A URL's authority, and what follows it.
+fn split(url: &str) -> Option<(&str, &str)> {
+    let (_, rest) = url.split_once("://")?;
+    Some(rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len())))
+}
+
+/// Whether DNS and TLS can have this name: the URL standard lets through far more. Receivers do use underscores.
+fn is_dns_name(name: &str) -> bool {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    let is_legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    let is_label = |label: &str| {
+        (1..=MAX_LABEL_CHARS).contains(&label.len())
+            && label.chars().all(is_legal)
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    name.len() <= MAX_NAME_CHARS && name.split('.').all(is_label)
 }
 
 /// `localhost` and its subdomains are loopback by RFC 6761, whatever a resolver says.
@@ -160,12 +206,77 @@ mod tests {
             ("https://example.com/#top", UrlRefused::Fragment),
             ("https://example.com/#", UrlRefused::Fragment),
             ("https://example.com:0/", UrlRefused::PortZero),
+            ("https://{tenant}.example.com/", UrlRefused::HostName),
+            ("https://%7Btenant%7D.example.com/", UrlRefused::HostName),
+            ("https://\"example.com/", UrlRefused::HostName),
+            ("https://exa`mple.com/", UrlRefused::HostName),
+            ("https://a..b.com/", UrlRefused::HostName),
+            ("https://.example.com/", UrlRefused::HostName),
+            ("https://*.example.com/", UrlRefused::HostName),
+            ("https://a+b.com/", UrlRefused::HostName),
+            ("https://-/", UrlRefused::HostName),
+            ("https://-a.example.com/", UrlRefused::HostName),
+            ("https://a-.example.com/", UrlRefused::HostName),
+            ("https://example.com../", UrlRefused::HostName),
         ];
         for (text, expected) in cases {
             assert_eq!(refusal(text, ""), Some(expected), "{text}");
         }
         let long = format!("https://example.com/{}", "a".repeat(MAX_URL_CHARS));
         assert_eq!(refusal(&long, ""), Some(UrlRefused::TooLong));
+    }
+
+    #[test]
+    fn a_host_is_as_long_as_dns_allows() {
+        let label = |length: usize| format!("https://{}.example.com/", "a".repeat(length));
+        assert_eq!(refusal(&label(63), ""), None);
+        assert_eq!(refusal(&label(64), ""), Some(UrlRefused::HostName));
+        let name = |length: usize| format!("https://{}a/", "a.".repeat(length / 2));
+        assert_eq!(refusal(&name(253), ""), None);
+        assert_eq!(refusal(&name(253).replace("/", ".").replacen(":..", "://", 1), ""), None);
+        assert_eq!(refusal(&name(255), ""), Some(UrlRefused::HostName));
+        for good in [
+            "https://_dmarc.my_host.example.com/",
+            "https://xn--bcher-kva.example./",
+            "https://a--b.example/",
+        ] {
+            assert_eq!(refusal(good, ""), None, "{good}");
+        }
+    }
+
+    #[test]
+    fn a_url_that_would_be_requested_as_another_is_noticed() {
+        let rewritten = |text: &str| {
+            let url = EndpointUrl::parse(text, &AddressRules::default()).expect("a URL");
+            url.rewritten().map(str::to_owned)
+        };
+        for same in [
+            "https://example.com",
+            "https://example.com?a=b",
+            "https://example.com/a/b?c=d&e=%20&f=%2E%2E/../g#".trim_end_matches('#'),
+            "https://example.com:443/",
+            "https://example.com:8443/a",
+            "HTTPS://Example.COM/A",
+            "https://bücher.example/x",
+            "https://[2606:4700::1111]:8443/x",
+            "https://example.com/$&'()*+,;=:@~!-._%27%7B",
+        ] {
+            assert_eq!(rewritten(same), None, "{same}");
+        }
+        for (text, requested) in [
+            ("https://example.com/a/../b", "https://example.com/b"),
+            ("https://example.com/a/./b", "https://example.com/a/b"),
+            ("https://example.com/a/%2E%2e/b", "https://example.com/b"),
+            ("https://example.com/..", "https://example.com/"),
+            ("https://example.com/?a='b'", "https://example.com/?a=%27b%27"),
+            ("https://example.com/{a}?b=\"c\"", "https://example.com/%7Ba%7D?b=%22c%22"),
+            ("https://example.com/ü?ü", "https://example.com/%C3%BC?%C3%BC"),
+            ("https://%65xample.com/", "https://example.com/"),
+            ("https://134744072/", "https://8.8.8.8/"),
+            ("https://[2606:4700:0::1111]/", "https://[2606:4700::1111]/"),
+        ] {
+            assert_eq!(rewritten(text).as_deref(), Some(requested), "{text}");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The query values that the pages of all lists share, and the size at which a page ends (contract §6).
 
 use echo_shared::event_name::{EventName, EventNames};
-use echo_shared::time::Timestamp;
+use echo_shared::time::{self, Timestamp};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -62,9 +62,18 @@ pub fn event_name(query: &QueryValues, names: &EventNames) -> Result<Option<Even
 /// # Errors
 /// When it is not RFC 3339.
 pub fn time(query: &QueryValues, name: &str) -> Result<Option<Timestamp>, ApiError> {
-    query.optional(name, "an RFC 3339 time such as 2026-04-12T15:51:59.499Z", |text| {
+    let mut has_space = false;
+    let time = query.optional(name, time::ALLOWED, |text| {
+        has_space = text.contains(' ');
         Timestamp::parse(text).ok()
-    })
+    });
+    match time {
+        Err(_) if has_space => Err(query.invalid(format!(
+            "{name} must be {}; the + of an offset is written %2B in a query, where a plain + is a space",
+            time::ALLOWED
+        ))),
+        time => time,
+    }
 }
 
 /// A time as part of a cursor's scope.

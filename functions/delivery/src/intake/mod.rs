@@ -51,7 +51,7 @@ impl From<Refused> for NotAccepted {
 impl From<AcceptError> for NotAccepted {
     fn from(error: AcceptError) -> Self {
         match error {
-            AcceptError::Conflict => Self::Refused(Refused::new(error.to_string())),
+            AcceptError::Conflict { .. } => Self::Refused(Refused::new(error.to_string())),
             AcceptError::Store(_) | AcceptError::InDoubt(_) => Self::Fault(error.to_string()),
         }
     }
