@@ -29,7 +29,7 @@ use echo_shared::queue::{self, Queue};
 use echo_shared::store::{self, Budgets, Store};
 use echo_shared::time::Timestamp;
 use lambda_runtime::{Error, LambdaEvent};
-use rustls::ClientConfig;
+use rustls::client::WebPkiServerVerifier;
 use tokio::time::Instant;
 use tracing::Instrument;
 
@@ -67,9 +67,9 @@ struct Queues {
 }
 
 impl App {
-    /// `tls` is for the receivers.
+    /// `verifier` judges the receivers' certificates.
     #[must_use]
-    pub fn new(config: Config, sdk: &aws_config::SdkConfig, tls: ClientConfig) -> Self {
+    pub fn new(config: Config, sdk: &aws_config::SdkConfig, verifier: Arc<WebPkiServerVerifier>) -> Self {
         let sqs = queue::client(sdk);
         let queue = |url| Queue::new(sqs.clone(), url);
         let (timeout, addresses) = (config.settings.request_timeout, config.settings.addresses.clone());
@@ -85,7 +85,7 @@ impl App {
                 parked: queue(config.queue_urls.parked),
                 intake: queue(config.queue_urls.intake),
             },
-            sender: Sender::new(timeout, addresses, tls),
+            sender: Sender::new(timeout, addresses, verifier),
             operator: Operator::new(config.operator_project_id, config.operational_bus, sdk),
             settings: config.settings,
             crowding: Crowding::default(),
@@ -134,6 +134,6 @@ impl App {
         let config = Config::from_lookup(lookup).expect("settings");
         let version = aws_config::BehaviorVersion::v2026_01_12();
         let sdk = aws_config::SdkConfig::builder().behavior_version(version).build();
-        Self::new(config, &sdk, echo_shared::tls::client_config().expect("root certificates"))
+        Self::new(config, &sdk, echo_shared::tls::verifier().expect("root certificates"))
     }
 }

@@ -14,9 +14,9 @@ use lambda_runtime::{Error, LambdaEvent, service_fn};
 async fn main() -> Result<(), Error> {
     logging::init(from_process("RUST_LOG"));
     let config = Config::from_lookup(from_process).inspect_err(logging::refused)?;
-    let tls = tls::client_config().inspect_err(logging::refused)?;
-    let sdk = aws::sdk_config(tls.clone()).await;
-    let app = Arc::new(App::new(config, &sdk, tls));
+    let verifier = tls::verifier().inspect_err(logging::refused)?;
+    let sdk = aws::sdk_config(tls::trusting(Arc::clone(&verifier)).inspect_err(logging::refused)?).await;
+    let app = Arc::new(App::new(config, &sdk, verifier));
     let handler = service_fn(move |event: LambdaEvent<SqsEvent>| {
         let app = Arc::clone(&app);
         async move { delivery::handle(&app, event).await }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use echo_shared::attempt::{Outcome, SendFailure, Trigger};
+use echo_shared::attempt::{Missing, Outcome, SendFailure, Trigger};
 use echo_shared::decision::{Lane, MOST_RECEIVES, Step, Wake, after_attempt, on_wake, without_probe};
 use echo_shared::delivery::DeliveryStatus;
 use echo_shared::rate_limit::{LATE_SLOTS_WITHIN, Need, Slot, Slots};
@@ -228,9 +228,9 @@ impl World {
         }
         let now = self.clock(&work);
         let outcome = if ok {
-            Outcome::Answered { status: 200, body: String::new(), retry_after: None }
+            Outcome::Answered { status: 200, body: String::new(), retry_after: None, broken_off: None }
         } else {
-            Outcome::Failed { cause: SendFailure::TimedOut { seconds: 15 }, status: None, body: None }
+            Outcome::Failed { cause: SendFailure::TimedOut { missing: Missing::Answer, seconds: 15 } }
         };
         let number = work.seen.attempts + 1;
         let jitter = self.random.share();

@@ -49,9 +49,9 @@ pub enum Hostility {
 /// What an attempt there must come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expected {
-    /// A whole answer, or as much as is read of one, with this status.
+    /// An answer with this status, whatever became of its body.
     Answered(u16),
-    /// No whole answer; the reason contains this.
+    /// No answer; the reason contains this.
     Failed(&'static str),
 }
 
@@ -130,18 +130,25 @@ impl Hostility {
     #[must_use]
     pub const fn expected(self) -> Expected {
         match self {
-            Self::HugeBody | Self::EndlessChunks | Self::GzipBomb | Self::InvalidUtf8 => {
-                Expected::Answered(200)
-            }
+            Self::DripsBody
+            | Self::HugeBody
+            | Self::EndlessChunks
+            | Self::EndlessChunkSize
+            | Self::EndlessChunkExtension
+            | Self::EndlessTrailers
+            | Self::HugeChunkSize
+            | Self::GzipBomb
+            | Self::InvalidUtf8 => Expected::Answered(200),
             Self::RedirectsToMetadata => Expected::Answered(302),
             Self::RedirectsHome => Expected::Answered(307),
-            Self::NeverAnswers
-            | Self::DripsHeaders
-            | Self::DripsBody
-            | Self::DripsContinue
-            | Self::SilentTls => Expected::Failed("no complete answer"),
-            Self::PlainWhereTlsIsDue | Self::TlsAlert => Expected::Failed("TLS"),
-            // For the floods among them this depends on the machine: a MiB is read first, or the time is up.
+            Self::NeverAnswers => Expected::Failed("no answer within 1 s"),
+            Self::DripsHeaders | Self::DripsContinue => {
+                Expected::Failed("no complete head of an answer within 1 s")
+            }
+            Self::SilentTls => Expected::Failed("no complete TLS handshake within 1 s"),
+            Self::PlainWhereTlsIsDue => Expected::Failed("was not TLS"),
+            Self::TlsAlert => Expected::Failed("common cipher suite"),
+            // For the floods among them this depends on the machine: the longest head is read first, or the time is up.
             _ => Expected::Failed(""),
         }
     }
