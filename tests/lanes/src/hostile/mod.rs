@@ -44,6 +44,10 @@ pub enum Hostility {
     PlainWhereTlsIsDue,
     SilentTls,
     TlsAlert,
+    BreaksOffItsBody,
+    ThousandFields,
+    ChunkedInHttp10,
+    NoCloseNotify,
 }
 
 /// What an attempt there must come to.
@@ -56,7 +60,7 @@ pub enum Expected {
 }
 
 impl Hostility {
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 30] = [
         Self::NeverAnswers,
         Self::DripsHeaders,
         Self::DripsBody,
@@ -83,6 +87,10 @@ impl Hostility {
         Self::PlainWhereTlsIsDue,
         Self::SilentTls,
         Self::TlsAlert,
+        Self::BreaksOffItsBody,
+        Self::ThousandFields,
+        Self::ChunkedInHttp10,
+        Self::NoCloseNotify,
     ];
 
     #[must_use]
@@ -114,15 +122,21 @@ impl Hostility {
             Self::PlainWhereTlsIsDue => "plain HTTP where TLS is due",
             Self::SilentTls => "never answers the TLS handshake",
             Self::TlsAlert => "refuses the TLS handshake",
+            Self::BreaksOffItsBody => "breaks its body off",
+            Self::ThousandFields => "sends 1,000 header fields",
+            Self::ChunkedInHttp10 => "answers in chunks under HTTP 1.0",
+            Self::NoCloseNotify => "ends TLS without a close_notify",
         }
     }
 
     #[must_use]
     pub const fn scheme(self) -> &'static str {
         match self {
-            Self::EndlessContinueOverTls | Self::PlainWhereTlsIsDue | Self::SilentTls | Self::TlsAlert => {
-                "https"
-            }
+            Self::EndlessContinueOverTls
+            | Self::PlainWhereTlsIsDue
+            | Self::SilentTls
+            | Self::TlsAlert
+            | Self::NoCloseNotify => "https",
             _ => "http",
         }
     }
@@ -138,7 +152,11 @@ impl Hostility {
             | Self::EndlessTrailers
             | Self::HugeChunkSize
             | Self::GzipBomb
-            | Self::InvalidUtf8 => Expected::Answered(200),
+            | Self::InvalidUtf8
+            | Self::BreaksOffItsBody
+            | Self::ThousandFields
+            | Self::ChunkedInHttp10
+            | Self::NoCloseNotify => Expected::Answered(200),
             Self::RedirectsToMetadata => Expected::Answered(302),
             Self::RedirectsHome => Expected::Answered(307),
             Self::NeverAnswers => Expected::Failed("no answer within 1 s"),
@@ -263,7 +281,7 @@ impl Behaviour {
                 read_request(&mut stream).await?;
                 stream.set_zero_linger()
             }
-            Hostility::EndlessContinueOverTls => {
+            Hostility::EndlessContinueOverTls | Hostility::NoCloseNotify => {
                 let mut stream = self.tls.accept(stream).await?;
                 read_request(&mut stream).await?;
                 behave(self.hostility, &mut stream, self.own).await
