@@ -28,7 +28,7 @@ function headersField(headers) {
     if (new Set(pairs.map(([name]) => name.toLowerCase())).size < pairs.length) throw new Problem(400, "headers must have different names");
     return Object.fromEntries(pairs);
   };
-  const hint = h("p", { class: "hint" }, h("code", null, "authorization"), " or ", h("code", null, "x-…"), ", sent with each request.");
+  const hint = h("p", { class: "hint" }, "Such as ", h("code", null, "authorization"), " or ", h("code", null, "x-…"), ", sent with each request.");
   return { element: named("headers", h("fieldset", { class: "checks plain" }, h("legend", null, "Headers of its own"), lines, h("div", null, more), hint)), read };
 }
 
