@@ -31,7 +31,7 @@ pub const RESERVED_PREFIXES: [&str; 5] = ["content-", "webhook-", "x-echo-", "pr
 
 /// What is allowed, to complete "must be …".
 pub const ALLOWED: &str = "an object of at most 20 headers with names and values of 8192 characters together: any name of at \
-     most 128 characters but host, user-agent, content-…, webhook-…, x-echo-… and those of HTTP framing (connection, \
+     most 128 characters except host, user-agent, content-…, webhook-…, x-echo-… and those of HTTP framing (connection, \
      keep-alive, te, trailer, transfer-encoding, upgrade, expect, proxy-…, accept-encoding, forwarded, x-forwarded-…), each \
      with a value of 1 to 4096 visible ASCII characters and single spaces inside";
 

@@ -109,7 +109,7 @@ pub struct OwnHeaders;
 
 impl PartialSchema for OwnHeaders {
     fn schema() -> RefOr<Schema> {
-        let about = "At most 20 headers, of at most 8,192 characters with their names: any name but `host`, `user-agent`, \
+        let about = "At most 20 headers, of at most 8,192 characters with their names: any name except `host`, `user-agent`, \
                      `content-…`, `webhook-…`, `x-echo-…` and those of HTTP framing (`connection`, `keep-alive`, `te`, \
                      `trailer`, `transfer-encoding`, `upgrade`, `expect`, `proxy-…`, `accept-encoding`, `forwarded`, \
                      `x-forwarded-…`). Names are kept in lower case. A value may be a credential: it is shown here and to \

@@ -109,8 +109,7 @@ pub struct AttemptBody {
     duration_ms: u64,
     /// Whether a 2xx came in time.
     success: bool,
-    /// For people: what went wrong, or beside a status what broke the answer's body off. Null when a whole answer, or the
-    /// first 1 KiB of its body, came.
+    /// For people: what went wrong, or what broke the answer's body off; null when the whole answer came.
     #[schema(required)]
     error_message: Option<String>,
     /// When the attempt began.
