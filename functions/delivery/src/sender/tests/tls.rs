@@ -189,23 +189,64 @@ async fn a_weak_digest_is_named() {
     assert_eq!(fault_of(&authority, (vec![der.into()], key)).await, TlsFault::TooWeak);
 }
 
+fn wanting_a_client_certificate(
+    authority: &Authority,
+    version: &'static SupportedProtocolVersion,
+) -> ServerConfig {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let clients = WebPkiClientVerifier::builder_with_provider(authority.roots(), Arc::clone(&provider));
+    let (chain, key) = authority.signs(&named("a receiver"));
+    ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[version])
+        .expect("a version")
+        .with_client_cert_verifier(clients.build().expect("a verifier"))
+        .with_single_cert(chain, PrivatePkcs8KeyDer::from(key.serialize_der()).into())
+        .expect("a server")
+}
+
 #[tokio::test]
 async fn a_receiver_that_wants_a_client_certificate_says_so_in_both_versions() {
     let authority = Authority::new("the trusted one");
     for version in BOTH {
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let clients = WebPkiClientVerifier::builder_with_provider(authority.roots(), Arc::clone(&provider));
-        let (chain, key) = authority.signs(&named("a receiver"));
-        let config = ServerConfig::builder_with_provider(provider)
-            .with_protocol_versions(&[version])
-            .expect("a version")
-            .with_client_cert_verifier(clients.build().expect("a verifier"))
-            .with_single_cert(chain, PrivatePkcs8KeyDer::from(key.serialize_der()).into())
-            .expect("a server");
+        let config = wanting_a_client_certificate(&authority, version);
         let (url, _request) = tls_receiver(config, OK).await;
         let outcome = authority.sender().send(post(&url)).await.outcome;
         assert_eq!(outcome, failed(TlsFault::ClientCertificate.into()), "{version:?}");
     }
+}
+
+/// OpenSSL's servers say `handshake_failure` in TLS 1.2 when a client certificate is missing, where rustls has an alert of
+/// its own. A relay changes the one into the other.
+#[tokio::test]
+async fn a_client_certificate_is_wanted_though_the_alert_is_a_common_one() {
+    const OF_RUSTLS: &[u8] = &[0x15, 3, 3, 0, 2, 2, 116];
+    let authority = Authority::new("the trusted one");
+    let config = wanting_a_client_certificate(&authority, &TLS12);
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let url = format!("https://{}/", listener.local_addr().expect("an address"));
+    let (server, relay) = tokio::io::duplex(65_536);
+    tokio::spawn(TlsAcceptor::from(Arc::new(config)).accept(server));
+    let changed = tokio::spawn(async move {
+        let (tcp, _) = listener.accept().await.expect("a connection");
+        let ((mut from_client, mut to_client), (mut from_server, mut to_server)) =
+            (tcp.into_split(), tokio::io::split(relay));
+        tokio::spawn(async move { tokio::io::copy(&mut from_client, &mut to_server).await });
+        let (mut bytes, mut changed) = (vec![0; 16_384], false);
+        loop {
+            let read = from_server.read(&mut bytes).await.unwrap_or(0);
+            if read == 0 {
+                return changed;
+            }
+            if bytes[..read].ends_with(OF_RUSTLS) {
+                bytes[read - 1] = 40;
+                changed = true;
+            }
+            let _ = to_client.write_all(&bytes[..read]).await;
+        }
+    });
+    let outcome = authority.sender().send(post(&url)).await.outcome;
+    assert_eq!(outcome, failed(TlsFault::ClientCertificate.into()));
+    assert!(changed.await.expect("the relay"), "the alert did not come by");
 }
 
 #[tokio::test]
