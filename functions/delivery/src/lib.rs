@@ -28,8 +28,8 @@ use echo_shared::accept::Sinks;
 use echo_shared::queue::{self, Queue};
 use echo_shared::store::{self, Budgets, Store};
 use echo_shared::time::Timestamp;
+use echo_shared::tls::Tls;
 use lambda_runtime::{Error, LambdaEvent};
-use rustls::ClientConfig;
 use tokio::time::Instant;
 use tracing::Instrument;
 
@@ -69,7 +69,7 @@ struct Queues {
 impl App {
     /// `tls` is for the receivers.
     #[must_use]
-    pub fn new(config: Config, sdk: &aws_config::SdkConfig, tls: ClientConfig) -> Self {
+    pub fn new(config: Config, sdk: &aws_config::SdkConfig, tls: &Tls) -> Self {
         let sqs = queue::client(sdk);
         let queue = |url| Queue::new(sqs.clone(), url);
         let (timeout, addresses) = (config.settings.request_timeout, config.settings.addresses.clone());
@@ -134,6 +134,6 @@ impl App {
         let config = Config::from_lookup(lookup).expect("settings");
         let version = aws_config::BehaviorVersion::v2026_01_12();
         let sdk = aws_config::SdkConfig::builder().behavior_version(version).build();
-        Self::new(config, &sdk, echo_shared::tls::Tls::new().expect("root certificates").client)
+        Self::new(config, &sdk, &echo_shared::tls::Tls::new().expect("root certificates"))
     }
 }

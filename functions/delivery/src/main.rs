@@ -15,11 +15,11 @@ use lambda_runtime::{Error, LambdaEvent, service_fn};
 async fn main() -> Result<(), Error> {
     logging::init(from_process("RUST_LOG"));
     let config = Config::from_lookup(from_process).inspect_err(logging::refused)?;
-    let Tls { client, roots } = Tls::new().inspect_err(logging::refused)?;
+    let tls = Tls::new().inspect_err(logging::refused)?;
+    let sdk = aws::sdk_config(tls.client.clone()).await;
+    let app = Arc::new(App::new(config, &sdk, &tls));
     // Receivers need all roots. They are read while the first batch waits for its rows; a fault shows at the first receiver.
-    std::thread::spawn(move || roots.read_all().map(drop));
-    let sdk = aws::sdk_config(client.clone()).await;
-    let app = Arc::new(App::new(config, &sdk, client));
+    std::thread::spawn(move || tls.roots.read_all().map(drop));
     let handler = service_fn(move |event: LambdaEvent<SqsEvent>| {
         let app = Arc::clone(&app);
         async move { delivery::handle(&app, event).await }

@@ -28,6 +28,8 @@ pub(crate) struct Counts {
     pub(crate) failed: u64,
     /// Failed attempts after which another attempt is due.
     pub(crate) retried: u64,
+    /// Attempts whose request went out twice, because a connection that was used again ended without an answer.
+    pub(crate) sent_again: u64,
     /// Messages of the dead-letter queue that were finished.
     pub(crate) dead_lettered: u64,
     /// Messages that stay in their queue because of an internal fault.
@@ -60,6 +62,7 @@ fn line(counts: &Counts, stack_name: &str, request_id: &str, now: Timestamp) -> 
         ("Delivered", counts.delivered),
         ("Failed", counts.failed),
         ("Retried", counts.retried),
+        ("SentAgain", counts.sent_again),
         ("DeadLettered", counts.dead_lettered),
         ("HeldBack", counts.held_back),
     ];
@@ -177,6 +180,7 @@ mod tests {
                 delivered: n as u64,
                 failed: u64::MAX,
                 retried: 1,
+                sent_again: 1,
                 dead_lettered: 1,
                 held_back: 1,
                 first_attempt_latency: times.clone(),

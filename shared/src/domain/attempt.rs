@@ -19,18 +19,21 @@ pub enum Trigger {
     Manual,
 }
 
-/// How a request ended.
+/// The result of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// The receiver answered. The body is kept up to its first KiB.
+    /// The head of an answer came. Its status decides, whatever became of the body (contract §5).
     Answered {
         status: u16,
+        /// The start of the body, as far as it came.
         body: String,
-        /// The wait that a 429 or 503 asked for with `retry-after`.
+        /// The wait that `retry-after` of a 429 or 503 asks for.
         retry_after: Option<Duration>,
+        /// Why the body did not come whole; `None` also when as much of it came as is kept.
+        broken_off: Option<BodyFault>,
     },
-    /// There was no complete answer. The status is there if the receiver sent one.
-    Failed { cause: SendFailure, status: Option<u16>, body: Option<String> },
+    /// No head of an answer came.
+    Failed { cause: SendFailure },
 }
 
 impl Outcome {
@@ -40,18 +43,23 @@ impl Outcome {
     }
 }
 
-/// Why there was no complete answer. The endpoint's owner sees these messages, so they say nothing about our own network.
+/// Why no answer came. The messages are for the endpoint's owner: they say what to mend, and hold no address of our
+/// own network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SendFailure {
-    #[error("no complete answer within {seconds} s")]
-    TimedOut { seconds: u64 },
+    #[error("{missing} within {seconds} s")]
+    TimedOut { missing: Missing, seconds: u64 },
     #[error("the host name could not be resolved")]
     Dns,
-    #[error("the TLS handshake failed: check the certificate and its chain")]
-    Tls,
+    #[error(transparent)]
+    Tls(#[from] TlsFault),
     #[error("the connection was refused or could not be made")]
     Connect,
-    #[error("the connection broke before the answer was complete")]
+    #[error("the connection was closed before an answer came")]
+    Closed,
+    #[error("the connection was reset before an answer came")]
+    Reset,
+    #[error("the connection closed or broke in the middle of the answer's head")]
     Broken,
     #[error("the address is private, local or otherwise not allowed")]
     ForbiddenAddress,
@@ -59,6 +67,93 @@ pub enum SendFailure {
     OwnHost,
     #[error("the answer was not valid HTTP")]
     NotHttp,
+    #[error("the answer's head was too long")]
+    HeadTooLong,
+    #[error("a header of the endpoint cannot be sent")]
+    Unsendable,
+}
+
+/// What had not come when the time was over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Missing {
+    #[error("no address of the host name")]
+    Address,
+    #[error("no connection")]
+    Connection,
+    #[error("no complete TLS handshake")]
+    Handshake,
+    #[error("no answer")]
+    Answer,
+    #[error("no complete head of an answer")]
+    Head,
+}
+
+/// Why there was no TLS connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TlsFault {
+    #[error("the certificate has expired")]
+    Expired,
+    #[error("the certificate is not valid yet")]
+    NotYetValid,
+    #[error(
+        "the certificate is for another host: the host of the URL is not among its subject alternative names"
+    )]
+    OtherHost,
+    #[error("the certificate is self-signed: it must come from a publicly trusted authority")]
+    SelfSigned,
+    #[error(
+        "the certificate's chain is incomplete: the receiver must send its intermediate certificates too"
+    )]
+    ChainIncomplete,
+    #[error("the certificate's issuer is not a publicly trusted authority")]
+    IssuerUnknown,
+    #[error(
+        "a key or signature in the certificate's chain is too weak: RSA keys need 2,048 bits, and SHA-1 and MD5 are not \
+         accepted"
+    )]
+    TooWeak,
+    #[error("the certificate is not one for servers, or is not well-formed")]
+    UnfitCertificate,
+    #[error("no TLS version in common: the receiver must offer TLS 1.2 or 1.3, not only 1.0 or 1.1")]
+    NoCommonVersion,
+    #[error(
+        "the receiver refused the TLS handshake, most likely for want of a common cipher suite: it must offer ECDHE with \
+         AES-GCM or ChaCha20-Poly1305, not only CBC suites or static RSA"
+    )]
+    NoCommonCipher,
+    #[error("no protocol in common: the receiver must offer HTTP/1.1")]
+    NoHttp1,
+    #[error("the receiver wants a client certificate")]
+    ClientCertificate,
+    #[error("the receiver knows no such host name: its TLS server has no certificate for it")]
+    UnknownName,
+    #[error("the answer to the TLS handshake was not TLS: the port seems to be one for plain HTTP")]
+    NotTls,
+    #[error("the receiver closed the connection during the TLS handshake")]
+    Closed,
+    #[error("the receiver reset the connection during the TLS handshake")]
+    Reset,
+    #[error("the receiver refused the TLS connection with alert {0}")]
+    Alert(u8),
+    #[error("the TLS connection failed")]
+    Other,
+}
+
+/// What broke an answer's body off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BodyFault {
+    #[error("the connection closed before the answer's body was complete")]
+    CutShort,
+    #[error("the connection was reset before the answer's body was complete")]
+    Reset,
+    #[error("the answer's body was not complete within {seconds} s")]
+    TimedOut { seconds: u64 },
+    #[error("the chunks of the answer's body are not valid HTTP")]
+    BadChunks,
+    #[error("the answer's body has too much chunk framing or too many trailers")]
+    TooMuchFraming,
+    #[error("a TLS error broke off the answer's body")]
+    Tls,
 }
 
 /// An attempt as its delivery's row keeps it. Its number is its index in the row's list, counted from 1. Its time is inside
@@ -80,16 +175,19 @@ impl Attempt {
     #[must_use]
     pub fn new(id: AttemptId, triggered_by: Trigger, outcome: &Outcome, took: Duration) -> Self {
         let (http_status, response_body, error_message) = match outcome {
-            Outcome::Answered { status, body, .. } => (Some(*status), Some(body.clone()), None),
-            Outcome::Failed { cause, status, body } => (*status, body.clone(), Some(cause.to_string())),
+            Outcome::Answered { status, body, broken_off, .. } => {
+                (Some(*status), Some(body.clone()), broken_off.map(|fault| fault.to_string()))
+            }
+            Outcome::Failed { cause } => (None, None, Some(cause.to_string())),
         };
         let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         Self { id, triggered_by, http_status, response_body, duration_ms, error_message }
     }
 
+    /// The status alone decides: a message beside a status says what broke the body off.
     #[must_use]
     pub fn success(&self) -> bool {
-        self.error_message.is_none() && self.http_status.is_some_and(|status| (200..300).contains(&status))
+        self.http_status.is_some_and(|status| (200..300).contains(&status))
     }
 }
 
@@ -115,6 +213,21 @@ pub fn excerpt(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_whose_body_broke_off_keeps_its_status_and_says_why() {
+        for (status, success) in [(200, true), (500, false)] {
+            let broken_off = Some(BodyFault::CutShort);
+            let outcome =
+                Outcome::Answered { status, body: "half".to_owned(), retry_after: None, broken_off };
+            let id = AttemptId::new(crate::time::Timestamp::from_millis(0));
+            let attempt = Attempt::new(id, Trigger::Auto, &outcome, Duration::ZERO);
+            assert_eq!((attempt.success(), outcome.is_success()), (success, success));
+            assert_eq!((attempt.http_status, attempt.response_body.as_deref()), (Some(status), Some("half")));
+            let message = attempt.error_message.expect("a note");
+            assert!(message.contains("before the answer's body was complete"), "{message}");
+        }
+    }
 
     #[test]
     fn an_excerpt_is_cut_between_characters() {

@@ -5,13 +5,35 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-pub const MAX_HEADERS: usize = 10;
-const MAX_NAME_CHARS: usize = 128;
-const MAX_VALUE_CHARS: usize = 1_024;
+pub const MAX_HEADERS: usize = 20;
+pub const MAX_NAME_CHARS: usize = 128;
+pub const MAX_VALUE_CHARS: usize = 4_096;
+/// Names and values together.
+pub const MAX_TOTAL_CHARS: usize = 8 * 1_024;
+
+/// Names that mean something to HTTP itself or say which request this is.
+pub const RESERVED: [&str; 11] = [
+    "host",
+    "user-agent",
+    "connection",
+    "keep-alive",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "expect",
+    "accept-encoding",
+    "forwarded",
+];
+
+/// Beginnings of such names, and of the names of our own headers.
+pub const RESERVED_PREFIXES: [&str; 5] = ["content-", "webhook-", "x-echo-", "proxy-", "x-forwarded-"];
 
 /// The rule for headers, as the end of a message "must be …".
-pub const ALLOWED: &str = "an object of at most 10 headers: authorization, or x-… but not x-echo-… (letters, digits, \
-     dashes and underscores), each with a value of 1 to 1024 visible ASCII characters and single spaces inside";
+pub const ALLOWED: &str = "an object of at most 20 headers with names and values of 8192 characters together: any name of at \
+     most 128 characters except host, user-agent, content-…, webhook-…, x-echo-… and those of HTTP framing (connection, \
+     keep-alive, te, trailer, transfer-encoding, upgrade, expect, proxy-…, accept-encoding, forwarded, x-forwarded-…), each \
+     with a value of 1 to 4096 visible ASCII characters and single spaces inside";
 
 /// Names in lower case, and their values.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,7 +41,7 @@ pub const ALLOWED: &str = "an object of at most 10 headers: authorization, or x-
 pub struct CustomHeaders(BTreeMap<String, String>);
 
 impl CustomHeaders {
-    /// `None` when a name or value is not allowed, a name comes twice, or there are too many headers.
+    /// `None` when a name or value is not allowed, a name comes twice, or there are too many headers or characters.
     #[must_use]
     pub fn new(pairs: impl IntoIterator<Item = (String, String)>) -> Option<Self> {
         let mut headers = BTreeMap::new();
@@ -29,7 +51,8 @@ impl CustomHeaders {
                 return None;
             }
         }
-        (headers.len() <= MAX_HEADERS).then_some(Self(headers))
+        let total: usize = headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+        (headers.len() <= MAX_HEADERS && total <= MAX_TOTAL_CHARS).then_some(Self(headers))
     }
 
     #[must_use]
@@ -44,11 +67,12 @@ impl CustomHeaders {
     }
 }
 
-/// Custom headers may have only these names. The headers of HTTP itself and those that we send have other names.
+/// Whether a name in lower case is a token of RFC 9110 §5.6.2 that is not reserved.
 fn is_name(name: &str) -> bool {
-    let is_legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_');
-    let is_own = name.starts_with("x-") && name.len() > 2 && !name.starts_with("x-echo-");
-    (name == "authorization" || is_own) && name.len() <= MAX_NAME_CHARS && name.chars().all(is_legal)
+    let is_legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "!#$%&'*+-.^_`|~".contains(c);
+    let is_reserved =
+        RESERVED.contains(&name) || RESERVED_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+    (1..=MAX_NAME_CHARS).contains(&name.len()) && name.chars().all(is_legal) && !is_reserved
 }
 
 fn is_value(value: &str) -> bool {
@@ -74,26 +98,51 @@ mod tests {
 
     #[test]
     fn only_names_that_disturb_nothing_are_taken() {
-        for good in ["authorization", "Authorization", "x-api-key", "X-Tenant_1"] {
+        for good in [
+            "authorization",
+            "Authorization",
+            "x-api-key",
+            "X-Tenant_1",
+            "apikey",
+            "CF-Access-Client-Id",
+            "Ocp-Apim-Subscription-Key",
+            "cookie",
+            "accept",
+            "host-of-mine",
+            "x-",
+            &"n".repeat(128),
+        ] {
             assert!(one(good, "v").is_some(), "{good}");
         }
         for bad in [
             "",
-            "x-",
             "x-echo-signature",
             "X-Echo-Anything",
             crate::origin::ORIGIN_HEADER,
             "webhook-id",
+            "Webhook-Anything",
             "content-type",
-            "host",
+            "Content-Length",
+            "content-encoding",
+            "Host",
             "connection",
+            "keep-alive",
+            "TE",
+            "trailer",
             "transfer-encoding",
+            "upgrade",
+            "expect",
+            "proxy-authorization",
+            "proxy-connection",
+            "accept-encoding",
+            "forwarded",
+            "x-forwarded-for",
             "user-agent",
-            "cookie",
             "x-a b",
+            "x-a:",
             "x-a\r\nhost",
             "x-\u{e9}",
-            &format!("x-{}", "a".repeat(127)),
+            &"n".repeat(129),
         ] {
             assert!(one(bad, "v").is_none(), "{bad}");
         }
@@ -101,20 +150,31 @@ mod tests {
 
     #[test]
     fn values_are_one_line_of_visible_ascii() {
-        for good in ["v", "Bearer abc.def==", &"v".repeat(1_024)] {
+        for good in ["v", "Bearer abc.def==", &"v".repeat(4_096)] {
             assert!(one("x-a", good).is_some(), "{good}");
         }
         for bad in
-            ["", " v", "v ", "a  b", "a\tb", "a\r\nx-echo-event: b", "\u{e9}", "\u{7f}", &"v".repeat(1_025)]
+            ["", " v", "v ", "a  b", "a\tb", "a\r\nx-echo-event: b", "\u{e9}", "\u{7f}", &"v".repeat(4_097)]
         {
             assert!(one("x-a", bad).is_none(), "{bad}");
         }
     }
 
     #[test]
-    fn there_are_at_most_ten_and_none_twice() {
+    fn there_are_at_most_twenty_of_8_kib_together_and_none_twice() {
         let many = |count: usize| CustomHeaders::new((0..count).map(|n| (format!("x-{n}"), "v".to_owned())));
-        assert!(many(10).is_some() && many(11).is_none());
+        assert!(many(20).is_some() && many(21).is_none());
+        let large = |last: usize| {
+            // Two names of three characters, and values that leave one of two for the rest.
+            let values = [4_000, last].map(|length| "v".repeat(length));
+            CustomHeaders::new(
+                ["x-1", "x-2", "x-3"]
+                    .map(str::to_owned)
+                    .into_iter()
+                    .zip(values.into_iter().chain(["v".repeat(8_192 - 9 - 4_000 - 4_000)])),
+            )
+        };
+        assert!(large(4_000).is_some() && large(4_001).is_none());
         let twice = [("x-a", "1"), ("X-A", "2")].map(|(name, value)| (name.to_owned(), value.to_owned()));
         assert!(CustomHeaders::new(twice).is_none());
     }

@@ -170,7 +170,12 @@ mod tests {
             Duration::from_secs(60),
         );
         let mut delivery = Delivery::pending(&event, &event.deliveries[0]);
-        let outcome = Outcome::Answered { status: 500, body: "answer-secret".to_owned(), retry_after: None };
+        let outcome = Outcome::Answered {
+            status: 500,
+            body: "answer-secret".to_owned(),
+            retry_after: None,
+            broken_off: None,
+        };
         let attempt = Attempt::new(AttemptId::new(now), Trigger::Auto, &outcome, Duration::ZERO);
         delivery.attempts = vec![attempt];
         delivery.attempt_count = 1;

@@ -24,16 +24,36 @@ pub struct Tls {
 }
 
 impl Tls {
+    /// Trusts the system's roots.
+    ///
     /// # Errors
     /// When the system has no root certificates.
     pub fn new() -> Result<Self, Error> {
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        let roots = Arc::new(Roots::of_system(provider.clone())?);
-        let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-        // rustls calls a verifier of one's own dangerous. This one asks rustls's verifier for each answer.
-        let config = config.dangerous().with_custom_certificate_verifier(roots.clone());
-        Ok(Self { client: config.with_no_client_auth(), roots })
+        Self::with(Roots::of(Bundle::of_system(), provider())?)
     }
+
+    /// Trusts these roots alone, for tests with an authority of their own.
+    ///
+    /// # Errors
+    /// When there is no root.
+    pub fn trusting(roots: RootCertStore) -> Result<Self, Error> {
+        let provider = provider();
+        let all = OnceLock::from(Ok(verifier(roots, &provider)?));
+        Self::with(Roots { provider, bundle: None, amazon: None, all })
+    }
+
+    fn with(roots: Roots) -> Result<Self, Error> {
+        let roots = Arc::new(roots);
+        let config = ClientConfig::builder_with_provider(roots.provider.clone());
+        // rustls calls a verifier of one's own dangerous. This one asks rustls's verifier for each answer.
+        let config = config.with_safe_default_protocol_versions()?.dangerous();
+        let client = config.with_custom_certificate_verifier(roots.clone()).with_no_client_auth();
+        Ok(Self { client, roots })
+    }
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(aws_lc_rs::default_provider())
 }
 
 /// The system's root certificates.
@@ -47,10 +67,6 @@ pub struct Roots {
 }
 
 impl Roots {
-    fn of_system(provider: Arc<CryptoProvider>) -> Result<Self, Error> {
-        Self::of(Bundle::of_system(), provider)
-    }
-
     fn of(bundle: Option<Bundle>, provider: Arc<CryptoProvider>) -> Result<Self, Error> {
         let amazon = bundle.as_ref().map(Bundle::of_amazon).filter(|roots| !roots.is_empty());
         let amazon = amazon.map(|roots| verifier(roots, &provider)).transpose()?;

@@ -14,8 +14,7 @@ fn root(organization: &str) -> CertifiedIssuer<'static, KeyPair> {
 }
 
 fn roots_of(bundle: String) -> Roots {
-    let provider = Arc::new(aws_lc_rs::default_provider());
-    Roots::of(Some(Bundle::of_text(bundle)), provider).expect("roots")
+    Roots::of(Some(Bundle::of_text(bundle)), provider()).expect("roots")
 }
 
 /// What the roots say of a server's certificate under that root.

@@ -213,7 +213,9 @@ async fn attempts(
         let (status, error) = (&attempt["http_status"], &attempt["error_message"]);
         let is_expected = match hostility.map(Hostility::expected) {
             None => *status == 200,
-            Some(Expected::Answered(expected)) => *status == expected && error.is_null(),
+            Some(Expected::Answered(expected)) => {
+                *status == expected && attempt["success"] == (200..300).contains(&expected)
+            }
             Some(Expected::Failed(why)) => error.as_str().is_some_and(|error| error.contains(why)),
         };
         if !is_expected {
@@ -221,9 +223,11 @@ async fn attempts(
         }
     }
     let last = attempts.last().cloned().unwrap_or(Value::Null);
-    let outcome = match (&last["error_message"], &last["http_status"]) {
-        (Value::String(error), _) => error.clone(),
-        (_, status) => format!("{status}, {}", shown["status"].as_str().unwrap_or_default()),
+    let ended = shown["status"].as_str().unwrap_or_default();
+    let outcome = match (&last["http_status"], &last["error_message"]) {
+        (Value::Null, error) => error.as_str().unwrap_or_default().to_owned(),
+        (status, Value::String(note)) => format!("{status}, {ended}: {note}"),
+        (status, _) => format!("{status}, {ended}"),
     };
     (attempts.len(), outcome)
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use echo_shared::attempt::{Attempt, Outcome, SendFailure};
+use echo_shared::attempt::{Attempt, Missing, Outcome, SendFailure};
 use echo_shared::decision::{
     CROWDED_ABOVE, Decided, Lane, Next, OVERTAKEN_WAIT, SHORT_WAIT, Wake, Woken, Write, after_attempt,
     backoff, on_wake, without_probe,
@@ -265,9 +265,9 @@ impl World {
         }
         let now = self.clock(&work);
         let outcome = if ok {
-            Outcome::Answered { status: 200, body: String::new(), retry_after: None }
+            Outcome::Answered { status: 200, body: String::new(), retry_after: None, broken_off: None }
         } else {
-            Outcome::Failed { cause: SendFailure::TimedOut { seconds: 15 }, status: None, body: None }
+            Outcome::Failed { cause: SendFailure::TimedOut { missing: Missing::Answer, seconds: 15 } }
         };
         let jitter = self.random.share();
         let schedule = self.settings.schedule.clone();

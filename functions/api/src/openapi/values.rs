@@ -6,6 +6,9 @@ use utoipa::openapi::{ArrayBuilder, Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
 use echo_shared::account::EMAIL_CHARS;
+use echo_shared::custom_headers::{
+    MAX_HEADERS, MAX_NAME_CHARS, MAX_VALUE_CHARS, RESERVED, RESERVED_PREFIXES,
+};
 
 const UUID: &str = "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$";
 
@@ -108,24 +111,39 @@ pub struct OwnHeaders;
 
 impl PartialSchema for OwnHeaders {
     fn schema() -> RefOr<Schema> {
-        let about = "At most 10 headers: `authorization`, or `x-…` but not `x-echo-…`. Names are kept in lower case. A value may \
-                     be a credential: it is shown here and to the receiver, and nowhere else.";
+        let about = "At most 20 headers, of at most 8,192 characters with their names: any name except `host`, `user-agent`, \
+                     `content-…`, `webhook-…`, `x-echo-…` and those of HTTP framing (`connection`, `keep-alive`, `te`, \
+                     `trailer`, `transfer-encoding`, `upgrade`, `expect`, `proxy-…`, `accept-encoding`, `forwarded`, \
+                     `x-forwarded-…`). Names are kept in lower case. A value may be a credential: it is shown here and to \
+                     the receiver, and nowhere else.";
         let value = ObjectBuilder::new()
             .schema_type(Type::String)
-            .max_length(Some(1_024))
+            .max_length(Some(MAX_VALUE_CHARS))
             .pattern(Some("^[!-~]+( [!-~]+)*$"));
+        let reserved: Vec<String> = RESERVED.map(|name| format!("{}$", in_either_case(name))).into();
+        let begun: Vec<String> = RESERVED_PREFIXES.map(in_either_case).into();
+        let pattern = format!("^(?!{}|{})[!#$%&'*+.^_`|~0-9A-Za-z-]+$", reserved.join("|"), begun.join("|"));
         let name = ObjectBuilder::new()
             .schema_type(Type::String)
-            .max_length(Some(128))
-            .pattern(Some("^([aA]uthorization|[xX]-[A-Za-z0-9_-]+)$"));
+            .max_length(Some(MAX_NAME_CHARS))
+            .pattern(Some(pattern));
         ObjectBuilder::new()
             .schema_type(Type::Object)
             .property_names(Some(Schema::from(name)))
             .additional_properties(Some(Schema::from(value)))
-            .max_properties(Some(10))
+            .max_properties(Some(MAX_HEADERS))
             .description(Some(about))
             .into()
     }
+}
+
+/// A pattern for a name in any mixture of cases: JSON Schema has no switch for that.
+fn in_either_case(name: &str) -> String {
+    let either = |c: char| match c {
+        'a'..='z' => format!("[{}{c}]", c.to_ascii_uppercase()),
+        c => c.to_string(),
+    };
+    name.chars().map(either).collect()
 }
 
 impl ToSchema for OwnHeaders {}

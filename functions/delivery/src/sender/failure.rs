@@ -1,17 +1,14 @@
-//! The one place that says what kind of failure an error of the HTTP client is: by the types in its chain of
-//! sources, never by its text.
+//! The one place that says what kind of failure an error is: by its type, never by its text.
 
-use std::error::Error;
-use std::io;
-use std::time::Duration;
+use std::io::{self, ErrorKind};
 
-use echo_shared::attempt::{Outcome, SendFailure};
+use echo_shared::attempt::{BodyFault, Outcome, SendFailure, TlsFault};
 use echo_shared::endpoint_url::UrlRefused;
-use hyper_util::client::legacy;
+use rustls::AlertDescription as Alert;
+use rustls::{CertificateError, Error, InvalidMessage, PeerIncompatible};
 
-use crate::sender::allowance::Spent;
-use crate::sender::client::timed_out;
 use crate::sender::resolver::ResolveError;
+use crate::sender::trust::Heard;
 
 /// The cause when a URL is not called.
 pub(crate) const fn of_url(refused: UrlRefused) -> SendFailure {
@@ -21,43 +18,92 @@ pub(crate) const fn of_url(refused: UrlRefused) -> SendFailure {
     }
 }
 
-/// The cause of a request that got no answer, or an answer that broke off.
-pub(crate) fn classify(error: &(dyn Error + 'static), timeout: Duration) -> SendFailure {
-    let mut source = Some(error);
-    while let Some(cause) = source {
-        if let Some(cause) = known(cause, timeout) {
-            return cause;
-        }
-        source = match cause.downcast_ref::<io::Error>() {
-            // An I/O error's `source` skips the error that it wraps.
-            Some(wrapper) => wrapper.get_ref().map(|inner| inner as &(dyn Error + 'static)),
-            None => cause.source(),
-        };
-    }
-    if error.downcast_ref().is_some_and(legacy::Error::is_connect) {
-        SendFailure::Connect
-    } else {
-        SendFailure::Broken
+pub(crate) fn of_name(error: ResolveError) -> SendFailure {
+    match error {
+        ResolveError::Forbidden => SendFailure::ForbiddenAddress,
+        ResolveError::NotResolved(_) | ResolveError::NoAddress => SendFailure::Dns,
     }
 }
 
-fn known(cause: &(dyn Error + 'static), timeout: Duration) -> Option<SendFailure> {
-    if let Some(spent) = cause.downcast_ref::<Spent>() {
-        return Some(match spent {
-            Spent::Time => timed_out(timeout),
-            Spent::Bytes => SendFailure::NotHttp,
-        });
+/// The cause of a TLS handshake's failure.
+pub(crate) fn of_handshake(error: &io::Error, heard: Heard) -> TlsFault {
+    match (tls_error(error), error.kind()) {
+        (Some(error), _) => of_tls(error, heard),
+        (None, ErrorKind::UnexpectedEof) => TlsFault::Closed,
+        (None, ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::ConnectionAborted) => {
+            TlsFault::Reset
+        }
+        (None, _) => TlsFault::Other,
     }
-    if let Some(cause) = cause.downcast_ref::<ResolveError>() {
-        return Some(match cause {
-            ResolveError::Forbidden => SendFailure::ForbiddenAddress,
-            ResolveError::NotResolved(_) | ResolveError::NoAddress => SendFailure::Dns,
-        });
+}
+
+/// The cause when a connection ended before a head had come. Without an error it was closed.
+pub(crate) fn of_no_head(error: Option<&io::Error>, began: bool, wants_certificate: bool) -> SendFailure {
+    if let Some(error) = error.and_then(tls_error) {
+        return of_tls(error, Heard { wants_certificate, ..Heard::default() }).into();
     }
-    if cause.is::<rustls::Error>() {
-        return Some(SendFailure::Tls);
+    match error.map(io::Error::kind) {
+        _ if began => SendFailure::Broken,
+        Some(ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => SendFailure::Reset,
+        _ => SendFailure::Closed,
     }
-    cause.downcast_ref::<hyper::Error>().filter(|cause| cause.is_parse()).map(|_| SendFailure::NotHttp)
+}
+
+/// What broke a body off.
+pub(crate) fn of_body(error: &io::Error) -> BodyFault {
+    match tls_error(error) {
+        Some(_) => BodyFault::Tls,
+        None => BodyFault::Reset,
+    }
+}
+
+fn tls_error(error: &io::Error) -> Option<&Error> {
+    error.get_ref()?.downcast_ref()
+}
+
+fn of_tls(error: &Error, heard: Heard) -> TlsFault {
+    match error {
+        Error::InvalidCertificate(error) => of_certificate(error, heard),
+        // The first byte of plain HTTP is an `H`, which is no content type of TLS.
+        Error::InvalidMessage(InvalidMessage::InvalidContentType) => TlsFault::NotTls,
+        Error::PeerIncompatible(
+            PeerIncompatible::ServerDoesNotSupportTls12Or13
+            | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig,
+        )
+        | Error::AlertReceived(Alert::ProtocolVersion) => TlsFault::NoCommonVersion,
+        Error::NoApplicationProtocol | Error::AlertReceived(Alert::NoApplicationProtocol) => {
+            TlsFault::NoHttp1
+        }
+        Error::AlertReceived(Alert::CertificateRequired) => TlsFault::ClientCertificate,
+        // TLS 1.2 has no alert of its own for a client certificate that is missing.
+        Error::AlertReceived(_) if heard.wants_certificate => TlsFault::ClientCertificate,
+        Error::PeerIncompatible(
+            PeerIncompatible::NoCipherSuitesInCommon | PeerIncompatible::NoKxGroupsInCommon,
+        )
+        | Error::AlertReceived(Alert::HandshakeFailure | Alert::InsufficientSecurity) => {
+            TlsFault::NoCommonCipher
+        }
+        Error::AlertReceived(Alert::UnrecognisedName) => TlsFault::UnknownName,
+        Error::AlertReceived(alert) => TlsFault::Alert((*alert).into()),
+        _ => TlsFault::Other,
+    }
+}
+
+fn of_certificate(error: &CertificateError, heard: Heard) -> TlsFault {
+    use CertificateError as E;
+    match error {
+        E::Expired | E::ExpiredContext { .. } => TlsFault::Expired,
+        E::NotValidYet | E::NotValidYetContext { .. } => TlsFault::NotYetValid,
+        E::NotValidForName | E::NotValidForNameContext { .. } => TlsFault::OtherHost,
+        E::UnknownIssuer => heard.distrust.unwrap_or(TlsFault::IssuerUnknown),
+        // rustls reports a key that is too short as a signature that does not hold.
+        E::BadSignature
+        | E::UnsupportedSignatureAlgorithmContext { .. }
+        | E::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => TlsFault::TooWeak,
+        // Most self-signed certificates are made as an authority's own, which rustls refuses for that reason first.
+        _ if heard.distrust == Some(TlsFault::SelfSigned) => TlsFault::SelfSigned,
+        _ => TlsFault::UnfitCertificate,
+    }
 }
 
 /// An outcome's name in the log.
@@ -65,15 +111,16 @@ pub(crate) const fn name_of(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Answered { status: 200..=299, .. } => "success",
         Outcome::Answered { .. } => "refused",
-        Outcome::Failed { cause, .. } => match cause {
+        Outcome::Failed { cause } => match cause {
             SendFailure::TimedOut { .. } => "timed_out",
             SendFailure::Dns => "dns",
-            SendFailure::Tls => "tls",
+            SendFailure::Tls(_) => "tls",
             SendFailure::Connect => "connect",
-            SendFailure::Broken => "broken",
+            SendFailure::Closed | SendFailure::Reset | SendFailure::Broken => "broken",
             SendFailure::ForbiddenAddress => "forbidden_address",
             SendFailure::OwnHost => "own_host",
-            SendFailure::NotHttp => "not_http",
+            SendFailure::NotHttp | SendFailure::HeadTooLong => "not_http",
+            SendFailure::Unsendable => "unsendable",
         },
     }
 }

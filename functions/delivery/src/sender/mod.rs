@@ -1,114 +1,141 @@
-//! Requests, each on a thread of its own with its own client and runtime.
+//! One HTTP request to a receiver and its answer, over a connection of the sender's own (contract §5).
 //!
-//! An HTTP library can be kept busy: hyper reads `100 Continue` as fast as a receiver sends it and does not give way
-//! in between, not even to its own deadline. On a thread of its own it delays no other request. The allowance of a
-//! request (`allowance.rs`) bounds what the library reads, so the thread is free again soon after the deadline.
+//! `connector` makes connections, `exchange` sends a request and hears the answer, `head` and `body` read it, `pool`
+//! keeps a connection for a moment, and `failure` says why there was no answer.
+//!
+//! httparse reads heads, rustls does TLS, and everything between them is here: what an answer means to a sender of
+//! webhooks is what this product is for. An HTTP client (hyper, which was here before) loses an answer that comes
+//! before the request is sent, takes no chunks under HTTP/1.0, and reads interim answers for as long as they come, even
+//! past its deadline, so that each request needed a thread and a runtime of its own. Here every read is an `await` under
+//! the deadline, so all requests share the function's one runtime, and a request that is given up is a future that is
+//! dropped.
 
-pub(crate) mod allowance;
-pub(crate) mod client;
+mod body;
+mod connector;
+mod exchange;
 pub(crate) mod failure;
+mod head;
 pub(crate) mod headers;
-pub(crate) mod resolver;
-pub(crate) mod retry_after;
-pub(crate) mod tcp;
+mod pool;
+mod request;
+mod resolver;
+mod retry_after;
+mod trust;
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use echo_shared::address::AddressRules;
-use echo_shared::attempt::{Outcome, SendFailure};
-use rustls::ClientConfig;
-use tokio::runtime::Builder;
-use tokio::sync::{mpsc, oneshot};
-use tokio::time::timeout;
+use echo_shared::attempt::{Missing, Outcome, SendFailure};
+use echo_shared::endpoint_url::EndpointUrl;
+use echo_shared::id::EndpointId;
+use echo_shared::tls::Tls;
+use tokio::time::{Instant, timeout_at};
 
-use crate::sender::client::{Client, Post, Recipe, timed_out};
+use self::connector::{Connection, Connector};
+use self::exchange::{Heard, NoAnswer, exchange};
+use self::pool::Pool;
 
-/// How long past its deadline a thread may take to say so itself; it knows the status that came, if one did.
-const GRACE: Duration = Duration::from_millis(100);
+/// One attempt's request.
+pub(crate) struct Post {
+    pub(crate) endpoint: EndpointId,
+    pub(crate) url: EndpointUrl,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+/// An attempt's outcome, and whether its request went out a second time.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Sent {
+    pub(crate) outcome: Outcome,
+    pub(crate) again: bool,
+}
 
 #[derive(Debug)]
 pub(crate) struct Sender {
-    recipe: Recipe,
     timeout: Duration,
-    idle: Mutex<Vec<Thread>>,
-}
-
-/// A thread that waits for its next request; the connections of its last ones may still be open.
-#[derive(Debug)]
-struct Thread {
-    posts: mpsc::UnboundedSender<(Post, oneshot::Sender<Outcome>)>,
-    /// Whom it talked to last.
-    host: Option<String>,
+    connector: Connector,
+    pool: Arc<Pool>,
 }
 
 impl Sender {
-    /// Starts the first thread at once: Lambda gives a function more processor while it starts than in its first batch.
+    pub(crate) fn new(timeout: Duration, rules: AddressRules, tls: &Tls) -> Self {
+        Self { timeout, connector: Connector::new(rules, tls), pool: Arc::default() }
+    }
+
+    /// Posts once. Whatever becomes of the request is an outcome, never an error.
     ///
-    /// # Panics
-    /// When this process cannot have another thread.
-    pub(crate) fn new(timeout: Duration, rules: AddressRules, tls: ClientConfig) -> Self {
-        let recipe = Recipe::new(timeout, rules, tls);
-        let idle = Mutex::new(vec![Thread::start(&recipe)]);
-        Self { recipe, timeout, idle }
-    }
-
-    /// Posts once. Whatever comes of it is an outcome, never an error.
-    pub(crate) async fn send(&self, post: Post) -> Outcome {
-        let host = post.url.as_url().host_str().map(str::to_owned);
-        let mut thread = self.idle_thread(host.as_deref()).unwrap_or_else(|| Thread::start(&self.recipe));
-        thread.host = host;
-        let (answer, outcome) = oneshot::channel();
-        if thread.posts.send((post, answer)).is_err() {
-            return Outcome::Failed { cause: SendFailure::Broken, status: None, body: None };
-        }
-        match timeout(self.timeout + GRACE, outcome).await {
-            Ok(Ok(outcome)) if is_timed_out(&outcome) => outcome,
-            Ok(Ok(outcome)) => {
-                self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
-                outcome
-            }
-            // The library panicked over what the receiver sent.
-            Ok(Err(_)) => Outcome::Failed { cause: SendFailure::Broken, status: None, body: None },
-            Err(_) => Outcome::Failed { cause: timed_out(self.timeout), status: None, body: None },
-        }
-    }
-
-    /// The thread that talked to this host last and may still be connected, or else the one idle for longest.
-    fn idle_thread(&self, host: Option<&str>) -> Option<Thread> {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let connected = idle.iter().rposition(|thread| thread.host.as_deref() == host);
-        let chosen = connected.or_else(|| (!idle.is_empty()).then_some(0))?;
-        Some(idle.remove(chosen))
-    }
-}
-
-impl Thread {
-    /// # Panics
-    /// When this process cannot have another thread: that is no failure of the receiver's, so it must not become an
-    /// outcome.
-    fn start(recipe: &Recipe) -> Self {
-        let client = Client::new(recipe);
-        let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let (posts, mut to_do) = mpsc::unbounded_channel::<(Post, oneshot::Sender<Outcome>)>();
-        let work = async move {
-            while let Some((post, answer)) = to_do.recv().await {
-                let outcome = client.send(post).await;
-                let is_timed_out = is_timed_out(&outcome);
-                // The end of the thread closes all its connections, so none is used again after a timeout.
-                if answer.send(outcome).is_err() || is_timed_out {
-                    return;
-                }
-            }
+    /// A receiver may close a kept connection just as it is used again. That is the sender's fault and no failed attempt:
+    /// when such a connection ends without a byte of an answer, the request goes out again at once, on a fresh one.
+    /// If the receiver had already taken the request, it gets it twice in one attempt. `webhook-id` is the same in
+    /// both, so the request is idempotent as RFC 9110 §9.2.2 asks of one that is repeated.
+    pub(crate) async fn send(&self, post: Post) -> Sent {
+        let deadline = Deadline::after(self.timeout);
+        let Some(request) = request::written(&post) else {
+            return Sent { outcome: Outcome::Failed { cause: SendFailure::Unsendable }, again: false };
         };
-        // A task of its own: the future that a runtime blocks on is polled only after another look at the kernel.
-        std::thread::spawn(move || runtime.block_on(runtime.spawn(work)));
-        Self { posts, host: None }
+        let mut again = false;
+        if let Some(connection) = self.pool.take(&post) {
+            match self.ask(connection, &request, &post, deadline).await {
+                Ok(outcome) => return Sent { outcome, again },
+                Err(NoAnswer { ended_unheard: true, .. }) => again = true,
+                Err(NoAnswer { cause, .. }) => return Sent { outcome: Outcome::Failed { cause }, again },
+            }
+        }
+        let asked = async {
+            let connection = self.connector.connect(post.url.as_url(), deadline).await?;
+            self.ask(connection, &request, &post, deadline).await.map_err(|no_answer| no_answer.cause)
+        };
+        let outcome = asked.await.unwrap_or_else(|cause| Outcome::Failed { cause });
+        Sent { outcome, again }
+    }
+
+    async fn ask(
+        &self,
+        mut connection: Connection,
+        request: &[u8],
+        post: &Post,
+        deadline: Deadline,
+    ) -> Result<Outcome, NoAnswer> {
+        let Heard { status, retry_after, body, broken_off, is_reusable } =
+            exchange(&mut connection, request, deadline).await?;
+        // A server may answer 408 to a connection that was idle for too long; the answer is not one to the request.
+        if status == 408 && connection.is_reused {
+            return Err(NoAnswer { cause: SendFailure::Closed, ended_unheard: true });
+        }
+        if is_reusable {
+            self.pool.keep(connection, post);
+        } else {
+            connection.close();
+        }
+        Ok(Outcome::Answered { status, body, retry_after, broken_off })
     }
 }
 
-const fn is_timed_out(outcome: &Outcome) -> bool {
-    matches!(outcome, Outcome::Failed { cause: SendFailure::TimedOut { .. }, .. })
+/// When an attempt's time is over.
+#[derive(Debug, Clone, Copy)]
+struct Deadline {
+    at: Instant,
+    timeout: Duration,
+}
+
+impl Deadline {
+    fn after(timeout: Duration) -> Self {
+        Self { at: Instant::now() + timeout, timeout }
+    }
+
+    const fn seconds(self) -> u64 {
+        self.timeout.as_secs()
+    }
+
+    const fn passed(self, missing: Missing) -> SendFailure {
+        SendFailure::TimedOut { missing, seconds: self.seconds() }
+    }
+
+    /// Waits for something that is `missing` until it comes.
+    async fn within<T>(self, missing: Missing, future: impl Future<Output = T>) -> Result<T, SendFailure> {
+        timeout_at(self.at, future).await.map_err(|_| self.passed(missing))
+    }
 }
 
 #[cfg(test)]

@@ -4,8 +4,20 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use echo_shared::time::Timestamp;
 
-/// How long from `now` the header asks us to wait; `None` when it says nothing that we understand.
-pub(crate) fn parse(value: &str, now: Timestamp) -> Option<Duration> {
+/// The longest wait that the header's lines ask for. A line may hold several values, and a date holds a comma, so each
+/// part of a line and each two neighbours are tried; what is no value is overlooked.
+pub(crate) fn longest(lines: &[String], now: Timestamp) -> Option<Duration> {
+    let in_line = |line: &String| {
+        let parts: Vec<&str> = line.split(',').collect();
+        let alone = parts.iter().filter_map(|part| parse(part, now)).max();
+        let together = parts.windows(2).filter_map(|pair| parse(&pair.join(","), now)).max();
+        alone.max(together)
+    };
+    lines.iter().filter_map(in_line).max()
+}
+
+/// How long from `now` a value asks to wait; `None` when it says nothing that can be understood.
+fn parse(value: &str, now: Timestamp) -> Option<Duration> {
     let value = value.trim();
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
         // More digits than fit are a long time too; the decision caps it.
@@ -18,6 +30,25 @@ pub(crate) fn parse(value: &str, now: Timestamp) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_longest_wait_of_several_counts() {
+        // 2026-04-12T15:51:59.500Z
+        let now = Timestamp::from_millis(1_776_009_119_500);
+        let cases: [(&[&str], Option<u64>); 7] = [
+            (&["5, 5"], Some(5_000)),
+            (&["3, 7", "5"], Some(7_000)),
+            (&["soon", "6"], Some(6_000)),
+            (&["Sun, 12 Apr 2026 15:53:00 GMT"], Some(60_500)),
+            (&["5, Sun, 12 Apr 2026 15:53:00 GMT, soon"], Some(60_500)),
+            (&["soon, later"], None),
+            (&[], None),
+        ];
+        for (lines, expected) in cases {
+            let owned: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
+            assert_eq!(longest(&owned, now), expected.map(Duration::from_millis), "{lines:?}");
+        }
+    }
 
     #[test]
     fn both_forms_are_read() {

@@ -40,8 +40,7 @@ use crate::App;
 use crate::message::{Disposal, Message};
 use crate::metrics::Tally;
 use crate::own_fault::OwnFault;
-use crate::sender::client::Post;
-use crate::sender::{failure, headers};
+use crate::sender::{Post, Sent, failure, headers};
 
 /// Time that is kept free at an invocation's end: the first to record an attempt, the second to answer Lambda.
 const RECORD_TIME: Duration = Duration::from_secs(3);
@@ -210,7 +209,8 @@ impl Turn {
         }
 
         let (began_at, began) = (Timestamp::now(), Instant::now());
-        let outcome = self.send(&delivery, endpoint, number, envelope, began_at).await;
+        let Sent { outcome, again } = self.send(&delivery, endpoint, number, envelope, began_at).await;
+        self.tally.add(|counts| counts.sent_again += u64::from(again));
         let took = began.elapsed();
         let attempt = Attempt::new(AttemptId::new(began_at), delivery.triggered_by, &outcome, took);
         tracing::info!(
@@ -218,6 +218,7 @@ impl Turn {
             http_status = attempt.http_status,
             duration_ms = attempt.duration_ms,
             outcome = failure::name_of(&outcome),
+            sent_again = again,
             "attempted",
         );
 
@@ -238,21 +239,24 @@ impl Turn {
         number: u32,
         envelope: Vec<u8>,
         now: Timestamp,
-    ) -> Outcome {
+    ) -> Sent {
         let mut request = pin!(async {
             let settings = &self.app.settings;
             match EndpointUrl::parse(&endpoint.url, &settings.addresses) {
                 Ok(url) => {
                     let headers =
                         headers::signed(delivery, endpoint, &settings.origin, number, &envelope, now);
-                    self.app.sender.send(Post { url, headers, body: envelope }).await
+                    self.app.sender.send(Post { endpoint: endpoint.id, url, headers, body: envelope }).await
                 }
                 // The URL was allowed when it was registered; the settings or the API's address have changed since.
-                Err(refused) => Outcome::Failed { cause: failure::of_url(refused), status: None, body: None },
+                Err(refused) => {
+                    let outcome = Outcome::Failed { cause: failure::of_url(refused) };
+                    Sent { outcome, again: false }
+                }
             }
         });
-        let outcome = match timeout(SLOW_AFTER, &mut request).await {
-            Ok(outcome) => outcome,
+        let sent = match timeout(SLOW_AFTER, &mut request).await {
+            Ok(sent) => sent,
             Err(_) => {
                 self.marks.slow(&self.app, endpoint, Timestamp::now());
                 request.await
@@ -260,14 +264,14 @@ impl Turn {
         };
         let ended_at = Timestamp::now();
         let is_slow = ended_at.since(now) >= SLOW_AFTER.min(self.app.settings.request_timeout);
-        match outcome {
+        match sent.outcome {
             Outcome::Failed { .. } if is_slow => {
                 self.marks.slow(&self.app, endpoint, ended_at);
                 self.marks.unanswered(&self.app, endpoint, now, ended_at);
             }
             _ => self.marks.answered(&self.app, endpoint, ended_at),
         }
-        outcome
+        sent
     }
 
     /// Reads the endpoint again after a slow success: a failure may have been counted while the attempt ran.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::attempt::SendFailure;
+use crate::attempt::{BodyFault, Missing, SendFailure};
 use crate::delivery::DeliveryStatus;
 use crate::event::{Event, EventContent};
 use crate::event_name::EventName;
@@ -205,14 +205,19 @@ fn a_slot_makes_no_retry_early() {
 }
 
 fn answered(status: u16, retry_after: Option<u64>) -> Outcome {
-    Outcome::Answered { status, body: String::new(), retry_after: retry_after.map(Duration::from_secs) }
+    let retry_after = retry_after.map(Duration::from_secs);
+    Outcome::Answered { status, body: String::new(), retry_after, broken_off: None }
+}
+
+fn broken_off(status: u16, retry_after: Option<u64>) -> Outcome {
+    let retry_after = retry_after.map(Duration::from_secs);
+    Outcome::Answered { status, body: String::new(), retry_after, broken_off: Some(BodyFault::CutShort) }
 }
 
 #[test]
 fn outcomes_lead_where_the_contract_says() {
     let schedule = RetrySchedule::parse("60,300,1800").expect("the default");
-    let timeout =
-        Outcome::Failed { cause: SendFailure::TimedOut { seconds: 15 }, status: Some(200), body: None };
+    let timeout = Outcome::Failed { cause: SendFailure::TimedOut { missing: Missing::Answer, seconds: 15 } };
     let exhausted = Step::Failed(FailureReason::Exhausted);
     let cases = [
         (1, Trigger::Auto, answered(200, None), Step::Succeeded),
@@ -224,6 +229,10 @@ fn outcomes_lead_where_the_contract_says() {
         (4, Trigger::Auto, timeout, exhausted),
         (1, Trigger::Auto, answered(410, None), Step::Failed(FailureReason::Gone)),
         (5, Trigger::Manual, answered(500, None), exhausted),
+        // The head decides, whatever became of the body.
+        (1, Trigger::Auto, broken_off(200, None), Step::Succeeded),
+        (1, Trigger::Auto, broken_off(410, None), Step::Failed(FailureReason::Gone)),
+        (1, Trigger::Auto, broken_off(503, Some(90)), Step::RetryAt(at(90))),
         // `retry-after` counts where it asks for longer, up to an hour, and only with 429 and 503.
         (1, Trigger::Auto, answered(429, Some(90)), Step::RetryAt(at(90))),
         (1, Trigger::Auto, answered(503, Some(10)), Step::RetryAt(at(60))),

@@ -111,6 +111,21 @@ pub(super) async fn behave(
         }
         // A fatal handshake_failure.
         Hostility::TlsAlert => stream.write_all(b"\x15\x03\x03\x00\x02\x02\x28").await,
+        Hostility::BreaksOffItsBody => {
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf").await
+        }
+        Hostility::ThousandFields => {
+            let fields = "x-more: and more\r\n".repeat(1_000);
+            stream.write_all(format!("HTTP/1.1 200 OK\r\n{fields}\r\nok").as_bytes()).await
+        }
+        Hostility::ChunkedInHttp10 => {
+            let answer = b"HTTP/1.0 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n";
+            stream.write_all(answer).await
+        }
+        Hostility::NoCloseNotify => {
+            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\nto the end").await?;
+            stream.flush().await
+        }
         Hostility::ClosesAtOnce | Hostility::Resets => Ok(()),
     }
 }

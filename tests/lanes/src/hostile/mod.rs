@@ -44,19 +44,23 @@ pub enum Hostility {
     PlainWhereTlsIsDue,
     SilentTls,
     TlsAlert,
+    BreaksOffItsBody,
+    ThousandFields,
+    ChunkedInHttp10,
+    NoCloseNotify,
 }
 
 /// What an attempt there must come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expected {
-    /// A whole answer, or as much as is read of one, with this status.
+    /// An answer with this status, whatever became of its body.
     Answered(u16),
-    /// No whole answer; the reason contains this.
+    /// No answer; the reason contains this.
     Failed(&'static str),
 }
 
 impl Hostility {
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 30] = [
         Self::NeverAnswers,
         Self::DripsHeaders,
         Self::DripsBody,
@@ -83,6 +87,10 @@ impl Hostility {
         Self::PlainWhereTlsIsDue,
         Self::SilentTls,
         Self::TlsAlert,
+        Self::BreaksOffItsBody,
+        Self::ThousandFields,
+        Self::ChunkedInHttp10,
+        Self::NoCloseNotify,
     ];
 
     #[must_use]
@@ -114,15 +122,21 @@ impl Hostility {
             Self::PlainWhereTlsIsDue => "plain HTTP where TLS is due",
             Self::SilentTls => "never answers the TLS handshake",
             Self::TlsAlert => "refuses the TLS handshake",
+            Self::BreaksOffItsBody => "breaks its body off",
+            Self::ThousandFields => "sends 1,000 header fields",
+            Self::ChunkedInHttp10 => "answers in chunks under HTTP 1.0",
+            Self::NoCloseNotify => "ends TLS without a close_notify",
         }
     }
 
     #[must_use]
     pub const fn scheme(self) -> &'static str {
         match self {
-            Self::EndlessContinueOverTls | Self::PlainWhereTlsIsDue | Self::SilentTls | Self::TlsAlert => {
-                "https"
-            }
+            Self::EndlessContinueOverTls
+            | Self::PlainWhereTlsIsDue
+            | Self::SilentTls
+            | Self::TlsAlert
+            | Self::NoCloseNotify => "https",
             _ => "http",
         }
     }
@@ -130,18 +144,29 @@ impl Hostility {
     #[must_use]
     pub const fn expected(self) -> Expected {
         match self {
-            Self::HugeBody | Self::EndlessChunks | Self::GzipBomb | Self::InvalidUtf8 => {
-                Expected::Answered(200)
-            }
+            Self::DripsBody
+            | Self::HugeBody
+            | Self::EndlessChunks
+            | Self::EndlessChunkSize
+            | Self::EndlessChunkExtension
+            | Self::EndlessTrailers
+            | Self::HugeChunkSize
+            | Self::GzipBomb
+            | Self::InvalidUtf8
+            | Self::BreaksOffItsBody
+            | Self::ThousandFields
+            | Self::ChunkedInHttp10
+            | Self::NoCloseNotify => Expected::Answered(200),
             Self::RedirectsToMetadata => Expected::Answered(302),
             Self::RedirectsHome => Expected::Answered(307),
-            Self::NeverAnswers
-            | Self::DripsHeaders
-            | Self::DripsBody
-            | Self::DripsContinue
-            | Self::SilentTls => Expected::Failed("no complete answer"),
-            Self::PlainWhereTlsIsDue | Self::TlsAlert => Expected::Failed("TLS"),
-            // For the floods among them this depends on the machine: a MiB is read first, or the time is up.
+            Self::NeverAnswers => Expected::Failed("no answer within 1 s"),
+            Self::DripsHeaders | Self::DripsContinue => {
+                Expected::Failed("no complete head of an answer within 1 s")
+            }
+            Self::SilentTls => Expected::Failed("no complete TLS handshake within 1 s"),
+            Self::PlainWhereTlsIsDue => Expected::Failed("was not TLS"),
+            Self::TlsAlert => Expected::Failed("common cipher suite"),
+            // For the floods among them this depends on the machine: the longest head is read first, or the time is up.
             _ => Expected::Failed(""),
         }
     }
@@ -256,7 +281,7 @@ impl Behaviour {
                 read_request(&mut stream).await?;
                 stream.set_zero_linger()
             }
-            Hostility::EndlessContinueOverTls => {
+            Hostility::EndlessContinueOverTls | Hostility::NoCloseNotify => {
                 let mut stream = self.tls.accept(stream).await?;
                 read_request(&mut stream).await?;
                 behave(self.hostility, &mut stream, self.own).await

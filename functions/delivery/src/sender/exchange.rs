@@ -1,0 +1,217 @@
+//! A request and its answer over one connection, each read and written as it goes (RFC 9112 §9.5): a receiver may answer
+//! before it has read the request, and close at once.
+
+use std::future::poll_fn;
+use std::io::{self, ErrorKind};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use echo_shared::attempt::{BodyFault, Missing, SendFailure, excerpt};
+use echo_shared::time::Timestamp;
+use tokio::io::ReadBuf;
+use tokio::time::timeout_at;
+
+use crate::sender::body::Body;
+use crate::sender::connector::{Connection, Stream};
+use crate::sender::head::Head;
+use crate::sender::{Deadline, failure, head, retry_after};
+
+/// Most bytes up to the end of the final head, interim answers among them.
+const LONGEST_HEAD: usize = 256 * 1_024;
+
+/// Most bytes of a body, whose kept start may come in small chunks with trailers after it.
+const LONGEST_BODY: usize = 64 * 1_024;
+
+const READ_AT_ONCE: usize = 8 * 1_024;
+
+/// An answer whose head came.
+pub(crate) struct Heard {
+    pub(crate) status: u16,
+    pub(crate) retry_after: Option<Duration>,
+    pub(crate) body: String,
+    pub(crate) broken_off: Option<BodyFault>,
+    /// Whether another request may follow on the connection.
+    pub(crate) is_reusable: bool,
+}
+
+pub(crate) struct NoAnswer {
+    pub(crate) cause: SendFailure,
+    /// Whether a connection that was used before ended without a byte of an answer.
+    pub(crate) ended_unheard: bool,
+}
+
+/// Sends a request and hears its answer until the deadline.
+pub(crate) async fn exchange(
+    connection: &mut Connection,
+    request: &[u8],
+    deadline: Deadline,
+) -> Result<Heard, NoAnswer> {
+    let (wants_certificate, is_reused) = (connection.wants_certificate, connection.is_reused);
+    let mut talk = Talk::new(&mut *connection.stream, request);
+    let no_answer = |cause, ended_unheard| NoAnswer { cause, ended_unheard };
+    let head = match timeout_at(deadline.at, talk.head()).await {
+        Ok(Ok(head)) => head,
+        Ok(Err(NoHead::Invalid(cause))) => return Err(no_answer(cause, false)),
+        Ok(Err(NoHead::Ended(error))) => {
+            let cause = failure::of_no_head(error.as_ref(), talk.heard > 0, wants_certificate);
+            return Err(no_answer(cause, is_reused && talk.heard == 0));
+        }
+        Err(_) => {
+            let missing = if talk.heard > 0 { Missing::Head } else { Missing::Answer };
+            return Err(no_answer(deadline.passed(missing), false));
+        }
+    };
+    let retry_after = match head.status {
+        429 | 503 => retry_after::longest(&head.retry_after, Timestamp::now()),
+        _ => None,
+    };
+    let mut body = Body::new(head.framing);
+    let broken_off = match timeout_at(deadline.at, talk.body(&mut body)).await {
+        Ok(read) => read.err(),
+        Err(_) => Some(BodyFault::TimedOut { seconds: deadline.seconds() }),
+    };
+    // A request that was not taken whole, or bytes that nobody asked for, leave it open what comes next.
+    let is_reusable = head.keeps_open && body.is_whole() && talk.unsent.is_empty() && talk.read.is_empty();
+    let body = excerpt(&body.into_start());
+    Ok(Heard { status: head.status, retry_after, body, broken_off, is_reusable })
+}
+
+enum NoHead {
+    /// The connection ended, with an error or without one.
+    Ended(Option<io::Error>),
+    Invalid(SendFailure),
+}
+
+struct Talk<'a> {
+    stream: &'a mut dyn Stream,
+    unsent: &'a [u8],
+    is_flushed: bool,
+    /// Why the request could not be written. It counts only if no answer comes.
+    not_written: Option<io::Error>,
+    /// Bytes that came and were not taken yet.
+    read: Vec<u8>,
+    /// How many bytes came in all.
+    heard: usize,
+    buffer: Vec<u8>,
+}
+
+impl<'a> Talk<'a> {
+    fn new(stream: &'a mut dyn Stream, request: &'a [u8]) -> Self {
+        let buffer = vec![0; READ_AT_ONCE];
+        Self {
+            stream,
+            unsent: request,
+            is_flushed: false,
+            not_written: None,
+            read: Vec::new(),
+            heard: 0,
+            buffer,
+        }
+    }
+
+    /// The final head, after whatever interim ones.
+    async fn head(&mut self) -> Result<Head, NoHead> {
+        let mut searched = 0;
+        loop {
+            let blank = self.read.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+            self.read.drain(..blank);
+            if let Some(length) = head::length(&self.read, searched) {
+                let head = head::parse(&self.read[..length]).ok_or(NoHead::Invalid(SendFailure::NotHttp))?;
+                self.read.drain(..length);
+                searched = 0;
+                if head.is_interim() {
+                    continue;
+                }
+                return Ok(head);
+            }
+            if !head::may_begin(&self.read) {
+                return Err(NoHead::Invalid(SendFailure::NotHttp));
+            }
+            if self.heard > LONGEST_HEAD {
+                return Err(NoHead::Invalid(SendFailure::HeadTooLong));
+            }
+            searched = self.read.len();
+            if self.heard > 0 {
+                // A receiver may send faster than this is read; the function's other requests go on meanwhile.
+                tokio::task::yield_now().await;
+            }
+            match self.more().await {
+                Ok(0) => return Err(NoHead::Ended(self.not_written.take())),
+                Ok(_) => {}
+                Err(error) => return Err(NoHead::Ended(Some(error))),
+            }
+        }
+    }
+
+    /// As much of the body as is kept.
+    async fn body(&mut self, body: &mut Body) -> Result<(), BodyFault> {
+        let most = self.heard + LONGEST_BODY;
+        loop {
+            body.take(&mut self.read)?;
+            if body.is_enough() {
+                return Ok(());
+            }
+            if self.heard > most {
+                return Err(BodyFault::TooMuchFraming);
+            }
+            match self.more().await {
+                Ok(0) if body.may_end() => return Ok(()),
+                Ok(0) => return Err(BodyFault::CutShort),
+                Ok(_) => {}
+                Err(error) => return Err(failure::of_body(&error)),
+            }
+        }
+    }
+
+    /// Waits for bytes of the answer and sends of the request meanwhile whatever the receiver takes. 0 is the end.
+    async fn more(&mut self) -> io::Result<usize> {
+        poll_fn(|context| {
+            if self.not_written.is_none()
+                && let Poll::Ready(Err(error)) = self.poll_send(context)
+            {
+                // The receiver may have answered before it closed, so the answer is still read.
+                self.not_written = Some(error);
+            }
+            self.poll_read(context)
+        })
+        .await
+    }
+
+    fn poll_send(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.unsent.is_empty() {
+            let sent = ready!(Pin::new(&mut *self.stream).poll_write(context, self.unsent))?;
+            if sent == 0 {
+                return Poll::Ready(Err(ErrorKind::WriteZero.into()));
+            }
+            self.unsent = &self.unsent[sent..];
+        }
+        if !self.is_flushed {
+            ready!(Pin::new(&mut *self.stream).poll_flush(context))?;
+            self.is_flushed = true;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut buffer = ReadBuf::new(&mut self.buffer);
+        let mut read = ready!(Pin::new(&mut *self.stream).poll_read(context, &mut buffer));
+        if read.is_err() {
+            // TLS tells an error before the bytes that came whole ahead of it; asked again, it has those.
+            let again = Pin::new(&mut *self.stream).poll_read(context, &mut buffer);
+            if matches!(again, Poll::Ready(Ok(()))) && !buffer.filled().is_empty() {
+                read = Ok(());
+            }
+        }
+        match read {
+            Ok(()) => {}
+            // TLS ended without the alert that should announce it. curl and browsers take that for the end, and for a
+            // sender nothing more is at stake: a head that was cut off is none, and a body does not decide.
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => {}
+            Err(error) => return Poll::Ready(Err(error)),
+        }
+        self.read.extend_from_slice(buffer.filled());
+        self.heard += buffer.filled().len();
+        Poll::Ready(Ok(buffer.filled().len()))
+    }
+}

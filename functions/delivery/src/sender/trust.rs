@@ -1,0 +1,131 @@
+//! TLS towards receivers: the certificates that are trusted, and a note of the things that rustls' errors leave out.
+
+use std::cell::Cell;
+use std::sync::Arc;
+
+use echo_shared::attempt::TlsFault;
+use echo_shared::tls::{Roots, Tls};
+use rustls::client::ResolvesClientCert;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::sign::CertifiedKey;
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
+
+/// In DER: the object identifier 1.3.6.1.5.5.7.48.2, by which a certificate says where its issuer's is to be had.
+const ISSUER_IS_AT: &[u8] = &[0x06, 0x08, 0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x30, 0x02];
+
+tokio::task_local! {
+    /// Of the handshake under way. rustls calls what stands below within the handshake's own poll.
+    static HEARD: Cell<Heard>;
+}
+
+/// Things a handshake showed beside its result.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Heard {
+    pub(crate) wants_certificate: bool,
+    /// Why the chain of certificates leads to no trusted authority.
+    pub(crate) distrust: Option<TlsFault>,
+}
+
+/// Runs a handshake and notes what it shows.
+pub(crate) async fn listening<T>(handshake: impl Future<Output = T>) -> (T, Heard) {
+    let noted = async { (handshake.await, HEARD.with(Cell::get)) };
+    HEARD.scope(Cell::default(), noted).await
+}
+
+fn note(change: impl FnOnce(&mut Heard)) {
+    // Outside of `listening` nobody asks for it.
+    let _ = HEARD.try_with(|cell| {
+        let mut heard = cell.get();
+        change(&mut heard);
+        cell.set(heard);
+    });
+}
+
+/// TLS for receivers: the service's own, which also notes why a receiver is not trusted.
+pub(crate) fn client_config(tls: &Tls) -> ClientConfig {
+    let mut config = tls.client.clone();
+    config.dangerous().set_certificate_verifier(Arc::new(Verifier(tls.roots.clone())));
+    config.client_auth_cert_resolver = Arc::new(NoCertificate);
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config
+}
+
+/// Has no client certificate, and notes that one was asked for.
+#[derive(Debug)]
+struct NoCertificate;
+
+impl ResolvesClientCert for NoCertificate {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        note(|heard| heard.wants_certificate = true);
+        None
+    }
+
+    fn has_certs(&self) -> bool {
+        false
+    }
+}
+
+/// Judges as rustls does, and notes why it knows no issuer, because rustls has one error for all the reasons.
+#[derive(Debug)]
+struct Verifier(Arc<Roots>);
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let verified = self.0.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+        if let Err(Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::Other(_))) =
+            verified
+        {
+            note(|heard| heard.distrust = distrust(end_entity, intermediates));
+        }
+        verified
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.0.verify_tls12_signature(message, cert, dss)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.0.verify_tls13_signature(message, cert, dss)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_verify_schemes()
+    }
+}
+
+/// Why a chain leads to no trusted authority; `None` for a certificate that cannot be read.
+///
+/// The last certificate of a chain tells: one that is its own issuer is an authority nobody knows, and one that says where
+/// its issuer's certificate is to be had, as those of public authorities do, lacks that certificate in the chain.
+fn distrust(end_entity: &CertificateDer<'_>, intermediates: &[CertificateDer<'_>]) -> Option<TlsFault> {
+    if is_its_own_issuer(end_entity)? {
+        return Some(TlsFault::SelfSigned);
+    }
+    let last = intermediates.last().unwrap_or(end_entity);
+    let lacks_the_next =
+        !is_its_own_issuer(last)? && last.windows(ISSUER_IS_AT.len()).any(|at| at == ISSUER_IS_AT);
+    Some(if lacks_the_next { TlsFault::ChainIncomplete } else { TlsFault::IssuerUnknown })
+}
+
+fn is_its_own_issuer(certificate: &CertificateDer<'_>) -> Option<bool> {
+    let certificate = webpki::EndEntityCert::try_from(certificate).ok()?;
+    Some(certificate.issuer() == certificate.subject())
+}
