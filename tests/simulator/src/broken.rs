@@ -13,7 +13,7 @@ pub enum Api {
     Forbidden,
 }
 
-/// How EventBridge gets on with the queues.
+/// Whether EventBridge can send events to the queues.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Rule {
     #[default]
@@ -34,7 +34,7 @@ pub struct Broken {
     pub sends: bool,
     /// SQS does not answer at all.
     pub sqs: bool,
-    /// EventBridge takes no operational events, which every failed delivery is told by.
+    /// EventBridge takes no operational events, which each failed delivery sends.
     pub bus: bool,
     /// Each invocation of the delivery function fails: it refuses to start, crashes or runs out of time.
     pub delivery: bool,

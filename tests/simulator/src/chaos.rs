@@ -1,6 +1,6 @@
-//! What goes wrong in a world, and ways to break the design on purpose.
+//! The faults of a world, and ways to break the design on purpose.
 
-/// Each fault happens once in so many chances; 0 is never.
+/// How often each fault happens: once in so many chances, or never at 0.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Chaos {
     /// The function dies between two steps of a record.
@@ -22,12 +22,12 @@ impl Chaos {
     pub const STORM: Self =
         Self { crash: 25, refused: 20, answer_lost: 20, duplicate: 40, skew_ms: 1_500, wander_ms: 1_500 };
 
-    /// Faults of our own and of AWS's, without what SQS may do to a message unasked.
+    /// Crashes and failing calls, without duplicates and shifted times.
     pub const FAULTS: Self =
         Self { crash: 25, refused: 20, answer_lost: 20, duplicate: 0, skew_ms: 0, wander_ms: 0 };
 }
 
-/// The design, or one of its parts taken out: each must be seen to matter.
+/// The design as built, or with one part taken out. A test must notice each missing part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Design {
     AsBuilt,
@@ -41,10 +41,10 @@ pub enum Design {
     OneLane,
     /// An endpoint that hangs gets as many attempts as come.
     NoProbes,
-    /// A single timeout is taken for a hang, whatever was answered meanwhile.
+    /// A single timeout counts as a hang, even if another attempt was answered in the meantime.
     OneTimeoutIsAHang,
     /// However late a job wakes, its slot of the rate limit is still good.
     SlotsAreGoodForEver,
-    /// Who missed a slot of the rate limit only ever queues for another.
+    /// A job that missed its slot of the rate limit always queues for another.
     NoLateSlots,
 }

@@ -1,4 +1,4 @@
-//! How messages get into invocations: through a mapping's pollers, while the account has room, and back when it has not.
+//! How messages get into invocations: a mapping's pollers offer them to Lambda, and keep them while the account has no room.
 
 use echo_shared::decision::{Lane, backoff};
 
@@ -77,7 +77,7 @@ impl World {
         pollers.held.push(Held { messages, received_at, next_offer: self.now + AGAIN_MS });
     }
 
-    /// Offers the batches again that Lambda had no room for. 'Lambda continues to retry the message until the message's timestamp
+    /// Offers batches again for which Lambda had no room. 'Lambda continues to retry the message until the message's timestamp
     /// exceeds your queue's visibility timeout, at which point Lambda drops the message.'
     fn offer_held(&mut self, lane: Lane) {
         let (now, at) = (self.now, index(lane));
@@ -137,7 +137,7 @@ impl World {
         }
     }
 
-    /// Whether a call fails, by chance or for an outage. The function counts the message that it holds back for it.
+    /// Whether a call fails, by chance or in an outage. The message that the function holds back for it is counted.
     pub(crate) fn refuses(&mut self, service: Service) -> bool {
         let refuses = self.random.once_in(self.settings.chaos.refused) || self.broken.refuses(service);
         if refuses {
@@ -146,7 +146,7 @@ impl World {
         refuses
     }
 
-    /// Whether a record comes to nothing because its delivery breaks the code that handles it.
+    /// Whether a record's task fails because its delivery breaks the code that handles it.
     pub(crate) fn spoils(&mut self, id: u32) -> bool {
         let message = self.work.at(id).message;
         if self.broken.kills == Some(message.delivery) {
@@ -160,7 +160,7 @@ impl World {
         panics
     }
 
-    /// Whether a job stays because the operator cannot be told of the failure that it ended in.
+    /// Whether a job stays because its delivery failed and the operator cannot be told.
     pub(crate) fn keeps_untold(&mut self, id: u32) -> bool {
         let delivery = self.work.at(id).message.delivery;
         let status = self.rows[delivery as usize].status;

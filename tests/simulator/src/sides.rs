@@ -1,4 +1,4 @@
-//! All that is no lane: the intake queue, the dead letter queue, the parked queue, the EventBridge rule, and requests that the
+//! Everything beside the lanes: the intake queue, the dead letter queue, the parked queue, the EventBridge rule, and requests that the
 //! API does not accept. Few messages are in these queues at a time, so they are plain lists.
 
 use echo_shared::decision::backoff;

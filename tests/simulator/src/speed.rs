@@ -1,4 +1,4 @@
-//! What attempts show of an endpoint's speed, written down as `echo_shared::store` writes it.
+//! Marks of endpoints' speed, written as `echo_shared::store` writes them.
 
 use echo_shared::slowness::{Hanging, is_answer_noted, slow_until};
 use echo_shared::time::Timestamp;
@@ -42,7 +42,7 @@ impl World {
         }
     }
 
-    /// As `store::take_probe` has it; what fails is no probe.
+    /// As `store::take_probe` has it; a failed write gives no probe.
     pub(crate) fn take_probe(&mut self, work: &Work, seen: Hanging, now: Timestamp) -> bool {
         if self.refuses(Service::DynamoDb) {
             return false;

@@ -1,4 +1,4 @@
-//! Carrying out decisions, step by step as the delivery function does, with a fault possible between any two.
+//! Carries decisions out, step by step as the delivery function does. A fault can happen between any two steps.
 
 use std::time::Duration;
 
@@ -19,9 +19,10 @@ use crate::broken::Service;
 use crate::chaos::Design;
 use crate::metrics::{Function, Metric};
 use crate::queue::Message;
-use crate::world::{Happening, Receiver, Work, World, as_seen, index, millis, timestamp};
+use crate::row::as_seen;
+use crate::world::{Happening, Receiver, Work, World, index, millis, timestamp};
 
-/// What became of a conditional write.
+/// How a conditional write ended.
 enum Written {
     Done,
     Overtaken,
@@ -53,7 +54,7 @@ impl World {
         }
     }
 
-    /// What a job does, and whether it gets the probe that it needs.
+    /// Decides what a job does, after it tried to take the probe that it needs.
     fn wake_of(&mut self, work: &Work, now: Timestamp) -> Wake {
         let timeout = self.settings.request_timeout;
         let endpoint = &self.endpoints[usize::from(work.message.endpoint)];
@@ -73,7 +74,7 @@ impl World {
         }
     }
 
-    /// Asks for a decision with all that the delivery function asks it with.
+    /// Asks for a decision with the same values as the delivery function.
     fn decide<T>(&mut self, work: &Work, ask: impl FnOnce(Woken<'_>, &Delivery, &Endpoint) -> T) -> T {
         let next_chain = Chain::from_number(self.new_chain());
         let (lane, is_crowded) = match self.settings.design {
@@ -88,7 +89,7 @@ impl World {
         ask(woken, delivery, endpoint)
     }
 
-    /// Carries a decision out: the write, then the job's way on.
+    /// Writes a decision, and lets the job go where it says.
     fn carry_out(&mut self, id: u32, Decided { write, next }: Decided, now: Timestamp) {
         if let Some(write) = write {
             match self.write(id, &write) {
@@ -123,7 +124,7 @@ impl World {
         }
     }
 
-    /// Goes on to an attempt that is due: claims its turn and takes its slot where it needs them.
+    /// Makes a due attempt, after claiming the turn and taking a slot if it needs them.
     fn attempt(&mut self, id: u32, number: u32, claim: bool, need: Need, now: Timestamp) {
         if claim {
             let work = *self.work.at(id);
@@ -166,13 +167,14 @@ impl World {
         self.at(self.now + millis(wait), Happening::SlotComes { work: id, number });
     }
 
-    /// Leaves the message to its queue because a write failed, which is counted already.
+    /// Hides the message after a failed write. `refuses` has counted the failure already.
     fn back_off_from_write(&mut self, id: u32) {
         let receives = self.work.at(id).message.receives;
         self.hide(id, millis(backoff(receives)));
     }
 
-    /// A slot of the endpoint's rate limit; `None` when that write failed. When its answer is lost it is made again.
+    /// Takes a slot of the endpoint's rate limit; `None` when the write failed. When its answer is lost the write is repeated,
+    /// and a slot goes unused.
     fn take_slot(&mut self, work: &Work, need: Need, now: Timestamp) -> Option<Slot> {
         if self.refuses(Service::DynamoDb) {
             return None;
@@ -209,7 +211,7 @@ impl World {
         self.request(id, &work);
     }
 
-    /// The request goes out.
+    /// Sends the request.
     fn request(&mut self, id: u32, work: &Work) {
         let skew = self.settings.chaos.skew_ms;
         let row = &mut self.rows[work.message.delivery as usize];
@@ -307,8 +309,8 @@ impl World {
         self.close(id);
     }
 
-    /// The conditional writes of [`echo_shared::store`]: on the state that was read, or for a claim on the row that was
-    /// read.
+    /// Makes a conditional write as [`echo_shared::store`] does: if the row has the state that was read, or for a claim if the
+    /// row has not changed.
     fn write(&mut self, id: u32, write: &Write) -> Written {
         let written = self.write_row(id, write);
         if write.transition.attempt.is_some() {
@@ -355,7 +357,7 @@ impl World {
         Written::Done
     }
 
-    /// Kills the whole invocation, now and then: its messages come back when their visibility runs out.
+    /// Now and then kills the whole invocation. Its messages come back when their visibility timeout runs out.
     fn crashes(&mut self, id: u32) -> bool {
         let crashes = self.random.once_in(self.settings.chaos.crash);
         if crashes {

@@ -1,20 +1,19 @@
-//! Endpoints, rows, two lanes of invocations, and a clock that jumps from one happening to the next. Over 400 lines, because
-//! all of it is the one state that a life changes.
+//! Endpoints, rows, three lanes of invocations, and a clock that jumps from one happening to the next. The file is over 400
+//! lines because all of it is one state.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use echo_shared::attempt::Trigger;
 use echo_shared::decision::{Lane, stand_back};
 use echo_shared::delivery::{Delivery, DeliveryStatus};
 use echo_shared::endpoint::Endpoint;
 use echo_shared::event::{Event, EventContent};
 use echo_shared::event_name::EventName;
-use echo_shared::id::{DeliveryId, EventId, ProjectId};
-use echo_shared::job::{Chain, DeliveryJob};
-use echo_shared::rate_limit::{RateLimit, Slot};
+use echo_shared::id::{EventId, ProjectId};
+use echo_shared::job::DeliveryJob;
+use echo_shared::rate_limit::RateLimit;
 use echo_shared::schedule::RetrySchedule;
 use echo_shared::time::Timestamp;
 use echo_template::{Template, number};
@@ -25,13 +24,14 @@ use crate::metrics::{Ages, LANES, Metrics};
 use crate::pollers::{Pollers, Ramp};
 use crate::queue::{Message, Queue};
 use crate::random::Random;
+pub use crate::row::Row;
 use crate::sides::{SEND_AGAIN_MS, Sides};
 
 /// Where simulated time starts; decisions need a real date.
 const EPOCH: i64 = 1_776_009_119_000;
 /// The concurrency that an account has (docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html); a new one may have less.
 const ACCOUNT_CONCURRENCY: usize = 1_000;
-/// What reading rows and hiding messages take of an invocation that makes no attempt.
+/// How long an invocation lasts that makes no attempt: it reads rows and hides messages.
 const SHORTEST_MS: i64 = 50;
 
 /// How an endpoint's receiver behaves.
@@ -79,7 +79,7 @@ pub enum Groups {
 }
 
 impl Settings {
-    /// The template's defaults, and nothing going wrong.
+    /// The template's defaults, without faults.
     ///
     /// # Panics
     /// When the template lacks one of them.
@@ -121,26 +121,6 @@ impl Settings {
     }
 }
 
-/// A delivery's row, as small as a million of them need it, and what truly happened to it.
-#[derive(Debug, Clone, Copy)]
-pub struct Row {
-    pub endpoint: u16,
-    pub accepted_at: i64,
-    pub status: DeliveryStatus,
-    pub attempts: u32,
-    pub next_retry_at: Option<i64>,
-    pub chain: Option<u32>,
-    pub slot: Option<Slot>,
-    pub updated_at: i64,
-    /// Requests that reached the receiver.
-    pub sends: u32,
-    /// Requests whose record was lost with the function or refused by the table.
-    pub unrecorded: u32,
-    pub first_sent_at: Option<i64>,
-    /// The most that a retry was later than due.
-    pub late_ms: i64,
-}
-
 /// One record of one invocation.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Work {
@@ -148,12 +128,12 @@ pub(crate) struct Work {
     pub(crate) lane: Lane,
     pub(crate) received_at: i64,
     pub(crate) invocation: u32,
-    /// The row as the invocation read it.
+    /// The row that the invocation read.
     pub(crate) seen: Row,
     pub(crate) sent: bool,
     pub(crate) sent_at: i64,
     pub(crate) sent_while_slow: bool,
-    /// It sleeps until its slot comes.
+    /// The job sleeps until its slot comes.
     pub(crate) asleep: bool,
     pub(crate) settled: bool,
 }
@@ -173,7 +153,7 @@ pub(crate) enum Happening {
     StillNoAnswer {
         endpoint: u16,
     },
-    /// An invocation that was short is over.
+    /// A short invocation ends.
     Over {
         invocation: u32,
     },
@@ -398,7 +378,7 @@ impl World {
 
     /// Lives on until nothing is left to happen, or until `until`.
     pub fn run(&mut self, until: i64) {
-        // A test may have changed something meanwhile, such as a mapping that is on again: pollers find it at once.
+        // A test may have changed something since the last run, such as switched a mapping on: pollers see it at once.
         self.at(self.now, Happening::Poll);
         while let Some(Reverse((when, ..))) = self.happenings.peek()
             && *when <= until
@@ -469,7 +449,7 @@ impl World {
         let message = Message { delivery, endpoint, chain: None, receives: 0, sent_at: self.now };
         let is_slow = self.endpoints[usize::from(endpoint)].is_slow(timestamp(self.now));
         let lane = if is_slow { Lane::Slow } else { Lane::FirstAttempts };
-        // The api's own send: when its answer is lost, a copy follows that stands back (chain of its own).
+        // The api function's send. When its answer is lost, a copy with a chain of its own follows and stands back.
         if !self.send(lane, message, 0) {
             let chain = Some(self.new_chain());
             let delay = millis(self.settings.stand_back());
@@ -517,7 +497,7 @@ impl World {
         }
     }
 
-    /// One record of an invocation is done with; the last one frees its place in the lane.
+    /// Ends one record of an invocation. The last one frees the invocation's place in the lane.
     pub(crate) fn close(&mut self, work: u32) {
         let Work { invocation, .. } = *self.work.at(work);
         self.work.at(work).settled = true;
@@ -538,44 +518,4 @@ impl World {
         let lane = self.invocations.take(invocation).lane;
         self.busy[index(lane)] -= 1;
     }
-}
-
-impl Row {
-    /// The row as decisions read it: `delivery` is one that another row was read into before.
-    fn read_into(&self, delivery: &mut Delivery) {
-        delivery.id = DeliveryId::first_at(timestamp(self.accepted_at));
-        delivery.status = self.status;
-        delivery.attempt_count = self.attempts;
-        delivery.attempts.clear();
-        delivery.next_retry_at = self.next_retry_at.map(timestamp);
-        delivery.failure_reason = None;
-        delivery.chain = self.chain.map(Chain::from_number);
-        delivery.slot = self.slot;
-        delivery.uncounted = false;
-        delivery.updated_at = timestamp(self.updated_at);
-        delivery.triggered_by = Trigger::Auto;
-    }
-
-    /// The row after a write, of which `delivery` is the result.
-    pub(crate) fn written(self, delivery: &Delivery) -> Self {
-        Self {
-            status: delivery.status,
-            attempts: delivery.attempt_count,
-            next_retry_at: delivery.next_retry_at.map(since_start),
-            chain: delivery.chain.map(Chain::number),
-            slot: delivery.slot,
-            updated_at: since_start(delivery.updated_at),
-            ..self
-        }
-    }
-}
-
-/// The delivery and the job that decisions are asked about, as the invocation saw them.
-pub(crate) fn as_seen<'a>(
-    (delivery, job): &'a mut (Delivery, DeliveryJob),
-    work: &Work,
-) -> (&'a mut Delivery, &'a DeliveryJob) {
-    work.seen.read_into(delivery);
-    job.chain = work.message.chain.map(Chain::from_number);
-    (delivery, job)
 }

@@ -12,7 +12,7 @@ fn woken(job: &DeliveryJob, lane: Lane) -> Woken<'_> {
 
 /// A job sent on, from an own turn that was due at `due`.
 fn sent_on(job: &DeliveryJob, waits_since: Option<Timestamp>, lane: Lane, at: Timestamp) -> Next {
-    let job = DeliveryJob { chain: Some(NEW), waits_since, ..job.clone() };
+    let job = DeliveryJob { chain: Some(NEW), manual_at: None, waits_since, ..job.clone() };
     Next::SendOn { job, lane, at, stands_in_at: at.plus(stand_back(TIMEOUT)) }
 }
 
@@ -83,6 +83,18 @@ fn a_job_that_makes_no_attempt_ends_or_moves() {
 }
 
 #[test]
+fn a_claim_gives_the_turn_to_the_job_that_makes_it() {
+    let (mut delivery, _, job) = fixture();
+    delivery.chain = Some(Chain::from_number(1));
+    let copy = DeliveryJob { chain: Some(Chain::from_number(2)), ..job };
+    let Write { transition, claim } = woken(&copy, Lane::Retries).claim(&delivery, at(9));
+    assert!(claim, "another job may act meanwhile");
+    let before = delivery.clone();
+    transition.apply(&mut delivery);
+    assert_eq!(delivery, Delivery { chain: copy.chain, updated_at: at(9), ..before });
+}
+
+#[test]
 fn a_job_remembers_since_when_it_is_sent_on() {
     let (delivery, _, job) = fixture();
     let job = DeliveryJob { waits_since: Some(at(1)), manual_at: Some(at(1)), by_hand: true, ..job };
@@ -98,6 +110,8 @@ fn a_wait_after_an_attempt_or_for_a_slot_goes_to_its_lane() {
     use Lane::{FirstAttempts, Retries, Slow};
     let (mut delivery, mut endpoint, mut job) = fixture();
     (job.chain, delivery.chain) = (Some(Chain::from_number(3)), Some(Chain::from_number(3)));
+    // The next job begins a wait of its own, and does not wait for a row to change.
+    (job.manual_at, job.waits_since) = (Some(at(1)), Some(at(1)));
     let cases = [
         (FirstAttempts, false, false, Some(Retries)),
         (FirstAttempts, false, true, Some(Slow)),
