@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::fault::{CallKey, Fault, Injection, Span};
 use crate::iam::policy::Use;
 use crate::invariants::{Verdict, judge};
-use crate::path::Path;
+use crate::path::{self, Path};
 use crate::pressure;
 use crate::run::Run;
 use crate::world::World;
@@ -22,7 +22,7 @@ const SETTLES_WITHIN: Duration = Duration::from_secs(240);
 /// One walk: a path, and which of its calls fails how.
 #[derive(Debug, Clone)]
 pub struct Case {
-    pub path: Path,
+    pub path: &'static dyn Path,
     /// Place of the call in its path, from 1; 0 with nothing in the way.
     pub k: usize,
     pub plan: Option<(CallKey, Injection)>,
@@ -33,8 +33,8 @@ impl Case {
     #[must_use]
     pub fn name(&self) -> String {
         match &self.plan {
-            Some((_, injection)) => format!("{}:{}:{injection}", self.path, self.k),
-            None => format!("{}:0:none", self.path),
+            Some((_, injection)) => format!("{}:{}:{injection}", self.path.name(), self.k),
+            None => format!("{}:0:none", self.path.name()),
         }
     }
 }
@@ -82,7 +82,7 @@ pub fn logs() -> PathBuf {
 pub async fn walk(world: &World, case: &Case) -> io::Result<Walked> {
     let began = Instant::now();
     let pressure = pressure::Span::begin();
-    let mut settings = case.path.settings();
+    let mut settings = path::settings(case.path);
     settings.name = case.name().replace(':', "-");
     settings.logs = Some(logs());
     let lane = world.lane(settings).await?;
@@ -91,6 +91,9 @@ pub async fn walk(world: &World, case: &Case) -> io::Result<Walked> {
         let _ = std::fs::write(log, "");
     }
     let mut run = Run::new(lane, world);
+    for n in 0..world.endpoints.len() {
+        run.lane.receiver.set(&format!("/{n}"), case.path.answers());
+    }
     case.path.set_up(&mut run).await;
     run.lane.restart_functions().await?;
     run.lane.aws.faults.arm(case.plan.clone());
@@ -146,7 +149,7 @@ fn injections(key: &CallKey, extent: Extent) -> Vec<Injection> {
 
 /// The cases of a path whose undisturbed walk made `calls`.
 #[must_use]
-pub fn cases(path: Path, calls: &[CallKey], extent: Extent) -> Vec<Case> {
+pub fn cases(path: &'static dyn Path, calls: &[CallKey], extent: Extent) -> Vec<Case> {
     let mut most: BTreeMap<&str, u32> = BTreeMap::new();
     for key in calls {
         let most = most.entry(&key.what).or_default();
