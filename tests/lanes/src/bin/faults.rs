@@ -1,8 +1,10 @@
-//! Walks the crash-point suite, shows how far it is, prints one table and writes `target/faults.json`.
+//! Walks the crash-point suite, shows its progress, prints one table and writes `target/faults.json`.
 //!
-//! `faults` walks everything; `--bounded` a part of it that stands for the rest; `--only PATH[:K[:FAULT]]` what its
-//! name begins with; `--hostile` the hostile receivers alone; `--lanes N` that many side by side; `--minutes M` begins
-//! nothing new after that.
+//! - `faults` walks every case.
+//! - `faults --bounded` walks a part that stands for the rest.
+//! - `faults --only PATH[:K[:FAULT]]` walks the cases whose name begins so.
+//! - `faults --hostile` sets only the hostile receivers on the function.
+//! - `--lanes N` walks N cases side by side. `--minutes M` begins no case after M minutes.
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
@@ -74,8 +76,8 @@ async fn run(options: &Options) -> std::io::Result<bool> {
     let paths: Vec<&'static dyn Path> = path::ALL.into_iter().filter(is_wanted).collect();
 
     println!("walking {} paths with nothing in their way", paths.len());
-    // Few at once and, where everything is walked, three times: on a busy machine a request can time out, and its
-    // retry's calls are not the path's.
+    // Few at once and, where everything is walked, three times. On a busy machine a request can time out, and the calls
+    // of its retry are no part of the path.
     let times = if options.extent == Extent::Whole { 3 } else { 1 };
     let plain = paths.iter().flat_map(|path| std::iter::repeat_n(*path, times));
     let plain = plain.map(|path| Case { path, k: 0, plan: None }).collect();
@@ -102,7 +104,7 @@ async fn run(options: &Options) -> std::io::Result<bool> {
     }
     let total = cases.len();
     println!("{total} combinations of call and fault, {} lanes side by side", options.lanes);
-    // Neighbours take about as long as each other: dealt out, every kind is among the first.
+    // Neighbouring cases take equally long. Dealt out, every kind is among the first.
     let stride = 97 % total.max(1);
     let mut dealt: Vec<(usize, Case)> =
         cases.into_iter().enumerate().map(|(n, case)| (n * stride.max(1) % total.max(1), case)).collect();
@@ -124,8 +126,8 @@ async fn run(options: &Options) -> std::io::Result<bool> {
     Ok(is_clean && is_holding && !failed(&walked))
 }
 
-/// Walks again, alone and three times, what failed while the machine had no time for it: a request that is not made
-/// within its second is a failed attempt, as it should be, and not what the suite is about. What fails alone has failed.
+/// Walks a case that failed on a starved machine again, alone and up to three times. A request that is not made within
+/// its second is a failed attempt, rightly, but no concern of this suite. A case that fails alone has failed.
 async fn again_alone(world: &World, walked: Vec<Walked>) -> Vec<Walked> {
     const STARVED: f64 = 0.8;
     let mut kept = Vec::new();
@@ -160,7 +162,7 @@ async fn again_alone(world: &World, walked: Vec<Walked>) -> Vec<Walked> {
     kept
 }
 
-/// Prints what went wrong and how to see it again.
+/// Prints each problem and the command that shows it again.
 fn failed(walked: &[Walked]) -> bool {
     let mut any = false;
     for one in walked {
