@@ -76,13 +76,13 @@ impl<'a> Call<'a> {
         self.service == "AmazonSQS"
     }
 
-    /// How long a call is held so that its client no longer waits for it: past the timeout of one try.
+    /// How long a call is held until its client has stopped waiting: longer than the timeout of one try.
     #[must_use]
     pub fn late(&self) -> Duration {
         if self.is_sqs() { Duration::from_millis(5_500) } else { Duration::from_millis(3_500) }
     }
 
-    /// What AWS would say had it done what it was asked.
+    /// The answer that AWS gives to a call that it carries out.
     #[must_use]
     pub fn pretended(&self) -> Reply {
         let request: Value = serde_json::from_str(self.body).unwrap_or_default();
@@ -100,7 +100,7 @@ impl<'a> Call<'a> {
         Reply::ok(answer.to_string())
     }
 
-    /// What AWS says to a call that is over a limit.
+    /// The answer that AWS gives to a call over a limit.
     #[must_use]
     pub fn throttled(&self) -> Reply {
         let kind = match (self.service, self.operation) {
@@ -139,7 +139,7 @@ impl Aws {
         }
     }
 
-    /// A batch read that finds only what it asks for strongly consistently.
+    /// A batch read that finds only rows that it reads strongly consistently.
     fn stale_read(&self, body: &str) -> Reply {
         let mut request: Value = serde_json::from_str(body).unwrap_or_default();
         if let Some(tables) = request["RequestItems"].as_object_mut() {
@@ -160,7 +160,7 @@ impl Aws {
         Reply::ok(json!({ "FailedEntryCount": 0, "Entries": ids }).to_string())
     }
 
-    /// What was put on event buses.
+    /// The events that were put on event buses.
     pub fn bus(&self) -> Vec<Value> {
         self.buses.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -204,7 +204,7 @@ impl Aws {
             }
             answer = serde_json::from_str(&reply.body).unwrap_or_default();
         }
-        // Beside what a full partition left unprocessed.
+        // A full partition may have left other keys unprocessed already.
         for (table, wanted) in answer["UnprocessedKeys"].as_object().into_iter().flatten() {
             let keys = wanted["Keys"].as_array().into_iter().flatten().cloned();
             match left[table.as_str()]["Keys"].as_array_mut() {

@@ -1,4 +1,4 @@
-//! The time of day, for what AWS stamps on messages and invocations.
+//! The time of day, as AWS stamps it on messages and invocations.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

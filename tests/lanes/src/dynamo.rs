@@ -51,7 +51,7 @@ pub const INDEXES: [Index; 2] = [
     Index { table: "events", name: "by_listing", partition: "project_id", sparse: "listed" },
 ];
 
-/// What a call took.
+/// The units that a call took.
 #[derive(Debug, Default)]
 pub struct Measured {
     /// By table, with its indexes.
@@ -101,7 +101,7 @@ impl Dynamo {
         self.measured(operation, body).0
     }
 
-    /// Carries out one call and tells what it took.
+    /// Carries out one call, and returns its answer with the units that it took.
     pub fn measured(&self, operation: &str, body: &str) -> (Reply, Measured) {
         let Some(journal) = &self.journal else { return self.run(operation, body) };
         let writes = matches!(operation, "PutItem" | "UpdateItem" | "BatchExecuteStatement");
@@ -185,7 +185,7 @@ impl Dynamo {
         answer.get_mut("Item").map(Value::take)
     }
 
-    /// What a row's key is, in the order of [`Self::key`]; all our keys are texts.
+    /// The parts of a row's key, in the order of [`Self::key`]. All our keys are texts.
     #[must_use]
     pub fn key_texts(table: &str, row: &Value) -> Vec<String> {
         let text = |name| row[name]["S"].as_str().unwrap_or_default().to_owned();
@@ -252,7 +252,7 @@ impl Dynamo {
         found.into_iter().flat_map(|(_, partition, sort)| iter::once(*partition).chain(*sort))
     }
 
-    /// What was written to deliveries' rows, in order.
+    /// The writes to deliveries' rows, in order.
     #[must_use]
     pub fn journal(&self) -> Vec<Version> {
         let journal =

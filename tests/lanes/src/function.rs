@@ -1,4 +1,4 @@
-//! A function: as many processes as it has invocations at once, started when they are needed.
+//! A function: a process for each invocation at a time, started when it is needed.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -30,7 +30,7 @@ impl fmt::Display for Kind {
     }
 }
 
-/// What a function runs as.
+/// How a function runs.
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub kind: Kind,
@@ -150,7 +150,7 @@ impl Function {
         *longest = took.max(*longest);
     }
 
-    /// How long an invocation took at most since this was last asked.
+    /// The longest invocation since the last call of this method.
     pub fn take_longest(&self) -> Duration {
         std::mem::take(&mut *self.longest.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -160,7 +160,7 @@ impl Function {
         !self.busy().is_empty()
     }
 
-    /// Every process there is.
+    /// Every process of this function.
     #[must_use]
     pub fn sandboxes(&self) -> Vec<Arc<Sandbox>> {
         let mut all: Vec<_> = self.idle().clone();
@@ -168,7 +168,7 @@ impl Function {
         all
     }
 
-    /// Lets idle processes go, so that the next invocation starts cold. One that has had none is cold already.
+    /// Ends idle processes, so that the next invocation starts cold. A process that had no invocation yet is cold and stays.
     pub fn cool_down(&self) {
         self.idle().retain(|sandbox| !sandbox.has_worked());
     }

@@ -30,11 +30,11 @@ pub struct HttpRequest {
     pub target: String,
     pub headers: BTreeMap<String, String>,
     pub body: Option<Bytes>,
-    /// The address that the connection comes from, unless it is any.
+    /// The address of the caller, or `None` where it does not matter.
     pub source_ip: Option<String>,
 }
 
-/// What a caller gets.
+/// The answer that a caller gets.
 #[derive(Debug, Clone)]
 pub struct HttpAnswer {
     pub status: u16,
@@ -63,7 +63,7 @@ impl Gateway {
         Self { api, throttles }
     }
 
-    /// Hands a request to the api function, unless its route is throttled. That refusal is the gateway's own, in its words.
+    /// Hands a request to the api function, unless its route is throttled. The gateway words that refusal itself.
     pub async fn call(&self, request: HttpRequest) -> HttpAnswer {
         if !self.throttles.admit(&request.target) {
             return failure(429, "Too Many Requests");
@@ -138,7 +138,7 @@ fn written(answer: HttpAnswer) -> Answer {
     http::answer(answer.status, content_type, answer.body)
 }
 
-/// The invocation that a request is, in payload format 2.0.
+/// The invocation for a request, in payload format 2.0.
 #[must_use]
 pub fn event(request: &HttpRequest) -> Bytes {
     let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));

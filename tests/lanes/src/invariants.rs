@@ -1,4 +1,4 @@
-//! What must hold once a lane has come to rest, whatever was done to it.
+//! The conditions that every lane must meet once it has come to rest, after any fault.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::PoisonError;
@@ -12,17 +12,17 @@ use crate::mapping::Batch;
 use crate::receiver::Hit;
 use crate::run::{Ending, Run};
 
-/// What a run cost.
+/// The losses of a run, and its repeated requests.
 #[derive(Debug, Clone, Default)]
 pub struct Verdict {
-    /// Accepted deliveries that did not come to the end they should.
+    /// Accepted deliveries with another end than the right one.
     pub losses: Vec<String>,
     pub violations: Vec<String>,
     /// Requests beyond the attempts that are recorded.
     pub extra_sends: u64,
 }
 
-/// What judging looks at, gathered once.
+/// The lane's state, read once for all checks.
 struct Evidence {
     deliveries: HashMap<String, Value>,
     hits: Vec<Hit>,
@@ -40,7 +40,7 @@ fn is_final(row: &Value) -> bool {
     matches!(text(row, "status"), "success" | "failed")
 }
 
-/// Judges a run that has come to rest, or has not within its time.
+/// Judges a run after it has come to rest, or after its time is over.
 pub async fn judge(run: &Run<'_>, has_settled: bool, most_attempts: usize) -> Verdict {
     let rows = run.lane.aws.dynamo.rows("deliveries");
     let evidence = Evidence {
@@ -75,7 +75,7 @@ fn loops(run: &Run<'_>, verdict: &mut Verdict) {
     verdict.violations.extend(ended.iter().map(|body| format!("Lambda ended a recursive loop at {body}")));
 }
 
-/// Every delivery that a 202 listed has ended, the right way, and the receiver has what is called a success.
+/// Every delivery that a 202 listed has ended as it should, and the receiver has each delivery that is called a success.
 fn promises(run: &Run<'_>, evidence: &Evidence, verdict: &mut Verdict) {
     let sent = run.notes().sent.clone();
     for event in &sent {
@@ -113,7 +113,7 @@ fn promises(run: &Run<'_>, evidence: &Evidence, verdict: &mut Verdict) {
     }
 }
 
-/// Attempts are counted right, and requests without a record have their reason.
+/// The counts of attempts are right, and each request without a record has a reason.
 fn attempts(evidence: &Evidence, most: usize, verdict: &mut Verdict) {
     let faulty = &evidence.faulty;
     let mut requests: BTreeMap<(&str, u32), Vec<&Hit>> = BTreeMap::new();
@@ -145,7 +145,7 @@ fn attempts(evidence: &Evidence, most: usize, verdict: &mut Verdict) {
         let has_record = u64::from(number) <= recorded;
         let extra = hits.len() - usize::from(has_record);
         verdict.extra_sends += extra as u64;
-        // All but the one that was recorded must come from an invocation that was disturbed or died.
+        // The recorded request apart, each must come from an invocation that was disturbed or died.
         let disturbed = hits.iter().filter(|hit| was_disturbed(hit, &evidence.batches, faulty)).count();
         if disturbed < extra {
             verdict
@@ -167,7 +167,7 @@ fn was_disturbed(hit: &Hit, batches: &[Batch], faulty: &HashSet<u64>) -> bool {
     invocation_of(hit, batches).is_none_or(|batch| batch.why.is_some() || faulty.contains(&batch.invocation))
 }
 
-/// A delivery that has ended stays as it is, but for a manual retry; counts only go up, by one.
+/// Only a manual retry changes a delivery that has ended. Counts go up one by one and never down.
 fn history(run: &Run<'_>, verdict: &mut Verdict) {
     let retried = run.notes().retried.clone();
     let mut last: HashMap<String, Value> = HashMap::new();
@@ -273,7 +273,7 @@ fn half_made(run: &Run<'_>, verdict: &mut Verdict) {
     }
 }
 
-/// Who was told that their account exists, or signed up, can log in and go on.
+/// A caller whose sign-up was answered, with 201 or 409, can log in and go on.
 async fn accounts(run: &Run<'_>) {
     let accounts = run.notes().accounts.clone();
     for (email, password) in accounts {

@@ -14,7 +14,7 @@ use crate::sqs::Received;
 /// Invocations of one function in one chain of requests; Lambda's guide says approximately so many.
 pub const MOST_INVOCATIONS: u32 = 16;
 
-/// What a trace header says.
+/// The content of a trace header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trace {
     root: String,
@@ -64,7 +64,7 @@ impl Trace {
         self.invocations.get(&kind.to_string()).copied().unwrap_or(0)
     }
 
-    /// What an invocation of a function hands on.
+    /// The chain that an invocation of a function hands on.
     #[must_use]
     pub fn invoking(&self, kind: Kind) -> Self {
         let mut next = self.clone();

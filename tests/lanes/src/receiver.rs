@@ -1,4 +1,4 @@
-//! The customer's server: answers as told, and keeps what it got.
+//! The customer's server. It answers as it is told and keeps the requests that it gets.
 
 use std::collections::HashMap;
 use std::io;
@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 
 use crate::http::{self, Answer, Broken, Server};
 
-/// What a path of the receiver does.
+/// How a path of the receiver answers.
 #[derive(Debug, Clone)]
 pub enum Behaviour {
     Answer(u16),
@@ -59,7 +59,7 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 }
 
 impl Receiver {
-    /// Starts one that answers 200 everywhere.
+    /// Starts a receiver that answers 200 on every path.
     ///
     /// # Errors
     /// When no port can be had.
@@ -79,7 +79,7 @@ impl Receiver {
         lock(&self.state).behaviours.insert(path.to_owned(), behaviour);
     }
 
-    /// From now on keeps only how often each delivery came and was answered with a 2xx: for loads.
+    /// From now on, for loads, keeps two numbers for each delivery: requests, and answers with a 2xx.
     pub fn count_only(&self) {
         lock(&self.state).is_counting_only = true;
     }
@@ -89,7 +89,7 @@ impl Receiver {
         lock(&self.state).hits.clone()
     }
 
-    /// By delivery: requests, and those answered with a 2xx.
+    /// For each delivery, its requests and its answers with a 2xx.
     #[must_use]
     pub fn counts(&self) -> HashMap<String, (u32, u32)> {
         lock(&self.state).counts.clone()

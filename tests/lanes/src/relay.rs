@@ -14,11 +14,11 @@ use tokio::net::TcpStream;
 
 use crate::http::{self, Answer, Broken, Server};
 
-/// What a relay does to a request.
+/// How a relay changes a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Relay {
     KeepsHeaders,
-    /// Only the key and the body are left, and of the body all but the event's id: nothing tells that it was here before.
+    /// Passes on the key and the body without the event's id, so nothing shows that the request was here before.
     StripsHeaders,
 }
 

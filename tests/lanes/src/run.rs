@@ -1,4 +1,4 @@
-//! One walk along one path in one lane: what was asked of the product, and what it has to answer for.
+//! One walk along one path in one lane: the requests that the product got, and the results that it owes for them.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -27,7 +27,7 @@ pub struct Sent {
     pub ending: Ending,
 }
 
-/// From then on no attempt may be made whose endpoint was read later.
+/// An endpoint was disabled or deleted. An attempt that reads the endpoint later must not be made.
 #[derive(Debug, Clone)]
 pub struct Closed {
     pub endpoint_id: String,
@@ -52,7 +52,7 @@ pub struct Run<'a> {
     notes: Mutex<Notes>,
 }
 
-/// How often a caller sends again what was not answered, and how long it waits in between.
+/// How often a caller repeats a request without an answer, and how long it waits in between.
 const TRIES: u32 = 6;
 const PAUSE: Duration = Duration::from_millis(300);
 
@@ -115,7 +115,7 @@ impl<'a> Run<'a> {
         answers
     }
 
-    /// Posts an event until it is accepted, and notes what was promised.
+    /// Posts an event until it is accepted, and notes the deliveries that the answer lists.
     pub async fn post_event(&self, name: &str, data: &Value, ending: Ending) -> Option<Sent> {
         let event_id = uuid::Uuid::new_v4().to_string();
         let sent = self.post_event_as(&event_id, name, data, ending).await?;
@@ -133,7 +133,7 @@ impl<'a> Run<'a> {
         Some(Sent { event_id: event_id.to_owned(), listed, ending })
     }
 
-    /// Posts an accepted event again: the same answer, nothing new.
+    /// Posts an accepted event again. It must get the same answer and start nothing.
     pub async fn repeat_event(&self, sent: &Sent, name: &str, data: &Value) {
         if let Some(again) = self.post_event_as(&sent.event_id, name, data, sent.ending).await
             && again.listed != sent.listed

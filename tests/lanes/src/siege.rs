@@ -1,4 +1,4 @@
-//! A hostile receiver among nine good ones in one batch: what it costs the function, and the others.
+//! A batch with nine good receivers and a hostile one: how much the hostile one costs the function and the others.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -21,10 +21,10 @@ const TIMEOUT: Duration = Duration::from_secs(1);
 /// Long enough for a look at the function between its first attempt and its second.
 const RETRY_DELAY: Duration = Duration::from_secs(3);
 
-/// After an attempt's deadline: time to write down what came of it.
+/// Time after an attempt's deadline in which the function records its result.
 const WRITTEN_DOWN: Duration = Duration::from_millis(250);
 
-/// The limits that the figures are held against.
+/// The limits for the figures.
 pub const MOST_MEMORY_KIB: u64 = 4 * 1_024;
 pub const MOST_TIME: Duration = Duration::from_secs(2);
 /// An attempt's connection is closed within a second of the attempt's deadline.
@@ -32,7 +32,7 @@ pub const MOST_CONNECTED: Duration = TIMEOUT.saturating_add(Duration::from_secs(
 /// Of processor time in a second after the first attempt: five of the kernel's ticks.
 pub const MOST_AFTERWARDS: Duration = Duration::from_millis(50);
 
-/// What one siege came to.
+/// The figures of one siege.
 #[derive(Debug, Clone)]
 pub struct Figures {
     pub name: &'static str,
@@ -54,7 +54,7 @@ pub struct Figures {
     pub starved: f64,
 }
 
-/// Lays siege to a lane of its own; without a hostility it is a measurement of peace.
+/// Lays siege to a lane of its own. Without a hostility it measures peace.
 ///
 /// # Errors
 /// When the lane cannot be started.
@@ -191,7 +191,7 @@ fn set_url(run: &Run<'_>, url: &str) {
     run.lane.aws.dynamo.call("UpdateItem", &request.to_string());
 }
 
-/// How many attempts the API shows, and what came of them.
+/// The attempts that the API shows: their number and their results.
 async fn attempts(
     run: &Run<'_>,
     delivery: &str,
@@ -232,10 +232,10 @@ async fn attempts(
     (attempts.len(), outcome)
 }
 
-/// Above this share nothing is wrong with what took too long.
+/// Above this share of starved time, a figure over its time limit is no fault.
 pub const STARVED: f64 = 0.8;
 
-/// Up to three times, until nothing is wrong; the last one counts.
+/// Lays the siege up to three times, until nothing is wrong. The last one counts.
 async fn again(world: &World, kind: Option<Hostility>) -> Option<Figures> {
     let mut last = None;
     for _ in 0..3 {
@@ -262,7 +262,7 @@ pub async fn lay_all(world: &std::sync::Arc<World>, side_by_side: usize) -> Vec<
         done.sort_by_key(|(place, ..)| *place);
         for (_, kind, result) in done {
             match result {
-                // What took too long, because the machine was busy or its host was, is measured again, alone.
+                // A siege that took too long on a busy machine or host is laid again, alone.
                 Ok(figures)
                     if figures.is_slow() || (!figures.problems.is_empty() && figures.starved > STARVED) =>
                 {

@@ -10,31 +10,31 @@ use std::time::{Duration, Instant};
 use crate::fault::{CallKey, Fault, Injection, Span};
 use crate::iam::policy::Use;
 use crate::invariants::{Verdict, judge};
-use crate::path::Path;
+use crate::path::{self, Path};
 use crate::pressure;
 use crate::run::Run;
 use crate::world::World;
 
-/// The longest a run may take to come to rest: a manual retry's job waits a minute for a row that never changes, and on
-/// a busy machine backing off adds up.
+/// The longest time in which a run may come to rest. A manual retry's job waits a minute for a row that never changes,
+/// and on a busy machine back-offs add up.
 const SETTLES_WITHIN: Duration = Duration::from_secs(240);
 
 /// One walk: a path, and which of its calls fails how.
 #[derive(Debug, Clone)]
 pub struct Case {
-    pub path: Path,
-    /// Place of the call in its path, from 1; 0 with nothing in the way.
+    pub path: &'static dyn Path,
+    /// The call's number in its path, from 1, or 0 for a walk without a fault.
     pub k: usize,
     pub plan: Option<(CallKey, Injection)>,
 }
 
 impl Case {
-    /// What `--only` takes to walk it again.
+    /// The argument of `--only` that walks this case again.
     #[must_use]
     pub fn name(&self) -> String {
         match &self.plan {
-            Some((_, injection)) => format!("{}:{}:{injection}", self.path, self.k),
-            None => format!("{}:0:none", self.path),
+            Some((_, injection)) => format!("{}:{}:{injection}", self.path.name(), self.k),
+            None => format!("{}:0:none", self.path.name()),
         }
     }
 }
@@ -48,10 +48,10 @@ pub struct Walked {
     pub has_struck: bool,
     /// The calls of the path, in the order in which they first came.
     pub calls: Vec<CallKey>,
-    /// What the functions did with what their roles grant.
+    /// The grants of their roles that the functions used.
     pub used: BTreeSet<Use>,
     pub took: Duration,
-    /// Share of that time in which the machine had too little processor time to give, 0 to 1.
+    /// The share of that time, 0 to 1, in which the machine was short of processor time.
     pub starved: f64,
 }
 
@@ -82,7 +82,7 @@ pub fn logs() -> PathBuf {
 pub async fn walk(world: &World, case: &Case) -> io::Result<Walked> {
     let began = Instant::now();
     let pressure = pressure::Span::begin();
-    let mut settings = case.path.settings();
+    let mut settings = path::settings(case.path);
     settings.name = case.name().replace(':', "-");
     settings.logs = Some(logs());
     let lane = world.lane(settings).await?;
@@ -91,6 +91,9 @@ pub async fn walk(world: &World, case: &Case) -> io::Result<Walked> {
         let _ = std::fs::write(log, "");
     }
     let mut run = Run::new(lane, world);
+    for n in 0..world.endpoints.len() {
+        run.lane.receiver.set(&format!("/{n}"), case.path.answers());
+    }
     case.path.set_up(&mut run).await;
     run.lane.restart_functions().await?;
     run.lane.aws.faults.arm(case.plan.clone());
@@ -121,7 +124,7 @@ pub async fn walk(world: &World, case: &Case) -> io::Result<Walked> {
 /// Which faults are walked for each call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extent {
-    /// Four faults that stand for the others, and of calls side by side the first and the last.
+    /// Four faults that stand for the others. Of equal calls, only the first and the last fail.
     Bounded,
     Whole,
 }
@@ -146,7 +149,7 @@ fn injections(key: &CallKey, extent: Extent) -> Vec<Injection> {
 
 /// The cases of a path whose undisturbed walk made `calls`.
 #[must_use]
-pub fn cases(path: Path, calls: &[CallKey], extent: Extent) -> Vec<Case> {
+pub fn cases(path: &'static dyn Path, calls: &[CallKey], extent: Extent) -> Vec<Case> {
     let mut most: BTreeMap<&str, u32> = BTreeMap::new();
     for key in calls {
         let most = most.entry(&key.what).or_default();
@@ -165,11 +168,11 @@ pub fn cases(path: Path, calls: &[CallKey], extent: Extent) -> Vec<Case> {
     cases
 }
 
-/// Lanes that run however busy the machine is, and the share of time above which it is too busy for more.
+/// Lanes that run on the busiest machine, and the load, in percent of the time, above which no further lane begins.
 const ALWAYS: usize = 8;
 const CROWDED: f64 = 85.0;
 
-/// Walks many cases, `side_by_side` at a time, and calls `report` after each. What has not begun at `end` is left.
+/// Walks many cases, `side_by_side` at a time, and calls `report` after each. No case begins after `end`.
 pub async fn walk_all(
     world: Arc<World>,
     cases: Vec<Case>,
@@ -186,10 +189,10 @@ pub async fn walk_all(
         let (world, cases, next) = (Arc::clone(&world), Arc::clone(&cases), Arc::clone(&next));
         let (walked, report) = (Arc::clone(&walked), Arc::clone(&report));
         walkers.spawn(async move {
-            // Starting is all computing, waiting is not: begun one after another, they keep out of each other's way.
+            // A start needs the processor, and the rest of a walk mostly waits. So the lanes start one after another.
             tokio::time::sleep(Duration::from_millis(100) * u32::try_from(place).unwrap_or(0)).await;
             loop {
-                // Past a few, more lanes only make each other late.
+                // On a busy machine, further lanes only delay each other.
                 while place >= ALWAYS && pressure::lately().is_some_and(|share| share > CROWDED) {
                     tokio::time::sleep(Duration::from_secs(1)).await;
                     if next.load(Ordering::Relaxed) >= cases.len() {
@@ -201,7 +204,7 @@ pub async fn walk_all(
                     return;
                 }
                 let result = match walk(&world, case).await {
-                    // A call that did not come, because of timing: once more.
+                    // Timing may keep the planned call from coming, so the walk is repeated once.
                     Ok(missed) if case.plan.is_some() && !missed.has_struck => walk(&world, case).await,
                     result => result,
                 };

@@ -13,23 +13,22 @@ use crate::world::{EMAIL, ONE, PASSWORD, World};
 
 const UNKNOWN_PROJECT: &str = "01a20259-3a57-7c63-9fb6-0c94e1b2e2ff";
 
-/// Makes the tour in a lane of its own, which it returns in its run. What is answered other than it should be is among
-/// the run's violations.
+/// Makes the tour in a lane of its own, and returns the lane in its run. Each wrong answer is a violation of the run.
 ///
 /// # Errors
 /// When the lane cannot be started.
 pub async fn make(world: &World, settings: LaneSettings) -> io::Result<Run<'_>> {
     let run = Run::new(world.lane(settings).await?, world);
     run.lane.receiver.set("/0", Behaviour::Script(vec![500, 200]));
-    // One event under its producer's id, which the log lists by its index, and one under an id of ours.
+    // One event has an id of its producer's, so the log finds it by an index. The other has an id of ours.
     run.post_event(ONE, &json!({}), Ending::Success).await;
     let body = json!({ "event_name": ONE });
     run.insist("POST", &run.project("/events"), &run.key(), Some(&body), &[202]).await;
-    // Nothing has succeeded yet when the first is in trouble: it is what the index of deliveries is for.
+    // The first delivery fails before any has succeeded, so it stands in the index of deliveries.
     while run.lane.receiver.hits().is_empty() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    // An event for a project that is not: it is parked.
+    // An event for a project that does not exist is parked.
     let body = json!({ "project_id": UNKNOWN_PROJECT, "event_name": ONE }).to_string();
     let sent = run.lane.aws.sqs.send(INTAKE, Outgoing { body, group: None, delay: Duration::ZERO });
     assert!(sent.is_ok(), "the intake queue is there");

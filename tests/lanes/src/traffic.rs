@@ -1,4 +1,4 @@
-//! A day's traffic in minutes: many projects, receivers good and bad, and functions that are killed all the while.
+//! A day's traffic in minutes: many projects, good and bad receivers, and functions that are killed again and again.
 
 use std::collections::HashMap;
 use std::io;
@@ -30,7 +30,7 @@ pub enum Temper {
     Good,
     /// Answers 500, always.
     Fails,
-    /// Takes most of the time there is for an answer.
+    /// Takes most of the time that a receiver has for its answer.
     Slow,
     Hangs,
 }
@@ -54,7 +54,7 @@ struct Project {
     temper: Temper,
 }
 
-/// What an accepted event promised.
+/// The deliveries that an accepted event listed.
 #[derive(Debug, Clone)]
 struct Promise {
     delivery_id: String,
@@ -77,7 +77,7 @@ pub struct Tally {
     pub took: Duration,
 }
 
-/// Shared by callers, killer and the line that tells how far it is.
+/// State that the callers, the killer and the line of progress share.
 #[derive(Debug, Default)]
 struct Counters {
     next: AtomicUsize,

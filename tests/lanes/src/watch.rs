@@ -1,4 +1,4 @@
-//! What goes to AWS and when, for those who measure: every call with its answer, over a distance that can be set.
+//! Every call to AWS with its answer and its time, for measurements. The calls can be given a distance to AWS.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -1,5 +1,5 @@
-//! What stands in a lane from the start: an account, a project with its key, and ten endpoints. It is made once,
-//! through the API, and its rows are copied into each lane.
+//! The rows that each lane begins with: an account, a project with its key, and ten endpoints. They are made
+//! once, through the API, and copied into each lane.
 
 use std::io;
 
@@ -9,13 +9,13 @@ use crate::dynamo::Dynamo;
 use crate::gateway::HttpAnswer;
 use crate::lane::{Auth, Lane, LaneSettings};
 
-/// Where the endpoints of the original point; each lane's copy points at its own receiver.
+/// The receiver of the original's endpoints. Each lane's copy points at the lane's own receiver.
 const NOWHERE: &str = "127.0.0.1:9";
 
 pub const EMAIL: &str = "lane@example.com";
 pub const PASSWORD: &str = "correct horse battery";
 
-/// One event name reaches the first endpoint alone, the other all ten.
+/// An event of the first name goes to the first endpoint alone, and one of the second name to all ten.
 pub const ONE: &str = "call.started";
 pub const TEN: &str = "call.summary";
 
@@ -42,7 +42,7 @@ fn string(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
-/// What signing up asks for.
+/// The body of a sign-up.
 #[must_use]
 pub fn signup(email: &str) -> Value {
     json!({ "email": email, "password": PASSWORD, "first_name": "Ada", "last_name": "Lane",
@@ -53,7 +53,7 @@ impl World {
     /// Makes the original.
     ///
     /// # Errors
-    /// When the API does not do as it should with nothing in its way.
+    /// When the API gives a wrong answer, although nothing fails.
     pub async fn make() -> io::Result<Self> {
         let lane = Lane::start(LaneSettings { name: "world".to_owned(), ..LaneSettings::default() }).await?;
         let answer = lane.call("POST", "/auth/signup", &Auth::None, Some(&signup(EMAIL))).await;

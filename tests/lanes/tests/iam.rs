@@ -10,7 +10,7 @@ use echo_lanes::iam::policy::Use;
 use echo_lanes::iam::{Granted, missing_for_mappings, unused};
 use echo_lanes::invariants::judge;
 use echo_lanes::lane::{LaneSettings, told};
-use echo_lanes::path::Path;
+use echo_lanes::path;
 use echo_lanes::run::{Ending, Run};
 use echo_lanes::suite::{self, Case};
 use echo_lanes::tour;
@@ -57,12 +57,12 @@ async fn used() -> BTreeSet<Use> {
     assert_eq!(verdict.losses, [""; 0]);
     let mut used = run.lane.aws.iam.used();
     drop(run);
-    let cases: Vec<Case> = Path::ALL.into_iter().map(|path| Case { path, k: 0, plan: None }).collect();
+    let cases: Vec<Case> = path::ALL.into_iter().map(|path| Case { path, k: 0, plan: None }).collect();
     let mut walked = suite::walk_all(Arc::clone(&world), cases, 6, None, |_| {}).await;
-    assert_eq!(walked.len(), Path::ALL.len(), "every path was walked");
+    assert_eq!(walked.len(), path::ALL.len(), "every path was walked");
     // A message backs off in its own queue when DynamoDB does not answer.
-    let unanswered = [Path::FirstSucceeds, Path::Intake, Path::DeadLetter].map(|path| {
-        let plain = walked.iter().find(|one| one.case.path == path);
+    let unanswered = ["first-succeeds", "intake", "dead-letter"].map(path::named).map(|path| {
+        let plain = walked.iter().find(|one| one.case.path.name() == path.name());
         let first = plain.and_then(|one| one.calls.iter().find(|call| call.kind == Kind::Delivery));
         let injection = Injection { fault: Fault::Refused, span: Span::Invocation };
         Case { path, k: 1, plan: first.map(|first| (first.clone(), injection)) }

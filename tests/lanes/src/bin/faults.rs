@@ -1,8 +1,10 @@
-//! Walks the crash-point suite, shows how far it is, prints one table and writes `target/faults.json`.
+//! Walks the crash-point suite, shows its progress, prints one table and writes `target/faults.json`.
 //!
-//! `faults` walks everything; `--bounded` a part of it that stands for the rest; `--only PATH[:K[:FAULT]]` what its
-//! name begins with; `--hostile` the hostile receivers alone; `--lanes N` that many side by side; `--minutes M` begins
-//! nothing new after that.
+//! - `faults` walks every case.
+//! - `faults --bounded` walks a part that stands for the rest.
+//! - `faults --only PATH[:K[:FAULT]]` walks the cases whose name begins so.
+//! - `faults --hostile` sets only the hostile receivers on the function.
+//! - `--lanes N` walks N cases side by side. `--minutes M` begins no case after M minutes.
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
@@ -10,7 +12,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use echo_lanes::path::Path;
+use echo_lanes::path::{self, Path};
 use echo_lanes::siege;
 use echo_lanes::suite::{self, Case, Extent, Walked};
 use echo_lanes::world::World;
@@ -70,19 +72,19 @@ async fn run(options: &Options) -> std::io::Result<bool> {
     }
     let only = options.only.clone().unwrap_or_default();
     let wanted_path = only.split(':').next().unwrap_or_default().to_owned();
-    let is_wanted = |path: &Path| only.is_empty() || path.name() == wanted_path;
-    let paths: Vec<Path> = Path::ALL.into_iter().filter(is_wanted).collect();
+    let is_wanted = |path: &&dyn Path| only.is_empty() || path.name() == wanted_path;
+    let paths: Vec<&'static dyn Path> = path::ALL.into_iter().filter(is_wanted).collect();
 
     println!("walking {} paths with nothing in their way", paths.len());
-    // Few at once and, where everything is walked, three times: on a busy machine a request can time out, and its
-    // retry's calls are not the path's.
+    // Few at once and, where everything is walked, three times. On a busy machine a request can time out, and the calls
+    // of its retry are no part of the path.
     let times = if options.extent == Extent::Whole { 3 } else { 1 };
     let plain = paths.iter().flat_map(|path| std::iter::repeat_n(*path, times));
     let plain = plain.map(|path| Case { path, k: 0, plan: None }).collect();
     let mut plain = suite::walk_all(Arc::clone(&world), plain, options.lanes.min(6), None, |_| {}).await;
-    let place = |path: Path| Path::ALL.iter().position(|one| *one == path);
-    plain.sort_by_key(|walked| (place(walked.case.path), walked.calls.len()));
-    plain.dedup_by_key(|walked| walked.case.path);
+    let place = |name: &str| path::ALL.iter().position(|path| path.name() == name);
+    plain.sort_by_key(|walked| (place(walked.case.path.name()), walked.calls.len()));
+    plain.dedup_by_key(|walked| walked.case.path.name());
     if failed(&plain) {
         return Ok(false);
     }
@@ -102,7 +104,7 @@ async fn run(options: &Options) -> std::io::Result<bool> {
     }
     let total = cases.len();
     println!("{total} combinations of call and fault, {} lanes side by side", options.lanes);
-    // Neighbours take about as long as each other: dealt out, every kind is among the first.
+    // Neighbouring cases take equally long. Dealt out, every kind is among the first.
     let stride = 97 % total.max(1);
     let mut dealt: Vec<(usize, Case)> =
         cases.into_iter().enumerate().map(|(n, case)| (n * stride.max(1) % total.max(1), case)).collect();
@@ -124,8 +126,8 @@ async fn run(options: &Options) -> std::io::Result<bool> {
     Ok(is_clean && is_holding && !failed(&walked))
 }
 
-/// Walks again, alone and three times, what failed while the machine had no time for it: a request that is not made
-/// within its second is a failed attempt, as it should be, and not what the suite is about. What fails alone has failed.
+/// Walks a case that failed on a starved machine again, alone and up to three times. A request that is not made within
+/// its second is a failed attempt, rightly, but no concern of this suite. A case that fails alone has failed.
 async fn again_alone(world: &World, walked: Vec<Walked>) -> Vec<Walked> {
     const STARVED: f64 = 0.8;
     let mut kept = Vec::new();
@@ -160,7 +162,7 @@ async fn again_alone(world: &World, walked: Vec<Walked>) -> Vec<Walked> {
     kept
 }
 
-/// Prints what went wrong and how to see it again.
+/// Prints each problem and the command that shows it again.
 fn failed(walked: &[Walked]) -> bool {
     let mut any = false;
     for one in walked {
@@ -232,7 +234,7 @@ fn table(plain: &[Walked], walked: &[Walked]) -> std::io::Result<bool> {
     let mut missed = Vec::new();
     for undisturbed in plain {
         let path = undisturbed.case.path;
-        let of_path: Vec<&Walked> = walked.iter().filter(|one| one.case.path == path).collect();
+        let of_path: Vec<&Walked> = walked.iter().filter(|one| one.case.path.name() == path.name()).collect();
         let faults: BTreeSet<String> = of_path
             .iter()
             .filter_map(|one| one.case.plan.as_ref().map(|(_, injection)| injection.to_string()))

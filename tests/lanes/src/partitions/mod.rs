@@ -1,7 +1,7 @@
-//! What one partition key takes: 1,000 write units and 3,000 read units a second, of tables and of indexes
-//! (docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-design.html). A call is let through while
-//! its partitions have taken less than that within the last second, and is throttled as DynamoDB does it otherwise.
-//! Stricter than AWS in one thing: a partition that is busy for long is never split.
+//! The limits of one partition key: 1,000 write units and 3,000 read units a second, of tables and of indexes
+//! (docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-design.html). A call passes while
+//! its partitions have taken less than that within the last second. Otherwise it is throttled as DynamoDB does it.
+//! One thing is stricter than on AWS: a partition that is busy for long is never split.
 
 mod reads;
 mod writes;
@@ -18,10 +18,10 @@ use crate::http::Reply;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Windows that are kept before those that are over are dropped.
+/// The number of windows at which the old ones are dropped.
 const MOST_WINDOWS: usize = 10_000;
 
-/// DynamoDB's words for it, by which the lanes know such an answer too.
+/// DynamoDB's name for this answer. The lanes recognise the answer by it.
 const MESSAGE: &str = "Throughput exceeds the current capacity of your table or index.";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -49,7 +49,7 @@ struct Place {
 }
 
 impl fmt::Display for Place {
-    /// As docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_ThrottlingReason.html has it.
+    /// The reason (docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_ThrottlingReason.html).
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let of = if self.index.is_some() { "Index" } else { "Table" };
         write!(f, "{of}{:?}KeyRangeThroughputExceeded", self.direction)
@@ -78,7 +78,7 @@ impl Window {
 
 #[derive(Debug)]
 struct State {
-    /// When the call came that is carried out.
+    /// The time of the call that is carried out.
     now: Instant,
     windows: HashMap<Place, Window>,
     /// How often each was refused, by table or index and reason.
@@ -144,15 +144,15 @@ impl Partitions {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Carries out a function's call, or what the partitions allow of it.
+    /// Carries out a function's call, or the part of it that the partitions allow.
     pub fn call(&self, dynamo: &Dynamo, operation: &str, body: &str) -> Reply {
         self.call_at(Instant::now(), dynamo, operation, body)
     }
 
-    /// As if the call came at `now`, which is not before what came earlier.
+    /// Carries out a call that came at `now`. No earlier call may have a later time.
     pub fn call_at(&self, now: Instant, dynamo: &Dynamo, operation: &str, body: &str) -> Reply {
         let request: Value = serde_json::from_str(body).unwrap_or_default();
-        // One call at a time, as the database behind has it too: what is measured is what was let through.
+        // One call at a time, as in the database behind, so that the units are those of calls that passed.
         let mut state = self.lock();
         state.now = now.max(state.now);
         match operation {

@@ -35,7 +35,7 @@ fn queried(request: &Value) -> String {
     request["ExpressionAttributeValues"][value]["S"].as_str().unwrap_or_default().to_owned()
 }
 
-/// `BatchGetItem`: keys of full partitions are left unprocessed; if they are all there is, the call is throttled
+/// `BatchGetItem`: keys of full partitions are left unprocessed. If all keys are such keys, the call is throttled
 /// (docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html).
 pub(super) fn batch(state: &mut State, dynamo: &Dynamo, mut request: Value) -> Reply {
     let mut unprocessed = json!({});
@@ -74,7 +74,7 @@ pub(super) fn batch(state: &mut State, dynamo: &Dynamo, mut request: Value) -> R
         return throttled(place);
     }
     let (reply, measured) = dynamo.measured("BatchGetItem", &request.to_string());
-    // Each row is rounded up by itself, and one that is not there counts as one.
+    // Each row is rounded up by itself. A row that does not exist costs one unit.
     let sizes: HashMap<(String, Vec<String>), usize> = measured.found.into_iter().collect();
     for (place, key, is_consistent) in asked {
         let size = sizes.get(&(place.table.clone(), key)).copied().unwrap_or(0);

@@ -90,7 +90,7 @@ impl Write {
         full.pop()
     }
 
-    /// Units by the size of the row as it would be, or as it is.
+    /// Units by the size of the new row or of the present one.
     fn units(&self, dynamo: &Dynamo) -> f64 {
         let row = if self.is_whole { Some(self.row.clone()) } else { dynamo.item(&self.table, &self.row) };
         let item: Item = serde_json::from_value(row.unwrap_or_default()).unwrap_or_default();
@@ -167,7 +167,7 @@ pub(super) fn transaction(state: &mut State, dynamo: &Dynamo, request: &Value) -
     Reply { status: 400, body: body.to_string() }
 }
 
-/// Writes, and charges each partition what it took.
+/// Writes, and charges each partition for its part.
 fn carry_out(
     state: &mut State,
     dynamo: &Dynamo,
@@ -192,8 +192,8 @@ fn carry_out(
     reply
 }
 
-/// What each write took of what its table took. Of several in one table, rows that are written whole take their size, and
-/// the others share the rest. A refused condition is charged by the row that is there.
+/// Splits a table's units among its writes. A row that is written whole takes its size, and the other writes share the
+/// rest. A write with a refused condition takes the size of the row that is there.
 fn shares(dynamo: &Dynamo, writes: &[Write], consumed: &[ConsumedCapacity], factor: f64) -> Vec<f64> {
     let share = |write: &Write| {
         let table = consumed.iter().find(|one| one.table_name == write.table);

@@ -1,22 +1,26 @@
-//! What the operator is told, by a webhook and on a bus: every event that is due, and each as one event however often it
-//! had to be told.
+//! Operational events: the operator gets each of them by a webhook and on a bus, as one event even if the function had
+//! to tell it several times.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use async_trait::async_trait;
 use serde_json::{Value, json};
 
-use crate::run::Run;
+use super::{Path, hold_back};
+use crate::lane::{DEAD, FIRST_ATTEMPTS};
+use crate::receiver::Behaviour;
+use crate::run::{Ending, Run};
 
-/// The operator's project: here a row of an endpoint is all of it.
-pub(super) const PROJECT: &str = "01a20259-3a57-7c63-9fb6-0c94e1b2e278";
+/// The operator's project. It has no row but its endpoint's.
+const PROJECT: &str = "01a20259-3a57-7c63-9fb6-0c94e1b2e278";
 const ENDPOINT: &str = "01a20259-3a57-7c63-9fb6-0c94e1b2e279";
-pub(super) const BUS: &str = "default";
+const BUS: &str = "default";
 
 /// Where the operator's endpoint is, at the lane's receiver.
 const PATH: &str = "/operator";
 
 /// Adds the operator's endpoint, subscribed to everything.
-pub(super) fn set_up(run: &Run<'_>) {
+fn add_operator(run: &Run<'_>) {
     let Some(mut row) = endpoint(run) else { return };
     let names = ["delivery.failed", "endpoint.disabled", "endpoint.recovered"];
     row["project_id"] = json!({ "S": PROJECT });
@@ -27,8 +31,8 @@ pub(super) fn set_up(run: &Run<'_>) {
     run.lane.aws.dynamo.put("endpoints", &row);
 }
 
-/// As if we had disabled the endpoint and its owner had made it active again.
-pub(super) fn set_down(run: &Run<'_>) {
+/// Gives the endpoint the mark that it has after the service disabled it and its owner activated it again.
+fn mark_down(run: &Run<'_>) {
     let Some(mut row) = endpoint(run) else { return };
     row["is_down"] = json!({ "BOOL": true });
     run.lane.aws.dynamo.put("endpoints", &row);
@@ -39,8 +43,8 @@ fn endpoint(run: &Run<'_>) -> Option<Value> {
     rows.into_iter().find(|row| row["id"]["S"] == run.world.endpoints[0].as_str())
 }
 
-/// Each of `names` was told once, in an event that its endpoint has and in one or more on the bus.
-pub(super) fn check(run: &Run<'_>, names: &[&str]) {
+/// Checks that the operator's endpoint got one event of each of `names`, and the bus one or more.
+fn check(run: &Run<'_>, names: &[&str]) {
     let wanted: BTreeMap<&str, usize> = names.iter().map(|name| (*name, 1)).collect();
     let mut received: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for hit in run.lane.receiver.hits().into_iter().filter(|hit| hit.path == PATH) {
@@ -62,5 +66,87 @@ pub(super) fn check(run: &Run<'_>, names: &[&str]) {
         if is_left || row["uncounted"] == true {
             run.violation(format!("left over: {row}"));
         }
+    }
+}
+
+fn told() -> Vec<(&'static str, String)> {
+    vec![("OPERATOR_PROJECT_ID", PROJECT.to_owned()), ("OPERATIONAL_EVENT_BUS_NAME", BUS.to_owned())]
+}
+
+/// The receiver answers 410: a delivery failed, and its endpoint is disabled.
+#[derive(Debug)]
+pub(super) struct GivenUpAndDisabled;
+
+#[async_trait]
+impl Path for GivenUpAndDisabled {
+    fn name(&self) -> &'static str {
+        "operational"
+    }
+
+    fn env(&self) -> Vec<(&'static str, String)> {
+        told()
+    }
+
+    fn answers(&self) -> Behaviour {
+        Behaviour::Answer(410)
+    }
+
+    async fn set_up(&self, run: &mut Run<'_>) {
+        hold_back(run, Ending::Failed("gone")).await;
+        add_operator(run);
+    }
+
+    async fn check(&self, run: &Run<'_>) {
+        check(run, &["delivery.failed", "endpoint.disabled"]);
+    }
+}
+
+/// A success after the endpoint was disabled and activated again.
+#[derive(Debug)]
+pub(super) struct Recovered;
+
+#[async_trait]
+impl Path for Recovered {
+    fn name(&self) -> &'static str {
+        "operational-recovery"
+    }
+
+    fn env(&self) -> Vec<(&'static str, String)> {
+        told()
+    }
+
+    async fn set_up(&self, run: &mut Run<'_>) {
+        hold_back(run, Ending::Success).await;
+        add_operator(run);
+        mark_down(run);
+    }
+
+    async fn check(&self, run: &Run<'_>) {
+        check(run, &["endpoint.recovered"]);
+    }
+}
+
+/// A delivery failed by a fault of ours: its job is in the dead-letter queue.
+#[derive(Debug)]
+pub(super) struct GaveUpInternally;
+
+#[async_trait]
+impl Path for GaveUpInternally {
+    fn name(&self) -> &'static str {
+        "operational-internal"
+    }
+
+    fn env(&self) -> Vec<(&'static str, String)> {
+        told()
+    }
+
+    async fn set_up(&self, run: &mut Run<'_>) {
+        hold_back(run, Ending::Failed("internal")).await;
+        add_operator(run);
+        run.lane.aws.sqs.move_all(FIRST_ATTEMPTS, DEAD);
+    }
+
+    async fn check(&self, run: &Run<'_>) {
+        check(run, &["delivery.failed"]);
     }
 }

@@ -69,7 +69,7 @@ pub fn message_id(id: u64) -> String {
     format!("00000000-0000-4000-8000-{id:012}")
 }
 
-/// What is to be sent.
+/// A message to send.
 #[derive(Debug, Clone)]
 pub struct Outgoing {
     pub body: String,
@@ -84,7 +84,7 @@ impl Message {
     }
 }
 
-/// Why SQS would not do it.
+/// SQS's reason to refuse a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refused {
     NoSuchQueue,
@@ -97,7 +97,7 @@ struct Queue {
     settings: QueueSettings,
     /// By place in the queue; SQS keeps about this order.
     ready: BTreeMap<u64, Message>,
-    /// Delayed or hidden, by when that ends. In flight is what was received and is still hidden.
+    /// Delayed or hidden messages, by the time at which that ends. A message in flight was received and is still hidden.
     waiting: BTreeMap<(Instant, u64), Message>,
     wakes: HashMap<u64, Instant>,
     in_flight: HashMap<u64, Option<String>>,
@@ -126,7 +126,7 @@ impl Queue {
         }
     }
 
-    /// Lets what is due become visible.
+    /// Makes visible the messages that are due.
     fn settle(&mut self, now: Instant) {
         while let Some(entry) = self.waiting.first_entry() {
             if entry.key().0 > now {
@@ -255,7 +255,7 @@ impl Sqs {
         Ok(id)
     }
 
-    /// Up to `max` messages, hidden from now on. What was received too often goes to the queue's redrive target.
+    /// Returns up to `max` messages and hides them. A message that was received too often goes to the redrive target.
     pub fn receive(&self, queue: &str, max: usize) -> Vec<Received> {
         let now = Instant::now();
         let mut state = self.lock();
@@ -318,7 +318,7 @@ impl Sqs {
         } else if let Some((id, receive)) = parts(handle)
             && queue.ready.get(&id).is_some_and(|message| message.receives == receive)
         {
-            // Visible again, but not received since: SQS still takes the handle.
+            // The message is visible again and was not received since, so SQS still takes the handle.
             queue.ready.remove(&id);
         }
     }
@@ -374,7 +374,7 @@ impl Sqs {
         queue.ready.values().chain(queue.waiting.values()).map(|message| message.body.clone()).collect()
     }
 
-    /// Moves everything of one queue that is not in flight to another, as SQS's own redrive task does.
+    /// Moves the messages of a queue that are not in flight to another queue, as SQS's redrive task does.
     pub fn move_all(&self, from: &str, to: &str) -> usize {
         let mut state = self.lock();
         let Some(source) = state.queues.get_mut(from) else { return 0 };
@@ -389,7 +389,7 @@ impl Sqs {
         count
     }
 
-    /// Returns when something may have become visible in a queue, or after a while.
+    /// Waits until a message may have become visible in a queue, or a while.
     pub async fn wait(&self, queue: &str) {
         let sent = self.sent.notified();
         let now = Instant::now();

@@ -1,0 +1,108 @@
+//! Events posted by HTTPS, up to the end of their deliveries.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::json;
+
+use super::{Path, first, health, small};
+use crate::run::{Ending, Run};
+use crate::world::{ONE, TEN};
+
+#[derive(Debug)]
+pub(super) struct One;
+
+#[async_trait]
+impl Path for One {
+    fn name(&self) -> &'static str {
+        "accept-1"
+    }
+
+    async fn set_up(&self, _run: &mut Run<'_>) {}
+
+    async fn walk(&self, run: &mut Run<'_>) {
+        run.post_event(ONE, &small(), Ending::Success).await;
+    }
+}
+
+/// One event to ten endpoints.
+#[derive(Debug)]
+pub(super) struct Ten;
+
+#[async_trait]
+impl Path for Ten {
+    fn name(&self) -> &'static str {
+        "accept-10"
+    }
+
+    async fn set_up(&self, _run: &mut Run<'_>) {}
+
+    async fn walk(&self, run: &mut Run<'_>) {
+        run.post_event(TEN, &json!({ "n": 10 }), Ending::Success).await;
+    }
+}
+
+/// To an endpoint that is marked as slow.
+#[derive(Debug)]
+pub(super) struct Slow;
+
+#[async_trait]
+impl Path for Slow {
+    fn name(&self) -> &'static str {
+        "accept-slow"
+    }
+
+    async fn set_up(&self, run: &mut Run<'_>) {
+        health::mark_slow(run);
+    }
+
+    async fn walk(&self, run: &mut Run<'_>) {
+        One.walk(run).await;
+    }
+}
+
+/// The same event twice.
+#[derive(Debug)]
+pub(super) struct Again;
+
+#[async_trait]
+impl Path for Again {
+    fn name(&self) -> &'static str {
+        "accept-again"
+    }
+
+    async fn set_up(&self, run: &mut Run<'_>) {
+        One.walk(run).await;
+        run.lane.settle(Duration::from_secs(20)).await;
+    }
+
+    async fn walk(&self, run: &mut Run<'_>) {
+        let sent = first(run);
+        run.repeat_event(&sent, ONE, &small()).await;
+    }
+}
+
+/// With a budget so small that the function gives no part of it away without a lease.
+#[derive(Debug)]
+pub(super) struct Leased;
+
+pub(super) fn small_budget() -> Vec<(&'static str, String)> {
+    vec![("MAX_EVENTS_PER_MINUTE", "90".to_owned())]
+}
+
+#[async_trait]
+impl Path for Leased {
+    fn name(&self) -> &'static str {
+        "accept-leased"
+    }
+
+    fn env(&self) -> Vec<(&'static str, String)> {
+        small_budget()
+    }
+
+    async fn set_up(&self, _run: &mut Run<'_>) {}
+
+    async fn walk(&self, run: &mut Run<'_>) {
+        One.walk(run).await;
+    }
+}

@@ -1,0 +1,164 @@
+//! An endpoint is created, gets another secret, is disabled or deleted.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::json;
+
+use super::{Path, small};
+use crate::receiver::Behaviour;
+use crate::run::{Ending, Run};
+use crate::signed;
+use crate::world::ONE;
+
+#[derive(Debug)]
+pub(super) struct Create;
+
+#[async_trait]
+impl Path for Create {
+    fn name(&self) -> &'static str {
+        "create-endpoint"
+    }
+
+    async fn set_up(&self, _run: &mut Run<'_>) {}
+
+    async fn walk(&self, run: &mut Run<'_>) {
+        let url = format!("http://{}/new", run.lane.receiver.address());
+        let body = json!({ "url": url, "events": ["call.ended"] });
+        let answers = run.insist("POST", &run.project("/webhooks"), &run.key(), Some(&body), &[201]).await;
+        let id = answers.last().map(|answer| answer.json()["id"].clone()).unwrap_or_default();
+        let listed = run.insist("GET", &run.project("/webhooks"), &run.key(), None, &[200]).await;
+        let listed = listed.last().map(|answer| answer.json()).unwrap_or_default();
+        let listed = listed.as_array().cloned().unwrap_or_default();
+        if !listed.iter().any(|endpoint| endpoint["id"] == id)
+            || listed.iter().any(|one| one["signing_secret"].is_null())
+        {
+            run.violation(format!("the new endpoint {id} is not listed whole"));
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Rotate;
+
+#[async_trait]
+impl Path for Rotate {
+    fn name(&self) -> &'static str {
+        "rotate"
+    }
+
+    async fn set_up(&self, _run: &mut Run<'_>) {}
+
+    async fn walk(&self, run: &mut Run<'_>) {
+        let old = run.lane.aws.dynamo.rows("endpoints");
+        let old = old.iter().find(|row| row["id"] == run.world.endpoints[0].as_str());
+        let old = old.and_then(|row| row["signing_secret"].as_str()).unwrap_or_default().to_owned();
+        let answers = run.insist("POST", &run.endpoint(0, "/secret/rotate"), &run.key(), None, &[200]).await;
+        let shown = answers.last().map(|answer| answer.json()).unwrap_or_default();
+        let new = shown["signing_secret"].as_str().unwrap_or_default().to_owned();
+        run.post_event(ONE, &small(), Ending::Success).await;
+        run.lane.settle(Duration::from_secs(60)).await;
+        for hit in run.lane.receiver.hits() {
+            let header = |name: &str| hit.headers.get(name).cloned().unwrap_or_default();
+            if header("x-echo-signature") != signed::echo(&new, &hit.body) {
+                run.violation("an attempt was not signed with the secret that the rotation gave".to_owned());
+            }
+            let by_old =
+                signed::standard(&old, &header("webhook-id"), &header("webhook-timestamp"), &hit.body);
+            // After a single request there was a single rotation, so the secret before it still signs.
+            if answers.len() == 1 && !header("webhook-signature").split(' ').any(|entry| entry == by_old) {
+                run.violation("one rotation, and the secret before it no longer signs".to_owned());
+            }
+        }
+    }
+}
+
+/// The first attempt has failed, and its retry is due in three seconds.
+async fn wait_for_the_first_attempt(run: &Run<'_>) {
+    run.post_event(ONE, &small(), Ending::Either).await;
+    while run.lane.receiver.hits().is_empty() || run.lane.delivery.is_busy() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+fn slow_retry() -> Vec<(&'static str, String)> {
+    vec![("RETRY_DELAYS_SECONDS", "3,1,1".to_owned())]
+}
+
+/// A delivery to a closed endpoint ends for that reason, unless its retry came before the answer to the call.
+fn check_closed(run: &Run<'_>) {
+    for row in run.lane.aws.dynamo.rows("deliveries") {
+        let is_closed = row["failure_reason"].as_str().is_some_and(|why| why.starts_with("endpoint_"));
+        if !is_closed && row["attempt_count"] == 1 {
+            run.violation(format!("ended otherwise: {row}"));
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Disable;
+
+#[async_trait]
+impl Path for Disable {
+    fn name(&self) -> &'static str {
+        "disable"
+    }
+
+    fn env(&self) -> Vec<(&'static str, String)> {
+        slow_retry()
+    }
+
+    fn answers(&self) -> Behaviour {
+        Behaviour::Script(vec![500, 200])
+    }
+
+    async fn set_up(&self, run: &mut Run<'_>) {
+        wait_for_the_first_attempt(run).await;
+    }
+
+    async fn walk(&self, run: &mut Run<'_>) {
+        let body = json!({ "status": "disabled" });
+        let done = run.insist("PATCH", &run.endpoint(0, ""), &run.key(), Some(&body), &[200]).await;
+        if done.last().is_some_and(|answer| answer.status == 200) {
+            run.close(0);
+        }
+    }
+
+    async fn check(&self, run: &Run<'_>) {
+        check_closed(run);
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Delete;
+
+#[async_trait]
+impl Path for Delete {
+    fn name(&self) -> &'static str {
+        "delete"
+    }
+
+    fn env(&self) -> Vec<(&'static str, String)> {
+        slow_retry()
+    }
+
+    fn answers(&self) -> Behaviour {
+        Behaviour::Script(vec![500, 200])
+    }
+
+    async fn set_up(&self, run: &mut Run<'_>) {
+        wait_for_the_first_attempt(run).await;
+    }
+
+    async fn walk(&self, run: &mut Run<'_>) {
+        let done = run.insist("DELETE", &run.endpoint(0, ""), &run.key(), None, &[204, 404]).await;
+        if done.len() == 1 && done[0].status == 404 {
+            run.violation("the endpoint was not there before it was deleted".to_owned());
+        }
+        run.close(0);
+    }
+
+    async fn check(&self, run: &Run<'_>) {
+        check_closed(run);
+    }
+}
