@@ -45,6 +45,22 @@ async fn an_event_without_an_id_gets_one_of_ours() {
 }
 
 #[tokio::test]
+async fn null_is_the_same_as_absence() {
+    let (project, receiver) = (Project::new().await, Receiver::start().await);
+    project.endpoint(&receiver.url()).await;
+    let nulls = json!({
+        "event_id": null, "event_name": "call.ended", "customer_id": null, "notification_id": null, "data": null,
+    });
+    let accepted = project.post_event(&nulls).await;
+    own_id(&accepted["event_id"]);
+    let envelope = receiver.first().await.json();
+    assert_eq!(envelope["data"], json!({}));
+    // A delivery's payload, and so an event's, can be posted as it is shown.
+    let shown = project.get(&format!("/events/{}", text(&accepted, "event_id"))).await.ok(200);
+    assert_eq!(project.post_event(&shown["payload"]).await["duplicate"], true);
+}
+
+#[tokio::test]
 async fn an_event_that_no_endpoint_wants_is_accepted_and_skipped() {
     let project = Project::new().await;
     assert_eq!(project.post_event(&json!({"event_name": "call.ended"})).await["deliveries"], json!([]));

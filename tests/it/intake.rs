@@ -136,12 +136,15 @@ async fn what_is_refused_is_parked_with_the_reason_and_nothing_else_happens() {
             with(&event, "event_name", json!("call.x")).to_string(),
             format!("event_name must be one of: {names}"),
         ),
-        (with(&event, "event_id", json!(mark)).to_string(), format!("event_id {id}")),
+        (
+            with(&event, "event_id", json!(mark)).to_string(),
+            "event_id must be null or a hyphenated UUID".to_owned(),
+        ),
         (with(&event, "customer_id", json!("")).to_string(), format!("customer_id {text}")),
         (with(&event, "notification_id", json!(7)).to_string(), format!("notification_id {text}")),
         (
             with(&event, "data", json!([mark])).to_string(),
-            "data must be an object, nested at most 128 deep".to_owned(),
+            "data must be null or an object, nested at most 128 deep".to_owned(),
         ),
         (
             with(&event, "data", json!({"a": mark.repeat(8 * 1024)})).to_string(),
@@ -177,7 +180,7 @@ async fn an_event_of_the_bus_is_refused_like_any_other() {
     let project = Project::new().await;
     let id = put_event("call.ended", &json!({"project_id": project.id, "data": 7}).to_string()).await;
     let why = parked().await.take_where(|body| body.contains(&id)).await;
-    assert_eq!(why["reason"], "data must be an object, nested at most 128 deep");
+    assert_eq!(why["reason"], "data must be null or an object, nested at most 128 deep");
     assert_eq!(project.get(&format!("/events/{id}")).await.status, 404);
 }
 

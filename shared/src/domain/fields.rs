@@ -9,7 +9,10 @@ use serde_json::value::RawValue;
 /// Most characters of a name or the like.
 pub const NAME_CHARS: usize = 256;
 
-/// Why something sent to us is not taken: names the field and what is allowed, and repeats nothing of what was sent.
+/// How much of an unknown name is repeated to its sender.
+const MAX_SHOWN_CHARS: usize = 64;
+
+/// Why something sent to us is not taken: names the field and what is allowed, and repeats none of the values that were sent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Refused(pub Cow<'static, str>);
@@ -80,6 +83,33 @@ impl<'a> Fields<'a> {
         Ok(Some(taken))
     }
 
+    /// As [`Self::optional`], for a field whose null means the same as its absence.
+    ///
+    /// # Errors
+    /// As [`Self::optional`].
+    pub fn nullable<T>(
+        &self,
+        name: &str,
+        allowed: impl fmt::Display,
+        read: impl FnOnce(&'a RawValue) -> Option<T>,
+    ) -> Result<Option<T>, Refused> {
+        let allowed = format_args!("null or {allowed}");
+        let value = self.optional(name, allowed, |value| match value.get() {
+            "null" => Some(None),
+            _ => read(value).map(Some),
+        })?;
+        Ok(value.flatten())
+    }
+
+    /// For calls in which a field that is ignored would do harm.
+    ///
+    /// # Errors
+    /// When there is a field of another name.
+    pub fn only(&self, known: &[&str]) -> Result<(), Refused> {
+        let unknown = self.0.iter().map(|(name, _)| name.as_str()).find(|name| !known.contains(name));
+        unknown.map_or(Ok(()), |name| Err(Refused::new(not_known("field", name, known))))
+    }
+
     /// A field that must be there; otherwise as [`Self::optional`].
     ///
     /// # Errors
@@ -102,6 +132,24 @@ impl<'a> Fields<'a> {
         self.required(name, format_args!("a non-blank string of 1 to {max} characters"), |value| {
             string(value).filter(|text| !text.trim().is_empty() && text.chars().count() <= max)
         })
+    }
+}
+
+/// Says that a field or parameter is none of the known ones, and which of these was probably meant.
+#[must_use]
+pub fn not_known(kind: &str, name: &str, known: &[&str]) -> String {
+    let name: String = name.chars().take(MAX_SHOWN_CHARS).collect();
+    let list = known.join(", ");
+    let distances = known.iter().map(|known| (strsim::damerau_levenshtein(&name, known), known));
+    match distances.min() {
+        None => format!("{name} is no {kind} of this call; it has none"),
+        // Of such a distance it is a name of its own rather than a misspelling.
+        Some((distance, nearest)) if distance * 2 > nearest.len() => {
+            format!("{name} is no {kind} of this call; it has: {list}")
+        }
+        Some((_, nearest)) => {
+            format!("{name} is no {kind} of this call; did you mean {nearest}? It has: {list}")
+        }
     }
 }
 
@@ -173,6 +221,40 @@ mod tests {
         let absent = "name is required and must be a non-blank string of 1 to 5 characters";
         assert_eq!(name("{}"), Err(absent.to_owned()));
         assert_eq!(name(r#"{"name":"a","name":"a"}"#), Err("name must be given only once".to_owned()));
+    }
+
+    #[test]
+    fn null_is_the_same_as_absence_where_that_is_said() {
+        let read = |body: &'static str| {
+            let fields = Fields::parse(body.as_bytes()).expect("an object");
+            fields.nullable("name", "a string", string).map_err(message)
+        };
+        assert_eq!(read("{}"), Ok(None));
+        assert_eq!(read(r#"{"name": null}"#), Ok(None));
+        assert_eq!(read(r#"{"name": "a"}"#), Ok(Some("a".to_owned())));
+        assert_eq!(read(r#"{"name": 7}"#), Err("name must be null or a string".to_owned()));
+        assert_eq!(read(r#"{"name":null,"name":"a"}"#), Err("name must be given only once".to_owned()));
+    }
+
+    #[test]
+    fn an_unknown_name_is_refused_with_the_nearest_known_one() {
+        let known = ["since", "until", "event_name"];
+        let only =
+            |body: &str| Fields::parse(body.as_bytes()).expect("an object").only(&known).map_err(message);
+        assert_eq!(only("{}"), Ok(()));
+        assert_eq!(only(r#"{"until": 1, "since": 2}"#), Ok(()));
+        for (name, nearest) in
+            [("untill", "until"), ("sicne", "since"), ("eventName", "event_name"), ("Until", "until")]
+        {
+            let told = format!(
+                "{name} is no field of this call; did you mean {nearest}? It has: since, until, event_name"
+            );
+            assert_eq!(only(&format!(r#"{{"since": 1, "{name}": 2}}"#)), Err(told));
+        }
+        let other = Err("limit is no field of this call; it has: since, until, event_name".to_owned());
+        assert_eq!(only(r#"{"limit": 1}"#), other);
+        assert_eq!(not_known("parameter", "x", &[]), "x is no parameter of this call; it has none");
+        assert!(not_known("parameter", &"x".repeat(10_000), &known).len() < 200);
     }
 
     #[test]

@@ -119,8 +119,11 @@ mod tests {
             (format!("{{{name}}}"), "project_id is required and must be a hyphenated UUID"),
             (format!(r#"{{{name},"project_id":"mine"}}"#), "project_id must be a hyphenated UUID"),
             (format!("{{{project}}}"), "event_name is required and must be one of: call.started, call.ended"),
-            (format!(r#"{{{project},{name},"event_id":7}}"#), "event_id must be a hyphenated UUID"),
-            (format!(r#"{{{project},{name},"data":[]}}"#), "data must be an object, nested at most 128 deep"),
+            (format!(r#"{{{project},{name},"event_id":7}}"#), "event_id must be null or a hyphenated UUID"),
+            (
+                format!(r#"{{{project},{name},"data":[]}}"#),
+                "data must be null or an object, nested at most 128 deep",
+            ),
             (from_bus("7"), "detail must be a JSON object"),
             (from_bus("{}"), "project_id is required and must be a hyphenated UUID"),
             (r#"{"detail-type":"call.ended"}"#.to_owned(), "detail is required and must be a JSON object"),
