@@ -1,8 +1,12 @@
 //! What becomes of the producer's data on its way to the receiver (contract §4, §5).
 
+use std::io::Write;
+
 use echo_tests::project::Project;
 use echo_tests::receiver::{Received, Receiver};
 use echo_tests::signature;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use rand::RngExt as _;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -140,6 +144,32 @@ async fn an_event_of_exactly_256_kib_is_delivered_and_one_byte_more_is_413() {
     assert_eq!(request.json()["data"], sent["data"]);
     let id = &echo_tests::project::delivery_ids(&accepted)[0];
     assert_eq!(endpoint.ended(id, "success").await["payload"]["data"], sent["data"]);
+}
+
+fn gzip(content: &str) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(content.as_bytes()).expect("memory");
+    encoder.finish().expect("memory")
+}
+
+#[tokio::test]
+async fn a_gzip_body_arrives_inflated_and_other_codings_are_415() {
+    let (project, receiver) = (Project::new().await, Receiver::start().await);
+    project.endpoint(&receiver.url()).await;
+    let binary = project.api.with_header("content-type", "application/octet-stream");
+    let (path, coded) = (project.path("/events"), binary.with_header("content-encoding", "gzip"));
+    let data = real_world(500).to_string();
+    let event = format!(r#"{{"event_name":"call.ended","data":{data}}}"#);
+    let _ = coded.post_raw(&path, gzip(&event)).await.ok(202);
+    assert_eq!(data_of(&receiver.first().await), data);
+    let large = format!(r#"{{"event_name":"call.ended","data":{{"a":"{}"}}}}"#, "a".repeat(EVENT_LIMIT));
+    coded.post_raw(&path, gzip(&large)).await.refused(413);
+    coded.post_raw(&path, event.clone()).await.refused(400);
+    let other = binary.with_header("content-encoding", "br");
+    let answer = other.post_raw(&path, event).await;
+    answer.refused(415);
+    assert_eq!(answer.headers["accept-encoding"], "gzip, identity");
+    receiver.no_more_than(1, std::time::Duration::from_secs(1)).await;
 }
 
 #[tokio::test]

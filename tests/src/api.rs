@@ -19,7 +19,7 @@ pub struct Api {
     http: reqwest::Client,
     prefix: &'static str,
     credential: Credential,
-    header: Option<(&'static str, String)>,
+    headers: Vec<(&'static str, String)>,
 }
 
 #[derive(Debug, Clone)]
@@ -35,7 +35,12 @@ impl Api {
     #[must_use]
     pub fn anonymous() -> Self {
         let http = reqwest::Client::builder().timeout(Duration::from_secs(60)).no_proxy().build();
-        Self { http: http.expect("an HTTP client"), prefix: "", credential: Credential::None, header: None }
+        Self {
+            http: http.expect("an HTTP client"),
+            prefix: "",
+            credential: Credential::None,
+            headers: Vec::new(),
+        }
     }
 
     #[must_use]
@@ -56,7 +61,9 @@ impl Api {
     /// The same caller, sending this header with each request.
     #[must_use]
     pub fn with_header(&self, name: &'static str, value: impl Into<String>) -> Self {
-        Self { header: Some((name, value.into())), ..self.clone() }
+        let mut caller = self.clone();
+        caller.headers.push((name, value.into()));
+        caller
     }
 
     /// The same caller, calling every path under `/api`.
@@ -115,11 +122,14 @@ impl Api {
             Credential::Key(key) => request.header("x-api-key", key),
             Credential::Bearer(token) => request.header("authorization", format!("Bearer {token}")),
         };
-        if let Some((name, value)) = &self.header {
+        for (name, value) in &self.headers {
             request = request.header(*name, value);
         }
         if let Some(body) = body {
-            request = request.header("content-type", "application/json").body(body);
+            if !self.headers.iter().any(|(name, _)| *name == "content-type") {
+                request = request.header("content-type", "application/json");
+            }
+            request = request.body(body);
         }
         let what = format!("{method} {path}");
         let response = request.send().await.unwrap_or_else(|error| panic!("{what}: no answer: {error:?}"));

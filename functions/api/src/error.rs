@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use axum::Json;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use echo_shared::accept::AcceptError;
 use echo_shared::fields::Refused;
@@ -151,6 +151,14 @@ impl ApiError {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, message)
     }
 
+    #[must_use]
+    pub fn unsupported_encoding() -> Self {
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "content-encoding must be gzip or identity, and only one of them",
+        )
+    }
+
     /// The request itself is wrong; the message names the field and what is allowed.
     #[must_use]
     pub fn invalid(message: impl Into<Cow<'static, str>>) -> Self {
@@ -263,6 +271,12 @@ impl IntoResponse for ApiError {
         let mut response = (self.status, body).into_response();
         if let Some(seconds) = self.retry_after_seconds {
             response.headers_mut().insert(header::RETRY_AFTER, seconds.max(1).into());
+        }
+        if self.status == StatusCode::UNSUPPORTED_MEDIA_TYPE {
+            // Which codings are read (RFC 9110 §15.5.16).
+            response
+                .headers_mut()
+                .insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip, identity"));
         }
         if self.is_over_budget {
             response.extensions_mut().insert(OverBudget);

@@ -176,15 +176,25 @@ pub fn event(request: &HttpRequest) -> Bytes {
         event["queryStringParameters"] = json!(pairs);
     }
     if let Some(body) = &request.body {
-        match std::str::from_utf8(body) {
-            Ok(text) => event["body"] = text.into(),
-            Err(_) => {
-                event["body"] = STANDARD.encode(body).into();
-                event["isBase64Encoded"] = true.into();
-            }
+        if is_text(&headers) {
+            event["body"] = String::from_utf8_lossy(body).into();
+        } else {
+            event["body"] = STANDARD.encode(body).into();
+            event["isBase64Encoded"] = true.into();
         }
     }
     event.to_string().into()
+}
+
+/// "If the content type of the request is binary, the body is base64-encoded"
+/// (docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html, for the same format). Which content types are text was seen on
+/// AWS (github.com/ministackorg/ministack/pull/766); bytes of text that are not UTF-8 do not survive.
+fn is_text(headers: &BTreeMap<String, String>) -> bool {
+    let content_type = headers.get("content-type").map_or("", String::as_str);
+    let content_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let is_known =
+        ["application/json", "application/xml", "application/javascript"].contains(&content_type.as_str());
+    content_type.starts_with("text/") || is_known
 }
 
 fn failure(status: u16, message: &str) -> HttpAnswer {

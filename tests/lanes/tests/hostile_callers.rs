@@ -2,6 +2,7 @@
 //! be answered 5xx, out of shape, or with anything of another project. `SEED=<n>` makes one round again.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,6 +11,8 @@ use echo_lanes::gateway::{self, HttpAnswer, HttpRequest};
 use echo_lanes::lane::{Auth, Lane, LaneSettings};
 use echo_lanes::world::{World, signup};
 use echo_simulator::random::Random;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
@@ -191,11 +194,15 @@ fn headers(random: &mut Random, parts: &Parts) -> BTreeMap<String, String> {
         3 => _ = headers.insert("x-api-key".to_owned(), "k".repeat(9_000)),
         _ => _ = headers.insert("x-api-key".to_owned(), parts.own_key.clone()),
     }
-    match random.below(6) {
+    match random.below(8) {
         0 => _ = headers.insert("content-length".to_owned(), "99999999999".to_owned()),
         1 => _ = headers.insert("content-type".to_owned(), "text/xml; charset=utf-7".to_owned()),
         2 => _ = headers.insert("transfer-encoding".to_owned(), "chunked, gzip".to_owned()),
         3 => _ = headers.insert("x-request-id".to_owned(), "a\tb<script>".to_owned()),
+        4 => {
+            let coding = pick(random, &["gzip", "gzip", "x-gzip", "br", "gzip, gzip", "identity", "\u{e9}"]);
+            headers.insert("content-encoding".to_owned(), coding.to_owned());
+        }
         _ => {}
     }
     headers
@@ -221,7 +228,18 @@ fn body(random: &mut Random, parts: &Parts) -> Option<Bytes> {
             .to_vec(),
         _ => valid.into_bytes(),
     };
+    let body = match random.below(20) {
+        0 => gzip(&body),
+        1 => mutate(random, &gzip(&body)),
+        _ => body,
+    };
     Some(body.into())
+}
+
+fn gzip(content: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(content).expect("memory");
+    encoder.finish().expect("memory")
 }
 
 /// What must hold of every answer.
@@ -302,7 +320,7 @@ async fn no_request_breaks_the_api_or_sees_another_project() {
     println!("answers by status: {seen:?}");
     assert_eq!(pids(&lane), pid, "a process of the function died");
     if only.is_none() {
-        for status in [200, 202, 400, 401, 403, 404, 405, 413] {
+        for status in [200, 202, 400, 401, 403, 404, 405, 413, 415] {
             assert!(seen.contains_key(&status), "no request was answered {status}: {seen:?}");
         }
     }

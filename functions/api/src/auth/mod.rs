@@ -140,7 +140,9 @@ impl<S: Sync> FromRequestParts<S> for InProject {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
         match parts.extensions.get::<PathProject>() {
             Some(PathProject::Open(project)) => Ok(*project),
-            _ => Err(body::invalid(&parts.extensions, "projectId in the path must be a hyphenated UUID")),
+            _ => {
+                Err(body::invalid(parts.extensions.get(), "projectId in the path must be a hyphenated UUID"))
+            }
         }
     }
 }

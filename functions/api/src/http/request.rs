@@ -3,7 +3,6 @@
 use std::fmt::Display;
 
 use axum::extract::{FromRequestParts, RawPathParams};
-use axum::http::Extensions;
 use axum::http::request::Parts;
 use echo_shared::account::CallerNetwork;
 use echo_shared::id::{ApiKeyId, DeliveryId, EndpointId, EventId, NotAnId, ReplayId};
@@ -12,14 +11,14 @@ use lambda_http::request::RequestContext;
 use tracing::{Span, field};
 
 use crate::error::ApiError;
-use crate::http::body;
+use crate::http::body::{self, RequestBody};
 
 /// The ids in the path, each parsed when it is asked for: an endpoint that does not exist is said before a malformed
 /// delivery id.
 #[derive(Debug, Clone)]
 pub struct PathIds {
     params: Vec<(String, String)>,
-    extensions: Extensions,
+    body: Option<RequestBody>,
 }
 
 impl PathIds {
@@ -31,7 +30,7 @@ impl PathIds {
     ) -> Result<T, ApiError> {
         let text = self.params.iter().find(|(param, _)| param == name).map_or("", |(_, value)| value);
         let id = parse(text)
-            .map_err(|error| body::invalid(&self.extensions, format!("{shown} in the path {error}")))?;
+            .map_err(|error| body::invalid(self.body.as_ref(), format!("{shown} in the path {error}")))?;
         // The contract's webhook is an endpoint everywhere else.
         let noted = if name == "webhook_id" { "endpoint_id" } else { name };
         Span::current().record(noted, field::display(&id));
@@ -78,7 +77,7 @@ impl<S: Send + Sync> FromRequestParts<S> for PathIds {
             |_| Vec::new(),
             |params| params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
         );
-        Ok(Self { params, extensions: parts.extensions.clone() })
+        Ok(Self { params, body: parts.extensions.get().cloned() })
     }
 }
 
@@ -86,7 +85,7 @@ impl<S: Send + Sync> FromRequestParts<S> for PathIds {
 #[derive(Debug, Clone)]
 pub struct QueryValues {
     pairs: Vec<(String, String)>,
-    extensions: Extensions,
+    body: Option<RequestBody>,
 }
 
 impl QueryValues {
@@ -113,7 +112,7 @@ impl QueryValues {
     /// A refusal of the query.
     #[must_use]
     pub fn invalid(&self, message: impl Into<std::borrow::Cow<'static, str>>) -> ApiError {
-        body::invalid(&self.extensions, message)
+        body::invalid(self.body.as_ref(), message)
     }
 }
 
@@ -123,8 +122,8 @@ impl<S: Send + Sync> FromRequestParts<S> for QueryValues {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let pairs = axum::extract::Query::from_request_parts(parts, state).await;
         let pairs =
-            pairs.map_err(|_| body::invalid(&parts.extensions, "The query must be name=value pairs"))?;
-        Ok(Self { pairs: pairs.0, extensions: parts.extensions.clone() })
+            pairs.map_err(|_| body::invalid(parts.extensions.get(), "The query must be name=value pairs"))?;
+        Ok(Self { pairs: pairs.0, body: parts.extensions.get().cloned() })
     }
 }
 

@@ -138,7 +138,7 @@ pub async fn revoke(
     body: RequestBody,
 ) -> Result<Json<ApiKeyBody>, ApiError> {
     let id = ids.api_key()?;
-    body.check_size()?;
+    body.check()?;
     let record =
         app.registry.revoke_api_key(&project.id, &id, Timestamp::now(), app.settings.retention).await?;
     let record = record.ok_or_else(ApiError::api_key_not_found)?;

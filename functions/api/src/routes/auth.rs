@@ -160,7 +160,7 @@ pub async fn refresh(
     let account = app.registry.account(&EmailKey::of(&claims.email)).await?;
     let account =
         account.filter(|account| account.id == claims.sub).ok_or_else(ApiError::refresh_token_refused)?;
-    body.check_size()?;
+    body.check()?;
     Ok((StatusCode::CREATED, Json(sign_in(&app, &account, now).await?)))
 }
 

@@ -243,7 +243,7 @@ pub async fn rotate_secret(
 ) -> Result<Json<SecretBody>, ApiError> {
     let id = ids.endpoint()?;
     let endpoint = find(&app, &project, &id).await?;
-    body.check_size()?;
+    body.check()?;
     match app.store.rotate_secret(&endpoint, Timestamp::now()).await? {
         Rotated::To(secret) => Ok(Json(SecretBody { signing_secret: secret.expose().to_owned() })),
         Rotated::Overtaken => Err(ApiError::unavailable("the secret was rotated by another call meanwhile")),

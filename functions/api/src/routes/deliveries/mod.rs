@@ -95,7 +95,7 @@ pub async fn retry(
     body: RequestBody,
 ) -> Result<(StatusCode, Json<DeliveryBody>), ApiError> {
     let (endpoint, delivery) = find_by_path(&app, &project, &ids).await?;
-    body.check_size()?;
+    body.check()?;
     if endpoint.status == EndpointStatus::Disabled {
         return Err(ApiError::endpoint_disabled());
     }
