@@ -15,8 +15,9 @@ use echo_shared::payload::Payload;
 use echo_shared::schedule::RetrySchedule;
 use echo_shared::time::Timestamp;
 use proptest::prelude::*;
+use rustls::pki_types::ServerName;
 use serde_json::Value;
-use url::Url;
+use url::{Position, Url};
 use uuid::Uuid;
 
 const JOB: &str = concat!(
@@ -79,6 +80,11 @@ proptest! {
             let host = read.host_str().expect("a host").trim_matches(['[', ']']);
             prop_assert!(host.parse::<IpAddr>().map_or(true, is_public), "{}", host);
             prop_assert!(!host.trim_end_matches('.').ends_with("localhost"));
+            prop_assert!(ServerName::try_from(host).is_ok(), "TLS knows no such host: {}", host);
+            // A missing slash is the only difference to a receiver.
+            let requested = &read[Position::BeforePath..];
+            let is_as_written = text.ends_with(requested) || text.ends_with(&requested[1..]);
+            prop_assert_eq!(taken.rewritten().is_none() && !is_as_written, false);
         }
     }
 

@@ -101,6 +101,14 @@ async fn what_is_not_allowed_is_refused() {
 }
 
 #[tokio::test]
+async fn a_refused_header_is_named() {
+    let project = Project::new().await;
+    let headers = json!({"x-good": "1", "X-Echo-Event": "1", "authorization": "Bearer a"});
+    let message = create(&project, URL, json!({"headers": headers})).await.refused(400);
+    assert!(message.starts_with("headers: X-Echo-Event is not allowed"), "{message}");
+}
+
+#[tokio::test]
 async fn changes_at_once_all_hold() {
     let (project, receiver) = (Project::new().await, Receiver::answering(Reply::status(200)).await);
     let endpoint = project.endpoint(URL).await;

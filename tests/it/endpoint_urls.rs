@@ -27,7 +27,8 @@ async fn public_https_urls_are_taken_and_kept_as_written() {
     let urls = [
         "https://your-server.com/webhooks/echo",
         "https://example.com",
-        "https://example.com:8443/a/../b?c=d&e=%20",
+        "https://Example.com:8443/a/b?c=d&e=%20%2E%2E/..",
+        "https://bücher.example/hook",
         "https://8.8.8.8/hook",
         "https://[2606:4700:4700::1111]/hook",
         "https://no-such-host.invalid/hook",
@@ -87,6 +88,49 @@ async fn a_url_must_be_absolute_and_whole() {
         "https://[not-an-address]/",
     ])
     .await;
+}
+
+#[tokio::test]
+async fn a_host_that_no_request_can_be_made_to_is_refused() {
+    each_is_refused(&[
+        "https://{tenant}.example.com/hook",
+        "https://%7Btenant%7D.example.com/hook",
+        "https://\"example\".com/hook",
+        "https://exa`mple.com/hook",
+        "https://a..b.com/hook",
+        "https://*.example.com/hook",
+        "https://a+b.com/hook",
+        "https://-/hook",
+        &format!("https://{}.com/hook", "a".repeat(64)),
+        &format!("https://{}com/hook", "a.".repeat(126)),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn a_url_is_requested_as_it_is_shown_or_refused() {
+    let (project, receiver) = (Project::new().await, Receiver::start().await);
+    let path = "/a%2Fb/%C3%BC//c.;p=1,2/$!*(~)?sig=a%2Bb+c%27d&e=%20&&f=/../?g:@h";
+    let endpoint = project.endpoint(&receiver.url_of(path)).await;
+    assert_eq!(endpoint.show().await["url"], receiver.url_of(path));
+    project.emit_one().await;
+    assert_eq!(receiver.first().await.uri, path);
+
+    for (path, requested) in [
+        ("/a/../b", "/b"),
+        ("/h/%2E%2e/a", "/a"),
+        ("/h?sig='a'", "/h?sig=%27a%27"),
+        ("/{a}?ü", "/%7Ba%7D?%C3%BC"),
+    ] {
+        let message = register(&project, receiver.url_of(path)).await.refused(400);
+        assert_eq!(
+            message,
+            format!("url would be requested as {}; register that", receiver.url_of(requested))
+        );
+        let answer = project.api.patch(&endpoint.path(""), &json!({"url": receiver.url_of(path)})).await;
+        answer.refuses_field("url");
+    }
+    assert_eq!(register(&project, receiver.url_of("/b")).await.ok(201)["url"], receiver.url_of("/b"));
 }
 
 #[tokio::test]

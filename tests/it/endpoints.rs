@@ -28,6 +28,31 @@ async fn a_new_endpoint_is_active_and_has_every_field() {
 }
 
 #[tokio::test]
+async fn a_new_endpoint_can_be_disabled() {
+    let project = Project::new().await;
+    let wanted = |status: Value| json!({"url": URL, "events": ALL_EVENTS, "status": status});
+    let created = project.post("/webhooks", &wanted(json!("disabled"))).await.ok(201);
+    shape::endpoint(&created);
+    assert_eq!((&created["status"], &created["disabled_reason"]), (&json!("disabled"), &json!("manual")));
+    assert_eq!(created["disabled_at"], created["created_at"]);
+    assert_eq!(project.get(&format!("/webhooks/{}", text(&created, "id"))).await.ok(200), created);
+    assert_eq!(project.emit("call.ended").await.len(), 0);
+    let path = project.path(&format!("/webhooks/{}", text(&created, "id")));
+    let active = project.api.patch(&path, &json!({"status": "active"})).await.ok(200);
+    assert_eq!((&active["status"], &active["disabled_at"]), (&json!("active"), &json!(null)));
+
+    // An endpoint's own object makes another one like it.
+    let again = project.post("/webhooks", &created).await.ok(201);
+    assert_eq!(again["status"], "disabled");
+    for status in ["active", "disabled"] {
+        assert_eq!(project.post("/webhooks", &wanted(json!(status))).await.ok(201)["status"], status);
+    }
+    for wrong in [json!("paused"), json!(true)] {
+        project.post("/webhooks", &wanted(wrong)).await.refuses_field("status");
+    }
+}
+
+#[tokio::test]
 async fn no_two_endpoints_share_a_secret() {
     let project = Project::new().await;
     let (one, other) = (project.endpoint(URL).await, project.endpoint(URL).await);

@@ -117,7 +117,7 @@ impl Settings {
 
     fn from_lookup(lookup: &impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         // The largest that a list of endpoints can be has to fit into Lambda's 6 MB of answer
-        // (docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html): an endpoint can have 54 KB there.
+        // (docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html): an endpoint can have 48 KB there.
         let endpoints = parsed(lookup, "MAX_ENDPOINTS_PER_PROJECT", "50", number_within(1, 100))?;
         let projects = parsed(lookup, "MAX_PROJECTS_PER_ACCOUNT", "100", number_within(1, 1_000))?;
         let timeout = parsed(lookup, "REQUEST_TIMEOUT_SECONDS", "15", number_within(1, 20))?;

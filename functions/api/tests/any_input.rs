@@ -2,7 +2,9 @@
 
 use api::auth::tokens::{TokenKeys, TokenType};
 use api::http::gateway::tidy;
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, Uri};
+use echo_shared::address::AddressRules;
+use echo_shared::endpoint_url::EndpointUrl;
 use echo_shared::fields::{Fields, depth};
 use echo_shared::time::Timestamp;
 use lambda_http::lambda_runtime::{Context, LambdaInvocation};
@@ -55,6 +57,17 @@ proptest! {
     ]) {
         let is_object = serde_json::from_slice::<Value>(&bytes).is_ok_and(|json| json.is_object());
         prop_assert_eq!(Fields::parse(&bytes).is_ok(), is_object);
+    }
+
+    /// The sender makes its request of such a [`Uri`].
+    #[test]
+    fn a_url_that_is_taken_is_requested_as_it_is_written(rest in "[!-~]{0,20}") {
+        let text = format!("https://example.com/{rest}");
+        if let Ok(url) = EndpointUrl::parse(&text, &AddressRules::default()) && url.rewritten().is_none() {
+            let requested: Uri = url.as_url().as_str().parse().expect("a URI");
+            let requested = requested.path_and_query().expect("a path").as_str();
+            prop_assert_eq!(requested, format!("/{rest}"));
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::fmt::Display;
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 use echo_shared::account::CallerNetwork;
+use echo_shared::fields::not_known;
 use echo_shared::id::{ApiKeyId, DeliveryId, EndpointId, EventId, NotAnId, ReplayId};
 use lambda_http::RequestExt;
 use lambda_http::request::RequestContext;
@@ -81,7 +82,7 @@ impl<S: Send + Sync> FromRequestParts<S> for PathIds {
     }
 }
 
-/// The query, decoded. Parameters that no route asks for are ignored.
+/// The query, decoded. Each handler says which parameters its route has.
 #[derive(Debug, Clone)]
 pub struct QueryValues {
     pairs: Vec<(String, String)>,
@@ -89,6 +90,13 @@ pub struct QueryValues {
 }
 
 impl QueryValues {
+    /// # Errors
+    /// When there is a parameter that the route does not have: to ignore a misspelled filter would answer another question.
+    pub fn only(&self, known: &[&str]) -> Result<(), ApiError> {
+        let unknown = self.pairs.iter().map(|(name, _)| name.as_str()).find(|name| !known.contains(name));
+        unknown.map_or(Ok(()), |name| Err(self.invalid(not_known("parameter", name, known))))
+    }
+
     /// A parameter's one value, if it is there; `allowed` completes "must be …".
     ///
     /// # Errors

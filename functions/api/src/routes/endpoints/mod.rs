@@ -1,37 +1,33 @@
 //! `/v1/projects/{projectId}/webhooks`: where a project wants its events (contract §3).
 
+mod fields;
+
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use echo_shared::address::AddressRules;
-use echo_shared::custom_headers::{self, CustomHeaders};
 use echo_shared::endpoint::{DisabledReason, Endpoint, EndpointStatus};
-use echo_shared::endpoint_url::EndpointUrl;
-use echo_shared::event_name::{EventName, EventNames};
-use echo_shared::fields::{Fields, Refused, string};
+use echo_shared::event_name::EventName;
 use echo_shared::id::{EndpointId, ProjectId};
-use echo_shared::rate_limit::{MAX_PER_SECOND, RateLimit};
+use echo_shared::rate_limit::RateLimit;
 use echo_shared::store::{Created, EndpointPatch, Patched, Rotated};
 use echo_shared::time::Timestamp;
 use serde::Serialize;
-use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
+use self::fields::{description, events, headers, rate_limit_per_second, status, url};
 use crate::app::{App, AppState};
 use crate::auth::InProject;
-use crate::config::Settings;
 use crate::error::ApiError;
 use crate::http::body::RequestBody;
 use crate::http::loops::CalledHost;
-use crate::http::request::PathIds;
+use crate::http::request::{PathIds, QueryValues};
 use crate::openapi::values;
 
-const MAX_DESCRIPTION_CHARS: usize = 512;
-
-/// How often a change is tried that others overtake.
-const CHANGE_TRIES: usize = 5;
+/// How long a change is tried again that others overtake.
+const CHANGE_TIME: Duration = Duration::from_secs(5);
 
 /// Whether deliveries are made.
 #[derive(Serialize, ToSchema)]
@@ -144,8 +140,10 @@ pub async fn create(
     State(app): State<AppState>,
     project: InProject,
     host: CalledHost,
+    query: QueryValues,
     body: RequestBody,
 ) -> Result<(StatusCode, Json<EndpointBody>), ApiError> {
+    query.only(&[])?;
     let fields = body.fields()?;
     let url = url(&fields, &app.settings, host)?.ok_or_else(|| missing("url", "an absolute https URL"))?;
     let names = app.settings.names_in(&project.id);
@@ -153,7 +151,12 @@ pub async fn create(
         .ok_or_else(|| missing("events", &format!("a non-empty array of: {names}")))?;
     let now = Timestamp::now();
     let limit = rate_limit_per_second(&fields)?.flatten();
+    let status = fields.nullable("status", "active or disabled", status)?.unwrap_or(EndpointStatus::Active);
+    let is_disabled = status == EndpointStatus::Disabled;
     let endpoint = Endpoint {
+        status,
+        disabled_reason: is_disabled.then_some(DisabledReason::Manual),
+        disabled_at: is_disabled.then_some(now),
         description: description(&fields)?.flatten(),
         headers: headers(&fields)?.unwrap_or_default(),
         rate_limit: limit.map(|per_second| RateLimit { per_second, since: now }),
@@ -172,7 +175,9 @@ pub async fn create(
 pub async fn list(
     State(app): State<AppState>,
     project: InProject,
+    query: QueryValues,
 ) -> Result<Json<Vec<EndpointBody>>, ApiError> {
+    query.only(&[])?;
     let endpoints = app.store.endpoints(&project.id).await?;
     Ok(Json(endpoints.into_iter().map(EndpointBody::from).collect()))
 }
@@ -182,8 +187,11 @@ pub async fn show(
     State(app): State<AppState>,
     project: InProject,
     ids: PathIds,
+    query: QueryValues,
 ) -> Result<Json<EndpointBody>, ApiError> {
-    Ok(Json(find(&app, &project, &ids.endpoint()?).await?.into()))
+    let endpoint = find(&app, &project, &ids.endpoint()?).await?;
+    query.only(&[])?;
+    Ok(Json(endpoint.into()))
 }
 
 /// `PATCH …/webhooks/{webhookId}`
@@ -192,10 +200,12 @@ pub async fn update(
     project: InProject,
     ids: PathIds,
     host: CalledHost,
+    query: QueryValues,
     body: RequestBody,
 ) -> Result<Json<EndpointBody>, ApiError> {
     let id = ids.endpoint()?;
     let mut endpoint = find(&app, &project, &id).await?;
+    query.only(&[])?;
     let fields = body.fields()?;
     let patch = EndpointPatch {
         url: url(&fields, &app.settings, host)?,
@@ -210,14 +220,18 @@ pub async fn update(
             "At least one of url, events, status, description, headers and rate_limit_per_second is required",
         ));
     }
-    for _ in 0..CHANGE_TRIES {
+    let end = Instant::now() + CHANGE_TIME;
+    loop {
         match app.store.patch_endpoint(&endpoint, &patch, Timestamp::now()).await? {
             Patched::Done(endpoint) => return Ok(Json((*endpoint).into())),
-            Patched::Overtaken => endpoint = find(&app, &project, &id).await?,
+            // Another change was made, so of those that come at once one is done each time and the rest go on.
+            Patched::Overtaken if Instant::now() < end => endpoint = find(&app, &project, &id).await?,
+            Patched::Overtaken => {
+                return Err(ApiError::unavailable("an endpoint was changed by others all the time"));
+            }
             Patched::Gone => return Err(ApiError::endpoint_not_found()),
         }
     }
-    Err(ApiError::unavailable("an endpoint was changed by others each time"))
 }
 
 /// `DELETE …/webhooks/{webhookId}`
@@ -225,8 +239,13 @@ pub async fn delete(
     State(app): State<AppState>,
     project: InProject,
     ids: PathIds,
+    query: QueryValues,
 ) -> Result<StatusCode, ApiError> {
     let id = ids.endpoint()?;
+    if let Err(refused) = query.only(&[]) {
+        // A 404 comes first.
+        return Err(find(&app, &project, &id).await.err().unwrap_or(refused));
+    }
     if app.registry.delete_endpoint(&project.account_id, &project.id, &id).await? {
         Ok(StatusCode::NO_CONTENT)
     } else {
@@ -239,11 +258,13 @@ pub async fn rotate_secret(
     State(app): State<AppState>,
     project: InProject,
     ids: PathIds,
+    query: QueryValues,
     body: RequestBody,
 ) -> Result<Json<SecretBody>, ApiError> {
     let id = ids.endpoint()?;
     let endpoint = find(&app, &project, &id).await?;
     body.check()?;
+    query.only(&[])?;
     match app.store.rotate_secret(&endpoint, Timestamp::now()).await? {
         Rotated::To(secret) => Ok(Json(SecretBody { signing_secret: secret.expose().to_owned() })),
         Rotated::Overtaken => Err(ApiError::unavailable("the secret was rotated by another call meanwhile")),
@@ -251,105 +272,6 @@ pub async fn rotate_secret(
     }
 }
 
-/// `null` takes it away.
-fn description(fields: &Fields<'_>) -> Result<Option<Option<String>>, Refused> {
-    let allowed = format!("null or a string of at most {MAX_DESCRIPTION_CHARS} characters");
-    fields.optional("description", allowed, |value| {
-        let text: Option<String> = serde_json::from_str(value.get()).ok()?;
-        let fits = text.as_ref().is_none_or(|text| text.chars().count() <= MAX_DESCRIPTION_CHARS);
-        fits.then_some(text)
-    })
-}
-
-/// `null` takes them away.
-fn headers(fields: &Fields<'_>) -> Result<Option<CustomHeaders>, Refused> {
-    fields.optional("headers", format_args!("null or {}", custom_headers::ALLOWED), |value| {
-        if value.get() == "null" {
-            return Some(CustomHeaders::default());
-        }
-        let pairs = Fields::parse(value.get().as_bytes()).ok()?;
-        let pairs: Option<Vec<(String, String)>> =
-            pairs.iter().map(|(name, value)| Some((name.to_owned(), string(value)?))).collect();
-        CustomHeaders::new(pairs?)
-    })
-}
-
-/// `null` takes it away.
-fn rate_limit_per_second(fields: &Fields<'_>) -> Result<Option<Option<u16>>, Refused> {
-    let allowed = format!("null or a whole number from 1 to {MAX_PER_SECOND}");
-    fields.optional("rate_limit_per_second", allowed, |value| {
-        let limit: Option<u16> = serde_json::from_str(value.get()).ok()?;
-        limit.is_none_or(|limit| (1..=MAX_PER_SECOND).contains(&limit)).then_some(limit)
-    })
-}
-
 fn missing(name: &str, allowed: &str) -> ApiError {
     ApiError::invalid(format!("{name} is required and must be {allowed}"))
-}
-
-fn url(
-    fields: &Fields<'_>,
-    settings: &Settings,
-    CalledHost(host): CalledHost,
-) -> Result<Option<String>, Refused> {
-    let Some(text) = fields.optional("url", "a string", string)? else {
-        return Ok(None);
-    };
-    let rules = host.into_iter().fold(settings.address_rules.clone(), AddressRules::own);
-    let url = EndpointUrl::parse(&text, &rules).map_err(|refused| Refused::new(format!("url {refused}")))?;
-    Ok(Some(url.as_str().to_owned()))
-}
-
-/// Duplicates collapse; the order is the caller's.
-fn events(fields: &Fields<'_>, names: &EventNames) -> Result<Option<Vec<EventName>>, Refused> {
-    fields.optional("events", format_args!("a non-empty array of: {names}"), |value| {
-        let texts: Vec<String> = serde_json::from_str(value.get()).ok()?;
-        let mut events: Vec<EventName> = Vec::new();
-        for text in texts {
-            let name = names.find(&text)?;
-            if !events.contains(&name) {
-                events.push(name);
-            }
-        }
-        (!events.is_empty()).then_some(events)
-    })
-}
-
-fn status(value: &RawValue) -> Option<EndpointStatus> {
-    match string(value)?.as_str() {
-        "active" => Some(EndpointStatus::Active),
-        "disabled" => Some(EndpointStatus::Disabled),
-        _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn named(body: &str) -> Option<Vec<String>> {
-        let names = EventNames::parse("call.started,call.ended").expect("names");
-        let fields = Fields::parse(body.as_bytes()).expect("an object");
-        let events = events(&fields, &names).ok()?.unwrap_or_default();
-        Some(events.iter().map(ToString::to_string).collect())
-    }
-
-    #[test]
-    fn events_are_known_and_collapse() {
-        let both = Some(vec!["call.ended".to_owned(), "call.started".to_owned()]);
-        assert_eq!(named(r#"{"events": ["call.ended", "call.started", "call.ended"]}"#), both);
-        assert_eq!(named("{}"), Some(Vec::new()));
-        for bad in [
-            r#"{"events": []}"#,
-            r#"{"events": null}"#,
-            r#"{"events": "call.ended"}"#,
-            r#"{"events": ["call.ended", "call.summary"]}"#,
-            r#"{"events": ["Call.ended"]}"#,
-            r#"{"events": [1]}"#,
-            r#"{"events": [["call.ended"]]}"#,
-            r#"{"events": {"0": "call.ended"}}"#,
-        ] {
-            assert_eq!(named(bad), None, "{bad}");
-        }
-    }
 }

@@ -1,0 +1,166 @@
+//! What a caller says of an endpoint, each field by itself (contract §3).
+
+use echo_shared::address::AddressRules;
+use echo_shared::custom_headers::{self, CustomHeaders};
+use echo_shared::endpoint::EndpointStatus;
+use echo_shared::endpoint_url::EndpointUrl;
+use echo_shared::event_name::{EventName, EventNames};
+use echo_shared::fields::{Fields, Refused, string};
+use echo_shared::rate_limit::MAX_PER_SECOND;
+use serde_json::value::RawValue;
+
+use crate::config::Settings;
+use crate::http::loops::CalledHost;
+
+const MAX_DESCRIPTION_CHARS: usize = 512;
+
+/// `null` takes it away.
+pub(super) fn description(fields: &Fields<'_>) -> Result<Option<Option<String>>, Refused> {
+    let allowed = format!("null or a string of at most {MAX_DESCRIPTION_CHARS} characters");
+    fields.optional("description", allowed, |value| {
+        let text: Option<String> = serde_json::from_str(value.get()).ok()?;
+        let fits = text.as_ref().is_none_or(|text| text.chars().count() <= MAX_DESCRIPTION_CHARS);
+        fits.then_some(text)
+    })
+}
+
+/// `null` takes them away.
+pub(super) fn headers(fields: &Fields<'_>) -> Result<Option<CustomHeaders>, Refused> {
+    let mut refused = None;
+    let headers = fields.optional("headers", format_args!("null or {}", custom_headers::ALLOWED), |value| {
+        if value.get() == "null" {
+            return Some(CustomHeaders::default());
+        }
+        let pairs = Fields::parse(value.get().as_bytes()).ok()?;
+        let pairs: Vec<_> = pairs.iter().map(|(name, value)| (name, string(value))).collect();
+        refused = pairs
+            .iter()
+            .find(|(name, value)| !is_header(name, value.as_deref()))
+            .map(|(name, _)| shown(name));
+        CustomHeaders::new(pairs.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))))
+            .filter(|_| refused.is_none())
+    });
+    match refused {
+        // The whole rule is long, and most of the headers may be right.
+        Some(name) => Err(Refused::new(format!(
+            "headers: {name} is not allowed; it must be {}",
+            custom_headers::ALLOWED
+        ))),
+        None => headers,
+    }
+}
+
+fn is_header(name: &str, value: Option<&str>) -> bool {
+    value.is_some_and(|value| CustomHeaders::new([(name.to_owned(), value.to_owned())]).is_some())
+}
+
+/// A name that may be of any length.
+fn shown(name: &str) -> String {
+    name.chars().take(64).collect()
+}
+
+/// `null` takes it away.
+pub(super) fn rate_limit_per_second(fields: &Fields<'_>) -> Result<Option<Option<u16>>, Refused> {
+    let allowed = format!("null or a whole number from 1 to {MAX_PER_SECOND}");
+    fields.optional("rate_limit_per_second", allowed, |value| {
+        let limit: Option<u16> = serde_json::from_str(value.get()).ok()?;
+        limit.is_none_or(|limit| (1..=MAX_PER_SECOND).contains(&limit)).then_some(limit)
+    })
+}
+
+pub(super) fn url(
+    fields: &Fields<'_>,
+    settings: &Settings,
+    CalledHost(host): CalledHost,
+) -> Result<Option<String>, Refused> {
+    let Some(text) = fields.optional("url", "a string", string)? else {
+        return Ok(None);
+    };
+    let rules = host.into_iter().fold(settings.address_rules.clone(), AddressRules::own);
+    let url = EndpointUrl::parse(&text, &rules).map_err(|refused| Refused::new(format!("url {refused}")))?;
+    if let Some(requested) = url.rewritten() {
+        return Err(Refused::new(format!("url would be requested as {requested}; register that")));
+    }
+    Ok(Some(url.as_str().to_owned()))
+}
+
+/// Duplicates collapse; the order is the caller's.
+pub(super) fn events(fields: &Fields<'_>, names: &EventNames) -> Result<Option<Vec<EventName>>, Refused> {
+    fields.optional("events", format_args!("a non-empty array of: {names}"), |value| {
+        let texts: Vec<String> = serde_json::from_str(value.get()).ok()?;
+        let mut events: Vec<EventName> = Vec::new();
+        for text in texts {
+            let name = names.find(&text)?;
+            if !events.contains(&name) {
+                events.push(name);
+            }
+        }
+        (!events.is_empty()).then_some(events)
+    })
+}
+
+pub(super) fn status(value: &RawValue) -> Option<EndpointStatus> {
+    match string(value)?.as_str() {
+        "active" => Some(EndpointStatus::Active),
+        "disabled" => Some(EndpointStatus::Disabled),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_header_is_named() {
+        let refusal = |pairs: &str| {
+            let body = format!(r#"{{"headers": {pairs}}}"#);
+            headers(&Fields::parse(body.as_bytes()).expect("an object"))
+                .err()
+                .map(|refused| refused.to_string())
+        };
+        assert_eq!(refusal(r#"{"x-a": "1", "authorization": "Bearer a"}"#), None);
+        for (pairs, name) in [
+            (r#"{"x-a": "1", "X-Echo-Event": "1"}"#, "X-Echo-Event"),
+            (r#"{"x-a": "1", "content-type": "1", "x-b": "2"}"#, "content-type"),
+            (r#"{"x-a": "1", "x-b": 7}"#, "x-b"),
+            (r#"{"x-a": "", "x-b": "7"}"#, "x-a"),
+        ] {
+            let message = refusal(pairs).expect("a refusal");
+            assert!(message.starts_with(&format!("headers: {name} is not allowed; ")), "{message}");
+            assert!(!message.contains('7'), "no value is repeated: {message}");
+        }
+        for whole in [r#"{"x-a": "1", "X-A": "2"}"#, "[]", "7"] {
+            assert!(
+                refusal(whole).is_some_and(|message| message.starts_with("headers must be null or ")),
+                "{whole}"
+            );
+        }
+    }
+
+    fn named(body: &str) -> Option<Vec<String>> {
+        let names = EventNames::parse("call.started,call.ended").expect("names");
+        let fields = Fields::parse(body.as_bytes()).expect("an object");
+        let events = events(&fields, &names).ok()?.unwrap_or_default();
+        Some(events.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn events_are_known_and_collapse() {
+        let both = Some(vec!["call.ended".to_owned(), "call.started".to_owned()]);
+        assert_eq!(named(r#"{"events": ["call.ended", "call.started", "call.ended"]}"#), both);
+        assert_eq!(named("{}"), Some(Vec::new()));
+        for bad in [
+            r#"{"events": []}"#,
+            r#"{"events": null}"#,
+            r#"{"events": "call.ended"}"#,
+            r#"{"events": ["call.ended", "call.summary"]}"#,
+            r#"{"events": ["Call.ended"]}"#,
+            r#"{"events": [1]}"#,
+            r#"{"events": [["call.ended"]]}"#,
+            r#"{"events": {"0": "call.ended"}}"#,
+        ] {
+            assert_eq!(named(bad), None, "{bad}");
+        }
+    }
+}
