@@ -197,6 +197,67 @@ async fn unknown_request_fields_are_ignored() {
     project.post_event(&extra(json!({"event_name": "call.summary"}))).await;
 }
 
+/// Of every call that the description has, with things that exist: 404 would come first.
+#[tokio::test]
+async fn an_unknown_query_parameter_is_refused_by_every_call() {
+    let account = Account::sign_up().await;
+    let (project, receiver) = (account.default_project(), Receiver::start().await);
+    let endpoint = project.endpoint(&receiver.url()).await;
+    let accepted = project.post_event(&json!({"event_name": "call.ended"})).await;
+    let delivery = accepted["deliveries"][0]["id"].as_str().expect("an id");
+    endpoint.ended(delivery, "success").await;
+    let since = json!({"since": "2026-01-01T00:00:00Z"});
+    let replay = project.api.post(&endpoint.path("/replay"), &since).await.ok(202);
+    let keys = project.api.get("/v1/api-keys").await.ok(200);
+    let ids = [
+        ("{projectId}", project.id.as_str()),
+        ("{webhookId}", &endpoint.id),
+        ("{deliveryId}", delivery),
+        ("{eventId}", accepted["event_id"].as_str().expect("an id")),
+        ("{replayId}", replay["id"].as_str().expect("an id")),
+        ("{apiKeyId}", keys[0]["id"].as_str().expect("an id")),
+    ];
+    let document = Api::anonymous().get("/openapi.json").await.ok(200);
+    let mut calls = 0;
+    for (path, item) in document["paths"].as_object().expect("paths") {
+        if !path.starts_with("/v1") && !path.starts_with("/auth") {
+            continue;
+        }
+        for (method, operation) in item.as_object().expect("methods") {
+            let concrete = ids.iter().fold(path.clone(), |path, (name, id)| path.replace(name, id));
+            let method: Method = method.to_uppercase().parse().expect("a method");
+            let api = match path.as_str() {
+                "/auth/refresh" => Api::anonymous().with_bearer(&account.refresh_token),
+                "/v1/projects" => account.bearer(),
+                _ => project.api.clone(),
+            };
+            let body = operation.get("requestBody").map(|_| b"{}".to_vec());
+            let message =
+                api.send(method.clone(), &format!("{concrete}?nonsense=1"), body).await.refused(400);
+            assert!(
+                message.starts_with("nonsense is no parameter of this call"),
+                "{method} {path}: {message}"
+            );
+            calls += 1;
+        }
+    }
+    assert!(calls > 20, "{calls} calls");
+    assert_eq!(endpoint.show().await["signing_secret"], endpoint.secret, "and nothing was done");
+    receiver.no_more_than(1, std::time::Duration::from_secs(1)).await;
+}
+
+#[tokio::test]
+async fn an_unknown_thing_comes_before_an_unknown_parameter() {
+    let project = Project::new().await;
+    let unknown = project.path(&format!("/webhooks/{}", Uuid::now_v7()));
+    for path in ["?x=1", "/deliveries?x=1", "/test?x=1", "/replay?x=1"] {
+        let method =
+            if path.starts_with("/test") || path.starts_with("/replay") { Method::POST } else { Method::GET };
+        project.api.send(method, &format!("{unknown}{path}"), None).await.refused(404);
+    }
+    project.api.delete(&format!("{unknown}?x=1")).await.refused(404);
+}
+
 #[tokio::test]
 async fn an_id_in_the_path_must_be_a_uuid() {
     let project = Project::new().await;

@@ -298,6 +298,17 @@ async fn a_replay_of_a_closed_endpoint_is_refused_or_stops() {
 }
 
 #[tokio::test]
+async fn the_filter_of_a_replay_can_be_sent_back() {
+    let project = Project::new().await;
+    let endpoint = project.endpoint("https://example.com/").await;
+    let begun = project.api.post(&endpoint.path("/replay"), &json!({"since": hour_ago()})).await.ok(202);
+    over(&project, &endpoint, text(&begun, "id")).await;
+    assert_eq!(begun["filter"]["event_name"], json!(null));
+    let again = project.api.post(&endpoint.path("/replay"), &begun["filter"]).await.ok(202);
+    assert_eq!(again["filter"], begun["filter"]);
+}
+
+#[tokio::test]
 async fn a_bad_replay_request_is_refused() {
     let (project, other) = (Project::new().await, Project::new().await);
     let endpoint = project.endpoint("https://example.com/").await;
@@ -309,6 +320,8 @@ async fn a_bad_replay_request_is_refused() {
         ("status", json!({"since": since, "status": "pending"})),
         ("event_name", json!({"since": since, "event_name": "call.unknown"})),
         ("include_skipped", json!({"since": since, "include_skipped": 1})),
+        ("did you mean until?", json!({"since": since, "untill": since})),
+        ("limit is no field", json!({"since": since, "limit": 5})),
     ] {
         project.api.post(&endpoint.path("/replay"), &body).await.refuses_field(field);
     }

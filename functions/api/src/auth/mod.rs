@@ -188,7 +188,9 @@ impl FromRequestParts<AppState> for ChosenProject {
                 }
             }
         };
-        caller.enter(app, id).await.map(Self)
+        let project = caller.enter(app, id).await?;
+        query.only(&["project_id"])?;
+        Ok(Self(project))
     }
 }
 

@@ -48,7 +48,7 @@ export const isUnderWay = ({ status, next_retry_at: next }) => status === "pendi
  * Gives the `section` to show, and `freshen()` for when something else made rows change.
  */
 export function log({ label, here, query, signal, headings, names, statuses, nothing, load, row, isMoving, changed }) {
-  const filters = Object.fromEntries(["status", "event_name", "since", "until"].map((name) => [name, query.get(name) ?? ""]));
+  const filters = Object.fromEntries([...(statuses ? ["status"] : []), "event_name", "since", "until"].map((name) => [name, query.get(name) ?? ""]));
   const isFiltered = Object.values(filters).some(Boolean);
   const body = h("tbody");
   let rows = new Map();

@@ -21,7 +21,7 @@ use crate::auth::tokens::TokenType;
 use crate::config::SignupPolicy;
 use crate::error::ApiError;
 use crate::http::body::RequestBody;
-use crate::http::request::FromNetwork;
+use crate::http::request::{FromNetwork, QueryValues};
 use crate::openapi::values;
 
 const SUMMARY_CHARS: usize = 2_000;
@@ -85,9 +85,11 @@ pub struct SignedUpBody {
 pub async fn sign_up(
     State(app): State<AppState>,
     headers: HeaderMap,
+    query: QueryValues,
     body: RequestBody,
 ) -> Result<(StatusCode, Json<SignedUpBody>), ApiError> {
     check_policy(&app, &headers).await?;
+    query.only(&[])?;
     let fields = body.fields()?;
     let email = fields.required("email", "an e-mail address such as ada@example.com", email)?;
     let password = fields.required("password", "a string of 8 to 128 characters", new_password)?;
@@ -130,8 +132,10 @@ pub async fn sign_up(
 pub async fn log_in(
     State(app): State<AppState>,
     FromNetwork(from): FromNetwork,
+    query: QueryValues,
     body: RequestBody,
 ) -> Result<Json<SignedInBody>, ApiError> {
+    query.only(&[])?;
     let fields = body.fields()?;
     let email = EmailKey::of(&fields.text("email", EMAIL_CHARS)?);
     let password = fields.required("password", "a string", string)?;
@@ -151,6 +155,7 @@ pub async fn log_in(
 pub async fn refresh(
     State(app): State<AppState>,
     headers: HeaderMap,
+    query: QueryValues,
     body: RequestBody,
 ) -> Result<(StatusCode, Json<SignedInBody>), ApiError> {
     let token = bearer(&headers).ok_or_else(ApiError::refresh_token_refused)?;
@@ -161,6 +166,7 @@ pub async fn refresh(
     let account =
         account.filter(|account| account.id == claims.sub).ok_or_else(ApiError::refresh_token_refused)?;
     body.check()?;
+    query.only(&[])?;
     Ok((StatusCode::CREATED, Json(sign_in(&app, &account, now).await?)))
 }
 

@@ -16,6 +16,7 @@ use crate::app::AppState;
 use crate::auth::{AccountCaller, Caller, InProject};
 use crate::error::ApiError;
 use crate::http::body::RequestBody;
+use crate::http::request::QueryValues;
 use crate::openapi::values;
 
 /// A project.
@@ -62,8 +63,10 @@ impl From<Project> for ProjectBody {
 pub async fn create(
     State(app): State<AppState>,
     AccountCaller(account_id): AccountCaller,
+    query: QueryValues,
     body: RequestBody,
 ) -> Result<(StatusCode, Json<NewProjectBody>), ApiError> {
+    query.only(&[])?;
     let name = body.fields()?.text("name", NAME_CHARS)?;
     let now = Timestamp::now();
     let project = Project::new(account_id, name, now);
@@ -79,7 +82,12 @@ pub async fn create(
 }
 
 /// `GET /v1/projects`: an account's, or the one that a key opens.
-pub async fn list(State(app): State<AppState>, caller: Caller) -> Result<Json<Vec<ProjectBody>>, ApiError> {
+pub async fn list(
+    State(app): State<AppState>,
+    caller: Caller,
+    query: QueryValues,
+) -> Result<Json<Vec<ProjectBody>>, ApiError> {
+    query.only(&[])?;
     let projects = match caller {
         Caller::Account(account_id) => app.registry.projects(&account_id).await?,
         Caller::Key(grant) => {
@@ -90,7 +98,12 @@ pub async fn list(State(app): State<AppState>, caller: Caller) -> Result<Json<Ve
 }
 
 /// `GET /v1/projects/{projectId}`
-pub async fn show(State(app): State<AppState>, project: InProject) -> Result<Json<ProjectBody>, ApiError> {
+pub async fn show(
+    State(app): State<AppState>,
+    project: InProject,
+    query: QueryValues,
+) -> Result<Json<ProjectBody>, ApiError> {
+    query.only(&[])?;
     let found = app.registry.project(&project.account_id, &project.id).await?;
     found
         .map(|project| Json(project.into()))

@@ -11,7 +11,7 @@ use echo_shared::id::{EndpointId, ProjectId, ReplayId};
 use echo_shared::job::ReplayJob;
 use echo_shared::replay::{Replay, ReplayFilter, ReplayStatus, StopReason};
 use echo_shared::store::Created;
-use echo_shared::time::Timestamp;
+use echo_shared::time::{ALLOWED, Timestamp};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use std::time::Duration;
@@ -22,7 +22,7 @@ use crate::app::{App, AppState};
 use crate::auth::InProject;
 use crate::error::ApiError;
 use crate::http::body::RequestBody;
-use crate::http::request::PathIds;
+use crate::http::request::{PathIds, QueryValues};
 use crate::openapi::values;
 
 /// The row is written just after the job is sent; waking a little later, the job finds it.
@@ -151,9 +151,11 @@ pub async fn create(
     State(app): State<AppState>,
     project: InProject,
     ids: PathIds,
+    query: QueryValues,
     body: RequestBody,
 ) -> Result<(StatusCode, Json<ReplayBody>), ApiError> {
     let endpoint = endpoints::find(&app, &project, &ids.endpoint()?).await?;
+    query.only(&[])?;
     let now = Timestamp::now();
     let filter = read(&body.fields()?, app.settings.names_in(&project.id), now)?;
     if endpoint.status == EndpointStatus::Disabled {
@@ -186,13 +188,17 @@ pub async fn show(
     State(app): State<AppState>,
     project: InProject,
     ids: PathIds,
+    query: QueryValues,
 ) -> Result<Json<ReplayBody>, ApiError> {
     let endpoint = endpoints::find(&app, &project, &ids.endpoint()?).await?;
-    Ok(Json(find(&app, &project, &endpoint.id, &ids.replay()?).await?.into()))
+    let replay = find(&app, &project, &endpoint.id, &ids.replay()?).await?;
+    query.only(&[])?;
+    Ok(Json(replay.into()))
 }
 
 fn read(fields: &Fields<'_>, names: &EventNames, now: Timestamp) -> Result<ReplayFilter, ApiError> {
-    let allowed = "an RFC 3339 time such as 2026-04-12T15:51:59.499Z";
+    // A misspelled filter that is ignored would send everything again.
+    fields.only(&["since", "until", "status", "event_name", "include_skipped"])?;
     let time = |value: &RawValue| Timestamp::parse(&string(value)?).ok();
     let status = |value: &RawValue| match string(value)?.as_str() {
         "failed" => Some(DeliveryStatus::Failed),
@@ -201,12 +207,12 @@ fn read(fields: &Fields<'_>, names: &EventNames, now: Timestamp) -> Result<Repla
     };
     let yes_or_no = |value: &RawValue| serde_json::from_str(value.get()).ok();
     Ok(ReplayFilter {
-        since: fields.required("since", allowed, time)?,
-        until: fields.optional("until", allowed, time)?.map_or(now, |until| until.min(now)),
-        status: fields.optional("status", "failed or success", status)?.unwrap_or(DeliveryStatus::Failed),
+        since: fields.required("since", ALLOWED, time)?,
+        until: fields.nullable("until", ALLOWED, time)?.map_or(now, |until| until.min(now)),
+        status: fields.nullable("status", "failed or success", status)?.unwrap_or(DeliveryStatus::Failed),
         event_name: fields
-            .optional("event_name", format_args!("one of: {names}"), |value| names.find(&string(value)?))?,
-        include_skipped: fields.optional("include_skipped", "true or false", yes_or_no)?.unwrap_or(false),
+            .nullable("event_name", format_args!("one of: {names}"), |value| names.find(&string(value)?))?,
+        include_skipped: fields.nullable("include_skipped", "true or false", yes_or_no)?.unwrap_or(false),
     })
 }
 
@@ -233,6 +239,8 @@ mod tests {
         };
         let body = |more: &str| format!(r#"{{"since": "{since}"{more}}}"#);
         assert_eq!(filter(&body("")), Some(plain.clone()));
+        let nulls = r#", "until": null, "status": null, "event_name": null, "include_skipped": null"#;
+        assert_eq!(filter(&body(nulls)), Some(plain.clone()), "what is answered can be sent back");
         assert_eq!(filter(&body(r#", "until": "2030-01-01T00:00:00Z""#)), Some(plain.clone()));
         let all = body(
             r#", "until": "2026-04-12T15:00:00Z", "status": "success", "event_name": "call.ended", "include_skipped": true"#,
@@ -250,6 +258,7 @@ mod tests {
             r#"{"since": null}"#,
             r#"{"since": "yesterday"}"#,
             &body(r#", "until": 7"#),
+            &body(r#", "untill": "2026-04-12T15:00:00Z""#),
             &body(r#", "status": "pending""#),
             &body(r#", "event_name": "call.other""#),
             &body(r#", "include_skipped": "yes""#),

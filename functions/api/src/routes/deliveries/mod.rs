@@ -81,8 +81,10 @@ pub async fn show(
     State(app): State<AppState>,
     project: InProject,
     ids: PathIds,
+    query: QueryValues,
 ) -> Result<Json<DeliveryWithAttemptsBody>, ApiError> {
     let (_, delivery) = find_by_path(&app, &project, &ids).await?;
+    query.only(&[])?;
     let body = body_of(&app, &delivery).await?;
     Ok(Json(DeliveryWithAttemptsBody::new(body, &delivery)))
 }
@@ -92,10 +94,12 @@ pub async fn retry(
     State(app): State<AppState>,
     project: InProject,
     ids: PathIds,
+    query: QueryValues,
     body: RequestBody,
 ) -> Result<(StatusCode, Json<DeliveryBody>), ApiError> {
     let (endpoint, delivery) = find_by_path(&app, &project, &ids).await?;
     body.check()?;
+    query.only(&[])?;
     if endpoint.status == EndpointStatus::Disabled {
         return Err(ApiError::endpoint_disabled());
     }

@@ -51,6 +51,7 @@ impl Page {
     /// # Errors
     /// When a value is not allowed, or the cursor belongs to another endpoint or other filters.
     pub fn read(query: &QueryValues, endpoint_id: &EndpointId, names: &EventNames) -> Result<Self, ApiError> {
+        query.only(&["status", "event_name", "since", "until", "limit", "cursor"])?;
         let statuses = "one of: pending, retrying, success, failed";
         let filter = DeliveryFilter {
             status: query.optional("status", statuses, DeliveryStatus::parse)?,

@@ -20,6 +20,7 @@ use crate::auth::InProject;
 use crate::error::ApiError;
 use crate::http::body::RequestBody;
 use crate::http::observe::AcceptedEvent;
+use crate::http::request::QueryValues;
 use crate::openapi::values;
 
 /// An event that is durable.
@@ -67,8 +68,10 @@ pub async fn create(
     State(app): State<AppState>,
     project: InProject,
     ahead: EndpointsAhead,
+    query: QueryValues,
     body: RequestBody,
 ) -> Result<AcceptedBody, ApiError> {
+    query.only(&[])?;
     let fields = body.fields()?;
     let (event_id, content) = event_input::read(&fields, &app.settings.event_names)?;
     // The endpoints are being read meanwhile.

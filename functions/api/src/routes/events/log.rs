@@ -36,8 +36,10 @@ pub async fn show(
     State(app): State<AppState>,
     project: InProject,
     ids: PathIds,
+    query: QueryValues,
 ) -> Result<Json<EventBody>, ApiError> {
     let event = find(&app, &project, &ids.event()?).await?;
+    query.only(&[])?;
     let deliveries = deliveries_of(&app, std::iter::once(&event)).await?;
     let envelope = event.payload.unpack().map_err(ApiError::internal)?;
     Ok(Json(EventBody::new(&event, envelope, &deliveries)?))

@@ -43,6 +43,7 @@ impl EventPage {
     /// # Errors
     /// When a value is not allowed, or the cursor belongs to another project or other filters.
     pub fn read(query: &QueryValues, project_id: &ProjectId, names: &EventNames) -> Result<Self, ApiError> {
+        query.only(&["event_name", "since", "until", "limit", "cursor"])?;
         let filter = EventFilter {
             event_name: paging::event_name(query, names)?,
             since: paging::time(query, "since")?,

@@ -14,7 +14,7 @@ use crate::app::AppState;
 use crate::auth::InProject;
 use crate::error::ApiError;
 use crate::http::body::RequestBody;
-use crate::http::request::PathIds;
+use crate::http::request::{PathIds, QueryValues};
 use crate::routes::endpoints;
 
 /// `POST …/webhooks/{webhookId}/test`
@@ -22,13 +22,15 @@ pub async fn send_test(
     State(app): State<AppState>,
     project: InProject,
     ids: PathIds,
+    query: QueryValues,
     body: RequestBody,
 ) -> Result<AcceptedBody, ApiError> {
     let endpoint = endpoints::find(&app, &project, &ids.endpoint()?).await?;
+    query.only(&[])?;
     let names = app.settings.names_in(&project.id);
     let asked = body
         .fields_if_any()?
-        .optional("event_name", format_args!("one of: {names}"), |value| names.find(&string(value)?))?;
+        .nullable("event_name", format_args!("one of: {names}"), |value| names.find(&string(value)?))?;
     if endpoint.status == EndpointStatus::Disabled {
         return Err(ApiError::endpoint_disabled());
     }
