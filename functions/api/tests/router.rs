@@ -2,6 +2,8 @@
 
 #[path = "router/documented.rs"]
 mod documented;
+#[path = "router/input.rs"]
+mod input;
 
 use std::sync::Arc;
 

@@ -25,7 +25,7 @@ pub(super) fn resource() -> Resource {
     let revoke = patch("/v1/api-keys/{apiKeyId}/revoke", "revokeApiKey", "Revoke an API key")
         .about("It stops working within 5 seconds everywhere. Revoking a revoked key changes nothing.")
         .gives::<ApiKeyBody>(200, "Revoked.", key("revoked"))
-        .refuses(&[404, 413]);
+        .refuses(&[404, 413, 415]);
     Resource {
         tag: "API keys",
         about: "What producers and tools call with. A lost key is replaced by logging in and creating another.",

@@ -67,7 +67,7 @@ pub(super) fn resource() -> Resource {
         .about("Two new tokens for a refresh token. A body is not needed.")
         .secured_only("refreshToken")
         .gives::<SignedInBody>(201, "New tokens.", signed_in())
-        .refuses(&[401, 413, 500, 503]);
+        .refuses(&[400, 401, 413, 415, 500, 503]);
     Resource {
         tag: "Accounts",
         about: "Signing up, logging in, and the tokens that manage projects and API keys.",

@@ -35,7 +35,7 @@ pub(super) fn resource() -> Resource {
              attempts, to an endpoint that is active. A body is not needed.",
         )
         .gives::<DeliveryBody>(202, "The attempt is under way.", pending)
-        .refuses(&[409, 413]);
+        .refuses(&[409, 413, 415]);
     Resource {
         tag: "Deliveries",
         about: "One event to one endpoint, and every attempt at it. Kept 30 days (the setting `RetentionDays`).",

@@ -15,6 +15,9 @@ pub struct NewEndpoint {
     pub url: String,
     #[schema(value_type = WantedEvents)]
     pub events: Vec<String>,
+    /// `active` when absent. A disabled endpoint gets no deliveries until it is made active.
+    #[schema(value_type = Option<EndpointState>)]
+    pub status: Option<String>,
     #[schema(max_length = 512)]
     pub description: Option<String>,
     #[schema(value_type = Option<OwnHeaders>)]
@@ -79,7 +82,7 @@ pub(super) fn resource() -> Resource {
              previous one too. A body is not needed.",
         )
         .gives::<SecretBody>(200, "The new secret.", json!({ "signing_secret": endpoint()["signing_secret"] }))
-        .refuses(&[413]);
+        .refuses(&[413, 415]);
     Resource {
         tag: "Webhook endpoints",
         about: "Where a project's events are delivered.",

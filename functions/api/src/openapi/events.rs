@@ -18,33 +18,34 @@ const TEST: &str = "/v1/projects/{projectId}/webhooks/{webhookId}/test";
 pub struct NewEvent {
     #[schema(value_type = KnownEventName)]
     pub event_name: String,
-    /// Unique in the project, and what makes sending again safe. Made by the service when absent.
-    #[schema(value_type = GivenId, required = false)]
-    pub event_id: String,
+    /// Unique in the project. With an id of your own it is safe to send the event again. The service makes an id when this is absent.
+    #[schema(value_type = Option<GivenId>)]
+    pub event_id: Option<String>,
     /// Whom it is about, in your own terms.
     #[schema(min_length = 1, max_length = 128)]
     pub customer_id: Option<String>,
     /// Which notification it is, in your own terms.
     #[schema(min_length = 1, max_length = 128)]
     pub notification_id: Option<String>,
-    /// What receivers get, with your bytes of it kept as they are. Nested at most 128 deep; `{}` when absent.
-    #[schema(value_type = Object, required = false)]
-    pub data: serde_json::Value,
+    /// Receivers get these very bytes. Nested at most 128 deep; `{}` when absent.
+    #[schema(value_type = Option<Object>)]
+    pub data: Option<serde_json::Value>,
 }
 
 /// Which sample to send.
 #[derive(Debug, ToSchema)]
 pub struct TestEvent {
     /// The first event that the endpoint is subscribed to when absent.
-    #[schema(value_type = KnownEventName, required = false)]
-    pub event_name: String,
+    #[schema(value_type = Option<KnownEventName>)]
+    pub event_name: Option<String>,
 }
 
 pub(super) fn resource() -> Resource {
     let about = "202 means durable: each delivery that it lists ends as `success` or `failed` with no one's help. Each active \
                  endpoint that is subscribed to the name gets one; without any, the list is empty.\n\n\
                  The same `event_id` with the same content gives the same answer again, with `duplicate` true, and starts \
-                 nothing twice; with other content it is refused with 409. The body may be 256 KiB.";
+                 nothing twice; with other content it is refused with 409. The content is the \
+                 same only if `data` is equal byte for byte. The body may be 256 KiB.";
     let create = post(EVENTS, "createEvent", "Post an event")
         .about(about)
         .takes::<NewEvent>(json!({

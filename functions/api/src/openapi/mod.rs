@@ -32,10 +32,17 @@ Post an event, and every webhook endpoint of the project that wants it gets it: 
 attempt on record.
 
 **Paths** are served as written and under `/api`. Requests and answers are JSON in UTF-8, and times are in UTC with three \
-decimals. Unknown fields of a request and unknown parameters of a query are ignored; fields may be added to answers.
+decimals. An unknown parameter of a query is refused. Unknown fields of a request are ignored, except in a replay, which refuses them. \
+Null in an optional field is the same as no field, except in a change of an endpoint, where it takes the value away. Later releases may \
+add fields to answers.
+
+**Bodies** may be sent with `content-encoding: gzip`. Send these with `content-type: application/octet-stream`, so that their bytes \
+arrive unchanged.
+
+**Browsers** on other origins cannot call the API, because it sends no CORS headers: a key belongs on a server.
 
 **Refusals** have one form, whatever the status: `statusCode`, `message`, `error`. Where several apply, the first of 401, 403, \
-404, 405, 413, 400, 409 is given. A path with a method that it does not have answers 405 with an `allow` header. Every answer \
+404, 405, 413, 415, 400, 409 is given. A path with a method that it does not have answers 405 with an `allow` header. Every answer \
 carries `x-request-id`.
 
 **Sending again** is safe: after a 503, or no answer, send the same request again. An event with an `event_id` of your own is \

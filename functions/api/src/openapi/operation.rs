@@ -51,10 +51,10 @@ impl Described {
             described = described.param::<GivenId>(ParameterIn::Path, name, id_of(name));
         }
         if path.starts_with("/v1") {
-            described = described.secured("apiKey").secured("accessToken").refuses(&[401, 500, 503]);
+            described = described.secured("apiKey").secured("accessToken").refuses(&[400, 401, 500, 503]);
         }
         if path.contains("{projectId}") {
-            described = described.refuses(&[400, 403]);
+            described = described.refuses(&[403]);
         }
         if path.contains("{webhookId}") { described.refuses(&[404]) } else { described }
     }
@@ -107,7 +107,7 @@ impl Described {
         let content = json::<T>(&mut self.schemas, example);
         let body =
             RequestBodyBuilder::new().required(Some(Required::True)).content("application/json", content);
-        Self { operation: self.operation.request_body(Some(body.build())), ..self }.refuses(&[400, 413])
+        Self { operation: self.operation.request_body(Some(body.build())), ..self }.refuses(&[400, 413, 415])
     }
 
     /// A JSON body, which may be left out.
@@ -115,7 +115,7 @@ impl Described {
         let content = json::<T>(&mut self.schemas, example);
         let body =
             RequestBodyBuilder::new().required(Some(Required::False)).content("application/json", content);
-        Self { operation: self.operation.request_body(Some(body.build())), ..self }.refuses(&[400, 413])
+        Self { operation: self.operation.request_body(Some(body.build())), ..self }.refuses(&[400, 413, 415])
     }
 
     /// What it answers when all is well.

@@ -13,11 +13,11 @@ use crate::error::ErrorBody;
 pub(super) const REQUEST_ID: &str = "x-request-id";
 
 /// Each status, when it comes, and a message it comes with.
-const REFUSALS: [(u16, &str, &str); 11] = [
+const REFUSALS: [(u16, &str, &str); 12] = [
     (
         400,
-        "The body is not a JSON object, or a field, id, query value or cursor is missing, of the wrong type, out of range or unknown. \
-         `message` names it and what is allowed.",
+        "The body is not a JSON object, or a field, id, query value or cursor is missing, of the wrong type, out of range or unknown, or the \
+         query has an unknown parameter. `message` names it and what is allowed.",
         "url must use https",
     ),
     (
@@ -43,8 +43,13 @@ const REFUSALS: [(u16, &str, &str); 11] = [
     ),
     (
         413,
-        "The body is over its limit: 256 KiB for an event, 64 KiB for anything else.",
+        "The body is over its limit: 256 KiB for an event, 64 KiB for any other body. The limit of a gzip body is that of its content.",
         "The body must be at most 64 KiB",
+    ),
+    (
+        415,
+        "The body has a `content-encoding` other than `gzip` or `identity`. The `accept-encoding` header names these.",
+        "content-encoding must be gzip or identity, and only one of them",
     ),
     (
         429,
@@ -96,6 +101,7 @@ pub(super) fn add_to(mut components: ComponentsBuilder) -> ComponentsBuilder {
         .schemas_from_iter(schemas)
         .header("RequestId", described("The request's id, which is in our logs too.", text().into()))
         .header("RetryAfter", described("Seconds to wait before sending again.", number.into()))
+        .header("AcceptEncoding", described("The codings of a body that are read.", text().into()))
         .header("Allow", described("The methods that the path does have, comma separated.", text().into()))
 }
 
@@ -104,6 +110,7 @@ fn refusal(status: u16, about: &str, content: utoipa::openapi::Content) -> Respo
     let response = response.header_ref(REQUEST_ID, request_id());
     match status {
         405 => response.header_ref("allow", header("Allow")),
+        415 => response.header_ref("accept-encoding", header("AcceptEncoding")),
         429 | 503 => response.header_ref("retry-after", header("RetryAfter")),
         _ => response,
     }

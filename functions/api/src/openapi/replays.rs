@@ -1,3 +1,4 @@
+use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
@@ -6,23 +7,24 @@ use super::operation::{get, post};
 use super::values::{GivenTime, KnownEventName};
 use crate::routes::replays::{ReplayBody, ReplayedStatus};
 
-/// What to send again.
-#[derive(Debug, ToSchema)]
+/// What to send again. The `filter` of a replay has the same form. Another field is refused.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct NewReplay {
     /// Only what was made at this moment or later.
     #[schema(value_type = GivenTime)]
     pub since: String,
     /// Only what was made before this moment; now when absent.
-    #[schema(value_type = GivenTime, required = false)]
-    pub until: String,
+    #[schema(value_type = Option<GivenTime>)]
+    pub until: Option<String>,
     /// `failed` when absent.
-    #[schema(value_type = ReplayedStatus, required = false)]
-    pub status: String,
-    #[schema(value_type = KnownEventName, required = false)]
-    pub event_name: String,
+    #[schema(value_type = Option<ReplayedStatus>)]
+    pub status: Option<String>,
+    /// All names when absent.
+    #[schema(value_type = Option<KnownEventName>)]
+    pub event_name: Option<String>,
     /// Also make deliveries for events that skipped the endpoint, because it was disabled or not subscribed.
-    #[schema(required = false)]
-    pub include_skipped: bool,
+    pub include_skipped: Option<bool>,
 }
 
 const CREATE: &str = "/v1/projects/{projectId}/webhooks/{webhookId}/replay";

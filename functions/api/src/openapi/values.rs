@@ -42,7 +42,7 @@ strings! {
             .pattern(Some(r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$"))
             .examples([json!("2026-04-12T15:51:59.499Z")])
     };
-    GivenTime: "A moment: RFC 3339, with any offset.", |form| {
+    GivenTime: "A moment: RFC 3339 with seconds and any offset. In a query, the `+` of an offset is written `%2B`.", |form| {
         form.format(format("date-time")).examples([json!("2026-04-12T15:51:59.499Z")])
     };
     KnownEventName: "One of the event names of this deployment (its setting `EventNames`). Endpoints of the operator's project (its setting \
@@ -53,8 +53,10 @@ strings! {
     EventName: "An event name: one of this deployment's, now or when the thing was stored.", |form| {
         form.pattern(Some("^[A-Za-z0-9._-]{1,64}$")).examples([json!("call.ended")])
     };
-    EndpointUrl: "Where deliveries go: an absolute `https` URL without user info or fragment. A literal address must be public, \
-        unless the deployment exempts its network.", |form| {
+    EndpointUrl: "Where deliveries go: an absolute `https` URL without user info or fragment, with a host name that DNS can have. \
+        A literal address must be public, unless the deployment exempts its network. Path and query are requested exactly as they are shown: \
+        a URL that URL parsers would change, such as `/a/../b`, is refused, and `message` shows the changed URL. A host name is requested \
+        in lower case, and in its ASCII form if it has other letters; a port that the scheme has anyway is left out.", |form| {
         // Which addresses are public no pattern can say.
         form.format(format("iri"))
             .max_length(Some(echo_shared::endpoint_url::MAX_URL_CHARS))
