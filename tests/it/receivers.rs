@@ -24,7 +24,8 @@ struct Expected {
 
 const TIMEOUT: Expected = Expected { success: false, status: None, times_out: true, has_message: true };
 const BROKEN: Expected = Expected { times_out: false, ..TIMEOUT };
-const ANSWERED: Expected = Expected { success: true, status: Some(200), times_out: false, has_message: false };
+const ANSWERED: Expected =
+    Expected { success: true, status: Some(200), times_out: false, has_message: false };
 /// The head decides, whatever becomes of the body (contract §5).
 const BROKEN_OFF: Expected = Expected { has_message: true, ..ANSWERED };
 
