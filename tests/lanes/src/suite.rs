@@ -191,16 +191,17 @@ pub async fn walk_all(
         walkers.spawn(async move {
             // A start needs the processor, and the rest of a walk mostly waits. So the lanes start one after another.
             tokio::time::sleep(Duration::from_millis(100) * u32::try_from(place).unwrap_or(0)).await;
+            let is_over = || end.is_some_and(|end| Instant::now() > end);
             loop {
                 // On a busy machine, further lanes only delay each other.
                 while place >= ALWAYS && pressure::lately().is_some_and(|share| share > CROWDED) {
                     tokio::time::sleep(Duration::from_secs(1)).await;
-                    if next.load(Ordering::Relaxed) >= cases.len() {
+                    if is_over() || next.load(Ordering::Relaxed) >= cases.len() {
                         return;
                     }
                 }
                 let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) else { return };
-                if end.is_some_and(|end| Instant::now() > end) {
+                if is_over() {
                     return;
                 }
                 let result = match walk(&world, case).await {
