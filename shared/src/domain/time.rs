@@ -67,7 +67,7 @@ impl Timestamp {
     }
 }
 
-/// Milliseconds since the epoch of a `date-time` of RFC 3339 (§5.6). ISO 8601 has many more forms, and jiff reads them: what a
+/// Milliseconds since the epoch of a `date-time` (RFC 3339 §5.6). ISO 8601 has many more forms, and jiff reads them: what a
 /// sender means by them is a guess.
 fn read(text: &str) -> Option<i64> {
     let (date_time, rest) = text.split_at_checked(19)?;

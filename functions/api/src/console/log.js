@@ -58,7 +58,9 @@ export const isUnderWay = ({ status, next_retry_at: next }) =>
  * Returns the `section` to show, and `freshen()`, which reads the rows again.
  */
 export function log({ label, here, query, signal, headings, names, statuses, nothing, load, row, isMoving, changed }) {
-  const filters = Object.fromEntries([...(statuses ? ["status"] : []), "event_name", "since", "until"].map((name) => [name, query.get(name) ?? ""]));
+  const filters = Object.fromEntries(
+    [...(statuses ? ["status"] : []), "event_name", "since", "until"].map((name) => [name, query.get(name) ?? ""]),
+  );
   const isFiltered = Object.values(filters).some(Boolean);
   const list = table(headings);
   const [body] = list.tBodies;
