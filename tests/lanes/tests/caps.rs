@@ -116,11 +116,11 @@ async fn changes_of_an_endpoint_at_once_are_all_made() {
     let key = Auth::Key(&world.api_key);
     // Each process has started before they race.
     let _ = at_once(&lane, "GET", &target, &key, &json!({})).await;
-    for round in 0..5 {
+    for round in 0..3 {
         let change = json!({ "description": format!("round {round}") });
-        let answers = at_once(&lane, "PATCH", &target, &key, &change).await;
+        let answers = join_all((0..10).map(|_| lane.call("PATCH", &target, &key, Some(&change)))).await;
         let statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
-        assert_eq!(statuses, [200; AT_ONCE]);
+        assert_eq!(statuses, [200; 10]);
         let shown = lane.call("GET", &target, &key, None).await.json();
         assert_eq!(shown["description"], change["description"]);
     }

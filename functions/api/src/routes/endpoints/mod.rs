@@ -26,7 +26,7 @@ use crate::http::loops::CalledHost;
 use crate::http::request::{PathIds, QueryValues};
 use crate::openapi::values;
 
-/// How long a change is tried again that others overtake.
+/// How long a change is tried again that others overtake. One more try after it has to fit into the function's 15 s.
 const CHANGE_TIME: Duration = Duration::from_secs(5);
 
 /// Whether deliveries are made.
