@@ -14,6 +14,7 @@ use crate::sender::trust::Heard;
 pub(crate) const fn of_url(refused: UrlRefused) -> SendFailure {
     match refused {
         UrlRefused::OwnHost => SendFailure::OwnHost,
+        UrlRefused::HostName => SendFailure::Dns,
         _ => SendFailure::ForbiddenAddress,
     }
 }
