@@ -1,4 +1,4 @@
-//! Reading settings: each error names the variable, its value and what is allowed.
+//! Reads settings. Each error names the variable, its value and the allowed values.
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;

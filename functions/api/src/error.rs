@@ -39,7 +39,7 @@ pub struct ErrorBody<'a> {
     /// The status again.
     #[schema(minimum = 400, maximum = 599)]
     status_code: u16,
-    /// For people: what is wrong, naming the field and what is allowed.
+    /// For people. Names the field and the allowed values.
     #[schema(min_length = 1)]
     message: &'a str,
     /// The status in words.
@@ -159,7 +159,7 @@ impl ApiError {
         )
     }
 
-    /// The request itself is wrong; the message names the field and what is allowed.
+    /// The request itself is wrong. The message names the field and the allowed values.
     #[must_use]
     pub fn invalid(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, message)

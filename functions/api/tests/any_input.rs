@@ -115,7 +115,7 @@ proptest! {
         });
         let tidied = tidy(invocation(event.to_string().into_bytes()));
         let request = serde_json::from_slice::<LambdaRequest>(&tidied.body).expect("an event");
-        // Panics where the path, the query or a header cannot be what it says.
+        // Panics if the path, the query or a header cannot be part of a request.
         let request = axum::http::Request::<lambda_http::Body>::from(request);
         prop_assert!(request.uri().path().starts_with('/') || request.uri().path().is_empty());
     }

@@ -21,7 +21,7 @@ use http_body_util::BodyExt;
 use serde_json::Value;
 use tower::ServiceExt;
 
-/// A router whose cache of keys knows one, so that what follows authentication can be reached.
+/// A router whose cache knows one key, so that requests get past authentication.
 struct Service {
     router: Router,
     project: String,

@@ -134,7 +134,7 @@ impl EndpointUrl {
     }
 }
 
-/// A URL's authority, and what follows it.
+/// A URL's authority, and the rest after it.
 fn split(url: &str) -> Option<(&str, &str)> {
     let (_, rest) = url.split_once("://")?;
     Some(rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len())))

@@ -71,7 +71,7 @@ async fn a_hundred_failures_from_many_addresses_close_an_account_and_successes_d
     }
     assert_eq!(fail(&lane, "203.0.113.200", 9).await, [401; 9]);
     assert_eq!(log_in(&lane, OWNER, PASSWORD).await, 200);
-    // One failure is left, whoever comes first.
+    // One failure is left for all callers together.
     let mut tries = tokio::task::JoinSet::new();
     for n in 0..16 {
         let api = Arc::clone(&lane.api);

@@ -1,4 +1,5 @@
-//! Reading a request's body: bounded, inflated, and judged only after what comes before it (contract §1).
+//! Reads a request's body up to its limit and inflates it. The body is judged only after the refusals that come before it
+//! (contract §1).
 
 use std::borrow::Cow;
 use std::io::Read;

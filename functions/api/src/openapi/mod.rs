@@ -48,7 +48,7 @@ carries `x-request-id`.
 **Sending again** is safe: after a 503, or no answer, send the same request again. An event with an `event_id` of your own is \
 never taken twice.";
 
-/// A resource: its tag, what it is, and its routes.
+/// A resource: its tag, a description, and its routes.
 struct Resource {
     tag: &'static str,
     about: &'static str,

@@ -11,10 +11,10 @@ use crate::routes::replays::{ReplayBody, ReplayedStatus};
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewReplay {
-    /// Only what was made at this moment or later.
+    /// Only deliveries and events of this moment or later.
     #[schema(value_type = GivenTime)]
     pub since: String,
-    /// Only what was made before this moment; now when absent.
+    /// Only deliveries and events before this moment; now when absent.
     #[schema(value_type = Option<GivenTime>)]
     pub until: Option<String>,
     /// `failed` when absent.

@@ -13,7 +13,7 @@ fn documented() -> BTreeMap<String, BTreeSet<String>> {
     paths.iter().map(|(path, item)| (path.clone(), methods(item))).collect()
 }
 
-/// The paths of the route table, with the document's names for what is variable: `{project_id}` is `{projectId}`.
+/// The paths of the route table, with the document's names for variable parts: `{project_id}` is `{projectId}`.
 fn routed(router: &Router) -> BTreeSet<String> {
     // A router tells its paths to no one but a debugger.
     let shown = format!("{router:?}");

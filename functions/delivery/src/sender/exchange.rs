@@ -71,7 +71,7 @@ pub(crate) async fn exchange(
         Ok(read) => read.err(),
         Err(_) => Some(BodyFault::TimedOut { seconds: deadline.seconds() }),
     };
-    // A request that was not taken whole, or bytes that nobody asked for, leave it open what comes next.
+    // After a request that was not taken whole, or after bytes beyond the answer, the next bytes could belong to anything.
     let is_reusable = head.keeps_open && body.is_whole() && talk.unsent.is_empty() && talk.read.is_empty();
     let body = excerpt(&body.into_start());
     Ok(Heard { status: head.status, retry_after, body, broken_off, is_reusable })

@@ -1,4 +1,4 @@
-//! The head of an answer: what it says, taken as clients take it rather than as the standard would have it.
+//! The head of an answer, read as leniently as clients such as curl read it.
 //!
 //! Everything here is pure. What a client such as curl overlooks is overlooked: folded fields (RFC 9112 §5.2), a space
 //! before the colon, a name that is none, thousands of fields, a bare CR (RFC 9112 §2.2). A status line that is not

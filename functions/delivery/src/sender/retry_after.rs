@@ -5,7 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use echo_shared::time::Timestamp;
 
 /// The longest wait that the header's lines ask for. A line may hold several values, and a date holds a comma, so each
-/// part of a line and each two neighbours are tried; what is no value is overlooked.
+/// part of a line and each two neighbours are tried; other text is overlooked.
 pub(crate) fn longest(lines: &[String], now: Timestamp) -> Option<Duration> {
     let in_line = |line: &String| {
         let parts: Vec<&str> = line.split(',').collect();

@@ -27,7 +27,7 @@ pub(crate) struct Heard {
     pub(crate) distrust: Option<TlsFault>,
 }
 
-/// Runs a handshake and notes what it shows.
+/// Runs a handshake and notes the things that rustls's error leaves out.
 pub(crate) async fn listening<T>(handshake: impl Future<Output = T>) -> (T, Heard) {
     let noted = async { (handshake.await, HEARD.with(Cell::get)) };
     HEARD.scope(Cell::default(), noted).await

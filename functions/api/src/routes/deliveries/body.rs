@@ -149,7 +149,7 @@ impl DeliveryWithAttemptsBody {
 
 impl DeliveryBody {
     /// # Errors
-    /// When the stored envelope is not what was stored.
+    /// When the stored envelope cannot be read.
     pub fn new(delivery: &Delivery, envelope: Vec<u8>) -> Result<Self, ApiError> {
         let envelope = String::from_utf8(envelope).map_err(ApiError::internal)?;
         Ok(Self {

@@ -1,4 +1,4 @@
-//! `…/webhooks/{webhookId}/deliveries`: what was sent, and sending it again (contract §6).
+//! `…/webhooks/{webhookId}/deliveries`: the deliveries of an endpoint, and their retries by hand (contract §6).
 
 pub mod body;
 pub mod page;

@@ -80,7 +80,7 @@ pub enum SkipReasonShown {
 
 impl EventBody {
     /// # Errors
-    /// When the stored envelope is not what was stored.
+    /// When the stored envelope cannot be read.
     pub fn new(
         event: &Event,
         envelope: Vec<u8>,
