@@ -23,6 +23,9 @@ use crate::sender::{Deadline, failure, resolver, trust};
 /// The head start of each of a host's addresses over the next one: RFC 8305 §5.
 const HEAD_START: Duration = Duration::from_millis(250);
 
+/// At most so many addresses of a host are tried: a name with hundreds must not use up the process's sockets.
+const MOST_ADDRESSES: usize = 8;
+
 /// TCP, or TLS over it.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
@@ -112,7 +115,7 @@ fn server_name(host: &Host<&str>) -> Option<ServerName<'static>> {
 
 /// Connects to the first of the addresses that answers; each gets a head start over the next.
 async fn to_any(addresses: &[IpAddr], port: u16) -> io::Result<TcpStream> {
-    let mut left = families_in_turn(addresses).into_iter();
+    let mut left = families_in_turn(addresses).into_iter().take(MOST_ADDRESSES);
     let mut under_way = FuturesUnordered::new();
     let mut failed = io::Error::from(io::ErrorKind::AddrNotAvailable);
     loop {

@@ -71,8 +71,13 @@ pub(crate) async fn exchange(
         Ok(read) => read.err(),
         Err(_) => Some(BodyFault::TimedOut { seconds: deadline.seconds() }),
     };
+    // A receiver may accept a request at its head and read on. Unless the answer says that the connection closes, the
+    // receiver gets the whole request (RFC 9112 §9.5).
+    if head.keeps_open && (200..300).contains(&head.status) {
+        let _ = timeout_at(deadline.at, talk.send()).await;
+    }
     // After a request that was not taken whole, or after bytes beyond the answer, the next bytes could belong to anything.
-    let is_reusable = head.keeps_open && body.is_whole() && talk.unsent.is_empty() && talk.read.is_empty();
+    let is_reusable = head.keeps_open && body.is_whole() && talk.is_sent() && talk.read.is_empty();
     let body = excerpt(&body.into_start());
     Ok(Heard { status: head.status, retry_after, body, broken_off, is_reusable })
 }
@@ -148,10 +153,12 @@ impl<'a> Talk<'a> {
     async fn body(&mut self, body: &mut Body) -> Result<(), BodyFault> {
         let most = self.heard + LONGEST_BODY;
         loop {
-            body.take(&mut self.read)?;
+            let taken = body.take(&mut self.read);
+            // A fault after the part that is kept does not matter.
             if body.is_enough() {
                 return Ok(());
             }
+            taken?;
             if self.heard > most {
                 return Err(BodyFault::TooMuchFraming);
             }
@@ -176,6 +183,18 @@ impl<'a> Talk<'a> {
             self.poll_read(context)
         })
         .await
+    }
+
+    /// Sends the rest of the request, as far as the receiver takes it.
+    async fn send(&mut self) {
+        if self.not_written.is_none() {
+            self.not_written = poll_fn(|context| self.poll_send(context)).await.err();
+        }
+    }
+
+    /// Whether the whole request is on its way, also through TLS.
+    const fn is_sent(&self) -> bool {
+        self.is_flushed && self.not_written.is_none()
     }
 
     fn poll_send(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -85,9 +85,18 @@ pub(crate) fn parse(head: &[u8]) -> Option<Head> {
     };
     let asks_to_stay = if is_old { has_token(&connection, "keep-alive") } else { status != 101 };
     // Where the end of the answer could be understood in two ways, nothing is sent after it.
-    let is_plain = !is_coded || (!is_old && lengths.is_empty());
+    let is_plain = match framing {
+        Framing::Nothing => !is_coded && lengths.iter().all(|length| length.trim() == "0"),
+        _ => !is_coded || (!is_old && lengths.is_empty() && ends_in_chunked(&codings)),
+    };
     let keeps_open = asks_to_stay && is_plain && !has_token(&connection, "close");
     Some(Head { status, framing, keeps_open, retry_after: values("retry-after") })
+}
+
+/// Whether `chunked` is the last coding, which alone shows where the body ends (RFC 9112 §6.3).
+fn ends_in_chunked(codings: &[String]) -> bool {
+    let last = codings.iter().flat_map(|value| value.split(',')).next_back();
+    last.is_some_and(|coding| coding.trim().eq_ignore_ascii_case("chunked"))
 }
 
 /// Without a length an answer goes on until the connection ends; so does one whose length is too large to be read, or
@@ -145,7 +154,11 @@ mod tests {
             ("HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 5\r\n", Framing::Length(5), true),
             ("HTTP/1.1 200 OK\r\ncontent-length: 5, 5\r\n", Framing::Length(5), true),
             ("HTTP/1.1 200 OK\r\ncontent-length: 99999999999999999999\r\n", Framing::ToTheEnd, true),
-            ("HTTP/1.1 204 None\r\ncontent-length: 5\r\n", Framing::Nothing, true),
+            ("HTTP/1.1 204 None\r\n", Framing::Nothing, true),
+            ("HTTP/1.1 204 None\r\ncontent-length: 0\r\n", Framing::Nothing, true),
+            ("HTTP/1.1 204 None\r\ncontent-length: 5\r\n", Framing::Nothing, false),
+            ("HTTP/1.1 304 Same\r\ntransfer-encoding: chunked\r\n", Framing::Nothing, false),
+            ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked, gzip\r\n", Framing::Chunked, false),
             ("HTTP/1.1 200 OK\r\n", Framing::ToTheEnd, true),
             ("HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, Chunked\r\n", Framing::Chunked, true),
             (
@@ -153,7 +166,7 @@ mod tests {
                 Framing::Chunked,
                 false,
             ),
-            ("HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\n", Framing::ToTheEnd, true),
+            ("HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\n", Framing::ToTheEnd, false),
             ("HTTP/1.0 200 OK\r\ntransfer-encoding: chunked\r\n", Framing::Chunked, false),
             ("HTTP/1.0 200 OK\r\ncontent-length: 5\r\n", Framing::Length(5), false),
             ("HTTP/1.0 200 OK\r\nconnection: Keep-Alive\r\ncontent-length: 5\r\n", Framing::Length(5), true),

@@ -58,6 +58,8 @@ pub(crate) struct Sender {
     pool: Arc<Pool>,
 }
 
+const AT_ONCE: Duration = Duration::from_secs(1);
+
 impl Sender {
     pub(crate) fn new(timeout: Duration, rules: AddressRules, tls: &Tls) -> Self {
         Self { timeout, connector: Connector::new(rules, tls), pool: Arc::default() }
@@ -97,10 +99,12 @@ impl Sender {
         post: &Post,
         deadline: Deadline,
     ) -> Result<Outcome, NoAnswer> {
+        let asked_at = Instant::now();
         let Heard { status, retry_after, body, broken_off, is_reusable } =
             exchange(&mut connection, request, deadline).await?;
-        // A server may answer 408 to a connection that was idle for too long; the answer is not one to the request.
-        if status == 408 && connection.is_reused {
+        // A server that closes an idle connection may say so by a 408 (RFC 9110 §15.5.9), which is no answer to the request. It
+        // does so at once, and a receiver that waited for something else takes longer.
+        if status == 408 && connection.is_reused && !is_reusable && asked_at.elapsed() < AT_ONCE {
             return Err(NoAnswer { cause: SendFailure::Closed, ended_unheard: true });
         }
         if is_reusable {

@@ -4,11 +4,14 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use echo_shared::time::Timestamp;
 
+/// Later parts of a line are not read: a receiver must not keep the processor busy.
+const MOST_PARTS: usize = 64;
+
 /// The longest wait that the header's lines ask for. A line may hold several values, and a date holds a comma, so each
 /// part of a line and each two neighbours are tried; other text is overlooked.
 pub(crate) fn longest(lines: &[String], now: Timestamp) -> Option<Duration> {
     let in_line = |line: &String| {
-        let parts: Vec<&str> = line.split(',').collect();
+        let parts: Vec<&str> = line.split(',').take(MOST_PARTS).collect();
         let alone = parts.iter().filter_map(|part| parse(part, now)).max();
         let together = parts.windows(2).filter_map(|pair| parse(&pair.join(","), now)).max();
         alone.max(together)

@@ -5,14 +5,21 @@ use std::sync::Arc;
 
 use echo_shared::attempt::TlsFault;
 use echo_shared::tls::{Roots, Tls};
-use rustls::client::ResolvesClientCert;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{ResolvesClientCert, Resumption};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::sign::CertifiedKey;
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
 
 /// In DER: the object identifier 1.3.6.1.5.5.7.48.2, by which a certificate says where its issuer's is to be had.
 const ISSUER_IS_AT: &[u8] = &[0x06, 0x08, 0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x30, 0x02];
+
+/// How many hosts' TLS sessions are kept.
+const SESSIONS: usize = 64;
+
+/// More certificates than any authority's chain has. Checking a chain cannot be interrupted, and its work grows with the
+/// number of certificates.
+const LONGEST_CHAIN: usize = 16;
 
 tokio::task_local! {
     /// Of the handshake under way. rustls calls what stands below within the handshake's own poll.
@@ -46,6 +53,8 @@ fn note(change: impl FnOnce(&mut Heard)) {
 pub(crate) fn client_config(tls: &Tls) -> ClientConfig {
     let mut config = tls.client.clone();
     config.dangerous().set_certificate_verifier(Arc::new(Verifier(tls.roots.clone())));
+    // Tickets of receivers must not push out those of AWS.
+    config.resumption = Resumption::in_memory_sessions(SESSIONS);
     config.client_auth_cert_resolver = Arc::new(NoCertificate);
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     config
@@ -79,7 +88,12 @@ impl ServerCertVerifier for Verifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let verified = self.0.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+        if intermediates.len() > LONGEST_CHAIN {
+            return Err(Error::InvalidCertificate(CertificateError::BadEncoding));
+        }
+        // Few receivers have a certificate under Amazon's roots, so all roots are asked at once.
+        let all = self.0.read_all()?;
+        let verified = all.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
         if let Err(Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::Other(_))) =
             verified
         {

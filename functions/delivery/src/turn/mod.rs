@@ -276,7 +276,8 @@ impl Turn {
 
     /// Reads the endpoint again after a slow success: a failure may have been counted while the attempt ran.
     async fn reread(&self, endpoint: &Endpoint) -> Endpoint {
-        let read = timeout(SHORT_WAIT, self.load()).await;
+        let time = self.deadline.saturating_duration_since(Instant::now() + RECORD_TIME);
+        let read = timeout(SHORT_WAIT.min(time), self.load()).await;
         read.ok().and_then(Result::ok).and_then(|rows| rows.endpoint).unwrap_or_else(|| endpoint.clone())
     }
 }

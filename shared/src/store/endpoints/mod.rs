@@ -63,6 +63,19 @@ impl EndpointPatch {
             && rate_limit_per_second.is_none()
     }
 
+    /// Whether it may still be made after another change: none of its fields was changed, or all of them already are as it
+    /// wants them. Otherwise its caller may have given up and sent the other change.
+    #[must_use]
+    pub fn may_follow(&self, before: &Endpoint, after: &Endpoint) -> bool {
+        let is_apart = (self.url.is_none() || before.url == after.url)
+            && (self.events.is_none() || before.events == after.events)
+            && (self.status.is_none() || before.status == after.status)
+            && (self.description.is_none() || before.description == after.description)
+            && (self.headers.is_none() || before.headers == after.headers)
+            && (self.rate_limit_per_second.is_none() || before.rate_limit == after.rate_limit);
+        is_apart || self.is_in(after)
+    }
+
     /// The changes to the row of this endpoint, as the row was read.
     fn changes(&self, endpoint: &Endpoint, now: Timestamp) -> Result<Changes, StoreError> {
         let mut changes = Changes::default().set("updated_at", number(now.as_millis()));

@@ -151,6 +151,33 @@ async fn an_answer_that_comes_before_the_request_is_sent_is_heard() {
     }
 }
 
+/// With a small buffer of our own, most of the request is still to be sent when the answer comes.
+#[tokio::test]
+async fn a_receiver_that_accepts_at_the_head_gets_the_whole_request() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let request = request::written(&large(&format!("http://{address}/"))).expect("a request");
+    let whole = request.len();
+    let receiver = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.expect("a connection");
+        let mut read = Vec::new();
+        while !read.windows(4).any(|end| end == b"\r\n\r\n") {
+            stream.read_buf(&mut read).await.expect("a request");
+        }
+        stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.expect("a client");
+        while read.len() < whole && stream.read_buf(&mut read).await.is_ok_and(|more| more > 0) {}
+        read.len()
+    });
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.set_send_buffer_size(4_096).expect("a small buffer");
+    let stream = Box::new(socket.connect(address).await.expect("a connection"));
+    let mut connection = Connection { stream, wants_certificate: false, is_reused: false };
+    let heard = exchange(&mut connection, &request, Deadline::after(TIMEOUT)).await;
+    assert!(heard.is_ok_and(|heard| (heard.status, heard.is_reusable) == (204, true)));
+    drop(connection);
+    assert_eq!(receiver.await.expect("no panic"), whole);
+}
+
 /// With a small buffer of our own, as the kernel has for slow networks, the request cannot be handed over at once: its
 /// rest meets the reset.
 #[tokio::test]
