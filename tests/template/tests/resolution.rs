@@ -1,4 +1,4 @@
-//! What CloudFormation makes of a template, function by function, and of ours.
+//! What each of CloudFormation's functions gives, and what they give for the project's template.
 
 use echo_template::{Template, number};
 use serde_json::{Value, json};
