@@ -18,7 +18,7 @@ struct Expected {
     status: Option<u16>,
     /// The attempt lasts until the deadline, and no longer.
     times_out: bool,
-    /// The attempt's message says what went wrong, or what cut the body short.
+    /// The attempt has a message: its error, or the reason why its body is incomplete.
     has_message: bool,
 }
 

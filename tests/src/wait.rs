@@ -22,7 +22,7 @@ where
         if let Some(found) = probe().await {
             return found;
         }
-        assert!(Instant::now() < deadline, "waited {patience:?} in vain: {what}");
+        assert!(Instant::now() < deadline, "waited {patience:?} without success: {what}");
         tokio::time::sleep(INTERVAL).await;
     }
 }

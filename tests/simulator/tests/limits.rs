@@ -1,4 +1,4 @@
-//! Endpoints with a rate limit: never more requests in a second, apart from late ones. No delivery is lost, and none
+//! Endpoints with a rate limit: no second has more requests than allowed, apart from late ones. No delivery is lost, and none
 //! starves.
 
 use echo_shared::delivery::DeliveryStatus;

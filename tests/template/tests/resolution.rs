@@ -1,4 +1,4 @@
-//! What each of CloudFormation's functions gives, and what they give for the project's template.
+//! The results of CloudFormation's functions, one by one and for the project's template.
 
 use echo_template::{Template, number};
 use serde_json::{Value, json};

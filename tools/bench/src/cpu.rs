@@ -155,7 +155,7 @@ async fn accept(stage: &Stage, events: usize) -> io::Result<()> {
 async fn drain(stage: &Stage, batch: usize) -> io::Result<()> {
     while let Some(invoked) = stage.deliver(FIRST_ATTEMPTS, batch).await? {
         if invoked.kept > 0 {
-            return Err(io::Error::other(format!("{} deliveries were kept back", invoked.kept)));
+            return Err(io::Error::other(format!("{} messages were held back", invoked.kept)));
         }
     }
     Ok(())

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 const TABLE: &str = include_str!("../prices.json");
 
-/// Prices per million, unless a field says otherwise.
+/// Prices per million, unless a field's name gives another unit.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Prices {
     pub(crate) date: String,

@@ -89,7 +89,7 @@ async fn delivery(stage: &Stage, trips: &mut Trips) -> io::Result<()> {
             .hits()
             .get(hits)
             .map(|hit| hit.at)
-            .ok_or_else(|| io::Error::other("no request came"))?;
+            .ok_or_else(|| io::Error::other("no request arrived"))?;
         let (before, after): (Vec<Seen>, Vec<Seen>) = calls.into_iter().partition(|call| call.started < hit);
         let recorded = after.iter().map(|call| call.ended).max().unwrap_or(hit);
         rows_before.push(in_a_row(&before));
