@@ -1,5 +1,5 @@
-//! Endpoints with a rate limit: no second has more requests than allowed, apart from late ones. No delivery is lost, and none
-//! starves.
+//! Endpoints with a rate limit: no second has more requests than allowed, apart from late ones. No delivery is lost,
+//! and none starves.
 
 use echo_shared::delivery::DeliveryStatus;
 use echo_simulator::chaos::{Chaos, Design};
