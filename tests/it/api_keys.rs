@@ -1,4 +1,4 @@
-//! API keys: made, listed, revoked (contract §1, §2).
+//! API keys: creating, listing and revoking them (contract §1, §2).
 
 use std::time::{Duration, Instant};
 
@@ -52,7 +52,7 @@ async fn keys_are_listed_by_their_prefix() {
     prefixes.sort_unstable();
     let mut wanted = [&project.key[..16], text(&created, "key_prefix")];
     wanted.sort_unstable();
-    assert_eq!(prefixes, wanted, "the one of the sign-up and the new one");
+    assert_eq!(prefixes, wanted, "the key of the sign-up and the new key");
 }
 
 #[tokio::test]
@@ -77,7 +77,7 @@ async fn a_revoked_key_stops_working_within_five_seconds() {
     for field in ["id", "name", "key_prefix", "created_at"] {
         assert_eq!(revoked[field], created[field]);
     }
-    // Until then an instance may still know it as good, even after another has refused it.
+    // Within these five seconds an instance may still accept the key, even after another instance has refused it.
     let five_seconds = Instant::now() + Duration::from_secs(5);
     eventually("five seconds are over", PATIENCE, || async {
         let _ = leaked.get(&webhooks).await.status;
@@ -176,7 +176,7 @@ async fn a_project_has_at_most_100_active_keys_even_when_made_16_at_once() {
     let project = Project::new().await;
     let body = json!({"name": "one of many"});
     let create = || project.api.post("/v1/api-keys", &body);
-    // One came with the project. The cap itself is met by 16 at once.
+    // The sign-up made one key. The test makes 91 more, four at a time, and then 16 requests at once meet the limit.
     let made = bounded(4, (0..91).map(|_| create())).await;
     assert!(made.iter().all(|answer| answer.status == 201));
     let raced = at_once(16, |_| create()).await;
@@ -208,10 +208,10 @@ async fn no_table_holds_a_key_a_password_or_a_token() {
     {
         let rows = table_dump(table).await;
         for secret in secrets {
-            assert!(!rows.contains(secret), "{table} holds a secret as it is");
+            assert!(!rows.contains(secret), "{table} holds a secret in plain text");
         }
         if table == "AccountsTable" {
-            assert!(rows.contains(&account.email), "the table read is the one in use");
+            assert!(rows.contains(&account.email), "the test reads the tables that the service uses");
         }
     }
 }

@@ -31,7 +31,7 @@ async fn log_in(email: &str, password: &str) -> echo_tests::api::Answer {
     Api::anonymous().post("/auth/login", &json!({"email": email, "password": password})).await
 }
 
-/// What a JWT says, unverified.
+/// The claims of a JWT, without a check of its signature.
 fn claims(token: &str) -> Value {
     let part = token.split('.').nth(1).expect("three parts");
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).expect("base64url")).expect("JSON")
@@ -134,10 +134,11 @@ async fn a_wrong_password_and_an_unknown_email_are_refused_in_the_same_words() {
 
 #[tokio::test]
 async fn a_wrong_password_and_an_unknown_email_take_the_same_time() {
-    // The least of some tries is what it costs; the rest is what else the machine was doing, and more tries see less of that.
+    // The shortest of several tries is a login's own cost. The rest of a try's time is other work of the machine, and
+    // more tries see less of it.
     let (mut wrong, mut unknown) = (Duration::MAX, Duration::MAX);
     for _ in 0..6 {
-        // Ten failures would close an account.
+        // Each round has its own account: after ten failed logins the service would refuse more of them.
         let account = Account::sign_up().await;
         for _ in 0..6 {
             for (email, least) in [(account.email.clone(), &mut wrong), (random_email(), &mut unknown)] {

@@ -1,4 +1,4 @@
-//! A delivery and its attempts as they are shown (contract §6).
+//! A delivery and its attempts as the API shows them (contract §6).
 
 use std::time::Duration;
 
@@ -61,7 +61,7 @@ async fn a_delivery_is_pending_while_its_first_attempt_is_under_way() {
     assert!((2_000..3_000).contains(&took), "duration_ms {took} of an answer that took 2 s");
     let begun = timestamp(&ended["attempts"][0]["created_at"]);
     let arrived = receiver.first().await.at;
-    assert!((arrived - 1_000..=arrived).contains(&begun), "created_at is when the attempt began: {ended}");
+    assert!((arrived - 1_000..=arrived).contains(&begun), "created_at is the start of the attempt: {ended}");
     assert!(timestamp(&ended["updated_at"]) >= begun + 2_000, "{ended}");
 }
 
@@ -78,7 +78,7 @@ async fn a_failed_attempt_is_shown_with_what_came_back_and_when_the_next_is_due(
     assert_eq!(attempt["http_status"], 500);
     assert_eq!(attempt["response_body"], "Internal Server Error");
     assert_eq!(attempt["success"], false);
-    assert!(attempt["error_message"].is_null(), "a whole answer came");
+    assert!(attempt["error_message"].is_null(), "the whole answer came");
     let over = timestamp(&attempt["created_at"]) + attempt["duration_ms"].as_i64().expect("a number");
     assert!(timestamp(&delivery["next_retry_at"]) >= over + 1_000, "{delivery}");
 }

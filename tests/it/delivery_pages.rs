@@ -12,7 +12,7 @@ use echo_tests::time::{rfc3339, timestamp};
 use echo_tests::wait::{PATIENCE, bounded, eventually};
 use serde_json::{Value, json};
 
-/// Follows the cursors to the end, checking each page on the way, and gives all rows.
+/// Follows the cursors to the end, checks each page on the way, and gives all rows.
 async fn walk(endpoint: &Endpoint, query: &str, limit: usize) -> Vec<Value> {
     let mut rows: Vec<Value> = Vec::new();
     let mut cursor = None::<String>;
@@ -45,7 +45,7 @@ fn ids(rows: &[Value]) -> BTreeSet<String> {
     rows.iter().map(|row| text(row, "id").to_owned()).collect()
 }
 
-/// Posts so many events at a bounded width and gives their deliveries' ids.
+/// Posts `count` events, only a few at a time, and gives the ids of their deliveries.
 async fn emit_many(project: &Project, names: &[&str], count: usize) -> BTreeSet<String> {
     let posts = (0..count).map(|index| project.emit(names[index % names.len()]));
     let ids: BTreeSet<String> = bounded(6, posts).await.into_iter().flatten().collect();
@@ -61,7 +61,7 @@ async fn all_are(endpoint: &Endpoint, status: &str, count: usize) {
     .await;
 }
 
-/// One test, because the 230 deliveries that it is about are dear to make.
+/// One test checks all of this, because its 230 deliveries are expensive to make.
 #[tokio::test]
 async fn hundreds_of_deliveries_are_paged_newest_first_under_every_filter() {
     let project = Project::new().await;
@@ -71,17 +71,20 @@ async fn hundreds_of_deliveries_are_paged_newest_first_under_every_filter() {
     .await;
     let endpoint = project.endpoint(&receiver.url()).await;
     let good = emit_many(&project, &["call.started", "call.ended"], 200).await;
-    // Asking the receiver is cheaper than asking for lists.
-    eventually("200 have arrived", PATIENCE * 3, || async { (receiver.count() >= 200).then_some(()) }).await;
+    // Asking the receiver is cheaper than asking the API for lists.
+    eventually("200 requests have arrived", PATIENCE * 3, || async {
+        (receiver.count() >= 200).then_some(())
+    })
+    .await;
     all_are(&endpoint, "success", 200).await;
-    // An empty second between the two groups makes a time that lies between them.
+    // A second without events leaves a moment that lies between the two groups.
     let newest = timestamp(&endpoint.deliveries("?limit=1").await.ok(200)["data"][0]["created_at"]);
     eventually("a second passes", PATIENCE, || async {
         (echo_tests::time::now() > newest + 1_000).then_some(())
     })
     .await;
     let bad = emit_many(&project, &["call.summary"], 30).await;
-    eventually("each of the 30 was tried", PATIENCE * 3, || async {
+    eventually("each of the 30 deliveries has had an attempt", PATIENCE * 3, || async {
         (receiver.count() >= 230).then_some(())
     })
     .await;
@@ -96,7 +99,7 @@ async fn hundreds_of_deliveries_are_paged_newest_first_under_every_filter() {
 
     assert_eq!(ids(&walk(&endpoint, "&status=success", 60).await), good);
     assert_eq!(ids(&walk(&endpoint, "&status=failed", 7).await), bad);
-    assert_eq!(ids(&walk(&endpoint, "&status=failed", 30).await), bad, "a page that is just full");
+    assert_eq!(ids(&walk(&endpoint, "&status=failed", 30).await), bad, "a page that is exactly full");
     for status in ["pending", "retrying"] {
         assert!(walk(&endpoint, &format!("&status={status}"), 10).await.is_empty());
     }
@@ -238,7 +241,11 @@ async fn a_page_ends_early_only_before_its_body_passes_3_mib() {
             break;
         }
         let row = answer.body.len() / data.len();
-        assert!(answer.body.len() + row > MOST, "{} rows of {row} bytes are no reason to stop", data.len());
+        assert!(
+            answer.body.len() + row > MOST,
+            "the page ends after {} rows although another row of {row} bytes fits",
+            data.len()
+        );
         query = format!("?limit=16&cursor={}", text(&page, "next_cursor"));
     }
     assert_eq!((seen.len(), pages), (16, 2));
@@ -256,14 +263,14 @@ async fn deliveries_that_change_status_move_between_filters() {
         async move { ids(&walk(endpoint, &format!("&status={status}"), 10).await) }
     };
     let only = BTreeSet::from([id.clone()]);
-    eventually("it is listed as retrying", Duration::from_secs(4), || async {
+    eventually("the delivery is listed as retrying", Duration::from_secs(4), || async {
         (ids_with("retrying").await == only).then_some(())
     })
     .await;
     assert!(ids_with("success").await.is_empty() && ids_with("failed").await.is_empty());
     receiver.set(200);
     endpoint.ended(&id, "success").await;
-    eventually("it is listed as a success only", PATIENCE, || async {
+    eventually("the delivery is listed as a success only", PATIENCE, || async {
         (ids_with("success").await == only && ids_with("retrying").await.is_empty()).then_some(())
     })
     .await;

@@ -12,13 +12,13 @@ use serde_json::json;
 async fn a_disabled_endpoint_gets_nothing_from_the_next_event_on() {
     let (project, receiver) = (Project::new().await, Receiver::start().await);
     let endpoint = project.endpoint(&receiver.url()).await;
-    // Again and again, since a stale read would only show now and then.
+    // Repeated, since a stale read would show only now and then.
     for round in 1..=8 {
         endpoint.set_status("disabled").await;
         assert_eq!(project.emit("call.ended").await.len(), 0);
         endpoint.set_status("active").await;
         assert_eq!(project.emit("call.ended").await.len(), 1);
-        // Before the next disable, which would rightly end a delivery that is still under way.
+        // The next disable would rightly end a delivery that is still under way, so the test waits for it here.
         receiver.received(round).await;
     }
     receiver.no_more_than(8, Duration::from_secs(2)).await;
@@ -68,7 +68,7 @@ async fn a_retry_uses_the_url_and_the_secret_of_its_moment() {
     let (project, old, new) = (Project::new().await, Receiver::answering(500).await, Receiver::start().await);
     let endpoint = project.endpoint(&old.url()).await;
     let delivery = project.emit_one().await;
-    // The third attempt is two seconds away from the second: time to change both before it.
+    // The third attempt comes two seconds after the second. The test changes the URL and the secret before it.
     old.received(2).await;
     endpoint.patch(&json!({"url": new.url_of("/moved")})).await;
     let secret = endpoint.rotate().await;

@@ -1,4 +1,4 @@
-//! What an endpoint can have beside what it must have: a description, headers of its own and a limit (see `rate_limits`).
+//! An endpoint's optional settings: a description, headers of its own and a limit (see `rate_limits`).
 
 use echo_tests::aws::logged;
 use echo_tests::project::{Project, unique};

@@ -1,4 +1,4 @@
-//! Which URLs may be registered, and which are never called (contract §3). Loopback is exempt in this deployment.
+//! URLs that may be registered, and URLs that are never called (contract §3). This deployment exempts loopback.
 
 use echo_tests::api::Answer;
 use echo_tests::project::Project;
@@ -148,7 +148,7 @@ async fn a_url_carries_no_user_and_no_fragment() {
 
 #[tokio::test]
 async fn the_services_own_host_is_refused_in_any_spelling() {
-    // The emulator's own form of what API Gateway names an API: `<id>.execute-api.localhost`.
+    // The emulator's form of an API's own host name: `<id>.execute-api.localhost`.
     let (_, id) = stack().api_url.split_once("/execute-api/").expect("an address by path");
     let host = format!("{}.execute-api.localhost", id.trim_end_matches('/'));
     let spellings = [
@@ -242,7 +242,7 @@ async fn an_ipv4_embedded_in_ipv6_is_judged_too() {
         "https://[64:ff9b::169.254.169.254]/hook",
         "https://[2002:a00:1::]/hook",
         "https://[2002:a9fe:a9fe::1]/hook",
-        // Teredo: the client's address stands inverted in the last 32 bits; this one is 10.0.0.1.
+        // Teredo: the last 32 bits hold the client's address, inverted; here it is 10.0.0.1.
         "https://[2001:0:808:808:0:0:f5ff:fffe]/hook",
     ])
     .await;

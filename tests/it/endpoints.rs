@@ -1,4 +1,4 @@
-//! Webhook endpoints: made, shown, listed, changed, deleted, and how many there may be (contract §3).
+//! Webhook endpoints: creating, showing, listing, changing and deleting them, and how many there may be (contract §3).
 
 use echo_tests::project::{ALL_EVENTS, Project};
 use echo_tests::shape;
@@ -41,7 +41,7 @@ async fn a_new_endpoint_can_be_disabled() {
     let active = project.api.patch(&path, &json!({"status": "active"})).await.ok(200);
     assert_eq!((&active["status"], &active["disabled_at"]), (&json!("active"), &json!(null)));
 
-    // An endpoint's own object makes another one like it.
+    // The object that the API shows for an endpoint is also a valid request for another one.
     let again = project.post("/webhooks", &created).await.ok(201);
     assert_eq!(again["status"], "disabled");
     for status in ["active", "disabled"] {
@@ -237,7 +237,7 @@ async fn a_project_has_at_most_so_many_endpoints_even_when_made_16_at_once() {
     let most = usize::try_from(stack().max_endpoints()).expect("a small number");
     let body = json!({"url": URL, "events": ["call.ended"]});
     let create = || async { project.post("/webhooks", &body).await.status };
-    // All but the last few are made at ease; the cap itself is met by 16 at once.
+    // The test makes all but the last few, four at a time. Then 16 requests at once meet the limit.
     let made = bounded(4, (0..most - 8).map(|_| create())).await;
     assert!(made.iter().all(|status| *status == 201), "{made:?}");
     let mut raced = at_once(16, |_| create()).await;

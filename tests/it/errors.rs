@@ -1,5 +1,5 @@
-//! What every answer has in common, and the errors that any route can give (contract §1). The form of error bodies and
-//! `x-request-id` are checked by the harness on every answer of every test.
+//! The rules for all answers, and the errors that any route can give (contract §1). The harness checks the form of
+//! error bodies and `x-request-id` on every answer of every test.
 
 use std::collections::BTreeSet;
 
@@ -54,7 +54,7 @@ async fn every_path_is_served_under_api_too_with_the_same_key() {
     api.get("/v1/nothing").await.refused(404);
     api.send(Method::PUT, &path, None).await.refused(405);
     assert_eq!(api.delete(&path).await.status, 204);
-    // Only one `/api` is a prefix.
+    // Only the first `/api` of a path is a prefix.
     Api::anonymous().under_api().post("/api/auth/login", &login).await.refused(404);
 }
 
@@ -106,7 +106,7 @@ async fn a_wrong_method_is_405_and_the_right_ones_are_named() {
     account.bearer().send(Method::PUT, "/v1/projects", None).await.refused(405);
 }
 
-/// Routes that take a body, and callers that may call them.
+/// Routes that take a body, and callers that may use them.
 async fn routes_with_bodies() -> Vec<(Api, Method, String)> {
     let account = Account::sign_up().await;
     let project = account.default_project();
@@ -164,7 +164,7 @@ async fn a_body_over_64_kib_is_413_outside_events() {
             format!("{start}{}{end}", "x".repeat(length - start.len() - end.len())).into_bytes()
         };
         api.send(method.clone(), &path, Some(body(LIMIT + 1))).await.refused(413);
-        // Not too large, only incomplete.
+        // A body of exactly the limit is not too large. It only lacks fields.
         api.send(method, &path, Some(body(LIMIT))).await.refused(400);
     }
 }
@@ -197,7 +197,7 @@ async fn unknown_request_fields_are_ignored() {
     project.post_event(&extra(json!({"event_name": "call.summary"}))).await;
 }
 
-/// Of every call that the description has, with things that exist: 404 would come first.
+/// Tries every call of the description, on resources that exist: for others 404 would come first.
 #[tokio::test]
 async fn an_unknown_query_parameter_is_refused_by_every_call() {
     let account = Account::sign_up().await;

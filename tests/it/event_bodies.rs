@@ -1,4 +1,4 @@
-//! What becomes of the producer's data on its way to the receiver (contract §4, §5).
+//! The producer's data on its way to the receiver (contract §4, §5).
 
 use std::io::Write;
 
@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 const EVENT_LIMIT: usize = 256 * 1024;
 
-/// Posts an event whose `data` is spelled exactly so, and gives what arrives.
+/// Posts an event whose `data` has exactly this spelling, and gives the request that arrives.
 async fn deliver(data: &str) -> Received {
     let (project, receiver) = (Project::new().await, Receiver::start().await);
     let endpoint = project.endpoint(&receiver.url()).await;
@@ -24,7 +24,7 @@ async fn deliver(data: &str) -> Received {
     request
 }
 
-/// The spelling of `data` in an envelope, which ends with it.
+/// The spelling of `data` in an envelope. `data` is the envelope's last field.
 fn data_of(request: &Received) -> String {
     let body = String::from_utf8(request.body.clone()).expect("UTF-8");
     let (_, data) = body.split_once(r#""data":"#).unwrap_or_else(|| panic!("no data in {body}"));
@@ -89,7 +89,7 @@ async fn text_that_looks_like_an_envelope_or_markup_arrives_as_sent() {
         .await;
 }
 
-/// A call's transcript and analysis as they come after a phone call.
+/// A transcript and an analysis such as a phone call produces.
 fn real_world(segments: usize) -> Value {
     let phrases = [
         "Hello, you've reached Analytical Engines.",
@@ -126,7 +126,7 @@ async fn an_event_of_exactly_256_kib_is_delivered_and_one_byte_more_is_413() {
     let (project, receiver) = (Project::new().await, Receiver::start().await);
     let endpoint = project.endpoint(&receiver.url()).await;
     let path = project.path("/events");
-    // Random text, so that it stays as large however it is stored.
+    // Random text, which compression cannot make much smaller in storage.
     let mut random = rand::rng();
     let noise: String =
         (0..EVENT_LIMIT).map(|_| char::from(random.sample(rand::distr::Alphanumeric))).collect();

@@ -1,4 +1,5 @@
-//! Reading events: with their payload, their deliveries and who was skipped (contract §4), in pages (as §6).
+//! Reading events: their payload, their deliveries and the endpoints that they skipped (contract §4), in pages (as
+//! §6).
 
 use std::collections::BTreeSet;
 
@@ -48,7 +49,7 @@ async fn show(project: &Project, id: &str) -> Value {
     event
 }
 
-/// Follows the cursors to the end, checking each page on the way, and gives all rows.
+/// Follows the cursors to the end, checks each page on the way, and gives all rows.
 async fn walk(project: &Project, query: &str, limit: usize) -> Vec<Value> {
     let mut rows: Vec<Value> = Vec::new();
     let mut cursor = String::new();
@@ -75,7 +76,7 @@ fn ids(rows: &[Value]) -> BTreeSet<String> {
     rows.iter().map(|row| text(row, "event_id").to_owned()).collect()
 }
 
-/// A UUIDv7 that says it was made so long ago, or so far ahead.
+/// A UUIDv7 with a time so many milliseconds ago, or ahead if the number is negative.
 fn v7(ago_millis: i64) -> Uuid {
     let at = now() - ago_millis;
     let seconds = u64::try_from(at / 1_000).expect("after 1970");
@@ -154,14 +155,15 @@ async fn a_test_event_is_listed_like_any_other() {
     let rows = walk(&project, "", 10).await;
     assert_eq!(ids(&rows), BTreeSet::from([text(&accepted, "event_id").to_owned()]));
     assert_eq!(rows[0]["deliveries"][0]["webhook_endpoint_id"], endpoint.id);
-    assert_eq!(rows[0]["skipped"], json!([]), "the other endpoint was not considered");
+    assert_eq!(rows[0]["skipped"], json!([]), "the event lists no other endpoint");
 }
 
-/// One test, because the events that it is about are dear to make.
+/// One test checks all of this, because its events are expensive to make.
 #[tokio::test]
 async fn events_are_paged_newest_first_whatever_their_ids_are() {
     let project = Project::new().await;
-    // Ids of ours, of the caller's that tell when, that tell a time long past or ahead, and that tell none.
+    // An id by the service, and ids by the caller: with a recent time, a time long past, a time ahead, and without a
+    // time.
     let kinds = |index: usize| match index % 5 {
         0 => None,
         1 => Some(v7(100_000)),
@@ -185,7 +187,7 @@ async fn events_are_paged_newest_first_whatever_their_ids_are() {
     let all: BTreeSet<String> = first.iter().chain(&second).map(|(id, _)| id.clone()).collect();
     assert_eq!(all.len(), 75);
 
-    // The index of ids that tell no time may lag behind.
+    // The index of the ids without a time may lag behind.
     eventually("all are listed", PATIENCE, || async {
         (ids(&walk(&project, "", 100).await) == all).then_some(())
     })
@@ -204,12 +206,16 @@ async fn events_are_paged_newest_first_whatever_their_ids_are() {
     assert_eq!(ids(&walk(&project, "&event_name=call.started", 9).await), started);
     assert!(walk(&project, "&event_name=call.summary", 9).await.is_empty());
 
-    // Times are those shown: of an id that tells when, the caller's.
+    // The filters compare the times that the list shows. For an id with a recent time it shows the time in the id.
     let rows = walk(&project, "", 100).await;
     let since = |row: &Value| timestamp(&row["created_at"]) >= between;
     let newer: Vec<Value> = rows.iter().filter(|row| since(row)).cloned().collect();
     let older: Vec<Value> = rows.iter().filter(|row| !since(row)).cloned().collect();
-    assert_eq!((newer.len(), older.len()), (12, 63), "those that say they are older than they are");
+    assert_eq!(
+        (newer.len(), older.len()),
+        (12, 63),
+        "three of the last 15 events have an id with an earlier time"
+    );
     assert_eq!(walk(&project, &format!("&since={}", rfc3339(between)), 5).await, newer);
     assert_eq!(walk(&project, &format!("&until={}", rfc3339(between)), 50).await, older);
     assert!(walk(&project, &format!("&until={}", rfc3339(1_000)), 5).await.is_empty());

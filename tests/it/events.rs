@@ -1,4 +1,4 @@
-//! Taking an event in (contract §4).
+//! Accepting an event (contract §4).
 
 use std::collections::BTreeSet;
 
@@ -55,7 +55,7 @@ async fn null_is_the_same_as_absence() {
     own_id(&accepted["event_id"]);
     let envelope = receiver.first().await.json();
     assert_eq!(envelope["data"], json!({}));
-    // A delivery's payload, and so an event's, can be posted as it is shown.
+    // The payload that the API shows for an event, and for its deliveries, can be posted again as it is.
     let shown = project.get(&format!("/events/{}", text(&accepted, "event_id"))).await.ok(200);
     assert_eq!(project.post_event(&shown["payload"]).await["duplicate"], true);
 }

@@ -1,5 +1,5 @@
-//! Past its retention time a row is never shown and an `event_id` is free (contract §6), whether or not DynamoDB has
-//! come round to delete it. The tests move a row's expiry into the past, which no caller can.
+//! After its retention time a row is never shown and its `event_id` is free (contract §6), whether or not DynamoDB has
+//! deleted the row yet. The tests move a row's expiry into the past, which no caller can do.
 
 use echo_tests::aws::expire;
 use echo_tests::project::{Project, delivery_ids};

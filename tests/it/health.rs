@@ -1,4 +1,5 @@
-//! An endpoint's failures in a row, and what follows from them (contract §7). Here it is disabled after three, at once.
+//! An endpoint's consecutive failures, and their consequences (contract §7). This deployment disables an endpoint
+//! as soon as it has had three of them.
 
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ async fn set_up(receiver: &Receiver) -> (Project, Endpoint) {
     (project, endpoint)
 }
 
-/// Lets so many deliveries exhaust themselves side by side.
+/// Posts `count` events and waits until each delivery has used up its attempts.
 async fn exhaust(project: &Project, endpoint: &Endpoint, count: usize) -> Vec<String> {
     let mut ids = Vec::new();
     for _ in 0..count {
@@ -72,14 +73,14 @@ async fn enough_failures_in_a_row_disable_the_endpoint_with_reason_and_time() {
     assert_eq!(shown["disabled_reason"], "consecutive_failures");
     assert!((before..=now()).contains(&timestamp(&shown["disabled_at"])), "{shown}");
 
-    assert_eq!(project.emit("call.ended").await.len(), 0, "no new deliveries are made for it");
+    assert_eq!(project.emit("call.ended").await.len(), 0, "a disabled endpoint gets no new deliveries");
     endpoint.retry(&ids[0]).await.refused(409);
 
     let active = endpoint.patch(&json!({"status": "active"})).await;
     assert_eq!(active["consecutive_failures"], 0);
     assert!(active["disabled_reason"].is_null() && active["disabled_at"].is_null(), "{active}");
     receiver.set(200);
-    assert_eq!(endpoint.retry(&ids[0]).await.status, 202, "what failed can be retried");
+    assert_eq!(endpoint.retry(&ids[0]).await.status, 202, "a failed delivery can be retried");
     endpoint.ended(&ids[0], "success").await;
     let id = project.emit_one().await;
     endpoint.ended(&id, "success").await;
@@ -141,7 +142,7 @@ async fn a_delivery_waiting_for_a_disabled_endpoint_fails_at_its_next_wake_up() 
     assert_eq!(delivery["failure_reason"], "endpoint_disabled");
     assert_eq!(delivery["attempt_count"], 1);
     receiver.no_more_than(1, Duration::from_secs(3)).await;
-    assert_eq!(endpoint.show().await["consecutive_failures"], 0, "it adds nothing");
+    assert_eq!(endpoint.show().await["consecutive_failures"], 0, "the delivery adds no failure");
 
     endpoint.set_status("active").await;
     assert_eq!(endpoint.retry(&id).await.status, 202);
@@ -174,7 +175,7 @@ async fn a_delivery_waiting_for_a_deleted_endpoint_is_not_made() {
     endpoint.retry(&id).await.refused(404);
     receiver.no_more_than(1, Duration::from_secs(10)).await;
     let again = project.post_event(&event).await;
-    assert_eq!(again["deliveries"], accepted["deliveries"], "it stays listed on the event");
+    assert_eq!(again["deliveries"], accepted["deliveries"], "the event still lists the delivery");
     receiver.no_more_than(1, Duration::from_secs(2)).await;
 }
 
@@ -190,10 +191,10 @@ async fn one_endpoints_failures_are_not_anothers() {
     assert_eq!(good.show().await["consecutive_failures"], 0);
     let id = project.emit_one().await;
     good.ended(&id, "success").await;
-    assert_eq!(bad.show().await["consecutive_failures"], 1, "another's success clears nothing");
+    assert_eq!(bad.show().await["consecutive_failures"], 1, "another endpoint's success clears no failure");
 }
 
-/// Completion is what counts: the success was under way when the failure before it was counted.
+/// The order of completion decides: the success was under way when the earlier failure was counted.
 #[tokio::test]
 async fn a_success_that_completes_after_a_counted_failure_clears_it() {
     let answer = |request: &Received| match request.header("x-echo-event") {
@@ -202,7 +203,8 @@ async fn a_success_that_completes_after_a_counted_failure_clears_it() {
     };
     let receiver = Receiver::choosing(answer).await;
     let last = u64::try_from(stack().retry_delays().len()).expect("small");
-    // The two must overlap, which only their records can tell: on a busy machine it may take some tries.
+    // The success must overlap the last failing attempt. Only the records tell whether it did, and a busy machine may
+    // need some tries.
     for _ in 0..5 {
         let (project, endpoint) = set_up(&receiver).await;
         let failing = project.emit("call.started").await.remove(0);

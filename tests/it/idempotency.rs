@@ -1,4 +1,4 @@
-//! The same event twice (contract §4).
+//! The same event sent twice (contract §4).
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ fn changed(event: &Value, field: &str, value: Value) -> Value {
     event
 }
 
-/// Longer than any repeated job of the service stands back before it would act.
+/// Longer than a second job for the same delivery stands back before it would act.
 fn long_enough() -> Duration {
     stack().request_timeout() * 2 + Duration::from_secs(8)
 }
@@ -47,7 +47,7 @@ async fn the_same_event_again_gives_the_same_answer_and_starts_nothing() {
 
 #[tokio::test]
 async fn the_same_event_16_times_at_once_is_one_delivery_and_one_request() {
-    // Slow, so that a second job for the same delivery would find it still under way.
+    // The receiver is slow, so a second job for the same delivery would find the attempt still under way.
     let slow = Reply::status(200).after(Duration::from_millis(1_800));
     let (project, receiver) = (Project::new().await, Receiver::answering(slow).await);
     let endpoint = project.endpoint(&receiver.url()).await;
@@ -106,7 +106,7 @@ async fn the_same_id_with_other_content_is_a_conflict() {
         let message = project.post("/events", &changed(&event, field, value)).await.refused(409);
         let (_, rest) = message.split_once("accepted at ").expect("when the first was accepted");
         let accepted_at = timestamp(&json!(rest[..24]));
-        // A second for clocks that differ.
+        // Clocks may differ by a second.
         assert!((before - 1_000..=after + 1_000).contains(&accepted_at), "{message}");
     }
     for field in ["customer_id", "notification_id", "data"] {
@@ -114,7 +114,7 @@ async fn the_same_id_with_other_content_is_a_conflict() {
         without.as_object_mut().expect("an object").remove(field);
         project.post("/events", &without).await.refused(409);
     }
-    assert_eq!(project.post_event(&event).await["duplicate"], true, "the first one stands");
+    assert_eq!(project.post_event(&event).await["duplicate"], true, "the first event stays as it was");
 }
 
 #[tokio::test]

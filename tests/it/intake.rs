@@ -1,4 +1,4 @@
-//! Events in by IAM: straight through the queue, or through EventBridge (contract §4).
+//! Events from producers with IAM credentials: straight into the intake queue, or through EventBridge (contract §4).
 
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ fn without(event: &Value, field: &str) -> Value {
     event
 }
 
-/// The event as the API shows it, once it is there.
+/// Waits until the API shows the event, and gives it.
 async fn accepted(project: &Project, id: &str) -> Value {
     eventually(format!("event {id} is accepted"), PATIENCE, || async {
         let answer = project.get(&format!("/events/{id}")).await;
@@ -51,7 +51,7 @@ async fn accepted(project: &Project, id: &str) -> Value {
     .await
 }
 
-/// Longer than any repeated job of the service stands back before it would act.
+/// Longer than a second job for the same delivery stands back before it would act.
 fn long_enough() -> Duration {
     stack().request_timeout() * 2 + Duration::from_secs(8)
 }
@@ -106,7 +106,7 @@ async fn an_event_put_on_the_bus_is_delivered_under_the_id_of_eventbridge_or_its
     put_event("call.ended", &event.to_string()).await;
     let second = receiver.received(2).await.remove(1);
     assert_eq!(second.header("webhook-id"), event["event_id"]);
-    // Another name is not this service's.
+    // The service does not know this event name.
     put_event("call.other", &with(&event, "event_id", json!(Uuid::now_v7())).to_string()).await;
     receiver.no_more_than(2, Duration::from_secs(3)).await;
 }
@@ -169,8 +169,8 @@ async fn what_is_refused_is_parked_with_the_reason_and_nothing_else_happens() {
         assert_eq!(lines.len(), 1, "{lines:?}");
         assert!(lines[0].contains(reason), "{lines:?}");
     }
-    assert!(logged("Delivery", &mark).await.is_empty(), "what was sent is logged");
-    assert!(!logged("Delivery", "\"IntakeRefused\":").await.is_empty(), "refusals are counted");
+    assert!(logged("Delivery", &mark).await.is_empty(), "the content of a refused message is logged");
+    assert!(!logged("Delivery", "\"IntakeRefused\":").await.is_empty(), "refusals are not counted");
     receiver.no_more_than(0, Duration::from_secs(2)).await;
     assert_eq!(deliveries(&endpoint).await, 0);
 }
@@ -186,11 +186,11 @@ async fn an_event_of_the_bus_is_refused_like_any_other() {
 
 #[tokio::test]
 async fn the_same_event_by_both_ways_starts_nothing_twice() {
-    // Slow, so that a second job for the same delivery would find it still under way.
+    // The receiver is slow, so a second job for the same delivery would find the attempt still under way.
     let slow = Reply::status(200).after(Duration::from_millis(1_200));
     let (project, receiver) = (Project::new().await, Receiver::answering(slow).await);
     let endpoint = project.endpoint(&receiver.url()).await;
-    // EventBridge may spell data anew, which would be other content.
+    // EventBridge may change the spelling of `data`, and another spelling is other content. `{}` has only one.
     let event = with(&event(&project), "data", json!({}));
     let intake = intake().await;
     let body = event.to_string();

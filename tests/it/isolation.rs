@@ -1,4 +1,4 @@
-//! Two projects that must not see each other, on every route (contract §1).
+//! Two projects on every route: neither may see the other (contract §1).
 
 use echo_tests::endpoint::Endpoint;
 use echo_tests::project::{Account, Project};
@@ -86,7 +86,7 @@ async fn a_key_opens_no_route_of_another_project_and_learns_nothing() {
         let theirs =
             intruder.api.send(method.clone(), &victim.project.path(&route), bytes(body.clone())).await;
         theirs.refused(403);
-        // The same for a project that no one has: existence is not told.
+        // The answer for a project that does not exist is the same, so it does not tell which projects exist.
         let nowhere = format!("/v1/projects/{}{route}", Uuid::now_v7());
         let none = intruder.api.send(method, &nowhere, bytes(body)).await;
         none.refused(403);

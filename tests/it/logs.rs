@@ -1,4 +1,4 @@
-//! What the functions log: enough to follow a request (contract §1), and nothing that is secret.
+//! The functions' logs: they say enough to follow a request (contract §1), and contain no secret.
 
 use echo_tests::api::Api;
 use echo_tests::aws::logged;
@@ -55,7 +55,7 @@ async fn no_log_holds_a_secret_a_payload_or_an_answer() {
         .refused(400);
     project.api.with_key(format!("{}0", project.key)).get("/v1/api-keys").await.refused(401);
 
-    // The logs have come once both attempts are there; then what must not be there can be looked for.
+    // Once both attempts are logged, all lines are there, and the test can search them for secrets.
     eventually("both attempts are logged", PATIENCE, || async {
         (logged("Delivery", &id).await.len() >= 2).then_some(())
     })
@@ -78,7 +78,7 @@ async fn no_log_holds_a_secret_a_payload_or_an_answer() {
     }
 }
 
-/// What the line of an event's request says of it.
+/// The log line of the request that posts this event.
 async fn said_of_event(project: &Project, event: &Value) -> Value {
     let answer = project.post("/events", event).await;
     let id = answer.headers["x-request-id"].to_str().expect("text").to_owned();
@@ -96,7 +96,7 @@ async fn a_new_event_is_counted_once_on_its_requests_line() {
     let project = Project::new().await;
     let event = json!({"event_name": "call.ended", "event_id": uuid::Uuid::new_v4().to_string()});
     let first = said_of_event(&project, &event).await;
-    // What the template's metric filter looks for.
+    // The template's metric filter looks for these fields.
     assert_eq!((&first["accepted"], &first["stack"]), (&json!(1), &json!("echo-webhooks")), "{first}");
     assert_eq!(first.get("duplicate"), None, "{first}");
     let again = said_of_event(&project, &event).await;
@@ -104,7 +104,7 @@ async fn a_new_event_is_counted_once_on_its_requests_line() {
     assert_eq!(again["duplicate"], json!(true), "{again}");
 }
 
-/// The lines of one invocation of the delivery function, once its metrics are among them.
+/// Waits until an invocation of the delivery function has logged its metrics, and gives its lines and the metrics.
 async fn invocation(request_id: &str) -> (Vec<Value>, Value) {
     eventually(format!("the metrics of {request_id} are logged"), PATIENCE, || async {
         let lines = logged("Delivery", request_id).await;
@@ -152,7 +152,7 @@ async fn each_invocation_counts_its_attempts_in_one_line() {
         }
         assert!(metrics[counted].as_u64() >= Some(1), "{counted} in {metrics}");
 
-        // The batch may have held other tests' deliveries too.
+        // The batch may also have contained deliveries of other tests.
         let attempted: Vec<&Value> = lines.iter().filter(|line| line["message"] == "attempted").collect();
         let durations = attempted.iter().filter_map(|line| line["duration_ms"].as_u64()).collect();
         let values = |name: &str| {

@@ -1,4 +1,4 @@
-//! A delivery that comes back to the service is refused before anything is done for it (contract §1 and §5).
+//! The service refuses a delivery that comes back to it, and does nothing else for that request (contract §1 and §5).
 
 use echo_tests::api::Api;
 use echo_tests::project::{Account, PASSWORD, Project, random_email, signup_request};
@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 const HEADER: &str = "x-echo-origin";
 
-/// The mark of this deployment, as a receiver learns it.
+/// The mark of this deployment, as a receiver sees it.
 async fn mark() -> String {
     let (project, receiver) = (Project::new().await, Receiver::start().await);
     project.endpoint(&receiver.url()).await;
@@ -28,7 +28,7 @@ async fn every_attempt_of_every_project_carries_the_same_mark() {
     for request in receiver.received(2).await {
         assert_eq!(request.header(HEADER), mark);
     }
-    // An endpoint's own headers neither replace it nor take it away.
+    // An endpoint's own headers can neither replace the mark nor remove it.
     for value in ["none", ""] {
         let change = json!({"headers": {HEADER: value}});
         project.api.patch(&endpoint.path(""), &change).await.refuses_field("headers");
@@ -67,7 +67,7 @@ async fn a_marked_request_changes_nothing_on_any_route() {
         ),
         (Method::POST, endpoint.path(&format!("/deliveries/{delivery}/retry")), json!({})),
         (Method::POST, project.path("/events"), event),
-        // It comes before 404, 405 and 400, which would take work to find out.
+        // The 508 comes before 404, 405 and 400, which would take work to find out.
         (Method::POST, "/v1/nothing".to_owned(), json!({})),
         (Method::PUT, project.path("/webhooks"), json!({})),
         (Method::POST, "/v1/projects/not-a-uuid/events".to_owned(), json!({})),
@@ -96,7 +96,7 @@ async fn only_this_deployments_mark_is_refused_and_only_where_something_would_ch
     let (project, mark) = (Project::new().await, mark().await);
     let events = project.path("/events");
     let event = json!({"event_name": "call.ended"});
-    // Another deployment may well deliver to this one.
+    // Requests with another deployment's mark are accepted: another deployment may well deliver to this one.
     for others in ["", "0123456789abcdef0123456789abcdef", &mark[1..], &format!("{mark}0")] {
         let accepted = project.api.with_header(HEADER, others).post(&events, &event).await.ok(202);
         assert!(Uuid::parse_str(text(&accepted, "event_id")).is_ok());

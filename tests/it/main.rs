@@ -1,4 +1,4 @@
-//! What the contract promises, tried from outside against the deployed template: one module per resource or theme.
+//! The contract's promises, tested from outside against the deployed template: one module for each resource or theme.
 
 mod api_keys;
 mod auth;

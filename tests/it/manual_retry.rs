@@ -1,4 +1,4 @@
-//! Trying an ended delivery again by hand (contract §6).
+//! Retrying an ended delivery by hand (contract §6).
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use serde_json::Value;
 /// The answer to an accepted retry is the delivery, pending again.
 fn check_accepted(answer: &Answer, id: &str) -> Value {
     let mut delivery = answer.ok(202);
-    // With or without its attempts: the contract says "the delivery".
+    // The answer may show the attempts or leave them out: the contract only says "the delivery".
     let attempts = delivery.as_object_mut().and_then(|object| object.remove("attempts"));
     echo_tests::shape::delivery(&delivery);
     assert_eq!(delivery["id"], id);
@@ -104,7 +104,7 @@ async fn a_delivery_that_still_runs_cannot_be_retried() {
     receiver.first().await;
     assert_eq!(endpoint.delivery(&id).await["status"], "pending");
     endpoint.retry(&id).await.refused(409);
-    // The second attempt is asked to come back much later.
+    // The answer to the second attempt asks the service to come back much later.
     let delivery = endpoint.attempted(&id, 2).await;
     assert_eq!(delivery["status"], "retrying");
     endpoint.retry(&id).await.refused(409);
@@ -145,7 +145,7 @@ async fn a_delivery_to_a_disabled_endpoint_cannot_be_retried_until_it_is_active(
     let (_project, endpoint, id) = delivered(&receiver).await;
     endpoint.set_status("disabled").await;
     endpoint.retry(&id).await.refused(409);
-    assert_eq!(endpoint.delivery(&id).await["status"], "success", "nothing is half-done");
+    assert_eq!(endpoint.delivery(&id).await["status"], "success", "the refused retry changed the delivery");
     endpoint.set_status("active").await;
     check_accepted(&endpoint.retry(&id).await, &id);
     endpoint.attempted(&id, 2).await;
@@ -155,7 +155,7 @@ async fn a_delivery_to_a_disabled_endpoint_cannot_be_retried_until_it_is_active(
 async fn a_manual_attempt_that_finds_its_endpoint_disabled_ends_failed() {
     let receiver = Receiver::start().await;
     let (_project, endpoint, id) = delivered(&receiver).await;
-    // If the attempt is quicker than the change, it is made: then it is tried again.
+    // If the attempt starts before the change, the service makes it. The test then tries again.
     for attempts in 1..=10 {
         check_accepted(&endpoint.retry(&id).await, &id);
         endpoint.set_status("disabled").await;

@@ -1,4 +1,4 @@
-//! What the operator is told: endpoints that are disabled, endpoints that recover, deliveries that fail.
+//! The events that the operator gets: endpoints that are disabled, endpoints that recover, deliveries that fail.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 const NAMES: [&str; 3] = ["endpoint.disabled", "endpoint.recovered", "delivery.failed"];
 
-/// The operator with an endpoint that is subscribed to everything.
+/// The operator's project, with an endpoint that is subscribed to all operational events.
 struct Operator {
     project: Project,
     endpoint: Endpoint,
@@ -29,7 +29,7 @@ impl Operator {
         Self { project, endpoint, receiver }
     }
 
-    /// What it was told of an endpoint. Other tests' endpoints fail too.
+    /// The operational events about this endpoint. Other tests' endpoints fail too and cause further ones.
     fn told_of(&self, endpoint: &Endpoint) -> Vec<(String, Value, Received)> {
         let requests = self.receiver.requests().into_iter();
         let told = requests.map(|request| {
@@ -40,7 +40,7 @@ impl Operator {
     }
 
     async fn is_told(&self, name: &str, endpoint: &Endpoint, times: usize) -> Vec<(Value, Received)> {
-        eventually(format!("{name} is told {times} times"), PATIENCE, || async {
+        eventually(format!("{name} comes {times} times"), PATIENCE, || async {
             let told = self.told_of(endpoint).into_iter().filter(|(told, ..)| told == name);
             let told: Vec<_> = told.map(|(_, data, request)| (data, request)).collect();
             (told.len() >= times).then_some(told)
@@ -52,12 +52,12 @@ impl Operator {
         throughout(Duration::from_secs(4), || async {
             let told: Vec<_> =
                 self.told_of(endpoint).into_iter().map(|(name, data, _)| (name, data)).collect();
-            if told.is_empty() { Ok(()) } else { Err(format!("told were {told:?}")) }
+            if told.is_empty() { Ok(()) } else { Err(format!("unexpected operational events: {told:?}")) }
         })
         .await;
     }
 
-    /// So that what other tests cause is not sent to a receiver that is gone.
+    /// Deletes the endpoint, so that events that other tests cause do not go to a receiver that has stopped.
     async fn leave(self) {
         self.endpoint.delete().await;
     }
@@ -110,7 +110,7 @@ async fn the_operator_is_told_once_of_failed_deliveries_a_disabled_endpoint_and_
     endpoint.ended(&id, "success").await;
     let recovered = operator.is_told("endpoint.recovered", &endpoint, 1).await;
     assert_eq!(recovered[0].0["delivery_id"], id.as_str());
-    // Now that it is in good health, success is no news.
+    // The endpoint is healthy again, so another success causes no event.
     let id = project.emit_one().await;
     endpoint.ended(&id, "success").await;
 
@@ -146,7 +146,8 @@ async fn a_receiver_that_is_gone_is_told_with_the_delivery_that_found_out() {
     for data in [&failed, &disabled] {
         assert_eq!((text(data, "reason"), text(data, "delivery_id")), ("gone", id.as_str()), "{data}");
     }
-    // Whoever retries by hand sees how it ends; that the endpoint is disabled once more is news.
+    // A manual attempt that fails causes no `delivery.failed`, because its caller sees the result. An endpoint that is
+    // disabled once more does cause an event.
     endpoint.set_status("active").await;
     let _ = endpoint.retry(&id).await.ok(202);
     endpoint.attempted(&id, 2).await;
@@ -168,7 +169,7 @@ async fn what_owners_do_and_what_fails_at_the_operators_own_endpoints_is_not_tol
     by_hand.ended(&waiting, "failed").await;
     let exhausted = operator.project.emit("call.ended").await.remove(0);
     own.ended(&exhausted, "failed").await;
-    own.when("its failure is counted", |shown| shown["consecutive_failures"] == 1).await;
+    own.when("the failure is counted", |shown| shown["consecutive_failures"] == 1).await;
     for endpoint in [&by_hand, &own] {
         operator.is_told_nothing_of(endpoint).await;
     }
@@ -183,7 +184,10 @@ async fn only_the_operators_endpoints_can_be_subscribed_to_what_the_operator_is_
     for name in NAMES {
         let wanted = json!({"url": "https://example.com/hook", "events": [name]});
         let message = project.post("/webhooks", &wanted).await.refused(400);
-        assert!(!message.contains(name), "names that it cannot have are not offered: {message}");
+        assert!(
+            !message.contains(name),
+            "the message offers a name that the endpoint cannot have: {message}"
+        );
         project.api.patch(&endpoint.path(""), &json!({"events": [name]})).await.refused(400);
     }
     let operator = Operator::new().await;

@@ -1,4 +1,4 @@
-//! Where several errors apply: 401, 403, 404, 405, 413, 400, 409, in this order (contract §1).
+//! A request with several errors gets the first of 401, 403, 404, 405, 413, 400, 409 (contract §1).
 
 use echo_tests::api::Api;
 use echo_tests::project::{Project, random_email, signup_request};

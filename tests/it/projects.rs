@@ -1,4 +1,4 @@
-//! Projects of an account (contract §2).
+//! An account's projects (contract §2).
 
 use echo_tests::api::Api;
 use echo_tests::project::{Account, Project};
@@ -78,7 +78,7 @@ async fn an_account_has_at_most_so_many_projects_even_when_made_16_at_once() {
     let most = usize::try_from(stack().max_projects()).expect("a small number");
     let body = json!({"name": "one of many"});
     let create = || bearer.post("/v1/projects", &body);
-    // One came with the account. The cap itself is met by 16 at once.
+    // The sign-up made one project. The test makes more, four at a time, and then 16 requests at once meet the limit.
     let made = bounded(4, (0..most - 9).map(|_| create())).await;
     assert!(made.iter().all(|answer| answer.status == 201));
     let raced = at_once(16, |_| create()).await;

@@ -1,4 +1,4 @@
-//! Messages that no one of ours sent, and those that SQS gave up on.
+//! Messages that the service did not send, and messages that SQS gave up.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use echo_tests::wait::{PATIENCE, eventually, throughout};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-/// Text that can be told from every other test's.
+/// Texts that no other test sends.
 fn garbage() -> Vec<String> {
     let mark = unique();
     vec![
@@ -63,14 +63,15 @@ async fn a_job_of_an_unknown_version_stays_queued() {
     job["v"] = json!(999);
     let message_id = queue.send(&job.to_string()).await;
     delivers(&project, &endpoint).await;
-    // Taken up, given back, taken up again: only a message that stayed can be seen twice.
+    // The function receives the job, hides it and receives it again: only a job that stayed in its queue is logged
+    // twice.
     eventually("the job comes up a second time", PATIENCE, || async {
         (logged("Delivery", &message_id).await.len() >= 2).then_some(())
     })
     .await;
 }
 
-/// The job of a delivery as the service queues it: version 1, and the ids that find it.
+/// A delivery's job as the service queues it: version 1, and the ids that find the delivery.
 fn job(project: &Project, endpoint: &Endpoint, delivery: &Value) -> String {
     json!({
         "v": 1,
@@ -88,7 +89,7 @@ async fn a_delivery_given_up_by_the_queue_ends_internal_and_can_be_retried() {
     let receiver = Receiver::answering(Reply::status(200).after(stack().request_timeout() * 2)).await;
     let endpoint = project.endpoint(&receiver.url()).await;
     let id = project.emit_one().await;
-    // Its first attempt is under way, so that the job of its acceptance still has its turn.
+    // The delivery's first attempt is under way, so the job that came with its acceptance still has its turn.
     receiver.first().await;
     let waiting = endpoint.delivery(&id).await;
     assert_eq!(waiting["status"], "pending");
@@ -105,7 +106,7 @@ async fn a_delivery_given_up_by_the_queue_ends_internal_and_can_be_retried() {
     assert_eq!(receiver.count(), 2);
 }
 
-/// The row names another job than the one that the queue gave up, so the delivery is that job's.
+/// The delivery's row names another job than the one that the queue gave up, so that other job has the turn.
 #[tokio::test]
 async fn a_copy_given_up_by_the_queue_ends_no_delivery() {
     let project = Project::new().await;

@@ -1,4 +1,4 @@
-//! A limit on the requests that an endpoint gets in a second: what comes faster waits, and nothing else does.
+//! A limit on an endpoint's requests in a second: deliveries beyond it wait, and nothing else does.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -20,13 +20,13 @@ async fn limited(project: &Project, receiver: &Receiver, per_second: u32) -> End
     Endpoint::new(project, created)
 }
 
-/// Posts events at once and gives the ids of their deliveries.
+/// Posts `count` events at the same time and gives the ids of their deliveries.
 async fn emit(project: &Project, count: usize) -> Vec<String> {
     let event = json!({"event_name": "call.ended"});
     at_once(count, |_| project.post_event(&event)).await.iter().flat_map(delivery_ids).collect()
 }
 
-/// Checks that of these times no more than the limit's share fall into any stretch, but for those that come late.
+/// Checks that no stretch of time holds more requests than the limit allows, except for requests up to `LATE_MS` late.
 #[track_caller]
 fn keep_to(per_second: i64, mut times: Vec<i64>) {
     times.sort_unstable();
@@ -49,7 +49,7 @@ async fn a_burst_is_spread_out_and_nothing_of_it_is_lost_or_tried_twice() {
     let endpoint = limited(&project, &receiver, 5).await;
     let ids = emit(&project, 40).await;
     assert_eq!(ids.len(), 40);
-    let last = eventually("one waits for its slot", PATIENCE, || async {
+    let last = eventually("a delivery waits for its slot", PATIENCE, || async {
         let page = endpoint.deliveries("?status=pending&limit=1").await.ok(200);
         page["data"].as_array().and_then(|page| page.first().cloned())
     })
@@ -79,7 +79,7 @@ async fn a_limit_on_one_endpoint_does_not_hold_up_another() {
     let began = now();
     emit(&project, 20).await;
     quick.received(20).await;
-    // The limited one is at it for 20 s.
+    // The endpoint with the limit needs 20 s.
     assert!(now() - began < 10_000, "{} ms", now() - began);
     assert!(slow.count() < 15, "{} requests", slow.count());
 }
@@ -96,9 +96,9 @@ async fn a_change_of_the_limit_holds_from_then_on() {
     for id in &later {
         endpoint.ended(id, "success").await;
     }
-    assert!(receiver.count() < 25, "what is new does not queue behind what waits");
+    assert!(receiver.count() < 25, "new deliveries do not queue behind waiting ones");
 
-    // What was put off under the old limit comes no faster than under the new one.
+    // Deliveries that were put off under the old limit come no faster than the new limit allows.
     endpoint.patch(&json!({"rate_limit_per_second": 2})).await;
     receiver.received(25).await;
     let requests = receiver.requests();

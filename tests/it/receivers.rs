@@ -1,4 +1,4 @@
-//! Receivers that misbehave: each costs its own delivery a bounded time and nothing else (contract §5, §6).
+//! Receivers that misbehave: each one costs its own delivery a limited time and nothing else (contract §5, §6).
 
 use std::time::{Duration, Instant};
 
@@ -12,13 +12,13 @@ use echo_tests::time::{millis, now, timestamp};
 use echo_tests::wait::bounded;
 use serde_json::{Value, json};
 
-/// What one attempt is to look like.
+/// How one attempt must look.
 struct Expected {
     success: bool,
     status: Option<u16>,
-    /// It lasts until the deadline, and no longer.
+    /// The attempt lasts until the deadline, and no longer.
     times_out: bool,
-    /// It says what went wrong, or what broke the body off.
+    /// The attempt has a message: its error, or the reason why its body is incomplete.
     has_message: bool,
 }
 
@@ -26,17 +26,17 @@ const TIMEOUT: Expected = Expected { success: false, status: None, times_out: tr
 const BROKEN: Expected = Expected { times_out: false, ..TIMEOUT };
 const ANSWERED: Expected =
     Expected { success: true, status: Some(200), times_out: false, has_message: false };
-/// The head decides, whatever becomes of the body (contract §5).
+/// The head of the answer decides, whatever happens to the body (contract §5).
 const BROKEN_OFF: Expected = Expected { has_message: true, ..ANSWERED };
 
-/// Makes one attempt, checks it, and sees that exactly one connection was made for it.
+/// Makes one attempt, checks it, and checks that the service opened exactly one connection for it.
 async fn attempt(behaviour: Behaviour, expected: Expected) -> Value {
     let (project, receiver) = (Project::new().await, HostileReceiver::start(behaviour).await);
     let endpoint = project.endpoint(&receiver.url()).await;
     let id = project.emit_one().await;
     let delivery = endpoint.attempted(&id, 1).await;
     if !expected.success {
-        // One attempt is enough; what waits ends at its wake-up.
+        // One attempt is enough. The job of the next one wakes, finds the endpoint disabled and ends the delivery.
         endpoint.set_status("disabled").await;
     }
     let attempt = delivery["attempts"][0].clone();
@@ -153,7 +153,8 @@ async fn one_that_claims_gzip_has_answered() {
     assert_eq!(attempt["response_body"], "not gzip!");
 }
 
-/// A connection kept for the next request may be closed just then: that is no failure of the receiver's.
+/// The receiver may close a kept connection at the moment of the next request. The service does not count that as a
+/// failure.
 #[tokio::test]
 async fn one_that_hangs_up_after_each_answer_gets_each_delivery_once() {
     let (project, receiver) =
@@ -179,7 +180,7 @@ async fn a_hanging_receiver_is_tried_as_often_as_any_other() {
     assert_eq!(receiver.connections() as u64, attempts);
 }
 
-/// Twelve hang at once, more than one batch holds; those that work must not wait for them.
+/// Twelve receivers hang at once, more than one batch holds. Deliveries to working receivers must not wait for them.
 #[tokio::test]
 async fn hanging_receivers_delay_no_one_else() {
     let (project, healthy) = (Project::new().await, Receiver::start().await);
@@ -193,12 +194,12 @@ async fn hanging_receivers_delay_no_one_else() {
         good.push(project.endpoint(&healthy.url()).await);
     }
     let begun = Instant::now();
-    // The first event goes to all of them, the second to those that work.
+    // The first event goes to all endpoints, the second only to those of the working receiver.
     assert_eq!(project.emit("call.started").await.len(), 15);
     assert_eq!(project.emit("call.ended").await.len(), 3);
     healthy.received(6).await;
     let took = begun.elapsed();
-    // One after the other, twelve would take more than half a minute.
+    // Twelve timeouts one after the other would take more than half a minute.
     assert!(took < stack().request_timeout() * 2, "healthy receivers waited {took:?}");
     for endpoint in &bad {
         endpoint.set_status("disabled").await;
@@ -208,7 +209,7 @@ async fn hanging_receivers_delay_no_one_else() {
     }
 }
 
-/// Every kind of hostile receiver and a few that work, all from one event.
+/// One event goes to many kinds of hostile receivers and to a few that work.
 #[tokio::test]
 async fn hostile_receivers_of_one_event_fail_alone() {
     let (project, healthy) = (Project::new().await, Receiver::start().await);
@@ -252,7 +253,8 @@ async fn hostile_receivers_of_one_event_fail_alone() {
     }
 }
 
-/// Its second attempt without an answer shows that it hangs; a person's test tries it at once, and the answer ends it.
+/// The second attempt without an answer marks the endpoint as hanging. A test event that a caller asks for is tried at
+/// once, and its answer removes the mark.
 #[tokio::test]
 async fn an_endpoint_that_does_not_answer_says_since_when_until_it_does() {
     let hangs = Reply::status(200).after(stack().request_timeout() * 2);
@@ -263,12 +265,12 @@ async fn an_endpoint_that_does_not_answer_says_since_when_until_it_does() {
         let id = project.emit_one().await;
         endpoint.attempted(&id, 1).await;
     }
-    let shown = endpoint.when("it hangs", |shown| !shown["hanging_since"].is_null()).await;
+    let shown = endpoint.when("the endpoint hangs", |shown| !shown["hanging_since"].is_null()).await;
     assert!(timestamp(&shown["hanging_since"]) <= now(), "{shown}");
     receiver.set(200);
     let accepted = project.api.post(&endpoint.path("/test"), &json!({})).await.ok(202);
     let began = Instant::now();
     endpoint.ended(&delivery_ids(&accepted)[0], "success").await;
     assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
-    endpoint.when("it answers", |shown| shown["hanging_since"].is_null()).await;
+    endpoint.when("the endpoint answers again", |shown| shown["hanging_since"].is_null()).await;
 }

@@ -1,5 +1,5 @@
-//! `/openapi.json` and `/docs`: what is said there is so. That every route and answer is as described is tried by
-//! `tools/local/conformance.py`.
+//! `/openapi.json` and `/docs` describe the real answers. `tools/local/conformance.py` checks every route and answer
+//! against the description.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ async fn description() -> Value {
     Api::anonymous().get("/openapi.json").await.ok(200)
 }
 
-/// The names of a schema's fields, references and `allOf` followed.
+/// The names of a schema's fields, including those behind references and `allOf`.
 fn described(document: &Value, schema: &Value) -> BTreeSet<String> {
     if let Some(reference) = schema["$ref"].as_str() {
         let target = document.pointer(reference.trim_start_matches('#'));
@@ -89,7 +89,7 @@ async fn receivers_get_the_headers_and_fields_that_are_described() {
     let parameters = webhook["parameters"].as_array().expect("headers");
     let named: BTreeSet<&str> =
         parameters.iter().filter_map(|parameter| parameter["name"].as_str()).collect();
-    // Of any HTTP request there is nothing to say.
+    // Every HTTP request has these headers, so the description leaves them out.
     let usual = ["host", "accept", "content-type", "content-length"];
     let sent: BTreeSet<&str> =
         request.headers.keys().map(|name| name.as_str()).filter(|name| !usual.contains(name)).collect();

@@ -1,4 +1,4 @@
-//! Replaying what some time's deliveries came to (contract §6).
+//! Replaying an endpoint's deliveries of a span of time (contract §6).
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -47,7 +47,7 @@ async fn start(project: &Project, endpoint: &Endpoint, filter: &Value) -> String
     text(&replay, "id").to_owned()
 }
 
-/// The replay once it is over.
+/// Waits until the replay is over, and gives it.
 async fn over(project: &Project, endpoint: &Endpoint, id: &str) -> Value {
     eventually(format!("replay {id} ends"), PATIENCE * 4, || async {
         let replay = project.api.get(&endpoint.path(&format!("/replays/{id}"))).await.ok(200);
@@ -63,7 +63,7 @@ fn counts(replay: &Value, status: &str, matched: u64, replayed: u64) {
     assert_eq!(seen, (status, Some(matched), Some(replayed)), "{replay}");
 }
 
-/// Deliveries that have ended, as so many events of these names.
+/// Posts an event of each of these names and waits until the deliveries have ended.
 async fn ended(project: &Project, endpoint: &Endpoint, names: &[&str], status: &str) -> Vec<String> {
     let ids: Vec<String> =
         bounded(6, names.iter().map(|name| project.emit(name))).await.into_iter().flatten().collect();
@@ -101,7 +101,7 @@ async fn each_failed_delivery_gets_one_manual_attempt() {
     assert_eq!(endpoint.delivery(&good[0]).await["attempt_count"], 1, "a success is left alone");
     receiver.no_more_than(7, Duration::from_secs(3)).await;
 
-    // They have succeeded: a second one finds nothing.
+    // The deliveries have succeeded, so a second replay finds nothing.
     let again = start(&project, &endpoint, &json!({"since": hour_ago()})).await;
     counts(&over(&project, &endpoint, &again).await, "finished", 0, 0);
 }
@@ -190,7 +190,7 @@ async fn events_that_skipped_the_endpoint_are_delivered_when_asked_for() {
             id.to_string()
         }
     };
-    // Skipped for two reasons, under an id that tells when and one that does not.
+    // The events skip the endpoint for two different reasons. One id contains a time, the other does not.
     let disabled = post("call.ended", Uuid::now_v7()).await;
     let unsubscribed = post("call.started", Uuid::new_v4()).await;
     endpoint.set_status("active").await;
@@ -224,7 +224,11 @@ async fn events_that_skipped_the_endpoint_are_delivered_when_asked_for() {
         assert_eq!(delivery["attempts"][0]["triggered_by"], "auto");
     }
     let listed = endpoint.deliveries("").await.ok(200);
-    assert_eq!(listed["data"].as_array().map(Vec::len), Some(2), "under its name, subscribed to or not");
+    assert_eq!(
+        listed["data"].as_array().map(Vec::len),
+        Some(2),
+        "deliveries are listed by event name even without a subscription"
+    );
 
     let again = start(&project, &endpoint, &all).await;
     counts(&over(&project, &endpoint, &again).await, "finished", 0, 0);
@@ -246,7 +250,7 @@ async fn of_replays_begun_at_once_one_runs() {
         let message = answer.refused(409);
         assert!(message.contains("replay"), "{message}");
     }
-    let [begun] = begun[..] else { panic!("{} replays were begun", begun.len()) };
+    let [begun] = begun[..] else { panic!("{} replays began", begun.len()) };
     let replay = over(&project, &endpoint, text(&begun.ok(202), "id")).await;
     counts(&replay, "finished", 1, 1);
     endpoint.ended(&failed[0], "success").await;
@@ -259,7 +263,7 @@ async fn of_replays_begun_at_once_one_runs() {
 async fn a_delivery_that_has_had_50_attempts_or_still_runs_is_left_alone() {
     let (project, receiver) = (Project::new().await, Receiver::answering(410).await);
     let endpoint = project.endpoint(&receiver.url()).await;
-    // It is retried for some seconds, which is not failed.
+    // The service retries this delivery for some seconds, and a retrying delivery has not failed.
     receiver.set(500);
     let running = project.emit_one().await;
     endpoint.attempted(&running, 1).await;
@@ -282,7 +286,7 @@ async fn a_replay_of_a_closed_endpoint_is_refused_or_stops() {
     let endpoint = project.endpoint(&receiver.url()).await;
     ended(&project, &endpoint, &["call.ended"], "success").await;
     let filter = json!({"since": hour_ago(), "status": "success"});
-    // The first step comes after a second: the endpoint is closed by then.
+    // The replay's first step comes after a second, when the endpoint is already disabled.
     let id = start(&project, &endpoint, &filter).await;
     endpoint.set_status("disabled").await;
     let replay = over(&project, &endpoint, &id).await;

@@ -1,4 +1,4 @@
-//! When a failed delivery is tried again, and when no more (contract §5).
+//! When a failed delivery is tried again, and when it is not (contract §5).
 
 use std::time::Duration;
 
@@ -11,11 +11,11 @@ use echo_tests::time::{millis, now, timestamp};
 use echo_tests::wait::bounded;
 use serde_json::{Value, json};
 
-/// Polling, the queue's whole seconds, and a machine busy with other tests. Being late is not what is tested here,
-/// being lost is.
+/// Allows for polling, for the queue's whole seconds and for a machine busy with other tests. These tests ask whether
+/// a retry gets lost, not whether it comes late.
 const LATE: Duration = Duration::from_secs(8);
 
-/// Checks the gap between an answer and the next request: never early, and late within reason.
+/// Checks the gap between an answer and the next request: never early, and not later than jitter and `LATE` allow.
 fn check_gap(before: &Received, after: &Received, delay: Duration) {
     let gap = after.at - before.answered_at.expect("an answer");
     assert!(gap >= millis(delay), "{gap} ms after the failure is early: {delay:?} were due");
@@ -32,7 +32,7 @@ async fn set_up(receiver: &Receiver) -> (Project, Endpoint, String) {
     (project, endpoint, id)
 }
 
-/// How long after the end of the last attempt the next one is due, in milliseconds.
+/// How long after the end of the last attempt the next attempt is due, in milliseconds.
 fn wait_shown(delivery: &Value) -> i64 {
     let attempt = delivery["attempts"].as_array().and_then(|all| all.last()).expect("an attempt");
     let over = timestamp(&attempt["created_at"]) + attempt["duration_ms"].as_i64().expect("a number");
@@ -66,10 +66,10 @@ async fn the_next_attempt_is_announced_for_when_it_is_due() {
     for (index, delay) in stack().retry_delays().into_iter().enumerate() {
         let attempts = u64::try_from(index + 1).expect("small");
         let delivery = endpoint.attempted(&id, attempts).await;
-        // On a machine that stood still the next attempt may be over already.
+        // If the machine stood still for a while, the next attempt may be over already.
         if delivery["attempt_count"] == attempts {
             let wait = wait_shown(&delivery);
-            // The time that the record itself takes comes on top of jitter.
+            // The time that recording the attempt takes comes on top of the jitter.
             let latest = millis(delay.mul_f64(1.1)) + 1_000;
             assert!((millis(delay)..=latest).contains(&wait), "due after {wait} ms: {delivery}");
         }
@@ -128,7 +128,7 @@ async fn retry_after_as_a_date_is_honoured_where_it_asks_for_longer() {
     for status in [429, 503] {
         let receiver = Receiver::choosing(move |request| {
             if request.header("x-echo-attempt") == "1" {
-                // Whole seconds are all that the format can say: the date is 5 to 6 s ahead, cut to the second.
+                // The format has whole seconds only: the date is 5 to 6 s ahead, cut to the second.
                 let date =
                     std::time::UNIX_EPOCH + Duration::from_millis(u64::try_from(now() + 6_000).unwrap_or(0));
                 Reply::status(status).header("retry-after", httpdate(date))
@@ -185,7 +185,7 @@ async fn retry_after_is_honoured_up_to_an_hour() {
         assert_eq!(delivery["status"], "retrying", "{value}: {delivery}");
         let wait = wait_shown(&delivery);
         assert!((3_600_000..=3_965_000).contains(&wait), "{value}: due after {wait} ms");
-        // Nothing is to wake for this in an hour.
+        // With the endpoint deleted, the job that wakes in an hour makes no request.
         endpoint.delete().await;
     }
 }

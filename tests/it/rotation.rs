@@ -1,4 +1,4 @@
-//! Changing a signing secret (contract §3, §5).
+//! Rotating a signing secret (contract §3, §5).
 
 use echo_tests::endpoint::Endpoint;
 use echo_tests::project::Project;
@@ -6,7 +6,7 @@ use echo_tests::receiver::{Received, Receiver};
 use echo_tests::signature::{self, echo, standard};
 use serde_json::json;
 
-/// Checks that `secrets` sign, the first of them for both headers.
+/// Checks that exactly `secrets` sign, and that the first one signs both headers.
 fn check(request: &Received, secrets: &[&str]) {
     let (id, timestamp) = (request.header("webhook-id"), request.header("webhook-timestamp"));
     assert_eq!(request.header("x-echo-signature"), echo(secrets[0], &request.body));
@@ -40,7 +40,7 @@ async fn after_a_rotation_the_new_secret_signs_and_the_previous_one_still_verifi
     let new = endpoint.rotate().await;
     project.emit_one().await;
     let requests = receiver.received(2).await;
-    // The first event's attempt may have come before or after the rotation, the second's only after.
+    // The first event's attempt may have come before or after the rotation. The second event's attempt came after it.
     let after = requests.iter().max_by_key(|request| request.at).expect("two requests");
     check(after, &[&new, &endpoint.secret]);
 }
@@ -67,7 +67,7 @@ async fn a_retry_after_a_rotation_is_signed_by_the_new_secret() {
     let receiver = Receiver::scripted([500, 500], 200).await;
     let endpoint = project.endpoint(&receiver.url()).await;
     project.emit_one().await;
-    // The third attempt is two seconds away when the second has come.
+    // When the second attempt has come, the third one is still two seconds away.
     let before = receiver.received(2).await;
     check(&before[0], &[&endpoint.secret]);
     let new = endpoint.rotate().await;

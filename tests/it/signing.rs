@@ -1,4 +1,4 @@
-//! The request a receiver gets: headers and signatures (contract §5).
+//! The request that a receiver gets: its headers and signatures (contract §5).
 
 use echo_tests::project::Project;
 use echo_tests::receiver::{Receiver, Reply};
@@ -65,7 +65,7 @@ async fn retries_repeat_the_id_and_the_bytes_and_sign_anew() {
         assert_eq!(request.header("x-echo-attempt"), (index + 1).to_string());
         assert_eq!(request.header("x-echo-delivery"), delivery);
         let timestamp: i64 = request.header("webhook-timestamp").parse().expect("whole seconds");
-        assert!((request.at / 1000 - timestamp) <= 2, "the time is of this attempt");
+        assert!((request.at / 1000 - timestamp) <= 2, "the timestamp is not that of this attempt");
         timestamps.push(timestamp);
     }
     assert!(timestamps.is_sorted() && timestamps[0] < timestamps[3], "{timestamps:?}");

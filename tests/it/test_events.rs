@@ -1,4 +1,4 @@
-//! Sending one endpoint a sample event (contract §4).
+//! Sending a sample event to one endpoint (contract §4).
 
 use echo_tests::api::Answer;
 use echo_tests::endpoint::Endpoint;
@@ -14,7 +14,7 @@ async fn test(endpoint: &Endpoint, project: &Project, body: &Value) -> Answer {
     project.api.post(&endpoint.path("/test"), body).await
 }
 
-/// The one delivery that a 202 lists.
+/// The only delivery in a 202.
 fn check_accepted(answer: &Answer, endpoint: &Endpoint, name: &str) -> String {
     let accepted = answer.ok(202);
     fields(&accepted, &["event_id", "event_name", "duplicate", "deliveries"]);
@@ -41,7 +41,7 @@ async fn a_test_event_reaches_the_one_endpoint_and_no_other() {
     let (project, receiver) = (Project::new().await, Receiver::start().await);
     let endpoint = project.endpoint_for(&receiver.url_of("/one"), &["call.summary", "call.started"]).await;
     project.endpoint(&receiver.url_of("/other")).await;
-    // A body may be left out, and an empty object says as little.
+    // The body may be absent, and an empty object means the same.
     let id =
         check_accepted(&project.api.post_nothing(&endpoint.path("/test")).await, &endpoint, "call.summary");
     check_accepted(&test(&endpoint, &project, &json!({})).await, &endpoint, "call.summary");
@@ -67,7 +67,7 @@ async fn each_name_can_be_tried_subscribed_to_or_not_and_has_data_of_its_own() {
         assert!(!seen.contains(&data), "{data}");
         seen.push(data);
         endpoint.ended(&id, "success").await;
-        // Its log shows it too, by every way of asking.
+        // The endpoint's deliveries include it, with and without a filter by name.
         for query in [String::new(), format!("?event_name={name}")] {
             let page = endpoint.deliveries(&query).await.ok(200);
             assert_eq!(page["data"][0]["id"], id, "{query}");
@@ -91,7 +91,7 @@ async fn a_disabled_endpoint_gets_no_test_event() {
     let endpoint = project.endpoint(&receiver.url()).await;
     endpoint.set_status("disabled").await;
     project.api.post_nothing(&endpoint.path("/test")).await.refused(409);
-    // What is wrong with the request is said first.
+    // The service reports an error in the request before it reports the disabled endpoint.
     test(&endpoint, &project, &json!({"event_name": "call.unknown"})).await.refuses_field("event_name");
     assert_eq!(endpoint.deliveries("").await.ok(200)["data"], json!([]));
     assert_eq!(receiver.count(), 0);

@@ -1,5 +1,5 @@
-//! One request to the service and its answer. Every answer, whatever the test is about, is held to what the contract
-//! says of all answers.
+//! One request to the service and its answer. The harness checks every answer, in every test, against the contract's
+//! rules for all answers.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use serde_json::Value;
 use crate::shape;
 use crate::stack::stack;
 
-/// How often a request is sent again that a busy service did not do.
+/// How many times the harness repeats a request that a busy service answered with 503.
 const AGAIN: usize = 2;
 
-/// A caller: where it sends and what credential it shows.
+/// A caller: the address that it sends to and the credential that it shows.
 #[derive(Debug, Clone)]
 pub struct Api {
     http: reqwest::Client,
@@ -84,7 +84,7 @@ impl Api {
         self.send(Method::POST, path, None).await
     }
 
-    /// Posts bytes that need not be JSON, or whose spelling matters.
+    /// Posts bytes that need not be JSON, or whose exact spelling matters.
     pub async fn post_raw(&self, path: &str, body: impl Into<Vec<u8>>) -> Answer {
         self.send(Method::POST, path, Some(body.into())).await
     }
@@ -97,11 +97,12 @@ impl Api {
         self.send(Method::DELETE, path, None).await
     }
 
-    /// Does as a 503 says and sends the same request again, where that changes nothing twice: on a slow machine the
-    /// emulator may keep the service waiting longer than it waits.
+    /// Repeats a request that got a 503, as the 503 asks. A POST is sent once only, because repeating it could change
+    /// something twice. On a slow machine the emulator may answer the service too late, and the service then answers
+    /// 503.
     ///
     /// # Panics
-    /// When there is no answer at all, or it breaks a promise made for every answer.
+    /// When there is no answer at all, or the answer breaks a rule for all answers.
     pub async fn send(&self, method: Method, path: &str, body: Option<Vec<u8>>) -> Answer {
         let again = if method == Method::POST { 0 } else { AGAIN };
         for _ in 0..again {
@@ -144,7 +145,7 @@ impl Api {
 
 #[derive(Debug, Clone)]
 pub struct Answer {
-    /// The request, for messages.
+    /// The method and path, for messages.
     pub what: String,
     pub status: u16,
     pub headers: HeaderMap,
@@ -165,10 +166,10 @@ impl Answer {
             .unwrap_or_else(|_| panic!("{}: not JSON ({}): {}", self.what, self.status, self.text()))
     }
 
-    /// The body of an answer that must have this status.
+    /// Gives the body, and checks that the answer has this status.
     ///
     /// # Panics
-    /// When the status is another.
+    /// When the answer has another status.
     #[must_use]
     #[track_caller]
     pub fn ok(&self, status: u16) -> Value {
@@ -176,20 +177,20 @@ impl Answer {
         self.json()
     }
 
-    /// The message of a refusal that must have this status. Its form was checked when it came.
+    /// Gives the message of a refusal, and checks that the refusal has this status. Its form was checked when it came.
     ///
     /// # Panics
-    /// When the status is another.
+    /// When the refusal has another status.
     #[track_caller]
     pub fn refused(&self, status: u16) -> String {
         assert_eq!(self.status, status, "{}: {}", self.what, self.text());
         self.json()["message"].as_str().unwrap_or_default().to_owned()
     }
 
-    /// A 400 must name the field it is about.
+    /// Checks that the answer is a 400 whose message names this field.
     ///
     /// # Panics
-    /// When it is no 400 or does not name `field`.
+    /// When the answer is no 400 or its message does not name `field`.
     #[track_caller]
     pub fn refuses_field(&self, field: &str) {
         let message = self.refused(400);

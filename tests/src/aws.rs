@@ -1,4 +1,4 @@
-//! The stack's own queues, tables and logs, for the few promises that cannot be seen through the API.
+//! The stack's own queues, tables and logs, for the few promises that the API cannot show.
 
 use std::collections::BTreeMap;
 
@@ -32,29 +32,29 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// By its logical id in the template.
+    /// Finds a queue by its logical id in the template.
     ///
     /// # Panics
-    /// When there is none of that name.
+    /// When the stack has no such queue.
     pub async fn named(logical_id: &str) -> Self {
         let url = stack().aws.queues.get(logical_id);
         let url = url.unwrap_or_else(|| panic!("the stack has no queue {logical_id}")).clone();
         Self { client: aws_sdk_sqs::Client::new(&config().await), url }
     }
 
-    /// Gives the message's id.
+    /// Sends a message and gives its id.
     ///
     /// # Panics
-    /// When the queue does not take it.
+    /// When the queue does not accept the message.
     pub async fn send(&self, body: &str) -> String {
         let sent = self.client.send_message().queue_url(&self.url).message_body(body).send().await;
         sent.expect("SQS takes it").message_id().expect("a message id").to_owned()
     }
 
-    /// Sends up to ten messages at once and gives their ids, in order.
+    /// Sends up to ten messages in one request and gives their ids, in order.
     ///
     /// # Panics
-    /// When the queue does not take them all.
+    /// When the queue does not accept all of them.
     pub async fn send_together(&self, bodies: &[String]) -> Vec<String> {
         let mut request = self.client.send_message_batch().queue_url(&self.url);
         for (index, body) in bodies.iter().enumerate() {
@@ -73,7 +73,7 @@ impl Queue {
         (0..bodies.len()).map(|index| id_of(index).to_owned()).collect()
     }
 
-    /// Waits for so many messages in a queue that nothing else takes them from.
+    /// Waits for so many messages in a queue that nothing else receives from.
     pub async fn receive(&self, count: usize) -> Vec<Value> {
         let found = std::cell::RefCell::new(Vec::new());
         eventually(format!("{count} messages come"), PATIENCE, || async {
@@ -87,16 +87,16 @@ impl Queue {
         found.into_inner()
     }
 
-    /// Waits for a message with exactly this body in a queue that nothing consumes, takes it out and gives its
-    /// attributes.
+    /// Waits for a message with exactly this body in a queue that nothing else receives from, deletes it from the
+    /// queue and gives its attributes.
     pub async fn take(&self, body: &str) -> BTreeMap<String, String> {
         self.take_where(|found| found == body).await
     }
 
-    /// As [`Self::take`], for the message whose body is as `wanted` says.
+    /// Does the same as [`Self::take`] for the first message whose body fulfils `wanted`.
     ///
     /// # Panics
-    /// When it does not come.
+    /// When no such message comes.
     pub async fn take_where(&self, wanted: impl Fn(&str) -> bool) -> BTreeMap<String, String> {
         let wanted = &wanted;
         eventually("the message is in the queue", PATIENCE, || async {
@@ -120,10 +120,10 @@ impl Queue {
     }
 }
 
-/// Everything that one of the stack's tables holds, as text to search in.
+/// All rows of one of the stack's tables, as text to search in.
 ///
 /// # Panics
-/// When there is no such table or it cannot be read.
+/// When there is no such table or the test cannot read it.
 pub async fn table_dump(logical_id: &str) -> String {
     let name =
         stack().aws.tables.get(logical_id).unwrap_or_else(|| panic!("the stack has no table {logical_id}"));
@@ -133,7 +133,7 @@ pub async fn table_dump(logical_id: &str) -> String {
     format!("{rows:?}")
 }
 
-/// Lets a row expire: finds the one whose `id_field` is `id` and sets its TTL attribute to a second ago.
+/// Lets a row expire: finds the row whose `id_field` is `id` and sets its TTL attribute to a second ago.
 ///
 /// # Panics
 /// When there is no such table or row.
@@ -159,11 +159,11 @@ pub async fn expire(logical_id: &str, id_field: &str, id: &str) {
     update.expression_attribute_values(":past", past).send().await.expect("the row can be changed");
 }
 
-/// The lines that a function logged and that contain `text`. `function` is the start of its log group's logical id:
-/// `Api` or `Delivery`.
+/// All lines of a function's log that contain `text`. `function` is the start of the log group's logical id: `Api` or
+/// `Delivery`.
 ///
 /// # Panics
-/// When the logs cannot be read.
+/// When the test cannot read the logs.
 pub async fn logged(function: &str, text: &str) -> Vec<String> {
     let groups = logs_call("DescribeLogGroups", &json!({})).await;
     let is_ours = |name: &&str| name.ends_with(&format!("/{function}Logs"));
@@ -183,7 +183,7 @@ pub async fn logged(function: &str, text: &str) -> Vec<String> {
         let page = logs_call("FilterLogEvents", &request).await;
         let messages =
             page["events"].as_array().expect("events").iter().filter_map(|each| each["message"].as_str());
-        // The pattern only narrows it down: what counts is what stands there.
+        // The pattern only narrows the search. The text of each line decides.
         lines.extend(messages.filter(|message| message.contains(text)).map(str::to_owned));
         token = page["nextToken"].clone();
         if token.is_null() {
@@ -192,28 +192,31 @@ pub async fn logged(function: &str, text: &str) -> Vec<String> {
     }
 }
 
-/// One call to CloudWatch Logs. The emulator stumbles when lines come in while it answers.
+/// One call to CloudWatch Logs. The emulator may fail when new lines arrive while it answers, so the call is repeated.
 async fn logs_call(action: &str, body: &Value) -> Value {
     call("logs", &format!("Logs_20140328.{action}"), body).await
 }
 
-/// Puts an event on the bus that the stack listens to and gives the id that EventBridge gave it.
+/// Puts an event on the bus that the stack listens to and gives EventBridge's id of the event.
 ///
 /// # Panics
-/// When the bus does not take it.
+/// When the bus does not accept the event.
 pub async fn put_event(detail_type: &str, detail: &str) -> String {
     let bus = &stack().parameters["EventBusName"];
     let entry = json!({
         "Source": "com.example.tests", "DetailType": detail_type, "Detail": detail, "EventBusName": bus,
     });
     let answer = call("events", "AWSEvents.PutEvents", &json!({"Entries": [entry]})).await;
-    answer["Entries"][0]["EventId"].as_str().unwrap_or_else(|| panic!("no event: {answer}")).to_owned()
+    answer["Entries"][0]["EventId"]
+        .as_str()
+        .unwrap_or_else(|| panic!("EventBridge gave no id: {answer}"))
+        .to_owned()
 }
 
-/// A queue that gets what the stack puts on the bus and `pattern` matches.
+/// Makes a queue for the events that the stack puts on the bus and that `pattern` matches.
 ///
 /// # Panics
-/// When it cannot be made.
+/// When the queue cannot be made.
 pub async fn listen(pattern: &Value) -> Queue {
     let name = format!("listener-{}", unique());
     let bus = stack().parameter("OperationalEventBusName");
@@ -228,11 +231,11 @@ pub async fn listen(pattern: &Value) -> Queue {
     Queue { client, url: created.queue_url().expect("a URL").to_owned() }
 }
 
-/// The operator's project, as the holder of a new key sees it. Its id was chosen when the stack was deployed, so a fresh
-/// account's project is given it.
+/// The operator's project, with a new key. The deployment fixed the project's id, so this moves a fresh account's
+/// project to that id.
 ///
 /// # Panics
-/// When the rows cannot be changed.
+/// When the test cannot change the rows.
 pub async fn operator_project() -> Project {
     let project = Project::new().await;
     let client = aws_sdk_dynamodb::Client::new(&config().await);
@@ -256,7 +259,7 @@ pub async fn operator_project() -> Project {
     Project::known(stack().operator_project(), &project.key)
 }
 
-/// One call to a service that a whole SDK would be too much for. The emulator does not look at the signature.
+/// One call to a service for which the tests carry no SDK. The emulator does not check the signature.
 async fn call(service: &str, target: &str, body: &Value) -> Value {
     let aws = &stack().aws;
     let scope = format!("{}/20260101/{}/{service}/aws4_request", aws.access_key_id, aws.region);

@@ -14,7 +14,7 @@ use crate::wait::{PATIENCE, eventually};
 pub struct Endpoint {
     pub id: String,
     pub secret: String,
-    /// The object as it was answered on creation.
+    /// The object in the answer to its creation.
     pub created: Value,
     path: String,
     api: Api,
@@ -35,13 +35,13 @@ impl Endpoint {
         }
     }
 
-    /// The path of something under this endpoint: `path("/deliveries")`.
+    /// A path below this endpoint: `path("/deliveries")`.
     #[must_use]
     pub fn path(&self, rest: &str) -> String {
         format!("{}{rest}", self.path)
     }
 
-    /// The object as it is now.
+    /// The endpoint as the API shows it now.
     pub async fn show(&self) -> Value {
         let shown = self.api.get(&self.path).await.ok(200);
         shape::endpoint(&shown);
@@ -64,7 +64,7 @@ impl Endpoint {
         assert_eq!(answer.status, 204, "{}: {}", answer.what, answer.text());
     }
 
-    /// Gives the new secret.
+    /// Rotates the secret and gives the new one.
     pub async fn rotate(&self) -> String {
         let answer = self.api.post_nothing(&self.path("/secret/rotate")).await.ok(200);
         shape::fields(&answer, &["signing_secret"]);
@@ -77,7 +77,7 @@ impl Endpoint {
         self.api.get(&self.path(&format!("/deliveries{query}"))).await
     }
 
-    /// A delivery as it is now, with its attempts.
+    /// A delivery as the API shows it now, with its attempts.
     pub async fn delivery(&self, id: &str) -> Value {
         let delivery = self.api.get(&self.path(&format!("/deliveries/{id}"))).await.ok(200);
         shape::delivery_with_attempts(&delivery);
@@ -89,7 +89,7 @@ impl Endpoint {
         self.api.post_nothing(&self.path(&format!("/deliveries/{id}/retry"))).await
     }
 
-    /// Waits until a delivery is as `wanted` says.
+    /// Waits until a delivery fulfils `wanted`.
     pub async fn delivery_when(&self, id: &str, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         self.delivery_within(PATIENCE, id, what, wanted).await
     }
@@ -115,10 +115,10 @@ impl Endpoint {
         .await
     }
 
-    /// Waits until a delivery has ended, and checks how.
+    /// Waits until a delivery has ended, and checks its status.
     ///
     /// # Panics
-    /// When it ends the other way or does not end.
+    /// When the delivery ends with another status or does not end.
     pub async fn ended(&self, id: &str, status: &str) -> Value {
         let ended = |delivery: &Value| matches!(text(delivery, "status"), "success" | "failed");
         let delivery = self.delivery_when(id, "the delivery ends", ended).await;
@@ -126,13 +126,13 @@ impl Endpoint {
         delivery
     }
 
-    /// Waits until a delivery has this many attempts, whatever they led to.
+    /// Waits until a delivery has at least this many attempts, successful or not.
     pub async fn attempted(&self, id: &str, attempts: u64) -> Value {
         let enough = |delivery: &Value| delivery["attempt_count"].as_u64() >= Some(attempts);
         self.delivery_when(id, &format!("attempt {attempts} is recorded"), enough).await
     }
 
-    /// Waits until the endpoint is as `wanted` says.
+    /// Waits until the endpoint fulfils `wanted`.
     pub async fn when(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let wanted = &wanted;
         let seen = &std::cell::RefCell::new(Value::Null);
@@ -149,7 +149,7 @@ impl Endpoint {
     }
 }
 
-/// What was waited for, and how things stood when patience ended.
+/// The condition that a test waited for, and the last state that it saw.
 struct Latest<'a> {
     what: &'a str,
     seen: &'a std::cell::RefCell<Value>,

@@ -1,4 +1,4 @@
-//! Servers that do not play by the rules: raw TCP, one behaviour each.
+//! Servers that break the rules: raw TCP, one behaviour each.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,48 +8,48 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-/// What happens on each connection. Unless said otherwise the request is read whole first.
+/// The server's behaviour on each connection. It reads the whole request first unless the variant says otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Behaviour {
-    /// Takes the connection and neither reads nor writes.
+    /// Accepts the connection and neither reads nor writes.
     IgnoresTheRequest,
     /// Reads the request and stays silent.
     NeverAnswers,
-    /// A byte of the status line now and then, for ever.
+    /// Sends a byte of the status line now and then, for ever.
     DripsTheHead,
-    /// `200` and then a byte of the body now and then, for ever.
+    /// Sends `200` and then a byte of the body now and then, for ever.
     DripsTheBody,
-    /// `200` and 2 KiB at once, then a drip for ever.
+    /// Sends `200` and 2 KiB at once, then single bytes for ever.
     DripsAfterTwoKib,
-    /// `200` and a body without an end, as fast as it is taken.
+    /// Sends `200` and a body without an end, as fast as the sender reads.
     EndlessBody,
-    /// Header lines without an end.
+    /// Sends header lines without an end.
     EndlessHeaders,
-    /// Interim answers (`103`) without an end.
+    /// Sends interim answers (`103`) without an end.
     EndlessInterim,
-    /// Closes as soon as it has the connection.
+    /// Closes the connection as soon as it is open.
     ClosesAtOnce,
-    /// Reads the request and closes without a word.
+    /// Reads the request and closes the connection without an answer.
     ClosesAfterTheRequest,
-    /// Reads the request, closes its own sending side and keeps the connection.
+    /// Reads the request, closes its own sending side and keeps the connection open.
     HalfCloses,
-    /// `200` and a body shorter than announced, then the end.
+    /// Sends `200` and a body shorter than announced, then closes.
     BreaksOffTheBody,
-    /// `200`, a body shorter than announced, then silence.
+    /// Sends `200` and a body shorter than announced, then nothing more.
     StallsInTheBody,
-    /// Something that is no HTTP.
+    /// Sends bytes that are no HTTP.
     SpeaksNonsense,
-    /// `200` with a body that is not UTF-8.
+    /// Sends `200` with a body that is not UTF-8.
     InvalidUtf8,
-    /// `200` with `content-encoding: gzip` and a body that is not gzip.
+    /// Sends `200` with `content-encoding: gzip` and a body that is not gzip.
     ClaimsGzip,
-    /// `200` with a `content-length` that is no number.
+    /// Sends `200` with a `content-length` that is no number.
     ImpossibleLength,
-    /// A proper `200` on a connection that could be kept, and then closes it all the same.
+    /// Sends a proper `200` that allows another request on the connection, and closes the connection all the same.
     AnswersAndHangsUp,
 }
 
-/// Stops when dropped.
+/// A hostile server, which stops when it is dropped.
 pub struct HostileReceiver {
     address: SocketAddr,
     connections: Arc<AtomicUsize>,
@@ -71,11 +71,11 @@ impl HostileReceiver {
         let connections = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&connections);
         let server = tokio::spawn(async move {
-            // Connections end with the set, and the set with the server.
+            // Dropping the set closes all connections, and stopping the server drops the set.
             let mut open = tokio::task::JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 counter.fetch_add(1, Ordering::SeqCst);
-                // How a connection ends is the other side's affair: it may well hang up on us.
+                // Errors on a connection do not matter: the sender may well close it first.
                 open.spawn(async move { drop(behave(behaviour, stream).await) });
             }
         });
@@ -87,14 +87,15 @@ impl HostileReceiver {
         format!("http://{}/hook", self.address)
     }
 
-    /// Connections made so far: one an attempt, since none of these can be used twice.
+    /// The number of connections so far. It equals the number of attempts, since no connection here serves two
+    /// requests.
     #[must_use]
     pub fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
 }
 
-/// Reads up to the end of the request's body by its `content-length`.
+/// Reads the request to the end of its body, which `content-length` gives.
 async fn read_request(stream: &mut TcpStream) -> std::io::Result<()> {
     let mut request = Vec::new();
     let mut buffer = [0; 16 * 1024];
@@ -180,7 +181,7 @@ async fn forever() -> std::io::Result<()> {
     std::future::pending().await
 }
 
-/// Each drop is far below any idle limit: only a deadline over the whole request ends this.
+/// Each byte comes long before any idle limit, so only a deadline over the whole request ends this.
 async fn drip(stream: &mut TcpStream, text: &[u8]) -> std::io::Result<()> {
     for byte in text.iter().chain(std::iter::repeat(&b' ')) {
         stream.write_all(&[*byte]).await?;
@@ -189,7 +190,7 @@ async fn drip(stream: &mut TcpStream, text: &[u8]) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Paced just enough to leave the machine to others.
+/// Writes the text for ever, with pauses just long enough to leave the machine to other work.
 async fn flood(stream: &mut TcpStream, text: &[u8]) -> std::io::Result<()> {
     loop {
         stream.write_all(text).await?;

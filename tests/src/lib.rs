@@ -1,8 +1,10 @@
-//! The harness of the tests in `it/`: they call the deployed service as a customer does and receive its deliveries on
-//! real local servers. Nothing here shares code with the product, so a mistake there is not repeated here.
+//! The harness of the tests in `it/`. The tests call the deployed service as a customer does and receive its
+//! deliveries on real local servers. The harness shares no code with the product, so it does not repeat a mistake of
+//! the product.
 //!
-//! Reading order: [`stack`] (what is under test), [`api`] (one request), [`project`] and [`endpoint`] (what most tests
-//! start from), [`receiver`] and [`hostile`] (who is called), [`signature`], [`shape`], [`time`], [`wait`], [`aws`].
+//! Reading order: [`stack`] (the stack under test), [`api`] (one request), [`project`] and [`endpoint`] (the start of
+//! most tests), [`receiver`] and [`hostile`] (the servers that get deliveries), [`signature`], [`shape`], [`time`],
+//! [`wait`], [`aws`].
 
 pub mod api;
 pub mod aws;

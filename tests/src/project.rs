@@ -1,4 +1,4 @@
-//! A fresh account with its project: what each test starts from, so that no test sees another's.
+//! A fresh account with its project. Each test starts from its own, so no test sees another test's data.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ use crate::shape::text;
 pub const ALL_EVENTS: [&str; 3] = ["call.started", "call.ended", "call.summary"];
 pub const PASSWORD: &str = "correct horse battery";
 
-/// Random lower-case hex, for names that nothing else has.
+/// Random lower-case hex, for names that nothing else uses.
 #[must_use]
 pub fn unique() -> String {
     uuid::Uuid::new_v4().simple().to_string()
@@ -34,13 +34,13 @@ pub fn signup_request(email: &str) -> Value {
     })
 }
 
-/// Who signed up, with a default project and its key.
+/// A new account, with a default project and its key.
 #[derive(Debug, Clone)]
 pub struct Account {
     pub email: String,
     pub access_token: String,
     pub refresh_token: String,
-    /// The sign-up answer as it came.
+    /// The answer to the sign-up.
     pub signup: Value,
 }
 
@@ -52,13 +52,13 @@ impl Account {
         Self { access_token: token("access_token"), refresh_token: token("refresh_token"), email, signup }
     }
 
-    /// The account's owner, by access token.
+    /// A caller with the account owner's access token.
     #[must_use]
     pub fn bearer(&self) -> Api {
         Api::anonymous().with_bearer(&self.access_token)
     }
 
-    /// The project that came with the account.
+    /// The project that the sign-up made.
     #[must_use]
     pub fn default_project(&self) -> Project {
         let project = &self.signup["default_project"];
@@ -66,7 +66,7 @@ impl Account {
     }
 }
 
-/// A project as its API key's holder sees it.
+/// A project, called with its API key.
 #[derive(Debug, Clone)]
 pub struct Project {
     pub id: String,
@@ -75,7 +75,7 @@ pub struct Project {
 }
 
 impl Project {
-    /// A project that no one else has.
+    /// Makes a project that no other test uses.
     pub async fn new() -> Self {
         Account::sign_up().await.default_project()
     }
@@ -85,7 +85,7 @@ impl Project {
         Self { id: id.to_owned(), key: key.to_owned(), api: Api::anonymous().with_key(key) }
     }
 
-    /// The path of something in this project: `path("/webhooks")`.
+    /// A path below this project: `path("/webhooks")`.
     #[must_use]
     pub fn path(&self, rest: &str) -> String {
         format!("/v1/projects/{}{rest}", self.id)
@@ -99,7 +99,7 @@ impl Project {
         self.api.post(&self.path(rest), body).await
     }
 
-    /// An endpoint subscribed to all events.
+    /// Makes an endpoint that is subscribed to all events.
     pub async fn endpoint(&self, url: &str) -> Endpoint {
         self.endpoint_for(url, &ALL_EVENTS).await
     }
@@ -109,22 +109,22 @@ impl Project {
         Endpoint::new(self, created)
     }
 
-    /// Posts an event and gives the 202's body.
+    /// Posts an event and gives the body of the 202.
     pub async fn post_event(&self, event: &Value) -> Value {
         self.post("/events", event).await.ok(202)
     }
 
-    /// Posts an event of this name and gives the ids of its deliveries.
+    /// Posts an event with this name and gives the ids of its deliveries.
     pub async fn emit(&self, event_name: &str) -> Vec<String> {
         let accepted =
             self.post_event(&json!({"event_name": event_name, "data": {"call_id": unique()}})).await;
         delivery_ids(&accepted)
     }
 
-    /// Posts a `call.ended` that exactly one endpoint is subscribed to, and gives its delivery's id.
+    /// Posts a `call.ended` to which exactly one endpoint is subscribed, and gives the id of its delivery.
     ///
     /// # Panics
-    /// When there is not exactly one delivery.
+    /// When the event does not have exactly one delivery.
     pub async fn emit_one(&self) -> String {
         let ids = self.emit("call.ended").await;
         assert_eq!(ids.len(), 1, "one delivery was expected: {ids:?}");
@@ -132,7 +132,7 @@ impl Project {
     }
 }
 
-/// The delivery ids of an event's 202.
+/// The delivery ids in the 202 to an event.
 ///
 /// # Panics
 /// When the body has no deliveries.

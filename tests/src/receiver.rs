@@ -1,4 +1,5 @@
-//! A customer's server: a real one on loopback that records every request and answers as the test says.
+//! A customer's server: a real server on loopback that records every request and gives the answers that the test
+//! chose.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -16,16 +17,16 @@ use crate::signature;
 use crate::time::now;
 use crate::wait::{PATIENCE, eventually, throughout};
 
-/// One request as it came.
+/// One request as it arrived.
 #[derive(Debug, Clone)]
 pub struct Received {
     pub method: Method,
     pub uri: Uri,
     pub headers: HeaderMap,
     pub body: Vec<u8>,
-    /// When it had come whole, in milliseconds since the epoch.
+    /// The time at which the whole request had arrived, in milliseconds since the epoch.
     pub at: i64,
-    /// When its answer was ready, which is before the sender can have seen it.
+    /// The time at which the answer was ready, which is before the sender can have seen it.
     pub answered_at: Option<i64>,
 }
 
@@ -43,7 +44,7 @@ impl Received {
     }
 }
 
-/// How to answer one request.
+/// The answer to one request.
 #[derive(Debug, Clone)]
 pub struct Reply {
     status: u16,
@@ -69,7 +70,7 @@ impl Reply {
         Self { body: body.into(), ..self }
     }
 
-    /// Answers only after this long.
+    /// Delays the answer by this long.
     #[must_use]
     pub fn after(self, delay: Duration) -> Self {
         Self { delay, ..self }
@@ -87,11 +88,11 @@ type Chooser = Box<dyn Fn(&Received) -> Reply + Send>;
 struct Book {
     requests: Vec<Received>,
     script: VecDeque<Reply>,
-    /// Once the script is used up.
+    /// Chooses the answers after the end of the script.
     otherwise: Chooser,
 }
 
-/// Stops when dropped.
+/// A receiver, which stops when it is dropped.
 pub struct Receiver {
     address: SocketAddr,
     book: Arc<Mutex<Book>>,
@@ -139,17 +140,18 @@ async fn record(State(book): State<Arc<Mutex<Book>>>, request: Request) -> Respo
 }
 
 impl Receiver {
-    /// Answers 200 to everything.
+    /// Starts a receiver that answers 200 to every request.
     pub async fn start() -> Self {
         Self::answering(200).await
     }
 
-    /// Answers the same to everything.
+    /// Starts a receiver that gives every request the same answer.
     pub async fn answering(reply: impl Into<Reply>) -> Self {
         Self::scripted::<u16>([], reply).await
     }
 
-    /// Answers the first requests by `script`, in order of arrival, and all others alike.
+    /// Starts a receiver that answers the first requests by `script`, in order of arrival, and gives all others one
+    /// answer.
     pub async fn scripted<R: Into<Reply>>(
         script: impl IntoIterator<Item = R>,
         otherwise: impl Into<Reply>,
@@ -160,7 +162,7 @@ impl Receiver {
         receiver
     }
 
-    /// Answers each request as `choose` says.
+    /// Starts a receiver that answers each request as `choose` says.
     ///
     /// # Panics
     /// When no port is free.
@@ -191,7 +193,7 @@ impl Receiver {
         self.address.port()
     }
 
-    /// From now on answers every request like this.
+    /// Answers every request like this from now on.
     pub fn set(&self, reply: impl Into<Reply>) {
         let reply = reply.into();
         let mut book = open(&self.book);
@@ -209,7 +211,7 @@ impl Receiver {
         open(&self.book).requests.len()
     }
 
-    /// Waits for this many requests and gives all there are.
+    /// Waits for at least this many requests and gives all of them.
     pub async fn received(&self, count: usize) -> Vec<Received> {
         let what = format!("{count} requests arrive at {}", self.address);
         eventually(what, PATIENCE, || async {
@@ -224,7 +226,7 @@ impl Receiver {
         self.received(1).await.swap_remove(0)
     }
 
-    /// Watches that there are no more than `count` requests for `period`.
+    /// Watches for `period` that no more than `count` requests come.
     pub async fn no_more_than(&self, count: usize, period: Duration) {
         throughout(period, || async {
             let seen = self.count();

@@ -1,4 +1,4 @@
-//! What the contract's objects look like: every field present, of its type, and nothing that it does not name.
+//! The form of the contract's objects: every field is present and has its type, and no field is unknown.
 
 use serde_json::Value;
 use uuid::Uuid;
@@ -8,7 +8,7 @@ use crate::time::timestamp;
 /// Checks that an object has exactly these fields.
 ///
 /// # Panics
-/// When it has others, lacks one, or is no object.
+/// When the value has other fields, lacks one, or is no object.
 #[track_caller]
 pub fn fields(value: &Value, names: &[&str]) {
     let object = value.as_object().unwrap_or_else(|| panic!("not an object: {value}"));
@@ -22,17 +22,17 @@ pub fn fields(value: &Value, names: &[&str]) {
 /// A string field.
 ///
 /// # Panics
-/// When it is absent or no string.
+/// When the field is absent or no string.
 #[must_use]
 #[track_caller]
 pub fn text<'a>(value: &'a Value, field: &str) -> &'a str {
     value[field].as_str().unwrap_or_else(|| panic!("{field} is not a string in {value}"))
 }
 
-/// A lower-case hyphenated UUID.
+/// Checks for a lower-case hyphenated UUID.
 ///
 /// # Panics
-/// When it is anything else.
+/// When the value is anything else.
 #[track_caller]
 pub fn uuid(value: &Value) -> Uuid {
     let text = value.as_str().unwrap_or_else(|| panic!("not an id: {value}"));
@@ -41,10 +41,10 @@ pub fn uuid(value: &Value) -> Uuid {
     id
 }
 
-/// An id the service made, and the millisecond inside it.
+/// Checks an id that the service made, and gives the millisecond inside it.
 ///
 /// # Panics
-/// When it is no UUIDv7.
+/// When the value is no UUIDv7.
 #[track_caller]
 pub fn own_id(value: &Value) -> i64 {
     let id = uuid(value);
@@ -53,7 +53,7 @@ pub fn own_id(value: &Value) -> i64 {
     i64::try_from(id.as_u128() >> 80).expect("48 bits")
 }
 
-/// Checks `id` and `created_at` of a thing the service made.
+/// Checks `id` and `created_at` of an object that the service made.
 ///
 /// # Panics
 /// When `created_at` is not the millisecond inside the id.
@@ -66,10 +66,10 @@ pub fn made(value: &Value) {
     );
 }
 
-/// A lower-case hex string of `digits` after `prefix`.
+/// Checks for `prefix` and then a lower-case hex string of `digits`.
 ///
 /// # Panics
-/// When it is anything else.
+/// When the value is anything else.
 #[track_caller]
 pub fn hex_after(text: &str, prefix: &str, digits: usize) {
     let rest = text.strip_prefix(prefix).unwrap_or_else(|| panic!("{text} does not start with {prefix}"));
@@ -77,10 +77,10 @@ pub fn hex_after(text: &str, prefix: &str, digits: usize) {
     assert!(rest.len() == digits && lower_hex, "{text} is not {prefix} and {digits} lower-case hex digits");
 }
 
-/// The error body of every refusal.
+/// Checks the body that every refusal has.
 ///
 /// # Panics
-/// When it is not of that form.
+/// When the body does not have that form.
 #[track_caller]
 pub fn error(value: &Value, status: u16, what: &str) {
     fields(value, &["statusCode", "message", "error"]);
@@ -96,16 +96,16 @@ pub fn error(value: &Value, status: u16, what: &str) {
         429 => "Too Many Requests",
         500 => "Internal Server Error",
         503 => "Service Unavailable",
-        // 413 has two names in use.
+        // A 413 may have either of two titles.
         _ => text(value, "error"),
     };
     assert_eq!(text(value, "error"), title, "{what}");
 }
 
-/// A webhook endpoint. Fields of ours may follow the reference's, so more are allowed.
+/// Checks a webhook endpoint. The service's own fields may follow the reference's fields, so others are allowed.
 ///
 /// # Panics
-/// When one is missing or of another type.
+/// When a field is missing or has another type.
 #[track_caller]
 pub fn endpoint(value: &Value) {
     made(value);
@@ -134,7 +134,7 @@ const DELIVERY: [&str; 12] = [
     "failure_reason",
 ];
 
-/// A delivery as lists show it.
+/// Checks a delivery as lists show it.
 ///
 /// # Panics
 /// When a field is missing, added, of another type, or contradicts another.
@@ -144,7 +144,7 @@ pub fn delivery(value: &Value) {
     check_delivery(value);
 }
 
-/// A delivery with its attempts.
+/// Checks a delivery with its attempts.
 ///
 /// # Panics
 /// When a field is missing, added, of another type, or contradicts another.

@@ -1,4 +1,4 @@
-//! Both signatures of a delivery, checked as a receiver checks them: from the headers, the raw body and the secret.
+//! Both signatures of a delivery, checked as a receiver checks them: with the headers, the raw body and the secret.
 
 use axum::http::HeaderMap;
 use base64::Engine as _;
@@ -12,13 +12,13 @@ fn hmac(key: &[u8], message: &[u8]) -> Vec<u8> {
     mac.finalize().into_bytes().to_vec()
 }
 
-/// What `x-echo-signature` must be: the two lines of the Echo guide.
+/// The value that `x-echo-signature` must have: the two lines of the Echo guide.
 #[must_use]
 pub fn echo(secret: &str, body: &[u8]) -> String {
     hex::encode(hmac(secret.as_bytes(), body))
 }
 
-/// What an entry of `webhook-signature` must be, by the Standard Webhooks specification.
+/// The value that an entry of `webhook-signature` must have, by the Standard Webhooks specification.
 ///
 /// # Panics
 /// When the secret is not `whsec_` and base64.
@@ -39,7 +39,7 @@ pub fn entries(headers: &HeaderMap) -> Vec<String> {
 /// One header's value.
 ///
 /// # Panics
-/// When it is absent, there twice, or not text.
+/// When the header is absent, occurs twice, or is not text.
 #[must_use]
 pub fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
     let mut values = headers.get_all(name).iter();
@@ -51,7 +51,7 @@ pub fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
 /// Checks both signatures of a request that only `secret` signs.
 ///
 /// # Panics
-/// When one is missing or wrong.
+/// When a signature is missing or wrong.
 pub fn check(secret: &str, headers: &HeaderMap, body: &[u8]) {
     assert_eq!(header(headers, "x-echo-signature"), echo(secret, body), "x-echo-signature");
     let (id, timestamp) = (header(headers, "webhook-id"), header(headers, "webhook-timestamp"));
@@ -69,7 +69,7 @@ mod tests {
         assert_eq!(echo("Jefe", b"what do ya want for nothing?"), expected);
     }
 
-    /// The vector of the Standard Webhooks reference libraries' own tests.
+    /// The test vector of the Standard Webhooks reference libraries.
     #[test]
     fn a_standard_signature_matches_the_published_vector() {
         let signature = standard(

@@ -1,4 +1,4 @@
-//! What is under test: the file that `$ECHO_STACK` names, written once the template is deployed.
+//! The stack under test. The file that `$ECHO_STACK` names describes it, and is written once the template is deployed.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -8,14 +8,14 @@ use serde::Deserialize;
 
 #[derive(Debug, Deserialize)]
 pub struct Stack {
-    /// Where the HTTP API is, without a trailing slash.
+    /// The HTTP API's address, without a trailing slash.
     pub api_url: String,
     /// Every template parameter and its value in this deployment.
     pub parameters: BTreeMap<String, String>,
     pub aws: Aws,
 }
 
-/// The stack's insides, for the few tests that must reach past the API.
+/// The stack's AWS resources, for the few tests that must look behind the API.
 #[derive(Debug, Deserialize)]
 pub struct Aws {
     pub endpoint_url: String,
@@ -28,7 +28,7 @@ pub struct Aws {
     pub queues: BTreeMap<String, String>,
 }
 
-// A result, since a panic in here would be explained to the first test only.
+// A result instead of a panic, because Rust would show the panic's message to the first test only.
 static STACK: LazyLock<Result<Stack, String>> = LazyLock::new(|| {
     #[expect(clippy::disallowed_methods, reason = "the one setting of the tests")]
     let file = std::env::var("ECHO_STACK")
@@ -75,7 +75,7 @@ impl Stack {
         self.number("DisableAfterFailures")
     }
 
-    /// The project that is told operational events.
+    /// The id of the project that gets operational events.
     #[must_use]
     pub fn operator_project(&self) -> &str {
         self.parameter("OperatorProjectId")

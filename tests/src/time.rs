@@ -5,7 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use serde_json::Value;
 
 /// # Panics
-/// When the clock stands before 1970.
+/// When the clock shows a time before 1970.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "tests compare what they are told with the real time")]
 pub fn now() -> i64 {
@@ -13,7 +13,7 @@ pub fn now() -> i64 {
 }
 
 /// # Panics
-/// When it does not fit.
+/// When the number of milliseconds does not fit.
 #[must_use]
 pub fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).expect("a duration of less than an age")
@@ -36,7 +36,7 @@ pub fn timestamp(value: &Value) -> i64 {
 /// The contract's form of a moment.
 ///
 /// # Panics
-/// When it lies beyond the year 9999.
+/// When the moment lies beyond the year 9999.
 #[must_use]
 pub fn rfc3339(millis: i64) -> String {
     let moment = jiff::Timestamp::from_millisecond(millis).expect("a moment in range");

@@ -1,15 +1,15 @@
-//! Waiting for a condition with a deadline, and watching that one holds. Nothing in the tests sleeps otherwise.
+//! Waiting for a condition with a deadline, and watching that a condition holds. No test sleeps without one of these.
 
 use std::fmt::Display;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-/// Long enough for a busy machine; a test that needs it fails anyway.
+/// Long enough for a busy machine. A test that waits this long fails anyway.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 const INTERVAL: Duration = Duration::from_millis(150);
 
-/// Asks `probe` until it gives something, and panics with `what` when `patience` is over first.
+/// Asks `probe` until it gives a value, and panics with `what` if `patience` is over first.
 ///
 /// # Panics
 /// When the deadline passes.
@@ -22,12 +22,12 @@ where
         if let Some(found) = probe().await {
             return found;
         }
-        assert!(Instant::now() < deadline, "waited {patience:?} in vain: {what}");
+        assert!(Instant::now() < deadline, "waited {patience:?} without success: {what}");
         tokio::time::sleep(INTERVAL).await;
     }
 }
 
-/// Asks `probe` over and over for `period` and panics with what it complains about: for what must *not* happen.
+/// Asks `probe` again and again for `period` and panics with its complaint: for things that must *not* happen.
 ///
 /// # Panics
 /// As soon as `probe` complains.
@@ -44,7 +44,7 @@ where
     }
 }
 
-/// Runs `count` copies of a request at once and gives all their results, in no particular order.
+/// Runs `count` copies of a request at the same time and gives all their results, in no particular order.
 pub async fn at_once<T, F>(count: usize, request: impl Fn(usize) -> F) -> Vec<T>
 where
     F: Future<Output = T>,
@@ -52,7 +52,7 @@ where
     futures_util::future::join_all((0..count).map(request)).await
 }
 
-/// Runs requests with at most `width` under way.
+/// Runs requests, at most `width` of them at the same time.
 pub async fn bounded<T, F>(width: usize, requests: impl IntoIterator<Item = F>) -> Vec<T>
 where
     F: Future<Output = T>,

@@ -33,7 +33,7 @@ func main() {
 			w.WriteHeader(http.StatusBadRequest)
 			return
 		}
-		log.Println(event.Name, r.Header.Get("webhook-id")) // seen this id before? then it is done already
+		log.Println(event.Name, r.Header.Get("webhook-id")) // skip the event if you have processed this id before
 		w.WriteHeader(http.StatusNoContent)
 	})
 	log.Fatal(http.ListenAndServe("127.0.0.1:"+os.Getenv("PORT"), nil))

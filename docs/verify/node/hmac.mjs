@@ -15,6 +15,6 @@ createServer(async (request, response) => {
     return response.writeHead(401).end();
   }
   const event = JSON.parse(rawBody);
-  console.log(event.event_name, request.headers["webhook-id"]); // seen this id before? then it is done already
+  console.log(event.event_name, request.headers["webhook-id"]); // skip the event if you have processed this id before
   response.writeHead(204).end();
 }).listen(process.env.PORT, "127.0.0.1");

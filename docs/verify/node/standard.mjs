@@ -8,7 +8,7 @@ const webhook = new Webhook(process.env.SECRET);
 createServer(async (request, response) => {
   try {
     const event = webhook.verify(await text(request), request.headers);
-    console.log(event.event_name, request.headers["webhook-id"]); // seen this id before? then it is done already
+    console.log(event.event_name, request.headers["webhook-id"]); // skip the event if you have processed this id before
     response.writeHead(204).end();
   } catch {
     response.writeHead(401).end();

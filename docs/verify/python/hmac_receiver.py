@@ -18,7 +18,7 @@ class Receiver(BaseHTTPRequestHandler):
         genuine = is_genuine(os.environ["SECRET"], self.headers, raw_body)
         if genuine:
             event = json.loads(raw_body)
-            print(event["event_name"], self.headers["webhook-id"])  # seen this id before? then it is done already
+            print(event["event_name"], self.headers["webhook-id"])  # skip the event if you have processed this id before
         self.send_response(204 if genuine else 401)
         self.end_headers()
 

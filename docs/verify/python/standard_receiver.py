@@ -14,7 +14,7 @@ class Receiver(BaseHTTPRequestHandler):
         raw_body = self.rfile.read(int(self.headers["content-length"]))
         try:
             event = webhook.verify(raw_body, {name.lower(): value for name, value in self.headers.items()})
-            print(event["event_name"], self.headers["webhook-id"])  # seen this id before? then it is done already
+            print(event["event_name"], self.headers["webhook-id"])  # skip the event if you have processed this id before
             self.send_response(204)
         except WebhookVerificationError:
             self.send_response(401)

@@ -1,4 +1,4 @@
-//! Anything at all, as a body, a token or an invocation: nothing panics, and nothing opens that should not.
+//! Arbitrary bodies, tokens and invocations: nothing panics, and no wrong credential gives access.
 
 use api::auth::tokens::{TokenKeys, TokenType};
 use api::http::gateway::tidy;
@@ -31,7 +31,7 @@ fn any_json() -> impl Strategy<Value = Value> {
     })
 }
 
-/// How deep a value is nested, by walking it.
+/// The depth of a value's nesting, found by walking through it.
 fn nesting(value: &Value) -> usize {
     match value {
         Value::Array(items) => 1 + items.iter().map(nesting).max().unwrap_or(0),
@@ -59,7 +59,7 @@ proptest! {
         prop_assert_eq!(Fields::parse(&bytes).is_ok(), is_object);
     }
 
-    /// The sender makes its request of such a [`Uri`].
+    /// The sender builds its request from the same kind of [`Uri`].
     #[test]
     fn a_url_that_is_taken_is_requested_as_it_is_written(rest in "[!-~]{0,20}") {
         let text = format!("https://example.com/{rest}");
@@ -115,7 +115,7 @@ proptest! {
         });
         let tidied = tidy(invocation(event.to_string().into_bytes()));
         let request = serde_json::from_slice::<LambdaRequest>(&tidied.body).expect("an event");
-        // Panics if the path, the query or a header cannot be part of a request.
+        // Panics if the path, the query or a header cannot be in a request.
         let request = axum::http::Request::<lambda_http::Body>::from(request);
         prop_assert!(request.uri().path().starts_with('/') || request.uri().path().is_empty());
     }

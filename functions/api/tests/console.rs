@@ -50,7 +50,7 @@ async fn ask(method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
     Answer { status: parts.status, headers: parts.headers, text }
 }
 
-/// What a page's `href` and `src` name, data aside.
+/// The files that a page's `href` and `src` name, without `data:` URLs.
 fn loaded(page: &str) -> Vec<&str> {
     let quoted = |text: &'static str| page.split(text).skip(1).filter_map(|rest| rest.split('"').next());
     quoted("href=\"").chain(quoted("src=\"")).filter(|name| !name.starts_with("data:")).collect()
@@ -68,7 +68,7 @@ async fn the_page_and_all_it_loads_are_served_under_a_strict_policy() {
         assert!(names.len() > 10, "{names:?}");
         let mut answers = vec![page.headers.clone()];
         for name in names {
-            // Relative, so that whatever path is in front of the page is in front of its files too.
+            // The names are relative, so any path prefix of the page is a prefix of its files too.
             assert!(name.starts_with("console/"), "{name}");
             let file = ask("GET", &format!("{prefix}/{name}"), &[]).await;
             assert_eq!(file.status, StatusCode::OK, "{name}");

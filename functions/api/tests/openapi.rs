@@ -1,4 +1,4 @@
-//! `openapi.json` is what the code describes, and the code has the routes that it describes.
+//! `openapi.json` is the document that the code describes, and the code has the routes that the document describes.
 
 use std::path::Path;
 

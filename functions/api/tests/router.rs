@@ -1,4 +1,4 @@
-//! What the router answers without any AWS behind it: every address of the clients refuses connections.
+//! The router's answers without AWS: all of its clients have addresses that refuse connections.
 
 #[path = "router/documented.rs"]
 mod documented;
@@ -96,7 +96,7 @@ impl Service {
         Answer { status: parts.status, headers: parts.headers, message }
     }
 
-    /// With the key; `~` in the path is the key's project.
+    /// Calls with the key; `~` in the path stands for the key's project.
     async fn call(&self, method: &str, path: &str, body: impl Into<Body>) -> Answer {
         let path = path.replace('~', &format!("/v1/projects/{}", self.project));
         self.send(method, &path, &[("x-api-key", &self.key)], body).await

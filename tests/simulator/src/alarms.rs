@@ -31,20 +31,22 @@ pub struct Alarm {
     missing: Missing,
 }
 
-/// How far CloudWatch looks back and where its periods begin is not documented, so both ends of it can be asked for.
+/// AWS does not document how far CloudWatch looks back and where its periods begin, so tests can ask for either
+/// extreme.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Look {
-    /// As seldom as possible: whole periods from the world's beginning, and no more of them than the alarm names.
+    /// The fewest evaluations: whole periods from the world's beginning, and no more of them than the alarm names.
     Least,
-    /// As often as possible: periods that end in any minute, and two more of them, as in the documentation's examples.
+    /// The most evaluations: periods that end in any minute, and two more of them, as in the documentation's examples.
     Most,
 }
 
 impl Alarm {
-    /// Every alarm of the template, with its optional parts.
+    /// Every alarm of the template, including the optional ones.
     ///
     /// # Panics
-    /// When one stands on a metric that does not exist, or uses a statistic or a treatment that no alarm has used so far.
+    /// When an alarm watches a metric that does not exist, or uses a statistic or a treatment of missing data that is
+    /// unknown here.
     #[must_use]
     pub fn all() -> Vec<Self> {
         let template = Template::with(&[("EventBusName", "default"), ("OperationalEventBusName", "default")]);
@@ -60,7 +62,7 @@ impl Alarm {
         };
         let dimensions: Vec<String> = dimensions.map(spelled).collect();
         let metric = Metric::named(text("Namespace"), text("MetricName"), &dimensions);
-        let metric = metric.unwrap_or_else(|| panic!("{name} stands on no metric: {properties}"));
+        let metric = metric.unwrap_or_else(|| panic!("{name} watches no metric: {properties}"));
         assert_eq!(text("ComparisonOperator"), "GreaterThanThreshold", "{name}");
         let whole = |key: &str| whole(number(&properties[key]));
         let evaluation_periods = whole("EvaluationPeriods");
@@ -126,8 +128,9 @@ fn whole(number: f64) -> usize {
     number as usize
 }
 
-/// Whether an alarm is on, given the data points of its evaluation range, oldest first: whether each is breaching, or
-/// `None` where it is missing. Real data points are used before missing ones are filled in, the latest first.
+/// Whether an alarm is on. `None` stands for a missing data point; the others say whether they are breaching. The
+/// points are those of the evaluation range, oldest first. CloudWatch uses real data points, the latest first, before
+/// it fills in missing ones.
 #[must_use]
 pub fn is_alarm(
     points: &[Option<bool>],

@@ -1,15 +1,16 @@
-//! Outages: the parts of AWS and of our own that are broken at the moment. Tests change them between two spans of a life.
+//! Outages: the parts of AWS and of the service that are broken at the moment. Tests change them between two runs of a
+//! world.
 
 use crate::metrics::QUEUES;
 
-/// How the API is.
+/// The state of the API.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Api {
     #[default]
     Runs,
     /// The function refuses to start, or crashes.
     Crashes,
-    /// API Gateway may not invoke it.
+    /// API Gateway lacks the right to invoke the function.
     Forbidden,
 }
 
@@ -18,11 +19,11 @@ pub enum Api {
 pub enum Rule {
     #[default]
     Sends,
-    /// The intake queue refuses it: not tried again.
+    /// The intake queue refuses the event, and EventBridge does not try again.
     Forbidden,
-    /// The intake queue does not answer: tried again for a day.
+    /// The intake queue does not answer, and EventBridge tries again for a day.
     Unanswered,
-    /// Both queues refuse it.
+    /// The intake queue and the rule's dead letter queue both refuse the event.
     ForbiddenTwice,
 }
 
@@ -30,35 +31,35 @@ pub enum Rule {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Broken {
     pub dynamodb: bool,
-    /// SQS takes no messages; it still hands out those that it has.
+    /// SQS accepts no messages, but it still delivers those that it has.
     pub sends: bool,
     /// SQS does not answer at all.
     pub sqs: bool,
-    /// EventBridge takes no operational events, which each failed delivery sends.
+    /// EventBridge accepts no operational events. Each failed delivery sends one.
     pub bus: bool,
-    /// Each invocation of the delivery function fails: it refuses to start, crashes or runs out of time.
+    /// Each invocation of the delivery function fails: the function does not start, crashes or runs out of time.
     pub delivery: bool,
     pub api: Api,
     pub rule: Rule,
-    /// Invocations that other functions of the account hold.
+    /// Concurrent invocations that other functions of the account use.
     pub taken_by_others: usize,
-    /// Mappings that are off, by their queue.
+    /// Mappings that are turned off, by their queue.
     pub off: [bool; QUEUES.len()],
-    /// Dead letters cannot be ended.
+    /// The function cannot finish dead letters.
     pub burial: bool,
-    /// A delivery whose task panics each time.
+    /// A delivery whose task panics at each attempt to handle it.
     pub panics: Option<u32>,
-    /// A delivery that ends the whole function each time.
+    /// A delivery that crashes the whole function each time.
     pub kills: Option<u32>,
 }
 
-/// Which of AWS's services a call goes to.
+/// The AWS service that a call goes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Service {
     DynamoDb,
-    /// Hiding a message.
+    /// SQS, to hide a message.
     Sqs,
-    /// Sending one.
+    /// SQS, to send a message.
     SqsSend,
 }
 

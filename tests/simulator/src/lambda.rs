@@ -1,4 +1,5 @@
-//! How messages get into invocations: a mapping's pollers offer them to Lambda, and keep them while the account has no room.
+//! How messages get into invocations: a mapping's pollers offer them to Lambda, and hold them while the account has no
+//! room.
 
 use echo_shared::decision::{Lane, backoff};
 
@@ -14,11 +15,11 @@ const POLL_MS: i64 = 100;
 const MINUTE_MS: i64 = 60_000;
 
 impl World {
-    /// A lane's pollers take visible messages, ten at a time.
+    /// Lets a lane's pollers receive visible messages, ten at a time.
     pub(crate) fn receive(&mut self, lane: Lane) {
         let at = index(lane);
-        // Pollers gather for a moment, as SQS long polling does; a fresh invocation for each message would never
-        // fill a batch.
+        // Pollers collect messages for a moment, as SQS long polling does. A new invocation for each message would
+        // never fill a batch.
         if self.now % POLL_MS != 0 {
             let next = self.now + POLL_MS - self.now % POLL_MS;
             let has_work = self.queues[at].has_visible() || !self.pollers[at].held.is_empty();
@@ -66,7 +67,7 @@ impl World {
         running + self.broken.taken_by_others < self.settings.account_concurrency
     }
 
-    /// Asks Lambda for an invocation. Without room for it the poller keeps the batch.
+    /// Asks Lambda for an invocation. If there is no room, the poller holds the batch.
     fn offer(&mut self, lane: Lane, messages: Vec<Message>, received_at: i64) {
         if self.has_room() {
             return self.invoke(lane, messages, received_at);
@@ -77,8 +78,8 @@ impl World {
         pollers.held.push(Held { messages, received_at, next_offer: self.now + AGAIN_MS });
     }
 
-    /// Offers batches again for which Lambda had no room. 'Lambda continues to retry the message until the message's timestamp
-    /// exceeds your queue's visibility timeout, at which point Lambda drops the message.'
+    /// Offers batches again for which Lambda had no room. 'Lambda continues to retry the message until the message's
+    /// timestamp exceeds your queue's visibility timeout, at which point Lambda drops the message.'
     fn offer_held(&mut self, lane: Lane) {
         let (now, at) = (self.now, index(lane));
         for held in std::mem::take(&mut self.pollers[at].held) {
@@ -130,14 +131,15 @@ impl World {
             started.push(self.work.put(work));
         }
         for work in started {
-            // A crash at an earlier record took the whole invocation.
+            // A crash at an earlier record ended the whole invocation.
             if !self.work.at(work).settled {
                 self.wake(work);
             }
         }
     }
 
-    /// Whether a call fails, by chance or in an outage. The message that the function holds back for it is counted.
+    /// Whether a call fails, by chance or in an outage. A failed call also counts the message that the function holds
+    /// back.
     pub(crate) fn refuses(&mut self, service: Service) -> bool {
         let refuses = self.random.once_in(self.settings.chaos.refused) || self.broken.refuses(service);
         if refuses {
@@ -146,7 +148,7 @@ impl World {
         refuses
     }
 
-    /// Whether a record's task fails because its delivery breaks the code that handles it.
+    /// Whether a record's task fails because its delivery makes the function's code panic or crash.
     pub(crate) fn spoils(&mut self, id: u32) -> bool {
         let message = self.work.at(id).message;
         if self.broken.kills == Some(message.delivery) {
@@ -160,7 +162,8 @@ impl World {
         panics
     }
 
-    /// Whether a job stays because its delivery failed and the operator cannot be told.
+    /// Whether the function holds a job back because its delivery failed and EventBridge refuses the operational
+    /// event.
     pub(crate) fn keeps_untold(&mut self, id: u32) -> bool {
         let delivery = self.work.at(id).message.delivery;
         let status = self.rows[delivery as usize].status;
@@ -177,7 +180,7 @@ impl World {
         self.hide(id, millis(backoff(receives)));
     }
 
-    /// Lets CloudWatch look at the queues, each minute until then.
+    /// Lets CloudWatch sample the queues at each minute up to `until`.
     pub(crate) fn sample_until(&mut self, until: i64) {
         while self.metrics.next_sample <= until {
             let at = self.metrics.next_sample;

@@ -1,12 +1,12 @@
-//! A world's metrics in CloudWatch: each virtual minute, SQS's own metrics as its documentation defines them
-//! (docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html), Lambda's,
-//! API Gateway's and EventBridge's, and those of our own log lines.
+//! A world's metrics in CloudWatch, for each simulated minute: SQS's own metrics as its documentation defines them
+//! (docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html), those
+//! of Lambda, API Gateway and EventBridge, and those of the service's own log lines.
 
 use std::collections::BTreeMap;
 
 const MINUTE_MS: i64 = 60_000;
 
-/// The lanes' queues in the order of their indexes, then those that are no lane.
+/// The lanes' queues in the order of their indexes, then the other queues.
 pub const QUEUES: [&str; LANES + 3] = [
     "FirstAttemptsQueue",
     "RetriesQueue",
@@ -28,7 +28,7 @@ pub enum Function {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Metric {
-    /// Of queues by their index in [`QUEUES`].
+    /// The age of a queue's oldest message, by the queue's index in [`QUEUES`]. The next two have the same index.
     Age(usize),
     Visible(usize),
     NotVisible(usize),
@@ -36,11 +36,11 @@ pub enum Metric {
     Throttles(Function),
     HeldBack,
     DeadLettered,
-    /// Nothing here spends a budget.
+    /// Always empty, since no event of a world exceeds a budget.
     OverBudget,
-    /// Answers of the API with 5xx.
+    /// The API's 5xx answers.
     Faults,
-    /// EventBridge's repeated sends to the intake queue, and events it could send to no queue.
+    /// EventBridge's repeated sends to the intake queue. `Lost` are events that it could send to no queue.
     Repeats,
     Lost,
 }
@@ -72,7 +72,7 @@ impl Metric {
         }
     }
 
-    /// The metric that an alarm stands on: its namespace, name and dimensions, `Name=Value` each.
+    /// The metric that an alarm watches: its namespace, its name and its dimensions, each as `Name=Value`.
     #[must_use]
     pub fn named(namespace: &str, name: &str, dimensions: &[String]) -> Option<Self> {
         let one = |key: &str| match dimensions {
@@ -104,15 +104,15 @@ impl Metric {
     }
 }
 
-/// One number a minute: a sample of a queue, or a minute's sum. A metric that nothing was sent to has none.
+/// One number for each minute: a sample of a queue, or the minute's sum. A metric without data has no numbers.
 #[derive(Debug, Default)]
 pub struct Metrics {
     minutes: Vec<[f32; ALL]>,
-    /// The next minute whose queues are to be looked at.
+    /// The next minute at which to sample the queues.
     pub(crate) next_sample: i64,
 }
 
-/// A queue as it shows when it is looked at.
+/// A queue's state at the moment of a sample.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Sample {
     pub(crate) oldest_sent_at: Option<i64>,
@@ -143,7 +143,7 @@ impl Metrics {
         minute[Metric::NotVisible(queue).index()] = sample.not_visible as f32;
     }
 
-    /// A metric's numbers by the minute; `None` where there is none.
+    /// A metric's numbers by minute; `None` for a minute without one.
     #[must_use]
     pub fn values(&self, metric: Metric) -> Vec<Option<f64>> {
         let value = |minute: &[f32; ALL]| {
@@ -154,14 +154,15 @@ impl Metrics {
     }
 }
 
-/// When the messages of a queue were sent that its age tells of: 'After a message is received three times (or more) and
-/// not processed, [..] the metric points at the second-oldest message that hasn't been received more than three times.'
+/// The times at which the messages were sent that count for a queue's age: 'After a message is received three times
+/// (or more) and not processed, [..] the metric points at the second-oldest message that hasn't been received more
+/// than three times.'
 #[derive(Debug, Default)]
 pub(crate) struct Ages(BTreeMap<i64, u32>);
 
-/// Receives from which on a message does not count.
+/// A message with this many receives no longer counts.
 const TOO_OFTEN: u32 = 3;
-/// Sent within this, messages count as one.
+/// Messages that were sent within the same step count as one.
 const STEP_MS: i64 = 1_000;
 
 impl Ages {

@@ -1,6 +1,6 @@
 //! An event source mapping's pollers, as AWS documents them
 //! (docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html and services-sqs-errorhandling.html): how many
-//! batches they take at once, and how they hold those that Lambda has no room for.
+//! batches they handle at the same time, and how they hold batches for which Lambda has no room.
 
 use crate::queue::Message;
 
@@ -8,8 +8,8 @@ use crate::queue::Message;
 const FIRST: usize = 5;
 const MINUTE_MS: i64 = 60_000;
 
-/// 'If messages are still available, Lambda increases the number of processes that are reading batches by up to 300 more
-/// instances per minute.' How they are spread over the minute is not said.
+/// 'If messages are still available, Lambda increases the number of processes that are reading batches by up to 300
+/// more instances per minute.' AWS does not document how the increase is spread over the minute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ramp {
     Evenly,
@@ -17,7 +17,7 @@ pub enum Ramp {
 }
 
 impl Ramp {
-    /// So many more after each such time.
+    /// How many batches more are allowed, and after how many milliseconds each time.
     const fn step(self) -> (usize, i64) {
         match self {
             Self::Evenly => (1, MINUTE_MS / 300),
@@ -26,10 +26,10 @@ impl Ramp {
     }
 }
 
-/// How often a batch is offered to Lambda again while there is no room for it.
+/// How often a poller offers a batch to Lambda again while there is no room for it.
 pub(crate) const AGAIN_MS: i64 = 1_000;
 
-/// A batch that was received and that Lambda has not taken.
+/// A batch that a poller has received and Lambda has not accepted.
 #[derive(Debug)]
 pub(crate) struct Held {
     pub(crate) messages: Vec<Message>,
@@ -39,14 +39,15 @@ pub(crate) struct Held {
 
 #[derive(Debug)]
 pub(crate) struct Pollers {
-    /// Batches at once, as things are.
+    /// The concurrent batches that are allowed at present.
     allowed: usize,
-    /// And at most: `MaximumConcurrency`.
+    /// The concurrent batches that are allowed at most: `MaximumConcurrency`.
     ceiling: usize,
     ramp: Ramp,
-    /// Since when messages have been left although all that is allowed is in use. It moves on with each batch that is added.
+    /// The time since which messages have been waiting although all allowed batches are in use. Each allowed increase
+    /// moves this time on.
     full_since: Option<i64>,
-    /// Since when no more than the first few have been in use.
+    /// The time since which no more than the first few batches have been in use.
     low_since: Option<i64>,
     pub(crate) held: Vec<Held>,
     woken_at: i64,
@@ -58,18 +59,19 @@ impl Pollers {
         Self { allowed, ceiling, ramp, full_since: None, low_since: None, held: Vec::new(), woken_at: -1 }
     }
 
-    /// Whether another batch may be received beside `running` invocations.
+    /// Whether a poller may receive another batch while `running` invocations run.
     pub(crate) const fn has_room(&self, running: usize) -> bool {
         running + self.held.len() < self.allowed
     }
 
-    /// Lambda had no room for a batch: 'gradually backs off retries by reducing the amount of concurrency allocated'.
+    /// Lowers the limit after Lambda had no room for a batch: 'gradually backs off retries by reducing the amount of
+    /// concurrency allocated'.
     pub(crate) fn throttled(&mut self) {
         self.allowed = (self.allowed - 1).max(FIRST.min(self.ceiling));
         self.full_since = None;
     }
 
-    /// Looks at how things are after messages were received. Returns when to look again, if that is to be planned.
+    /// Adjusts the limit after a receive. Returns the time of the next check, if a check must be planned.
     pub(crate) fn adjust(&mut self, now: i64, running: usize, has_visible: bool) -> Option<i64> {
         let is_full = has_visible && !self.has_room(running) && self.allowed < self.ceiling;
         self.full_since = is_full.then(|| self.full_since.unwrap_or(now));
@@ -87,7 +89,7 @@ impl Pollers {
         let next_offer = self.held.iter().map(|held| held.next_offer).min();
         let grows = self.full_since.map(|since| since + each_ms);
         let next = next_offer.into_iter().chain(grows).min()?;
-        // Each time is planned once.
+        // Each check is planned only once.
         let is_planned = self.woken_at == next;
         self.woken_at = next;
         (!is_planned).then_some(next)

@@ -1,16 +1,17 @@
-//! An SQS standard queue: visibility, delays, groups served fairly, and silence past the in-flight ceiling.
+//! An SQS standard queue: visibility, delays, groups served fairly, and no messages beyond the in-flight limit.
 
 use std::collections::VecDeque;
 
-/// A standard queue holds about this many received and undeleted messages; past it receives return nothing.
+/// A standard queue holds about this many received and undeleted messages. Beyond that, a receive returns nothing.
 pub const IN_FLIGHT_CEILING: u64 = 120_000;
 
-/// A group is noisy when it has more than a tenth of what is in flight, and at least so many messages of its own there
-/// (SQS Developer Guide, 'How Amazon SQS fair queues work'; the guide's second measure, processing time, is left out).
+/// A group is noisy when it has more than a tenth of all messages in flight, and at least so many messages of its own
+/// there (SQS Developer Guide, 'How Amazon SQS fair queues work'; the simulator leaves out the guide's second measure,
+/// processing time).
 const NOISY_SHARE: u64 = 10;
 const NOISY_FROM: u64 = 30;
 
-/// A job as the queue carries it.
+/// A job as the queue holds it.
 #[derive(Debug, Clone, Copy)]
 pub struct Message {
     pub delivery: u32,
@@ -22,7 +23,7 @@ pub struct Message {
 
 #[derive(Debug, Default)]
 struct Group {
-    /// With the order in which they became visible among all.
+    /// Visible messages, each with its place in the order in which all groups' messages became visible.
     visible: VecDeque<(u64, Message)>,
     in_flight: u64,
     is_noisy: bool,
@@ -71,7 +72,7 @@ impl Queue {
         self.visible > 0
     }
 
-    /// Whether a poll at that time is planned already; from now on it is.
+    /// Whether a poll at that time is already planned; the call plans it in any case.
     pub const fn poll_planned(&mut self, at: i64) -> bool {
         let planned = self.next_poll >= at;
         self.next_poll = at;
@@ -90,8 +91,8 @@ impl Queue {
         self.group(message.endpoint).visible.push_back((place, message));
     }
 
-    /// Takes up to `count` messages: those of quiet groups in their order, then of the noisy group with the fewest in
-    /// flight.
+    /// Receives up to `count` messages: those of quiet groups in their order, then those of the noisy group with the
+    /// fewest messages in flight.
     pub fn receive(&mut self, count: usize) -> Vec<Message> {
         let mut received = Vec::new();
         while received.len() < count && self.visible > 0 && self.in_flight < IN_FLIGHT_CEILING {
@@ -106,7 +107,7 @@ impl Queue {
             self.in_flight += 1;
             self.visible -= 1;
             let share = group.in_flight * NOISY_SHARE > self.in_flight;
-            // It stays so until its backlog is gone.
+            // A noisy group stays noisy until it has no visible messages left.
             group.is_noisy =
                 !group.visible.is_empty() && (group.is_noisy || (share && group.in_flight >= NOISY_FROM));
             received.push(message);
@@ -114,7 +115,7 @@ impl Queue {
         received
     }
 
-    /// Ends a message's time in flight: it was deleted, or its visibility timeout ran out.
+    /// Ends a message's time in flight: the message was deleted, or its visibility timeout is over.
     pub fn release(&mut self, endpoint: u16) {
         self.group(endpoint).in_flight -= 1;
         self.in_flight -= 1;

@@ -1,4 +1,4 @@
-//! SplitMix64: one number in, the same life out, on every machine.
+//! SplitMix64: the same seed gives the same numbers on every machine.
 
 #[derive(Debug, Clone)]
 pub struct Random(u64);
@@ -22,12 +22,12 @@ impl Random {
         self.next() % bound
     }
 
-    /// True once in `n` times; never for 0.
+    /// True with a chance of one in `n`; never for 0.
     pub const fn once_in(&mut self, n: u64) -> bool {
         n > 0 && self.below(n) == 0
     }
 
-    /// In 0..1.
+    /// A number from 0 to below 1.
     #[expect(clippy::cast_precision_loss, reason = "53 random bits are plenty")]
     pub fn share(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1_u64 << 53) as f64

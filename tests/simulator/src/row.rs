@@ -1,4 +1,4 @@
-//! A delivery's row, and the delivery that the decisions take it for.
+//! A delivery's row, and the delivery as the decisions see it.
 
 use echo_shared::attempt::Trigger;
 use echo_shared::delivery::{Delivery, DeliveryStatus};
@@ -8,7 +8,7 @@ use echo_shared::rate_limit::Slot;
 
 use crate::world::{Work, since_start, timestamp};
 
-/// A delivery's row, small enough for a million of them, and the requests that the delivery truly got.
+/// A delivery's row, small enough for a million of them, and the requests that the delivery really made.
 #[derive(Debug, Clone, Copy)]
 pub struct Row {
     pub endpoint: u16,
@@ -19,9 +19,9 @@ pub struct Row {
     pub chain: Option<u32>,
     pub slot: Option<Slot>,
     pub updated_at: i64,
-    /// Requests that reached the receiver.
+    /// Requests that arrived at the receiver.
     pub sends: u32,
-    /// Requests whose record was lost with the function or refused by the table.
+    /// Requests whose record was lost in a crash or refused by the table.
     pub unrecorded: u32,
     pub first_sent_at: Option<i64>,
     /// The longest delay of one of its retries.
@@ -29,7 +29,7 @@ pub struct Row {
 }
 
 impl Row {
-    /// Reads the row into a delivery, which may still hold another row.
+    /// Copies the row into a delivery that may still have another row's values.
     fn read_into(&self, delivery: &mut Delivery) {
         delivery.id = DeliveryId::first_at(timestamp(self.accepted_at));
         delivery.status = self.status;
@@ -44,7 +44,7 @@ impl Row {
         delivery.triggered_by = Trigger::Auto;
     }
 
-    /// The row after a write that made it equal to `delivery`.
+    /// The row after a write that made its values equal to `delivery`.
     pub(crate) fn written(self, delivery: &Delivery) -> Self {
         Self {
             status: delivery.status,
@@ -58,7 +58,7 @@ impl Row {
     }
 }
 
-/// The delivery and the job that a decision is about, as the invocation read them.
+/// The delivery and the job for a decision, as the invocation read them.
 pub(crate) fn as_seen<'a>(
     (delivery, job): &'a mut (Delivery, DeliveryJob),
     work: &Work,

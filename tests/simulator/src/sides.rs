@@ -1,5 +1,5 @@
-//! Everything beside the lanes: the intake queue, the dead letter queue, the parked queue, the EventBridge rule, and requests that the
-//! API does not accept. Few messages are in these queues at a time, so they are plain lists.
+//! Everything outside the lanes: the intake queue, the dead letter queue, the parked queue, the EventBridge rule, and
+//! requests that the API does not accept. These queues hold few messages at a time, so they are plain lists.
 
 use echo_shared::decision::backoff;
 use echo_shared::delivery::DeliveryStatus;
@@ -8,11 +8,11 @@ use crate::broken::{Api, Rule, Service};
 use crate::metrics::{DEAD, Function, INTAKE, Metric, PARKED, QUEUES, Sample};
 use crate::world::{Happening, World, millis};
 
-/// How often the pollers of these queues look.
+/// How often the pollers of these queues look for messages.
 const POLL_MS: i64 = 1_000;
-/// A caller sends a request again after this when it was answered with a 5xx.
+/// How long a caller waits before it repeats a request that got a 5xx.
 pub(crate) const SEND_AGAIN_MS: i64 = 10_000;
-/// EventBridge's pauses double from the first to the last.
+/// EventBridge's pauses double from the first one to the last one.
 const FIRST_PAUSE_MS: i64 = 1_000;
 const LAST_PAUSE_MS: i64 = 600_000;
 
@@ -21,11 +21,11 @@ struct SideMessage {
     sent_at: i64,
     visible_at: i64,
     receives: u32,
-    /// The endpoint that an event is for, or the delivery of a dead letter.
+    /// The endpoint of an event, or the delivery of a dead letter.
     about: u32,
 }
 
-/// Queues by their index in [`QUEUES`]; those of lanes stay empty.
+/// The queues by their index in [`QUEUES`]; the lanes' queues stay empty here.
 #[derive(Debug, Default)]
 pub(crate) struct Sides {
     queues: [Vec<SideMessage>; QUEUES.len()],
@@ -49,19 +49,19 @@ impl Sides {
 }
 
 impl World {
-    /// Puts an event on the bus every `every_ms`, `count` of them, for an endpoint.
+    /// Puts `count` events for an endpoint on the bus, one every `every_ms`.
     pub fn put_events(&mut self, endpoint: u16, every_ms: i64, count: i64) {
         for number in 0..count {
             self.at(self.now + number * every_ms, Happening::OnBus { endpoint, tries: 0 });
         }
     }
 
-    /// Lets SQS give up on a delivery's job.
+    /// Puts a dead letter for this delivery into the dead letter queue, as if SQS had given up its job.
     pub fn bury(&mut self, delivery: u32) {
         self.side_send(DEAD, delivery);
     }
 
-    /// Messages in the dead letter queue.
+    /// The number of messages in the dead letter queue.
     #[must_use]
     pub fn dead_letters(&self) -> usize {
         self.sides.queues[DEAD].len()
@@ -110,11 +110,11 @@ impl World {
         self.plan_side_poll();
     }
 
-    /// One message, received by itself; true when it is done with.
+    /// Handles one message, received by itself; true when the message is done.
     fn takes(&mut self, queue: usize, message: &mut SideMessage) -> bool {
         message.receives += 1;
         if queue == INTAKE && message.receives > self.settings.max_receives {
-            // The consumer of the dead letter queue parks events.
+            // The function that receives from the dead letter queue parks events.
             self.side_send(PARKED, message.about);
             return true;
         }
@@ -148,7 +148,7 @@ impl World {
         true
     }
 
-    /// Whether the API takes no request now; if so, that is counted as CloudWatch does.
+    /// Whether the API accepts no request now. If so, this counts the request as CloudWatch does.
     pub(crate) fn refuses_requests(&mut self) -> bool {
         let lambda = match self.broken.api {
             Api::Crashes => Some(Metric::Errors(Function::Api)),

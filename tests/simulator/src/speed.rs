@@ -1,4 +1,4 @@
-//! Marks of endpoints' speed, written as `echo_shared::store` writes them.
+//! The marks for slow and hanging endpoints, written as `echo_shared::store` writes them.
 
 use echo_shared::slowness::{Hanging, is_answer_noted, slow_until};
 use echo_shared::time::Timestamp;
@@ -17,7 +17,7 @@ impl World {
         endpoint.slow_until = slow_until(endpoint.slow_until, now).or(endpoint.slow_until);
     }
 
-    /// As `store::mark_hanging` has it.
+    /// Does the same as `store::mark_hanging`.
     pub(crate) fn mark_hanging(&mut self, endpoint: u16, began_at: i64) {
         let designs = [Design::OneLane, Design::RetriesShareTheFirstQueue, Design::NoProbes];
         let endpoint = &mut self.endpoints[usize::from(endpoint)];
@@ -29,7 +29,7 @@ impl World {
         }
     }
 
-    /// As `store::note_answer` has it.
+    /// Does the same as `store::note_answer`.
     pub(crate) fn note_answer(&mut self, endpoint: u16) {
         let timeout = self.settings.request_timeout;
         let now = timestamp(self.now);
@@ -42,7 +42,7 @@ impl World {
         }
     }
 
-    /// As `store::take_probe` has it; a failed write gives no probe.
+    /// Does the same as `store::take_probe`; a failed write gives no probe.
     pub(crate) fn take_probe(&mut self, work: &Work, seen: Hanging, now: Timestamp) -> bool {
         if self.refuses(Service::DynamoDb) {
             return false;

@@ -54,7 +54,7 @@ impl World {
         }
     }
 
-    /// Decides what a job does, after it tried to take the probe that it needs.
+    /// Decides what a job does, after trying to take a probe if the job needs one.
     fn wake_of(&mut self, work: &Work, now: Timestamp) -> Wake {
         let timeout = self.settings.request_timeout;
         let endpoint = &self.endpoints[usize::from(work.message.endpoint)];
@@ -89,7 +89,7 @@ impl World {
         ask(woken, delivery, endpoint)
     }
 
-    /// Writes a decision, and lets the job go where it says.
+    /// Writes a decision, and then sends, hides or deletes the job as the decision says.
     fn carry_out(&mut self, id: u32, Decided { write, next }: Decided, now: Timestamp) {
         if let Some(write) = write {
             match self.write(id, &write) {
@@ -124,7 +124,7 @@ impl World {
         }
     }
 
-    /// Makes a due attempt, after claiming the turn and taking a slot if it needs them.
+    /// Makes a due attempt. First it claims the turn and takes a slot if the attempt needs them.
     fn attempt(&mut self, id: u32, number: u32, claim: bool, need: Need, now: Timestamp) {
         if claim {
             let work = *self.work.at(id);
@@ -167,14 +167,14 @@ impl World {
         self.at(self.now + millis(wait), Happening::SlotComes { work: id, number });
     }
 
-    /// Hides the message after a failed write. `refuses` has counted the failure already.
+    /// Hides the message after a failed write. `refuses` has already counted the failure.
     fn back_off_from_write(&mut self, id: u32) {
         let receives = self.work.at(id).message.receives;
         self.hide(id, millis(backoff(receives)));
     }
 
-    /// Takes a slot of the endpoint's rate limit; `None` when the write failed. When its answer is lost the write is repeated,
-    /// and a slot goes unused.
+    /// Takes a slot of the endpoint's rate limit; `None` when the write failed. When the write's answer is lost, the
+    /// write is repeated, and one slot stays unused.
     fn take_slot(&mut self, work: &Work, need: Need, now: Timestamp) -> Option<Slot> {
         if self.refuses(Service::DynamoDb) {
             return None;
@@ -289,7 +289,7 @@ impl World {
 
     pub(crate) fn hide(&mut self, id: u32, wait_ms: i64) {
         let work = *self.work.at(id);
-        // A lost or refused hide leaves the message to the queue's own visibility timeout.
+        // If hiding the message fails, the message comes back after the queue's own visibility timeout.
         let wait = if self.refuses(Service::Sqs) {
             work.received_at + self.settings.visibility_ms - self.now
         } else {
@@ -309,8 +309,8 @@ impl World {
         self.close(id);
     }
 
-    /// Makes a conditional write as [`echo_shared::store`] does: if the row has the state that was read, or for a claim if the
-    /// row has not changed.
+    /// Makes a conditional write as [`echo_shared::store`] does: the row must have the state that was read, and for a
+    /// claim the row must not have changed at all.
     fn write(&mut self, id: u32, write: &Write) -> Written {
         let written = self.write_row(id, write);
         if write.transition.attempt.is_some() {
@@ -357,7 +357,7 @@ impl World {
         Written::Done
     }
 
-    /// Now and then kills the whole invocation. Its messages come back when their visibility timeout runs out.
+    /// Sometimes ends the whole invocation by a crash. Its messages come back when their visibility timeout is over.
     fn crashes(&mut self, id: u32) -> bool {
         let crashes = self.random.once_in(self.settings.chaos.crash);
         if crashes {
@@ -382,7 +382,7 @@ impl World {
             }
             let wait = work.received_at + self.settings.visibility_ms - self.now;
             self.later(work.lane, work.message, wait, true);
-            // A request under way closes its record when its answer would have come.
+            // The record of a request under way closes when its answer would have come.
             if slot == id || !(work.sent || work.asleep) {
                 self.close(slot);
             }

@@ -1,5 +1,5 @@
-//! Endpoints, rows, three lanes of invocations, and a clock that jumps from one happening to the next. The file is over 400
-//! lines because all of it is one state.
+//! Endpoints, rows, three lanes of invocations, and a clock that jumps from one event to the next. The file has more
+//! than 400 lines because all of it is one state.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -27,42 +27,43 @@ use crate::random::Random;
 pub use crate::row::Row;
 use crate::sides::{SEND_AGAIN_MS, Sides};
 
-/// Where simulated time starts; decisions need a real date.
+/// The start of simulated time; decisions need a real date.
 const EPOCH: i64 = 1_776_009_119_000;
-/// The concurrency that an account has (docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html); a new one may have less.
+/// An account's default concurrency (docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html); a new account
+/// may have less.
 const ACCOUNT_CONCURRENCY: usize = 1_000;
-/// How long an invocation lasts that makes no attempt: it reads rows and hides messages.
+/// The length of an invocation that makes no attempt: it reads rows and hides messages.
 const SHORTEST_MS: i64 = 50;
 
 /// How an endpoint's receiver behaves.
 #[derive(Debug, Clone, Copy)]
 pub enum Receiver {
-    /// Answers 200 after so long.
+    /// Answers 200 after `ms`.
     Healthy { ms: i64 },
-    /// Answers 500 after so long.
+    /// Answers 500 after `ms`.
     Failing { ms: i64 },
     /// Never answers.
     Hanging,
-    /// Answers 500 once in so many times, otherwise 200.
+    /// Answers 500 to one request in `once_in`, and 200 to the others.
     Flaky { once_in: u64, ms: i64 },
-    /// Never answers once in so many times, otherwise 200.
+    /// Never answers one request in `once_in`, and answers 200 to the others.
     Lossy { once_in: u64, ms: i64 },
-    /// Never answers until then, 200 from then on.
+    /// Never answers before `at`, and answers 200 from then on.
     HangsUntil { at: i64, ms: i64 },
 }
 
-/// Numbers of the deployment.
+/// The deployment's settings.
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub schedule: RetrySchedule,
     pub request_timeout: Duration,
     pub visibility_ms: i64,
-    /// Of first attempts, retries and slow endpoints.
+    /// The concurrency of first attempts, retries and slow endpoints.
     pub concurrency: [usize; LANES],
     pub ramp: Ramp,
-    /// Invocations of both functions together that the account allows.
+    /// The concurrent invocations that the account allows to both functions together.
     pub account_concurrency: usize,
-    /// Receives after which SQS moves a message to the dead letter queue.
+    /// The number of receives after which SQS moves a message to the dead letter queue.
     pub max_receives: u32,
     pub groups: Groups,
     pub chaos: Chaos,
@@ -74,14 +75,14 @@ pub struct Settings {
 pub enum Groups {
     Projects,
     Endpoints,
-    /// One of all: in order.
+    /// One group for all messages: they come in order.
     None,
 }
 
 impl Settings {
     /// The template's defaults, without faults.
     ///
-    /// # Panics
+    /// When the template lacks one of these settings.
     /// When the template lacks one of them.
     #[must_use]
     pub fn template_defaults() -> Self {
@@ -128,12 +129,12 @@ pub(crate) struct Work {
     pub(crate) lane: Lane,
     pub(crate) received_at: i64,
     pub(crate) invocation: u32,
-    /// The row that the invocation read.
+    /// The row as the invocation read it.
     pub(crate) seen: Row,
     pub(crate) sent: bool,
     pub(crate) sent_at: i64,
     pub(crate) sent_while_slow: bool,
-    /// The job sleeps until its slot comes.
+    /// The job sleeps until its slot's time.
     pub(crate) asleep: bool,
     pub(crate) settled: bool,
 }
@@ -144,7 +145,7 @@ pub(crate) enum Happening {
         endpoint: u16,
     },
     Poll,
-    /// A message becomes visible; `hidden` if it was in flight until then.
+    /// A message becomes visible; `hidden` says that it was in flight until then.
     Visible {
         lane: u8,
         slot: u32,
@@ -202,21 +203,21 @@ pub struct World {
     pub rows: Vec<Row>,
     pub endpoints: Vec<Endpoint>,
     pub receivers: Vec<Receiver>,
-    /// When each request to an endpoint with a rate limit was made.
+    /// The times of all requests to endpoints with a rate limit.
     pub limited: Vec<i64>,
     arrivals: Vec<(i64, i64)>,
     /// Breaches of an invariant, in words.
     pub violations: Vec<String>,
-    /// Requests that a second job of the same delivery made although nothing was lost.
+    /// Requests that a second job of the same delivery made although no record was lost.
     pub doubled: u64,
-    /// Deliveries that the dead letter queue ended.
+    /// Deliveries that their dead letter finished.
     pub internal: u64,
-    /// How often one message of a lane was received, at most.
+    /// The most receives of any message of a lane.
     pub most_receives: u32,
     pub(crate) scratch: (Delivery, DeliveryJob),
 }
 
-/// Reused slots, so that an hour of a flood fits in memory.
+/// Slots that are used again, so that an hour of a flood fits in memory.
 #[derive(Debug)]
 pub(crate) struct Slab<T>(Vec<T>, Vec<u32>);
 
@@ -266,16 +267,16 @@ pub(crate) const fn since_start(at: Timestamp) -> i64 {
 }
 
 impl World {
-    /// A world of endpoints, each of a project of its own.
+    /// Makes a world of endpoints, each of a project of its own.
     #[must_use]
     pub fn new(seed: u64, settings: Settings, receivers: Vec<Receiver>) -> Self {
         Self::of_projects(seed, settings, (0_u16..).zip(receivers).collect())
     }
 
-    /// A world of endpoints, each with its project's number and its receiver.
+    /// Makes a world of endpoints, each with its project's number and its receiver.
     ///
     /// # Panics
-    /// Never: its constants are legal.
+    /// Never: its constants are valid.
     #[must_use]
     #[expect(clippy::expect_used, reason = "constants of this file")]
     pub fn of_projects(seed: u64, settings: Settings, endpoints: Vec<(u16, Receiver)>) -> Self {
@@ -339,7 +340,7 @@ impl World {
         }
     }
 
-    /// Lets events for an endpoint arrive every `every_ms`, `count` of them.
+    /// Lets `count` events for an endpoint arrive, one every `every_ms`.
     pub fn produce(&mut self, endpoint: u16, every_ms: i64, count: i64) {
         self.arrivals[usize::from(endpoint)] = (every_ms, count);
         self.at(self.now, Happening::Arrival { endpoint });
@@ -351,7 +352,7 @@ impl World {
         self.endpoints[usize::from(endpoint)].rate_limit = Some(RateLimit { per_second, since });
     }
 
-    /// The most requests to endpoints with a rate limit in any second.
+    /// The most requests to endpoints with a rate limit within any second.
     #[must_use]
     pub fn most_in_a_second(&self) -> usize {
         let within =
@@ -359,7 +360,7 @@ impl World {
         self.limited.iter().map(within).max().unwrap_or(0)
     }
 
-    /// Invocations of a lane.
+    /// A lane's running invocations.
     #[must_use]
     pub const fn running(&self, lane: Lane) -> usize {
         self.busy[index(lane)]
@@ -376,9 +377,10 @@ impl World {
         self.happenings.push(Reverse((when, self.sequence, happening)));
     }
 
-    /// Lives on until nothing is left to happen, or until `until`.
+    /// Runs until nothing is left to happen, or until `until`.
     pub fn run(&mut self, until: i64) {
-        // A test may have changed something since the last run, such as switched a mapping on: pollers see it at once.
+        // A test may have changed something since the last run, such as turned a mapping on. Pollers notice the change
+        // at once.
         self.at(self.now, Happening::Poll);
         while let Some(Reverse((when, ..))) = self.happenings.peek()
             && *when <= until
@@ -410,7 +412,7 @@ impl World {
         }
     }
 
-    /// Lives on until then, and lets CloudWatch look at the queues to the last minute.
+    /// Runs until `until`, and lets CloudWatch sample the queues up to the last minute.
     pub fn run_out(&mut self, until: i64) {
         self.run(until);
         self.sample_until(until);
@@ -449,12 +451,13 @@ impl World {
         let message = Message { delivery, endpoint, chain: None, receives: 0, sent_at: self.now };
         let is_slow = self.endpoints[usize::from(endpoint)].is_slow(timestamp(self.now));
         let lane = if is_slow { Lane::Slow } else { Lane::FirstAttempts };
-        // The api function's send. When its answer is lost, a copy with a chain of its own follows and stands back.
+        // The API function sends the job. If the answer is lost, it sends a copy with a chain of its own, which stands
+        // back.
         if !self.send(lane, message, 0) {
             let chain = Some(self.new_chain());
             let delay = millis(self.settings.stand_back());
             if !self.send(lane, Message { chain, ..message }, delay) {
-                // Answered 503: the producer sends it again until it is accepted.
+                // The API function answers 503, and the producer posts the event again until it is accepted.
                 loop {
                     let chain = Some(self.new_chain());
                     if self.send(lane, Message { chain, ..message }, delay) {
@@ -469,7 +472,7 @@ impl World {
         u32::try_from(self.random.next() >> 32).unwrap_or(1)
     }
 
-    /// Sends a job; false when that is not certain, whether or not it is in the queue.
+    /// Sends a job. False means that the caller cannot be certain of it, whether or not the job is in the queue.
     pub(crate) fn send(&mut self, lane: Lane, message: Message, delay_ms: i64) -> bool {
         if self.refuses(Service::SqsSend) {
             return false;
@@ -481,7 +484,7 @@ impl World {
         !self.random.once_in(self.settings.chaos.answer_lost)
     }
 
-    /// Makes a message visible after `wait_ms`; it stays in flight until then if `hidden`.
+    /// Makes a message visible after `wait_ms`. If `hidden`, the message stays in flight until then.
     pub(crate) fn later(&mut self, lane: Lane, message: Message, wait_ms: i64, hidden: bool) {
         let slot = self.waiting.put(message);
         let lane = u8::try_from(index(lane)).unwrap_or(0);
@@ -497,7 +500,7 @@ impl World {
         }
     }
 
-    /// Ends one record of an invocation. The last one frees the invocation's place in the lane.
+    /// Ends one record of an invocation. The last record frees the invocation's place in the lane.
     pub(crate) fn close(&mut self, work: u32) {
         let Work { invocation, .. } = *self.work.at(work);
         self.work.at(work).settled = true;

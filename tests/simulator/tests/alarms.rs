@@ -1,4 +1,4 @@
-//! The outages of docs/runbook.md raise the alarms that it names, and quiet days raise none.
+//! The outages of docs/runbook.md raise the alarms that the runbook names, and quiet days raise none.
 
 use echo_simulator::alarms::{Alarm, Look, Missing, is_alarm};
 use echo_simulator::broken::{Api, Broken, Rule};
@@ -7,16 +7,16 @@ use echo_simulator::world::{Receiver, Settings, World};
 
 const MINUTE_MS: i64 = 60_000;
 const HOUR_MS: i64 = 60 * MINUTE_MS;
-/// In which minute an outage begins: none that a period of five begins with.
+/// The minute in which an outage begins. No period of five minutes begins with it.
 const BEGINS: i64 = 62;
-/// The runbook's promise.
+/// The runbook promises an alarm within this many minutes.
 const WITHIN: i64 = 15;
 
 const FIRST_ATTEMPTS: usize = 0;
 const RETRIES: usize = 1;
 const SLOW: usize = 2;
 
-/// The rows of the runbook's table: an outage, and the alarms that tell of it.
+/// The rows of the runbook's table: an outage, and the alarms that report it.
 fn promised() -> Vec<(String, Vec<String>)> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/runbook.md");
     let text = std::fs::read_to_string(path).expect("the runbook");
@@ -30,7 +30,7 @@ fn promised() -> Vec<(String, Vec<String>)> {
     rows.filter(|(outage, _)| *outage != "outage").map(row).collect()
 }
 
-/// The broken parts of an outage, by its name in the runbook; `None` for one that is not played here yet.
+/// The broken parts of an outage, by its name in the runbook; `None` for an outage that the simulator does not know.
 fn broken(outage: &str, world: &World) -> Option<Broken> {
     let works = Broken::default();
     let off = |queue: usize| {
@@ -67,8 +67,8 @@ fn broken(outage: &str, world: &World) -> Option<Broken> {
     })
 }
 
-/// A small deployment: a healthy endpoint, one that fails now and then, one that always does and one that hangs, each with
-/// an event every few minutes, and events that come over the bus.
+/// A small deployment. One endpoint is healthy, one fails now and then, one always fails and one hangs. Each gets an
+/// event every few minutes, and some events come over the bus.
 fn ordinary(seed: u64) -> World {
     let receivers = vec![
         Receiver::Healthy { ms: 50 },
@@ -96,12 +96,12 @@ fn on(world: &World, from: i64, to: i64, look: Look) -> Vec<String> {
     all.filter(|alarm| alarm.first_on(&world.metrics, from, to, look).is_some()).map(|a| a.name).collect()
 }
 
-/// Lives an hour, then the outage for as long as it may take to be told.
+/// Runs for an hour, and then runs the outage for the time within which the alarms must report it.
 fn suffer(outage: &str) -> World {
     let mut world = ordinary(1);
     world.run_out(BEGINS * MINUTE_MS);
-    world.broken =
-        broken(outage, &world).unwrap_or_else(|| panic!("the runbook's '{outage}' is no outage here"));
+    world.broken = broken(outage, &world)
+        .unwrap_or_else(|| panic!("the simulator does not know the runbook's outage '{outage}'"));
     for delivery in 0..3 {
         if outage.contains("ead letters") || outage.contains("DeadLetters") {
             world.bury(delivery);
@@ -118,7 +118,7 @@ fn each_outage_of_the_runbook_raises_the_alarms_that_it_names() {
     for (outage, alarms) in promised {
         let world = suffer(&outage);
         assert_eq!(on(&world, 0, BEGINS, Look::Most), [""; 0], "before '{outage}'");
-        // The first that meets it comes within two minutes.
+        // The first message that meets the outage comes within two minutes.
         let raised = on(&world, BEGINS, BEGINS + 2 + WITHIN, Look::Least);
         println!("{outage}: {}", raised.join(", "));
         let silent: Vec<_> = alarms.iter().filter(|alarm| !raised.contains(alarm)).collect();
@@ -126,13 +126,13 @@ fn each_outage_of_the_runbook_raises_the_alarms_that_it_names() {
     }
 }
 
-/// Where nothing comes but the one delivery that meets the outage, there is less to tell it by.
+/// A single delivery that meets the outage leaves fewer signs of it.
 #[test]
 fn an_outage_that_holds_a_single_delivery_is_told_too() {
     for outage in ["DynamoDB refuses everything", "One delivery breaks its own task each time"] {
         let receivers = vec![Receiver::Healthy { ms: 50 }];
         let mut world = World::new(1, Settings::template_defaults(), receivers);
-        // It is accepted before the outage begins, and handed out when it has begun.
+        // The event is accepted before the outage begins, and its job is received only during the outage.
         world.broken.off[FIRST_ATTEMPTS] = true;
         world.produce(0, 1, 1);
         world.run_out(500);
@@ -167,8 +167,8 @@ fn two_quiet_days_raise_nothing() {
     }
 }
 
-/// The tables of 'How alarm state is evaluated when data is missing', in which CloudWatch looks at five data points: 0 is
-/// not breaching, X is breaching, - is missing.
+/// The tables of 'How alarm state is evaluated when data is missing', in which CloudWatch looks at five data points: 0
+/// is not breaching, X is breaching, - is missing.
 #[test]
 fn missing_data_is_treated_as_cloudwatch_documents_it() {
     for (points, n, m, if_breaching, if_not_breaching) in [

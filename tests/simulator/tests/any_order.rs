@@ -1,5 +1,5 @@
-//! Any order, any number of times: many short lives full of faults. A failing seed is printed and lives again the
-//! same with `SEED=<n>`.
+//! Any order, any number of times: many short runs full of faults. A failing test prints its seed, and `SEED=<n>`
+//! repeats that run exactly.
 
 use echo_shared::delivery::DeliveryStatus;
 use echo_simulator::chaos::{Chaos, Design};
@@ -24,7 +24,7 @@ fn life(seed: u64, chaos: Chaos, design: Design) -> World {
     world
 }
 
-/// What must hold of every life, whatever went wrong in it.
+/// Breaches of the rules that must hold in every run, whatever went wrong in it.
 fn breaches(world: &World) -> Vec<String> {
     let mut breaches = world.violations.clone();
     if !world.is_quiet() {
@@ -99,7 +99,7 @@ fn a_seed_lives_the_same_life_again() {
     assert_eq!(format!("{:?}", one.rows), format!("{:?}", other.rows));
 }
 
-/// The number of the first seeds, of a few hundred, that notice a design broken on purpose.
+/// How many of the first few hundred seeds notice a design that was broken on purpose.
 fn noticed(design: Design) -> usize {
     (0..300).filter(|seed| !breaches(&life(*seed, Chaos::STORM, design)).is_empty()).count()
 }

@@ -1,17 +1,17 @@
-//! One endpoint that receives 1,000 events a second for an hour and fails them all, beside one that works. The queues
-//! hand out messages in order here: what fair queues do for quiet endpoints comes on top.
+//! One endpoint gets 1,000 events a second for an hour and fails all of them, beside an endpoint that works. The
+//! queues deliver messages in order here, so the help that fair queues give quiet endpoints would come on top.
 
 use echo_simulator::chaos::Design;
 use echo_simulator::world::{Groups, Receiver, Row, Settings, World};
 
 const HOUR_MS: i64 = 3_600_000;
 
-/// A mapping begins with five invocations and gets 300 more a minute: a burst waits for them at first.
+/// A mapping begins with five concurrent invocations and gets up to 300 more a minute, so a burst waits at first.
 const BURST_MS: i64 = 60_000;
 const BURST_WAIT_MS: i64 = 5_000;
 
-/// How long the healthy endpoint's events waited for their first attempt, shortest first, once the mappings have as many
-/// invocations as they need.
+/// How long the healthy endpoint's events waited for their first attempt, shortest first. The list begins when the
+/// mappings have as many invocations as they need.
 fn healthy_waits(bad: Receiver, design: Design) -> Vec<i64> {
     let settings = Settings { design, groups: Groups::None, ..Settings::template_defaults() };
     let mut world = World::new(1, settings, vec![Receiver::Healthy { ms: 50 }, bad]);
@@ -39,7 +39,7 @@ fn healthy_waits(bad: Receiver, design: Design) -> Vec<i64> {
     waits
 }
 
-/// A poll's interval and a little: nobody waits for anyone else.
+/// A poll's interval plus a little: no delivery waits for another endpoint's.
 const UNDISTURBED_MS: i64 = 200;
 
 #[test]
@@ -54,7 +54,7 @@ fn a_failing_endpoint_does_not_delay_another() {
     assert!(waits.last().is_some_and(|max| *max <= UNDISTURBED_MS));
 }
 
-/// Retries share the slow lane with the flood; there it takes fair queues to keep them on time.
+/// Retries share the slow lane with the flood, and only fair queues keep them on time there.
 #[test]
 fn retries_of_another_endpoint_stay_within_a_minute() {
     for bad in [Receiver::Hanging, Receiver::Failing { ms: 50 }] {

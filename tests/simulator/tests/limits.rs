@@ -1,4 +1,5 @@
-//! Endpoints with a rate limit: never more in a second, give or take what is late; nothing lost, nothing starved.
+//! Endpoints with a rate limit: no second has more requests than allowed, apart from late ones. No delivery is lost,
+//! and none starves.
 
 use echo_shared::delivery::DeliveryStatus;
 use echo_simulator::chaos::{Chaos, Design};
@@ -6,11 +7,11 @@ use echo_simulator::world::{Groups, Receiver, Settings, World, timestamp};
 
 const DAY_MS: i64 = 86_400_000;
 const LIMIT: u16 = 5;
-/// A mapping begins with five invocations and gets 300 more a minute: a burst waits for them at first.
+/// A mapping begins with five concurrent invocations and gets up to 300 more a minute, so a burst waits at first.
 const BURST_MS: i64 = 60_000;
 const BURST_WAIT_MS: i64 = 5_000;
 
-/// Ten thousand events at once to an endpoint that takes ten a second, beside one without a limit.
+/// Ten thousand events at once for an endpoint with a limit of ten a second, beside an endpoint without a limit.
 #[test]
 fn a_backlog_goes_out_at_the_limit_and_holds_nobody_up() {
     let settings = Settings { groups: Groups::None, ..Settings::template_defaults() };
@@ -22,7 +23,7 @@ fn a_backlog_goes_out_at_the_limit_and_holds_nobody_up() {
     world.run(DAY_MS);
     let last = world.limited.iter().max().copied().unwrap_or(DAY_MS);
     println!("at most {} in a second, the last after {last} ms", world.most_in_a_second());
-    // Where more wake at once than the mapping has invocations for, some miss their slots and take late ones until it has.
+    // While more jobs wake than the mapping has invocations for, some miss their slots and use late slots.
     assert!(world.most_in_a_second() <= 2 * 10);
     assert!(last <= 1_002_000);
     assert!(world.rows.iter().all(|row| row.status == DeliveryStatus::Success && row.sends == 1));
@@ -48,7 +49,8 @@ fn stormy(seed: u64, chaos: Chaos) -> World {
 
 #[test]
 fn whatever_goes_wrong_the_limit_holds_and_every_delivery_ends() {
-    // A second's own slots, and as many of those who were late; under a storm clocks and queues are off as well.
+    // A second has its own slots and as many late slots. In a storm the clocks and the queues' times are wrong as
+    // well.
     for (chaos, most) in [(Chaos::FAULTS, 2), (Chaos::STORM, 3)] {
         let mut seen = 0;
         for seed in 0..2_000 {
@@ -66,8 +68,8 @@ fn whatever_goes_wrong_the_limit_holds_and_every_delivery_ends() {
     }
 }
 
-/// A slow lane of one invocation, which a slow endpoint holds for almost fifteen seconds at a time: a job that waits there wakes
-/// late, each time.
+/// The slow lane has one invocation, and a slow endpoint holds it for almost fifteen seconds at a time. So a job that
+/// waits in this lane wakes late each time.
 fn late(design: Design) -> World {
     let settings =
         Settings { concurrency: [250, 20, 1], groups: Groups::None, design, ..Settings::template_defaults() };
@@ -76,7 +78,7 @@ fn late(design: Design) -> World {
     world.limit(0, LIMIT);
     world.produce(0, 10, 500);
     world.produce(1, 16_000, 3_000);
-    // All have been put off for their slots when the endpoint is found to be slow.
+    // All jobs have been put off to their slots by the time the endpoint is marked as slow.
     world.run(6_000);
     world.endpoints[0].slow_until = Some(timestamp(7 * DAY_MS));
     world.run(2 * DAY_MS);

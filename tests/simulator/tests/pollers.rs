@@ -1,4 +1,5 @@
-//! The pollers of an event source mapping: they begin with few batches at once, and keep those that Lambda does not take.
+//! The pollers of an event source mapping: they begin with few concurrent batches, and hold batches that Lambda does
+//! not accept.
 
 use echo_shared::decision::Lane;
 use echo_shared::delivery::DeliveryStatus;
@@ -12,10 +13,11 @@ const MINUTE_MS: i64 = 60 * SECOND_MS;
 const HOUR_MS: i64 = 60 * MINUTE_MS;
 const DAY_MS: i64 = 24 * HOUR_MS;
 
-/// As slow as an endpoint can be that is in no trouble.
+/// The slowest answer of an endpoint that does not count as slow.
 const SLOW: Receiver = Receiver::Healthy { ms: 1_900 };
 
-/// Invocations at once so many milliseconds after a burst, and after another when the first is done with.
+/// The concurrent invocations so many milliseconds after a burst, and again after a second burst, which comes when the
+/// first is done.
 fn bursts(ramp: Ramp, after: &[i64]) -> [Vec<usize>; 2] {
     let settings = Settings { ramp, ..Settings::template_defaults() };
     let mut world = World::new(1, settings, vec![SLOW]);
@@ -52,15 +54,15 @@ fn sum(world: &World, metric: Metric) -> f64 {
     world.metrics.values(metric).into_iter().flatten().sum()
 }
 
-/// While there is no room for an invocation, each batch is held as long as the queue's visibility timeout, comes back
-/// with one more receive, and goes out once when there is room again.
+/// While there is no room for an invocation, a poller holds each batch for the queue's visibility timeout. The batch
+/// then comes back with one more receive, and is handled once when there is room again.
 #[test]
 fn a_throttled_functions_messages_come_back_with_one_more_receive_each_time() {
     let settings = Settings::template_defaults();
     let (all, visibility_ms) = (settings.account_concurrency, settings.visibility_ms);
     let mut world = World::new(1, settings, vec![Receiver::Healthy { ms: 50 }]);
     world.produce(0, 100, 30);
-    // Accepted while there is room, and not handed out before there is none.
+    // The events are accepted while there is room, and their jobs are not received until there is none.
     world.broken.off[0] = true;
     world.run_out(10 * SECOND_MS);
     world.broken = Broken { taken_by_others: all, ..Broken::default() };
@@ -75,7 +77,7 @@ fn a_throttled_functions_messages_come_back_with_one_more_receive_each_time() {
     assert!(world.rows.iter().all(|row| row.sends == 1 && row.status == DeliveryStatus::Success));
 }
 
-/// Half a day of events, with every receiver as it may be, meets a delivery function that cannot run.
+/// Half a day of events to healthy, flaky and failing receivers, with a delivery function that cannot run.
 fn half_a_day(broken: Broken) -> World {
     let receivers = vec![
         Receiver::Healthy { ms: 50 },
@@ -112,11 +114,12 @@ fn a_function_that_does_not_start_for_twelve_hours_costs_no_delivery() {
             assert!(row.status.is_final() && row.attempts == attempts, "{broken:?}: {row:?}");
             assert_eq!(row.sends, row.attempts + row.unrecorded, "{broken:?}: {row:?}");
         }
-        assert!(world.rows.len() > 6_000, "events were accepted once there was a way");
+        assert!(world.rows.len() > 6_000, "events were accepted after the outage");
     }
 }
 
-/// The stand-in would notice: with fewer receives the same half day ends deliveries that no receiver made fail.
+/// The simulator can fail the test above: with fewer allowed receives, half a day ends deliveries whose receiver
+/// works.
 #[test]
 fn too_few_receives_are_noticed() {
     let settings = Settings { max_receives: 100, ..Settings::template_defaults() };
@@ -131,8 +134,8 @@ fn too_few_receives_are_noticed() {
     assert!(sum(&world, Metric::DeadLettered) > 0.0);
 }
 
-/// A new account may have ten invocations for everything. An endpoint that fails late takes them from the API too, and
-/// still every delivery ends as its receiver would have it.
+/// A new account may have ten concurrent invocations in all. An endpoint that fails slowly takes them from the API
+/// too. Still every delivery ends as its receiver's answers demand.
 #[test]
 fn both_functions_share_what_the_account_has() {
     let settings = Settings { account_concurrency: 10, ..Settings::template_defaults() };

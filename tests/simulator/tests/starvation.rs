@@ -1,4 +1,4 @@
-//! One project beside others whose endpoints hang: its first attempts and its retries stay on time.
+//! One project beside others whose endpoints hang: the project's first attempts and retries stay on time.
 
 use std::time::Duration;
 
@@ -13,15 +13,15 @@ const FLAKY: u16 = 0;
 const SLOW: u16 = 1;
 const OTHERS_FROM: u16 = 2;
 
-/// What hangs beside it.
+/// The hanging endpoints beside it.
 #[derive(Debug, Clone, Copy)]
 enum Beside {
     Nothing,
-    /// Fifty endpoints of one project, an event a second each.
+    /// Fifty endpoints of one project, with an event a second each.
     OneProject,
-    /// Fifty projects of one endpoint, an event a second each.
+    /// Fifty projects with one endpoint each, with an event a second each.
     FiftyProjects,
-    /// One endpoint, a thousand events a second.
+    /// One endpoint with a thousand events a second.
     AFlood,
 }
 
@@ -36,7 +36,7 @@ fn an_hour(beside: Beside, settings: Settings) -> World {
     let own = own.map(|receiver| (0, receiver));
     let others = (0..count).map(|n| (project(n), Receiver::Hanging));
     let mut world = World::of_projects(1, settings, own.into_iter().chain(others).collect());
-    // A flood shows within twenty minutes what it shows in an hour.
+    // Twenty minutes of a flood show the same as an hour.
     let lasts = if matches!(beside, Beside::AFlood) { HOUR_MS / 3 } else { HOUR_MS };
     world.produce(FLAKY, 397, lasts / 397);
     world.produce(SLOW, 5_003, lasts / 5_003);
@@ -47,7 +47,7 @@ fn an_hour(beside: Beside, settings: Settings) -> World {
     world
 }
 
-/// The median and the longest of what each delivery of an endpoint tells.
+/// The median and the greatest of a number that each of an endpoint's deliveries has.
 fn spread(world: &World, endpoint: u16, of: impl Fn(&Row) -> i64) -> (i64, i64) {
     let mut values: Vec<i64> = world.rows.iter().filter(|row| row.endpoint == endpoint).map(of).collect();
     values.sort_unstable();
@@ -58,7 +58,7 @@ fn first_attempts(world: &World, endpoint: u16) -> (i64, i64) {
     spread(world, endpoint, |row| row.first_sent_at.map_or(HOUR_MS, |sent| sent - row.accepted_at))
 }
 
-/// What the issue of a shared service promises its quiet projects: half of all within two seconds, each within a minute.
+/// The promise to the quiet projects of a shared service: half of all within two seconds, each within a minute.
 fn is_on_time((median, longest): (i64, i64)) -> bool {
     median <= 2_000 && longest <= 60_000
 }
@@ -89,8 +89,8 @@ fn one_lane_for_slow_and_prompt_endpoints_is_noticed() {
     assert!(!is_on_time(spread(&world, FLAKY, |row| row.late_ms)));
 }
 
-/// Thirty endpoints of one project that fail after 1.9 s, each too few at a time to be noisy by itself, take all of the
-/// retries' lane. By project they are noisy, and the other project's retries go first.
+/// Thirty endpoints of one project fail after 1.9 s each and take the whole lane of retries. Each endpoint alone has
+/// too few messages to be noisy. Grouped by project they are noisy, and the other project's retries go first.
 #[test]
 fn a_project_is_one_group_however_many_endpoints_it_has() {
     let retries_late = |groups| {
@@ -111,7 +111,8 @@ fn a_project_is_one_group_however_many_endpoints_it_has() {
     assert!(!is_on_time(by_endpoint));
 }
 
-/// An endpoint that never answers one request in a hundred does not hang: the others are not held up for it.
+/// An endpoint that never answers one request in a hundred does not count as hanging, so its other requests are not
+/// held up.
 #[test]
 fn a_single_timeout_is_no_hang() {
     let waits = |design, seconds| {
@@ -131,7 +132,8 @@ fn a_single_timeout_is_no_hang() {
     }
 }
 
-/// Waits double while it hangs, so an event is delivered before it is thrice as old as it was at the recovery.
+/// Waits double while the endpoint hangs, so at its delivery an event is less than three times as old as it was at the
+/// recovery.
 #[test]
 fn what_waited_is_delivered_soon_after_the_recovery() {
     for hung_for in [60_000, 20 * 60_000, 3 * HOUR_MS] {
@@ -143,19 +145,20 @@ fn what_waited_is_delivered_soon_after_the_recovery() {
         let late = |row: &Row| if row.status == DeliveryStatus::Success { row.updated_at } else { i64::MAX };
         let last = world.rows.iter().filter(|row| succeeded(row)).map(late).max().unwrap_or(0);
         println!("hung for {hung_for} ms, all delivered {} ms after it", last - hung_for);
-        // A probe at most five minutes after the recovery, a look at most fifteen after that; or a retry's own time.
+        // The probe comes at most five minutes after the recovery and the look at most fifteen after the probe; or a
+        // retry comes at its time.
         assert!(last - hung_for <= hung_for.min(20 * 60_000) + 31 * 60_000, "{hung_for}");
     }
 }
 
-/// What waits for an endpoint that hangs is looked at again and again, and each look is a receive. No queue gives it up for
-/// that, however long the endpoint hangs.
+/// A job that waits for a hanging endpoint looks again and again, and each look is a receive. No queue gives the job
+/// up for that, however long the endpoint hangs.
 #[test]
 fn what_waits_for_twelve_days_is_never_given_up() {
     let twelve_days_ms = 12 * 24 * HOUR_MS;
     let receivers = vec![Receiver::HangsUntil { at: twelve_days_ms, ms: 50 }];
     let mut world = World::new(1, Settings::template_defaults(), receivers);
-    // More than all probes and their retries can end in that time.
+    // More events than all probes and their retries can end in that time.
     world.produce(0, 10_000, 6_000);
     world.run(twelve_days_ms + 24 * HOUR_MS);
     assert_eq!((world.internal, world.dead_letters()), (0, 0));

@@ -1,9 +1,9 @@
 //! `template.yaml` as CloudFormation reads it, for tests: every intrinsic function resolved for given parameters.
 //!
-//! [`Template::load`] takes the parameters' defaults, [`Template::with`] sets some. Physical names are made up from
-//! logical ids, and ARNs are well formed. A `Ref` of a parameter is a string even for a `Number`, as CloudFormation
-//! has it (docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/parameters-section-structure.html): [`number`] reads
-//! either.
+//! [`Template::load`] uses the parameters' defaults, [`Template::with`] sets some of them. Physical names are made up
+//! from logical ids, and ARNs are well formed. A `Ref` of a parameter is a string even for a `Number`, as in
+//! CloudFormation (docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/parameters-section-structure.html):
+//! [`number`] reads either form.
 
 mod long_form;
 mod physical;
@@ -43,7 +43,7 @@ impl Template {
     /// The project's template with its defaults.
     ///
     /// # Panics
-    /// When it cannot be resolved.
+    /// When the template cannot be resolved.
     #[must_use]
     pub fn load() -> Self {
         Self::with(&[])
@@ -52,16 +52,18 @@ impl Template {
     /// The project's template with these parameters, and the defaults of the others.
     ///
     /// # Panics
-    /// When it cannot be resolved.
+    /// When the template cannot be resolved.
     #[must_use]
     pub fn with(parameters: &[(&str, &str)]) -> Self {
         Self::parse(&text(), parameters).unwrap_or_else(|problem| panic!("template.yaml: {problem}"))
     }
 
-    /// Any template's text with these parameters. The values are taken as they are: patterns and bounds are not checked.
+    /// Any template's text with these parameters. The values are used as they are: patterns and limits are not
+    /// checked.
     ///
     /// # Errors
-    /// When it is no YAML, names something it does not have, or uses a function that is not known here.
+    /// When the text is no YAML, names something that the template does not have, or uses a function that this crate
+    /// does not know.
     pub fn parse(text: &str, parameters: &[(&str, &str)]) -> Result<Self, String> {
         let written = long_form::read(text)?;
         let values = values(&written, parameters)?;
@@ -86,13 +88,13 @@ impl Template {
         Ok(Self { written, values, conditions, resources, outputs, broken_rules })
     }
 
-    /// The parameters as they are declared: `Type`, `Default`, `AllowedPattern` and so on.
+    /// The parameters' declarations: `Type`, `Default`, `AllowedPattern` and so on.
     #[must_use]
     pub fn parameters(&self) -> &Map<String, Value> {
         section(&self.written, "Parameters")
     }
 
-    /// What a `Ref` of this parameter gives.
+    /// The value of a `Ref` of this parameter.
     ///
     /// # Panics
     /// When there is no such parameter.
@@ -101,13 +103,13 @@ impl Template {
         self.values.get(parameter).unwrap_or_else(|| panic!("no parameter {parameter}"))
     }
 
-    /// Each condition, and whether it holds.
+    /// Each condition's name, and whether the condition holds.
     #[must_use]
     pub fn conditions(&self) -> &BTreeMap<String, bool> {
         &self.conditions
     }
 
-    /// The resources whose condition holds, by logical id. A function has what `Globals` gives it.
+    /// The resources whose condition holds, by logical id. Functions have the properties from `Globals`.
     #[must_use]
     pub fn resources(&self) -> &BTreeMap<String, Value> {
         &self.resources
@@ -128,7 +130,7 @@ impl Template {
         all.filter(move |(_, resource)| resource["Type"] == kind)
     }
 
-    /// What a `Ref` of this resource gives.
+    /// The value of a `Ref` of this resource.
     ///
     /// # Panics
     /// When there is no such resource, or its condition does not hold.
@@ -137,7 +139,7 @@ impl Template {
         physical::reference(id, self.kind(id))
     }
 
-    /// A resource's ARN; `None` for types whose ARN is not known here.
+    /// A resource's ARN; `None` for types whose ARN this crate does not know.
     ///
     /// # Panics
     /// When there is no such resource, or its condition does not hold.
@@ -156,24 +158,24 @@ impl Template {
         &self.outputs
     }
 
-    /// The descriptions of the assertions in `Rules` by which CloudFormation would refuse these parameters.
+    /// The descriptions of the assertions in `Rules` for which CloudFormation would refuse these parameters.
     #[must_use]
     pub fn broken_rules(&self) -> &[String] {
         &self.broken_rules
     }
 
-    /// The whole document before anything is resolved, short forms written out: `!Ref X` is `{"Ref": "X"}`, `!GetAtt
-    /// X.Arn` is `{"Fn::GetAtt": ["X", "Arn"]}`.
+    /// The whole document before any function is resolved, with short forms replaced: `!Ref X` is `{"Ref": "X"}`,
+    /// `!GetAtt X.Arn` is `{"Fn::GetAtt": ["X", "Arn"]}`.
     #[must_use]
     pub fn written(&self) -> &Value {
         &self.written
     }
 }
 
-/// A number that is written as one or as a string.
+/// Reads a number that is written as a number or as a string.
 ///
 /// # Panics
-/// When it is neither.
+/// When the value is neither.
 #[must_use]
 pub fn number(value: &Value) -> f64 {
     let read = value.as_f64().or_else(|| value.as_str()?.parse().ok());
@@ -185,7 +187,7 @@ fn section<'a>(document: &'a Value, name: &str) -> &'a Map<String, Value> {
     document[name].as_object().unwrap_or(&NOTHING)
 }
 
-/// What a `Ref` of each parameter gives.
+/// The value of a `Ref` of each parameter.
 fn values(written: &Value, given: &[(&str, &str)]) -> Result<BTreeMap<String, Value>, String> {
     let declared = section(written, "Parameters");
     if let Some((name, _)) = given.iter().find(|(name, _)| !declared.contains_key(*name)) {
@@ -208,7 +210,7 @@ fn values(written: &Value, given: &[(&str, &str)]) -> Result<BTreeMap<String, Va
     Ok(values)
 }
 
-/// A function with the properties that `Globals` gives every function.
+/// A function's resource, with the properties that `Globals` gives every function.
 fn with_globals(written: &Value, resource: &Value) -> Value {
     let mut resource = resource.clone();
     if resource["Type"] == "AWS::Serverless::Function" {

@@ -1,10 +1,10 @@
-//! YAML to JSON, with CloudFormation's short forms written out.
+//! YAML to JSON, with CloudFormation's short forms replaced by the long ones.
 
 use serde_json::{Map, Value, json};
 use yaml_serde::Value as Yaml;
 
 /// # Errors
-/// When the text is no YAML that JSON can hold.
+/// When the text is no YAML that JSON can express.
 pub(crate) fn read(text: &str) -> Result<Value, String> {
     let yaml: Yaml = yaml_serde::from_str(text).map_err(|error| error.to_string())?;
     json(&yaml)
@@ -38,7 +38,7 @@ fn json(yaml: &Yaml) -> Result<Value, String> {
     })
 }
 
-/// `tag` is such as `!Ref`.
+/// `tag` is a short form's name, such as `!Ref`.
 fn long(tag: &str, value: Value) -> Value {
     let name = tag.trim_start_matches('!');
     match (name, value.as_str()) {

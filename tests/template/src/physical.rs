@@ -6,7 +6,7 @@ pub const ACCOUNT: &str = "123456789012";
 pub const REGION: &str = "us-east-1";
 pub const STACK: &str = "echo-webhooks";
 
-/// The value of a pseudo parameter; `None` when there is none of this name. `AWS::NoValue` is not among them.
+/// The value of a pseudo parameter; `None` for an unknown name and for `AWS::NoValue`.
 pub(crate) fn pseudo(name: &str) -> Option<Value> {
     Some(match name {
         "AWS::AccountId" => ACCOUNT.into(),
@@ -23,7 +23,7 @@ pub(crate) fn pseudo(name: &str) -> Option<Value> {
     })
 }
 
-/// What `Ref` gives for a resource: for some types an ARN or a URL, else a name.
+/// The value of `Ref` for a resource: an ARN or a URL for some types, else a name.
 pub(crate) fn reference(id: &str, kind: &str) -> String {
     match kind {
         "AWS::SQS::Queue" => queue_url(id),
@@ -34,7 +34,7 @@ pub(crate) fn reference(id: &str, kind: &str) -> String {
     }
 }
 
-/// What `Fn::GetAtt` gives.
+/// The value of `Fn::GetAtt`.
 pub(crate) fn attribute(id: &str, kind: &str, attribute: &str) -> Option<String> {
     Some(match (kind, attribute) {
         ("AWS::SecretsManager::Secret", "Id") => arn(id, kind)?,
@@ -64,7 +64,7 @@ fn arn(id: &str, kind: &str) -> Option<String> {
         "AWS::IAM::ManagedPolicy" => ("iam", format!(":{ACCOUNT}:policy/{id}")),
         "AWS::Logs::LogGroup" => ("logs", format!("{REGION}:{ACCOUNT}:log-group:{id}:*")),
         "AWS::Events::Rule" => ("events", format!("{REGION}:{ACCOUNT}:rule/{id}")),
-        // Secrets Manager ends each ARN with a dash and six characters of its own.
+        // Secrets Manager ends each ARN with a dash and six characters that it chooses.
         "AWS::SecretsManager::Secret" => ("secretsmanager", format!("{REGION}:{ACCOUNT}:secret:{id}-a1b2c3")),
         "AWS::SNS::Topic" => ("sns", format!("{REGION}:{ACCOUNT}:{id}")),
         "AWS::CloudWatch::Alarm" => ("cloudwatch", format!("{REGION}:{ACCOUNT}:alarm:{id}")),

@@ -44,7 +44,7 @@ impl<'a> Resolver<'a> {
         if let Some(known) = self.conditions.get(name) {
             return Ok(*known);
         }
-        // One that a condition before it in the alphabet names.
+        // A condition may name another one that comes later in the alphabet and is not resolved yet.
         let condition = section(self.written, "Conditions").get(name);
         self.holds(condition.ok_or_else(|| format!("there is no condition {name}"))?)
     }
@@ -78,7 +78,7 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// The descriptions of the assertions that do not hold.
+    /// The descriptions of the rules' assertions that do not hold.
     pub(crate) fn broken_rules(&self) -> Result<Vec<String>, String> {
         let mut broken = Vec::new();
         for (name, rule) in section(self.written, "Rules") {
@@ -95,7 +95,7 @@ impl<'a> Resolver<'a> {
         Ok(broken)
     }
 
-    /// A value with all functions in it resolved; `None` for `AWS::NoValue`.
+    /// Resolves all functions in a value; `None` for `AWS::NoValue`.
     pub(crate) fn value(&self, value: &Value) -> Resolved {
         match value {
             Value::Array(items) => {
@@ -188,7 +188,7 @@ impl<'a> Resolver<'a> {
         found.map(Value::from).ok_or_else(|| format!("{kind} has no {attribute} that is known here"))
     }
 
-    /// The type of a resource that is made: to name one whose condition does not hold fails a deployment.
+    /// The type of a resource whose condition holds. A deployment fails when the template names another resource.
     fn kind(&self, id: &str) -> Result<&'a str, String> {
         if !self.exists(id) {
             return Err(format!("{id} is named and is no parameter and no resource with these parameters"));
@@ -196,7 +196,7 @@ impl<'a> Resolver<'a> {
         Ok(self.written["Resources"][id]["Type"].as_str().unwrap_or_default())
     }
 
-    /// `own` are the variables of this one call, if any.
+    /// `own` holds the variables of this one call, if it has any.
     fn substitute(&self, template: &Value, own: &Value) -> Result<Value, String> {
         let mut left = template.as_str().ok_or("Fn::Sub takes a string")?;
         let mut whole = String::new();
@@ -220,7 +220,7 @@ impl<'a> Resolver<'a> {
     }
 }
 
-/// The key and value of an object that has one.
+/// The key and value of an object that has exactly one key.
 fn single(value: &Value) -> Option<(&str, &Value)> {
     let object = value.as_object().filter(|object| object.len() == 1)?;
     object.iter().next().map(|(key, value)| (key.as_str(), value))

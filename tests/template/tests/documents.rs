@@ -1,4 +1,4 @@
-//! What the documents say of the template's settings.
+//! The documents' statements about the template's settings.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,19 +7,19 @@ use echo_template::{Template, number};
 const README: &str = include_str!("../../../README.md");
 const DEPLOY: &str = include_str!("../../../docs/deploy.md");
 
-/// Invocations that the event source mappings can have under way at once, all together.
+/// The greatest number of concurrent invocations by all event source mappings together.
 fn concurrency(settings: &[(&str, &str)]) -> f64 {
     let template = Template::with(settings);
     let mappings = template.of_type("AWS::Lambda::EventSourceMapping");
     mappings.map(|(_, mapping)| number(&mapping["Properties"]["ScalingConfig"]["MaximumConcurrency"])).sum()
 }
 
-/// What stands between backquotes.
+/// The texts between backquotes.
 fn quoted(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }
 
-/// A table's rows, as cells, from the one after the heading that begins like this.
+/// The rows of the table below the heading that begins like this, as cells.
 fn rows<'a>(page: &'a str, heading: &str) -> Vec<Vec<&'a str>> {
     let after = page.lines().skip_while(|line| !line.starts_with(heading)).skip(2);
     let table = after.take_while(|line| line.starts_with('|'));
@@ -33,7 +33,7 @@ fn deploy_says_how_much_concurrency_an_account_must_have() {
     assert!(DEPLOY.contains(&said), "docs/deploy.md should say: {said}");
     let ask = DEPLOY.split_once("--desired-value ").and_then(|(_, rest)| rest.split_whitespace().next());
     assert!(ask.and_then(|ask| ask.parse::<f64>().ok()).is_some_and(|ask| ask > sum), "{ask:?}");
-    // Every lane's setting is named where the sum is, and in every row of settings that ask for less.
+    // The page names every lane's setting where it states the sum, and in every row of settings that ask for less.
     let template = Template::load();
     let lanes: BTreeSet<&str> = template
         .parameters()
@@ -66,7 +66,7 @@ fn the_readme_lists_every_setting_with_its_default() {
     for row in rows(README, "| parameter | default |") {
         let names: Vec<&str> = quoted(row[0]).collect();
         let shown: Vec<&str> = row[1].split(", ").collect();
-        // A list's own commas stand without a space.
+        // The commas inside a list have no space after them.
         let defaults = if shown.len() == names.len() { shown } else { vec![row[1]; names.len()] };
         listed.extend(names.into_iter().zip(defaults.into_iter().map(|one| one.trim_matches('`'))));
     }

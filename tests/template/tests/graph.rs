@@ -1,11 +1,12 @@
-//! The template as a graph: what AWS asks of resources beside each other, which no emulator and no linter shows.
+//! The template as a graph: AWS's requirements on resources that work together, which no emulator and no linter
+//! checks.
 
 use std::collections::BTreeSet;
 
 use echo_template::{STACK, Template, number};
 use serde_json::Value;
 
-/// With everything that a setting adds.
+/// The template with every optional part.
 fn full() -> Template {
     Template::with(&[
         ("MaxApiInvocations", "200"),
@@ -54,7 +55,7 @@ fn a_queue_policy_is_for_one_queue_and_a_statement_for_one_resource() {
             assert!(each(&statement["Action"]).len() <= 7, "{id}");
         }
     }
-    // Each that EventBridge sends to may be sent to.
+    // EventBridge may send to every queue that it targets.
     for (id, rule) in template.of_type("AWS::Events::Rule") {
         for target in each(&rule["Properties"]["Targets"]) {
             for queue in [&target["Arn"], &target["DeadLetterConfig"]["Arn"]] {
@@ -65,8 +66,9 @@ fn a_queue_policy_is_for_one_queue_and_a_statement_for_one_resource() {
     }
 }
 
-/// Lambda checks a function's role when it creates the function. CloudFormation makes what a function refers to first, so the
-/// policies inside its role are in place, and those beside it may not be.
+/// Lambda checks a function's role when it creates the function. CloudFormation first creates everything that a
+/// function refers to. So the policies inside the function's role exist by then, and separate policy resources may
+/// not.
 #[test]
 fn a_functions_role_has_all_its_policies_inside() {
     let template = full();
@@ -92,7 +94,7 @@ fn a_functions_role_has_all_its_policies_inside() {
     }
 }
 
-/// Without them, what is optional is not granted.
+/// Without the optional settings, a role has no rights for them.
 #[test]
 fn a_role_has_nothing_of_settings_that_are_not_set() {
     let template = Template::load();
@@ -104,7 +106,8 @@ fn a_role_has_nothing_of_settings_that_are_not_set() {
     }
 }
 
-/// How many receives, and how long a received message stays hidden, for each queue that the function consumes.
+/// The number of receives, and the time that a received message stays hidden, for each queue that the function
+/// receives from.
 #[test]
 fn a_batch_waits_six_function_timeouts_and_an_outage_of_two_days_gives_nothing_up() {
     let template = Template::load();
@@ -123,13 +126,13 @@ fn a_batch_waits_six_function_timeouts_and_an_outage_of_two_days_gives_nothing_u
             continue;
         }
         let receives = whole(&redrive["maxReceiveCount"]);
-        assert!(receives <= 1_000, "SQS takes no more");
+        assert!(receives <= 1_000, "SQS accepts at most 1,000");
         assert!(receives * visibility >= 48 * 3_600, "{queue_id}: {receives} receives every {visibility} s");
-        // A message keeps its age when it is given up.
+        // A message keeps its age when SQS moves it to the dead letter queue.
         let (_, dead_letters) = arn(&template, "AWS::SQS::Queue", &redrive["deadLetterTargetArn"]);
         let retention = |queue: &Value| whole(&queue["Properties"]["MessageRetentionPeriod"]);
         assert!(retention(dead_letters) >= retention(queue), "{queue_id}");
-        // What it takes must fit there too.
+        // Every message that the queue accepts must fit into the dead letter queue too.
         let most = |queue: &Value| {
             let most = &queue["Properties"]["MaximumMessageSize"];
             if most.is_null() { 1_048_576 } else { whole(most) }
@@ -138,7 +141,11 @@ fn a_batch_waits_six_function_timeouts_and_an_outage_of_two_days_gives_nothing_u
         assert_eq!(most(template.resource("ParkedQueue")), most(queue), "{queue_id}");
     }
     let all: BTreeSet<&str> = template.of_type("AWS::SQS::Queue").map(|(id, _)| id).collect();
-    assert_eq!(all.difference(&consumed).collect::<Vec<_>>(), [&"ParkedQueue"], "nothing consumes these");
+    assert_eq!(
+        all.difference(&consumed).collect::<Vec<_>>(),
+        [&"ParkedQueue"],
+        "only ParkedQueue has no consumer"
+    );
 }
 
 /// `functions/delivery/src` keeps 7 s to read rows (turn/rows.rs) and 3 s to record an attempt (turn/mod.rs).
@@ -153,8 +160,8 @@ fn the_delivery_functions_timeout_is_as_long_as_the_longest_request_needs() {
     assert!(include_str!("../../../functions/delivery/src/lib.rs").contains(&supposed), "{supposed}");
 }
 
-/// Lambda ends a chain of a function's messages to itself after about 16 invocations unless it is allowed
-/// (docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html).
+/// Lambda stops a chain of a function's messages to itself after about 16 invocations unless the function allows
+/// recursion (docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html).
 #[test]
 fn only_the_function_that_sends_itself_messages_may_loop() {
     let template = Template::load();
@@ -213,7 +220,7 @@ const RULE_METRICS: [&str; 9] = [
     "ThrottledRules",
 ];
 
-/// What the service writes itself: the metrics of the delivery function's log line, and those that filters make of logs.
+/// The service's own metrics: those of the delivery function's log line, and those that metric filters make from logs.
 fn own_metrics(template: &Template) -> BTreeSet<String> {
     let source = include_str!("../../../functions/delivery/src/metrics.rs");
     let code = source.split("#[cfg(test)]").next().unwrap_or_default();
@@ -222,7 +229,7 @@ fn own_metrics(template: &Template) -> BTreeSet<String> {
         name.starts_with(|first: char| first.is_ascii_uppercase()).then(|| name.to_owned())
     };
     let mut metrics: BTreeSet<String> = code.lines().filter_map(named).collect();
-    assert!(metrics.len() >= 8, "metrics.rs is not understood here any more: {metrics:?}");
+    assert!(metrics.len() >= 8, "this test can no longer read metrics.rs: {metrics:?}");
     for (id, filter) in template.of_type("AWS::Logs::MetricFilter") {
         for made in each(&filter["Properties"]["MetricTransformations"]) {
             assert_eq!(made["MetricNamespace"], "EchoWebhooks", "{id}");
@@ -233,7 +240,7 @@ fn own_metrics(template: &Template) -> BTreeSet<String> {
     metrics
 }
 
-/// Panics when there is no such metric, or no such thing to measure.
+/// Panics when the metric does not exist, or the template has no such resource to measure.
 fn check_metric(template: &Template, at: &str, namespace: &str, metric: &str, dimension: (&str, &str)) {
     let is_a = |kind: &str| template.of_type(kind).any(|(id, _)| id == dimension.1);
     let exists = match (namespace, dimension.0) {
@@ -257,10 +264,10 @@ fn every_alarm_stands_on_a_metric_that_exists() {
         let properties = &alarm["Properties"];
         let combined = properties["Metrics"].as_array();
         let stats = combined.map(|metrics| metrics.iter().map(|one| &one["MetricStat"]["Metric"]).collect());
-        // What is computed of others names no metric of its own.
+        // An alarm that computes its value from other metrics names no metric itself.
         let metrics: Vec<&Value> = stats.unwrap_or_else(|| vec![properties]);
         let metrics: Vec<&Value> = metrics.into_iter().filter(|metric| !metric.is_null()).collect();
-        assert!(!metrics.is_empty(), "{id} stands on nothing");
+        assert!(!metrics.is_empty(), "{id} watches no metric");
         for metric in metrics {
             let part = |name: &str| metric[name].as_str().unwrap_or_else(|| panic!("{id}: no {name}"));
             let [dimension] = each(&metric["Dimensions"])[..] else { panic!("{id}: one dimension") };

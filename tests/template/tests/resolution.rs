@@ -1,4 +1,4 @@
-//! What CloudFormation makes of a template, function by function, and of ours.
+//! The results of CloudFormation's functions, one by one and for the project's template.
 
 use echo_template::{Template, number};
 use serde_json::{Value, json};

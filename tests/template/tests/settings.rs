@@ -1,4 +1,5 @@
-//! What CloudFormation admits as a setting, both functions start with; and it all fits into a function's environment.
+//! Both functions start with every setting that CloudFormation admits, and all settings fit into a function's
+//! environment.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +17,7 @@ fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// A pattern of ours without the anchors at its ends: CloudFormation matches the whole value anyway.
+/// One of the template's patterns, without the anchors at its ends: CloudFormation matches the whole value anyway.
 fn pattern(parameter: &Value) -> Option<&str> {
     parameter["AllowedPattern"].as_str().map(|pattern| pattern.trim_start_matches('^').trim_end_matches('$'))
 }
@@ -55,7 +56,7 @@ fn any_value(name: &str, parameter: &Value) -> BoxedStrategy<String> {
         (None, None) => {
             assert_eq!(parameter["Type"], "Number", "{name}: text of any kind is admitted");
             let (least, most) = (number(&parameter["MinValue"]), number(&parameter["MaxValue"]));
-            // To CloudFormation 1.5 is a Number too.
+            // CloudFormation admits 1.5 as a Number too.
             prop_oneof![
                 (least..=most).prop_map(|value| value.round().to_string()),
                 (least..=most).prop_map(|value| value.to_string())
@@ -64,7 +65,8 @@ fn any_value(name: &str, parameter: &Value) -> BoxedStrategy<String> {
         }
     };
     let is_exempt_networks = name == "ExemptNetworks";
-    // A rule cannot tell such a network, and a pattern must not: against an emulator it is what developers set.
+    // No rule can recognize a local network, and no pattern may exclude it: developers set one to test against an
+    // emulator.
     let is_local = |value: &str| AddressRules::parse(value).is_ok_and(|rules| rules.exempts_local());
     any.prop_filter("too long, or local", move |value| {
         admits(&parameter, value) && !(is_exempt_networks && is_local(value))
@@ -72,7 +74,7 @@ fn any_value(name: &str, parameter: &Value) -> BoxedStrategy<String> {
     .boxed()
 }
 
-/// Any set of settings that CloudFormation's checks of each one admit.
+/// Any set of settings of which CloudFormation admits each one.
 fn any_settings() -> impl Strategy<Value = Vec<(String, String)>> {
     let template = Template::load();
     let each = template.parameters().iter();
@@ -85,7 +87,7 @@ fn environment(template: &Template, function: &str) -> BTreeMap<String, String> 
     variables.iter().map(|(name, value)| (name.clone(), text(value))).collect()
 }
 
-/// Why one of the functions would not start with these settings.
+/// The reason why one of the functions would not start with these settings.
 fn refusal(settings: &[(&str, &str)]) -> Option<String> {
     let template = Template::with(settings);
     let [api, delivery] = FUNCTIONS.map(|function| environment(&template, function));
@@ -106,7 +108,7 @@ proptest! {
     }
 }
 
-/// The least and the most that each setting may be, and the next beyond.
+/// For each setting the least and the greatest allowed values, and the next values beyond them.
 const EXTREMES: [(&str, &[&str], &[&str]); 16] = [
     (
         "RetryDelaysSeconds",
@@ -186,7 +188,7 @@ fn a_vpc_needs_subnets_and_security_groups() {
     }
 }
 
-/// As many bytes as a value of this parameter can have.
+/// The greatest number of bytes that a value of this parameter can have.
 fn longest(name: &str, parameter: &Value) -> usize {
     if let Some(values) = allowed_values(parameter) {
         return values.iter().map(String::len).max().unwrap_or(0);
@@ -200,15 +202,16 @@ fn longest(name: &str, parameter: &Value) -> usize {
     lengths.min().unwrap_or_else(|| panic!("{name} has no longest value"))
 }
 
-/// A name of a stack, and the twelve characters that CloudFormation adds to the names that it makes up
-/// (docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/resources-section-structure.html), and one more in doubt.
+/// The greatest length of a stack's name. `RANDOM` is the twelve characters that CloudFormation adds to the names that
+/// it makes up (docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/resources-section-structure.html), and one to
+/// be safe.
 const STACK_NAME: usize = 128;
 const RANDOM: usize = 13;
 /// docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-queues.html
 const QUEUE_NAME: usize = 80;
 const REGION: usize = "ap-southeast-1".len();
 
-/// As many bytes as this variable can have.
+/// The greatest number of bytes that this variable can have.
 fn longest_value(template: &Template, written: &Value) -> usize {
     if let Some(plain) = written.as_str() {
         return plain.len();
@@ -227,14 +230,15 @@ fn longest_value(template: &Template, written: &Value) -> usize {
         "AWS::SecretsManager::Secret" => {
             "arn:aws-us-gov:secretsmanager::123456789012:secret:-123456".len() + REGION + name
         }
-        // Its endpoint: an id of ten characters and the region.
+        // The API's address: an id of ten characters and the region.
         "AWS::ApiGatewayV2::Api" => "https://abcdefghij.execute-api..amazonaws.com.cn".len() + REGION,
         other => panic!("a variable that names a {other}"),
     }
 }
 
-/// Lambda refuses more than 4 KB of environment in all (docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html). Its
-/// refusal shows that it measures the variables as a JSON object.
+/// Lambda refuses an environment of more than 4 KB in all
+/// (docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html). The text of its refusal shows that it measures
+/// the variables as a JSON object.
 #[test]
 fn no_environment_passes_4_kb_with_every_setting_at_its_longest() {
     let template = Template::load();
@@ -250,8 +254,9 @@ fn no_environment_passes_4_kb_with_every_setting_at_its_longest() {
     }
 }
 
-/// EventBridge takes a pattern of 2,048 characters (docs.aws.amazon.com/eventbridge/latest/userguide/eb-quota.html), and each
-/// name of one letter, the shortest, needs four there: `"a",`.
+/// EventBridge accepts a pattern of up to 2,048 characters
+/// (docs.aws.amazon.com/eventbridge/latest/userguide/eb-quota.html). The shortest name, one letter, needs four of
+/// them: `"a",`.
 #[test]
 fn the_events_rule_takes_as_many_event_names_as_the_setting() {
     let most = longest("EventNames", &Template::load().parameters()["EventNames"]);

@@ -1,4 +1,4 @@
-//! Bar charts as SVG by hand: readable in light and in dark, and by those who see neither colours nor pictures.
+//! Bar charts as SVG, written by hand: readable on light and dark pages, without colours, and to screen readers.
 
 use std::fmt::Write as _;
 
@@ -9,7 +9,7 @@ const BAR: f64 = 18.0;
 const ROW: f64 = 26.0;
 const TOP: f64 = 58.0;
 
-/// Colours by class; each stays clear of white and of near-black.
+/// Colours by class; each one contrasts with white and with near-black.
 const STYLE: &str = "
   text { font: 13px system-ui, sans-serif; fill: #1f2328 }
   .title { font-size: 16px; font-weight: 600 }
@@ -28,7 +28,7 @@ const STYLE: &str = "
 pub(crate) struct Bar {
     pub(crate) label: String,
     pub(crate) parts: Vec<(usize, f64)>,
-    /// What stands at its end.
+    /// The text at the end of the bar.
     pub(crate) value: String,
 }
 
@@ -47,9 +47,9 @@ pub(crate) struct Chart {
     pub(crate) title: String,
     pub(crate) note: String,
     pub(crate) bars: Vec<Bar>,
-    /// Drawn across all bars, with its name.
+    /// A line across all bars, with its name.
     pub(crate) target: Option<(f64, String)>,
-    /// Names of the colours, where bars have parts.
+    /// The names of the colours, for bars with parts.
     pub(crate) legend: Vec<(usize, &'static str)>,
 }
 

@@ -1,4 +1,5 @@
-//! From exec to the first answer: the functions beside one that only builds the same clients, and beside a bare one.
+//! The time from exec to the first answer: of the functions, of one that only builds the same clients, and of a bare
+//! one.
 
 use std::io;
 
@@ -61,7 +62,7 @@ pub(crate) async fn measure(progress: &Progress) -> io::Result<ColdStarts> {
 
     let mut runs: [Vec<Start>; 5] = Default::default();
     for run in 0..RUNS {
-        // Side by side in each round, so that a busy moment of the machine meets them all.
+        // Each round starts all of them one after the other, so that a busy moment of the machine affects all of them.
         let mut starts = Vec::new();
         for subject in as_api {
             let run = Run {

@@ -1,4 +1,4 @@
-//! Scenarios, run for their bill: units of one event, and dollars of a million.
+//! Scenarios that are run to find their bill: the units of one event, and the dollars of a million.
 
 use std::io;
 use std::time::Duration;
@@ -12,11 +12,11 @@ use crate::sample;
 use crate::stage::{Setup, Stage};
 use crate::units::{self, Dollars, LAMBDA_LOG_BYTES, Units};
 
-/// How far AWS is, and how fast a receiver answers, in every scenario.
+/// The round trip to AWS in every scenario; `RECEIVER_TAKES` is the time that a receiver needs to answer.
 pub(crate) const AWS_DISTANCE: Duration = Duration::from_millis(3);
 pub(crate) const RECEIVER_TAKES: Duration = Duration::from_millis(100);
 
-/// What a request costs on the wire beyond its body: line, headers, and TLS records. Measured but for TLS.
+/// The TLS part of a request's bytes beyond its body. The other parts, request line and headers, are measured.
 const TLS_RECORD_BYTES: f64 = 29.0;
 
 /// A workload, and its units for one event (or one page, or one delivery read).
@@ -27,19 +27,19 @@ pub(crate) struct Scenario {
     pub(crate) units: Units,
     pub(crate) dollars_per_million: Dollars,
     pub(crate) total_per_million: f64,
-    /// Of one invocation, as measured.
+    /// The measured time of one invocation.
     pub(crate) api_ms: f64,
     pub(crate) delivery_ms: f64,
 }
 
-/// How events come in.
+/// The way by which events come in.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub(crate) enum Way {
     #[default]
     Https,
-    /// Under ids of the producer's that tell their time, as ours do.
+    /// Through the queue, with ids from the producer that contain a time, as the service's ids do.
     Queue,
-    /// Under the queue's message ids, which stand in the list of events by an index.
+    /// Through the queue, with the queue's message ids, for which the list of events needs an index.
     QueueWithoutIds,
 }
 
@@ -81,11 +81,11 @@ pub(crate) async fn measure(prices: &Prices, progress: &Progress) -> io::Result<
     Ok(scenarios)
 }
 
-/// Runs of the delivery function, summed up.
+/// The sum of several invocations of the delivery function.
 #[derive(Debug, Default)]
 struct Batches {
     count: usize,
-    /// Batches of which something was deleted.
+    /// Batches from which Lambda deleted at least one message.
     deleted: usize,
     wall: Duration,
 }
@@ -107,7 +107,7 @@ async fn run(plan: Plan, prices: &Prices) -> io::Result<Scenario> {
     std::fs::create_dir_all(&log)?;
     let mut setup = Setup::with_endpoints(plan.fan_out);
     setup.logs = Some(log.clone());
-    // A retry needs to be waited for, and costs the same however long it waited.
+    // The run must wait for each retry, and a retry costs the same after any delay.
     setup.env.push(("RETRY_DELAYS_SECONDS", "2,2,2".to_owned()));
     let stage = Stage::set(setup).await?;
     stage.answer_after(RECEIVER_TAKES, plan.status);
@@ -131,7 +131,7 @@ async fn run(plan: Plan, prices: &Prices) -> io::Result<Scenario> {
             Way::Queue => stage.send_in(sample::named_event(100 + n))?,
             Way::QueueWithoutIds => stage.send_in(sample::event(100 + n))?,
         }
-        // As steady traffic does: a batch leaves when it is full.
+        // A batch leaves when it is full, as in steady traffic.
         if ((n + 1) * plan.fan_out).is_multiple_of(plan.batch) || n + 1 == plan.events {
             batches.drain(&stage, INTAKE, plan.batch).await?;
             batches.drain(&stage, FIRST_ATTEMPTS, plan.batch).await?;
@@ -151,7 +151,7 @@ async fn run(plan: Plan, prices: &Prices) -> io::Result<Scenario> {
     let sent_per_hit = sent as f64 / stage.lane.receiver.hits().len() as f64 + TLS_RECORD_BYTES;
     let attempts = if plan.status == 200 { deliveries } else { deliveries * 4.0 };
     let mut units = Units::of_calls(&calls);
-    // Lambda polls and deletes for us, on our bill.
+    // Lambda polls and deletes for the function, and the operator pays for these requests.
     units.sqs_requests += (batches.count + batches.deleted) as f64;
     units.api_requests = if plan.way == Way::Https { events } else { 0.0 };
     units.invocations = units.api_requests + batches.count as f64;
@@ -171,7 +171,7 @@ async fn run(plan: Plan, prices: &Prices) -> io::Result<Scenario> {
     Ok(scenario)
 }
 
-/// Waits for the retries of everything that failed, and delivers them as they come due.
+/// Waits for the retries of all failed deliveries, and delivers each one when it is due.
 async fn finish_failing(stage: &Stage, batch: usize, batches: &mut Batches) -> io::Result<()> {
     while stage.lane.aws.sqs.depth(RETRIES).total() > 0 {
         tokio::time::sleep(Duration::from_millis(700)).await;
@@ -205,7 +205,7 @@ fn scenario(name: &'static str, what: String, units: Units, prices: &Prices) -> 
     }
 }
 
-/// Reading: a page of the log, and one delivery with its attempts.
+/// Measures reading: a page of the log, and one delivery with its attempts.
 #[expect(clippy::cast_precision_loss, reason = "a few")]
 async fn reads(prices: &Prices) -> io::Result<Vec<Scenario>> {
     const TIMES: usize = 20;
@@ -241,7 +241,7 @@ async fn reads(prices: &Prices) -> io::Result<Vec<Scenario>> {
     Ok(scenarios)
 }
 
-/// Bytes at rest in all tables.
+/// The bytes that all tables store.
 fn stored(stage: &Stage) -> usize {
     let tables = ["events", "deliveries"];
     tables

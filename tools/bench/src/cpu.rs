@@ -1,4 +1,5 @@
-//! CPU of both functions for 1,000 deliveries; what stands in for AWS, the receiver and the gateway is not counted.
+//! CPU time of both functions for 1,000 deliveries, without that of the stand-ins for AWS, the receiver and the
+//! gateway.
 
 use std::io;
 use std::time::Duration;
@@ -12,12 +13,12 @@ use crate::progress::Progress;
 use crate::stage::{self, INTAKE_BATCH, Setup, Stage};
 use crate::trips::median;
 
-/// Deliveries of one measurement.
+/// The deliveries of one measurement.
 const DELIVERIES: usize = 2_000;
 
 const WARM_UP: usize = 100;
 
-/// How often each is measured: the machine's other work comes and goes.
+/// How often each measurement is repeated, because the machine's other work varies.
 const ROUNDS: usize = 5;
 
 /// One measurement, in CPU seconds for 1,000 deliveries.
@@ -26,7 +27,7 @@ pub(crate) struct Cpu {
     pub(crate) way: Way,
     pub(crate) fan_out: usize,
     pub(crate) batch: usize,
-    /// Of the api function, or of the delivery function where events come in through the queue.
+    /// CPU time of the API function, or of the delivery function if events come in through the queue.
     pub(crate) accept_s: f64,
     pub(crate) delivery_s: f64,
 }
@@ -81,7 +82,7 @@ pub(crate) async fn measure(progress: &Progress) -> io::Result<Vec<Cpu>> {
     Ok(figures.collect())
 }
 
-/// CPU seconds of 1,000 invocations of a function that does nothing: what is left to those that do something.
+/// CPU seconds of 1,000 invocations of a function that does nothing: the least that any function can use.
 pub(crate) async fn floor(progress: &Progress) -> io::Result<f64> {
     const INVOCATIONS: usize = 1_000;
     progress.part("CPU: a bare function at full speed, invoked 1,000 times");
@@ -104,12 +105,12 @@ pub(crate) async fn floor(progress: &Progress) -> io::Result<f64> {
     Ok(median(runs) * 1_000.0 / INVOCATIONS as f64)
 }
 
-/// So many invocations, each with an event.
+/// So many invocations, each of which posts an event.
 fn posts(stage: &Stage, events: usize) -> Vec<String> {
     (0..events).map(|n| stage.post_event(n)).collect()
 }
 
-/// One event at a time, AWS 3 ms away: the functions sleep between its answers.
+/// One event at a time, with AWS 3 ms away: the functions sleep while they wait for its answers.
 pub(crate) async fn paced(progress: &Progress) -> io::Result<Vec<Cpu>> {
     const BATCH: usize = 10;
     progress.part("CPU: both functions, AWS 3 ms away");
@@ -150,11 +151,11 @@ async fn accept(stage: &Stage, events: usize) -> io::Result<()> {
     Ok(())
 }
 
-/// Delivers all that is queued, and makes sure that it was.
+/// Delivers all queued jobs, and checks that all were delivered.
 async fn drain(stage: &Stage, batch: usize) -> io::Result<()> {
     while let Some(invoked) = stage.deliver(FIRST_ATTEMPTS, batch).await? {
         if invoked.kept > 0 {
-            return Err(io::Error::other(format!("{} deliveries were kept back", invoked.kept)));
+            return Err(io::Error::other(format!("{} messages were held back", invoked.kept)));
         }
     }
     Ok(())

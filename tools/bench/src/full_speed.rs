@@ -1,5 +1,5 @@
-//! The functions on a stage that answers at once: `fast-stage` plays Lambda, AWS and the receivers from memory, in a
-//! process of its own, so that no wait and no slow stand-in is in the figures.
+//! The functions on a stage that answers at once. `fast-stage` plays Lambda, AWS and the receivers from memory, in a
+//! process of its own, so that the figures contain no wait and no slow stand-in.
 
 use std::collections::HashMap;
 use std::io;
@@ -18,20 +18,20 @@ use tokio::process::Command;
 use crate::cost::Way;
 use crate::stage::{self, Stage};
 
-/// What is to be run: a function that gets invocations, and a delivery function that gets what they queue.
+/// The parameters of a run: a function that gets invocations, and a delivery function that gets the jobs they queue.
 #[derive(Debug)]
 pub(crate) struct Run<'a> {
     pub(crate) way: Way,
-    /// The api, or the delivery function where events come in through the queue.
+    /// The API function, or the delivery function if events come in through the queue.
     pub(crate) first: &'a Path,
     pub(crate) delivery: &'a Path,
     pub(crate) invocations: &'a [String],
-    /// How many of the invocations only warm up.
+    /// The number of invocations that only warm the function up.
     pub(crate) warm_up: usize,
     pub(crate) batch: usize,
 }
 
-/// What came of it, without the warm-up.
+/// The results of a run, without the warm-up.
 #[derive(Debug, Clone, Copy, Deserialize)]
 pub(crate) struct Ran {
     pub(crate) deliveries: usize,
@@ -40,12 +40,12 @@ pub(crate) struct Ran {
     pub(crate) delivery: Used,
 }
 
-/// What a function took.
+/// The resources that a function used.
 #[derive(Debug, Clone, Copy, Deserialize)]
 pub(crate) struct Used {
-    /// For the invocations after the warm-up; without one, from exec on.
+    /// CPU time of the invocations after the warm-up; without a warm-up, CPU time since exec.
     pub(crate) cpu_s: f64,
-    /// From exec on.
+    /// Time since exec.
     pub(crate) wall_s: f64,
     pub(crate) peak_rss_mb: f64,
 }
@@ -72,7 +72,7 @@ pub(crate) async fn run(stage: &Stage, run: &Run<'_>) -> io::Result<Ran> {
         "queue_arn": mapping::arn(FIRST_ATTEMPTS),
         "batch": run.batch,
     });
-    // The endpoints' URLs lead to the receiver that the stage plays.
+    // The endpoints' URLs must lead to the receiver that the stage plays.
     let script = script.to_string().replace(&stage.lane.receiver.address().to_string(), "{receiver}");
     let program = stage::binaries().join("fast-stage");
     let mut child = Command::new(&program)

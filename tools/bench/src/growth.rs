@@ -1,5 +1,5 @@
-//! What more costs: reads and writes beside 100, 10,000 and 1,000,000 stored deliveries of one endpoint, and with 1, 10
-//! and 50 endpoints.
+//! The effect of more data on costs: reads and writes with 100, 10,000 and 1,000,000 stored deliveries of one
+//! endpoint, and with 1, 10 and 50 endpoints.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -22,7 +22,7 @@ use crate::units::Units;
 const STORED: [usize; 3] = [100, 10_000, 1_000_000];
 const ENDPOINTS: [usize; 3] = [1, 10, 50];
 
-/// So many of the stored deliveries failed, however many there are.
+/// The number of failed deliveries among the stored ones, at every size.
 const RARE: usize = 20;
 
 const TIMES: usize = 5;
@@ -31,11 +31,11 @@ const TIMES: usize = 5;
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Point {
     pub(crate) operation: &'static str,
-    /// Stored deliveries, or endpoints of the project.
+    /// The number of stored deliveries, or of the project's endpoints.
     pub(crate) size: usize,
     pub(crate) read_units: f64,
     pub(crate) write_units: f64,
-    /// `None` where the answer is that so much cannot be looked through in time.
+    /// `None` if the API answers that it cannot search so much in time.
     pub(crate) wall_ms: Option<f64>,
     pub(crate) cpu_ms: f64,
 }
@@ -44,7 +44,7 @@ pub(crate) struct Point {
 pub(crate) struct Growth {
     pub(crate) stored: Vec<Point>,
     pub(crate) endpoints: Vec<Point>,
-    /// The api function's peak memory after each size, by size.
+    /// The API function's peak memory after each size, with the size.
     pub(crate) api_rss_mb: Vec<(usize, f64)>,
 }
 
@@ -77,12 +77,12 @@ pub(crate) async fn measure(progress: &Progress) -> io::Result<Growth> {
     Ok(growth)
 }
 
-/// Fills the endpoint's partition up to `size` rows, the newest last; the first ones failed.
+/// Fills the endpoint's partition up to `size` rows, the newest last. The oldest rows are the failed ones.
 fn load(dynamo: &Dynamo, template: &Value, stored: usize, size: usize) {
     let name = EventName::from_stored(sample::EVENT);
     let now = Timestamp::now();
     let partition = template["partition"]["S"].as_str().unwrap_or_default().to_owned();
-    // A delivery every two seconds up to now: a million are 23 days.
+    // One delivery every two seconds up to now: a million of them take 23 days.
     let at = |n: usize| {
         Timestamp::from_millis(now.as_millis() - 2_000 * i64::try_from(STORED[2] - n).unwrap_or(0))
     };
@@ -117,7 +117,7 @@ async fn stored_points(stage: &Stage, size: usize, growth: &mut Growth) -> io::R
     let sandboxes = stage.lane.api.sandboxes();
     let peak = sandboxes.iter().map(|sandbox| process::peak_rss_mb(sandbox.pid)).fold(0.0, f64::max);
     growth.api_rss_mb.push((size, peak));
-    // Last, because it may take a function's whole time, and its process with it.
+    // This read comes last, because it may use up the function's time limit, which ends the function's process.
     growth.stored.push(read(stage, "rare: pending", size, &format!("{log}?limit=50&status=pending")).await?);
     Ok(())
 }
@@ -137,7 +137,7 @@ async fn read(stage: &Stage, operation: &'static str, size: usize, target: &str)
             break;
         }
         walls.push(began.elapsed().as_secs_f64() * 1e3);
-        // What takes seconds is clear after once.
+        // One run is enough for an operation that takes seconds.
         if began.elapsed() > Duration::from_secs(2) {
             break;
         }
@@ -156,7 +156,7 @@ async fn read(stage: &Stage, operation: &'static str, size: usize, target: &str)
     })
 }
 
-/// Accepting an event for all of the project's endpoints, and delivering it.
+/// Measures accepting an event for all of the project's endpoints, and delivering it.
 #[expect(clippy::cast_precision_loss, reason = "a few")]
 async fn accept(stage: &Stage, size: usize) -> io::Result<Point> {
     let mut walls = Vec::new();

@@ -1,4 +1,5 @@
-//! What a month without a single event costs. Nothing of this runs, so it is computed: from the template and the prices.
+//! The cost of a month without a single event, computed from the template and the prices, since nothing of it can be
+//! run here.
 
 use echo_template::Template;
 use serde::Serialize;
@@ -20,7 +21,7 @@ impl Idle {
     /// Never.
     #[must_use]
     pub(crate) fn of(prices: &Prices) -> Self {
-        // As it is deployed with no setting changed.
+        // The deployment with all settings at their defaults.
         let template = Template::load();
         let count = |kind| f64::from(u32::try_from(template.of_type(kind).count()).unwrap_or(0));
         let queues = count("AWS::Lambda::EventSourceMapping");

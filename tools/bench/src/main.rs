@@ -1,8 +1,9 @@
-//! `make bench` measures the built functions; `make cost` prints what a user's own volumes come to.
+//! `make bench` measures the built functions; `make cost` prints the bill for a user's own volumes.
 //!
-//! In reading order: [`stage`] is a lane to measure in and [`sample`] the event; [`cold_start`], [`cpu`] (with
-//! [`full_speed`]), [`cost`] (with [`units`], [`prices`] and [`idle`]), [`growth`], [`slow`] and [`trips`] are the measurements; [`results`] keeps
-//! them, [`table`] prints and [`pictures`] draws them beside what [`peers`] need; [`volumes`] is the calculator.
+//! In reading order: [`stage`] is a lane for measurements and [`sample`] the event; [`cold_start`], [`cpu`] (with
+//! [`full_speed`]), [`cost`] (with [`units`], [`prices`] and [`idle`]), [`growth`], [`slow`] and [`trips`] are the
+//! measurements; [`results`] keeps their results; [`table`] prints the results and [`pictures`] draws them, beside the
+//! numbers of [`peers`]; [`volumes`] is the calculator.
 
 mod chart;
 mod cold_start;
@@ -113,7 +114,7 @@ mod tests {
 
     #[test]
     fn the_baselines_are_built_from_the_functions_versions() {
-        // Packages of a registry, each by name, version, source and checksum.
+        // The registry's packages, each with name, version, source and checksum.
         let locked = |lock: &'static str| -> BTreeSet<[&str; 4]> {
             let lines: Vec<&str> = lock.lines().collect();
             let packages = lines.windows(4).filter(|lines| lines[3].starts_with("checksum = "));

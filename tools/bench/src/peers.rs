@@ -1,4 +1,4 @@
-//! What others need for the same work: measured or published, in the table beside this crate.
+//! The resources that other products need for the same work: measured or published, in the table beside this crate.
 
 use serde::Deserialize;
 
@@ -14,7 +14,7 @@ pub(crate) struct Peers {
 pub(crate) struct Svix {
     pub(crate) fanout_1: Server,
     pub(crate) fanout_10: Server,
-    /// One endpoint, 100 events a second instead of all it can.
+    /// One endpoint with 100 events a second instead of as many as possible.
     pub(crate) paced: Server,
     pub(crate) end_to_end_p50_ms: f64,
 }
@@ -36,7 +36,7 @@ impl Server {
 
 impl Peers {
     /// # Panics
-    /// When the table in the repository is not one.
+    /// When the repository's table is no valid table.
     #[must_use]
     #[expect(clippy::expect_used, reason = "the table is part of this build")]
     pub(crate) fn read() -> Self {

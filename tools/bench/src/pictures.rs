@@ -1,4 +1,4 @@
-//! The table as charts, in `docs/`.
+//! Draws the table as charts, in `docs/`.
 
 use std::io;
 
@@ -10,7 +10,7 @@ use crate::results::{Results, root};
 const OURS: usize = 0;
 const THEIRS: usize = 1;
 
-/// Draws what was measured.
+/// Draws the results.
 ///
 /// # Errors
 /// When a file cannot be written.

@@ -1,10 +1,10 @@
-//! What AWS charges: the dated table beside this crate, and nothing hidden in the code.
+//! AWS's prices, in the dated table beside this crate. The code contains no other prices.
 
 use serde::Deserialize;
 
 const TABLE: &str = include_str!("../prices.json");
 
-/// Prices per million, unless a field says otherwise.
+/// Prices per million, unless a field's name gives another unit.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Prices {
     pub(crate) date: String,
@@ -13,16 +13,16 @@ pub(crate) struct Prices {
     pub(crate) write_unit: f64,
     pub(crate) read_unit: f64,
     pub(crate) sqs_request: f64,
-    /// On top, for queues whose messages have groups.
+    /// The surcharge for queues whose messages have groups.
     pub(crate) sqs_fair_queue_extra: f64,
     pub(crate) lambda_invocation: f64,
     pub(crate) lambda_gb_second: f64,
     pub(crate) per_gb: PerGb,
     pub(crate) per_month: PerMonth,
     pub(crate) lambda_memory_mb: f64,
-    /// Memory that comes with one whole processor.
+    /// The memory that gives a function one whole processor.
     pub(crate) lambda_mb_per_core: f64,
-    /// Long polls that Lambda keeps on an idle queue.
+    /// The long polls that Lambda keeps open on an idle queue.
     pub(crate) pollers_per_queue: f64,
     pub(crate) long_poll_seconds: f64,
 }
@@ -42,7 +42,7 @@ pub(crate) struct PerMonth {
 
 impl Prices {
     /// # Panics
-    /// When the table in the repository is not one.
+    /// When the repository's table is no valid table.
     #[must_use]
     #[expect(clippy::expect_used, reason = "the table is part of this build")]
     pub(crate) fn read() -> Self {

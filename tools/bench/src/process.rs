@@ -1,9 +1,9 @@
-//! What a running process has used, as the kernel counts it.
+//! The CPU time and memory that a running process has used, as the kernel counts them.
 
 use std::path::Path;
 use std::time::Duration;
 
-/// CPU time of all of a process's threads so far, to the nanosecond.
+/// CPU time of all of a process's threads so far, in nanosecond steps.
 #[must_use]
 pub(crate) fn cpu(pid: u32) -> Duration {
     let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
@@ -15,7 +15,7 @@ fn on_cpu(schedstat: &Path) -> Option<u64> {
     std::fs::read_to_string(schedstat).ok()?.split(' ').next()?.parse().ok()
 }
 
-/// The most memory a process has had resident so far, in MB of 1,000,000 bytes.
+/// The most resident memory that a process has had so far, in MB of 1,000,000 bytes.
 #[must_use]
 pub(crate) fn peak_rss_mb(pid: u32) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Says what is being measured while it is: one line a part, redrawn where the terminal can.
+//! Shows which measurement is running: one line for each part, redrawn if the terminal can do that.
 
 use std::io::{IsTerminal, Write};
 use std::sync::Mutex;
@@ -27,7 +27,7 @@ impl Progress {
         );
     }
 
-    /// `done` of `all`; without a terminal only every quarter is said.
+    /// Shows `done` of `all`. Without a terminal it prints only each quarter.
     pub(crate) fn step(&self, done: usize, all: usize) {
         let Ok(mut part) = self.part.lock() else { return };
         let percent = done * 100 / all.max(1);

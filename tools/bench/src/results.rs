@@ -1,4 +1,4 @@
-//! Everything one run measured, and the two files it becomes.
+//! All results of one run, and the two files that hold them.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,16 +14,16 @@ use crate::idle::Idle;
 use crate::slow::Slow;
 use crate::trips::Trips;
 
-/// Parts that were not asked for are absent.
+/// The results of parts that were not requested are absent.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct Results {
     pub(crate) cores: usize,
     pub(crate) prices_of: String,
     pub(crate) cold_start: Option<ColdStarts>,
     pub(crate) cpu: Option<Vec<Cpu>>,
-    /// With AWS 3 ms away instead of at once.
+    /// The results with AWS 3 ms away instead of answering at once.
     pub(crate) cpu_paced: Option<Vec<Cpu>>,
-    /// Of 1,000 invocations of a function that does nothing.
+    /// CPU time of 1,000 invocations of a function that does nothing.
     pub(crate) cpu_floor_s: Option<f64>,
     pub(crate) cost: Option<Vec<Scenario>>,
     pub(crate) idle_month: Option<Idle>,
@@ -47,7 +47,7 @@ impl Results {
         self.cpu.as_ref()?.iter().find(is_it).copied()
     }
 
-    /// The figures that targets are set for.
+    /// The figures that have targets.
     #[must_use]
     pub(crate) fn summary(&self) -> Value {
         let cold = self.cold_start.as_ref();
@@ -107,7 +107,8 @@ impl Results {
         })
     }
 
-    /// Writes `target/bench.json` and, of a whole run, `docs/measured.json` with all there is.
+    /// Writes `target/bench.json`. All results go to `docs/measured.json` after a complete run, and otherwise to
+    /// `target/bench-part.json`.
     ///
     /// # Errors
     /// When a file cannot be written.
@@ -132,7 +133,7 @@ impl Results {
     }
 }
 
-/// To three decimals, which is more than repeats agree in.
+/// Rounds to three decimals, which is more precise than the agreement between repeated runs.
 pub(crate) fn rounded(value: f64) -> f64 {
     (value * 1_000.0).round() / 1_000.0
 }

@@ -1,4 +1,4 @@
-//! The event that is measured: a phone call's summary, 600 bytes as posted, different each time.
+//! The event that the bench posts: a phone call's summary of 600 bytes, with different words each time.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ pub(crate) const EVENT: &str = "call.summary";
 
 const BYTES: usize = 600;
 
-/// Words of a summary; drawn by number, so that every run posts the same texts and deflate finds no more to save than in
+/// Words of a summary. Numbers choose them, so every run posts the same texts, and deflate saves no more than in
 /// prose.
 const WORDS: [&str; 64] = [
     "customer",
@@ -75,7 +75,7 @@ const WORDS: [&str; 64] = [
     "today",
 ];
 
-/// A small generator of the same numbers everywhere (SplitMix64).
+/// A small generator that gives the same numbers everywhere (SplitMix64).
 struct Numbers(u64);
 
 impl Numbers {
@@ -119,7 +119,7 @@ pub(crate) fn event(n: usize) -> Value {
     body
 }
 
-/// The same with an id of its producer's that tells its time, as ours do.
+/// The same event with a producer's id that contains a time, as the service's ids do.
 pub(crate) fn named_event(n: usize) -> Value {
     let mut event = event(n);
     event["event_id"] = uuid::Uuid::now_v7().to_string().into();

@@ -1,4 +1,4 @@
-//! How large a function's zip is: the one file in it, deflated as zip tools do.
+//! The size of a function's zip, which holds one file, compressed with deflate as zip tools do.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -6,10 +6,10 @@ use std::path::Path;
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
 
-/// A zip's own records around one file called `bootstrap`.
+/// The size of a zip's own records for one file with the name `bootstrap`.
 const ZIP_RECORDS: usize = 30 + 46 + 22 + 2 * "bootstrap".len();
 
-/// Counts what is written and drops it.
+/// Counts written bytes and drops them.
 #[derive(Debug, Default)]
 struct Counter(usize);
 
@@ -24,7 +24,7 @@ impl Write for Counter {
     }
 }
 
-/// In MB of 1,000,000 bytes.
+/// The size of the zip in MB of 1,000,000 bytes.
 ///
 /// # Errors
 /// When the file cannot be read.

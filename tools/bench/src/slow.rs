@@ -1,4 +1,4 @@
-//! Receivers that hang: how long the others wait for their attempts, and what is billed meanwhile.
+//! Receivers that hang: how long other deliveries wait for their attempts, and how much AWS bills meanwhile.
 
 use std::collections::HashMap;
 use std::io;
@@ -11,22 +11,22 @@ use serde::Serialize;
 use crate::progress::Progress;
 use crate::stage::{Setup, Stage};
 
-/// Shorter than the product's 15 s, so that the measurement is; what it shows is in units of it.
+/// Shorter than the product's 15 s, so that the measurement takes less time. Its results scale with this timeout.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 const RECEIVER_TAKES: Duration = Duration::from_millis(20);
 
-/// The wave: events to all endpoints of a project, so many at once.
+/// The wave's numbers. Each event goes to all endpoints of one project.
 const ENDPOINTS: usize = 50;
 const HANGING: usize = 10;
 const EVENTS: usize = 20;
 const CONCURRENCY: usize = 20;
 
-/// One batch with one receiver hanging, beside the same batch with none.
+/// One batch with one hanging receiver, and the same batch with none.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 pub(crate) struct OneHangs {
     pub(crate) batch: usize,
-    /// Invocation to the last other receiver's request, in ms.
+    /// From the invocation to the last request at another receiver, in ms.
     pub(crate) last_other_ms: f64,
     pub(crate) last_other_alone_ms: f64,
     pub(crate) billed_ms: f64,
@@ -38,13 +38,13 @@ pub(crate) struct OneHangs {
 pub(crate) struct Wave {
     pub(crate) hanging: usize,
     pub(crate) deliveries: usize,
-    /// From the 202 to the request at a receiver that works, in ms.
+    /// From the 202 to the request at a working receiver, in ms.
     pub(crate) p50_ms: f64,
     pub(crate) p99_ms: f64,
     pub(crate) max_ms: f64,
     pub(crate) invocations: usize,
     pub(crate) billed_s: f64,
-    /// Most invocations for first attempts and for slow endpoints at once.
+    /// The most concurrent invocations for first attempts; `most_slow` is the same for slow endpoints.
     pub(crate) most_fast: usize,
     pub(crate) most_slow: usize,
 }
@@ -87,8 +87,8 @@ async fn one_hangs(batch: usize) -> io::Result<OneHangs> {
     Ok(OneHangs { batch, last_other_ms, last_other_alone_ms, billed_ms, billed_alone_ms })
 }
 
-/// Accepts what makes a full batch and delivers it at once: when the last working receiver got its request, and how
-/// long the invocation was.
+/// Posts the events of a full batch and delivers it at once. Gives the time until the last working receiver got its
+/// request, and the length of the invocation.
 async fn one_batch(stage: &Stage, batch: usize) -> io::Result<(f64, f64)> {
     for n in 0..batch / 10 {
         stage.post(n).await?;
@@ -128,7 +128,7 @@ async fn wave(hanging: usize) -> io::Result<Wave> {
     while answered(&stage) < working && Instant::now() < end {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    // Until what hangs has had what it gets in three timeouts: the rest of it waits for a probe.
+    // By the end of three timeouts the hanging endpoints have had their attempts. Their other jobs wait for a probe.
     tokio::time::sleep_until((began + TIMEOUT * 3).into()).await;
     while stage.lane.delivery.is_busy() && Instant::now() < end {
         tokio::time::sleep(Duration::from_millis(100)).await;

@@ -1,4 +1,4 @@
-//! A lane with one project to measure in: events go in through the real api, batches come out by hand.
+//! A lane with one project for measurements: events come in through the real API, and the bench hands out the batches.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -18,10 +18,10 @@ use serde_json::{Value, json};
 use crate::process;
 use crate::sample;
 
-/// Events of one invocation by the queue: what SQS gives at once.
+/// The events in one invocation for the intake queue: the most that SQS gives in one receive.
 pub(crate) const INTAKE_BATCH: usize = 10;
 
-/// How a stage differs from the usual one.
+/// The differences between a stage and the usual one.
 #[derive(Debug, Clone)]
 pub(crate) struct Setup {
     pub(crate) endpoints: usize,
@@ -29,7 +29,7 @@ pub(crate) struct Setup {
     pub(crate) env: Vec<(&'static str, String)>,
     /// Keeps each batch that a mapping made.
     pub(crate) with_journal: bool,
-    /// Where the functions' output goes.
+    /// The folder for the functions' output.
     pub(crate) logs: Option<PathBuf>,
 }
 
@@ -55,7 +55,7 @@ pub(crate) struct Invoked {
     pub(crate) took: Duration,
 }
 
-/// The built functions: `LANES_BINARIES`, or the release profile's.
+/// The folder of the built functions: `LANES_BINARIES`, or the release profile's folder.
 pub(crate) fn binaries() -> PathBuf {
     let release = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/release");
     setting("LANES_BINARIES").map_or(release, PathBuf::from)
@@ -68,7 +68,8 @@ pub(crate) fn settings(setup: &Setup) -> LaneSettings {
         ("RETRY_DELAYS_SECONDS", seconds("60,300,1800")),
         ("RUST_BACKTRACE", seconds("0")),
     ];
-    // Lambda's image has one bundle of root certificates and not, as Debian has, a folder of them to be read besides.
+    // Lambda's image has one bundle of root certificates. Debian also has a folder of certificates, which would be
+    // read too.
     let bundles = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"];
     let bundle = bundles.into_iter().find(|path| Path::new(path).is_file());
     env.extend(bundle.map(|path| ("SSL_CERT_FILE", path.to_owned())));
@@ -120,7 +121,7 @@ impl Stage {
         self.lane.call("GET", &target, &Auth::Key(&self.api_key), None).await
     }
 
-    /// Posts the `n`th sample event and says how long that took.
+    /// Posts the `n`th sample event and gives the time that the request took.
     pub(crate) async fn post(&self, n: usize) -> io::Result<Duration> {
         let body = sample::event(n);
         let started = Instant::now();
@@ -128,7 +129,7 @@ impl Stage {
         Ok(started.elapsed())
     }
 
-    /// Puts an event into the intake queue, as its producer would: that send is on the producer's bill.
+    /// Puts an event into the intake queue, as its producer would. The producer pays for that send.
     pub(crate) fn send_in(&self, mut event: Value) -> io::Result<()> {
         event["project_id"] = self.project_id.as_str().into();
         let outgoing = Outgoing { body: event.to_string(), group: None, delay: Duration::ZERO };
@@ -140,7 +141,7 @@ impl Stage {
         Ok(())
     }
 
-    /// The invocations that so many sample events in the intake queue are.
+    /// Puts so many sample events into the intake queue, and gives the invocations that a mapping makes of them.
     pub(crate) fn intake_events(&self, events: usize) -> io::Result<Vec<String>> {
         let mut invocations = Vec::new();
         for n in 0..events {
@@ -175,12 +176,12 @@ impl Stage {
         }
     }
 
-    /// The invocation that a GET below the project is, with the key that opens it.
+    /// The invocation for a GET below the project, with a valid key.
     pub(crate) fn get_event(&self, rest: &str) -> String {
         self.event("GET", rest, None)
     }
 
-    /// The invocation that posting the `n`th sample event is.
+    /// The invocation for posting the `n`th sample event.
     pub(crate) fn post_event(&self, n: usize) -> String {
         self.event("POST", "events", Some(sample::event(n).to_string().into()))
     }
@@ -201,7 +202,7 @@ impl Stage {
         String::from_utf8_lossy(&event).into_owned()
     }
 
-    /// Takes all messages off a queue for good.
+    /// Receives and deletes all messages of a queue.
     pub(crate) fn clear(&self, queue: &str) {
         let sqs = &self.lane.aws.sqs;
         loop {
@@ -215,8 +216,8 @@ impl Stage {
         }
     }
 
-    /// Takes up to `size` messages off a queue, hands them to the delivery function as Lambda would, and deletes what
-    /// succeeded; `None` when the queue is empty.
+    /// Receives up to `size` messages from a queue, invokes the delivery function with them as Lambda would, and
+    /// deletes the messages that succeeded; `None` when the queue is empty.
     pub(crate) async fn deliver(&self, queue: &str, size: usize) -> io::Result<Option<Invoked>> {
         let received = self.lane.aws.sqs.receive(queue, size);
         if received.is_empty() {
@@ -236,7 +237,7 @@ impl Stage {
         Ok(Some(Invoked { messages: received.len(), kept: kept.len(), took }))
     }
 
-    /// CPU that both functions have used so far: api, delivery.
+    /// The CPU time that both functions have used so far: api, delivery.
     pub(crate) fn cpu(&self) -> (Duration, Duration) {
         let of = |sandboxes: Vec<std::sync::Arc<echo_lanes::sandbox::Sandbox>>| {
             sandboxes.iter().map(|sandbox| process::cpu(sandbox.pid)).sum()
@@ -244,7 +245,7 @@ impl Stage {
         (of(self.lane.api.sandboxes()), of(self.lane.delivery.sandboxes()))
     }
 
-    /// Deliveries by status.
+    /// The number of deliveries by status.
     pub(crate) fn statuses(&self) -> HashMap<String, usize> {
         let mut counts = HashMap::new();
         for row in self.lane.aws.dynamo.rows("deliveries") {

@@ -1,4 +1,4 @@
-//! The one table: each figure with its target and with what others need, also where they need less.
+//! The one table: each figure with its target and with the figures of other products, even where those are lower.
 
 use std::fmt::Write as _;
 
@@ -24,7 +24,7 @@ impl Table {
         self.0.push(Row { figure, value, target: String::new(), met: None, others });
     }
 
-    /// A figure that is to be at most `most`.
+    /// Adds a figure whose target is at most `most`.
     fn at_most(&mut self, figure: &str, value: f64, most: f64, unit: &str, others: &str) {
         self.0.push(Row {
             figure: figure.to_owned(),

@@ -1,4 +1,5 @@
-//! Latency inside the functions with AWS 3 ms away: how many calls wait for one another, and what that adds up to.
+//! Latency inside the functions with AWS 3 ms away: how many calls wait for one another, and how long that takes in
+//! all.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -17,14 +18,15 @@ const RUNS: usize = 40;
 #[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct Trips {
     pub(crate) distance_ms: f64,
-    /// Calls in a row from an event's invocation to its 202, with a key seen in the last seconds and with a new one.
+    /// Consecutive calls from an event's invocation to its 202, once with a key used in the last seconds and once with
+    /// a new key.
     pub(crate) accept_in_a_row: usize,
     pub(crate) accept_ms: f64,
     pub(crate) accept_new_key_in_a_row: usize,
     pub(crate) accept_new_key_ms: f64,
     pub(crate) accept_fanout_10_in_a_row: usize,
     pub(crate) accept_fanout_10_ms: f64,
-    /// From a batch's invocation to the request's bytes at the receiver, and from its answer to the record.
+    /// From a batch's invocation to the request's bytes at the receiver, and from the receiver's answer to the record.
     pub(crate) delivery_in_a_row: usize,
     pub(crate) to_request_ms: f64,
     pub(crate) to_record_ms: f64,
@@ -54,13 +56,13 @@ pub(crate) async fn measure(progress: &Progress) -> io::Result<Trips> {
     Ok(trips)
 }
 
-/// Calls in a row and milliseconds of accepting an event.
+/// The consecutive calls and the milliseconds that accepting an event needs.
 async fn accept(stage: &Stage, forget_key: bool) -> io::Result<(usize, f64)> {
     let mut rows = Vec::new();
     let mut times = Vec::new();
     for n in 0..if forget_key { 4 } else { RUNS } {
         if forget_key {
-            // Longer than a key is remembered.
+            // The function remembers a key for a shorter time than this.
             tokio::time::sleep(Duration::from_millis(3_200)).await;
         }
         stage.lane.aws.watch.start();
@@ -87,7 +89,7 @@ async fn delivery(stage: &Stage, trips: &mut Trips) -> io::Result<()> {
             .hits()
             .get(hits)
             .map(|hit| hit.at)
-            .ok_or_else(|| io::Error::other("no request came"))?;
+            .ok_or_else(|| io::Error::other("no request arrived"))?;
         let (before, after): (Vec<Seen>, Vec<Seen>) = calls.into_iter().partition(|call| call.started < hit);
         let recorded = after.iter().map(|call| call.ended).max().unwrap_or(hit);
         rows_before.push(in_a_row(&before));
@@ -103,12 +105,12 @@ async fn delivery(stage: &Stage, trips: &mut Trips) -> io::Result<()> {
     Ok(())
 }
 
-/// Calls that must wait for one another do so in every run; others seem to only when the machine is slow.
+/// Calls that must wait for one another do so in every run. Others seem to wait only when the machine is slow.
 fn fewest(rows: Vec<usize>) -> usize {
     rows.into_iter().min().unwrap_or(0)
 }
 
-/// The longest chain of calls of which each began after the one before had ended.
+/// The longest chain of calls in which each call began after the previous one had ended.
 fn in_a_row(calls: &[Seen]) -> usize {
     let spans: Vec<(Instant, Instant)> = calls.iter().map(|call| (call.started, call.ended)).collect();
     longest_chain(spans)

@@ -1,4 +1,4 @@
-//! What a run of the functions would be billed for, counted from the calls it made.
+//! The units that AWS would bill for a run of the functions, counted from the calls that the run made.
 
 use std::ops::{Add, AddAssign, Mul};
 use std::time::Duration;
@@ -9,13 +9,13 @@ use serde_json::Value;
 
 use crate::prices::Prices;
 
-/// SQS bills a request once for each 64 KiB of it.
+/// SQS bills a request once for each 64 KiB that it contains.
 const SQS_CHUNK: usize = 64 * 1024;
 
-/// What Lambda writes into the log around each invocation: START, END and REPORT.
+/// The bytes that Lambda logs for each invocation: START, END and REPORT.
 pub(crate) const LAMBDA_LOG_BYTES: f64 = 450.0;
 
-/// DynamoDB's own bytes around each item it stores.
+/// The bytes that DynamoDB adds to each stored item.
 const ITEM_OVERHEAD: usize = 100;
 
 /// Billed units, of one event or of a whole run.
@@ -29,7 +29,7 @@ pub(crate) struct Units {
     pub(crate) gb_seconds: f64,
     pub(crate) log_bytes: f64,
     pub(crate) egress_bytes: f64,
-    /// Left in the tables until retention ends.
+    /// Bytes that stay in the tables until retention ends.
     pub(crate) stored_bytes: f64,
 }
 
@@ -75,7 +75,7 @@ impl Mul<f64> for Units {
 }
 
 impl Units {
-    /// What the functions' own calls consumed.
+    /// The units that the functions' own calls used.
     #[must_use]
     pub(crate) fn of_calls(calls: &[Seen]) -> Self {
         let mut units = Self::default();
@@ -94,7 +94,7 @@ impl Units {
         units
     }
 
-    /// Dollars by the price table, without what has lines of its own: logs, egress, storage.
+    /// Dollars by the price table, without the costs that have lines of their own: logs, egress, storage.
     #[must_use]
     pub(crate) fn dollars(&self, prices: &Prices) -> Dollars {
         let million = |units: f64, price: f64| units * price / 1e6;
@@ -127,7 +127,7 @@ pub(crate) struct Dollars {
 }
 
 impl Dollars {
-    /// What the target counts: everything but logs, egress and storage.
+    /// The part of a bill that has a target: everything except logs, egress and storage.
     #[must_use]
     pub(crate) fn total(&self) -> f64 {
         self.api_gateway + self.writes + self.reads + self.queues + self.invocations + self.duration
@@ -140,7 +140,7 @@ fn chunks(bytes: usize) -> f64 {
 
 fn consumed(call: &Seen) -> f64 {
     if call.reply.status != 200 {
-        // A write whose condition fails consumes what the row there would: one unit up to 1 KB.
+        // A write whose condition fails costs as many units as the existing row needs: one up to 1 KB.
         return if call.reply.body.contains("ConditionalCheckFailed") { 1.0 } else { 0.0 };
     }
     let answer: Value = serde_json::from_str(&call.reply.body).unwrap_or_default();
@@ -150,7 +150,7 @@ fn consumed(call: &Seen) -> f64 {
     }
 }
 
-/// What DynamoDB stores for an item as its JSON protocol writes it: names, values and the overhead.
+/// The bytes that DynamoDB stores for an item in its JSON protocol: names, values and the overhead.
 #[must_use]
 pub(crate) fn stored_bytes(item: &Value) -> usize {
     ITEM_OVERHEAD + item_bytes(item)
@@ -179,8 +179,8 @@ fn value_bytes(value: &Value) -> usize {
     }
 }
 
-/// GB-seconds of invocations that took `wall` here in all, `cpu` of it working on a whole processor: on Lambda the
-/// working part gets the share of one that comes with the memory.
+/// GB-seconds of invocations that took `wall` here in all, and used a whole processor for `cpu` of it. On Lambda the
+/// working part gets only the share of a processor that comes with the memory.
 #[must_use]
 pub(crate) fn gb_seconds(prices: &Prices, wall: Duration, cpu: Duration) -> f64 {
     let slower = (prices.lambda_mb_per_core / prices.lambda_memory_mb).max(1.0);
@@ -230,22 +230,22 @@ mod tests {
             |operation: &str, request| Units::of_calls(&[seen(&dynamo, operation, request)]).write_units;
         let reads =
             |operation: &str, request| Units::of_calls(&[seen(&dynamo, operation, request)]).read_units;
-        // A write is rounded up to 1 KiB, of the larger of what was and what is.
+        // A write counts the larger of the old and the new size, rounded up to 1 KiB.
         assert_eq!(writes("PutItem", put(1_024 - NAMES)), 1.0);
         assert_eq!(writes("PutItem", put(1_025 - NAMES)), 2.0);
         assert_eq!(writes("PutItem", put(10)), 2.0);
-        // A failed condition costs too.
+        // A write whose condition fails costs units too.
         let mut again = put(10);
         again["ConditionExpression"] = "attribute_not_exists(id)".into();
         assert_eq!(writes("PutItem", again), 1.0);
-        // Rows that are inserted together are a write each.
+        // Rows that one request inserts cost one write each.
         let insert = |id: &str| {
             json!({ "Statement": "INSERT INTO \"deliveries\" VALUE {'partition': ?, 'id': ?}",
                 "Parameters": [{ "S": "e#02" }, { "S": id }] })
         };
         let batch = json!({ "Statements": [insert("a"), insert("b")] });
         assert_eq!(writes("BatchExecuteStatement", batch), 2.0);
-        // Entering a sparse index costs one more, moving in it two, leaving it one.
+        // Entering a sparse index costs one write more, moving within it two, leaving it one.
         let key = json!({ "partition": { "S": "e#01" }, "id": { "S": "d" } });
         let set = |to: &str| {
             json!({ "TableName": "deliveries", "Key": key, "UpdateExpression": "SET attention = :a",
@@ -256,7 +256,8 @@ mod tests {
         assert_eq!(writes("UpdateItem", set("failed")), 3.0);
         let leave = json!({ "TableName": "deliveries", "Key": key, "UpdateExpression": "REMOVE attention" });
         assert_eq!(writes("UpdateItem", leave), 2.0);
-        // A strongly consistent read is rounded up to 4 KiB for each row, and costs even when there is none.
+        // A strongly consistent read costs each row's size, rounded up to 4 KiB. It also costs units when there is no
+        // row.
         let get = |id: &str| {
             json!({ "TableName": "deliveries", "ConsistentRead": true,
             "Key": { "partition": { "S": "e#01" }, "id": { "S": id } } })

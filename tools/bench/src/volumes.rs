@@ -1,4 +1,4 @@
-//! A bill for a user's own volumes, from the units that the last whole run measured.
+//! A bill for a user's own volumes, from the units that the last complete run measured.
 
 use std::io;
 
@@ -10,17 +10,17 @@ use crate::prices::Prices;
 use crate::results::root;
 use crate::units::Units;
 
-/// What a month brings; each is an environment variable.
+/// The volumes of a month; each one is an environment variable.
 #[derive(Debug, Clone, Copy)]
 struct Volumes {
     events: f64,
-    /// Endpoints that want an event, on average.
+    /// Endpoints that are subscribed to an event, on average.
     fanout: f64,
-    /// Deliveries of which all four attempts fail, of 1.
+    /// The share of deliveries whose four attempts all fail, from 0 to 1.
     failed_share: f64,
     /// Messages in a batch, on average: near 1 at a few events a second, 10 under load.
     batch: f64,
-    /// Pages of the delivery log that are looked at.
+    /// Pages of the delivery log that callers read.
     pages: f64,
     retention_days: f64,
 }
@@ -56,8 +56,8 @@ impl Volumes {
         })
     }
 
-    /// A month's units. Fan-out and batch size lie on the lines through the two that were measured; a batch's own cost is
-    /// shared by its messages.
+    /// A month's units. Values for fan-out and batch size lie on the lines through the two measured points. A batch's
+    /// messages share its fixed cost.
     fn units(&self, measured: &impl Fn(&str) -> io::Result<Units>) -> io::Result<Units> {
         let (one, ten) = (measured("https")?, measured("https_fanout_10")?);
         let (alone, failed) = (measured("https_batch_1")?, measured("failed_4")?);
@@ -74,7 +74,7 @@ impl Volumes {
 }
 
 /// # Errors
-/// When a volume is not allowed, or nothing was measured yet.
+/// When a volume is not allowed, or no measurement exists yet.
 pub(crate) fn print() -> io::Result<()> {
     let volumes = Volumes::read()?;
     let path = root().join("docs/measured.json");

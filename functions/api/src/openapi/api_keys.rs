@@ -33,7 +33,7 @@ pub(super) fn resource() -> Resource {
     }
 }
 
-/// A key says its project by itself; an access token may have to be told.
+/// A key belongs to one project. A caller with an access token may have to name the project.
 fn of_a_project(route: Described) -> Described {
     let about = "The project, for a caller whose account has several; otherwise it is the key's own or the account's only one.";
     route.query::<GivenId>("project_id", about).refuses(&[403])

@@ -1,8 +1,8 @@
 //! The description of the API, from which `openapi.json` is written.
 //!
-//! Nothing here runs in the function: `tests/openapi.rs` writes the document, which [`crate::routes::reference`] serves.
-//! A route is described in the file of its resource; the bodies it answers with are described where they are defined,
-//! in [`crate::routes`], and those it takes stand beside its description.
+//! Nothing here runs in the function: `tests/openapi.rs` writes the document, which [`crate::routes::reference`]
+//! serves. Each resource's file describes its routes. The bodies of answers are described where they are defined, in
+//! [`crate::routes`]; the bodies of requests are defined beside their route's description.
 
 pub mod api_keys;
 pub mod auth;

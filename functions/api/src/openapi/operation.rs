@@ -1,4 +1,4 @@
-//! One operation's description, said in the words that all of them share.
+//! One operation's description, in words that all operations share.
 
 use axum::http::StatusCode;
 use serde_json::Value;
@@ -14,7 +14,7 @@ use super::refusals;
 use super::schemas::{Named, json, reference};
 use super::values::GivenId;
 
-/// A route's description, being put together.
+/// A route's description while it is being built.
 pub(super) struct Described {
     pub(super) path: &'static str,
     pub(super) method: HttpMethod,
@@ -39,7 +39,7 @@ pub(super) fn delete(path: &'static str, id: &str, summary: &str) -> Described {
 }
 
 impl Described {
-    /// With its path's ids, and with the credentials and refusals that all routes below `/v1` have.
+    /// Starts a description with the ids of its path, and with the credentials and refusals of all routes below `/v1`.
     fn new(method: HttpMethod, path: &'static str, id: &str, summary: &str) -> Self {
         let operation = OperationBuilder::new().operation_id(Some(id)).summary(Some(summary));
         let changes = method != HttpMethod::Get;
@@ -59,24 +59,24 @@ impl Described {
         if path.contains("{webhookId}") { described.refuses(&[404]) } else { described }
     }
 
-    /// More about it than its summary says.
+    /// Adds more than the summary says.
     pub(super) fn about(self, text: &str) -> Self {
         Self { operation: self.operation.description(Some(text)), ..self }
     }
 
-    /// It may be called with this credential.
+    /// Allows calls with this credential.
     pub(super) fn secured(self, scheme: &str) -> Self {
         let requirement = SecurityRequirement::new::<_, [&str; 0], _>(scheme, []);
         Self { operation: self.operation.security(requirement), ..self }
     }
 
-    /// It may be called with this credential and no other.
+    /// Allows calls with this credential only.
     pub(super) fn secured_only(self, scheme: &str) -> Self {
         let requirement = SecurityRequirement::new::<_, [&str; 0], _>(scheme, []);
         Self { operation: self.operation.securities(Some([requirement])), ..self }
     }
 
-    /// It may be called without any credential.
+    /// Allows calls without any credential.
     pub(super) fn open(self) -> Self {
         Self { operation: self.operation.security(SecurityRequirement::default()), ..self }
     }
@@ -102,7 +102,7 @@ impl Described {
         parameter.description(Some(about)).schema(Some(schema)).build()
     }
 
-    /// A JSON body, which it cannot do without.
+    /// The route requires a JSON body.
     pub(super) fn takes<T: ToSchema>(mut self, example: Value) -> Self {
         let content = json::<T>(&mut self.schemas, example);
         let body =
@@ -110,7 +110,7 @@ impl Described {
         Self { operation: self.operation.request_body(Some(body.build())), ..self }.refuses(&[400, 413, 415])
     }
 
-    /// A JSON body, which may be left out.
+    /// The route accepts a JSON body, which may be absent.
     pub(super) fn may_take<T: ToSchema>(mut self, example: Value) -> Self {
         let content = json::<T>(&mut self.schemas, example);
         let body =
@@ -118,13 +118,13 @@ impl Described {
         Self { operation: self.operation.request_body(Some(body.build())), ..self }.refuses(&[400, 413, 415])
     }
 
-    /// What it answers when all is well.
+    /// The route's answer to a successful call.
     pub(super) fn gives<T: ToSchema>(mut self, status: u16, about: &str, example: Value) -> Self {
         let content = json::<T>(&mut self.schemas, example);
         self.answers(status, about, "application/json", content)
     }
 
-    /// As [`Self::gives`], an array of them.
+    /// Like [`Self::gives`], for an array of `T`.
     pub(super) fn lists<T: ToSchema>(mut self, about: &str, example: Value) -> Self {
         let items = ArrayBuilder::new().items(reference::<T>(&mut self.schemas));
         let content = ContentBuilder::new().schema(Some(items)).example(Some(Value::from(vec![example])));
@@ -143,7 +143,7 @@ impl Described {
         Self { operation: self.operation.response(status.to_string(), response.build()), ..self }
     }
 
-    /// The ways in which it refuses or fails; see [`refusals`].
+    /// The statuses with which the route refuses a call or fails; see [`refusals`].
     pub(super) fn refuses(mut self, statuses: &[u16]) -> Self {
         for status in statuses {
             let name = StatusCode::from_u16(*status).ok().and_then(|status| status.canonical_reason());

@@ -1,4 +1,4 @@
-//! What a receiver gets (contract §5).
+//! The request that a receiver gets (contract §5).
 
 use echo_shared::origin::ORIGIN_HEADER;
 use serde_json::{Value, json};
@@ -37,7 +37,7 @@ pub struct Envelope {
     pub data: Value,
 }
 
-/// A header of a certain form.
+/// A type for a header of a certain form.
 macro_rules! headers {
     ($($name:ident: $form:expr;)+) => {$(
         struct $name;

@@ -1,4 +1,4 @@
-//! The answers that refuse or fail: one body, one description a status.
+//! The answers to calls that are refused or fail: one body for all, one description for each status.
 
 use axum::http::StatusCode;
 use serde_json::json;
@@ -12,7 +12,7 @@ use crate::error::ErrorBody;
 
 pub(super) const REQUEST_ID: &str = "x-request-id";
 
-/// Each status, when it comes, and a message it comes with.
+/// Each status, its cause, and a message as an example.
 const REFUSALS: [(u16, &str, &str); 12] = [
     (
         400,
@@ -72,7 +72,7 @@ const REFUSALS: [(u16, &str, &str); 12] = [
     ),
 ];
 
-/// The name that a status has among the components: `Not Found` is `NotFound`.
+/// A status's name among the components: `Not Found` becomes `NotFound`.
 pub(super) fn component(reason: &str) -> String {
     reason.replace(' ', "")
 }

@@ -9,7 +9,7 @@ use utoipa::{PartialSchema, ToSchema};
 /// A schema and its name among the document's components.
 pub(super) type Named = (String, RefOr<Schema>);
 
-/// A reference to `T`, which is noted among the schemas with all that it refers to itself.
+/// A reference to `T`. It adds `T`'s schema, and the schemas that `T` refers to, to `schemas`.
 pub(super) fn reference<T: ToSchema>(schemas: &mut Vec<Named>) -> Ref {
     schemas.push((T::name().into_owned(), <T as PartialSchema>::schema()));
     T::schemas(schemas);

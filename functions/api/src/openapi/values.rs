@@ -1,4 +1,4 @@
-//! Values with a form of their own, each described once.
+//! Values that have a form of their own, each described once.
 
 use serde_json::json;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaFormat, Type};
@@ -12,7 +12,7 @@ use echo_shared::custom_headers::{
 
 const UUID: &str = "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$";
 
-/// A type that stands for a string of a certain form.
+/// A type for a string of a certain form.
 macro_rules! strings {
     ($($name:ident: $about:literal, $form:expr;)+) => {$(
         #[doc = $about]
@@ -60,7 +60,7 @@ strings! {
         A literal address must be public, unless the deployment exempts its network. Path and query are requested exactly as they are shown: \
         a URL that URL parsers would change, such as `/a/../b`, is refused, and `message` shows the changed URL. A host name is requested \
         in lower case, and in its ASCII form if it has other letters; a port that the scheme has anyway is left out.", |form| {
-        // Which addresses are public no pattern can say.
+        // No pattern can tell which addresses are public.
         form.format(format("iri"))
             .max_length(Some(echo_shared::endpoint_url::MAX_URL_CHARS))
             .pattern(Some(r"^[hH][tT][tT][pP][sS]?://[^/\s\\#@][^\s\\#]*$"))
@@ -137,7 +137,7 @@ impl PartialSchema for OwnHeaders {
     }
 }
 
-/// A pattern for a name in any mixture of cases: JSON Schema has no switch for that.
+/// A pattern for a name in upper, lower or mixed case: JSON Schema has no option for that.
 fn in_either_case(name: &str) -> String {
     let either = |c: char| match c {
         'a'..='z' => format!("[{}{c}]", c.to_ascii_uppercase()),

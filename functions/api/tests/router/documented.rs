@@ -1,4 +1,4 @@
-//! The router's routes and those that `openapi.json` describes are the same.
+//! The router has the routes that `openapi.json` describes, and no others.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,13 +13,13 @@ fn documented() -> BTreeMap<String, BTreeSet<String>> {
     paths.iter().map(|(path, item)| (path.clone(), methods(item))).collect()
 }
 
-/// The paths of the route table, with the document's names for variable parts: `{project_id}` is `{projectId}`.
+/// The paths of the route table, with the document's names for variable parts: `{project_id}` becomes `{projectId}`.
 fn routed(router: &Router) -> BTreeSet<String> {
-    // A router tells its paths to no one but a debugger.
+    // A router shows its paths in its `Debug` output only.
     let shown = format!("{router:?}");
     let (routes, _fallbacks) = shown.split_once("fallback_router").expect("routes, then fallbacks");
     let quoted = routes.split('"').skip(1).step_by(2);
-    // What the console's page is made of is no one else's business.
+    // The description leaves out the files of the console's page.
     let described = quoted.filter(|text| text.starts_with('/') && !text.contains("/console/"));
     let paths = described.map(|path| {
         let mut words = path.split('_');

@@ -1,4 +1,4 @@
-//! What callers send: encoded bodies, unknown parameters, times, URLs; and callers in browsers.
+//! Input from callers: encoded bodies, unknown parameters, times, URLs; and callers in browsers.
 
 use std::io::Write;
 
@@ -59,7 +59,7 @@ async fn a_body_that_is_not_whole_gzip_is_400() {
     let mut damaged = whole.clone();
     let last = damaged.len() - 1;
     damaged[last] ^= 1;
-    // As API Gateway hands on bytes that it takes for text.
+    // The body as API Gateway passes it on when it mistakes bytes for text.
     let as_text = String::from_utf8_lossy(&whole).into_owned().into_bytes();
     for body in [b"{}".to_vec(), whole[..whole.len() - 4].to_vec(), damaged, as_text] {
         let answer = service.post_encoded("~/events", "gzip", body).await;
@@ -80,7 +80,7 @@ async fn another_coding_is_415_and_the_readable_ones_are_named() {
         assert_eq!(answer.status, StatusCode::UNSUPPORTED_MEDIA_TYPE, "{coding}");
         assert_eq!(answer.headers[header::ACCEPT_ENCODING], "gzip, identity");
     }
-    // 413 comes before it, and 400 after it.
+    // The 413 comes before the 415, and the 400 after it.
     let large = service.post_encoded("~/events", "br", vec![b'x'; EVENT_LIMIT + 1]).await;
     assert_eq!(large.status, StatusCode::PAYLOAD_TOO_LARGE);
     for path in ["~/events?x=1", "/v1/projects/x/events"] {
@@ -93,7 +93,7 @@ async fn another_coding_is_415_and_the_readable_ones_are_named() {
 #[tokio::test]
 async fn the_limit_of_a_gzip_body_is_that_of_its_content() {
     for (path, limit) in [("~/events", EVENT_LIMIT), ("~/webhooks", 64 * 1024)] {
-        // Its key is known for three seconds.
+        // The service's cache knows the key for three seconds only.
         let service = Service::new("open");
         for content in [vec![b' '; limit], noise(limit)] {
             let answer = service.post_encoded(path, "gzip", gzip(&content)).await;
@@ -106,7 +106,7 @@ async fn the_limit_of_a_gzip_body_is_that_of_its_content() {
     }
 }
 
-/// API Gateway hands on a body whose content type is none of text's as base64
+/// API Gateway passes on a body in base64 if its content type is not a text type
 /// (docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html).
 #[tokio::test]
 async fn a_body_in_base64_is_the_bytes_that_it_stands_for() {
@@ -193,7 +193,8 @@ async fn a_url_that_would_be_requested_as_another_is_refused_with_that_one() {
     }
 }
 
-/// A browser sends no key for a page of another origin: the answer to its preflight does not let it.
+/// A browser sends no key on behalf of a page of another origin: the answer to its preflight request does not allow
+/// that.
 #[tokio::test]
 async fn browsers_on_other_origins_are_not_let_in() {
     let service = Service::new("open");

@@ -24,7 +24,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let Ok(event) = serde_json::from_slice::<serde_json::Value>(&raw_body) else {
             return StatusCode::BAD_REQUEST;
         };
-        println!("{} {:?}", event["event_name"], headers["webhook-id"]); // seen this id before? then it is done already
+        println!("{} {:?}", event["event_name"], headers["webhook-id"]); // skip the event if you have processed this id before
         StatusCode::NO_CONTENT
     };
     let listener = tokio::net::TcpListener::bind(format!("127.0.0.1:{port}")).await?;

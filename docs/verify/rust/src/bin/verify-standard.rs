@@ -16,7 +16,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         if webhook.verify(&raw_body, &headers).is_err() {
             return StatusCode::UNAUTHORIZED;
         }
-        println!("{:?}", headers["webhook-id"]); // seen this id before? then it is done already
+        println!("{:?}", headers["webhook-id"]); // skip the event if you have processed this id before
         StatusCode::NO_CONTENT
     };
     let listener = tokio::net::TcpListener::bind(format!("127.0.0.1:{}", std::env::var("PORT")?)).await?;

@@ -1,5 +1,5 @@
-//! Builds the AWS clients that the functions build, with all of the system's root certificates, as the SDK does by default.
-//! It answers every invocation at once: any function that talks to these services has at least this cold start.
+//! Builds the AWS clients that the functions build, with all of the system's root certificates, as the SDK does by
+//! default. It answers every invocation at once. Any function that calls these services has at least this cold start.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -17,11 +17,11 @@ async fn main() -> Result<(), Error> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let tls = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
     let sdk = aws::sdk_config(tls.with_root_certificates(roots).with_no_client_auth()).await;
-    // As the api has it; the delivery function has no business with secrets.
+    // The API function has this client; the delivery function needs no secrets.
     let secrets = from_process("ROOT_SECRET_ARN").map(|_| aws_sdk_secretsmanager::Client::new(&sdk));
     let clients = black_box((store::client(&sdk), queue::client(&sdk), secrets));
     let answer = |_: LambdaEvent<Value>| async {
-        // The shapes of both functions' answers in one.
+        // One answer with the fields of both functions' answers.
         Ok::<_, Error>(json!({ "statusCode": 200, "headers": {}, "body": "", "batchItemFailures": [] }))
     };
     lambda_runtime::run(service_fn(answer)).await?;

@@ -1,4 +1,4 @@
-//! The least that answers an API Gateway request.
+//! The smallest program that answers an API Gateway request.
 
 use lambda_http::{Error, Request, service_fn};
 

@@ -1,4 +1,4 @@
-//! As much of DynamoDB and SQS as the happy path calls, and no check of anything: the lanes' AWS has those.
+//! The part of DynamoDB and SQS that successful runs call, without any checks: the lanes' AWS has those.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::Failure;
 
-/// A table: what its rows are found by, and they themselves.
+/// A table: the key fields of its rows, and the rows.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Table {
     key: Vec<String>,
@@ -54,7 +54,7 @@ impl Aws {
         self.tables.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The jobs that were queued, which are then no longer.
+    /// The queued jobs, which this removes from the queue.
     pub(crate) fn take_jobs(&self) -> Vec<String> {
         std::mem::take(&mut *self.jobs.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -87,7 +87,8 @@ impl Aws {
         Ok(answer.to_string())
     }
 
-    /// Carries out statements such as `INSERT INTO "table" VALUE {'name': ?, …}`; to updates it only says yes.
+    /// Executes statements such as `INSERT INTO "table" VALUE {'name': ?, …}`. It answers updates with success and
+    /// does nothing else.
     fn execute(&self, request: &mut Value) -> Value {
         let mut tables = self.tables();
         let mut done = Vec::new();

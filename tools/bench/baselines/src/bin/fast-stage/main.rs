@@ -1,11 +1,11 @@
-//! Plays Lambda, AWS and the receivers for one process of each function, and hands out invocations back to back: what
-//! is left of the time is the functions' own.
+//! Plays Lambda, AWS and the receivers for one process of each function, and hands out invocations without pauses. So
+//! the measured time is the functions' own.
 //!
-//! A script on stdin, a line of figures on stdout. In reading order: [`stage`] is the script and what is played,
-//! [`aws`] answers AWS calls from memory.
+//! It reads a script from stdin and writes a line of figures to stdout. In reading order: [`stage`] is the script and
+//! the state of a run, [`aws`] answers AWS calls from memory.
 
 mod aws;
-// As the bench has it, without a dependency of either on the other.
+// The bench's own file. Included here, so that neither crate depends on the other.
 #[path = "../../../../src/process.rs"]
 mod process;
 mod stage;
@@ -37,7 +37,7 @@ type Failure = Box<dyn Error + Send + Sync>;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Failure> {
     let aws = TcpListener::bind("127.0.0.1:0").await?;
-    // Its own, because the delivery function refuses to post to Lambda's.
+    // The receiver has its own address, because the delivery function refuses to post to Lambda's.
     let receiver = TcpListener::bind("127.0.0.1:0").await?;
     let address = aws.local_addr()?.to_string();
     let script = std::io::read_to_string(std::io::stdin())?;
@@ -62,17 +62,17 @@ async fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-/// What a function takes.
+/// The resources that a function used.
 #[derive(Debug, Serialize)]
 struct Used {
-    /// For the invocations after the warm-up; without one, from exec on.
+    /// CPU time of the invocations after the warm-up; without a warm-up, CPU time since exec.
     cpu_s: f64,
-    /// From exec on.
+    /// Time since exec.
     wall_s: f64,
     peak_rss_mb: f64,
 }
 
-/// Runs a function for two rows of invocations, of which the first warms it up.
+/// Runs a function for two series of invocations. The first series warms the function up.
 async fn run(
     function: &Function,
     address: &str,

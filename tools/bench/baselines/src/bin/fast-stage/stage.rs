@@ -1,4 +1,4 @@
-//! What is played, and how it went.
+//! The script that is played, and the state of the run.
 
 use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
@@ -13,18 +13,18 @@ use tokio::sync::Notify;
 use crate::Failure;
 use crate::aws::{Aws, Table};
 
-/// `{receiver}` in it stands for where the receiver listens.
+/// The script of a run. `{receiver}` in it stands for the receiver's address.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Script {
-    /// The api, or the delivery function where events come in through the queue.
+    /// The API function, or the delivery function if events come in through the queue.
     pub(crate) first: Function,
     pub(crate) delivery: Function,
     pub(crate) tables: HashMap<String, Table>,
     pub(crate) root_secret: String,
-    /// The first function's invocations, of which the first few only warm it up.
+    /// The first function's invocations. The first `warm_up` of them only warm it up.
     pub(crate) events: Vec<String>,
     pub(crate) warm_up: usize,
-    /// The queue that the jobs arrive from, and how many at once.
+    /// The ARN of the queue that the jobs come from; `batch` is the number of jobs in an invocation.
     pub(crate) queue_arn: String,
     pub(crate) batch: usize,
 }
@@ -62,7 +62,7 @@ impl Stage {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Hands invocations out until every one is answered; an answer that is not the one expected is an error.
+    /// Hands invocations out until all are answered. An unexpected answer is an error.
     pub(crate) async fn invoke(&self, invocations: Vec<String>) -> Result<(), Failure> {
         {
             let mut state = self.state();
@@ -84,7 +84,7 @@ impl Stage {
         }
     }
 
-    /// The next invocation, when there is one.
+    /// Waits for the next invocation and gives it.
     pub(crate) async fn next(&self) -> (u64, String) {
         loop {
             {
@@ -115,12 +115,12 @@ impl Stage {
         self.state().received += 1;
     }
 
-    /// Requests that came to the receivers.
+    /// The number of requests at the receivers.
     pub(crate) fn received(&self) -> usize {
         self.state().received
     }
 
-    /// The invocations that jobs make.
+    /// The invocations for these jobs.
     pub(crate) fn batches(&self, jobs: &[String], size: usize) -> Vec<String> {
         let records: Vec<Value> = jobs.iter().enumerate().map(|(n, job)| self.record(n, job)).collect();
         records.chunks(size).map(|batch| json!({ "Records": batch }).to_string()).collect()
@@ -148,7 +148,7 @@ fn now() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
-/// Half a minute ahead.
+/// A deadline half a minute from now.
 pub(crate) fn deadline_ms() -> u128 {
     now().as_millis() + 30_000
 }
