@@ -125,8 +125,8 @@ impl Mapping {
     }
 }
 
-/// The ids of the messages that stay in the queue. All messages stay when the answer is not JSON, or when it lists an
-/// empty or unknown identifier.
+/// The ids of the messages that stay in the queue. All messages stay when the answer is not JSON, or when an entry of
+/// its list has an empty or unknown identifier or none.
 #[must_use]
 pub fn failures(answer: &Bytes, ids: &HashSet<String>) -> HashSet<String> {
     if answer.is_empty() || answer.as_ref() == b"null" {

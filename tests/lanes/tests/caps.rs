@@ -155,8 +155,8 @@ async fn an_endpoint_has_one_running_replay() {
     assert_eq!(attempts, 2, "the first replay retried the delivery, and the second found none");
 }
 
-/// The endpoints are the largest in the function's answer. The answer holds JSON in a JSON string, so a quote takes
-/// four bytes.
+/// Each endpoint takes as many bytes of the function's answer as an endpoint can. The answer holds JSON in a JSON
+/// string, so a quote takes four bytes.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_longest_list_of_the_largest_endpoints_is_answered() {
     let world = world().await;

@@ -76,7 +76,7 @@ fn pick<'a>(random: &mut Random, from: &[&'a str]) -> &'a str {
     from[usize::try_from(random.below(from.len() as u64)).expect("an index")]
 }
 
-/// Changes a few bytes: flips, cuts, repeats.
+/// Changes the bytes in up to four places: replaces one, inserts one, cuts the end off or repeats the start.
 fn mutate(random: &mut Random, bytes: &[u8]) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     for _ in 0..=random.below(3) {

@@ -21,7 +21,7 @@ use policy::{Roles, Use};
 #[derive(Debug)]
 pub struct Iam {
     roles: Arc<Roles>,
-    /// ARNs by the names that the lane's functions know: tables, queues' URLs, the secret.
+    /// ARNs by the names that the lane's functions use: tables' names, queues' URLs and the secret's ARN.
     arns: HashMap<String, String>,
     seen: Mutex<Seen>,
 }

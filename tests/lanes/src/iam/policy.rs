@@ -70,7 +70,7 @@ impl Roles {
             let is_met = |(key, values): (&String, &Vec<String>)| {
                 context.get(key).is_some_and(|value| values.contains(value))
             };
-            // Actions are compared without regard to case.
+            // IAM compares actions without regard to case.
             let action = wanted.action.to_lowercase();
             statement.actions.iter().any(|pattern| matches(&pattern.to_lowercase(), &action))
                 && statement.resources.iter().any(|pattern| matches(pattern, &wanted.resource))

@@ -174,8 +174,8 @@ impl Partitions {
         state.charge(place, units);
     }
 
-    /// The number of throttled calls and parts of calls, by names such as `events
-    /// TableWriteKeyRangeThroughputExceeded`.
+    /// The number of throttled calls and parts of calls, by table or index and reason.
+    /// For example `events TableWriteKeyRangeThroughputExceeded`.
     #[must_use]
     pub fn throttled(&self) -> BTreeMap<String, u64> {
         self.lock().throttled.clone()
