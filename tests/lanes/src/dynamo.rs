@@ -1,4 +1,5 @@
-//! DynamoDB in this process: dynoxide behind the calls the product makes, and a journal of the rows that matter.
+//! DynamoDB in this process: dynoxide answers the product's calls, and a journal keeps the versions of deliveries'
+//! rows.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -51,12 +52,12 @@ pub const INDEXES: [Index; 2] = [
     Index { table: "events", name: "by_listing", partition: "project_id", sparse: "listed" },
 ];
 
-/// The units that a call took.
+/// The capacity units that a call consumed.
 #[derive(Debug, Default)]
 pub struct Measured {
-    /// By table, with its indexes.
+    /// The consumed units by table, with its indexes.
     pub consumed: Vec<ConsumedCapacity>,
-    /// Of a batch read, the size in bytes of each row that was found, by table and key.
+    /// The size in bytes of each row that a batch read found, by table and key.
     pub found: Vec<((String, Vec<String>), usize)>,
 }
 
@@ -101,14 +102,14 @@ impl Dynamo {
         self.measured(operation, body).0
     }
 
-    /// Carries out one call, and returns its answer with the units that it took.
+    /// Carries out one call, and returns its answer with the units that the call consumed.
     pub fn measured(&self, operation: &str, body: &str) -> (Reply, Measured) {
         let Some(journal) = &self.journal else { return self.run(operation, body) };
         let writes = matches!(operation, "PutItem" | "UpdateItem" | "BatchExecuteStatement");
         if !writes || !body.contains("deliveries") {
             return self.run(operation, body);
         }
-        // Write and read as one, so that no version is missed.
+        // The lock covers both the write and the read after it, so that the journal misses no version.
         let mut journal = journal.lock().unwrap_or_else(PoisonError::into_inner);
         let (reply, measured) = self.run(operation, body);
         let request: Value = serde_json::from_str(body).unwrap_or_default();
@@ -125,7 +126,7 @@ impl Dynamo {
     fn run(&self, operation: &str, body: &str) -> (Reply, Measured) {
         let db = &self.database;
         let mut measured = Measured::default();
-        // Asks what the call consumes, and leaves it out of an answer that was not asked for it.
+        // Always asks dynoxide for the consumed units, and removes them from the answer if the caller did not ask.
         macro_rules! metered {
             ($request:ty, $call:ident, $consumed:expr) => {
                 run(body, |mut request: $request| {
@@ -174,7 +175,7 @@ impl Dynamo {
         self.item(table, key).as_ref().map(plain_item)
     }
 
-    /// The row that has this key, as DynamoDB writes it; `row` may have more attributes than its key's.
+    /// The stored row with the key of `row`, as DynamoDB writes it. `row` may have further attributes.
     #[must_use]
     pub fn item(&self, table: &str, row: &Value) -> Option<Value> {
         let key: Map<String, Value> =
@@ -216,16 +217,17 @@ impl Dynamo {
         self.items(table).iter().map(plain_item).collect()
     }
 
-    /// Puts a row as [`Self::items`] gave it.
+    /// Writes a row that has the form of [`Self::items`].
     pub fn put(&self, table: &str, item: &Value) {
         let (reply, _) = self.run("PutItem", &json!({ "TableName": table, "Item": item }).to_string());
         assert_eq!(reply.status, 200, "{}", reply.body);
     }
 
-    /// Adds many copies of a row that differ in texts: each of `rows` names attributes and what they are in it.
+    /// Adds many copies of a row. Each element of `rows` lists the attributes in which one copy differs, with their
+    /// texts.
     ///
     /// # Panics
-    /// When the row is none, or the database refuses them.
+    /// When `row` is not a row, or the database refuses the copies.
     #[expect(clippy::expect_used, reason = "without the rows there is nothing to measure")]
     pub fn copies<'a>(&self, table: &str, row: &Value, rows: impl Iterator<Item = Vec<(&'a str, String)>>) {
         const AT_ONCE: usize = 20_000;
@@ -246,7 +248,7 @@ impl Dynamo {
         TABLES.iter().map(|(name, ..)| *name)
     }
 
-    /// The attributes that a table's rows are found by.
+    /// The names of the attributes of a table's key.
     pub fn key(table: &str) -> impl Iterator<Item = &'static str> {
         let found = TABLES.iter().find(|(name, ..)| *name == table);
         found.into_iter().flat_map(|(_, partition, sort)| iter::once(*partition).chain(*sort))
@@ -329,7 +331,7 @@ fn definition(name: &str, partition: &str, sort: Option<&str>) -> Value {
     table
 }
 
-/// `{"a": {"S": "x"}}` as `{"a": "x"}`.
+/// Turns `{"a": {"S": "x"}}` into `{"a": "x"}`.
 #[must_use]
 pub fn plain_item(item: &Value) -> Value {
     let fields = item.as_object().into_iter().flatten().map(|(name, value)| (name.clone(), plain(value)));

@@ -1,4 +1,4 @@
-//! Which AWS call fails, and how.
+//! Makes a chosen AWS call fail in a chosen way.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -8,30 +8,31 @@ use std::time::Instant;
 
 use crate::function::Kind;
 
-/// What happens to a call.
+/// The fault of an AWS call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Fault {
-    /// The connection breaks before AWS has it.
+    /// The connection breaks before AWS receives the call.
     Refused,
-    /// AWS answers 500 and has not done it.
+    /// AWS answers 500 and does not carry the call out.
     ServerError,
-    /// Done, and the connection breaks before the answer.
+    /// AWS carries the call out, and the connection breaks before the answer.
     Lost,
-    /// Refused for now: over a limit.
+    /// AWS throttles the call and does not carry it out.
     Throttled,
-    /// Done, and the answer never comes.
+    /// AWS carries the call out and never answers.
     Slow,
-    /// Held until nobody waits for it any more, and done then.
+    /// AWS carries the call out late, when the client no longer waits for the answer.
     Late,
-    /// A batch answer that leaves an entry out: unprocessed or failed.
+    /// AWS leaves out one entry of a batch, and its answer calls the entry unprocessed or failed.
     Partial,
-    /// A read that was not asked to be strongly consistent finds nothing yet.
+    /// A read without strong consistency finds nothing yet.
     Stale,
-    /// The function is killed before AWS has it.
+    /// The function is killed before AWS receives the call.
     KillBefore,
-    /// Done, and the function is killed before it has the answer.
+    /// AWS carries the call out, and the function is killed before it receives the answer.
     KillAfter,
-    /// Answered as done and not done. AWS does no such thing: this shows that the suite would notice a loss.
+    /// AWS answers that the call is done, but does not carry it out. The real AWS never does this: the fault shows
+    /// that the suite notices a loss.
     Swallowed,
 }
 
@@ -65,7 +66,7 @@ impl Fault {
         }
     }
 
-    /// Whether AWS can do this to such a call.
+    /// Whether this fault can happen to a call of this operation.
     #[must_use]
     pub fn applies_to(self, operation: &str) -> bool {
         match self {
@@ -78,7 +79,7 @@ impl Fault {
         }
     }
 
-    /// Whether it makes sense for every further call of an invocation too: a process dies only once.
+    /// Whether the fault can also strike every further call of an invocation. A killed process makes no further call.
     #[must_use]
     pub const fn can_last(self) -> bool {
         !matches!(self, Self::KillBefore | Self::KillAfter | Self::Swallowed)
@@ -88,13 +89,13 @@ impl Fault {
 /// How long a fault lasts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Span {
-    /// One request; a client's own repeat of it goes through.
+    /// The fault strikes one request. The client's own retry succeeds.
     Once,
-    /// That call and every further one of the same invocation.
+    /// The fault strikes the call and every further call of the same invocation.
     Invocation,
 }
 
-/// A fault and how long it lasts, as the table and the command line write it: `lost`, `lost-all`.
+/// A fault and its span. The table and the command line write it as `lost` or `lost-all`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Injection {
     pub fault: Fault,
@@ -121,12 +122,13 @@ impl FromStr for Injection {
     }
 }
 
-/// Names one call of a path: which function, what it asks for, and which of those it is. Calls of one invocation may
-/// go side by side, so the place among all calls would not name the same call twice.
+/// Names one call of a path: by its function, by its operation on a table or queue, and by its number among such
+/// calls. A number among all calls would name another call in the next run, because calls of one invocation may run
+/// in parallel.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CallKey {
     pub kind: Kind,
-    /// Operation and table or queue, such as `PutItem events`.
+    /// The operation and its table or queue, such as `PutItem events`.
     pub what: String,
     pub nth: u32,
 }
@@ -149,7 +151,7 @@ impl fmt::Display for CallKey {
 pub struct CallRecord {
     pub at: Instant,
     pub key: CallKey,
-    /// Which invocation made it.
+    /// The invocation that made the call.
     pub invocation: u64,
     pub fault: Option<Fault>,
 }
@@ -165,11 +167,11 @@ struct State {
     counts: HashMap<(Kind, String), u32>,
     calls: Vec<CallRecord>,
     totals: HashMap<(Kind, String), u64>,
-    /// Invocations that AWS throttled of itself.
+    /// Invocations with a call that was throttled without an injected fault.
     disturbed: HashSet<u64>,
 }
 
-/// Sees every AWS call of a lane's functions and says which ones fail.
+/// Sees every AWS call of a lane's functions and decides which calls fail.
 #[derive(Debug, Default)]
 pub struct Faults {
     state: Mutex<State>,
@@ -180,13 +182,13 @@ impl Faults {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// From now on calls are counted, and `plan` is carried out.
+    /// Forgets all earlier calls, counts the calls from now on, and carries out `plan`.
     pub fn arm(&self, plan: Option<(CallKey, Injection)>) {
         let mut state = self.lock();
         *state = State { is_armed: true, plan, ..State::default() };
     }
 
-    /// Every call whose name contains `what` fails like this, until told otherwise.
+    /// Makes every call fail whose name contains this text. `None` ends the outage.
     pub fn outage(&self, what: Option<(&str, Fault)>) {
         self.lock().outage = what.map(|(what, fault)| (what.to_owned(), fault));
     }
@@ -203,12 +205,12 @@ impl Faults {
         self.lock().calls.clone()
     }
 
-    /// Notes that AWS throttled a call of this invocation without being told to.
+    /// Notes that a call of this invocation was throttled without an injected fault.
     pub fn disturbed(&self, invocation: u64) {
         self.lock().disturbed.insert(invocation);
     }
 
-    /// The invocations whose calls failed, as planned or by themselves.
+    /// The invocations with a call that failed by the plan or was throttled.
     #[must_use]
     pub fn disturbed_invocations(&self) -> HashSet<u64> {
         let state = self.lock();
@@ -222,7 +224,7 @@ impl Faults {
         self.lock().totals.clone()
     }
 
-    /// Notes a call and says what is to happen to it.
+    /// Notes a call and returns the fault that strikes it, if any.
     pub fn on_call(&self, kind: Kind, invocation: u64, what: &str) -> Option<Fault> {
         let mut state = self.lock();
         *state.totals.entry((kind, what.to_owned())).or_default() += 1;

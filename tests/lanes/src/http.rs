@@ -1,4 +1,4 @@
-//! The little HTTP that the stand-ins share.
+//! The HTTP server and the forms of answers that the stand-ins share.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 
 pub type Answer = Response<Full<Bytes>>;
 
-/// The connection breaks instead of an answer being sent.
+/// The server breaks the connection instead of sending an answer.
 #[derive(Debug)]
 pub struct Broken;
 
@@ -27,7 +27,7 @@ impl std::fmt::Display for Broken {
 
 impl std::error::Error for Broken {}
 
-/// A server on a free loopback port; it stops when the guard is dropped.
+/// A server on a free loopback port. It stops when this guard is dropped.
 #[derive(Debug)]
 pub struct Server {
     pub address: SocketAddr,
@@ -43,7 +43,7 @@ impl Drop for Server {
 /// Serves HTTP/1.1 until the guard is dropped. `Err(Broken)` closes the connection without an answer.
 ///
 /// # Errors
-/// When no port can be had.
+/// When no port is free.
 pub async fn serve<H, F>(handler: H) -> io::Result<Server>
 where
     H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
@@ -60,7 +60,7 @@ where
             let handler = handler.clone();
             connections.spawn(async move {
                 let service = hyper::service::service_fn(handler);
-                // A broken connection is what some of the tests are about.
+                // Some tests break the connection on purpose, so an error is no problem here.
                 let _ = hyper::server::conn::http1::Builder::new()
                     .serve_connection(TokioIo::new(stream), service)
                     .await;
@@ -73,7 +73,7 @@ where
 /// The whole body of a request.
 ///
 /// # Errors
-/// When the client went away in the middle.
+/// When the client closed the connection before the end of the body.
 pub async fn body(request: Request<Incoming>) -> Result<Bytes, Broken> {
     Ok(request.into_body().collect().await.map_err(|_| Broken)?.to_bytes())
 }
@@ -88,7 +88,7 @@ pub fn answer(status: u16, content_type: &str, body: impl Into<Bytes>) -> Answer
     answer
 }
 
-/// What an AWS service says to a call: status and JSON.
+/// An AWS service's answer to a call: status and JSON.
 #[derive(Debug, Clone)]
 pub struct Reply {
     pub status: u16,
@@ -108,7 +108,7 @@ impl Reply {
     }
 }
 
-/// Turns an infallible handler into what [`serve`] takes.
+/// Gives the answer of an infallible handler the type that [`serve`] accepts.
 pub fn sure(answer: Answer) -> Result<Answer, Broken> {
     Ok::<_, Infallible>(answer).map_err(|never| match never {})
 }

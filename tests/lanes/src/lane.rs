@@ -1,4 +1,4 @@
-//! One isolated world: both functions, their AWS, a gateway, five mappings and a receiver.
+//! One isolated copy of the service: both functions, a stand-in for AWS, a gateway, five mappings and a receiver.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -33,29 +33,29 @@ pub const INTAKE: &str = "intake";
 pub const DEAD: &str = "dead-letters";
 pub const PARKED: &str = "parked";
 
-/// Those that the delivery function is invoked with.
+/// The queues whose messages the delivery function receives.
 pub const CONSUMED: [&str; 5] = [FIRST_ATTEMPTS, RETRIES, SLOW_ENDPOINTS, INTAKE, DEAD];
 
-/// How a lane differs from what the template sets.
+/// The settings in which a lane may differ from the template.
 #[derive(Debug, Clone)]
 pub struct LaneSettings {
     pub name: String,
-    /// Where the built `api` and `delivery` are.
+    /// The folder of the built `api` and `delivery`.
     pub binaries: PathBuf,
-    /// Variables of both functions, over the defaults.
+    /// Environment variables of both functions. They replace the lane's defaults.
     pub env: Vec<(&'static str, String)>,
     pub queue_visibility: Duration,
     pub api_timeout: Duration,
     pub delivery_timeout: Duration,
     pub max_receives: u32,
     pub in_flight_ceiling: usize,
-    /// Invocations of the api, and of the delivery function for each queue, at most at once.
+    /// The concurrency of the api, and that of the delivery function for each queue.
     pub concurrency: usize,
-    /// Keeps every version of every delivery and every batch, for the invariants.
+    /// Whether the lane keeps every version of every delivery's row and every batch, for the invariants.
     pub with_journal: bool,
-    /// What the functions' roles allow; if absent, what the project's template says.
+    /// The functions' roles; if absent, those of the project's template.
     pub granted: Option<Granted>,
-    /// Where the functions' output goes; nowhere if absent.
+    /// The folder for the functions' output; if absent, the output is thrown away.
     pub logs: Option<PathBuf>,
 }
 
@@ -78,13 +78,13 @@ impl Default for LaneSettings {
     }
 }
 
-/// The folder of the built functions: `LANES_BINARIES`, or where this program was built too.
+/// The folder of the built functions: `LANES_BINARIES`, or the folder in which this program was built.
 #[must_use]
 pub fn binaries() -> PathBuf {
     clock::setting("LANES_BINARIES").map_or_else(profile_folder, PathBuf::from)
 }
 
-/// Such as `target/debug`: tests run from a folder below it.
+/// For example `target/debug`. Test programs run from a folder below it.
 #[must_use]
 pub fn profile_folder() -> PathBuf {
     let program = std::env::current_exe().unwrap_or_default();
@@ -96,7 +96,7 @@ pub fn profile_folder() -> PathBuf {
 pub struct Lane {
     pub aws: Arc<Aws>,
     pub api: Arc<Function>,
-    /// What is before the api.
+    /// The gateway in front of the api.
     pub gateway: Gateway,
     pub delivery: Arc<Function>,
     pub receiver: Receiver,
@@ -108,13 +108,13 @@ pub struct Lane {
 impl Drop for Lane {
     fn drop(&mut self) {
         self.stop_mappings();
-        // A lane that nothing judges fails its test here.
+        // Refused calls that no judge has reported fail the lane's test here.
         let refused = self.aws.iam.take_refused();
         assert!(refused.is_empty() || std::thread::panicking(), "a role lacks {}", told(&refused));
     }
 }
 
-/// One line for each.
+/// One line for each use.
 #[must_use]
 pub fn told(uses: &[Use]) -> String {
     uses.iter().map(Use::to_string).collect::<Vec<_>>().join("\n")
@@ -124,7 +124,7 @@ impl Lane {
     /// A lane with one warm process of each function.
     ///
     /// # Errors
-    /// When a port or a process cannot be had.
+    /// When no port is free or a process cannot be started.
     pub async fn start(settings: LaneSettings) -> io::Result<Self> {
         let sqs = Sqs::default();
         let plain = QueueSettings {
@@ -171,7 +171,7 @@ impl Lane {
         };
         let each = settings.concurrency;
         let api = function(Kind::Api, settings.api_timeout, each);
-        // Each mapping has its own share, so that no queue waits for another's processes.
+        // Each mapping has its own share of the processes, so that no queue waits for another queue's processes.
         let delivery = function(Kind::Delivery, settings.delivery_timeout, CONSUMED.len() * each);
         let (receiver, first, second) = tokio::join!(Receiver::start(), api.warm_up(), delivery.warm_up());
         first?;
@@ -203,7 +203,7 @@ impl Lane {
         }
     }
 
-    /// No more batches; those under way are dropped, as if their invocations' answers were lost.
+    /// Stops all mappings. Batches under way are dropped, as if their invocations' answers were lost.
     pub fn stop_mappings(&mut self) {
         for mapping in self.mappings.drain(..) {
             mapping.abort();
@@ -237,14 +237,14 @@ impl Lane {
         self.gateway.call(request).await
     }
 
-    /// Whether no job is left anywhere and nothing runs.
+    /// Whether the queues of the delivery function are empty and no invocation of it runs.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         let left: usize = CONSUMED.iter().map(|queue| self.aws.sqs.depth(queue).total()).sum();
         left == 0 && !self.delivery.is_busy()
     }
 
-    /// Waits until nothing is left to do; false when that takes longer than `most`.
+    /// Waits until the lane is idle. Returns false when that takes longer than `most`.
     pub async fn settle(&self, most: Duration) -> bool {
         let end = Instant::now() + most;
         while Instant::now() < end {
@@ -256,7 +256,7 @@ impl Lane {
         false
     }
 
-    /// Fresh processes: whatever the functions keep in memory is gone.
+    /// Gives both functions fresh processes, which have nothing of earlier invocations in memory.
     ///
     /// # Errors
     /// When a process cannot be started.
@@ -273,7 +273,7 @@ impl Lane {
 
 static TEMPLATE: LazyLock<Template> = LazyLock::new(Template::load);
 
-/// Whether `template.yaml` lets a function be part of a recursive loop. Lambda ends one unless it is told not to.
+/// Whether `template.yaml` lets a function be part of a recursive loop. By default Lambda ends such a loop.
 fn may_recurse(kind: Kind) -> bool {
     let function = match kind {
         Kind::Api => "ApiFunction",
@@ -282,7 +282,7 @@ fn may_recurse(kind: Kind) -> bool {
     TEMPLATE.resource(function)["Properties"]["RecursiveLoop"] == "Allow"
 }
 
-/// How a caller shows who it is.
+/// A caller's credential.
 #[derive(Debug, Clone, Copy)]
 pub enum Auth<'a> {
     None,
@@ -290,7 +290,7 @@ pub enum Auth<'a> {
     Bearer(&'a str),
 }
 
-/// The environment that the template gives a function, with times short enough to wait for.
+/// The environment that the template gives a function, with times so short that a test can wait for them.
 fn environment(kind: Kind, overrides: &[(&'static str, String)]) -> HashMap<String, String> {
     let memory = "256";
     let name = kind.to_string();

@@ -1,4 +1,5 @@
-//! SQS's event source mapping: polls a queue, invokes the function with batches, deletes what succeeded.
+//! Lambda's event source mapping for SQS: it polls a queue, invokes the function with batches, and deletes the
+//! messages that succeeded.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,10 +16,10 @@ use crate::lineage::Trace;
 use crate::sandbox::Failed;
 use crate::sqs::Received;
 
-/// Messages of one invocation at most, without a batching window.
+/// The most messages of one invocation, without a batching window.
 const BATCH: usize = 10;
 
-/// One batch that the function got.
+/// One batch that the function received.
 #[derive(Debug, Clone)]
 pub struct Batch {
     pub invocation: u64,
@@ -26,12 +27,12 @@ pub struct Batch {
     pub started: Instant,
     pub ended: Instant,
     pub bodies: Vec<String>,
-    /// `None` when it ended without an answer.
+    /// The number of failed messages; `None` when the invocation ended without an answer.
     pub failed: Option<usize>,
     pub why: Option<Failed>,
 }
 
-/// What every mapping of a lane did.
+/// The batches of all mappings of a lane.
 #[derive(Debug, Default)]
 pub struct Batches(Mutex<Vec<Batch>>);
 
@@ -46,7 +47,7 @@ impl Batches {
     }
 }
 
-/// What one mapping needs.
+/// The mapping of one queue to a function.
 #[derive(Debug, Clone)]
 pub struct Mapping {
     pub queue: String,
@@ -62,7 +63,7 @@ impl Mapping {
     pub fn start(self) -> JoinHandle<()> {
         tokio::spawn(async move {
             let room = Arc::new(Semaphore::new(self.concurrency));
-            // Aborted with the mapping: a stopped lane invokes nothing more.
+            // These tasks are aborted with the mapping, so that a stopped lane invokes nothing more.
             let mut running = JoinSet::new();
             loop {
                 while running.try_join_next().is_some() {}
@@ -82,8 +83,8 @@ impl Mapping {
         })
     }
 
-    /// Takes messages of a chain that Lambda ends away, and returns the others. With AWS a batch with such a message
-    /// fails, until its queue gives the message up.
+    /// Gives up the messages whose chain of invocations Lambda ends, and returns the others. On AWS a batch with such
+    /// a message fails until its queue gives the message up.
     fn without_loops(&self, received: Vec<Received>) -> Vec<Received> {
         let is_refused = |message: &Received| !self.function.may_run_in(&Trace::of(message));
         let (refused, taken): (Vec<_>, Vec<_>) = received.into_iter().partition(is_refused);
@@ -124,8 +125,8 @@ impl Mapping {
     }
 }
 
-/// Which messages stay in the queue. An answer that cannot be understood fails them all, as does an identifier that is
-/// empty or unknown.
+/// The ids of the messages that stay in the queue. All messages stay when the answer is not JSON, or when an entry of
+/// its list has an empty or unknown identifier or none.
 #[must_use]
 pub fn failures(answer: &Bytes, ids: &HashSet<String>) -> HashSet<String> {
     if answer.is_empty() || answer.as_ref() == b"null" {
@@ -140,7 +141,8 @@ pub fn failures(answer: &Bytes, ids: &HashSet<String>) -> HashSet<String> {
     named.filter(|named| named.is_subset(ids)).unwrap_or_else(|| ids.clone())
 }
 
-/// The chain that a batch's invocation is part of. AWS does not say whose of several; the longest is the strictest.
+/// The chain of invocations that a batch's invocation continues. AWS does not say which chain it continues when a
+/// batch's messages have several. The longest one is the strictest choice.
 #[must_use]
 pub fn chain(function: &Function, received: &[Received]) -> Trace {
     let kind = function.settings.kind;
@@ -148,7 +150,7 @@ pub fn chain(function: &Function, received: &[Received]) -> Trace {
     traces.max_by_key(|trace| trace.invocations(kind)).unwrap_or_default()
 }
 
-/// The invocation that a batch of a queue's messages is.
+/// The event with which a batch of a queue's messages invokes the function.
 #[must_use]
 pub fn event(queue: &str, received: &[Received]) -> Bytes {
     let records: Vec<Value> = received.iter().map(|message| record(queue, message)).collect();
@@ -234,7 +236,8 @@ mod tests {
         Mapping { queue: "q".to_owned(), concurrency: 1, function, aws, batches: None }
     }
 
-    /// What is left of a batch of two messages: one at the start of a chain, one of a chain that is as long as one may be.
+    /// The messages that are left of a batch of two. `short` starts a chain of invocations, and the chain of `long`
+    /// already has as many invocations as Lambda allows.
     fn left(mapping: &Mapping) -> Vec<String> {
         let long = (0..MOST_INVOCATIONS).fold(Trace::default(), |trace, _| trace.invoking(Kind::Delivery));
         for (body, trace) in [("short", Trace::default()), ("long", long)] {
@@ -251,7 +254,7 @@ mod tests {
         assert_eq!(left(&ending), ["short"]);
         assert_eq!(ending.aws.sqs.bodies("dead"), ["long"]);
         assert_eq!(*ending.aws.ended_loops.lock().expect("a lock"), ["long"]);
-        // Of a queue without one of its own it is dropped.
+        // A queue without a dead-letter queue of its own deletes the message.
         let dead = Mapping { queue: "dead".to_owned(), ..ending };
         assert!(dead.without_loops(dead.aws.sqs.receive("dead", BATCH)).is_empty());
         assert_eq!(dead.aws.sqs.depth("dead").total(), 0);

@@ -18,15 +18,16 @@ use crate::http::{self, Answer, Broken, Server};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Relay {
     KeepsHeaders,
-    /// Passes on the key and the body without the event's id, so nothing shows that the request was here before.
+    /// The relay passes on only the API key and the body without the event's id. So nothing in the request shows that
+    /// it comes from this service.
     StripsHeaders,
 }
 
 impl Relay {
-    /// Opens a port from which requests go to `to`.
+    /// Opens a port that passes its requests on to `to`.
     ///
     /// # Errors
-    /// When no port can be had.
+    /// When no port is free.
     pub async fn open(self, to: SocketAddr) -> io::Result<Server> {
         http::serve(move |request| self.pass_on(request, to)).await
     }

@@ -1,4 +1,5 @@
-//! One process of a function, with the runtime API it polls and the AWS endpoint it calls, on one port.
+//! One process of a function. One port serves both the runtime API that the process polls and the AWS endpoint that
+//! it calls.
 
 use std::collections::HashMap;
 use std::io;
@@ -23,18 +24,18 @@ use crate::http::{self, Answer, Broken, Server};
 use crate::partitions;
 use crate::watch::Seen;
 
-/// How an invocation ended without an answer.
+/// The reason why an invocation ended without an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failed {
     /// The process died.
     Crashed,
-    /// It was killed at its deadline, as Lambda does.
+    /// The lane killed the process at the invocation's deadline, as Lambda does.
     TimedOut,
-    /// It said so itself.
+    /// The function reported an error, or its answer was too large.
     Reported(String),
 }
 
-/// Lambda takes no larger answer (docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html).
+/// Lambda accepts no larger answer (docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html).
 const MOST_ANSWER: usize = 6 * 1024 * 1024;
 
 type Reply = oneshot::Sender<Result<Bytes, Failed>>;
@@ -74,7 +75,7 @@ impl std::fmt::Debug for Sandbox {
 
 impl Drop for Sandbox {
     fn drop(&mut self) {
-        // The child is killed when its monitor lets it go.
+        // The monitor owns the child process. When the monitor ends, the child is killed.
         self.monitor.abort();
     }
 }
@@ -83,7 +84,7 @@ impl Sandbox {
     /// Starts `binary` as Lambda would.
     ///
     /// # Errors
-    /// When it cannot be started.
+    /// When the process cannot be started.
     pub async fn start(
         kind: Kind,
         binary: &Path,
@@ -150,7 +151,7 @@ impl Sandbox {
         self.inner.kill().await;
     }
 
-    /// Whether it has had an invocation.
+    /// Whether the process has received an invocation.
     #[must_use]
     pub fn has_worked(&self) -> bool {
         self.inner.has_worked.load(Ordering::Relaxed)
@@ -159,7 +160,7 @@ impl Sandbox {
     /// Hands the process one invocation and waits for its answer.
     ///
     /// # Errors
-    /// When there is none; the process is dead then, unless it reported the failure itself.
+    /// When the process gives no answer. The process is then dead, unless the failure is [`Failed::Reported`].
     pub async fn invoke(
         &self,
         id: u64,
@@ -284,7 +285,7 @@ impl Inner {
             Some(Fault::Late) => {
                 let aws = Arc::clone(&self.aws);
                 let (target, body, trace, late) = (target.clone(), body.clone(), trace.clone(), call.late());
-                // On its own, so that it is done although its client is long gone.
+                // A task of its own carries the call out even after the client has given up.
                 let held = tokio::spawn(async move {
                     tokio::time::sleep(late).await;
                     aws.perform(&Call::new(&target, &body, trace.as_deref()), fault)

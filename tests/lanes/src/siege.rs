@@ -1,4 +1,5 @@
-//! A batch with nine good receivers and a hostile one: how much the hostile one costs the function and the others.
+//! A siege: a batch with nine good receivers and a hostile one. The siege measures the hostile receiver's cost for
+//! the function and for the other deliveries.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -15,10 +16,10 @@ use crate::processor;
 use crate::run::{Ending, Run};
 use crate::world::{TEN, World};
 
-/// The receivers' time for an answer, as the lanes set it.
+/// The time that the lanes give a receiver to answer.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Long enough for a look at the function between its first attempt and its second.
+/// The delay is long enough to measure the function between its first attempt and its second.
 const RETRY_DELAY: Duration = Duration::from_secs(3);
 
 /// Time after an attempt's deadline in which the function records its result.
@@ -29,7 +30,7 @@ pub const MOST_MEMORY_KIB: u64 = 4 * 1_024;
 pub const MOST_TIME: Duration = Duration::from_secs(2);
 /// An attempt's connection is closed within a second of the attempt's deadline.
 pub const MOST_CONNECTED: Duration = TIMEOUT.saturating_add(Duration::from_secs(1));
-/// Of processor time in a second after the first attempt: five of the kernel's ticks.
+/// The most processor time in the second after the first attempt: five ticks of the kernel.
 pub const MOST_AFTERWARDS: Duration = Duration::from_millis(50);
 
 /// The figures of one siege.
@@ -38,11 +39,11 @@ pub struct Figures {
     pub name: &'static str,
     pub attempts: usize,
     pub connections: usize,
-    /// How far the function's memory rose above what it held before, at its highest.
+    /// The highest rise of the function's memory above its value before the siege.
     pub memory_kib: u64,
     /// The longest invocation.
     pub longest: Duration,
-    /// From the start of the batch to the last of the nine others' requests.
+    /// The time from the start of the batch to the last request at one of the nine good receivers.
     pub others: Duration,
     /// The longest connection to the hostile receiver, as the receiver saw it.
     pub connected: Duration,
@@ -50,11 +51,11 @@ pub struct Figures {
     pub afterwards: Duration,
     pub outcome: String,
     pub problems: Vec<String>,
-    /// Share of the siege in which the machine had too little processor time to give, 0 to 1.
+    /// The share of the siege in which some process waited for a processor, 0 to 1.
     pub starved: f64,
 }
 
-/// Lays siege to a lane of its own. Without a hostility it measures peace.
+/// Runs a siege in a lane of its own. Without a hostility all ten receivers are good, for comparison.
 ///
 /// # Errors
 /// When the lane cannot be started.
@@ -76,7 +77,7 @@ pub async fn lay(world: &World, hostility: Option<Hostility>) -> io::Result<Figu
         ..LaneSettings::default()
     };
     let mut run = Run::new(world.lane(settings).await?, world);
-    // Pools, buffers and root certificates are there before anything is measured.
+    // The function fills its pools and buffers and reads its root certificates before the measurement.
     for _ in 0..3 {
         run.post_event(TEN, &json!({}), Ending::Success).await;
         run.lane.settle(Duration::from_secs(20)).await;
@@ -113,11 +114,12 @@ pub async fn lay(world: &World, hostility: Option<Hostility>) -> io::Result<Figu
     });
     let connected = hostile.as_ref().map_or(Duration::ZERO, HostileReceiver::longest_connection);
     let after = memory::of(pid).unwrap_or_else(|_| {
-        problems.push("the function did not survive it".to_owned());
+        problems.push("the function's process ended during the siege".to_owned());
         before
     });
     let verdict = judge(&run, has_settled, 2).await;
-    // A hostile receiver counts what comes by itself.
+    // The lane's own receiver does not see the hostile receiver's requests. The judge's reports that these requests
+    // are missing do not count.
     let is_known = |one: &String| hostility.is_some() && one.contains("no one ");
     problems.extend(verdict.losses.into_iter().chain(verdict.violations).filter(|one| !is_known(one)));
     let hits = run.lane.receiver.hits().split_off(hits_before);
@@ -154,13 +156,13 @@ impl Figures {
             self.problems.push(format!("memory up by {} KiB", self.memory_kib));
         }
         if self.longest > MOST_TIME {
-            self.problems.push(format!("done after {:?}, with {TIMEOUT:?} for an answer", self.longest));
+            self.problems.push(format!("the batch took {:?}, with {TIMEOUT:?} for an answer", self.longest));
         }
         if self.others > MOST_TIME {
-            self.problems.push(format!("the others waited {:?}", self.others));
+            self.problems.push(format!("the last of the nine other requests came after {:?}", self.others));
         }
         if self.connected > MOST_CONNECTED {
-            self.problems.push(format!("a connection stood for {:?}", self.connected));
+            self.problems.push(format!("a connection was open for {:?}", self.connected));
         }
         if self.afterwards > MOST_AFTERWARDS {
             self.problems.push(format!("{:?} of processor time after an attempt", self.afterwards));
@@ -172,7 +174,7 @@ impl Figures {
     }
 }
 
-/// How long the function's process works in the second after the first attempt's deadline.
+/// The processor time of the function's process in the second after the first attempt's deadline.
 async fn afterwards(pid: u32, hostile: Option<&HostileReceiver>) -> io::Result<Duration> {
     let Some(hostile) = hostile else { return Ok(Duration::ZERO) };
     let first = tokio::time::timeout(Duration::from_secs(20), hostile.first_connection()).await?;
@@ -182,7 +184,7 @@ async fn afterwards(pid: u32, hostile: Option<&HostileReceiver>) -> io::Result<D
     Ok(processor::spent(pid)? - before)
 }
 
-/// Points endpoint 0 elsewhere, whatever the API would say to such a URL.
+/// Writes another URL into endpoint 0's row, because the API might refuse such a URL.
 fn set_url(run: &Run<'_>, url: &str) {
     let request = json!({ "TableName": "endpoints",
         "Key": { "project_id": { "S": run.world.project_id }, "id": { "S": run.world.endpoints[0] } },
@@ -191,7 +193,7 @@ fn set_url(run: &Run<'_>, url: &str) {
     run.lane.aws.dynamo.call("UpdateItem", &request.to_string());
 }
 
-/// The attempts that the API shows: their number and their results.
+/// The number of attempts that the API shows, and the outcome of the last one.
 async fn attempts(
     run: &Run<'_>,
     delivery: &str,
@@ -201,7 +203,7 @@ async fn attempts(
     let target = run.endpoint(0, &format!("/deliveries/{delivery}"));
     let shown = run.lane.call("GET", &target, &Auth::Key(&run.world.api_key), None).await;
     if shown.status != 200 {
-        problems.push(format!("the API shows it as {}", shown.status));
+        problems.push(format!("the API answers {} to a request for the delivery", shown.status));
     }
     let shown = shown.json();
     let attempts = shown["attempts"].as_array().cloned().unwrap_or_default();
@@ -219,7 +221,7 @@ async fn attempts(
             Some(Expected::Failed(why)) => error.as_str().is_some_and(|error| error.contains(why)),
         };
         if !is_expected {
-            problems.push(format!("unexpected: status {status}, {error}"));
+            problems.push(format!("an unexpected outcome: status {status}, {error}"));
         }
     }
     let last = attempts.last().cloned().unwrap_or(Value::Null);
@@ -232,10 +234,10 @@ async fn attempts(
     (attempts.len(), outcome)
 }
 
-/// Above this share of starved time, a figure over its time limit is no fault.
+/// Above this share of starved time, a siege with problems runs again.
 pub const STARVED: f64 = 0.8;
 
-/// Lays the siege up to three times, until nothing is wrong. The last one counts.
+/// Runs the siege up to three times, until it has no problem. The last run counts.
 async fn again(world: &World, kind: Option<Hostility>) -> Option<Figures> {
     let mut last = None;
     for _ in 0..3 {
@@ -247,7 +249,7 @@ async fn again(world: &World, kind: Option<Hostility>) -> Option<Figures> {
     last
 }
 
-/// Every siege, a few side by side, after one measurement of peace.
+/// Runs one siege without a hostility and one for each hostility, `side_by_side` of them in parallel.
 pub async fn lay_all(world: &std::sync::Arc<World>, side_by_side: usize) -> Vec<Figures> {
     let mut kinds: Vec<Option<Hostility>> = vec![None];
     kinds.extend(Hostility::ALL.map(Some));
@@ -262,7 +264,7 @@ pub async fn lay_all(world: &std::sync::Arc<World>, side_by_side: usize) -> Vec<
         done.sort_by_key(|(place, ..)| *place);
         for (_, kind, result) in done {
             match result {
-                // A siege that took too long on a busy machine or host is laid again, alone.
+                // A slow siege, or one with problems on a starved machine, runs again alone.
                 Ok(figures)
                     if figures.is_slow() || (!figures.problems.is_empty() && figures.starved > STARVED) =>
                 {
@@ -276,7 +278,7 @@ pub async fn lay_all(world: &std::sync::Arc<World>, side_by_side: usize) -> Vec<
     all
 }
 
-/// Prints the figures; false when a limit was passed.
+/// Prints the figures. Returns false when a siege has a problem.
 pub fn table(all: &[Figures]) -> bool {
     println!(
         "\n{:<40} {:>8} {:>11} {:>11} {:>9} {:>9} {:>12} {:>14}  outcome",

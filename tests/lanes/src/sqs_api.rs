@@ -1,4 +1,4 @@
-//! The queues as AWS's JSON protocol shows them.
+//! SQS's calls in AWS's JSON protocol, answered from this process's queues.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::sqs::{Outgoing, Refused, Sqs, message_id};
 const MAX_DELAY_SECONDS: u64 = 900;
 const MAX_HIDE_SECONDS: u64 = 43_200;
 const MAX_BATCH: usize = 10;
-/// Of a message, and of all messages of a batch together.
+/// The most bytes of one message, and of all messages of a batch together.
 const MAX_BYTES: usize = 1_048_576;
 
 /// The URL by which functions know a queue.
@@ -35,8 +35,8 @@ fn refusal(refused: Refused) -> Reply {
     }
 }
 
-/// Carries out one call, whose trace header goes with each message that it sends. With `failing_entry`, that entry of a
-/// batch is answered as failed and not done.
+/// Carries out one call. Each message that the call sends carries the call's trace header. The batch entry
+/// `failing_entry` is not carried out, and the answer reports it as failed.
 pub fn call(
     sqs: &Sqs,
     operation: &str,
@@ -85,7 +85,7 @@ pub fn call(
     }
 }
 
-/// What SQS counts: the body, and each attribute's name, type and value
+/// A message's size as SQS counts it: the body, and each attribute's name, type and value
 /// (docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_MessageAttributeValue.html).
 fn size(message: &Value) -> usize {
     let bytes = |value: &Value| value.as_str().map_or(0, str::len);
@@ -123,7 +123,7 @@ fn send(sqs: &Sqs, queue: &str, entry: &Value, trace: Option<&str>) -> Result<Va
         return invalid("MessageGroupId must be of 1 to 128 characters");
     }
     let outgoing = Outgoing { body: body.to_owned(), group, delay: Duration::from_secs(delay) };
-    // The attribute overrides the header.
+    // The message's attribute overrides the call's header.
     let attribute = entry["MessageSystemAttributes"]["AWSTraceHeader"]["StringValue"].as_str();
     match sqs.send_traced(queue, outgoing, attribute.or(trace).map(str::to_owned)) {
         Ok(id) => Ok(json!({ "MessageId": message_id(id), "MD5OfMessageBody": "0" })),

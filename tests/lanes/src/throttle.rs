@@ -1,6 +1,6 @@
 //! The throttles of the HTTP API's stage: a bucket of tokens for each route
-//! (docs.aws.amazon.com/apigateway/latest/developerguide/http-api-throttling.html). AWS promises them as targets and not to
-//! the request; here they are exact.
+//! (docs.aws.amazon.com/apigateway/latest/developerguide/http-api-throttling.html). AWS calls its throttles targets
+//! that traffic may exceed. The throttles here are exact.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
@@ -10,9 +10,9 @@ use serde_json::Value;
 
 #[derive(Debug)]
 pub struct Throttles {
-    /// What the paths of a route begin with, and its bucket; the longest first.
+    /// Each route's path prefix and its bucket, with the longest prefix first.
     routes: Vec<(String, Mutex<Bucket>)>,
-    /// Of everything else, which goes to `$default`.
+    /// The bucket of all other paths, which go to the route `$default`.
     others: Mutex<Bucket>,
 }
 
@@ -44,10 +44,11 @@ impl Bucket {
 }
 
 impl Throttles {
-    /// Those of the template's stage.
+    /// The throttles of the template's stage.
     ///
     /// # Panics
-    /// When the stage has settings for a route that the template does not have, or a route is of a kind not known here.
+    /// When the stage has settings for a route that the template does not have, or for a kind of route that this
+    /// module does not know.
     #[must_use]
     pub fn of(template: &Template) -> Self {
         let stage = &template.resource("ApiStage")["Properties"];
@@ -59,10 +60,10 @@ impl Throttles {
         for (key, settings) in stage["RouteSettings"].as_object().into_iter().flatten() {
             assert!(
                 keys.contains(&key.as_str()),
-                "a stage cannot have settings for {key}, which is no route"
+                "the stage has settings for {key}, which is no route of the template"
             );
             let begins = key.strip_prefix("ANY ").and_then(|path| path.strip_suffix("{proxy+}"));
-            let begins = begins.unwrap_or_else(|| panic!("a route that is not understood here: {key}"));
+            let begins = begins.unwrap_or_else(|| panic!("no rule for this kind of route: {key}"));
             routes.push((begins.to_owned(), Mutex::new(Bucket::new(settings))));
         }
         routes.sort_by_key(|(begins, _)| std::cmp::Reverse(begins.len()));

@@ -12,25 +12,25 @@ use crate::lane::{Auth, DEAD, FIRST_ATTEMPTS, Lane, LaneSettings, PARKED, RETRIE
 use crate::receiver::Behaviour;
 use crate::world::{ONE, World};
 
-/// What to run.
+/// The amount and the pace of the traffic.
 #[derive(Debug, Clone)]
 pub struct Traffic {
     pub events: usize,
-    /// Callers side by side.
+    /// The number of callers that post events in parallel.
     pub callers: usize,
-    /// Invocations side by side, for each queue.
+    /// The concurrency of the api, and that of the delivery function for each queue.
     pub concurrency: usize,
-    /// One process of each function is killed this often.
+    /// The time between two kills of a process of each function.
     pub kill_every: Duration,
 }
 
-/// How a project's one receiver behaves.
+/// The behaviour of a project's one receiver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Temper {
     Good,
-    /// Answers 500, always.
+    /// The receiver always answers 500.
     Fails,
-    /// Takes most of the time that a receiver has for its answer.
+    /// The receiver uses most of the time that it has for its answer.
     Slow,
     Hangs,
 }
@@ -61,7 +61,7 @@ struct Promise {
     temper: Temper,
 }
 
-/// How it went.
+/// The results of the traffic.
 #[derive(Debug, Default)]
 pub struct Tally {
     pub events: usize,
@@ -77,7 +77,7 @@ pub struct Tally {
     pub took: Duration,
 }
 
-/// State that the callers, the killer and the line of progress share.
+/// The state that the callers, the task that kills processes and the progress line share.
 #[derive(Debug, Default)]
 struct Counters {
     next: AtomicUsize,
@@ -87,7 +87,7 @@ struct Counters {
     is_over: AtomicUsize,
 }
 
-/// Runs it all and judges it.
+/// Runs the traffic and judges its results.
 ///
 /// # Errors
 /// When the lane cannot be started or set up.
@@ -116,7 +116,7 @@ pub async fn run(world: &World, traffic: &Traffic) -> io::Result<Tally> {
     let promises: Vec<Promise> = callers.join_all().await.concat();
     let accepting = began.elapsed();
     println!(
-        "all {} accepted after {:.0} s; waiting for the last delivery to end",
+        "all {} events accepted after {:.0} s; waiting for the last delivery to end",
         promises.len(),
         accepting.as_secs_f64()
     );
@@ -134,7 +134,7 @@ pub async fn run(world: &World, traffic: &Traffic) -> io::Result<Tally> {
         ..Tally::default()
     };
     if !has_settled {
-        tally.lost.push("the queues did not run empty".to_owned());
+        tally.lost.push("messages are left in the queues".to_owned());
     }
     judge(&lane, &promises, &mut tally);
     Ok(tally)
@@ -170,7 +170,7 @@ async fn projects(lane: &Lane, world: &World) -> io::Result<Vec<Project>> {
     Ok(projects)
 }
 
-/// One caller: posts events, each until it is accepted.
+/// One caller. It posts events, and repeats each event until the API accepts it.
 async fn send(
     lane: Arc<Lane>,
     projects: Arc<Vec<Project>>,
@@ -201,7 +201,7 @@ async fn send(
     }
 }
 
-/// Kills one process of each function again and again, a busy one if there is one.
+/// Kills one process of each function again and again, if possible a busy one.
 async fn kill(lane: Arc<Lane>, counters: Arc<Counters>, every: Duration) {
     loop {
         tokio::time::sleep(every).await;
@@ -275,7 +275,7 @@ fn judge(lane: &Lane, promises: &[Promise], tally: &mut Tally) {
         tally.extra_sends += u64::from(came).saturating_sub(attempts);
     }
     if rows.len() != promises.len() {
-        tally.lost.push(format!("{} deliveries in the log for {} promised", rows.len(), promises.len()));
+        tally.lost.push(format!("{} deliveries have rows, {} were promised", rows.len(), promises.len()));
     }
     let parked = lane.aws.sqs.depth(PARKED).total();
     if parked > 0 {

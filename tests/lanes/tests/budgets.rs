@@ -1,5 +1,5 @@
-//! A project's budgets of events and test events (contract §5): a loop that no mark gives away stops at them, everyone else
-//! goes on, and what is queued waits.
+//! A project's budgets of events and of test events (contract §5). They stop a loop whose requests carry no sign of a
+//! loop. Other projects are not affected, and queued events wait for the next minute.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -45,13 +45,13 @@ fn logged(run: &Run<'_>) -> Vec<Value> {
     text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
 
-/// The lines of the api that the metric filter in the template counts, as `OverBudget`.
+/// The api's log lines that the template's metric filter counts as `OverBudget`.
 fn counted(run: &Run<'_>) -> Vec<Value> {
     logged(run).into_iter().filter(|line| line["over_budget"] == 1).collect()
 }
 
-/// Blocks that were handed out without a lease because the lease took too long, as on a busy machine. Those of the
-/// budgets here are of one permit.
+/// The number of blocks that were handed out without a lease because the lease took too long, as happens on a busy
+/// machine. With the budgets of these tests such a block is one permit.
 fn uncounted(run: &Run<'_>) -> usize {
     let is_uncounted =
         |line: &Value| line["message"].as_str().is_some_and(|text| text.starts_with("events pass although"));
@@ -62,7 +62,7 @@ fn minute() -> u64 {
     now_millis() / 60_000
 }
 
-/// Waits until half a minute of the clock is left, and tells which minute it is.
+/// Waits until at least half of the clock's minute is left, and returns the minute.
 async fn early_in_a_minute() -> u64 {
     until("half a minute is left", || now_millis() % 60_000 < 30_000).await;
     minute()
@@ -71,7 +71,7 @@ async fn early_in_a_minute() -> u64 {
 async fn until(what: &str, is_so: impl Fn() -> bool) {
     let end = Instant::now() + Duration::from_secs(120);
     while !is_so() {
-        assert!(Instant::now() < end, "it never came to pass that {what}");
+        assert!(Instant::now() < end, "this did not happen in time: {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
@@ -80,7 +80,7 @@ fn count(statuses: &[u16], status: u16) -> usize {
     statuses.iter().filter(|one| **one == status).count()
 }
 
-/// How many events of a project were accepted, whether or not their producers waited for the answer.
+/// The number of a project's accepted events, whether or not their producers waited for the answer.
 fn accepted(run: &Run<'_>, project_id: &str) -> usize {
     run.lane.aws.dynamo.rows("events").iter().filter(|row| row["project_id"] == project_id).count()
 }
@@ -112,7 +112,7 @@ impl Other {
     }
 }
 
-/// Lets endpoint `n` post to this path of the API behind `address`, with the project's key.
+/// Leads endpoint `n` to this path of the API behind `address`. Its requests carry the project's key.
 async fn turn_back(run: &Run<'_>, n: usize, address: std::net::SocketAddr, path: &str) {
     let body =
         json!({ "url": format!("http://{address}{path}"), "headers": { "x-api-key": run.world.api_key } });
@@ -138,13 +138,14 @@ async fn a_loop_through_test_events_stops_at_their_budget() {
     assert_eq!(refused.status, 429);
     assert!(retry_after.is_some_and(|seconds| (1..=60).contains(&seconds)), "{retry_after:?}");
     let webhook = format!("/webhooks/{}/test", other.webhook);
-    assert_eq!(other.post(&run.lane, &webhook).await, 202, "another project's");
-    assert_eq!(other.post(&run.lane, "/events").await, 202, "another project's");
-    // Its own events have a budget of their own.
+    assert_eq!(other.post(&run.lane, &webhook).await, 202, "another project's test event");
+    assert_eq!(other.post(&run.lane, "/events").await, 202, "another project's event");
+    // The project's events and its test events have separate budgets.
     let body = json!({ "event_name": "call.ended" });
     run.insist("POST", &run.project("/events"), &run.key(), Some(&body), &[202]).await;
-    // The last delivery ends after its attempts. If one of them falls into the next minute the loop goes on as slowly.
-    assert!(run.lane.settle(REST).await || minute() > first + 1, "it goes on: {:?}", port.statuses());
+    // The last delivery ends after its attempts. If one of them falls into the next minute, the loop spends the next
+    // minute's budget too.
+    assert!(run.lane.settle(REST).await || minute() > first + 1, "the loop goes on: {:?}", port.statuses());
     let minutes = usize::try_from(minute() - first + 1).expect("a few");
     let (accepted, of_another_budget) = (accepted(&run, &world.project_id), 1);
     let most = BUDGET * minutes + of_another_budget + uncounted(&run);
@@ -167,7 +168,7 @@ async fn a_loop_that_multiplies_stops_at_the_budget_of_events() {
     let body = json!({ "event_name": TEN });
     run.insist("POST", &run.project("/events"), &run.key(), Some(&body), &[202]).await;
     until("a hundred events are refused", || count(&port.statuses(), 429) >= 100).await;
-    assert_eq!(other.post(&run.lane, "/events").await, 202, "another project's");
+    assert_eq!(other.post(&run.lane, "/events").await, 202, "another project's event");
     until("another project's event arrives", || {
         run.lane.receiver.hits().iter().any(|hit| hit.path == "/other")
     })
@@ -179,7 +180,7 @@ async fn a_loop_that_multiplies_stops_at_the_budget_of_events() {
     assert!(accepted >= BUDGET * 2 / 3, "{accepted} events are too few for a loop");
 }
 
-/// Posts so many events, 16 at once, and returns how each was answered.
+/// Posts `count` events, 16 at once, and returns the status of each answer.
 async fn post_many(run: &Run<'_>, count: usize) -> Vec<u16> {
     let left = Arc::new(std::sync::atomic::AtomicUsize::new(count));
     let mut workers = JoinSet::new();
@@ -209,16 +210,16 @@ async fn sixteen_at_once_spend_two_thirds_of_a_budget_without_a_refusal_and_neve
     const BUDGET: usize = 90;
     let world = world().await;
     let run = run(&world, EVENTS, BUDGET, 16).await;
-    // Sixteen processes, so that what follows takes no time to start them.
+    // These requests start sixteen processes, so that the following requests need not wait for them.
     let warm_up = json!({ "event_name": "no event" });
     let warm = (0..16).map(|_| async {
         run.lane.call("POST", &run.project("/events"), &run.key(), Some(&warm_up)).await.status
     });
-    assert_eq!(futures_util::future::join_all(warm).await, [400; 16], "a refused event takes nothing");
+    assert_eq!(futures_util::future::join_all(warm).await, [400; 16], "a refused event costs nothing");
     let first = early_in_a_minute().await;
     assert_eq!(post_many(&run, BUDGET * 2 / 3).await, [202; BUDGET * 2 / 3]);
     let more = post_many(&run, BUDGET).await;
-    assert_eq!(minute(), first, "it took longer than half a minute, which shows nothing");
+    assert_eq!(minute(), first, "the test took longer than half a minute, so it shows nothing");
     assert!(count(&more, 202) <= BUDGET / 3 + uncounted(&run), "{more:?}");
     assert_eq!(count(&more, 202) + count(&more, 429), BUDGET, "{more:?}");
     let counted = counted(&run);
@@ -242,7 +243,7 @@ async fn a_quiet_project_costs_no_lease_and_a_busy_one_few() {
     assert_eq!(post_many(&run, 20).await, [202; 20]);
     assert_eq!((leases(&run), minute()), (0, first));
     assert_eq!(post_many(&run, 80).await, [202; 80]);
-    // After 20, 30, 45 and 67.
+    // The leases are taken after 20, 30, 45 and 67 events.
     assert_eq!((leases(&run), minute()), (4, first));
 }
 
@@ -273,7 +274,7 @@ async fn what_is_queued_waits_for_the_next_minute_and_is_not_parked() {
         let outgoing = Outgoing { body: body.to_string(), group: None, delay: Duration::ZERO };
         assert!(run.lane.aws.sqs.send(INTAKE, outgoing).is_ok(), "the queue is there");
     };
-    // Among one another, so that they share batches.
+    // The events of both projects are mixed, so that they share batches.
     for n in 0..15 {
         send(&world.project_id);
         if n % 3 == 0 {
@@ -284,7 +285,7 @@ async fn what_is_queued_waits_for_the_next_minute_and_is_not_parked() {
     until("another project's events are accepted", || accepted(&run, &other.id) == 5).await;
     until("the others are hidden", || run.lane.aws.sqs.depth(INTAKE).in_flight == 5).await;
     assert_eq!(accepted(&run, &world.project_id), BUDGET);
-    assert!(run.lane.settle(Duration::from_secs(120)).await, "some wait for longer than a minute and 16 s");
+    assert!(run.lane.settle(Duration::from_secs(120)).await, "events still wait after two minutes");
     assert_eq!((accepted(&run, &world.project_id), accepted(&run, &other.id)), (15, 5));
     for queue in [PARKED, DEAD] {
         assert_eq!(run.lane.aws.sqs.bodies(queue), [""; 0], "{queue}");

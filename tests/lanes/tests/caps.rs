@@ -1,5 +1,5 @@
-//! Many calls at once: caps are exact, and each says what is full (contract §2); changes are all made. No list outgrows a Lambda
-//! answer.
+//! Many calls at once: limits are exact, and a refusal names the limit that is reached (contract §2). Simultaneous
+//! changes of an endpoint are all made. The longest list fits into a Lambda answer.
 
 use echo_lanes::gateway::HttpAnswer;
 use echo_lanes::lane::{Auth, Lane, LaneSettings};
@@ -16,10 +16,10 @@ async fn world() -> World {
     World::make().await.expect("the functions, built by `cargo build`")
 }
 
-/// As many invocations as requests at once.
+/// Settings with as many concurrent invocations as requests.
 fn settings(name: &str, env: &[(&'static str, &str)]) -> LaneSettings {
     let env = env.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
-    // Sixteen processes start at once here, and what is asked is how many get through, not how soon.
+    // Sixteen processes start at once here. The tests count the requests that succeed, and do not measure their time.
     let api_timeout = Duration::from_secs(60);
     LaneSettings { name: name.to_owned(), env, concurrency: AT_ONCE, api_timeout, ..LaneSettings::default() }
 }
@@ -28,7 +28,7 @@ async fn at_once(lane: &Lane, method: &str, target: &str, auth: &Auth<'_>, body:
     join_all((0..AT_ONCE).map(|_| lane.call(method, target, auth, Some(body)))).await
 }
 
-/// How many were answered so; what was refused names `what`.
+/// The number of answers with this status. Every other answer must be a 409 whose message contains `what`.
 fn made(answers: &[HttpAnswer], status: u16, what: &str) -> usize {
     for answer in answers.iter().filter(|answer| answer.status != status) {
         let message = answer.json()["message"].as_str().unwrap_or_default().to_owned();
@@ -52,13 +52,13 @@ async fn a_project_has_at_most_100_active_keys() {
             }
         }
     };
-    // The first came with the project.
+    // The project's first key came with the project.
     create(92).await;
     let body = json!({ "name": "raced" });
     let raced = at_once(&lane, "POST", "/v1/api-keys", &bearer, &body).await;
     assert_eq!(made(&raced, 201, "100 active API keys"), 7);
 
-    // However many revoke a key at once, it makes room for one.
+    // A revoked key makes room for one key, even when many requests revoke it at once.
     let id = raced.iter().find_map(|answer| answer.json()["id"].as_str().map(str::to_owned));
     let target = format!("/v1/api-keys/{}/revoke", id.expect("a key"));
     let revoked = at_once(&lane, "PATCH", &target, &bearer, &json!({})).await;
@@ -69,7 +69,8 @@ async fn a_project_has_at_most_100_active_keys() {
     assert_eq!(listed.as_array().map(Vec::len), Some(101));
 }
 
-/// DynamoDB deletes a revoked key's rows when they expire. The project's first one stays, by which a project is known.
+/// DynamoDB deletes a revoked key's rows when they expire. The rows of a project's first key stay: they tell the
+/// delivery function that the project exists.
 #[tokio::test(flavor = "multi_thread")]
 async fn revoked_keys_expire_but_for_the_projects_first() {
     let world = world().await;
@@ -115,7 +116,7 @@ async fn changes_of_an_endpoint_at_once_are_all_made() {
     let lane = world.lane(settings("changes", &[])).await.expect("a lane");
     let target = format!("/v1/projects/{}/webhooks/{}", world.project_id, world.endpoints[0]);
     let key = Auth::Key(&world.api_key);
-    // Each process has started before they race.
+    // These requests start all processes before the race.
     let _ = at_once(&lane, "GET", &target, &key, &json!({})).await;
     let others: Vec<Value> = (0..10).map(|n| json!({ "description": format!("number {n}") })).collect();
     let answers = join_all(others.iter().map(|change| lane.call("PATCH", &target, &key, Some(change)))).await;
@@ -158,7 +159,7 @@ async fn an_endpoint_has_one_running_replay() {
     run.insist("PATCH", &run.endpoint(0, ""), &run.key(), Some(&active), &[200]).await;
 
     let (target, body) = (run.endpoint(0, "/replay"), json!({ "since": "2020-01-01T00:00:00Z" }));
-    // Twice: the first time no replay was before them.
+    // In the first round the endpoint has had no replay yet, and in the second it has.
     for _ in 0..2 {
         let raced = at_once(&run.lane, "POST", &target, &run.key(), &body).await;
         assert_eq!(made(&raced, 202, "replay of the webhook endpoint is running"), 1);
@@ -169,10 +170,11 @@ async fn an_endpoint_has_one_running_replay() {
         assert_eq!(shown["status"], "finished", "{shown}");
     }
     let attempts = run.lane.receiver.hits().len();
-    assert_eq!(attempts, 2, "the first replay tried it again, and the second found nothing");
+    assert_eq!(attempts, 2, "the first replay retried the delivery, and the second found none");
 }
 
-/// What is largest in the function's answer: there JSON stands in a JSON string, so a quote takes four bytes.
+/// Each endpoint takes as many bytes of the function's answer as an endpoint can. The answer holds JSON in a JSON
+/// string, so a quote takes four bytes.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_longest_list_of_the_largest_endpoints_is_answered() {
     let world = world().await;
@@ -181,7 +183,8 @@ async fn the_longest_list_of_the_largest_endpoints_is_answered() {
     let project = lane.call("POST", "/v1/projects", &bearer, Some(&json!({ "name": "large" }))).await.json();
     let key = Auth::Key(project["api_key"].as_str().expect("a key"));
     let target = format!("/v1/projects/{}/webhooks", project["id"].as_str().expect("an id"));
-    // Names of two characters and values of quotes: 8 KiB together, of which nearly all are the largest there are.
+    // The names are short and the values are quotes. Together they have nearly the 8 KiB that headers may have, and
+    // nearly every byte of them grows to four in the answer.
     let value = |n: usize| "\"".repeat(8 * 1_024 / 20 - if n < 12 { 2 } else { 3 });
     let headers: serde_json::Map<String, Value> =
         (0..20).map(|n| (format!("x{n}"), value(n).into())).collect();
@@ -192,8 +195,8 @@ async fn the_longest_list_of_the_largest_endpoints_is_answered() {
         "description": "\u{1}".repeat(512),
         "headers": headers,
     });
-    // Such rows fill the partition of a project's endpoints within a second, and a busy machine may be too slow for the
-    // store's timeouts: then the answer is a 503. Too large an answer is a 500.
+    // Such rows fill the partition of a project's endpoints within a second, and a busy machine may be too slow for
+    // the store's timeouts. In both cases the API answers 503. An answer that is too large becomes a 500.
     let end = Instant::now() + Duration::from_secs(100);
     let call = async |method, body| loop {
         let answer = lane.call(method, &target, &key, body).await;

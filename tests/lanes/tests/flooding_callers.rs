@@ -1,4 +1,5 @@
-//! Floods of strangers without a credential: what they cost, and that producers hardly notice.
+//! Floods of requests from strangers without a valid credential: the tests check their cost, and that producers
+//! hardly notice them.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,7 +18,7 @@ async fn world() -> World {
 }
 
 fn login(n: usize) -> HttpRequest {
-    // Another account and another address each time: no budget of failed logins stops it.
+    // Each login has another account and another address, so no budget of failed logins stops the flood.
     let body = json!({ "email": format!("stranger-{n}@example.com"), "password": "a password" });
     HttpRequest {
         method: "POST".to_owned(),
@@ -28,7 +29,7 @@ fn login(n: usize) -> HttpRequest {
     }
 }
 
-/// Makes requests at a rate, whether those before are answered or not, and gives how long each took with its answer.
+/// Makes requests at a fixed rate without waiting for answers. Returns each answer with the time that it took.
 async fn at_rate<F>(
     per_second: u32,
     count: usize,
@@ -60,7 +61,7 @@ fn p99(answers: &[(Duration, HttpAnswer)], status: u16) -> Duration {
     times[times.len() * 99 / 100]
 }
 
-/// How long 50 events a second for five seconds take.
+/// Posts 50 events a second for five seconds, and returns the p99 of the time that an event takes.
 async fn events(lane: &'static Lane, world: &'static World) -> Duration {
     let answers = at_rate(50, 250, |_| async {
         let body = json!({ "event_name": ONE });
@@ -70,11 +71,11 @@ async fn events(lane: &'static Lane, world: &'static World) -> Duration {
     p99(&answers.await, 202)
 }
 
-/// What a busy machine takes for one event now and then, whatever else is asked of the service.
+/// The time that a busy machine takes for one event now and then, even without a flood.
 const FLOOR: Duration = Duration::from_millis(250);
 
-/// On Lambda each login has a processor of its own; here all share those of one machine, so it is let through a fifth of
-/// what the template lets through.
+/// On Lambda each login has a processor of its own. Here all logins share one machine's processors, so these
+/// throttles let through a fifth of the logins that the template lets through.
 fn scaled_down() -> Throttles {
     let (full, fifth) = (
         "ThrottlingRateLimit: 20, ThrottlingBurstLimit: 20",
@@ -95,19 +96,19 @@ async fn logins_of_strangers_at_most_double_the_time_of_events() {
         ..LaneSettings::default()
     };
     let mut lane = world.lane(settings).await.expect("a lane");
-    // What is asked is how long the api takes.
+    // The test measures only the api.
     lane.stop_mappings();
     lane.gateway = Gateway::new(Arc::clone(&lane.api), scaled_down());
     let lane: &'static Lane = Box::leak(Box::new(lane));
-    // Once for the processes to start.
+    // The first round starts the processes.
     events(lane, world).await;
     let before = events(lane, world).await;
     let flood = tokio::spawn(at_rate(200, 200 * 7, |n| lane.gateway.call(login(n))));
-    // What a flood begins with is its burst; what counts is how it goes on.
+    // A flood begins with a burst. The test measures the time after the burst.
     tokio::time::sleep(Duration::from_secs(1)).await;
     let beside = events(lane, world).await;
     let logins = flood.await.expect("the flood");
-    // Others use the machine too, sometimes more and sometimes less.
+    // Other processes use the machine too, with a load that varies.
     let alone = before.max(events(lane, world).await);
     let through = logins.iter().filter(|(_, answer)| answer.status == 401).count();
     let refused = logins.iter().filter(|(_, answer)| answer.status == 429).count();
@@ -129,16 +130,16 @@ async fn each_spelling_of_auth_has_a_throttle_and_the_rest_has_another() {
         let call = |_| lane.call("POST", target, &Auth::None, Some(&body));
         let answers = join_all((0..60).map(call)).await;
         let throttled: Vec<_> = answers.iter().filter(|answer| answer.status == 429).collect();
-        // Time goes by, and 20 tokens a second come in.
+        // While the requests run, the throttle gains 20 tokens a second.
         assert!((20..=40).contains(&throttled.len()), "{} of 60 were throttled", throttled.len());
         for answer in throttled {
-            assert_eq!(answer.json(), json!({ "message": "Too Many Requests" }), "the gateway's own words");
+            assert_eq!(answer.json(), json!({ "message": "Too Many Requests" }), "the gateway answers");
         }
         assert_eq!(lane.call("GET", "/v1/projects", &Auth::Key(&world.api_key), None).await.status, 200);
     }
 }
 
-/// The calls to AWS that one request makes.
+/// The status of one request, and the names of the AWS calls that the function makes for it.
 async fn calls(lane: &Lane, world: &World, key: &str) -> (u16, Vec<String>) {
     lane.aws.watch.start();
     let target = format!("/v1/projects/{}/events", world.project_id);
@@ -161,14 +162,14 @@ async fn a_key_that_nobody_has_costs_one_read_and_later_none() {
     let made_up = format!("echo_{}", "0".repeat(64));
     assert_eq!(calls(&lane, &world, &made_up).await, (401, vec!["GetItem api_key_hashes".to_owned()]));
     assert_eq!(calls(&lane, &world, &made_up).await, (401, Vec::new()));
-    // A producer's first event is read for after its key; later ones are, while the key is fresh, without it.
+    // For a producer's first event the api reads the key. For later events it does not, while the key is fresh.
     let (status, first) = calls(&lane, &world, &world.api_key).await;
     assert_eq!(status, 202);
     assert!(first.contains(&"GetItem api_key_hashes".to_owned()), "{first:?}");
     let (status, next) = calls(&lane, &world, &world.api_key).await;
     assert_eq!((status, next.contains(&"Query endpoints".to_owned())), (202, true), "{next:?}");
     assert!(!next.contains(&"GetItem api_key_hashes".to_owned()), "{next:?}");
-    // Nor does a key of one project start reads of another's.
+    // A key of another project does not start reads of this project either.
     let bearer = Auth::Bearer(&world.access_token);
     let other = lane.call("POST", "/v1/projects", &bearer, Some(&json!({ "name": "other" }))).await.json();
     let other_key = other["api_key"].as_str().expect("a key");

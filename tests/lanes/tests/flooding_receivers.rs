@@ -1,12 +1,12 @@
-//! Receivers that flood the delivery function: it closes their connections at the attempt's deadline at the latest,
-//! and works no longer for them after that.
+//! Receivers that flood the delivery function. The function closes their connections at the attempt's deadline at the
+//! latest, and spends no processor time on them after that.
 
 use echo_lanes::hostile::Hostility;
 use echo_lanes::siege;
 use echo_lanes::suite;
 use echo_lanes::world::World;
 
-/// The siege's own limits hold. On a machine that others keep busy it may be measured three times.
+/// Checks that the siege keeps its limits. On a starved machine the siege runs up to three times.
 async fn holds(hostility: Hostility) {
     std::fs::create_dir_all(suite::logs()).expect("a folder for the functions' output");
     let world = World::make().await.expect("the functions, built by `cargo build`");

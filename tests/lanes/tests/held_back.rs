@@ -1,4 +1,5 @@
-//! The metric `HeldBack`: it counts messages that our own faults keep in a queue, and none that waits for its time.
+//! The metric `HeldBack` counts messages that an internal fault keeps in a queue, and no message that waits for its
+//! time.
 
 use std::time::Duration;
 
@@ -27,7 +28,7 @@ async fn world() -> World {
     World::make().await.expect("the functions, built by `cargo build`")
 }
 
-/// A metric's sum so far, from the lines that CloudWatch would make it of.
+/// A metric's sum so far, from the log lines from which CloudWatch would make the metric.
 fn sum(lane: &Lane, metric: &str) -> u64 {
     let log = lane.delivery.settings.log.as_ref().expect("a log");
     let log = std::fs::read_to_string(log).expect("the log");
@@ -35,7 +36,7 @@ fn sum(lane: &Lane, metric: &str) -> u64 {
     lines.filter(|line| line["_aws"].is_object()).filter_map(|line| line[metric].as_u64()).sum()
 }
 
-/// Waits until as many are held back.
+/// Waits until `HeldBack` counts at least this many messages.
 async fn held_back(lane: &Lane, at_least: u64, why: &str) {
     let end = Instant::now() + Duration::from_secs(30);
     while sum(lane, "HeldBack") < at_least {
@@ -44,7 +45,7 @@ async fn held_back(lane: &Lane, at_least: u64, why: &str) {
     }
 }
 
-/// Ends the outage, and sees that nothing was lost by it.
+/// Ends the outage, and checks that no job is left.
 async fn over(run: &Run<'_>, why: &str) {
     run.lane.aws.faults.outage(None);
     assert!(run.lane.settle(REST).await, "{why}: jobs are left");
@@ -78,7 +79,7 @@ async fn deliveries_that_dynamodb_or_sqs_keep_waiting_are_held_back() {
     ] {
         let world = world().await;
         let mut run = run(&world).await;
-        // An attempt that fails needs a place for its retry.
+        // A failed attempt makes the function send or hide a job for the retry.
         run.lane.receiver.set("/0", Behaviour::Answer(503));
         run.lane.stop_mappings();
         for _ in 0..3 {

@@ -1,5 +1,5 @@
-//! Callers who mean harm: thousands of requests put together from bad parts, against the real api function. None may
-//! be answered 5xx, out of shape, or with anything of another project. `SEED=<n>` makes one round again.
+//! Hostile callers send thousands of requests, put together from bad parts, to the real api function. No answer may
+//! be a 5xx, have another form than the contract's, or show data of another project. `SEED=<n>` repeats one request.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -19,7 +19,7 @@ use sha2::Sha256;
 
 const REQUESTS: u64 = 3_000;
 
-/// The caller's own things, and a stranger's.
+/// The parts of the requests: the caller's own ids and credentials, and those of a stranger.
 struct Parts {
     own_project: String,
     own_webhook: String,
@@ -76,7 +76,7 @@ fn pick<'a>(random: &mut Random, from: &[&'a str]) -> &'a str {
     from[usize::try_from(random.below(from.len() as u64)).expect("an index")]
 }
 
-/// Changes a few bytes: flips, cuts, repeats.
+/// Changes the bytes in up to four places: replaces one, inserts one, cuts the end off or repeats the start.
 fn mutate(random: &mut Random, bytes: &[u8]) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     for _ in 0..=random.below(3) {
@@ -165,16 +165,16 @@ fn token(random: &mut Random, parts: &Parts) -> String {
     let encode = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
     let claims = parts.access_token.split('.').nth(1).unwrap_or_default().to_owned();
     match random.below(6) {
-        // No algorithm, with and without a signature.
+        // The algorithm is `none`, and the signature is empty.
         0 => format!("{}.{claims}.", encode(json!({ "alg": "none", "typ": "JWT" }))),
-        // Signed with a key that anyone can guess.
+        // The token is signed with a key that anyone can guess.
         1 => {
             let signed = format!("{}.{claims}", encode(json!({ "alg": "HS256", "typ": "JWT" })));
             let mut mac = Hmac::<Sha256>::new_from_slice(b"echo-webhooks/jwt/v1").expect("any key");
             mac.update(signed.as_bytes());
             format!("{signed}.{}", URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes()))
         }
-        // Another family's algorithm over the same secret.
+        // The algorithm is of another family, and the signature is wrong.
         2 => format!("{}.{claims}.AAAA", encode(json!({ "alg": "RS256", "typ": "JWT", "jwk": {} }))),
         3 => String::from_utf8_lossy(&mutate(random, parts.access_token.as_bytes())).into_owned(),
         4 => parts.refresh_token.clone(),
@@ -242,7 +242,7 @@ fn gzip(content: &[u8]) -> Vec<u8> {
     encoder.finish().expect("memory")
 }
 
-/// What must hold of every answer.
+/// The rule that an answer breaks; `None` for a good answer.
 fn breach(request: &HttpRequest, answer: &HttpAnswer, parts: &Parts) -> Option<String> {
     let body = String::from_utf8_lossy(&answer.body);
     if answer.status >= 500 {
@@ -255,21 +255,21 @@ fn breach(request: &HttpRequest, answer: &HttpAnswer, parts: &Parts) -> Option<S
         || body.contains("AccessDenied")
         || body.contains("ValidationException")
     {
-        return Some("shows what is not the caller's".to_owned());
+        return Some("shows data that is not the caller's".to_owned());
     }
     if answer.status >= 400 {
         let json = answer.json();
         let is_in_shape =
             json["statusCode"] == answer.status && json["message"].is_string() && json["error"].is_string();
         if !is_in_shape {
-            return Some(format!("an error out of shape: {body}"));
+            return Some(format!("an error in another form than the contract's: {body}"));
         }
     }
     let is_foreign = request.target.split('?').next().is_some_and(|path| {
         path.trim_start_matches("/api").starts_with(&format!("/v1/projects/{}", parts.foreign_project))
     });
     if is_foreign && !matches!(answer.status, 401 | 403) {
-        return Some(format!("another's project is answered {}", answer.status));
+        return Some(format!("a request for another's project is answered {}", answer.status));
     }
     None
 }
@@ -303,7 +303,7 @@ async fn no_request_breaks_the_api_or_sees_another_project() {
             body: body(&mut random, &parts),
             source_ip: None,
         };
-        // The caller's own endpoint stays, so that later requests still find it.
+        // DELETE requests are left out, so that later requests still find the caller's own endpoint.
         if request.method == "DELETE" {
             continue;
         }

@@ -1,4 +1,4 @@
-//! Both functions get by with what their roles grant, and use all of it.
+//! Both functions need nothing beyond the grants of their roles, and use every grant.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -21,10 +21,10 @@ use serde_json::json;
 const AUTOMATIC: usize = 4;
 const SETTLES_WITHIN: Duration = Duration::from_secs(60);
 
-/// Every optional part, so that every grant is among those that must be used.
+/// Parameters that switch every optional part on, so that the test covers every grant.
 const EVERYTHING: [(&str, &str); 7] = [
     ("EventBusName", "default"),
-    // The bus that the paths tell the operator on.
+    // The bus on which the paths report to the operator.
     ("OperationalEventBusName", "default"),
     ("AlarmTopicArn", "arn:aws:sns:us-east-1:123456789012:alarms"),
     ("Tracing", "Active"),
@@ -48,7 +48,8 @@ async fn world() -> World {
     World::make().await.expect("the functions, built by `cargo build`")
 }
 
-/// What the functions use on every path and on a tour of the rest of the API, with nothing in their way.
+/// The uses of both functions on every path, on a tour of the rest of the API, and on three paths without answers
+/// from DynamoDB.
 async fn used() -> BTreeSet<Use> {
     let world = Arc::new(world().await);
     let run = tour::make(&world, LaneSettings::default()).await.expect("a lane");
@@ -86,10 +87,10 @@ async fn every_grant_is_used_and_another_is_told() {
     let left = unused(&everything(&more), &used);
     assert!(!left.is_empty() && left.iter().all(|one| one.action == "dynamodb:PartiQLDelete"), "{left:?}");
     let more = changed("events:PutEvents", "events:Put*");
-    assert_eq!(unused(&everything(&more), &used), [], "a pattern that covers what is used");
+    assert_eq!(unused(&everything(&more), &used), [], "the pattern covers a use");
 }
 
-/// Events to ten endpoints, with roles by another template.
+/// Posts an event for ten endpoints in a lane whose roles come from another template.
 async fn posted<'a>(world: &'a World, text: &str) -> Run<'a> {
     let granted = Some(Granted::by(&Template::parse(text, &[]).expect("the template")));
     let lane = world.lane(LaneSettings { granted, ..LaneSettings::default() }).await.expect("a lane");
@@ -110,13 +111,13 @@ async fn a_grant_that_is_taken_away_fails_the_walk() {
 
     let run = posted(&world, &changed("sqs:SendMessage", "sqs:SendNothing")).await;
     let dropped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(run)));
-    assert!(dropped.is_err(), "a lane that nothing judges fails its test when it stops");
+    assert!(dropped.is_err(), "a lane with unreported refusals fails its test");
 }
 
 #[test]
 fn lambda_may_do_for_each_mapping_what_it_needs() {
     let missing = missing_for_mappings(&Template::load());
-    assert!(missing.is_empty(), "the mappings need:\n{}", told(&missing));
+    assert!(missing.is_empty(), "the mappings need, and the role does not allow:\n{}", told(&missing));
     let less = changed("sqs:DeleteMessage, ", "");
     let missing = missing_for_mappings(&Template::parse(&less, &[]).expect("the template"));
     assert!(missing.iter().all(|one| one.action == "sqs:DeleteMessage") && missing.len() >= 4, "{missing:?}");

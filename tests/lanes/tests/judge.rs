@@ -1,4 +1,4 @@
-//! The suite would notice: a lane in which AWS itself loses something is not clean.
+//! The suite notices losses: the judge reports a loss when AWS itself swallows a call.
 
 use echo_lanes::fault::{CallKey, Fault, Injection, Span};
 use echo_lanes::function::Kind;
@@ -6,7 +6,7 @@ use echo_lanes::path;
 use echo_lanes::suite::{Case, walk};
 use echo_lanes::world::World;
 
-/// Walks a path on which AWS swallows a call.
+/// Walks a path on which AWS swallows a call, and returns the losses that the judge reports.
 async fn losses(path: &str, kind: Kind, what: &str) -> Vec<String> {
     std::fs::create_dir_all(echo_lanes::suite::logs()).expect("a folder for logs");
     let world = World::make().await.expect("the functions, built by `cargo build`");

@@ -1,4 +1,4 @@
-//! Events that come in as large as SQS takes them, which is more than an event may be.
+//! Events in the intake queue that are as large as SQS accepts, which is larger than an event may be.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use echo_lanes::sqs::Outgoing;
 use echo_lanes::world::{ONE, World};
 use serde_json::json;
 
-/// The most that SQS takes: a body, and what is said about it in attributes.
+/// The most bytes that SQS accepts for a message's body and its attributes together.
 const MAX_MESSAGE_BYTES: usize = 1_048_576;
 
-/// An event whose body is of so many bytes.
+/// An event whose message body has this many bytes.
 fn event(project_id: &str, bytes: usize) -> String {
     let with = |text: &str| {
         json!({ "project_id": project_id, "event_name": ONE, "data": { "text": text } }).to_string()
@@ -28,11 +28,11 @@ async fn an_event_too_large_is_parked_whole_however_little_room_it_leaves_for_th
         let outgoing = Outgoing { body: body.clone(), group: None, delay: Duration::ZERO };
         lane.aws.sqs.send(INTAKE, outgoing).expect("a queue");
     }
-    assert!(lane.settle(Duration::from_secs(30)).await, "some are still in the intake queue");
+    assert!(lane.settle(Duration::from_secs(30)).await, "messages are left in the queues");
     let mut parked = lane.aws.sqs.bodies(PARKED);
     parked.sort();
     sent.sort();
-    // Compared before they are shown: they are long.
+    // The bodies are long, so a failure shows only their lengths.
     let lengths: Vec<usize> = parked.iter().map(String::len).collect();
-    assert!(parked == sent, "parked are bodies of {lengths:?} bytes");
+    assert!(parked == sent, "the parked bodies have {lengths:?} bytes");
 }

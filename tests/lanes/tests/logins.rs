@@ -1,4 +1,5 @@
-//! Failed logins from several addresses (contract §2): a caller spends a budget of its own, and all together a larger one.
+//! Failed logins from several addresses (contract §2): each caller has a budget of its own, and all callers share a
+//! larger one.
 
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ async fn lane() -> Lane {
     world.lane(LaneSettings::default()).await.expect("a lane")
 }
 
-/// Tries a password from an address, and says how that was answered.
+/// Tries a password from an address, and returns the answer's status.
 async fn log_in(lane: &Lane, from: &str, password: &str) -> u16 {
     log_in_at(&lane.api, from, password).await
 }
@@ -45,15 +46,15 @@ async fn a_stranger_shuts_out_itself_and_not_the_owner() {
     let lane = lane().await;
     let stranger = "203.0.113.7";
     assert_eq!(fail(&lane, stranger, 10).await, [401; 10]);
-    // However long it goes on, it takes no more from what the account has for all.
+    // The stranger's further tries cost nothing of the account's budget for all callers.
     assert_eq!(fail(&lane, stranger, 110).await, [429; 110]);
     assert_eq!(log_in(&lane, stranger, PASSWORD).await, 429);
     assert_eq!(fail(&lane, OWNER, 9).await, [401; 9]);
     assert_eq!(log_in(&lane, OWNER, PASSWORD).await, 200);
-    // The right password cleared the owner's failures and not the stranger's.
+    // The right password cleared the owner's failures, but not the stranger's.
     assert_eq!(fail(&lane, OWNER, 9).await, [401; 9]);
     assert_eq!(log_in(&lane, stranger, PASSWORD).await, 429);
-    // One customer's IPv6 addresses are one caller.
+    // All IPv6 addresses of one /64 network are one caller.
     for n in 0..10 {
         assert_eq!(log_in(&lane, &format!("2001:db8:1:2::{n:x}"), WRONG).await, 401);
     }
@@ -66,12 +67,12 @@ async fn a_hundred_failures_from_many_addresses_close_an_account_and_successes_d
     let lane = lane().await;
     for n in 0..10 {
         assert_eq!(fail(&lane, &format!("203.0.113.{n}"), 9).await, [401; 9]);
-        // An owner who logs in often spends nothing.
+        // The owner's successful logins cost nothing.
         assert_eq!(log_in(&lane, OWNER, PASSWORD).await, 200);
     }
     assert_eq!(fail(&lane, "203.0.113.200", 9).await, [401; 9]);
     assert_eq!(log_in(&lane, OWNER, PASSWORD).await, 200);
-    // One failure is left for all callers together.
+    // The account has one failure left for all callers.
     let mut tries = tokio::task::JoinSet::new();
     for n in 0..16 {
         let api = Arc::clone(&lane.api);

@@ -1,5 +1,5 @@
-//! Loops that are ended, and one that must not be: an endpoint that leads back to the API itself gets at most five
-//! requests (contract §5), while the delivery function's own messages to itself may form chains of any length.
+//! Loops that must end, and one that must go on. An endpoint that leads back to the API itself gets at most five
+//! requests (contract §5). The delivery function's messages to itself may form a chain of invocations of any length.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -26,7 +26,7 @@ async fn port(lane: &Lane) -> Port {
     Port::open(&lane.api).await.expect("a port")
 }
 
-/// Lets endpoint `n` post to this path of the API at `address`, with the project's key.
+/// Leads endpoint `n` to this path of the API at `address`. Its requests carry the project's key.
 async fn turn_back(run: &Run<'_>, n: usize, address: SocketAddr, path: &str) {
     let body =
         json!({ "url": format!("http://{address}{path}"), "headers": { "x-api-key": run.world.api_key } });
@@ -37,7 +37,8 @@ fn rows(lane: &Lane, table: &str) -> Vec<Value> {
     lane.aws.dynamo.rows(table)
 }
 
-/// Each delivery has ended after its automatic attempts, all of which were answered so.
+/// Checks that each delivery failed after its automatic attempts, and that each attempt was answered with this
+/// status.
 fn all_were_refused(lane: &Lane, status: u16) {
     for row in rows(lane, "deliveries") {
         assert_eq!(
@@ -59,7 +60,7 @@ async fn an_endpoint_that_leads_to_its_own_test_is_called_four_times_and_no_more
     let test = run.endpoint(0, "/test");
     turn_back(&run, 0, port.address(), &test).await;
     run.insist("POST", &test, &run.key(), None, &[202]).await;
-    assert!(run.lane.settle(REST).await, "it goes on: {:?}", port.statuses());
+    assert!(run.lane.settle(REST).await, "the loop goes on: {:?}", port.statuses());
     assert_eq!(port.statuses(), [508; 4]);
     assert_eq!((rows(&run.lane, "events").len(), rows(&run.lane, "deliveries").len()), (1, 1));
     all_were_refused(&run.lane, 508);
@@ -72,14 +73,14 @@ async fn a_relay_that_keeps_headers_does_not_hide_a_loop() {
     let run = run(&world).await;
     let port = port(&run.lane).await;
     let relay = Relay::KeepsHeaders.open(port.address()).await.expect("a port");
-    // Ten endpoints that each start an event for all ten would be a thousand deliveries after three rounds.
+    // If each of ten endpoints started an event for all ten, there would be a thousand deliveries after three rounds.
     for n in 0..10 {
         let path = if n % 2 == 0 { run.project("/events") } else { run.endpoint(n, "/test") };
         turn_back(&run, n, relay.address, &path).await;
     }
     let body = json!({ "event_name": TEN });
     run.insist("POST", &run.project("/events"), &run.key(), Some(&body), &[202]).await;
-    assert!(run.lane.settle(REST).await, "it goes on: {:?}", port.statuses());
+    assert!(run.lane.settle(REST).await, "the loop goes on: {:?}", port.statuses());
     assert_eq!(port.statuses(), [508; 40]);
     assert_eq!((rows(&run.lane, "events").len(), rows(&run.lane, "deliveries").len()), (1, 10));
     all_were_refused(&run.lane, 508);
@@ -97,7 +98,7 @@ async fn our_own_host_is_refused_at_registration_and_not_called_when_it_stands_i
         let message = answers.last().map(|answer| answer.json()["message"].clone());
         assert_eq!(message, Some(json!("url must not lead back to this service")), "{method}");
     }
-    // As it was registered before this API had this address.
+    // The row now looks as if the endpoint was registered before this API had this address.
     for mut item in run.lane.aws.dynamo.items("endpoints") {
         if item["id"]["S"] == world.endpoints[0].as_str() {
             item["url"]["S"] = own.as_str().into();
@@ -151,7 +152,8 @@ async fn a_replay_of_twenty_pages_is_a_chain_that_lambda_lets_be() {
     assert!(run.lane.settle(REST).await);
     run.lane.receiver.set("/0", Behaviour::Answer(200));
     run.lane.receiver.count_only();
-    // More that failed likewise: the id's last byte names the partition, the digits before it tell them apart.
+    // The copies are further failed deliveries. The last byte of an id names the partition, and the digits before it
+    // make each id different.
     let row = run.lane.aws.dynamo.items("deliveries").remove(0);
     let id = row["id"]["S"].as_str().expect("an id");
     let copies = (1..MATCHES).map(|n| vec![("id", format!("{}{n:010x}{}", &id[..24], &id[34..]))]);
@@ -160,7 +162,7 @@ async fn a_replay_of_twenty_pages_is_a_chain_that_lambda_lets_be() {
     let body = json!({ "since": "2020-01-01T00:00:00Z" });
     run.insist("POST", &run.endpoint(0, "/replay"), &run.key(), Some(&body), &[202]).await;
     assert!(run.lane.settle(Duration::from_secs(240)).await, "{:?}", rows(&run.lane, "replays"));
-    // One more row names the latest.
+    // A further row names the latest replay.
     let replays: Vec<_> =
         rows(&run.lane, "replays").into_iter().filter(|row| row["id"] != "latest").collect();
     let [replay] = &replays[..] else { panic!("one replay") };
@@ -169,7 +171,7 @@ async fn a_replay_of_twenty_pages_is_a_chain_that_lambda_lets_be() {
         (&replay["status"], &replay["matched"], &replay["replayed"]),
         (&json!("finished"), &json!(MATCHES), &json!(MATCHES))
     );
-    // Else this would show nothing.
+    // With a short chain this test would show nothing.
     let longest = run.lane.delivery.longest_chain();
     assert!(
         longest >= PAGES,

@@ -1,4 +1,5 @@
-//! A partition key takes 1,000 write and 3,000 read units a second, and the API says so when it is asked for more.
+//! A partition key accepts 1,000 write units and 3,000 read units a second. Beyond that the API tells callers to
+//! wait.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use serde_json::{Value, json};
 
 const AUTOMATIC: usize = 4;
 
-/// The tables at a moment that lasts until it is moved on.
+/// The tables with a clock that only the test moves.
 struct Tables {
     dynamo: Dynamo,
     partitions: Partitions,
@@ -49,7 +50,7 @@ impl Tables {
     }
 }
 
-/// A row of `kibibytes` and a little.
+/// A row of slightly more than `kibibytes` KiB.
 fn row(partition: &str, id: &str, kibibytes: usize) -> Value {
     json!({ "partition": { "S": partition }, "id": { "S": id }, "filler": { "S": "x".repeat(kibibytes * 1_024) } })
 }
@@ -73,7 +74,8 @@ fn writes_to_one_key_stop_at_a_thousand_units_and_go_on_a_second_later() {
     let mut tables = Tables::new();
     let full = "TableWriteKeyRangeThroughputExceeded";
     tables.done("PutItem", &put("a", 398));
-    // The row was large: to replace it by a small one is as much. Then 202 units: the limit, all in all.
+    // To replace the large row by a small one costs as much as the large row, 399 units. The next write costs 202
+    // units, so that all three reach the limit.
     tables.done("PutItem", &put("a", 0));
     tables.done("PutItem", &put("a", 201));
     tables.done("PutItem", &put("b", 0));
@@ -83,7 +85,7 @@ fn writes_to_one_key_stop_at_a_thousand_units_and_go_on_a_second_later() {
         &json!({ "TableName": "deliveries", "Key": get("a", true)["Key"] }),
         full,
     );
-    // Another key takes it.
+    // Another key accepts the write.
     tables.done("PutItem", &put("b", 0));
     tables.now += Duration::from_millis(999);
     tables.is_throttled("PutItem", &put("a", 0), full);
@@ -95,7 +97,7 @@ fn writes_to_one_key_stop_at_a_thousand_units_and_go_on_a_second_later() {
 #[test]
 fn below_a_thousand_units_the_next_write_is_let_through() {
     let tables = Tables::new();
-    // 400, 400 and 199.
+    // The rows cost 400, 400 and 199 units.
     for (id, kibibytes) in [("1", 399), ("2", 399), ("3", 198)] {
         let item = row("a", id, kibibytes);
         tables.done("PutItem", &json!({ "TableName": "deliveries", "Item": item }));
@@ -123,12 +125,12 @@ fn reads_stop_at_three_thousand_units_and_cost_half_when_eventually_consistent()
     for partition in ["a", "b"] {
         tables.done("PutItem", &put(partition, 399));
     }
-    // 100 units each, then 50.
+    // A consistent read costs 100 units, an eventually consistent read 50.
     (0..30).for_each(|_| _ = tables.done("GetItem", &get("a", true)));
     tables.is_throttled("GetItem", &get("a", true), reason);
     (0..60).for_each(|_| _ = tables.done("GetItem", &get("b", false)));
     tables.is_throttled("GetItem", &get("b", true), reason);
-    // A query takes from the same partition.
+    // A query uses the units of the same partition.
     let query = |partition: &str| {
         json!({ "TableName": "deliveries", "KeyConditionExpression": "#p = :p AND id BETWEEN :a AND :z",
         "ExpressionAttributeNames": { "#p": "partition" },
@@ -159,7 +161,7 @@ fn a_batch_read_leaves_the_keys_of_a_full_partition_unprocessed() {
 #[test]
 fn a_statement_fails_alone_and_a_transaction_as_a_whole() {
     let tables = Tables::new();
-    // Each row of a transaction counts twice: two of 300 units are 1,200.
+    // A transaction doubles the units of a row: two rows of 300 units cost 1,200.
     let whole = json!({ "TransactItems": [{ "Put": put("a", 299) }] });
     (0..2).for_each(|_| _ = tables.done("TransactWriteItems", &whole));
     let batch = json!({ "Statements": [insert("b", "1"), insert("a", "1"), insert("b", "2")] });
@@ -175,7 +177,7 @@ fn a_statement_fails_alone_and_a_transaction_as_a_whole() {
         answer["CancellationReasons"].as_array().into_iter().flatten().map(|one| &one["Code"]).collect();
     assert_eq!((reply.status, codes), (400, vec![&json!("None"), &json!("ThrottlingError")]));
     let written = tables.done("GetItem", &get("c", true));
-    assert_eq!(written.get("Item"), None, "nothing of it is done");
+    assert_eq!(written.get("Item"), None, "the transaction wrote nothing");
 }
 
 #[test]
@@ -186,14 +188,16 @@ fn a_full_partition_of_an_index_holds_up_its_table() {
         item["Item"]["attention"] = json!({ "S": attention });
         item
     };
-    // Rows of many partitions of the table enter one of the index, two units each in a transaction.
+    // Rows of many partitions of the table enter one partition of the index. In a transaction each entry costs two
+    // units.
     for round in 0..5 {
         let items = (0..100).map(|n| json!({ "Put": entering(&format!("{round}-{n}"), "e#failed") }));
         tables.done("TransactWriteItems", &json!({ "TransactItems": items.collect::<Vec<_>>() }));
     }
     let full = "IndexWriteKeyRangeThroughputExceeded";
     tables.is_throttled("PutItem", &entering("new", "e#failed"), full);
-    // One that is in it cannot leave either; others, and those of no index, can be written.
+    // A row in the full partition cannot leave it either. Rows of other partitions, and rows that are in no index,
+    // can be written.
     let leaves = json!({ "TableName": "deliveries",
         "Key": { "partition": { "S": "0-0" }, "id": { "S": "d" } }, "UpdateExpression": "REMOVE attention" });
     tables.is_throttled("UpdateItem", &leaves, full);
@@ -202,19 +206,20 @@ fn a_full_partition_of_an_index_holds_up_its_table() {
 }
 
 async fn run(world: &World) -> Run<'_> {
-    // The api's time as in template.yaml.
+    // The api's timeout is that of template.yaml.
     let settings =
         LaneSettings { api_timeout: Duration::from_secs(15), concurrency: 12, ..LaneSettings::default() };
     Run::new(world.lane(settings).await.expect("a lane"), world)
 }
 
-/// Does not shrink.
+/// Random text, which compression cannot shrink.
 fn noise(bytes: usize) -> String {
     let random = (0..bytes.div_ceil(16)).flat_map(|_| *uuid::Uuid::new_v4().as_bytes()).collect::<Vec<u8>>();
     STANDARD.encode(random)
 }
 
-/// Posts an event until it is accepted, waiting as it is told to, and notes what was promised. How often it was refused.
+/// Posts an event until the API accepts it, waits between the tries as `retry-after` says, and notes the promised
+/// delivery. Returns the number of refusals.
 async fn post(run: &Run<'_>, bytes: usize, any_refused: &AtomicBool) -> usize {
     let event_id = uuid::Uuid::new_v4().to_string();
     let body = json!({ "event_id": event_id, "event_name": ONE, "data": { "noise": noise(bytes) } });
@@ -240,8 +245,8 @@ async fn a_flood_past_a_partitions_limit_is_told_to_wait_and_loses_nothing() {
     std::fs::create_dir_all(suite::logs()).expect("a folder for logs");
     let world = World::make().await.expect("the functions, built by `cargo build`");
     let run = run(&world).await;
-    // What else is written to the project fills its partition until the first caller is refused: a slow machine's flood
-    // alone would not.
+    // Other writers fill the project's partition until the first caller is refused. A slow machine's flood alone
+    // would not fill it.
     let any_refused = Arc::new(AtomicBool::new(false));
     let (aws, project_id) = (Arc::clone(&run.lane.aws), world.project_id.clone());
     let stop = Arc::clone(&any_refused);

@@ -1,4 +1,5 @@
-//! Recovery rehearsed: what an operator meets, from a table that is away for a while to messages nobody can read.
+//! Rehearsals of the troubles that an operator meets, from a table that fails for a while to messages that are no
+//! jobs.
 
 use std::time::Duration;
 
@@ -24,7 +25,7 @@ async fn run<'a>(world: &'a World, settings: LaneSettings) -> Run<'a> {
     Run::new(world.lane(settings).await.expect("a lane"), world)
 }
 
-/// Posts `count` events, whatever is answered, and returns those that were not accepted.
+/// Posts `count` events, and returns the ids of those that the API did not accept.
 async fn post(run: &Run<'_>, count: u32) -> Vec<String> {
     let mut unanswered = Vec::new();
     for _ in 0..count {
@@ -62,7 +63,7 @@ async fn holds(run: &Run<'_>, extra_sends_allowed: bool) {
     assert_eq!(unexpected, [""; 0]);
 }
 
-/// Everything whose name contains `what` fails for a while in the middle of a load.
+/// Every call whose name contains `what` fails for a while in the middle of a load.
 async fn outage(what: &'static str, fault: Fault, lasts: Duration) {
     let world = world().await;
     let run = run(&world, LaneSettings::default()).await;
@@ -74,7 +75,7 @@ async fn outage(what: &'static str, fault: Fault, lasts: Duration) {
     }
     run.lane.aws.faults.outage(None);
     unanswered.extend(post(&run, 10).await);
-    // What was not accepted is sent again with the same id, as the contract asks.
+    // Each event that was not accepted is posted again with the same id, as the contract asks.
     for event_id in &unanswered {
         let mut tries = 0;
         while !post_as(&run, event_id).await {
@@ -83,7 +84,7 @@ async fn outage(what: &'static str, fault: Fault, lasts: Duration) {
             tokio::time::sleep(Duration::from_millis(250)).await;
         }
     }
-    // An outage of the deliveries' table hits the records of attempts too: those are made again.
+    // An outage of the deliveries' table loses records of attempts too, and those attempts are made again.
     holds(&run, true).await;
 }
 
@@ -143,7 +144,7 @@ async fn messages_that_are_no_jobs_delay_no_one_and_end_parked_as_they_came() {
     let began = std::time::Instant::now();
     run.lane.start_mappings();
     while run.lane.receiver.hits().len() < 20 {
-        assert!(began.elapsed() < Duration::from_secs(5), "the jobs beside them are held up");
+        assert!(began.elapsed() < Duration::from_secs(5), "the messages hold up the jobs beside them");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     holds(&run, false).await;
@@ -226,7 +227,7 @@ async fn failures_that_the_operator_cannot_be_told_of_are_counted_once_and_told_
     run.lane.receiver.set("/0", Behaviour::Answer(500));
     run.lane.aws.faults.outage(Some(("PutEvents", Fault::Refused)));
     assert!(post(&run, 2).await.is_empty());
-    // Each is told in two requests, and told again after five seconds.
+    // The function reports each failure by two requests, and reports it again after five seconds.
     let tried = || {
         let totals = run.lane.aws.faults.totals();
         totals
@@ -296,7 +297,7 @@ async fn rows_that_a_batch_leaves_out_can_be_seen_before_anything_is_delivered()
     holds(&run, false).await;
 }
 
-/// Ten receivers answer 503 at once, and what records it together does not do its part.
+/// Ten receivers answer 503 at once, and the request that records the ten attempts suffers a fault.
 async fn first_attempts_are_recorded_in_spite_of(fault: Fault) {
     let world = world().await;
     let env = vec![("RETRY_DELAYS_SECONDS", "3600".to_owned())];
@@ -305,7 +306,7 @@ async fn first_attempts_are_recorded_in_spite_of(fault: Fault) {
     run.lane.stop_mappings();
     let sent = run.post_event(TEN, &json!({}), Ending::Either).await.expect("accepted");
     run.lane.aws.faults.outage(Some(("BatchExecuteStatement", fault)));
-    // While the first is recorded the others' answers come.
+    // While the first attempt is recorded, the answers to the other attempts arrive.
     run.lane.aws.watch.set_distance(Duration::from_millis(50));
     run.lane.start_mappings();
     let end = tokio::time::Instant::now() + Duration::from_secs(20);
@@ -351,7 +352,8 @@ async fn first_attempts_that_nothing_answers_together_are_recorded_once() {
     first_attempts_are_recorded_in_spite_of(Fault::Slow).await;
 }
 
-/// Accepts ten deliveries that are to fail twice, and holds them back so that they go as one batch.
+/// Posts an event whose ten deliveries will fail twice. The mappings are stopped, so that the ten jobs form one
+/// batch.
 async fn ten_will_fail_twice(run: &mut Run<'_>) {
     let fails_twice = || Behaviour::Script(vec![503, 503, 200]);
     (0..10).for_each(|n| run.lane.receiver.set(&format!("/{n}"), fails_twice()));
@@ -359,10 +361,10 @@ async fn ten_will_fail_twice(run: &mut Run<'_>) {
     run.post_event(TEN, &json!({}), Ending::Success).await.expect("accepted");
 }
 
-/// Ten deliveries fail together twice, and the request in which their retries are sent on, or hidden, goes wrong.
+/// Ten deliveries fail together twice, and the request that sends or hides the jobs of their retries suffers a fault.
 async fn retries_are_made_in_spite_of(world: &World, shared: &str, fault: Fault) {
     let env = vec![("RETRY_DELAYS_SECONDS", "2,2,2".to_owned())];
-    // What is left in its queue and not hidden comes back too late to pass.
+    // A job that is left in its queue and not hidden for its retry comes back too late for the test to pass.
     let queue_visibility = Duration::from_secs(600);
     let mut run = run(world, LaneSettings { env, queue_visibility, ..LaneSettings::default() }).await;
     ten_will_fail_twice(&mut run).await;
@@ -407,7 +409,7 @@ async fn retries_are_made_whatever_becomes_of_the_request_that_hides_them() {
     retries_are_made_whatever_becomes_of("ChangeMessageVisibilityBatch retries").await;
 }
 
-/// Puts an event for the first endpoint into the queue for events.
+/// Puts an event for the first endpoint into the intake queue.
 fn send_in(run: &Run<'_>, event_id: &str, n: u32) {
     let project_id = &run.world.project_id;
     let event =
@@ -420,7 +422,7 @@ fn new_ids(count: usize) -> Vec<String> {
     (0..count).map(|_| uuid::Uuid::new_v4().to_string()).collect()
 }
 
-/// Each of these events came in, for the first endpoint, and gets there once.
+/// Checks that each of these events was accepted for the first endpoint, and arrives there once.
 async fn came_in(run: &Run<'_>, ids: &[String]) {
     assert!(run.lane.settle(REST).await);
     for event_id in ids {
@@ -440,7 +442,7 @@ fn calls(run: &Run<'_>, what: &str) -> u64 {
     run.lane.aws.faults.totals().get(&(Kind::Delivery, what.to_owned())).copied().unwrap_or_default()
 }
 
-/// Ten events come in as one batch, and what writes their rows together does not do its part.
+/// Ten events come in as one batch, and the request that writes their rows suffers a fault.
 async fn events_come_in_in_spite_of(fault: Fault) {
     let world = world().await;
     let mut run = run(&world, LaneSettings::default()).await;
@@ -465,7 +467,7 @@ async fn an_event_that_comes_twice_in_a_batch_costs_the_others_nothing() {
     came_in(&run, &ids).await;
     let parked = run.lane.aws.sqs.bodies(PARKED);
     assert!(matches!(parked.as_slice(), [one] if one.contains(&ids[1])), "{parked:?}");
-    // Only the repeat and the conflict have requests of their own.
+    // Only the repeated event and the conflicting event have requests of their own.
     assert_eq!((calls(&run, "BatchExecuteStatement events"), calls(&run, "PutItem events")), (1, 2));
 }
 

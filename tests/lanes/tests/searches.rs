@@ -1,4 +1,4 @@
-//! A search of a log that is too long for the function's time.
+//! A search of a delivery log that is too long to be searched in the function's time.
 
 use std::time::Duration;
 
@@ -6,13 +6,13 @@ use echo_lanes::lane::{Auth, LaneSettings};
 use echo_lanes::world::{ONE, World};
 use serde_json::json;
 
-/// More than a search comes through in its ten seconds when each of its steps takes one.
+/// More rows than a search reads in its ten seconds when each of its steps takes one second.
 const STORED: usize = 80_000;
 
 #[tokio::test]
 async fn a_search_that_takes_too_long_says_how_to_narrow_it() {
     let world = World::make().await.expect("the functions, built by `cargo build`");
-    // As in template.yaml.
+    // The timeout is that of template.yaml.
     let settings = LaneSettings { api_timeout: Duration::from_secs(15), ..LaneSettings::default() };
     let lane = world.lane(settings).await.expect("a lane");
     let key = Auth::Key(&world.api_key);

@@ -1,4 +1,5 @@
-//! One project beside others whose endpoints hang, on the real functions: its events and its retries stay on time.
+//! One project runs beside others whose endpoints hang, on the real functions. Its events and its retries stay on
+//! time.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -62,8 +63,8 @@ impl Project {
     }
 }
 
-/// Runs a quiet project beside others, for which `noise` is made each second, and returns how long each of its first attempts
-/// and retries was on its way.
+/// Runs a quiet project beside others, for which `noise` posts events each second. Returns how long each first
+/// attempt and each retry of the quiet project took to arrive.
 async fn beside(lane: &Lane, quiet: &Project, noise: impl AsyncFn()) -> (Vec<Duration>, Vec<Duration>) {
     lane.receiver.set("/quiet", Behaviour::Script(vec![503, 200]));
     quiet.endpoint(lane, "/quiet").await;
@@ -150,7 +151,8 @@ async fn fifty_projects_of_one_hanging_endpoint_hold_up_no_other() {
     judge(&lane, &quiet, post).await;
 }
 
-/// As many events a second as two processors take beside all else; the simulator has a thousand.
+/// The flood has as many events a second as two processors can handle beside all other work. The simulator's flood
+/// has a thousand.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_to_one_hanging_endpoint_holds_up_no_other() {
     let world = World::make().await.expect("the functions, built by `cargo build`");

@@ -1,10 +1,10 @@
 //! Walks the crash-point suite, shows its progress, prints one table and writes `target/faults.json`.
 //!
 //! - `faults` walks every case.
-//! - `faults --bounded` walks a part that stands for the rest.
-//! - `faults --only PATH[:K[:FAULT]]` walks the cases whose name begins so.
-//! - `faults --hostile` sets only the hostile receivers on the function.
-//! - `--lanes N` walks N cases side by side. `--minutes M` begins no case after M minutes.
+//! - `faults --bounded` walks fewer cases: four faults, and only the first and the last of equal calls.
+//! - `faults --only PATH[:K[:FAULT]]` walks the cases of this path, of its call K, or of this fault of call K.
+//! - `faults --hostile` runs only the sieges by hostile receivers.
+//! - `--lanes N` walks N cases in parallel. `--minutes M` begins no case after M minutes.
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
@@ -75,9 +75,9 @@ async fn run(options: &Options) -> std::io::Result<bool> {
     let is_wanted = |path: &&dyn Path| only.is_empty() || path.name() == wanted_path;
     let paths: Vec<&'static dyn Path> = path::ALL.into_iter().filter(is_wanted).collect();
 
-    println!("walking {} paths with nothing in their way", paths.len());
-    // Few at once and, where everything is walked, three times. On a busy machine a request can time out, and the calls
-    // of its retry are no part of the path.
+    println!("walking {} paths without faults", paths.len());
+    // Only a few lanes run at once, and a whole walk repeats each path three times and keeps the run with the fewest
+    // calls. On a busy machine a request can time out, and the calls of its retry are no part of the path.
     let times = if options.extent == Extent::Whole { 3 } else { 1 };
     let plain = paths.iter().flat_map(|path| std::iter::repeat_n(*path, times));
     let plain = plain.map(|path| Case { path, k: 0, plan: None }).collect();
@@ -103,8 +103,8 @@ async fn run(options: &Options) -> std::io::Result<bool> {
         cases.retain(|case| case.name() == only || case.name().starts_with(&whole));
     }
     let total = cases.len();
-    println!("{total} combinations of call and fault, {} lanes side by side", options.lanes);
-    // Neighbouring cases take equally long. Dealt out, every kind is among the first.
+    println!("{total} combinations of call and fault, {} lanes in parallel", options.lanes);
+    // Neighbouring cases take equally long. This order mixes them, so that every kind of case is among the first.
     let stride = 97 % total.max(1);
     let mut dealt: Vec<(usize, Case)> =
         cases.into_iter().enumerate().map(|(n, case)| (n * stride.max(1) % total.max(1), case)).collect();
@@ -120,14 +120,15 @@ async fn run(options: &Options) -> std::io::Result<bool> {
     let walked = again_alone(&world, walked).await;
     let is_clean = table(&plain, &walked)?;
     if walked.len() < total {
-        println!("{} of {total} were left for lack of time", total - walked.len());
+        println!("{} of {total} cases were not walked, for lack of time", total - walked.len());
     }
     println!("took {} s", began.elapsed().as_secs());
     Ok(is_clean && is_holding && !failed(&walked))
 }
 
-/// Walks a case that failed on a starved machine again, alone and up to three times. A request that is not made within
-/// its second is a failed attempt, rightly, but no concern of this suite. A case that fails alone has failed.
+/// Walks each case that failed on a starved machine again, alone, up to three times. On such a machine a request can
+/// miss its second. The attempt then fails rightly, and such failures are no concern of this suite. A case that fails
+/// again alone has failed.
 async fn again_alone(world: &World, walked: Vec<Walked>) -> Vec<Walked> {
     const STARVED: f64 = 0.8;
     let mut kept = Vec::new();
@@ -155,14 +156,14 @@ async fn again_alone(world: &World, walked: Vec<Walked>) -> Vec<Walked> {
     }
     if !held.is_empty() {
         println!(
-            "on a machine without time for them failed, and held when walked alone, three times each: {}",
+            "these cases failed on a starved machine, and passed when walked alone three times: {}",
             held.join(" ")
         );
     }
     kept
 }
 
-/// Prints each problem and the command that shows it again.
+/// Prints each problem and the option that walks its case again. Returns whether there was a problem.
 fn failed(walked: &[Walked]) -> bool {
     let mut any = false;
     for one in walked {
@@ -173,13 +174,13 @@ fn failed(walked: &[Walked]) -> bool {
         if let Some((key, _)) = &one.case.plan
             && !one.is_clean()
         {
-            println!("  the call was {key}; walk it again with --only {}", one.case.name());
+            println!("  the planned call was {key}; walk the case again with --only {}", one.case.name());
         }
     }
     any
 }
 
-/// One line every few seconds.
+/// Prints a line of progress every few seconds.
 struct Progress {
     total: usize,
     began: Instant,
@@ -262,7 +263,7 @@ fn table(plain: &[Walked], walked: &[Walked]) -> std::io::Result<bool> {
     }
     println!("{:<16} {:>6} {:>7} {runs:>6} {losses:>7} {violations:>11} {extra_sends:>12}", "all", "", "");
     if !missed.is_empty() {
-        println!("{} planned calls did not come, in two walks each: {}", missed.len(), missed.join(" "));
+        println!("{} planned calls did not happen in two walks each: {}", missed.len(), missed.join(" "));
     }
     let report = json!({ "runs": runs, "losses": losses, "extra_sends": extra_sends, "violations": violations,
         "paths": rows });

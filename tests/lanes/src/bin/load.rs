@@ -1,5 +1,6 @@
-//! `load [EVENTS]`: 30,000 events to a hundred receivers of which 20 fail, 10 are slow and one hangs, while a process
-//! of each function is killed every few seconds. Prints how far it is, then one table.
+//! `load [EVENTS]` posts 30,000 events, or the given number, for a hundred receivers. Of these 20 fail, 10 are slow
+//! and one hangs. Meanwhile a process of each function is killed every few seconds. The program prints its progress,
+//! and then one table.
 
 use std::process::ExitCode;
 use std::time::Duration;

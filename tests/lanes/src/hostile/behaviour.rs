@@ -55,7 +55,7 @@ pub(super) async fn behave(
         Hostility::DripsContinue => {
             drip(stream, std::iter::repeat(CONTINUE), Duration::from_millis(50)).await
         }
-        // Zeros, so that no number grows too large.
+        // The digits are zeros, so that the chunk size never becomes too large a number.
         Hostility::EndlessChunkSize => {
             stream.write_all(CHUNKED).await?;
             repeat(stream, b"0", usize::MAX).await
@@ -109,7 +109,7 @@ pub(super) async fn behave(
         Hostility::PlainWhereTlsIsDue => {
             stream.write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n").await
         }
-        // A fatal handshake_failure.
+        // The alert is a fatal `handshake_failure`.
         Hostility::TlsAlert => stream.write_all(b"\x15\x03\x03\x00\x02\x02\x28").await,
         Hostility::BreaksOffItsBody => {
             stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf").await
@@ -130,7 +130,7 @@ pub(super) async fn behave(
     }
 }
 
-/// Writes piece after piece with a pause after each, until there is no more or the other side closes.
+/// Writes the pieces one by one with a pause after each, until the last piece or until the other side closes.
 async fn drip<'a>(
     stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
     pieces: impl Iterator<Item = &'a [u8]>,
@@ -152,7 +152,7 @@ async fn until_closed(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<()> {
 }
 
 async fn repeat(stream: &mut (impl AsyncWrite + Unpin), bytes: &[u8], times: usize) -> io::Result<()> {
-    // In pieces of some size, or the cost of writing would slow the flood down.
+    // Large pieces keep the flood fast: many small writes would slow it down.
     let piece = bytes.repeat((65_536 / bytes.len()).max(1).min(times));
     let pieces = times / (piece.len() / bytes.len()).max(1);
     for _ in 0..pieces {
@@ -161,7 +161,7 @@ async fn repeat(stream: &mut (impl AsyncWrite + Unpin), bytes: &[u8], times: usi
     Ok(())
 }
 
-/// 300 MiB of nothing in about 300 KiB: a gzip stream may have any number of members.
+/// 300 MiB of zeros, packed into about 300 KiB: a gzip stream may have any number of members.
 fn bomb() -> io::Result<Vec<u8>> {
     let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
     packed.write_all(&vec![0; MIB])?;

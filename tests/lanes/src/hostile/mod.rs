@@ -1,4 +1,4 @@
-//! Receivers that mean harm, or might as well. Each speaks raw bytes, because no HTTP library would.
+//! Receivers that do harm, on purpose or not. Each sends raw bytes, because no HTTP library would send such answers.
 
 use std::io;
 use std::net::SocketAddr;
@@ -15,7 +15,7 @@ mod behaviour;
 
 use behaviour::behave;
 
-/// What a receiver does once it has a connection.
+/// The behaviour of a receiver on a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hostility {
     NeverAnswers,
@@ -50,12 +50,12 @@ pub enum Hostility {
     NoCloseNotify,
 }
 
-/// What an attempt there must come to.
+/// The outcome that an attempt at a hostile receiver must have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expected {
-    /// An answer with this status, whatever became of its body.
+    /// The attempt got an answer with this status. The answer's body may be broken.
     Answered(u16),
-    /// No answer; the reason contains this.
+    /// The attempt got no answer, and its error message contains this text.
     Failed(&'static str),
 }
 
@@ -166,13 +166,15 @@ impl Hostility {
             Self::SilentTls => Expected::Failed("no complete TLS handshake within 1 s"),
             Self::PlainWhereTlsIsDue => Expected::Failed("was not TLS"),
             Self::TlsAlert => Expected::Failed("common cipher suite"),
-            // For the floods among them this depends on the machine: the longest head is read first, or the time is up.
+            // The error of a flood depends on the machine: either the head reaches its size limit first, or the time
+            // is up.
             _ => Expected::Failed(""),
         }
     }
 }
 
-/// One connection, from when it was accepted until the receiver closed it or saw that the other side had.
+/// One connection. It begins when the receiver accepts it, and ends when the receiver closes it or sees the other
+/// side close it.
 #[derive(Debug, Clone, Copy)]
 struct Connection {
     began: Instant,
@@ -185,7 +187,8 @@ fn lock(connections: &Connections) -> MutexGuard<'_, Vec<Connection>> {
     connections.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A hostile receiver; it stops when dropped. It has a thread of its own: a flood must not slow the test down.
+/// A hostile receiver. It stops when it is dropped. It runs on a thread of its own, because its flood must not slow
+/// the test down.
 #[derive(Debug)]
 pub struct HostileReceiver {
     pub address: SocketAddr,
@@ -201,7 +204,7 @@ impl Drop for HostileReceiver {
 
 impl HostileReceiver {
     /// # Errors
-    /// When no port or no thread can be had.
+    /// When no port is free or no thread can be started.
     pub fn start(hostility: Hostility, authority: &Authority) -> io::Result<Self> {
         let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
         listener.set_nonblocking(true)?;
@@ -222,13 +225,14 @@ impl HostileReceiver {
         Ok(Self { address, connections, stop })
     }
 
-    /// How many connections came: no more than attempts, for none of these lets one be used again.
+    /// The number of connections. It must equal the number of attempts, because no hostile receiver lets the function
+    /// use a connection twice.
     #[must_use]
     pub fn connections(&self) -> usize {
         lock(&self.connections).len()
     }
 
-    /// When the first connection came, once it has.
+    /// Waits for the first connection, and returns the time at which it came.
     pub async fn first_connection(&self) -> Instant {
         loop {
             if let Some(first) = lock(&self.connections).first() {
@@ -238,7 +242,7 @@ impl HostileReceiver {
         }
     }
 
-    /// For how long the function held on to one connection at most.
+    /// The length of the longest connection.
     #[must_use]
     pub fn longest_connection(&self) -> Duration {
         let now = Instant::now();
@@ -266,7 +270,7 @@ async fn accept(behaviour: Behaviour, listener: std::net::TcpListener, noted: Co
         };
         let (behaviour, noted) = (behaviour.clone(), Arc::clone(&noted));
         open.spawn(async move {
-            // However it ends, it has ended.
+            // An error ends the connection too.
             drop(behaviour.meet(stream).await);
             lock(&noted)[index].ended = Some(Instant::now());
         });

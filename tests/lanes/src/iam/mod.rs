@@ -1,5 +1,6 @@
-//! IAM: every call of a function is held against its role as the template spells it. What is refused is kept, so that
-//! the lane's test fails, and so is what was used, so that grants without use can be told.
+//! IAM: each call that a function makes to AWS is checked against the function's role in the template. [`Iam`] keeps
+//! the refused uses, so that the lane's test fails. It also keeps the allowed uses, so that a test finds grants that
+//! nothing uses.
 
 mod needs;
 pub mod policy;
@@ -16,11 +17,11 @@ use crate::http::Reply;
 use needs::{On, needs};
 use policy::{Roles, Use};
 
-/// What a lane's functions may do, and what they did.
+/// The permissions of a lane's functions, and the uses that the functions made of them.
 #[derive(Debug)]
 pub struct Iam {
     roles: Arc<Roles>,
-    /// ARNs by the names that the lane's functions know: tables, queues' URLs, the secret.
+    /// ARNs by the names that the lane's functions use: tables' names, queues' URLs and the secret's ARN.
     arns: HashMap<String, String>,
     seen: Mutex<Seen>,
 }
@@ -31,11 +32,11 @@ struct Seen {
     refused: BTreeSet<Use>,
 }
 
-/// A template that a lane takes its roles from.
+/// The roles and resources of the template that a lane runs with.
 #[derive(Debug, Clone)]
 pub struct Granted {
     roles: Arc<Roles>,
-    /// ARN of what a function finds in each of its variables that names a resource.
+    /// For each environment variable that names a resource: the resource's ARN.
     variables: Arc<BTreeMap<String, String>>,
 }
 
@@ -54,7 +55,7 @@ impl Granted {
         Self { roles: Arc::new(Roles::of(template)), variables: Arc::new(variables) }
     }
 
-    /// The project's template, with this bus for operational events. Read once for each bus.
+    /// The project's template, with this bus for operational events. The template is read once for each bus.
     #[must_use]
     pub fn with_bus(bus: &str) -> Self {
         static KNOWN: Mutex<BTreeMap<String, Granted>> = Mutex::new(BTreeMap::new());
@@ -65,7 +66,7 @@ impl Granted {
 }
 
 impl Iam {
-    /// For functions that have this environment.
+    /// The permissions of functions that have this environment.
     #[must_use]
     pub fn new(granted: &Granted, env: &HashMap<String, String>) -> Self {
         let named = |(name, arn): (&String, &String)| Some((env.get(name)?.clone(), arn.clone()));
@@ -80,7 +81,7 @@ impl Iam {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What AWS answers to a call that the function's role does not allow.
+    /// AWS's answer to a call that the function's role does not allow; `None` for an allowed call.
     #[must_use]
     pub fn refusal(&self, kind: Kind, call: &Call<'_>) -> Option<Reply> {
         let wanted = needs(call).into_iter().map(|need| Use {
@@ -97,12 +98,12 @@ impl Iam {
         reply
     }
 
-    /// What a function was refused: more than nothing is a fault of the template. It is told once.
+    /// Returns the refused uses and forgets them. Each one is a fault of the template.
     pub fn take_refused(&self) -> Vec<Use> {
         std::mem::take(&mut self.seen().refused).into_iter().collect()
     }
 
-    /// What was allowed and done.
+    /// The uses that the roles allowed.
     #[must_use]
     pub fn used(&self) -> BTreeSet<Use> {
         self.seen().used.clone()
@@ -120,7 +121,7 @@ impl Iam {
     }
 }
 
-/// Status and shape of docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html.
+/// A refusal in the form of docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html.
 fn denied(refused: &Use) -> Reply {
     let Use { kind, action, resource } = refused;
     let message = format!(
@@ -131,7 +132,7 @@ fn denied(refused: &Use) -> Reply {
     Reply { status: 400, body: body.to_string() }
 }
 
-/// Grants that nothing used, other than those that are not the function's own to use.
+/// The grants that no call used, except those that AWS uses with the function's role or on its behalf.
 #[must_use]
 pub fn unused(template: &Template, used: &BTreeSet<Use>) -> Vec<Use> {
     let roles = Roles::of(template);
@@ -139,19 +140,21 @@ pub fn unused(template: &Template, used: &BTreeSet<Use>) -> Vec<Use> {
     roles.grants().filter(|grant| !is_used(grant) && !is_aws_own(template, grant)).collect()
 }
 
-/// Actions that AWS takes with a function's role, or on its behalf: no call of the function shows them.
+/// Actions that AWS itself takes with a function's role or on the function's behalf: the start of an action, and a
+/// part of its resource. No call of the function shows these actions.
 const AWS_OWN: [(&str, &str); 4] = [
-    // What the function prints: docs.aws.amazon.com/lambda/latest/dg/lambda-intro-execution-role.html
+    // The function's log: docs.aws.amazon.com/lambda/latest/dg/lambda-intro-execution-role.html
     ("logs:", "log-group"),
     // Network interfaces: docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html
     ("ec2:", "*"),
     // Traces: docs.aws.amazon.com/lambda/latest/dg/services-xray.html
     ("xray:", "*"),
-    // DynamoDB with the caller's permission: docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html
+    // DynamoDB uses a table's key with its caller's permission:
+    // docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html
     ("kms:", ":kms:"),
 ];
 
-/// What a queue's event source mapping does with the function's role:
+/// The actions that a queue's event source mapping takes with the function's role:
 /// docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
 pub const OF_MAPPINGS: [&str; 3] = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"];
 
@@ -165,14 +168,15 @@ fn is_aws_own(template: &Template, grant: &Use) -> bool {
     AWS_OWN.iter().any(is_listed) || is_of_mapping
 }
 
-/// ARNs of the queues that the delivery function is invoked with.
+/// ARNs of the queues whose messages the delivery function receives.
 #[must_use]
 pub fn mapped_queues(template: &Template) -> Vec<String> {
     let mappings = template.of_type("AWS::Lambda::EventSourceMapping");
     mappings.filter_map(|(_, one)| one["Properties"]["EventSourceArn"].as_str().map(str::to_owned)).collect()
 }
 
-/// What the mappings need and the role does not allow: Lambda refuses to make such a mapping.
+/// The uses that the mappings need and that the delivery function's role does not allow. Lambda refuses to create a
+/// mapping without them.
 #[must_use]
 pub fn missing_for_mappings(template: &Template) -> Vec<Use> {
     let roles = Roles::of(template);

@@ -1,12 +1,13 @@
-//! Which actions on which resources a call needs: docs.aws.amazon.com/service-authorization/latest/reference/, the pages
-//! list_amazondynamodb, list_amazonsqs, list_amazoneventbridge and list_awssecretsmanager.
+//! The actions and resources that a call to AWS needs permission for. The source is
+//! docs.aws.amazon.com/service-authorization/latest/reference/, the pages list_amazondynamodb, list_amazonsqs,
+//! list_amazoneventbridge and list_awssecretsmanager.
 
 use serde_json::Value;
 
 use crate::aws::Call;
 use crate::partiql;
 
-/// What an action is on, by the names that the call uses.
+/// The resource of an action, by the name that the call uses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum On {
     Table(String),
@@ -14,7 +15,7 @@ pub(super) enum On {
     Queue(String),
     Bus(String),
     Secret(String),
-    /// A call that is not known here: nothing allows it.
+    /// The resource of a call that this module does not know.
     Unknown,
 }
 
@@ -24,12 +25,12 @@ pub(super) struct Need {
     pub(super) on: On,
 }
 
-/// Everything that must be allowed for a call. Of a batch of statements, one for each statement, in their order.
+/// All permissions that a call needs. A batch of statements needs one for each statement, in their order.
 pub(super) fn needs(call: &Call<'_>) -> Vec<Need> {
     let request: Value = serde_json::from_str(call.body).unwrap_or_default();
     match call.service {
         "DynamoDB_20120810" => of_dynamodb(call.operation, &request),
-        // A batch has no action of its own: to be allowed to send is to be allowed to send ten
+        // A batch has no action of its own: the permission to send one message is also the permission to send ten
         // (docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-api-permissions-reference.html).
         "AmazonSQS" => {
             let action = call.operation.strip_suffix("Batch").unwrap_or(call.operation);
@@ -100,7 +101,7 @@ fn text(value: &Value) -> String {
 mod tests {
     use super::*;
 
-    /// `action table` of each need.
+    /// Each need as its action and its resource.
     fn of(target: &str, body: &Value) -> Vec<String> {
         let body = body.to_string();
         let on = |on: On| match on {

@@ -1,8 +1,9 @@
-//! What a role may do, as the template spells it, and whether it may do a thing.
+//! The functions' roles as the template spells them, and the decision whether a role allows a use.
 //!
-//! A small evaluator of identity policies, as far as ours go: `Effect`, `Action`, `Resource` with wildcards, and
-//! `StringEquals` (docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html). The one kept
-//! crate for it, iam-rs, brings chrono, which this project does not take.
+//! This small evaluator knows only the parts of identity policies that our roles use: `Effect`, `Action`, `Resource`
+//! with wildcards, and `StringEquals`
+//! (docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html). The one maintained crate for
+//! this task, iam-rs, depends on chrono, which this project does not use.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,11 +13,12 @@ use serde_json::Value;
 
 use crate::function::Kind;
 
-/// An action on a resource by a function: one that it took, or one that its role is granted (with wildcards).
+/// A function's action on a resource. It is either an action that the function took, or a grant of the function's
+/// role. A grant may contain wildcards.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Use {
     pub kind: Kind,
-    /// Such as `dynamodb:PutItem`.
+    /// For example `dynamodb:PutItem`.
     pub action: String,
     /// An ARN.
     pub resource: String,
@@ -33,7 +35,7 @@ struct Statement {
     allows: bool,
     actions: Vec<String>,
     resources: Vec<String>,
-    /// Keys that must have one of these values.
+    /// The condition keys, each with the values that it may have.
     equals: BTreeMap<String, Vec<String>>,
 }
 
@@ -53,21 +55,22 @@ fn logical_id(kind: Kind) -> &'static str {
 
 impl Roles {
     /// # Panics
-    /// When a role has what is not evaluated here: better that than to overlook it.
+    /// When a role contains a part of IAM that this evaluator does not know. The panic makes sure that nobody
+    /// overlooks it.
     #[must_use]
     pub fn of(template: &Template) -> Self {
         let statements = [Kind::Api, Kind::Delivery].map(|kind| (kind, statements_of(template, kind)));
         Self { statements: statements.into() }
     }
 
-    /// Whether a function's role allows it: a statement does, and none denies it.
+    /// Whether a function's role allows this use: some statement allows it, and no statement denies it.
     #[must_use]
     pub fn allow(&self, wanted: &Use, context: &BTreeMap<String, String>) -> bool {
         let fits = |statement: &&Statement| {
             let is_met = |(key, values): (&String, &Vec<String>)| {
                 context.get(key).is_some_and(|value| values.contains(value))
             };
-            // Actions are compared without regard to case.
+            // IAM compares actions without regard to case.
             let action = wanted.action.to_lowercase();
             statement.actions.iter().any(|pattern| matches(&pattern.to_lowercase(), &action))
                 && statement.resources.iter().any(|pattern| matches(pattern, &wanted.resource))
@@ -77,7 +80,7 @@ impl Roles {
         fitting.peek().is_some() && fitting.all(|statement| statement.allows)
     }
 
-    /// Every action on every resource that is granted, as it is spelled.
+    /// Every granted action with every granted resource, as the template spells them.
     pub fn grants(&self) -> impl Iterator<Item = Use> {
         self.statements.iter().flat_map(|(kind, statements)| {
             statements.iter().filter(|statement| statement.allows).flat_map(|statement| {
@@ -94,7 +97,7 @@ impl Roles {
 }
 
 impl Use {
-    /// Whether this grant is what allowed `taken`.
+    /// Whether this grant allows `taken`.
     #[must_use]
     pub fn covers(&self, taken: &Self) -> bool {
         self.kind == taken.kind
@@ -112,7 +115,7 @@ fn statements_of(template: &Template, kind: Kind) -> Vec<Statement> {
     let elsewhere = ["ManagedPolicyArns", "PermissionsBoundary"];
     assert!(
         elsewhere.iter().all(|key| role_properties[key].is_null()),
-        "{role}: its policies stand elsewhere"
+        "{role}: managed policies and boundaries are not evaluated here"
     );
     let inline = role_properties["Policies"].as_array().into_iter().flatten();
     let managed =
@@ -148,7 +151,7 @@ fn statement(written: Value) -> Statement {
     }
 }
 
-/// One or a list of them.
+/// The elements of a list, or the one value that is not a list.
 fn several(value: &Value) -> Vec<Value> {
     value.as_array().cloned().unwrap_or_else(|| vec![value.clone()])
 }
@@ -157,11 +160,11 @@ fn texts(value: &Value) -> Vec<String> {
     several(value).iter().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
-/// Whether a text fits a pattern in which `*` is any run of characters and `?` any one.
+/// Whether a text fits a pattern. `*` stands for any run of characters, and `?` for any single character.
 fn matches(pattern: &str, text: &str) -> bool {
     let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
     let (mut p, mut t) = (0, 0);
-    // Where the last `*` is, and up to where it reaches so far.
+    // The position of the last `*`, and the end of the text that it covers so far.
     let mut star = None;
     while t < text.len() {
         match pattern.get(p) {

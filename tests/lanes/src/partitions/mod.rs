@@ -1,7 +1,7 @@
 //! The limits of one partition key: 1,000 write units and 3,000 read units a second, of tables and of indexes
-//! (docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-design.html). A call passes while
-//! its partitions have taken less than that within the last second. Otherwise it is throttled as DynamoDB does it.
-//! One thing is stricter than on AWS: a partition that is busy for long is never split.
+//! (docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-design.html). A call passes while each
+//! of its partitions has used less than that within the last second. Otherwise the call is throttled with DynamoDB's
+//! answers. This model is stricter than AWS in one point: it never splits a partition that stays busy.
 
 mod reads;
 mod writes;
@@ -18,10 +18,10 @@ use crate::http::Reply;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// The number of windows at which the old ones are dropped.
+/// Above this number of windows the empty ones are dropped.
 const MOST_WINDOWS: usize = 10_000;
 
-/// DynamoDB's name for this answer. The lanes recognise the answer by it.
+/// The message of a throttling answer. The lanes recognise the answer by it.
 const MESSAGE: &str = "Throughput exceeds the current capacity of your table or index.";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -49,7 +49,7 @@ struct Place {
 }
 
 impl fmt::Display for Place {
-    /// The reason (docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_ThrottlingReason.html).
+    /// Writes a throttle's reason (docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_ThrottlingReason.html).
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let of = if self.index.is_some() { "Index" } else { "Table" };
         write!(f, "{of}{:?}KeyRangeThroughputExceeded", self.direction)
@@ -78,22 +78,22 @@ impl Window {
 
 #[derive(Debug)]
 struct State {
-    /// The time of the call that is carried out.
+    /// The time of the present call.
     now: Instant,
     windows: HashMap<Place, Window>,
-    /// How often each was refused, by table or index and reason.
+    /// The number of throttles, by table or index and reason.
     throttled: BTreeMap<String, u64>,
 }
 
 impl State {
-    /// Whether a partition has taken all it takes in a second.
+    /// Whether a partition has used up its units of the last second.
     fn is_full(&mut self, place: &Place) -> bool {
         let Some(window) = self.windows.get_mut(place) else { return false };
         window.forget(self.now);
         window.sum >= place.direction.most()
     }
 
-    /// Partition keys of an index that take no more writes for now.
+    /// The partition keys of an index that accept no further write now.
     fn full_keys(&mut self, table: &str, index: &str) -> Vec<Place> {
         let is_of = |place: &&Place| {
             place.direction == Direction::Write
@@ -119,7 +119,7 @@ impl State {
         window.sum += units;
     }
 
-    /// Notes that a place refused a call or a part of one.
+    /// Notes that a partition throttled a call or a part of a call.
     fn refuse(&mut self, place: &Place) {
         let index = place.index.as_ref().map(|index| format!("/{index}")).unwrap_or_default();
         *self.throttled.entry(format!("{}{index} {place}", place.table)).or_default() += 1;
@@ -152,7 +152,7 @@ impl Partitions {
     /// Carries out a call that came at `now`. No earlier call may have a later time.
     pub fn call_at(&self, now: Instant, dynamo: &Dynamo, operation: &str, body: &str) -> Reply {
         let request: Value = serde_json::from_str(body).unwrap_or_default();
-        // One call at a time, as in the database behind, so that the units are those of calls that passed.
+        // Only one call runs at a time, as in the database, so that each call sees the units of all earlier calls.
         let mut state = self.lock();
         state.now = now.max(state.now);
         match operation {
@@ -165,7 +165,7 @@ impl Partitions {
         }
     }
 
-    /// Charges one partition of a table with writes that others make just now.
+    /// Charges one partition of a table as if other writers wrote to it now.
     pub fn written_by_others(&self, table: &str, key: &str, units: f64) {
         let place =
             Place { table: table.to_owned(), index: None, key: key.to_owned(), direction: Direction::Write };
@@ -174,21 +174,22 @@ impl Partitions {
         state.charge(place, units);
     }
 
-    /// How often calls or parts of them were throttled, such as `events TableWriteKeyRangeThroughputExceeded`.
+    /// The number of throttled calls and parts of calls, by table or index and reason.
+    /// For example `events TableWriteKeyRangeThroughputExceeded`.
     #[must_use]
     pub fn throttled(&self) -> BTreeMap<String, u64> {
         self.lock().throttled.clone()
     }
 }
 
-/// Whether an answer throttles the call, or a statement or a row of it that was to be written.
+/// Whether an answer throttles the whole call, or one of its statements or writes.
 #[must_use]
 pub fn is_throttling(reply: &Reply) -> bool {
     reply.body.contains(MESSAGE)
 }
 
-/// What DynamoDB answers to a whole call for this partition: ThrottlingException is the answer of tables that are
-/// billed by request.
+/// DynamoDB's answer when this partition throttles a whole call. Tables that are billed by request answer
+/// `ThrottlingException`.
 fn throttled(place: &Place) -> Reply {
     let index = place.index.as_ref().map(|index| format!("/index/{index}")).unwrap_or_default();
     let resource = format!("arn:aws:dynamodb:us-east-1:123456789012:table/{}{index}", place.table);
@@ -197,7 +198,7 @@ fn throttled(place: &Place) -> Reply {
     Reply { status: 400, body: body.to_string() }
 }
 
-/// The partition key in an item or a key as DynamoDB writes it.
+/// The partition key's value in an item or a key that DynamoDB wrote.
 fn partition_of(table: &str, item: &Value) -> String {
     let attribute = Dynamo::key(table).next().unwrap_or_default();
     item[attribute]["S"].as_str().unwrap_or_default().to_owned()

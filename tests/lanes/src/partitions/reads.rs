@@ -1,4 +1,4 @@
-//! Reads: of one row, of a range, of many rows.
+//! Reads of one row, of a range and of many rows.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use super::{Direction, Place, State, partition_of, throttled};
 use crate::dynamo::Dynamo;
 use crate::http::Reply;
 
-/// `GetItem` or `Query`.
+/// Carries out a `GetItem` or `Query`.
 pub(super) fn one(state: &mut State, dynamo: &Dynamo, operation: &str, request: &Value) -> Reply {
     let table = request["TableName"].as_str().unwrap_or_default();
     let key = match operation {
@@ -27,7 +27,7 @@ pub(super) fn one(state: &mut State, dynamo: &Dynamo, operation: &str, request: 
     reply
 }
 
-/// The partition key that a query is for: the first of its conditions, always an equality.
+/// A query's partition key: the value of its first condition, which is always an equality.
 fn queried(request: &Value) -> String {
     let condition = request["KeyConditionExpression"].as_str().unwrap_or_default();
     let first = condition.split(" AND ").next().unwrap_or_default();

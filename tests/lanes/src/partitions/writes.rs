@@ -1,5 +1,6 @@
-//! Writes: of one row, of many by statements, of many together. A write goes to a partition of its table, and to those
-//! of the indexes that its row enters, leaves or moves in; an index that is full holds up its table
+//! Writes of one row, of several rows by statements, and of several rows in a transaction. A write uses units of a
+//! partition of its table. When the row enters an index, leaves it or moves in it, the write also uses units of the
+//! index's partitions. A full partition of an index throttles writes to the table
 //! (docs.aws.amazon.com/amazondynamodb/latest/developerguide/gsi-throttling.html).
 
 use dynoxide::types::{
@@ -12,18 +13,18 @@ use crate::dynamo::{Dynamo, INDEXES};
 use crate::http::Reply;
 use crate::partiql;
 
-/// One row's write, as a call or a part of one has it.
+/// The write of one row, from a call or from a part of a call.
 struct Write {
     table: String,
-    /// The row's key, and all of it where the write gives all of it.
+    /// The whole row if the write contains it; otherwise at least the row's key.
     row: Value,
     is_whole: bool,
-    /// The write's own words: which attributes and values it names.
+    /// The write's text, with all attributes and values that it names.
     text: String,
 }
 
 impl Write {
-    /// Of `PutItem`, `UpdateItem` and `DeleteItem`, and of the items of a transaction.
+    /// The write of a `PutItem`, `UpdateItem` or `DeleteItem`, or of one item of a transaction.
     fn new(request: &Value) -> Self {
         let is_whole = request["Item"].is_object();
         Self {
@@ -49,14 +50,15 @@ impl Write {
         Place { table: self.table.clone(), index: None, key, direction: Direction::Write }
     }
 
-    /// Indexes whose entry of the row this can change: ours are sparse, by an attribute of their own.
+    /// The indexes in which this write can change the row's entry: it names the attribute that makes the index
+    /// sparse.
     fn indexes(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
         let touched =
             INDEXES.iter().filter(|index| index.table == self.table && self.text.contains(index.sparse));
         touched.map(|index| (index.name, index.partition))
     }
 
-    /// The partition of each of these indexes that the row is in now.
+    /// For each of these indexes: the partition that holds the row's entry now.
     fn entries(&self, dynamo: &Dynamo) -> Vec<Option<Place>> {
         let mut item = None;
         let entry = |(name, partition): (&str, &str)| {
@@ -72,7 +74,7 @@ impl Write {
         self.indexes().map(entry).collect()
     }
 
-    /// The full partition that this has to wait for.
+    /// A full partition that throttles this write.
     fn held_by(&self, state: &mut State, dynamo: &Dynamo) -> Option<Place> {
         let place = self.place();
         if state.is_full(&place) {
@@ -90,7 +92,8 @@ impl Write {
         full.pop()
     }
 
-    /// Units by the size of the new row or of the present one.
+    /// The write's units: by the size of the new row if the write contains it, otherwise by the size of the present
+    /// row.
     fn units(&self, dynamo: &Dynamo) -> f64 {
         let row = if self.is_whole { Some(self.row.clone()) } else { dynamo.item(&self.table, &self.row) };
         let item: Item = serde_json::from_value(row.unwrap_or_default()).unwrap_or_default();
@@ -107,7 +110,7 @@ pub(super) fn one(state: &mut State, dynamo: &Dynamo, operation: &str, request: 
     carry_out(state, dynamo, operation, request, &writes, 1.0)
 }
 
-/// A statement of a full partition fails alone, with `ThrottlingError`
+/// A statement for a full partition fails with `ThrottlingError`, and the other statements are carried out
 /// (docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchStatementError.html).
 pub(super) fn statements(state: &mut State, dynamo: &Dynamo, mut request: Value) -> Reply {
     let statements = request["Statements"].as_array_mut().map(std::mem::take).unwrap_or_default();
@@ -145,7 +148,7 @@ pub(super) fn statements(state: &mut State, dynamo: &Dynamo, mut request: Value)
     Reply::ok(answer.to_string())
 }
 
-/// Nothing of a transaction is done when one of its partitions is full; the reason is `ThrottlingError`
+/// A transaction writes nothing when one of its partitions is full. The reason is `ThrottlingError`
 /// (docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html).
 pub(super) fn transaction(state: &mut State, dynamo: &Dynamo, request: &Value) -> Reply {
     let items = request["TransactItems"].as_array().into_iter().flatten();
@@ -167,7 +170,7 @@ pub(super) fn transaction(state: &mut State, dynamo: &Dynamo, request: &Value) -
     Reply { status: 400, body: body.to_string() }
 }
 
-/// Writes, and charges each partition for its part.
+/// Carries out the writes, and charges each partition with its share of the units.
 fn carry_out(
     state: &mut State,
     dynamo: &Dynamo,
@@ -183,7 +186,7 @@ fn carry_out(
     }
     for (write, before) in writes.iter().zip(before) {
         for (was, is) in before.into_iter().zip(write.entries(dynamo)) {
-            // Our indexes' rows are below 1 KB, and nothing in them but their keys ever changes.
+            // An entry of our indexes is below 1 KB, and only its keys ever change.
             if was != is {
                 was.into_iter().chain(is).for_each(|place| state.charge(place, factor));
             }
@@ -192,8 +195,8 @@ fn carry_out(
     reply
 }
 
-/// Splits a table's units among its writes. A row that is written whole takes its size, and the other writes share the
-/// rest. A write with a refused condition takes the size of the row that is there.
+/// Splits a table's units among its writes. The write of a whole row costs the units of that row's size, and the
+/// other writes share the rest. A refused call reports no units, so each of its writes costs [`Write::units`].
 fn shares(dynamo: &Dynamo, writes: &[Write], consumed: &[ConsumedCapacity], factor: f64) -> Vec<f64> {
     let share = |write: &Write| {
         let table = consumed.iter().find(|one| one.table_name == write.table);

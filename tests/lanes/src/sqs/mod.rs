@@ -1,4 +1,4 @@
-//! Standard queues: visibility, receive counts, delays, redrive, and the ceiling of messages in flight past which a
+//! Standard queues: visibility, receive counts, delays, redrive, and a limit of messages in flight. At this limit a
 //! receive returns nothing.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -13,9 +13,9 @@ use crate::clock::now_millis;
 #[derive(Debug, Clone)]
 pub struct QueueSettings {
     pub visibility: Duration,
-    /// Where a message goes that was received this often, as SQS's redrive policy has it.
+    /// SQS's redrive policy: the dead-letter queue, and the number of receives after which a message moves there.
     pub redrive: Option<(String, u32)>,
-    /// Messages in flight past which receives return nothing.
+    /// The number of messages in flight at which a receive returns nothing.
     pub ceiling: usize,
     /// Serves quiet message groups before noisy ones, as fair queues do.
     pub is_fair: bool,
@@ -37,7 +37,7 @@ struct Message {
     first_received_at: u64,
     /// The queue that this dead letter was moved from.
     given_up_by: Option<String>,
-    /// The trace header that it was sent with.
+    /// The trace header with which the message was sent.
     trace: Option<String>,
 }
 
@@ -78,7 +78,7 @@ pub struct Outgoing {
 }
 
 impl Message {
-    /// As a dead letter queue holds what `queue` gave up.
+    /// The message as its dead-letter queue holds it after `queue` gave it up.
     fn given_up(self, queue: &str) -> Self {
         Self { receives: 0, given_up_by: Some(queue.to_owned()), ..self }
     }
@@ -95,9 +95,10 @@ pub enum Refused {
 #[derive(Debug, Default)]
 struct Queue {
     settings: QueueSettings,
-    /// By place in the queue; SQS keeps about this order.
+    /// The visible messages in the order of their ids. SQS keeps this order approximately.
     ready: BTreeMap<u64, Message>,
-    /// Delayed or hidden messages, by the time at which that ends. A message in flight was received and is still hidden.
+    /// Delayed and hidden messages, by the time at which each becomes visible. A message in flight was received and
+    /// is still hidden.
     waiting: BTreeMap<(Instant, u64), Message>,
     wakes: HashMap<u64, Instant>,
     in_flight: HashMap<u64, Option<String>>,
@@ -139,9 +140,11 @@ impl Queue {
         }
     }
 
-    /// Those that a receive hands out, in that order: of quiet groups as they came, then of noisy ones, of that with the
-    /// fewest in flight first. A group is noisy with more than a tenth of what is in flight, and 30 messages of its own
-    /// there (SQS Developer Guide, 'How Amazon SQS fair queues work'; its other measure, processing time, is left out).
+    /// The ids of the messages that a receive hands out, in order. Messages of quiet groups come first, as they
+    /// arrived. Messages of noisy groups follow, beginning with the group that has the fewest messages in flight. A
+    /// group is noisy when it has at least 30 messages in flight and more than a tenth of all messages in flight (SQS
+    /// Developer Guide, 'How Amazon SQS fair queues work'). The guide's other measure, processing time, is left out
+    /// here.
     fn next(&self, most: usize) -> Vec<u64> {
         if !self.settings.is_fair {
             return self.ready.keys().take(most).copied().collect();
@@ -220,7 +223,8 @@ impl Sqs {
         self.send_traced(queue, outgoing, None)
     }
 
-    /// The same for a sender that gives a trace header, which stays with the message.
+    /// Puts a message with a trace header into a queue and returns the message's id. The header stays with the
+    /// message.
     ///
     /// # Errors
     /// When there is no such queue.
@@ -255,7 +259,8 @@ impl Sqs {
         Ok(id)
     }
 
-    /// Returns up to `max` messages and hides them. A message that was received too often goes to the redrive target.
+    /// Returns up to `max` messages and hides them. A message that was received too often moves to the dead-letter
+    /// queue instead.
     pub fn receive(&self, queue: &str, max: usize) -> Vec<Received> {
         let now = Instant::now();
         let mut state = self.lock();
@@ -296,7 +301,7 @@ impl Sqs {
         let is_redriven = !redriven.is_empty();
         for (target, message) in redriven {
             if let Some(target) = state.queues.get_mut(&target) {
-                // A redriven message keeps its id and its age; its count starts anew in the queue it comes to.
+                // A redriven message keeps its id and its age. Its receive count starts again at zero.
                 target.ready.insert(message.id, message.given_up(queue));
             }
         }
@@ -307,7 +312,7 @@ impl Sqs {
         received
     }
 
-    /// Deletes a message. A handle that is no longer the latest does nothing, as SQS may have it.
+    /// Deletes a message. An outdated handle has no effect, and SQS may behave so too.
     pub fn delete(&self, queue: &str, handle: &str) {
         let mut state = self.lock();
         let Some(queue) = state.queues.get_mut(queue) else { return };
@@ -318,12 +323,12 @@ impl Sqs {
         } else if let Some((id, receive)) = parts(handle)
             && queue.ready.get(&id).is_some_and(|message| message.receives == receive)
         {
-            // The message is visible again and was not received since, so SQS still takes the handle.
+            // The message is visible again and was not received since, so SQS still accepts the handle.
             queue.ready.remove(&id);
         }
     }
 
-    /// Moves a message in flight to the queue's dead letter queue, or drops it where there is none.
+    /// Moves a message in flight to the queue's dead-letter queue, or deletes it when the queue has none.
     pub fn give_up(&self, queue: &str, handle: &str) {
         let mut state = self.lock();
         let Some(source) = state.queues.get_mut(queue) else { return };
@@ -366,7 +371,7 @@ impl Sqs {
         Depth { visible: queue.ready.len(), in_flight, delayed: queue.waiting.len() - in_flight }
     }
 
-    /// Every body in a queue, whatever its state.
+    /// The bodies of all messages in a queue: visible, hidden and delayed.
     #[must_use]
     pub fn bodies(&self, queue: &str) -> Vec<String> {
         let state = self.lock();
@@ -389,7 +394,7 @@ impl Sqs {
         count
     }
 
-    /// Waits until a message may have become visible in a queue, or a while.
+    /// Waits until a message may have become visible in a queue, but for a second at most.
     pub async fn wait(&self, queue: &str) {
         let sent = self.sent.notified();
         let now = Instant::now();

@@ -66,7 +66,7 @@ fn quiet_groups_come_before_noisy_ones_and_equal_ones_in_order() {
         send(&sqs, "flood", Some("noisy"), Duration::ZERO);
     }
     send(&sqs, "late", Some("quiet"), Duration::ZERO);
-    // Up to 29 in flight nobody is noisy, so the quiet one waits its turn.
+    // With at most 29 messages in flight a group is not noisy, so the quiet group's message waits for its turn.
     for _ in 0..3 {
         assert_eq!(bodies(sqs.receive("q", 10)), vec!["flood"; 10]);
     }
@@ -76,7 +76,7 @@ fn quiet_groups_come_before_noisy_ones_and_equal_ones_in_order() {
     for n in 0..440 {
         send(&sqs, &n.to_string(), Some(&(n % 11).to_string()), Duration::ZERO);
     }
-    // Each of eleven groups has less than a tenth: none is noisy.
+    // Each of the eleven groups has less than a tenth of the messages in flight, so no group is noisy.
     let in_order: Vec<String> = (0..440).map(|n| n.to_string()).collect();
     assert_eq!(bodies(sqs.receive("q", 440)), in_order);
 }
