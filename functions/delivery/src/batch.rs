@@ -205,7 +205,7 @@ async fn load(app: &App, jobs: &[Waiting]) -> Result<Option<Loaded>, StoreError>
         Ok(loaded) => Ok(Some(loaded)),
         Err(StoreError::Broken(_)) if jobs.len() > 1 => Ok(None),
         Err(error) => {
-            tracing::error!(%error, jobs = jobs.len(), "a batch waits for a fault of our own to pass");
+            tracing::error!(%error, jobs = jobs.len(), "a batch waits for an internal fault to pass");
             Err(error)
         }
     }

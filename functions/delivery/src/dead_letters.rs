@@ -50,7 +50,7 @@ pub(crate) async fn bury(
             disposal
         }
         Err(error) => {
-            tracing::error!(error, "a dead letter waits for a fault of our own to pass");
+            tracing::error!(error, "a dead letter waits for an internal fault to pass");
             message.back_off().await
         }
     }
@@ -97,7 +97,7 @@ async fn end(app: &App, message: &Message, job: &DeliveryJob, tally: &Tally) -> 
     };
     match app.store.advance(&delivery, &failed).await? {
         Advanced::Done => {
-            tracing::error!("a delivery failed for a fault of our own");
+            tracing::error!("a delivery failed for an internal fault");
             tally.add(|counts| counts.failed += 1);
             failed.apply(&mut delivery);
             if delivery.uncounted {

@@ -14,7 +14,7 @@ use echo_shared::delivery::Delivery;
 use echo_shared::endpoint::Endpoint;
 use echo_shared::event::{Event, EventContent};
 use echo_shared::id::ProjectId;
-use echo_shared::operational::{self, Kind};
+use echo_shared::operational::{Kind, Notice};
 use echo_shared::store::StoreError;
 use echo_shared::time::Timestamp;
 
@@ -80,34 +80,28 @@ pub(crate) async fn tell(
     if !app.operator.hears_of(&delivery.project_id) {
         return Ok(());
     }
-    let data = operational::data(kind, delivery, endpoint)
-        .map_err(|error| StoreError::Broken(Failure::of(error)))?;
+    let notice =
+        Notice::new(kind, delivery, endpoint).map_err(|error| StoreError::Broken(Failure::of(error)))?;
     if let Some(project_id) = app.operator.project_id {
-        let content =
-            EventContent { name: kind.event_name(), customer_id: None, notification_id: None, data: &data };
-        accept_in(app, project_id, kind, delivery, &content).await?;
+        accept_in(app, project_id, &notice).await?;
     }
     if let Some(bus) = &app.operator.bus {
-        bus.put(kind, data.get()).await?;
+        bus.put(&notice).await?;
     }
     tracing::info!(event = kind.name(), "the operator was told");
     Ok(())
 }
 
-async fn accept_in(
-    app: &App,
-    project_id: ProjectId,
-    kind: Kind,
-    delivery: &Delivery,
-    content: &EventContent<'_>,
-) -> Result<(), OwnFault> {
+async fn accept_in(app: &App, project_id: ProjectId, notice: &Notice) -> Result<(), OwnFault> {
     let endpoints = app.store.endpoints(&project_id).await?;
     if endpoints.is_empty() {
         // An id that names no project looks the same.
-        tracing::warn!(event = kind.name(), %project_id, "OperatorProjectId has no endpoint: no webhook tells the operator");
+        tracing::warn!(event = notice.kind.name(), %project_id, "OperatorProjectId has no endpoint: no webhook tells the operator");
     }
-    let (id, now) = (kind.event_id(delivery), Timestamp::now());
-    let event = Event::accept(project_id, id, content, &endpoints, now, app.settings.retention);
+    let (id, now) = (notice.event_id, Timestamp::now());
+    let name = notice.kind.event_name();
+    let content = EventContent { name, customer_id: None, notification_id: None, data: &notice.data };
+    let event = Event::accept(project_id, id, &content, &endpoints, now, app.settings.retention);
     // The id alone identifies the event: its details may have changed when it is sent again.
     let event = Event { content_hash: id.to_string(), ..event };
     match accept(app.sinks(), event, &endpoints, now).await {
@@ -121,12 +115,12 @@ async fn accept_in(
 }
 
 impl Bus {
-    async fn put(&self, kind: Kind, data: &str) -> Result<(), OwnFault> {
+    async fn put(&self, notice: &Notice) -> Result<(), OwnFault> {
         let entry = PutEventsRequestEntry::builder()
             .event_bus_name(&self.name)
             .source(SOURCE)
-            .detail_type(kind.name())
-            .detail(data)
+            .detail_type(notice.kind.name())
+            .detail(notice.data.get())
             .build();
         let answer = self.client.put_events().entries(entry).send().await;
         let answer = answer.map_err(|error| OwnFault::Bus(Failure::of_call(error)))?;

@@ -58,7 +58,7 @@ pub(crate) async fn take(app: Arc<App>, message: Arc<Message>, job: ReplayJob) -
     match step(&app, &message, &job).await {
         Ok(disposal) => disposal,
         Err(error) => {
-            tracing::error!(%error, "a fault of our own holds a replay up");
+            tracing::error!(%error, "an internal fault holds a replay up");
             message.back_off().await
         }
     }

@@ -119,7 +119,7 @@ impl Lease {
 }
 
 /// An event that was received this often waits no longer. That takes about two and a half days. Its queue gives an event up
-/// after 960 receives (template.yaml), and the remaining ones are reserved for faults of our own.
+/// after 960 receives (template.yaml), and the remaining ones are reserved for internal faults.
 const WAITS_FOR_RECEIVES: u32 = 500;
 
 /// How long an event is hidden in its queue when its project's budget is spent: until the next minute, and then for a random

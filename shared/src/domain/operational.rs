@@ -105,15 +105,26 @@ impl<'a> From<&'a Attempt> for LastAttempt<'a> {
     }
 }
 
-/// The data about a delivery that ended, and about its endpoint if that still exists.
-///
-/// # Errors
-/// Never in practice: these fields always have a form in JSON.
-pub fn data(
-    kind: Kind,
-    delivery: &Delivery,
-    endpoint: Option<&Endpoint>,
-) -> serde_json::Result<Box<RawValue>> {
+/// An operational event, the same for the operator's project and for the bus.
+#[derive(Debug)]
+pub struct Notice {
+    pub kind: Kind,
+    pub event_id: EventId,
+    pub data: Box<RawValue>,
+}
+
+impl Notice {
+    /// Reports a delivery that ended, and its endpoint if that still exists.
+    ///
+    /// # Errors
+    /// Never in practice: these fields always have a form in JSON.
+    pub fn new(kind: Kind, delivery: &Delivery, endpoint: Option<&Endpoint>) -> serde_json::Result<Self> {
+        let data = data(kind, delivery, endpoint)?;
+        Ok(Self { kind, event_id: kind.event_id(delivery), data })
+    }
+}
+
+fn data(kind: Kind, delivery: &Delivery, endpoint: Option<&Endpoint>) -> serde_json::Result<Box<RawValue>> {
     let host = |endpoint: &Endpoint| url::Url::parse(&endpoint.url).ok()?.host_str().map(str::to_owned);
     to_raw_value(&Data {
         project_id: delivery.project_id,

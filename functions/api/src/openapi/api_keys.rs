@@ -28,7 +28,7 @@ pub(super) fn resource() -> Resource {
         .refuses(&[404, 413, 415]);
     Resource {
         tag: "API keys",
-        about: "What producers and tools call with. A lost key is replaced by logging in and creating another.",
+        about: "The keys that producers and tools send with each call. To replace a lost key, log in and create another.",
         routes: [create, list, revoke].into_iter().map(of_a_project).collect(),
     }
 }

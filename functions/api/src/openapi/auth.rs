@@ -6,7 +6,7 @@ use super::operation::post;
 use super::values::Email;
 use crate::routes::auth::{SignedInBody, SignedUpBody};
 
-/// Who signs up.
+/// A new account.
 #[derive(Debug, ToSchema)]
 pub struct SignUp {
     #[schema(value_type = Email)]
@@ -19,7 +19,7 @@ pub struct SignUp {
     pub last_name: String,
     #[schema(min_length = 1, max_length = 256, pattern = r"\S")]
     pub business_name: String,
-    /// What the business does, in a sentence or two.
+    /// The business in a sentence or two.
     #[schema(min_length = 1, max_length = 2000, pattern = r"\S")]
     pub business_summary: String,
     #[schema(min_length = 1, max_length = 256, pattern = r"\S")]

@@ -22,12 +22,12 @@ pub struct NewEndpoint {
     pub description: Option<String>,
     #[schema(value_type = Option<OwnHeaders>)]
     pub headers: Option<BTreeMap<String, String>>,
-    /// The most requests it gets in a second. What comes faster waits its turn, in no certain order.
+    /// The most requests it gets in a second. Deliveries beyond it wait, in no certain order.
     #[schema(minimum = 1, maximum = 1_000)]
     pub rate_limit_per_second: Option<u16>,
 }
 
-/// What changes: at least one of the fields.
+/// The fields to change, at least one.
 #[derive(Debug, ToSchema)]
 #[schema(min_properties = 1)]
 pub struct EndpointChange {
@@ -41,7 +41,7 @@ pub struct EndpointChange {
     /// Null takes it away.
     #[schema(max_length = 512)]
     pub description: Option<String>,
-    /// All of them anew; null takes them away.
+    /// All headers; they replace the ones before. Null removes them.
     #[schema(value_type = Option<OwnHeaders>)]
     pub headers: Option<BTreeMap<String, String>>,
     /// Null takes it away.

@@ -21,10 +21,10 @@ pub struct NewEvent {
     /// Unique in the project. With an id of your own it is safe to send the event again. The service makes an id when this is absent.
     #[schema(value_type = Option<GivenId>)]
     pub event_id: Option<String>,
-    /// Whom it is about, in your own terms.
+    /// The customer that it concerns, in your own terms.
     #[schema(min_length = 1, max_length = 128)]
     pub customer_id: Option<String>,
-    /// Which notification it is, in your own terms.
+    /// The notification that it belongs to, in your own terms.
     #[schema(min_length = 1, max_length = 128)]
     pub notification_id: Option<String>,
     /// Receivers get these very bytes. Nested at most 128 deep; `{}` when absent.
@@ -32,7 +32,7 @@ pub struct NewEvent {
     pub data: Option<serde_json::Value>,
 }
 
-/// Which sample to send.
+/// The sample to send.
 #[derive(Debug, ToSchema)]
 pub struct TestEvent {
     /// The first event that the endpoint is subscribed to when absent.
@@ -80,7 +80,7 @@ pub(super) fn resource() -> Resource {
         .may_take::<TestEvent>(json!({ "event_name": "call.ended" }))
         .gives::<AcceptedBody>(202, "Accepted, and durable.", accepted())
         .refuses(&[409, 429]);
-    let about = "What happened, posted by your backend. Kept 30 days (the setting `RetentionDays`).";
+    let about = "Events that your backend posted. Kept 30 days (the setting `RetentionDays`).";
     Resource { tag: "Events", about, routes: vec![create, list, show, test] }
 }
 

@@ -119,7 +119,7 @@ fn securities(components: ComponentsBuilder) -> ComponentsBuilder {
             "signupToken",
             header(
                 "x-signup-token",
-                "What the operator gives to those who may sign up, where `SignupPolicy` is `token`.",
+                "The operator gives it to people who may sign up, where `SignupPolicy` is `token`.",
             ),
         )
 }

@@ -29,7 +29,7 @@ pub(super) fn resource() -> Resource {
     );
     Resource {
         tag: "Projects",
-        about: "What endpoints, events and keys belong to. An account starts with one.",
+        about: "A project has endpoints, events and keys. An account starts with one project.",
         routes: vec![create, list, show],
     }
 }

@@ -32,7 +32,7 @@ pub struct Envelope {
     /// As the producer gave it.
     #[schema(required)]
     pub notification_id: Option<String>,
-    /// What the producer sent, value for value and in its key order.
+    /// The data that the producer sent, value for value and in its key order.
     #[schema(value_type = Object)]
     pub data: Value,
 }
@@ -87,10 +87,10 @@ pub(super) fn webhooks() -> (Paths, Vec<Named>) {
         )
         .header::<EventName>("x-echo-event", "The event's name.")
         .header::<Id>("x-echo-delivery", "The delivery's id.")
-        .header::<AttemptNumber>("x-echo-attempt", "Which attempt this is, from 1.")
+        .header::<AttemptNumber>("x-echo-attempt", "The number of the attempt, from 1.")
         .header::<OriginMark>(
             ORIGIN_HEADER,
-            "Which deployment sent it: the same on all that it sends. Pass it on if you forward the request, so that this API can \
+            "The deployment that sent it: the same on all its requests. Pass it on if you forward the request, so that this API can \
              refuse a delivery that comes back to it (508).",
         )
         .header::<UserAgent>("user-agent", "Product and version.")

@@ -7,7 +7,7 @@ use super::operation::{get, post};
 use super::values::{GivenTime, KnownEventName};
 use crate::routes::replays::{ReplayBody, ReplayedStatus};
 
-/// What to send again. The `filter` of a replay has the same form. Another field is refused.
+/// The deliveries to send again. The `filter` of a replay has the same form. Another field is refused.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewReplay {

@@ -97,7 +97,7 @@ impl Intake {
                 tracing::error!(
                     message_id = message.id,
                     error,
-                    "an event waits for a fault of our own to pass"
+                    "an event waits for an internal fault to pass"
                 );
                 message.back_off().await
             }

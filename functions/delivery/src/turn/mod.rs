@@ -97,7 +97,7 @@ impl Turn {
         match taken {
             Ok(disposal) => disposal,
             Err(error) => {
-                tracing::error!(%error, "a fault of our own holds a delivery up");
+                tracing::error!(%error, "an internal fault holds a delivery up");
                 self.message.back_off().await
             }
         }

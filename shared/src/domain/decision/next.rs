@@ -33,7 +33,7 @@ pub const OVERTAKEN_WAIT: Duration = Duration::from_secs(5);
 const FIRST_BACKOFF: Duration = Duration::from_secs(5);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(900);
 
-/// How long a message waits after a fault of our own: 5 s, doubled with each receive, up to 15 min.
+/// How long a message waits after an internal fault: 5 s, doubled with each receive, up to 15 min.
 #[must_use]
 pub fn backoff(receives: u32) -> Duration {
     let doublings = receives.saturating_sub(1).min(16);
