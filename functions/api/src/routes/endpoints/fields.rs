@@ -43,7 +43,7 @@ pub(super) fn headers(fields: &Fields<'_>) -> Result<Option<CustomHeaders>, Refu
     match refused {
         // The whole rule is long, and most of the headers may be right.
         Some(name) => Err(Refused::new(format!(
-            "headers: {name} is not allowed; it must be {}",
+            "headers cannot have {name} as it was sent; they must be {}",
             custom_headers::ALLOWED
         ))),
         None => headers,
@@ -127,7 +127,10 @@ mod tests {
             (r#"{"x-a": "", "x-b": "7"}"#, "x-a"),
         ] {
             let message = refusal(pairs).expect("a refusal");
-            assert!(message.starts_with(&format!("headers: {name} is not allowed; ")), "{message}");
+            assert!(
+                message.starts_with(&format!("headers cannot have {name} as it was sent; ")),
+                "{message}"
+            );
             assert!(!message.contains('7'), "no value is repeated: {message}");
         }
         for whole in [r#"{"x-a": "1", "X-A": "2"}"#, "[]", "7"] {
