@@ -33,6 +33,7 @@ pub mod project;
 pub mod rate_limit;
 pub mod replay;
 pub mod schedule;
+pub mod shards;
 pub mod signature;
 pub mod signing_secret;
 pub mod slowness;

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::id::{AccountId, ProjectId};
+use crate::shards::Shards;
 use crate::time::Timestamp;
 
 /// One row of the projects table.
@@ -11,6 +12,8 @@ pub struct Project {
     pub account_id: AccountId,
     pub id: ProjectId,
     pub name: String,
+    /// Over how many partitions its events and deliveries are spread.
+    pub shards: Shards,
     /// Each creation and deletion changes this count in its own transaction, so the cap is exact.
     pub endpoint_count: u32,
     /// Each new or revoked key changes this count in its own transaction, so the cap is exact.
@@ -21,11 +24,12 @@ pub struct Project {
 impl Project {
     /// A project that is made with its first key.
     #[must_use]
-    pub fn new(account_id: AccountId, name: String, now: Timestamp) -> Self {
+    pub fn new(account_id: AccountId, name: String, shards: Shards, now: Timestamp) -> Self {
         Self {
             account_id,
             id: ProjectId::new(now),
             name,
+            shards,
             endpoint_count: 0,
             active_key_count: 1,
             updated_at: now,

@@ -8,6 +8,7 @@ use echo_shared::api_key::{ApiKey, ApiKeyRecord};
 use echo_shared::fields::{NAME_CHARS, string};
 use echo_shared::id::{AccountId, BusinessId, ProjectId};
 use echo_shared::project::Project;
+use echo_shared::shards::Shards;
 use echo_shared::store::{LoginBudget, SignedUp};
 use echo_shared::time::Timestamp;
 use serde::Serialize;
@@ -108,7 +109,7 @@ pub async fn sign_up(
         created_at: now,
     };
     account.password_hash = passwords::hash(password).await?;
-    let project = Project::new(account.id, "default".to_owned(), now);
+    let project = Project::new(account.id, "default".to_owned(), Shards::ONE, now);
     let key = ApiKey::generate();
     let record = ApiKeyRecord::new(account.id, project.id, "default".to_owned(), &key, now);
     // The answer is made before anything is stored: an account that was stored without an answer would have no key.

@@ -7,6 +7,7 @@ use echo_shared::api_key::{ApiKey, ApiKeyRecord};
 use echo_shared::fields::NAME_CHARS;
 use echo_shared::id::ProjectId;
 use echo_shared::project::Project;
+use echo_shared::shards::Shards;
 use echo_shared::store::Created;
 use echo_shared::time::Timestamp;
 use serde::Serialize;
@@ -69,7 +70,7 @@ pub async fn create(
     query.only(&[])?;
     let name = body.fields()?.text("name", NAME_CHARS)?;
     let now = Timestamp::now();
-    let project = Project::new(account_id, name, now);
+    let project = Project::new(account_id, name, Shards::ONE, now);
     let key = ApiKey::generate();
     let record = ApiKeyRecord::new(account_id, project.id, "default".to_owned(), &key, now);
     let cap = app.settings.max_projects_per_account;
