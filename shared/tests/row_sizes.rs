@@ -8,6 +8,7 @@ use echo_shared::endpoint::{Endpoint, EndpointStatus};
 use echo_shared::event::{Event, EventContent};
 use echo_shared::event_name::EventNames;
 use echo_shared::id::{EventId, ProjectId};
+use echo_shared::shards::Shards;
 use echo_shared::time::Timestamp;
 use serde::Serialize;
 
@@ -39,7 +40,7 @@ fn rows_are_as_large_as_the_limits_suppose() {
     let now = Timestamp::from_millis(1_776_009_119_499);
     let (project, event_id) = (ProjectId::new(now), EventId::new(now));
     let url = "https://hooks.example.com/webhooks/echo".to_owned();
-    let endpoint = |name| Endpoint::new(project, url.clone(), vec![name], now);
+    let endpoint = |name| Endpoint::new(project, Shards::ONE, url.clone(), vec![name], now);
     let wanting = endpoint(ended.clone());
     let other = endpoint(started);
     let disabled = Endpoint { status: EndpointStatus::Disabled, ..wanting.clone() };

@@ -16,6 +16,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode, header};
 use echo_shared::api_key::{ApiKey, ApiKeyStatus, KeyGrant};
 use echo_shared::id::{AccountId, ApiKeyId, EndpointId, ProjectId};
+use echo_shared::shards::Shards;
 use echo_shared::time::Timestamp;
 use http_body_util::BodyExt;
 use serde_json::Value;
@@ -63,6 +64,7 @@ impl Service {
             key_hash: key.hash(),
             project_id: ProjectId::new(now),
             account_id: AccountId::new(now),
+            shards: Shards::ONE,
             api_key_id: ApiKeyId::new(now),
             status: ApiKeyStatus::Active,
         };

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::id::{AccountId, ApiKeyId, ProjectId};
+use crate::shards::Shards;
 use crate::time::Timestamp;
 
 const PREFIX: &str = "echo_";
@@ -93,6 +94,8 @@ pub struct ApiKeyRecord {
     pub project_id: ProjectId,
     pub id: ApiKeyId,
     pub account_id: AccountId,
+    /// Those of its project.
+    pub shards: Shards,
     pub name: String,
     pub key_prefix: String,
     pub key_hash: ApiKeyHash,
@@ -105,6 +108,7 @@ impl ApiKeyRecord {
     pub fn new(
         account_id: AccountId,
         project_id: ProjectId,
+        shards: Shards,
         name: String,
         key: &ApiKey,
         now: Timestamp,
@@ -113,6 +117,7 @@ impl ApiKeyRecord {
             project_id,
             id: ApiKeyId::new(now),
             account_id,
+            shards,
             name,
             key_prefix: key.shown_prefix(),
             key_hash: key.hash(),
@@ -128,6 +133,8 @@ pub struct KeyGrant {
     pub key_hash: ApiKeyHash,
     pub project_id: ProjectId,
     pub account_id: AccountId,
+    /// Those of the project, so that no request reads the project's row for them.
+    pub shards: Shards,
     pub api_key_id: ApiKeyId,
     pub status: ApiKeyStatus,
 }

@@ -9,6 +9,7 @@ use crate::custom_headers::CustomHeaders;
 use crate::event_name::EventName;
 use crate::id::{EndpointId, EventId, ProjectId};
 use crate::rate_limit::RateLimit;
+use crate::shards::Shards;
 use crate::signing_secret::SigningSecret;
 use crate::slowness::Hanging;
 use crate::time::Timestamp;
@@ -48,6 +49,8 @@ pub enum SkipReason {
 pub struct Endpoint {
     pub project_id: ProjectId,
     pub id: EndpointId,
+    /// Those of its project.
+    pub shards: Shards,
     /// The URL as its owner wrote it. It is checked again at every attempt, because exemptions can change.
     pub url: String,
     pub signing_secret: SigningSecret,
@@ -107,10 +110,17 @@ pub struct Endpoint {
 
 impl Endpoint {
     #[must_use]
-    pub fn new(project_id: ProjectId, url: String, events: Vec<EventName>, now: Timestamp) -> Self {
+    pub fn new(
+        project_id: ProjectId,
+        shards: Shards,
+        url: String,
+        events: Vec<EventName>,
+        now: Timestamp,
+    ) -> Self {
         Self {
             project_id,
             id: EndpointId::new(now),
+            shards,
             url,
             signing_secret: SigningSecret::generate(),
             previous_secret: None,

@@ -158,6 +158,7 @@ mod tests {
     use crate::delivery::DeliveryStatus;
     use crate::event::{Event, EventContent};
     use crate::id::AttemptId;
+    use crate::shards::Shards;
     use crate::time::Timestamp;
 
     const SECRETS: [&str; 4] = ["path-secret", "query-secret", "payload-secret", "answer-secret"];
@@ -166,7 +167,7 @@ mod tests {
         let now = Timestamp::from_millis(1_776_009_119_499);
         let name = EventName::from_stored("call.ended");
         let url = "https://Hooks.example.com:8443/path-secret?token=query-secret".to_owned();
-        let mut endpoint = Endpoint::new(ProjectId::new(now), url, vec![name.clone()], now);
+        let mut endpoint = Endpoint::new(ProjectId::new(now), Shards::ONE, url, vec![name.clone()], now);
         endpoint.consecutive_failures = 10;
         endpoint.disabled_reason = Some(DisabledReason::ConsecutiveFailures);
         endpoint.disabled_at = Some(now);

@@ -269,12 +269,13 @@ pub fn on_wake(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shards::Shards;
 
     const T0: Timestamp = Timestamp::from_millis(1_776_009_119_499);
 
     fn endpoint() -> Endpoint {
         let names = ["call.started", "call.ended"].map(EventName::from_stored).to_vec();
-        Endpoint::new(ProjectId::new(T0), "https://example.com".to_owned(), names, T0)
+        Endpoint::new(ProjectId::new(T0), Shards::ONE, "https://example.com".to_owned(), names, T0)
     }
 
     fn filter(event_name: Option<&str>, include_skipped: bool) -> ReplayFilter {

@@ -53,6 +53,7 @@ impl Registry {
             key_hash: key.key_hash.clone(),
             project_id: key.project_id,
             account_id: key.account_id,
+            shards: key.shards,
             api_key_id: key.id,
             status: key.status,
         };

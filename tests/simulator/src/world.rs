@@ -15,6 +15,7 @@ use echo_shared::id::{EventId, ProjectId};
 use echo_shared::job::DeliveryJob;
 use echo_shared::rate_limit::RateLimit;
 use echo_shared::schedule::RetrySchedule;
+use echo_shared::shards::Shards;
 use echo_shared::time::Timestamp;
 use echo_template::{Template, number};
 
@@ -288,8 +289,15 @@ impl World {
         };
         let name = EventName::from_stored("call.ended");
         let project_id = ProjectId::new(timestamp(0));
-        let new =
-            || Endpoint::new(project_id, "https://example.com".into(), vec![name.clone()], timestamp(0));
+        let new = || {
+            Endpoint::new(
+                project_id,
+                Shards::ONE,
+                "https://example.com".into(),
+                vec![name.clone()],
+                timestamp(0),
+            )
+        };
         let endpoints: Vec<Endpoint> = receivers.iter().map(|_| new()).collect();
         let content = EventContent {
             name: name.clone(),

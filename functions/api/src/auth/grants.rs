@@ -76,6 +76,8 @@ mod tests {
     use echo_shared::api_key::{ApiKey, ApiKeyStatus};
     use echo_shared::id::{AccountId, ApiKeyId};
 
+    use echo_shared::shards::Shards;
+
     use super::*;
 
     fn grant(now: Timestamp) -> KeyGrant {
@@ -83,6 +85,7 @@ mod tests {
             key_hash: ApiKey::generate().hash(),
             project_id: ProjectId::new(now),
             account_id: AccountId::new(now),
+            shards: Shards::ONE,
             api_key_id: ApiKeyId::new(now),
             status: ApiKeyStatus::Active,
         }

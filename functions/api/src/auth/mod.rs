@@ -11,6 +11,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use echo_shared::api_key::{ApiKey, ApiKeyStatus, KeyGrant};
 use echo_shared::id::{AccountId, ProjectId};
+use echo_shared::shards::Shards;
 use echo_shared::time::Timestamp;
 use tracing::Span;
 
@@ -36,6 +37,7 @@ pub enum Caller {
 pub struct InProject {
     pub id: ProjectId,
     pub account_id: AccountId,
+    pub shards: Shards,
 }
 
 /// The project in the path.
@@ -111,13 +113,16 @@ impl Caller {
     /// # Errors
     /// When the caller may not use the project, whether or not it exists.
     async fn enter(&self, app: &App, id: ProjectId) -> Result<InProject, ApiError> {
-        let account_id = match self {
-            Self::Key(grant) => (grant.project_id == id).then_some(grant.account_id),
-            Self::Account(account_id) => app.registry.project(account_id, &id).await?.map(|_| *account_id),
+        let opened = match self {
+            Self::Key(grant) => (grant.project_id == id).then_some((grant.account_id, grant.shards)),
+            Self::Account(account_id) => {
+                let project = app.registry.project(account_id, &id).await?;
+                project.map(|project| (project.account_id, project.shards))
+            }
         };
-        let account_id = account_id.ok_or_else(ApiError::foreign_project)?;
+        let (account_id, shards) = opened.ok_or_else(ApiError::foreign_project)?;
         Span::current().record("project_id", tracing::field::display(id));
-        Ok(InProject { id, account_id })
+        Ok(InProject { id, account_id, shards })
     }
 }
 

@@ -96,7 +96,8 @@ pub async fn create(
 ) -> Result<(StatusCode, Json<NewApiKeyBody>), ApiError> {
     let name = body.fields()?.text("name", NAME_CHARS)?;
     let key = ApiKey::generate();
-    let record = ApiKeyRecord::new(project.account_id, project.id, name, &key, Timestamp::now());
+    let record =
+        ApiKeyRecord::new(project.account_id, project.id, project.shards, name, &key, Timestamp::now());
     if app.registry.create_api_key(&record).await? == Created::CapReached {
         return Err(ApiError::conflict(format!(
             "The project has {MAX_ACTIVE_KEYS} active API keys, which is the most allowed; revoke one first"
@@ -150,6 +151,8 @@ pub async fn revoke(
 mod tests {
     use echo_shared::id::{AccountId, ProjectId};
 
+    use echo_shared::shards::Shards;
+
     use super::*;
 
     #[test]
@@ -160,7 +163,7 @@ mod tests {
         let key = |name: &str, status, updated_at| ApiKeyRecord {
             status,
             updated_at,
-            ..ApiKeyRecord::new(account, project, name.to_owned(), &ApiKey::generate(), NOW)
+            ..ApiKeyRecord::new(account, project, Shards::ONE, name.to_owned(), &ApiKey::generate(), NOW)
         };
         let long_ago = Timestamp::from_millis(NOW.as_millis() - 86_400_000);
         let mut keys = vec![

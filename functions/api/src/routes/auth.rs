@@ -111,7 +111,7 @@ pub async fn sign_up(
     account.password_hash = passwords::hash(password).await?;
     let project = Project::new(account.id, "default".to_owned(), Shards::ONE, now);
     let key = ApiKey::generate();
-    let record = ApiKeyRecord::new(account.id, project.id, "default".to_owned(), &key, now);
+    let record = ApiKeyRecord::new(account.id, project.id, project.shards, "default".to_owned(), &key, now);
     // The answer is made before anything is stored: an account that was stored without an answer would have no key.
     let signed_in = sign_in(&app, &account, now).await?;
     if app.registry.sign_up(&account, &project, &record).await? == SignedUp::EmailTaken {

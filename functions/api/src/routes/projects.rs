@@ -72,7 +72,7 @@ pub async fn create(
     let now = Timestamp::now();
     let project = Project::new(account_id, name, Shards::ONE, now);
     let key = ApiKey::generate();
-    let record = ApiKeyRecord::new(account_id, project.id, "default".to_owned(), &key, now);
+    let record = ApiKeyRecord::new(account_id, project.id, project.shards, "default".to_owned(), &key, now);
     let cap = app.settings.max_projects_per_account;
     if app.registry.create_project(&project, &record, cap).await? == Created::CapReached {
         return Err(ApiError::conflict(format!("The account has {cap} projects, which is the most allowed")));

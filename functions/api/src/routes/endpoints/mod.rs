@@ -160,7 +160,7 @@ pub async fn create(
         description: description(&fields)?.flatten(),
         headers: headers(&fields)?.unwrap_or_default(),
         rate_limit: limit.map(|per_second| RateLimit { per_second, since: now }),
-        ..Endpoint::new(project.id, url, events, now)
+        ..Endpoint::new(project.id, project.shards, url, events, now)
     };
     let cap = app.settings.max_endpoints_per_project;
     match app.registry.create_endpoint(&project.account_id, &endpoint, cap).await? {

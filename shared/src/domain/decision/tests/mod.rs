@@ -6,6 +6,7 @@ use crate::event_name::EventName;
 use crate::id::{EventId, ProjectId};
 use crate::job::Chain;
 use crate::rate_limit::{RateLimit, Slot};
+use crate::shards::Shards;
 
 mod next;
 
@@ -19,7 +20,8 @@ fn at(seconds: u64) -> Timestamp {
 fn fixture() -> (Delivery, Endpoint, DeliveryJob) {
     let name = EventName::from_stored("call.ended");
     let project_id = ProjectId::new(T0);
-    let endpoint = Endpoint::new(project_id, "https://example.com".to_owned(), vec![name.clone()], T0);
+    let endpoint =
+        Endpoint::new(project_id, Shards::ONE, "https://example.com".to_owned(), vec![name.clone()], T0);
     let content = EventContent {
         name,
         customer_id: None,
