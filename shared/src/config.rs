@@ -189,7 +189,11 @@ mod tests {
             barred(&AddressRules::parse(exempt).expect("networks"), &lookup)
         };
         let apis = barred("10.0.0.0/8", false);
-        for url in ["169.254.100.1:9001", "https://sqs.eu-west-1.amazonaws.com", "http://dynamodb.eu-west-1.amazonaws.com"] {
+        for url in [
+            "169.254.100.1:9001",
+            "https://sqs.eu-west-1.amazonaws.com",
+            "http://dynamodb.eu-west-1.amazonaws.com",
+        ] {
             assert!(apis.iter().any(|one| one == url), "{url} is not among {apis:?}");
         }
         assert_eq!(barred("", false), ["169.254.100.1:9001"]);
@@ -213,7 +217,10 @@ mod tests {
         let error = address_rules(&lookup).expect_err("no emulator");
         assert!(error.to_string().starts_with("EXEMPT_NETWORKS is '127.0.0.0/8'"), "{error}");
         for local in ["0.0.0.0/8", "0.0.0.0/32", "::/128", "169.254.0.0/16", "fe80::/10"] {
-            assert!(address_rules(&|name: &str| (name == "EXEMPT_NETWORKS").then(|| local.to_owned())).is_err(), "{local}");
+            assert!(
+                address_rules(&|name: &str| (name == "EXEMPT_NETWORKS").then(|| local.to_owned())).is_err(),
+                "{local}"
+            );
         }
         let lookup = |name: &str| (name == "EXEMPT_NETWORKS").then(|| "10.0.0.0/8".to_owned());
         assert!(address_rules(&lookup).is_ok());

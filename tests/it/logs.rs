@@ -107,7 +107,10 @@ async fn a_change_names_the_key_or_the_account_and_the_callers_address() {
     let by_key = project.post("/webhooks", &hook).await;
     let by_account = account.bearer().post("/v1/projects", &json!({"name": "second"})).await;
     let look = project.get("/webhooks").await;
-    for (answer, field, id) in [(&by_key, "by_key", key_id.as_str()), (&by_account, "by_account", text(&account.signup["user"], "id"))] {
+    for (answer, field, id) in [
+        (&by_key, "by_key", key_id.as_str()),
+        (&by_account, "by_account", text(&account.signup["user"], "id")),
+    ] {
         let line = line_of(answer).await;
         assert_eq!(line["span"][field], id, "{line}");
         let from = line["from"].as_str().and_then(|from| from.parse::<IpAddr>().ok());

@@ -99,11 +99,12 @@ impl AddressRules {
     /// A server may listen on all loopback addresses, so an entry for one of them bars its port on each.
     fn is_never(&self, address: SocketAddr) -> bool {
         let ip = address.ip().to_canonical();
-        is_instance_service(ip) || self.never.iter().any(|never| {
-            let barred = never.ip().to_canonical();
-            let local = |ip: IpAddr| ip.is_loopback() || ip.is_unspecified();
-            never.port() == address.port() && (barred == ip || (local(barred) && local(ip)))
-        })
+        is_instance_service(ip)
+            || self.never.iter().any(|never| {
+                let barred = never.ip().to_canonical();
+                let local = |ip: IpAddr| ip.is_loopback() || ip.is_unspecified();
+                never.port() == address.port() && (barred == ip || (local(barred) && local(ip)))
+            })
     }
 }
 
@@ -309,9 +310,16 @@ mod tests {
 
     #[test]
     fn local_exemptions_are_noticed() {
-        for local in
-            ["127.0.0.1/32", "0.0.0.0/0", "0.0.0.0/32", "0.1.0.0/16", "::/0", "::/128", "169.254.169.254/32", "fe80::/64"]
-        {
+        for local in [
+            "127.0.0.1/32",
+            "0.0.0.0/0",
+            "0.0.0.0/32",
+            "0.1.0.0/16",
+            "::/0",
+            "::/128",
+            "169.254.169.254/32",
+            "fe80::/64",
+        ] {
             assert!(AddressRules::parse(local).is_ok_and(|rules| rules.exempts_local()), "{local}");
         }
         assert!(AddressRules::parse("10.0.0.0/8").is_ok_and(|rules| !rules.exempts_local()));

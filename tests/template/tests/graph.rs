@@ -64,7 +64,10 @@ fn a_queue_policy_is_for_one_queue_and_a_statement_for_one_resource() {
         for statement in each(&policy["Properties"]["PolicyDocument"]["Statement"]) {
             if statement["Condition"] == json!({ "Bool": { "aws:SecureTransport": false } }) {
                 let (effect, to) = (&statement["Effect"], &statement["Principal"]);
-                assert_eq!((effect, to, &statement["Action"]), (&json!("Deny"), &json!("*"), &json!("sqs:*")));
+                assert_eq!(
+                    (effect, to, &statement["Action"]),
+                    (&json!("Deny"), &json!("*"), &json!("sqs:*"))
+                );
                 closed.insert(arn(&plain, "AWS::SQS::Queue", &statement["Resource"]).0);
             }
         }
@@ -155,11 +158,15 @@ fn the_operators_key_encrypts_tables_queues_logs_and_the_secret() {
     }
     // The services through which a role may use the key are those that its function calls.
     let template = full();
-    for (role, services) in [("ApiRole", &["dynamodb", "sqs", "secretsmanager"][..]), ("DeliveryRole", &["dynamodb", "sqs"])] {
+    for (role, services) in
+        [("ApiRole", &["dynamodb", "sqs", "secretsmanager"][..]), ("DeliveryRole", &["dynamodb", "sqs"])]
+    {
         let policies = each(&template.resource(role)["Properties"]["Policies"]);
         let mut all = policies.into_iter().flat_map(|policy| each(&policy["PolicyDocument"]["Statement"]));
-        let of_key = all.find(|one| one["Resource"] == *template.value("KmsKeyArn")).expect("a statement on the key");
-        let through: Vec<String> = services.iter().map(|service| format!("{service}.us-east-1.amazonaws.com")).collect();
+        let of_key =
+            all.find(|one| one["Resource"] == *template.value("KmsKeyArn")).expect("a statement on the key");
+        let through: Vec<String> =
+            services.iter().map(|service| format!("{service}.us-east-1.amazonaws.com")).collect();
         assert_eq!(of_key["Condition"], json!({ "StringEquals": { "kms:ViaService": through } }), "{role}");
     }
 }
@@ -173,7 +180,8 @@ fn the_stage_has_an_access_log_of_json_without_the_callers_own_text() {
     assert_eq!(group, "AccessLogs");
     assert_eq!(properties["Properties"]["RetentionInDays"], *template.value("LogRetentionDays"));
     let line: Value = serde_json::from_str(stage["Format"].as_str().expect("text")).expect("JSON");
-    let fields: BTreeSet<&str> = line.as_object().expect("an object").values().filter_map(Value::as_str).collect();
+    let fields: BTreeSet<&str> =
+        line.as_object().expect("an object").values().filter_map(Value::as_str).collect();
     let of_aws = [
         "$context.requestId",
         "$context.identity.sourceIp",
@@ -191,7 +199,9 @@ fn the_stage_has_an_access_log_of_json_without_the_callers_own_text() {
     for read in pattern.split("$.").skip(1).filter_map(|rest| rest.split_whitespace().next()) {
         assert!(line.get(read).is_some(), "the log has no {read}");
     }
-    for route in template.of_type("AWS::ApiGatewayV2::Route").map(|(_, route)| &route["Properties"]["RouteKey"]) {
+    for route in
+        template.of_type("AWS::ApiGatewayV2::Route").map(|(_, route)| &route["Properties"]["RouteKey"])
+    {
         let route = route.as_str().expect("a key");
         assert_eq!(route.contains("/auth/"), route != "$default", "{route} and the pattern {pattern}");
     }

@@ -292,7 +292,8 @@ async fn a_name_with_a_private_address_reads_like_a_name_that_does_not_exist() {
         Outcome::Failed { cause } => cause.to_string(),
         Outcome::Answered { .. } => panic!("{url} answered"),
     };
-    let [private, unknown] = [message("http://localhost:9/").await, message("https://nowhere.invalid/").await];
+    let [private, unknown] =
+        [message("http://localhost:9/").await, message("https://nowhere.invalid/").await];
     assert_eq!(private, unknown);
     assert!(private.contains("no public address"), "{private}");
 }
