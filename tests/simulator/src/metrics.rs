@@ -38,7 +38,7 @@ pub enum Metric {
     DeadLettered,
     /// Always empty, since no event of a world exceeds a budget.
     OverBudget,
-    /// Always empty, since nobody signs in to a world.
+    /// Requests to `/auth` that are answered 401 or 429.
     AuthRefused,
     /// The API's 5xx answers.
     Faults,
