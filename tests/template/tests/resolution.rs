@@ -123,13 +123,14 @@ fn our_template_resolves_with_and_without_its_optional_parts() {
     let full = Template::with(&[
         ("MaxApiInvocations", "200"),
         ("EventBusName", "default"),
+        ("EventSources", "calls.example"),
         ("OperationalEventBusName", "ops"),
         ("AlarmTopicArn", "arn:aws:sns:us-east-1:123456789012:alarms"),
         ("Dashboard", "true"),
         ("Tracing", "Active"),
         ("VpcSubnetIds", "subnet-1,subnet-2"),
         ("VpcSecurityGroupIds", "sg-1"),
-        ("TableKmsKeyArn", "arn:aws:kms:us-east-1:123456789012:key/1"),
+        ("KmsKeyArn", "arn:aws:kms:us-east-1:123456789012:key/1"),
     ]);
     assert!(full.conditions().values().all(|holds| *holds), "{:?}", full.conditions());
     assert!(full.resources().contains_key("EventsRule"));
