@@ -1,4 +1,4 @@
-//! Which addresses a delivery may connect to (contract §3). The rules hold for resolved addresses, for literal addresses in
+//! The addresses that a delivery may connect to (contract §3). The rules hold for resolved addresses, for literal addresses in
 //! URLs, and when an endpoint is registered.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

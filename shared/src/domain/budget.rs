@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_queued_waits_for_the_next_minute_and_less_crowded_with_each_receive() {
+    fn a_queued_event_waits_for_the_next_minute_and_less_crowded_with_each_receive() {
         let wait_secs = |receives, jitter| {
             let wait = wait(at(60_000), receives, false, jitter, at(50_000));
             wait.map(|wait| wait.as_secs())
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_waited_for_long_passes_and_so_does_all_of_a_crowded_queue() {
+    fn an_event_that_has_waited_for_long_passes_and_so_does_a_crowded_queue() {
         assert_eq!(wait(at(60_000), 500, false, 0.5, at(0)), None);
         assert_eq!(wait(at(60_000), 1, true, 0.5, at(0)), None);
     }

@@ -23,11 +23,11 @@ const GOOD_FOR: Duration = Duration::from_secs(2);
 /// How far ahead the slots for late attempts are given out.
 pub const LATE_SLOTS_WITHIN: Duration = Duration::from_secs(1);
 
-/// What the endpoint's owner set.
+/// The limit that the endpoint's owner set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RateLimit {
     pub per_second: u16,
-    /// When the limit was set. Slots of an earlier limit are void, and both lines of slots begin anew.
+    /// When the limit was set. Slots of an earlier limit are void, and both lines of slots begin again.
     pub since: Timestamp,
 }
 
@@ -39,7 +39,7 @@ pub struct Slot {
     pub limit_since: Timestamp,
 }
 
-/// Which slot a due attempt must take first.
+/// The slot that a due attempt must take first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
     /// There is no limit, or the attempt's own slot has come.
@@ -58,7 +58,7 @@ pub struct Slots {
     pub from_micros: i64,
 }
 
-/// Which slot an attempt must take under a limit, given the slot that its delivery has.
+/// The slot that an attempt must take under a limit, given the slot that its delivery has.
 #[must_use]
 pub fn need(limit: Option<&RateLimit>, held: Option<&Slot>, now: Timestamp) -> Need {
     let Some(limit) = limit else { return Need::Nothing };

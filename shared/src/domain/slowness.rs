@@ -1,5 +1,5 @@
-//! Which lane serves an endpoint that answers slowly, and how few attempts an endpoint gets while it does not answer at
-//! all. `store/endpoints/slowness.rs` writes the marks that these functions decide.
+//! The lane for endpoints that answer slowly, and the few attempts that an endpoint gets while it does not answer at all.
+//! `store/endpoints/slowness.rs` writes the marks that these functions decide.
 //!
 //! The slow lane serves slow endpoints, so that their long requests do not delay the short requests of others. An endpoint
 //! that hangs would fill even that lane, because each attempt lasts for the whole timeout. So it gets one attempt now and
@@ -47,7 +47,7 @@ pub struct Hanging {
     pub tried_at: Timestamp,
 }
 
-/// What kind of attempt asks for a probe.
+/// The kind of attempt that asks for a probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProbeFor {
     FirstAttempt,
