@@ -45,7 +45,7 @@ pub(crate) struct Message {
 
 impl Message {
     /// Keeps the message and hides it for `wait`. If SQS does not answer, the message comes back after the queue's own
-    /// visibility timeout, and its job is decided anew.
+    /// visibility timeout, and its job is decided again.
     pub(crate) async fn hide(&self, wait: Duration) -> Disposal {
         match self.queue.hide(&self.receipt_handle, wait).await {
             Ok(()) => Disposal::Keep,

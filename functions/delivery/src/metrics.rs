@@ -137,7 +137,7 @@ mod tests {
         assert_eq!(shown(&counts), Some(expected));
     }
 
-    /// What CloudWatch asks of a line ("Specification: Embedded metric format" in its user guide).
+    /// Checks CloudWatch's rules for a line ("Specification: Embedded metric format" in its user guide).
     fn check(line: &Value) {
         assert!(line["_aws"]["Timestamp"].is_i64());
         let [directive] = line["_aws"]["CloudWatchMetrics"].as_array().expect("directives").as_slice() else {

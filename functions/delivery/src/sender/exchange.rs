@@ -115,7 +115,7 @@ impl<'a> Talk<'a> {
         }
     }
 
-    /// The final head, after whatever interim ones.
+    /// The final head, after any interim ones.
     async fn head(&mut self) -> Result<Head, NoHead> {
         let mut searched = 0;
         loop {
@@ -149,7 +149,7 @@ impl<'a> Talk<'a> {
         }
     }
 
-    /// As much of the body as is kept.
+    /// The start of the body, which is kept.
     async fn body(&mut self, body: &mut Body) -> Result<(), BodyFault> {
         let most = self.heard + LONGEST_BODY;
         loop {

@@ -27,7 +27,7 @@ pub(crate) async fn addresses(name: &str, rules: &AddressRules) -> Result<Vec<Ip
     permitted(found.map(|address| address.ip()), rules)
 }
 
-/// Of one answer, what may be connected to. Every connection asks anew and each answer is judged by itself.
+/// The addresses of one answer that may be connected to. Every connection asks again, and each answer is judged by itself.
 fn permitted(found: impl Iterator<Item = IpAddr>, rules: &AddressRules) -> Result<Vec<IpAddr>, ResolveError> {
     let mut found = found.peekable();
     if found.peek().is_none() {

@@ -45,7 +45,7 @@ async fn post_until_the_deadline(url: &str) -> Outcome {
     outcome
 }
 
-/// A receiver for one connection: reads the request, then does as `answer` says. What it read comes through the
+/// A receiver for one connection: reads the request, then does as `answer` says. The request comes through the
 /// channel.
 async fn receiver<F>(
     answer: impl FnOnce(TcpStream) -> F + Send + 'static,
@@ -243,7 +243,7 @@ async fn a_large_body_is_cut_and_the_connection_dropped() {
 }
 
 #[tokio::test]
-async fn what_is_not_http_says_so() {
+async fn an_answer_that_is_not_http_is_named() {
     assert_eq!(outcome_of(b"SSH-2.0-OpenSSH_9.2\r\n").await, failed(SendFailure::NotHttp));
     // Neither is waited for until its end, for it has none.
     for endless in [&b"x-endless: header\r\n"[..], &[b'x'; 4_096]] {
