@@ -99,7 +99,10 @@ async fn events_is_a_list_of_at_least_one_known_name() {
     }
     let refused = project.post("/webhooks", &json!({"url": URL, "events": ["call.unknown"]})).await;
     let message = refused.refused(400);
-    assert!(ALL_EVENTS.iter().all(|name| message.contains(name)), "what is allowed is not said: {message}");
+    assert!(
+        ALL_EVENTS.iter().all(|name| message.contains(name)),
+        "the message does not list the known names: {message}"
+    );
 }
 
 #[tokio::test]

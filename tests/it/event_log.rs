@@ -274,7 +274,7 @@ async fn a_page_of_large_events_ends_early_only_before_3_mib() {
 }
 
 #[tokio::test]
-async fn what_does_not_exist_or_has_expired_is_not_found() {
+async fn an_event_that_does_not_exist_or_has_expired_is_not_found() {
     let (project, other) = (Project::new().await, Project::new().await);
     let kept = text(&project.post_event(&json!({"event_name": "call.ended"})).await, "event_id").to_owned();
     let named = Uuid::new_v4().to_string();

@@ -38,7 +38,7 @@ pub enum Temper {
 /// A caller repeats one event for this long at most.
 const PATIENCE: Duration = Duration::from_secs(5 * 60);
 
-/// Of a hundred receivers 20 fail, 10 are slow and one hangs.
+/// The receivers: 20 of the hundred fail, 10 are slow and one hangs.
 const RECEIVERS: usize = 100;
 
 fn temper(n: usize) -> Temper {
