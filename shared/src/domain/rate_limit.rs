@@ -1,5 +1,7 @@
 //! A limit on how many requests an endpoint gets a second. Its time is cut into slots. Each attempt takes the next free
-//! slot and is made when the slot comes.
+//! slot and is made when the slot comes. A batch takes its slots in one conditional update of the endpoint's row.
+//! (Rejected: counting each second and sending the rest back for a random time. A backlog would wake over and over. A row
+//! of its own for slots: one more to read.)
 //!
 //! A slot is good for two seconds. A job that misses its slot may use the late line, which covers only the next second,
 //! for jobs that are ready to go. So an endpoint gets at most its limit each second; when jobs wake late, as many again

@@ -4,7 +4,8 @@
 //! The slow lane serves slow endpoints, so that their long requests do not delay the short requests of others. An endpoint
 //! that hangs would fill even that lane, because each attempt lasts for the whole timeout. So it gets one attempt now and
 //! then, a *probe*. Other jobs for the endpoint look at it and wait again without a request. The first probe that is
-//! answered opens the endpoint for all.
+//! answered opens the endpoint for all. (Rejected: fewer attempts for each endpoint that fails. One that answers 500 at once
+//! costs no more than one that works.)
 //!
 //! A probe takes no slot of the endpoint's rate limit, so in the second of its first answer an endpoint can get one
 //! request more than its limit.

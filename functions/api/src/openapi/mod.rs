@@ -3,6 +3,8 @@
 //! Nothing here runs in the function: `tests/openapi.rs` writes the document, which [`crate::routes::reference`]
 //! serves. Each resource's file describes its routes. The bodies of answers are described where they are defined, in
 //! [`crate::routes`]; the bodies of requests are defined beside their route's description.
+//!
+//! (Rejected: utoipa's macros above the handlers. They are several times as long as the handlers.)
 
 pub mod api_keys;
 pub mod auth;

@@ -13,12 +13,13 @@ use crate::slowness::SLOW_AFTER;
 use crate::time::Timestamp;
 use crate::transition::Transition;
 
-/// A standard queue holds about 120,000 messages in flight, hidden ones included, and past that it hands out nothing.
+/// A standard queue holds about 120,000 messages in flight, hidden ones included, and past that it hands out nothing and
+/// reports no error (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-queues.html>).
 /// Past half of it a job that waits is sent again with a delay, because a delayed message is not in flight.
 pub const CROWDED_ABOVE: u64 = 60_000;
 
-/// A message that waits is replaced by a new one after so many receives. Its queue gives it up after 960 (template.yaml) and drops
-/// it when it is 14 days old; a job that is looked at every 15 minutes reaches neither.
+/// A message that waits is replaced by a new one after so many receives. Its queue gives it up after 960 (template.yaml)
+/// and drops it when it is 14 days old; a job that is looked at every 15 minutes reaches neither.
 pub const MOST_RECEIVES: u32 = 100;
 
 /// A job sleeps through a wait this short. A hidden message would take a whole second and a new invocation.
