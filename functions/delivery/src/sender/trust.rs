@@ -76,6 +76,9 @@ impl ResolvesClientCert for NoCertificate {
 }
 
 /// Judges as rustls does, and notes why it knows no issuer, because rustls has one error for all the reasons.
+///
+/// The three short methods pass on to [`Roots`], which has them too. rustls has no default for them, and a verifier that
+/// both share would take the long method as a closure of six arguments.
 #[derive(Debug)]
 struct Verifier(Arc<Roots>);
 
