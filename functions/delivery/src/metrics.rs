@@ -9,7 +9,7 @@ use std::time::Duration;
 use echo_shared::time::Timestamp;
 use serde_json::{Map, Value, json};
 
-/// The format takes so many values of one metric in a line. No batch makes more attempts.
+/// The most values of one metric that the format takes in a line. No batch makes more attempts.
 const MOST_VALUES: usize = 100;
 
 /// The counts of a batch. Each message's task adds to them.

@@ -43,7 +43,7 @@ impl AddressRules {
         self
     }
 
-    /// Whether this is a host name of our own API, whatever the port.
+    /// Whether this is a host name of our own API, on any port.
     #[must_use]
     pub fn is_own(&self, host: &str) -> bool {
         self.own.iter().any(|own| own == host)

@@ -136,7 +136,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Says that a field or parameter is none of the known ones, and which of these was probably meant.
+/// The message that a field or parameter is unknown, with the known one that was probably meant.
 #[must_use]
 pub fn not_known(kind: &str, name: &str, known: &[&str]) -> String {
     let name: String = name.chars().take(MAX_SHOWN_CHARS).collect();

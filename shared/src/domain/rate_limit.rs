@@ -72,7 +72,7 @@ pub fn need(limit: Option<&RateLimit>, held: Option<&Slot>, now: Timestamp) -> N
 }
 
 impl RateLimit {
-    /// How long so many slots last, in microseconds. A slot is rounded up, so that the limit is never exceeded.
+    /// How long this number of slots lasts, in microseconds. A slot is rounded up, so that the limit is never exceeded.
     #[must_use]
     pub fn length_micros(&self, slots: u32) -> i64 {
         let slot = 1_000_000_u32.div_ceil(u32::from(self.per_second.max(1)));

@@ -43,7 +43,7 @@ pub struct HttpAnswer {
 }
 
 impl HttpAnswer {
-    /// The body as JSON; null when it is none.
+    /// The body as JSON; null when it is not JSON.
     #[must_use]
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_default()

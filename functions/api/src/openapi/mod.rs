@@ -43,7 +43,7 @@ arrive unchanged.
 
 **Browsers** on other origins cannot call the API, because it sends no CORS headers: a key belongs on a server.
 
-**Refusals** have one form, whatever the status: `statusCode`, `message`, `error`. Where several apply, the first of 401, 403, \
+**Refusals** have one form for every status: `statusCode`, `message`, `error`. Where several apply, the first of 401, 403, \
 404, 405, 413, 415, 400, 409 is given. A path with a method that it does not have answers 405 with an `allow` header. Every answer \
 carries `x-request-id`.
 

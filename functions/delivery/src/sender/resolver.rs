@@ -56,7 +56,7 @@ mod tests {
         let v4 = AddressRules::parse("127.0.0.0/8").expect("a network");
         let local = addresses("A.localhost.", &v4).await.expect("exempt");
         assert_eq!(local, [IpAddr::V4(Ipv4Addr::LOCALHOST)]);
-        // An exemption is for literals and localhost, not for whatever a name resolves to.
+        // An exemption is for literals and localhost, not for the addresses that a name resolves to.
         assert!(matches!(addresses("127.0.0.1", &v4).await, Err(ResolveError::Forbidden)));
     }
 

@@ -180,7 +180,8 @@ async fn a_body_that_drips_is_given_up_at_the_same_deadline_and_its_status_count
     assert!(body.starts_with("...") && body.len() < 1_000, "{body}");
 }
 
-/// A receiver that says `100 Continue` so many times at once, again and again, until it cannot; then it says so.
+/// A receiver that sends `100 Continue`, `times` in one write, again and again. When a write fails, the channel gets a
+/// value.
 async fn continuing(times: usize, pause: Duration) -> (String, oneshot::Receiver<()>) {
     let (closed, is_closed) = oneshot::channel();
     let (url, _request) = receiver(async move |mut stream| {
