@@ -44,12 +44,13 @@ impl Outcome {
 }
 
 /// Why no answer came. The messages are for the endpoint's owner: they name the fault to mend, and hold no address of our
-/// own network.
+/// own network. An unknown name and a forbidden address have one message, so that it does not tell which names a
+/// private network has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SendFailure {
     #[error("{missing} within {seconds} s")]
     TimedOut { missing: Missing, seconds: u64 },
-    #[error("the host name could not be resolved")]
+    #[error("{NO_PUBLIC_ADDRESS}")]
     Dns,
     #[error(transparent)]
     Tls(#[from] TlsFault),
@@ -61,7 +62,7 @@ pub enum SendFailure {
     Reset,
     #[error("the connection closed or broke in the middle of the answer's head")]
     Broken,
-    #[error("the address is private, local or otherwise not allowed")]
+    #[error("{NO_PUBLIC_ADDRESS}")]
     ForbiddenAddress,
     #[error("the URL leads back to this service")]
     OwnHost,
@@ -72,6 +73,8 @@ pub enum SendFailure {
     #[error("a header of the endpoint cannot be sent")]
     Unsendable,
 }
+
+const NO_PUBLIC_ADDRESS: &str = "no public address was found for the host of the URL";
 
 /// The step that was not done when the time was over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

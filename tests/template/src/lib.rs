@@ -67,13 +67,14 @@ impl Template {
         Self::with(&[
             ("MaxApiInvocations", "200"),
             ("EventBusName", "default"),
+            ("EventSources", "calls.example"),
             ("OperationalEventBusName", "ops"),
             ("AlarmTopicArn", "arn:aws:sns:us-east-1:123456789012:alarms"),
             ("Dashboard", "true"),
             ("Tracing", "Active"),
             ("VpcSubnetIds", "subnet-0123abcd,subnet-4567cdef"),
             ("VpcSecurityGroupIds", "sg-0123abcd"),
-            ("TableKmsKeyArn", "arn:aws:kms:us-east-1:123456789012:key/1"),
+            ("KmsKeyArn", "arn:aws:kms:us-east-1:123456789012:key/1"),
         ])
     }
 

@@ -1,23 +1,17 @@
 //! The template as a graph: AWS's requirements on resources that work together, which no emulator and no linter
 //! checks.
 
+mod support;
+
 use std::collections::BTreeSet;
 
 use echo_template::{STACK, Template, number};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-fn each(value: &Value) -> Vec<&Value> {
-    value.as_array().map_or_else(|| vec![value], |items| items.iter().collect())
-}
+use support::{arn, each};
 
 fn whole(value: &Value) -> u64 {
     format!("{}", number(value)).parse().unwrap_or_else(|_| panic!("{value} is no whole number"))
-}
-
-fn arn<'a>(template: &'a Template, kind: &'a str, arn: &Value) -> (&'a str, &'a Value) {
-    let id = arn.as_str().and_then(|arn| arn.rsplit([':', '/']).next()).unwrap_or_default();
-    let found = template.of_type(kind).find(|(one, _)| *one == id);
-    found.unwrap_or_else(|| panic!("{arn} is no {kind} of the template"))
 }
 
 /// SQS refuses a statement that names another queue than the policy's own, or several, or more than seven actions
@@ -40,6 +34,23 @@ fn a_queue_policy_is_for_one_queue_and_a_statement_for_one_resource() {
             assert!(each(&statement["Action"]).len() <= 7, "{id}");
         }
     }
+    // docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-security-best-practices.html
+    let plain = Template::load();
+    let all: BTreeSet<&str> = plain.of_type("AWS::SQS::Queue").map(|(id, _)| id).collect();
+    let mut closed = BTreeSet::new();
+    for (_, policy) in plain.of_type("AWS::SQS::QueuePolicy") {
+        for statement in each(&policy["Properties"]["PolicyDocument"]["Statement"]) {
+            if statement["Condition"] == json!({ "Bool": { "aws:SecureTransport": false } }) {
+                let (effect, to) = (&statement["Effect"], &statement["Principal"]);
+                assert_eq!(
+                    (effect, to, &statement["Action"]),
+                    (&json!("Deny"), &json!("*"), &json!("sqs:*"))
+                );
+                closed.insert(arn(&plain, "AWS::SQS::Queue", &statement["Resource"]).0);
+            }
+        }
+    }
+    assert_eq!(closed, all, "queues that refuse requests without TLS");
     // EventBridge may send to every queue that it targets.
     for (id, rule) in template.of_type("AWS::Events::Rule") {
         for target in each(&rule["Properties"]["Targets"]) {

@@ -285,3 +285,16 @@ async fn a_name_that_leads_home_is_forbidden() {
 async fn a_name_that_does_not_exist_is_a_dns_failure() {
     assert_eq!(post_to("https://nowhere.invalid/").await, failed(SendFailure::Dns));
 }
+
+/// A tenant who tries the names of a private network must not learn which of them exist.
+#[tokio::test]
+async fn a_name_with_a_private_address_reads_like_a_name_that_does_not_exist() {
+    let message = async |url: &str| match sender(AddressRules::default()).send(post(url)).await.outcome {
+        Outcome::Failed { cause } => cause.to_string(),
+        Outcome::Answered { .. } => panic!("{url} answered"),
+    };
+    let [private, unknown] =
+        [message("http://localhost:9/").await, message("https://nowhere.invalid/").await];
+    assert_eq!(private, unknown);
+    assert!(private.contains("no public address"), "{private}");
+}
