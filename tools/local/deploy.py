@@ -69,7 +69,7 @@ def deploy(emulator, parameters, zips):
     else:
         with step("deploying template.yaml with sam"):
             _sam_deploy(emulator, parameters, zips, fingerprint)
-    with step("setting up and checking what the emulator leaves out: batched sends, concurrency limits, TTL, routes"):
+    with step("setting up and checking the parts that the emulator leaves out: batched sends, concurrency limits, TTL, routes"):
         _allow_batches(emulator)
         _set_concurrency(emulator, parameters)
         _enable_ttl(emulator)

@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_set_has_the_contracts_defaults() {
+    fn absent_settings_have_the_contracts_defaults() {
         let settings = Config::from_lookup(lookup).expect("tables and queues are set").settings;
         assert_eq!(settings.schedule, RetrySchedule::parse("60,300,1800").expect("delays"));
         assert_eq!(settings.request_timeout, Duration::from_secs(15));

@@ -21,7 +21,7 @@ use crate::turn::health;
 use crate::turn::rows::{self, Rows};
 use crate::{App, replay_step};
 
-/// A job that has the turn acts within this time, or is lost. A job that waits for longer is sent anew about once a day.
+/// A job that has the turn acts within this time, or is lost. A job that waits for longer is replaced by a new one about once a day.
 const ACTS_WITHIN: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 
 /// The reason on an event that was parked without having been refused.

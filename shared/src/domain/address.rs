@@ -1,4 +1,4 @@
-//! Which addresses a delivery may connect to (contract §3). The rules hold for resolved addresses, for literal addresses in
+//! The addresses that a delivery may connect to (contract §3). The rules hold for resolved addresses, for literal addresses in
 //! URLs, and when an endpoint is registered.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -43,7 +43,7 @@ impl AddressRules {
         self
     }
 
-    /// Whether this is a host name of our own API, whatever the port.
+    /// Whether this is a host name of our own API, on any port.
     #[must_use]
     pub fn is_own(&self, host: &str) -> bool {
         self.own.iter().any(|own| own == host)

@@ -22,7 +22,7 @@ pub enum Trigger {
 /// The result of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// The head of an answer came. Its status decides, whatever became of the body (contract §5).
+    /// The head of an answer came. Its status decides, even if the body broke off (contract §5).
     Answered {
         status: u16,
         /// The start of the body, as far as it came.
@@ -43,8 +43,8 @@ impl Outcome {
     }
 }
 
-/// Why no answer came. The messages are for the endpoint's owner: they say what to mend, and hold no address of our
-/// own network. An unknown name and a forbidden address have one message, so that nobody can learn from it which names a
+/// Why no answer came. The messages are for the endpoint's owner: they name the fault to mend, and hold no address of our
+/// own network. An unknown name and a forbidden address have one message, so that it does not tell which names a
 /// private network has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SendFailure {
@@ -76,7 +76,7 @@ pub enum SendFailure {
 
 const NO_PUBLIC_ADDRESS: &str = "no public address was found for the host of the URL";
 
-/// What had not come when the time was over.
+/// The step that was not done when the time was over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Missing {
     #[error("no address of the host name")]
@@ -142,7 +142,7 @@ pub enum TlsFault {
     Other,
 }
 
-/// What broke an answer's body off.
+/// The fault that broke an answer's body off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BodyFault {
     #[error("the connection closed before the answer's body was complete")]
@@ -187,7 +187,7 @@ impl Attempt {
         Self { id, triggered_by, http_status, response_body, duration_ms, error_message }
     }
 
-    /// The status alone decides: a message beside a status says what broke the body off.
+    /// The status alone decides: a message beside a status names the fault that broke the body off.
     #[must_use]
     pub fn success(&self) -> bool {
         self.http_status.is_some_and(|status| (200..300).contains(&status))

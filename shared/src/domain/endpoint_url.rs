@@ -112,7 +112,7 @@ impl EndpointUrl {
         }
     }
 
-    /// The URL that a request would be made to, where that is not what its owner wrote: URL parsers resolve `..` and escape
+    /// The URL that a request would be made to, if it differs from the URL that the owner wrote: URL parsers resolve `..` and escape
     /// some characters, and a receiver that signs its URL would see another one. The case of scheme and host, letters
     /// outside ASCII in the host, an unneeded port and a missing `/` after the host make no difference to a receiver.
     #[must_use]
@@ -158,7 +158,7 @@ fn is_dns_name(name: &str) -> bool {
     name.len() <= MAX_NAME_CHARS && name.split('.').all(is_label)
 }
 
-/// `localhost` and its subdomains are loopback by RFC 6761, whatever a resolver says.
+/// `localhost` and its subdomains are loopback by RFC 6761, even if a resolver says otherwise.
 #[must_use]
 pub fn is_localhost(host: &str) -> bool {
     let host = host.strip_suffix('.').unwrap_or(host);

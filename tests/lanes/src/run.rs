@@ -75,7 +75,7 @@ impl<'a> Run<'a> {
         Auth::Key(&self.world.api_key)
     }
 
-    /// `/v1/projects/{id}` and what follows.
+    /// `/v1/projects/{id}` and the rest of the path.
     #[must_use]
     pub fn project(&self, rest: &str) -> String {
         format!("/v1/projects/{}{rest}", self.world.project_id)

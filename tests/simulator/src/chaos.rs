@@ -1,6 +1,6 @@
 //! The faults of a world, and ways to break the design on purpose.
 
-/// How often each fault happens: at one opportunity in so many, or never at 0.
+/// How often each fault happens: at one opportunity in this number, or never at 0.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Chaos {
     /// The function dies between two steps of a record.

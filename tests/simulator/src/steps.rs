@@ -69,7 +69,7 @@ impl World {
         }
     }
 
-    /// Decides what a job does, after trying to take a probe if the job needs one.
+    /// Chooses a job's act, after trying to take a probe if the job needs one.
     fn wake_of(&mut self, work: &Work, now: Timestamp) -> Wake {
         let timeout = self.settings.request_timeout;
         let endpoint = &self.endpoints[usize::from(work.message.endpoint)];

@@ -24,7 +24,7 @@ fn life(seed: u64, chaos: Chaos, design: Design) -> World {
     world
 }
 
-/// Breaches of the rules that must hold in every run, whatever went wrong in it.
+/// Breaches of the rules that must hold in every run, with any faults.
 fn breaches(world: &World) -> Vec<String> {
     let mut breaches = world.violations.clone();
     if !world.is_quiet() {

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use echo_template::{STACK, Template, number};
 use serde_json::{Value, json};
 
-use support::{arn, each, full};
+use support::{arn, each};
 
 fn whole(value: &Value) -> u64 {
     format!("{}", number(value)).parse().unwrap_or_else(|_| panic!("{value} is no whole number"))
@@ -18,7 +18,7 @@ fn whole(value: &Value) -> u64 {
 /// (docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-policies.html).
 #[test]
 fn a_queue_policy_is_for_one_queue_and_a_statement_for_one_resource() {
-    let template = full();
+    let template = Template::full();
     let mut queues_with_policy = BTreeSet::new();
     for (id, policy) in template.of_type("AWS::SQS::QueuePolicy") {
         let properties = &policy["Properties"];
@@ -67,7 +67,7 @@ fn a_queue_policy_is_for_one_queue_and_a_statement_for_one_resource() {
 /// not.
 #[test]
 fn a_functions_role_has_all_its_policies_inside() {
-    let template = full();
+    let template = Template::full();
     for (id, function) in template.of_type("AWS::Serverless::Function") {
         let (role_id, role) = arn(&template, "AWS::IAM::Role", &function["Properties"]["Role"]);
         assert!(!each(&role["Properties"]["Policies"]).is_empty(), "{role_id} of {id}");
@@ -263,7 +263,7 @@ fn check_metric(template: &Template, at: &str, namespace: &str, metric: &str, di
 
 #[test]
 fn every_alarm_stands_on_a_metric_that_exists() {
-    let template = full();
+    let template = Template::full();
     let mut alarms = 0;
     for (id, alarm) in template.of_type("AWS::CloudWatch::Alarm") {
         let properties = &alarm["Properties"];
@@ -312,7 +312,7 @@ fn alarms_on_a_rule_name_its_bus_unless_it_is_the_default_one() {
 
 #[test]
 fn every_line_of_the_dashboard_is_a_metric_that_exists() {
-    let template = full();
+    let template = Template::full();
     let body = &template.resource("ServiceDashboard")["Properties"]["DashboardBody"];
     let body: Value = serde_json::from_str(body.as_str().expect("text")).expect("JSON");
     for widget in each(&body["widgets"]) {

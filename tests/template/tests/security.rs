@@ -7,13 +7,13 @@ use std::collections::BTreeSet;
 use echo_template::{STACK, Template};
 use serde_json::{Value, json};
 
-use support::{arn, each, full};
+use support::{arn, each};
 
 /// Lambda manages a function's network interfaces with the function's role. AWS advises to deny these actions to the
 /// function's code (docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html and permissions-source-function-arn.html).
 #[test]
 fn a_functions_code_has_none_of_the_rights_that_lambda_needs_for_its_network() {
-    let template = full();
+    let template = Template::full();
     let statements = |effect: &str| -> BTreeSet<String> {
         let policies = each(&template.resource("DeliveryRole")["Properties"]["Policies"]);
         let all = policies.into_iter().flat_map(|policy| each(&policy["PolicyDocument"]["Statement"]));
@@ -38,7 +38,7 @@ const KEPT: [(&str, &str); 4] = [
 
 #[test]
 fn the_operators_key_encrypts_tables_queues_logs_and_the_secret() {
-    for (template, is_set) in [(full(), true), (Template::load(), false)] {
+    for (template, is_set) in [(Template::full(), true), (Template::load(), false)] {
         for (kind, property) in KEPT {
             let mut resources = template.of_type(kind).peekable();
             assert!(resources.peek().is_some(), "the template has no {kind}");
@@ -54,7 +54,7 @@ fn the_operators_key_encrypts_tables_queues_logs_and_the_secret() {
         }
     }
     // The services through which a role may use the key are those that its function calls.
-    let template = full();
+    let template = Template::full();
     for (role, services) in
         [("ApiRole", &["dynamodb", "sqs", "secretsmanager"][..]), ("DeliveryRole", &["dynamodb", "sqs"])]
     {
@@ -71,7 +71,7 @@ fn the_operators_key_encrypts_tables_queues_logs_and_the_secret() {
 /// A caller's text in the access log could forge the fields that the metric filter reads.
 #[test]
 fn the_stage_has_an_access_log_of_json_without_the_callers_own_text() {
-    let template = full();
+    let template = Template::full();
     let stage = &template.resource("ApiStage")["Properties"]["AccessLogSettings"];
     let (group, properties) = arn(&template, "AWS::Logs::LogGroup", &stage["DestinationArn"]);
     assert_eq!(group, "AccessLogs");

@@ -65,8 +65,8 @@ async fn answer(stack_name: &str, request: Request, next: Next) -> Response {
     if let Some(event) = event {
         Span::current().record("event_id", field::display(event.id));
     }
-    // What is absent is not written. A metric filter in template.yaml makes the metric `Accepted` of this line, for
-    // a fifth of the bytes that the embedded metric format would add to each.
+    // A mark that is absent is not written. A metric filter in template.yaml makes the metric `Accepted` of this line, for
+    // 37 bytes a line. (Rejected: the embedded metric format, for 180.)
     let is_new = event.is_some_and(|event| !event.duplicate);
     // Likewise the metric `OverBudget`.
     let is_over_budget = response.extensions().get::<OverBudget>().is_some();

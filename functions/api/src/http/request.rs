@@ -1,4 +1,4 @@
-//! What handlers take from a request's path, query and connection.
+//! A request's path, query and connection as handlers take them.
 
 use std::fmt::Display;
 use std::net::IpAddr;
@@ -137,8 +137,8 @@ impl<S: Send + Sync> FromRequestParts<S> for QueryValues {
     }
 }
 
-/// Where the caller is, by the connection that API Gateway took. What headers such as `x-forwarded-for` say is the
-/// caller's own word and counts for nothing.
+/// Where the caller is, by the connection that API Gateway took. Headers such as `x-forwarded-for`
+/// do not count, because the caller writes them.
 #[derive(Debug, Clone)]
 pub struct FromNetwork(pub CallerNetwork);
 

@@ -1,6 +1,6 @@
 //! IAM: each call that a function makes to AWS is checked against the function's role in the template. [`Iam`] keeps
 //! the refused uses, so that the lane's test fails. It also keeps the allowed uses, so that a test finds grants that
-//! nothing uses.
+//! nothing uses. (Rejected: iam-rs, because it brings chrono.)
 
 mod needs;
 pub mod policy;

@@ -1,23 +1,7 @@
-//! What the tests of the template as a whole share.
+//! Shared by the tests of the template as a whole.
 
 use echo_template::Template;
 use serde_json::Value;
-
-/// The template with every optional part.
-pub(crate) fn full() -> Template {
-    Template::with(&[
-        ("MaxApiInvocations", "200"),
-        ("EventBusName", "default"),
-        ("EventSources", "calls.example"),
-        ("OperationalEventBusName", "ops"),
-        ("AlarmTopicArn", "arn:aws:sns:us-east-1:123456789012:alarms"),
-        ("Dashboard", "true"),
-        ("Tracing", "Active"),
-        ("VpcSubnetIds", "subnet-0123abcd"),
-        ("VpcSecurityGroupIds", "sg-0123abcd"),
-        ("KmsKeyArn", "arn:aws:kms:us-east-1:123456789012:key/1"),
-    ])
-}
 
 pub(crate) fn each(value: &Value) -> Vec<&Value> {
     value.as_array().map_or_else(|| vec![value], |items| items.iter().collect())

@@ -231,7 +231,7 @@ fn outcomes_lead_where_the_contract_says() {
         (4, Trigger::Auto, timeout, exhausted),
         (1, Trigger::Auto, answered(410, None), Step::Failed(FailureReason::Gone)),
         (5, Trigger::Manual, answered(500, None), exhausted),
-        // The head decides, whatever became of the body.
+        // The head decides, even if the body broke off.
         (1, Trigger::Auto, broken_off(200, None), Step::Succeeded),
         (1, Trigger::Auto, broken_off(410, None), Step::Failed(FailureReason::Gone)),
         (1, Trigger::Auto, broken_off(503, Some(90)), Step::RetryAt(at(90))),
