@@ -74,7 +74,7 @@ async fn end(app: &App, message: &Message, job: &DeliveryJob, tally: &Tally) -> 
     let rows = Rows::of(job, &rows::load(&app.store, &[job]).await?);
     let delivery = match rows.delivery {
         Some(delivery) => Some(delivery),
-        None => rows::create_missing(&app.store, job, now).await?,
+        None => rows::create_missing(&app.store, job, rows.event.as_deref()).await?,
     };
     let Some(mut delivery) = delivery.filter(|delivery| !delivery.is_expired(now)) else {
         return Ok(Disposal::Delete);

@@ -320,6 +320,7 @@ fn environment(kind: Kind, overrides: &[(&'static str, String)]) -> HashMap<Stri
         ("EXEMPT_NETWORKS", "127.0.0.0/8,::1/128"),
         ("RETENTION_DAYS", "30"),
         ("REQUEST_TIMEOUT_SECONDS", "1"),
+        ("API_TIMEOUT_SECONDS", "2"),
         ("RETRY_DELAYS_SECONDS", "1,1,1"),
         ("DISABLE_AFTER_FAILURES", "10"),
         ("DISABLE_AFTER_SECONDS", "86400"),

@@ -156,6 +156,15 @@ fn the_delivery_functions_timeout_is_as_long_as_the_longest_request_needs() {
     assert!(include_str!("../../../functions/delivery/src/lib.rs").contains(&supposed), "{supposed}");
 }
 
+/// A job waits for its event's row as long as the api can be writing it.
+#[test]
+fn the_delivery_function_knows_the_api_functions_timeout() {
+    let template = Template::load();
+    let told = &template.resource("DeliveryFunction")["Properties"]["Environment"]["Variables"];
+    let timeout = &template.resource("ApiFunction")["Properties"]["Timeout"];
+    assert_eq!(whole(&told["API_TIMEOUT_SECONDS"]), whole(timeout));
+}
+
 /// Lambda stops a chain of a function's messages to itself after about 16 invocations unless the function allows
 /// recursion (docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html).
 #[test]

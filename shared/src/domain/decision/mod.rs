@@ -174,6 +174,48 @@ const fn probe_for(delivery: &Delivery, job: &DeliveryJob) -> ProbeFor {
     }
 }
 
+/// How often the api's timeout passes until no acceptance can still be at work. One would do if the clocks of two functions
+/// showed the same time.
+const API_TIMEOUTS: u32 = 8;
+
+/// The shortest and the longest wait for an event's row.
+const FIRST_LOOK_AGAIN: Duration = Duration::from_millis(50);
+const LONGEST_LOOK_AGAIN: Duration = Duration::from_secs(30);
+
+/// What becomes of a job whose event has no row that lists its delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WithoutEvent {
+    /// The acceptance may still be writing the row.
+    LookAgain { at: Timestamp },
+    /// The event was never accepted, or it has expired: the message is deleted.
+    Gone,
+    /// The event was never accepted, and yet the delivery has a row: it ends.
+    NeverAccepted,
+    /// An attempt was made, so there was an event: an internal fault.
+    Lost,
+}
+
+/// Decides what a job does whose event has no row that lists its delivery, if the delivery has not ended. An event's rows and
+/// jobs are written side by side, so a job may come first. Its producer may also have got no 202, and the event must not be
+/// delivered in part: no attempt is made before the event's row exists.
+#[must_use]
+pub fn without_event(
+    job: &DeliveryJob,
+    delivery: Option<&Delivery>,
+    now: Timestamp,
+    api_timeout: Duration,
+) -> WithoutEvent {
+    let age = now.since(job.delivery_id.created_at());
+    match delivery {
+        Some(delivery) if delivery.attempt_count > 0 => WithoutEvent::Lost,
+        _ if age < api_timeout * API_TIMEOUTS => {
+            WithoutEvent::LookAgain { at: now.plus(age.clamp(FIRST_LOOK_AGAIN, LONGEST_LOOK_AGAIN)) }
+        }
+        None => WithoutEvent::Gone,
+        Some(_) => WithoutEvent::NeverAccepted,
+    }
+}
+
 /// How a delivery goes on after an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {

@@ -56,7 +56,7 @@ pub trait Path: fmt::Debug + Send + Sync {
 }
 
 /// Every path, in the order of the table.
-pub const ALL: [&dyn Path; 36] = [
+pub const ALL: [&dyn Path; 38] = [
     &accounts::SignUp,
     &accounts::CreateProject,
     &accounts::CreateKey,
@@ -64,6 +64,8 @@ pub const ALL: [&dyn Path; 36] = [
     &endpoints::Create,
     &accepting::One,
     &accepting::Ten,
+    &accepting::NewOne,
+    &accepting::NewTen,
     &accepting::Slow,
     &accepting::Again,
     &accepting::Leased,
