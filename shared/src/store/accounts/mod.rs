@@ -58,7 +58,7 @@ impl Registry {
         row(&self.client, &self.tables.accounts, key([("email_key", text(email.as_str()))])).await
     }
 
-    /// Ends all sessions of an account. One write does it, however many sessions there are.
+    /// Ends all sessions of `account`'s set. One write does it, however many sessions there are.
     pub async fn end_all_sessions(&self, account: &Account, next: SessionSetId) -> Result<(), StoreError> {
         let ended = self
             .client
@@ -66,12 +66,12 @@ impl Registry {
             .table_name(&self.tables.accounts)
             .key("email_key", text(account.email_key.as_str()))
             .update_expression("SET session_set = :next")
-            .condition_expression("id = :id")
+            .condition_expression("session_set = :ended")
             .expression_attribute_values(":next", text(next))
-            .expression_attribute_values(":id", text(account.id))
+            .expression_attribute_values(":ended", text(account.session_set))
             .send()
             .await;
-        // An account that is gone has no session that lives.
+        // With another set, or without the row, these sessions have ended already. A write that arrives late ends no later ones.
         if_condition_held(ended).map(|_| ())
     }
 
