@@ -102,7 +102,7 @@ mod tests {
         for wrong in [
             format!("1776012720.{CODE}.ada@example.com"),
             format!("1776012719.{}.ada@example.com", &CODE[2..]),
-            format!("1776012719..ada@example.com"),
+            "1776012719..ada@example.com".to_owned(),
             format!("1776012719.{CODE}."),
             format!("1776012719.{CODE}"),
             format!("1776012719.{CODE}.{}@example.com", "a".repeat(300)),
