@@ -18,5 +18,6 @@ pub mod tls;
 pub use domain::{
     account, address, amazon, api_key, attempt, budget, cursor, custom_headers, decision, delivery, endpoint,
     endpoint_url, event, event_input, event_name, fields, id, intake, job, operational, origin, payload,
-    project, rate_limit, replay, schedule, shards, signature, signing_secret, slowness, time, transition,
+    project, rate_limit, replay, schedule, scope, session, shards, signature, signing_secret, slowness, time,
+    transition,
 };

@@ -30,5 +30,7 @@ mod reference;
 mod replays;
 mod retries;
 mod rotation;
+mod scopes;
+mod sessions;
 mod signing;
 mod test_events;

@@ -1,6 +1,6 @@
 //! The stack's own queues, tables and logs, for the few promises that the API cannot show.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_sqs::config::{BehaviorVersion, Credentials, Region};
@@ -131,6 +131,28 @@ pub async fn table_dump(logical_id: &str) -> String {
     let pages = client.scan().table_name(name).into_paginator().items().send();
     let rows = pages.try_collect().await.expect("the table can be read");
     format!("{rows:?}")
+}
+
+/// The row of an account.
+///
+/// # Panics
+/// When there is no such account or the test cannot read it.
+pub async fn account(email: &str) -> HashMap<String, AttributeValue> {
+    let client = aws_sdk_dynamodb::Client::new(&config().await);
+    let table = &stack().aws.tables["AccountsTable"];
+    let key = AttributeValue::S(email.to_lowercase());
+    let answer = client.get_item().table_name(table).key("email_key", key).send().await;
+    answer.expect("the table can be read").item.expect("an account")
+}
+
+/// The root secret, as an operator reads it.
+///
+/// # Panics
+/// When the secret is not a text.
+pub async fn root_secret() -> String {
+    let body = json!({"SecretId": stack().aws.root_secret});
+    let answer = call("secretsmanager", "secretsmanager.GetSecretValue", &body).await;
+    answer["SecretString"].as_str().expect("a text").to_owned()
 }
 
 /// Lets a row expire: finds the row whose `id_field` is `id` and sets its TTL attribute to a second ago.

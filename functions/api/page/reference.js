@@ -198,7 +198,11 @@ function credentials(operation) {
   const names = operation.security.map((each) => Object.keys(each)[0]);
   const needed = names.filter(Boolean);
   if (!needed.length) return h("p", { class: "soft" }, "No credential needed.");
-  const links = needed.map((name, at) => [at ? " or " : "", h("a", { href: "#credentials" }, h("code", {}, name))]);
+  const scopes = (name) => operation.security.map((each) => each[name]?.[0]).filter(Boolean);
+  const links = needed.map((name, at) => [
+    at ? " or " : "",
+    h("a", { href: "#credentials" }, h("code", {}, name)),
+    scopes(name).map((scope) => [" with the scope ", h("code", {}, scope)])]);
   const optional = names.includes(undefined) ? ", if the operator requires it" : "";
   return h("p", { class: "soft" }, "Credential: ", links, optional, ".");
 }

@@ -92,6 +92,7 @@ impl Config {
             registry_tables: RegistryTables {
                 accounts: required(lookup, "ACCOUNTS_TABLE")?,
                 login_failures: required(lookup, "LOGIN_FAILURES_TABLE")?,
+                sessions: required(lookup, "SESSIONS_TABLE")?,
                 projects: required(lookup, "PROJECTS_TABLE")?,
                 api_keys,
                 api_key_hashes: required(lookup, "API_KEY_HASHES_TABLE")?,

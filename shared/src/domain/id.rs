@@ -88,6 +88,14 @@ id!(
     AccountId
 );
 id!(
+    /// One login.
+    SessionId
+);
+id!(
+    /// The sessions of an account that began since all earlier ones ended.
+    SessionSetId
+);
+id!(
     /// The business an account gave at sign-up.
     BusinessId
 );

@@ -1,8 +1,9 @@
 //! The rules: values and pure functions, one noun a file. Nothing here sees AWS, tokio, the clock or the environment.
 //!
 //! In reading order: [`id`] and [`time`] name and date things. [`endpoint_url`], [`address`], [`amazon`] and [`origin`]
-//! say where the service may send. [`account`], [`project`], [`api_key`], [`endpoint`], [`event`], [`delivery`] and [`attempt`] are
-//! the things that the service keeps. [`fields`], [`event_input`] and [`intake`] read the producers' input, and [`payload`]
+//! say where the service may send. [`account`], [`session`], [`project`] with its [`shards`], [`api_key`] with its
+//! [`scope`]s, [`endpoint`], [`event`], [`delivery`] and [`attempt`] are the things that the service keeps. [`fields`],
+//! [`event_input`] and [`intake`] read the producers' input, and [`payload`]
 //! packs it. [`signing_secret`], [`signature`] and [`custom_headers`] go into a request. [`job`] is a message in a queue.
 //! [`schedule`], [`rate_limit`], [`slowness`], [`budget`] and [`decision`] choose the next step, and [`transition`] is the
 //! change that a decision makes to a row. [`replay`] tries many deliveries again, [`operational`] tells the operator, and
@@ -34,6 +35,8 @@ pub mod project;
 pub mod rate_limit;
 pub mod replay;
 pub mod schedule;
+pub mod scope;
+pub mod session;
 pub mod shards;
 pub mod signature;
 pub mod signing_secret;

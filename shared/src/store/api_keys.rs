@@ -56,6 +56,7 @@ impl Registry {
             shards: key.shards,
             api_key_id: key.id,
             status: key.status,
+            reach: key.reach,
         };
         Ok([
             put_new(&self.tables.api_keys, "id", to_item(key)?)?,

@@ -5,9 +5,10 @@
 //! |---|---|---|
 //! | accounts | e-mail in lower case | the person who signed up |
 //! | login failures | caller and e-mail; e-mail alone for all callers | tries that are left in this window; expires |
+//! | sessions | account, id | one login: the generation of its refresh token; expires |
 //! | projects | account, id | name, number of endpoints and of active keys |
 //! | API keys | project, id | the key as it is listed |
-//! | API key hashes | hash | the project that the key opens |
+//! | API key hashes | hash | the project that the key opens, and its scopes |
 //! | endpoints | project, id | URL, secrets, status, health, speed, slots |
 //! | events | project, event id | envelope, content hash, deliveries, skipped endpoints; expires |
 //! | deliveries | endpoint and bucket of the event name, id | status and attempts; expires |
@@ -29,6 +30,7 @@ mod inserts;
 mod projects;
 mod ranges;
 mod replays;
+mod sessions;
 mod statements;
 mod transactions;
 mod update;
@@ -50,11 +52,12 @@ use serde::de::DeserializeOwned;
 
 use crate::aws::Failure;
 
-pub use self::accounts::{LoginBudget, SignedUp};
+pub use self::accounts::{Guessed, LoginBudget, SignedUp};
 pub use self::budgets::{Budgets, Spent};
 pub use self::deliveries::{Advanced, DeliveryFilter, Loaded};
 pub use self::endpoints::{Created, EndpointPatch, Patched, Rotated, Taken};
 pub use self::events::{Accepted, EventFilter, ReadEvent};
+pub use self::sessions::Refreshed;
 pub use self::statements::MAX_STATEMENTS;
 
 type Item = std::collections::HashMap<String, AttributeValue>;
@@ -116,6 +119,7 @@ pub struct Registry {
 pub struct RegistryTables {
     pub accounts: String,
     pub login_failures: String,
+    pub sessions: String,
     pub projects: String,
     pub api_keys: String,
     pub api_key_hashes: String,

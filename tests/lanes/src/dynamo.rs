@@ -24,9 +24,10 @@ use crate::http::Reply;
 use crate::partiql;
 
 /// The product's tables: name, partition key, sort key.
-const TABLES: [(&str, &str, Option<&str>); 10] = [
+const TABLES: [(&str, &str, Option<&str>); 11] = [
     ("accounts", "email_key", None),
     ("login_failures", "email_key", None),
+    ("sessions", "account_id", Some("id")),
     ("projects", "account_id", Some("id")),
     ("api_keys", "project_id", Some("id")),
     ("api_key_hashes", "key_hash", None),

@@ -303,6 +303,7 @@ fn environment(kind: Kind, overrides: &[(&'static str, String)]) -> HashMap<Stri
         ("RUST_BACKTRACE", "1"),
         ("ACCOUNTS_TABLE", "accounts"),
         ("LOGIN_FAILURES_TABLE", "login_failures"),
+        ("SESSIONS_TABLE", "sessions"),
         ("PROJECTS_TABLE", "projects"),
         ("API_KEYS_TABLE", "api_keys"),
         ("API_KEY_HASHES_TABLE", "api_key_hashes"),

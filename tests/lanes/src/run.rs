@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::gateway::HttpAnswer;
 use crate::lane::{Auth, Lane};
-use crate::world::World;
+use crate::world::{EMAIL, World};
 
 /// How a delivery has to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +34,22 @@ pub struct Closed {
     pub at: Instant,
 }
 
+/// The tokens of a session.
+#[derive(Debug, Clone, Default)]
+pub struct Session {
+    pub access: String,
+    pub refresh: String,
+}
+
+impl Session {
+    /// The tokens in an answer.
+    #[must_use]
+    pub fn of(answer: &Value) -> Self {
+        let token = |name: &str| answer[name].as_str().unwrap_or_default().to_owned();
+        Self { access: token("access_token"), refresh: token("refresh_token") }
+    }
+}
+
 #[derive(Debug, Default)]
 pub struct Notes {
     pub sent: Vec<Sent>,
@@ -43,6 +59,8 @@ pub struct Notes {
     pub retried: Vec<String>,
     /// Accounts signed up beside the world's own.
     pub accounts: Vec<(String, String)>,
+    /// The sessions that the world's owner began on this run. The world's own may be too old by now.
+    pub sessions: Vec<Session>,
 }
 
 #[derive(Debug)]
@@ -113,6 +131,21 @@ impl<'a> Run<'a> {
         }
         self.violation(format!("{method} {target}: no answer but 5xx, {TRIES} times"));
         answers
+    }
+
+    /// Logs the world's owner in, and notes the session.
+    pub async fn log_in(&self, password: &str) -> Session {
+        let body = json!({ "email": EMAIL, "password": password });
+        let answers = self.insist("POST", "/auth/login", &Auth::None, Some(&body), &[200]).await;
+        let session = answers.last().map(|answer| Session::of(&answer.json())).unwrap_or_default();
+        self.notes().sessions.push(session.clone());
+        session
+    }
+
+    /// The session that was begun as number `n` on this run.
+    #[must_use]
+    pub fn session(&self, n: usize) -> Session {
+        self.notes().sessions.get(n).cloned().unwrap_or_default()
     }
 
     /// Posts an event until it is accepted, and notes the deliveries that the answer lists.

@@ -1,3 +1,4 @@
+use echo_shared::scope::Scope;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
@@ -47,6 +48,7 @@ pub(super) fn resource() -> Resource {
                  nothing twice; with other content it is refused with 409. The content is the \
                  same only if `data` is equal byte for byte. The body may be 256 KiB.";
     let create = post(EVENTS, "createEvent", "Post an event")
+        .needs(Scope::EventsWrite)
         .about(about)
         .takes::<NewEvent>(json!({
             "event_name": "call.ended",
@@ -57,6 +59,7 @@ pub(super) fn resource() -> Resource {
         .gives::<AcceptedBody>(202, "Accepted, and durable.", accepted())
         .refuses(&[409, 429]);
     let list = get(EVENTS, "listEvents", "List events")
+        .needs(Scope::Read)
         .about(
             "Newest first, a page at a time: give `next_cursor` back, with the same filters, for the next. A page ends early \
              before its body would pass 3 MiB. An event whose `event_id` is not a UUIDv7 of about when it was posted may be listed \
@@ -69,10 +72,12 @@ pub(super) fn resource() -> Resource {
         .query::<PageCursor>("cursor", "Where to go on: `next_cursor` of the page before.")
         .gives::<EventPageBody>(200, "A page.", json!({ "data": [event()], "next_cursor": null }));
     let show = get(EVENT, "getEvent", "Show an event")
+        .needs(Scope::Read)
         .about("With its deliveries, those to endpoints deleted since among them, and the endpoints that were skipped.")
         .gives::<EventBody>(200, "The event.", event())
         .refuses(&[404]);
     let test = post(TEST, "sendTestEvent", "Send a test event")
+        .needs(Scope::EndpointsWrite)
         .about(
             "One sample event to this endpoint alone, whether or not it is subscribed to the name. It is signed, retried and listed \
              like any other. A body is not needed.",

@@ -18,15 +18,14 @@ pub(super) fn resource() -> Resource {
         .gives::<NewProjectBody>(201, "Created.", with_key)
         .refuses(&[409]);
     let list = get("/v1/projects", "listProjects", "List projects")
+        .for_any_key()
         .about(
             "With an access token those of the account, oldest first; with an API key the one that it opens.",
         )
         .lists::<ProjectBody>("The projects.", project());
-    let show = get("/v1/projects/{projectId}", "getProject", "Show a project").gives::<ProjectBody>(
-        200,
-        "The project.",
-        project(),
-    );
+    let show = get("/v1/projects/{projectId}", "getProject", "Show a project")
+        .for_any_key()
+        .gives::<ProjectBody>(200, "The project.", project());
     Resource {
         tag: "Projects",
         about: "A project has endpoints, events and keys. An account starts with one project.",

@@ -12,6 +12,7 @@ mod limited;
 mod manual_retry;
 mod operational;
 mod replay;
+mod sessions;
 
 use std::fmt;
 
@@ -56,11 +57,16 @@ pub trait Path: fmt::Debug + Send + Sync {
 }
 
 /// Every path, in the order of the table.
-pub const ALL: [&dyn Path; 38] = [
+pub const ALL: [&dyn Path; 43] = [
     &accounts::SignUp,
     &accounts::CreateProject,
     &accounts::CreateKey,
     &accounts::RevokeKey,
+    &sessions::Refresh,
+    &sessions::LogOut,
+    &sessions::LogOutEverywhere,
+    &sessions::ChangePassword,
+    &sessions::ResetPassword,
     &endpoints::Create,
     &accepting::One,
     &accepting::Ten,

@@ -19,7 +19,7 @@ use utoipa::ToSchema;
 
 use self::fields::{description, events, headers, rate_limit_per_second, status, url};
 use crate::app::{App, AppState};
-use crate::auth::InProject;
+use crate::auth::{Caller, InProject};
 use crate::error::ApiError;
 use crate::http::body::RequestBody;
 use crate::http::loops::CalledHost;
@@ -58,8 +58,9 @@ pub struct EndpointBody {
     project_id: ProjectId,
     #[schema(value_type = values::EndpointUrl)]
     url: String,
-    #[schema(value_type = values::SigningSecret)]
-    signing_secret: String,
+    /// Null for an API key without the scope `endpoints:write`.
+    #[schema(value_type = Option<values::SigningSecret>, required)]
+    signing_secret: Option<String>,
     status: EndpointState,
     #[schema(value_type = Vec<values::EventName>)]
     events: Vec<EventName>,
@@ -103,7 +104,7 @@ impl From<Endpoint> for EndpointBody {
         Self {
             id: endpoint.id,
             project_id: endpoint.project_id,
-            signing_secret: endpoint.signing_secret.expose().to_owned(),
+            signing_secret: Some(endpoint.signing_secret.expose().to_owned()),
             url: endpoint.url,
             status: match endpoint.status {
                 EndpointStatus::Active => EndpointState::Active,
@@ -124,6 +125,23 @@ impl From<Endpoint> for EndpointBody {
             rate_limit_per_second,
             hanging_since: endpoint.hanging_since.map(|at| at.to_string()),
         }
+    }
+}
+
+/// What stands in place of the value of a header.
+const MASK: &str = "********";
+
+impl EndpointBody {
+    /// The endpoint, with its secrets if the caller gets them.
+    fn shown_to(caller: &Caller, endpoint: Endpoint) -> Self {
+        let mut body = Self::from(endpoint);
+        if !caller.sees_secrets() {
+            body.signing_secret = None;
+            for value in body.headers.values_mut() {
+                MASK.clone_into(value);
+            }
+        }
+        body
     }
 }
 
@@ -174,24 +192,27 @@ pub async fn create(
 /// `GET …/webhooks`
 pub async fn list(
     State(app): State<AppState>,
+    caller: Caller,
     project: InProject,
     query: QueryValues,
 ) -> Result<Json<Vec<EndpointBody>>, ApiError> {
     query.only(&[])?;
     let endpoints = app.store.endpoints(&project.id).await?;
-    Ok(Json(endpoints.into_iter().map(EndpointBody::from).collect()))
+    let shown = endpoints.into_iter().map(|endpoint| EndpointBody::shown_to(&caller, endpoint));
+    Ok(Json(shown.collect()))
 }
 
 /// `GET …/webhooks/{webhookId}`
 pub async fn show(
     State(app): State<AppState>,
+    caller: Caller,
     project: InProject,
     ids: PathIds,
     query: QueryValues,
 ) -> Result<Json<EndpointBody>, ApiError> {
     let endpoint = find(&app, &project, &ids.endpoint()?).await?;
     query.only(&[])?;
-    Ok(Json(endpoint.into()))
+    Ok(Json(EndpointBody::shown_to(&caller, endpoint)))
 }
 
 /// `PATCH …/webhooks/{webhookId}`
