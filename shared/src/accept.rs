@@ -40,6 +40,8 @@ pub enum AcceptError {
     Store(#[from] StoreError),
     #[error("{0} jobs are not certain to be queued")]
     InDoubt(usize),
+    #[error("the event was not durable when the answer was due")]
+    TooLate,
 }
 
 /// An event that is durable.

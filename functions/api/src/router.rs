@@ -66,6 +66,10 @@ fn authenticated(app: &AppState) -> Router<AppState> {
         .route(&in_project("/events"), get(events::list).post(events::create))
         .method_not_allowed_fallback(wrong_method)
         .route_layer(from_fn_with_state(event_input::MAX_BYTES, body::read));
+    let batches = Router::new()
+        .route(&in_project("/events/batch"), post(events::batch::create_many))
+        .method_not_allowed_fallback(wrong_method)
+        .route_layer(from_fn_with_state(events::batch::MAX_BYTES, body::read));
     Router::new()
         .route("/api-keys", get(api_keys::list).post(api_keys::create))
         .route("/api-keys/{api_key_id}/revoke", patch(api_keys::revoke))
@@ -84,6 +88,7 @@ fn authenticated(app: &AppState) -> Router<AppState> {
         .method_not_allowed_fallback(wrong_method)
         .route_layer(from_fn_with_state(LIMIT, body::read))
         .merge(events)
+        .merge(batches)
         .fallback(unknown_route)
         .layer(from_fn_with_state(app.clone(), admit))
 }

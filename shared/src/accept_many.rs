@@ -1,0 +1,134 @@
+//! Accepts the events of one request together. Each event stands for itself, and their rows and jobs share requests.
+
+use std::collections::{BTreeMap, HashSet};
+use std::mem;
+
+use futures_util::future::{join, join_all};
+use futures_util::{StreamExt, stream};
+use tokio::time::{Instant, timeout_at};
+
+use crate::accept::{AcceptError, Acceptance, EventWritten, Jobs, Sinks, accept, after_event_written, send};
+use crate::delivery::Delivery;
+use crate::endpoint::Endpoint;
+use crate::event::Event;
+use crate::store::{Accepted, MAX_STATEMENTS, Store, StoreError};
+use crate::time::Timestamp;
+
+type Outcome = Result<Acceptance, AcceptError>;
+
+/// A group takes no further event past this many deliveries. The rows and jobs of so many are 14 requests side by side.
+const GROUP_DELIVERIES: usize = 100;
+
+/// The groups at work at once, so that a large request opens dozens of connections and not hundreds.
+const GROUPS_AT_ONCE: usize = 4;
+
+/// Makes events of one project durable, as [`accept`] does one event, and says in their order how each ended. What is not
+/// durable at the deadline is [`AcceptError::TooLate`]: such an event may be delivered or not, as after a crash.
+///
+/// An event with the id of an earlier one is compared with that one, as if both had come one after the other.
+pub async fn accept_many(
+    sinks: Sinks<'_>,
+    events: Vec<Event>,
+    endpoints: &[Endpoint],
+    now: Timestamp,
+    deadline: Instant,
+) -> Vec<Outcome> {
+    let asked = events.len();
+    let mut ids = HashSet::new();
+    let (firsts, repeats): (Vec<_>, Vec<_>) =
+        events.into_iter().enumerate().partition(|(_, event)| ids.insert(event.event_id));
+    let groups = groups(firsts).into_iter().map(|group| async move {
+        let (places, events): (Vec<usize>, Vec<Event>) = group.into_iter().unzip();
+        let outcomes = timeout_at(deadline, accept_group(sinks, events, endpoints, now)).await;
+        places.into_iter().zip(outcomes.unwrap_or_default()).collect::<Vec<_>>()
+    });
+    let done = stream::iter(groups).buffer_unordered(GROUPS_AT_ONCE).concat().await;
+    let mut outcomes: BTreeMap<usize, Outcome> = done.into_iter().collect();
+    for (place, event) in repeats {
+        let outcome = match first_of(&event, &outcomes) {
+            Some(first) => repeated(&event, first),
+            // The first is not durable, so the store has to say what this one is.
+            None => {
+                let accepted = timeout_at(deadline, accept(sinks, event, endpoints, now)).await;
+                accepted.unwrap_or(Err(AcceptError::TooLate))
+            }
+        };
+        outcomes.insert(place, outcome);
+    }
+    (0..asked).map(|place| outcomes.remove(&place).unwrap_or(Err(AcceptError::TooLate))).collect()
+}
+
+/// The durable event with the same id.
+fn first_of<'a>(event: &Event, outcomes: &'a BTreeMap<usize, Outcome>) -> Option<&'a Event> {
+    let durable = outcomes.values().flatten().map(|acceptance| &acceptance.event);
+    durable.into_iter().find(|durable| durable.event_id == event.event_id)
+}
+
+fn repeated(event: &Event, first: &Event) -> Outcome {
+    if event.content_hash == first.content_hash {
+        Ok(Acceptance { event: first.clone(), duplicate: true })
+    } else {
+        Err(AcceptError::Conflict { accepted_at: first.accepted_at })
+    }
+}
+
+/// Splits events into groups whose rows fit into one request, and whose deliveries are not too many.
+fn groups(events: Vec<(usize, Event)>) -> Vec<Vec<(usize, Event)>> {
+    let mut groups: Vec<Vec<(usize, Event)>> = Vec::new();
+    let mut deliveries = 0;
+    for (place, event) in events {
+        deliveries += event.deliveries.len();
+        match groups.last_mut() {
+            Some(group) if group.len() < MAX_STATEMENTS && deliveries <= GROUP_DELIVERIES => {
+                group.push((place, event));
+            }
+            _ => {
+                deliveries = event.deliveries.len();
+                groups.push(vec![(place, event)]);
+            }
+        }
+    }
+    groups
+}
+
+/// Says in their order how the events ended.
+async fn accept_group(
+    sinks: Sinks<'_>,
+    events: Vec<Event>,
+    endpoints: &[Endpoint],
+    now: Timestamp,
+) -> Vec<Outcome> {
+    let is_written = sinks.store.accept_events(&events).await;
+    let written = events.into_iter().zip(is_written).map(|(event, is_written)| async move {
+        let accepted =
+            if is_written { Accepted::New } else { sinks.store.accept_event(&event, now).await? };
+        after_event_written(sinks, event, accepted, endpoints, now).await
+    });
+    let mut written: Vec<Result<EventWritten, AcceptError>> = join_all(written).await;
+    let (mut rows, mut jobs) = (Vec::new(), Jobs::default());
+    for event in written.iter_mut().flatten() {
+        rows.push(event.rows());
+        jobs.add(mem::take(&mut event.jobs));
+    }
+    let (rows, in_doubt) = join(write_rows(sinks.store, rows), send(sinks, jobs)).await;
+    let mut rows = rows.into_iter();
+    let outcome = |written: Result<EventWritten, AcceptError>| {
+        let EventWritten { acceptance, .. } = written?;
+        rows.next().unwrap_or(Ok(()))?;
+        match in_doubt.iter().filter(|job| job.event_id == acceptance.event.event_id).count() {
+            0 => Ok(acceptance),
+            jobs => Err(AcceptError::InDoubt(jobs)),
+        }
+    };
+    written.into_iter().map(outcome).collect()
+}
+
+/// Writes the rows of each event's deliveries and says for each event whether that was done.
+async fn write_rows(store: &Store, of_events: Vec<Vec<Delivery>>) -> Vec<Result<(), StoreError>> {
+    let mut is_written = store.try_create_deliveries(&of_events.concat()).await.into_iter();
+    let left = of_events.into_iter().map(|rows| {
+        rows.into_iter().filter(|_| is_written.next() != Some(true)).collect::<Vec<Delivery>>()
+    });
+    let left: Vec<_> = left.collect();
+    join_all(left.iter().map(|rows| store.create_deliveries(rows))).await
+}
