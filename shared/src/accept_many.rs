@@ -100,8 +100,7 @@ async fn accept_group(
 ) -> Vec<Outcome> {
     let is_written = sinks.store.accept_events(&events).await;
     let written = events.into_iter().zip(is_written).map(|(event, is_written)| async move {
-        let accepted =
-            if is_written { Accepted::New } else { sinks.store.accept_event(&event, now).await? };
+        let accepted = if is_written { Accepted::New } else { sinks.store.accept_event(&event, now).await? };
         after_event_written(sinks, event, accepted, endpoints, now).await
     });
     let mut written: Vec<Result<EventWritten, AcceptError>> = join_all(written).await;
@@ -126,9 +125,9 @@ async fn accept_group(
 /// Writes the rows of each event's deliveries and says for each event whether that was done.
 async fn write_rows(store: &Store, of_events: Vec<Vec<Delivery>>) -> Vec<Result<(), StoreError>> {
     let mut is_written = store.try_create_deliveries(&of_events.concat()).await.into_iter();
-    let left = of_events.into_iter().map(|rows| {
-        rows.into_iter().filter(|_| is_written.next() != Some(true)).collect::<Vec<Delivery>>()
-    });
+    let left = of_events
+        .into_iter()
+        .map(|rows| rows.into_iter().filter(|_| is_written.next() != Some(true)).collect::<Vec<Delivery>>());
     let left: Vec<_> = left.collect();
     join_all(left.iter().map(|rows| store.create_deliveries(rows))).await
 }

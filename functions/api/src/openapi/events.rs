@@ -1,3 +1,4 @@
+use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
@@ -16,7 +17,7 @@ const EVENT: &str = "/v1/projects/{projectId}/events/{eventId}";
 const TEST: &str = "/v1/projects/{projectId}/webhooks/{webhookId}/test";
 
 /// An event to deliver.
-#[derive(Debug, ToSchema)]
+#[derive(Debug, Deserialize, ToSchema)]
 pub struct NewEvent {
     #[schema(value_type = KnownEventName)]
     pub event_name: String,
@@ -34,8 +35,9 @@ pub struct NewEvent {
     pub data: Option<serde_json::Value>,
 }
 
-/// Events to deliver.
-#[derive(Debug, ToSchema)]
+/// Events to deliver. Another field is refused.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct EventBatch {
     #[schema(min_items = 1, max_items = 100)]
     pub events: Vec<NewEvent>,

@@ -56,7 +56,7 @@ pub trait Path: fmt::Debug + Send + Sync {
 }
 
 /// Every path, in the order of the table.
-pub const ALL: [&dyn Path; 36] = [
+pub const ALL: [&dyn Path; 37] = [
     &accounts::SignUp,
     &accounts::CreateProject,
     &accounts::CreateKey,
@@ -67,6 +67,7 @@ pub const ALL: [&dyn Path; 36] = [
     &accepting::Slow,
     &accepting::Again,
     &accepting::Leased,
+    &accepting::Batch,
     &first_attempts::Succeeds,
     &first_attempts::LargePayload,
     &first_attempts::BeforeItsRow,

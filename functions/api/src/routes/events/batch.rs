@@ -135,15 +135,12 @@ fn array(value: &RawValue) -> Option<Vec<&RawValue>> {
     (1..=MAX_EVENTS).contains(&events.len()).then_some(events)
 }
 
-fn read<'a>(
-    text: &'a RawValue,
-    names: &EventNames,
-) -> Result<(Option<EventId>, EventContent<'a>), ApiError> {
+fn read<'a>(text: &'a RawValue, names: &EventNames) -> Result<(Option<EventId>, EventContent<'a>), ApiError> {
     if text.get().len() > event_input::MAX_BYTES {
         return Err(ApiError::event_too_large(event_input::MAX_BYTES));
     }
-    let fields: Fields<'a> = serde_json::from_str(text.get())
-        .map_err(|_| ApiError::invalid("An event must be a JSON object"))?;
+    let fields: Fields<'a> =
+        serde_json::from_str(text.get()).map_err(|_| ApiError::invalid("An event must be a JSON object"))?;
     fields.only(&["event_name", "event_id", "customer_id", "notification_id", "data"])?;
     Ok(event_input::read(&fields, names)?)
 }
