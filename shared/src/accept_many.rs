@@ -131,3 +131,60 @@ async fn write_rows(store: &Store, of_events: Vec<Vec<Delivery>>) -> Vec<Result<
     let left: Vec<_> = left.collect();
     join_all(left.iter().map(|rows| store.create_deliveries(rows))).await
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::event::{EventContent, EventDelivery};
+    use crate::event_name::EventName;
+    use crate::id::{EndpointId, EventId, ProjectId};
+
+    const NOW: Timestamp = Timestamp::from_millis(1_776_009_119_499);
+
+    fn event(deliveries: usize, data: &str) -> Event {
+        let content = EventContent {
+            name: EventName::from_stored("call.ended"),
+            customer_id: None,
+            notification_id: None,
+            data: serde_json::from_str(data).expect("JSON"),
+        };
+        let (project, id) = (ProjectId::new(NOW), EventId::new(NOW));
+        let mut event = Event::accept(project, id, &content, &[], NOW, Duration::from_secs(60));
+        let delivery = |_| EventDelivery::new(&content.name, EndpointId::new(NOW), NOW);
+        event.deliveries = (0..deliveries).map(delivery).collect();
+        event
+    }
+
+    /// The places of the events of each group, of events with so many deliveries.
+    fn grouped(deliveries: &[usize]) -> Vec<Vec<usize>> {
+        let events = deliveries.iter().map(|count| event(*count, "{}")).enumerate().collect();
+        groups(events).into_iter().map(|group| group.into_iter().map(|(place, _)| place).collect()).collect()
+    }
+
+    #[test]
+    fn a_group_fits_into_one_request_of_rows_and_has_few_deliveries() {
+        assert_eq!(grouped(&[]), Vec::<Vec<usize>>::new());
+        let sizes: Vec<usize> = grouped(&[1; 60]).iter().map(Vec::len).collect();
+        assert_eq!(sizes, [25, 25, 10]);
+        assert_eq!(grouped(&[60, 40, 1, 99, 1, 200, 0]), [vec![0, 1], vec![2, 3], vec![4], vec![5], vec![6]]);
+    }
+
+    #[test]
+    fn a_repeat_is_a_duplicate_only_if_its_content_is_equal() {
+        let first = event(3, r#"{"n":1}"#);
+        let mut same = first.clone();
+        same.deliveries.clear();
+        let outcomes = BTreeMap::from([
+            (0, Err(AcceptError::TooLate)),
+            (1, Ok(Acceptance { event: first.clone(), duplicate: false })),
+        ]);
+        let found = first_of(&same, &outcomes).expect("the first");
+        let duplicate = repeated(&same, found).expect("a duplicate");
+        assert_eq!((duplicate.duplicate, &duplicate.event), (true, &first));
+        let other = Event { content_hash: event(3, r#"{"n":2}"#).content_hash, ..same };
+        assert!(matches!(repeated(&other, found), Err(AcceptError::Conflict { accepted_at: NOW })));
+        assert_eq!(first_of(&event(1, "{}"), &outcomes), None);
+    }
+}

@@ -207,6 +207,16 @@ mod tests {
     }
 
     #[test]
+    fn permits_that_are_wanted_at_once_are_leased_at_once_and_never_more_than_the_budget() {
+        let mut lease = Lease::default();
+        for _ in 0..20 {
+            assert_eq!(lease.take(100_000, 100, at(0)), Asked::Taken);
+        }
+        assert_eq!(lease.take(100_000, 80, at(0)), Asked::LeaseMore(80, Minute::of(at(0))));
+        assert_eq!(Lease::default().take(60, 100, at(0)), Asked::LeaseMore(60, Minute::of(at(0))));
+    }
+
+    #[test]
     fn the_next_minute_begins_anew_and_what_was_left_is_void() {
         let mut lease = Lease::default();
         assert_eq!(lease.take(10, 1, at(0)), Asked::LeaseMore(1, Minute::of(at(0))));

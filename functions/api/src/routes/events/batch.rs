@@ -72,7 +72,7 @@ struct AcceptedResult {
 #[derive(Serialize, ToSchema)]
 #[schema(as = RefusedResult)]
 struct RefusedResult {
-    /// The status that the event would get by itself.
+    /// The status of its refusal, or 202 for an event that is durable.
     #[schema(minimum = 400, maximum = 599)]
     status: u16,
     /// For people. Names the field and the allowed values.
