@@ -102,12 +102,27 @@ pub async fn accept(
     let event_written = after_event_written(sinks, event, accepted, endpoints, now).await?;
     let rows = event_written.rows();
     let written = async { Ok(sinks.store.create_deliveries(&rows).await?) };
-    let sent = async {
-        let in_doubt = send(sinks, event_written.jobs).await;
-        if in_doubt.is_empty() { Ok(()) } else { Err(AcceptError::InDoubt(in_doubt.len())) }
-    };
-    try_join(written, sent).await?;
+    try_join(written, send_all(sinks, event_written.jobs)).await?;
     Ok(event_written.acceptance)
+}
+
+/// Makes an event durable whose id was made for it, so that no such event can be there already. Its rows go in one request,
+/// and its jobs beside them: a job that wakes first waits for the rows ([`crate::decision::without_event`]).
+///
+/// # Errors
+/// When the store or a queue did not do its part. Then the event may still be delivered, if all of its rows were written.
+pub async fn accept_new(
+    sinks: Sinks<'_>,
+    event: Event,
+    endpoints: &[Endpoint],
+    now: Timestamp,
+) -> Result<Acceptance, AcceptError> {
+    let event_written = written_new(event, endpoints, now);
+    let rows = event_written.rows();
+    let EventWritten { acceptance, jobs, .. } = event_written;
+    let written = async { Ok(sinks.store.create_event(&acceptance.event, &rows).await?) };
+    try_join(written, send_all(sinks, jobs)).await?;
+    Ok(acceptance)
 }
 
 /// Finds the rows and jobs that an event still lacks once its own row is written. From then on the same `event_id` leads to
@@ -122,22 +137,27 @@ pub async fn after_event_written(
     endpoints: &[Endpoint],
     now: Timestamp,
 ) -> Result<EventWritten, AcceptError> {
-    let slow = endpoints.iter().filter(|endpoint| endpoint.is_slow(now)).map(|endpoint| endpoint.id);
-    let slow = slow.collect();
     match accepted {
-        Accepted::New => {
-            let first = event.deliveries.iter().map(|listed| event.first_job(listed)).collect();
-            let missing = event.deliveries.clone();
-            let jobs = Jobs { first, backups: Vec::new(), slow };
-            Ok(EventWritten { acceptance: Acceptance { event, duplicate: false }, missing, jobs })
-        }
+        Accepted::New => Ok(written_new(event, endpoints, now)),
         Accepted::Exists(first) if first.content_hash == event.content_hash => {
             let (missing, backups) = left_over(sinks, &first, now).await?;
-            let jobs = Jobs { first: Vec::new(), backups, slow };
+            let jobs = Jobs { first: Vec::new(), backups, slow: slow_ones(endpoints, now) };
             Ok(EventWritten { acceptance: Acceptance { event: *first, duplicate: true }, missing, jobs })
         }
         Accepted::Exists(first) => Err(AcceptError::Conflict { accepted_at: first.accepted_at }),
     }
+}
+
+/// The rows and jobs of an event that was not there before.
+pub(crate) fn written_new(event: Event, endpoints: &[Endpoint], now: Timestamp) -> EventWritten {
+    let first = event.deliveries.iter().map(|listed| event.first_job(listed)).collect();
+    let missing = event.deliveries.clone();
+    let jobs = Jobs { first, backups: Vec::new(), slow: slow_ones(endpoints, now) };
+    EventWritten { acceptance: Acceptance { event, duplicate: false }, missing, jobs }
+}
+
+fn slow_ones(endpoints: &[Endpoint], now: Timestamp) -> HashSet<EndpointId> {
+    endpoints.iter().filter(|endpoint| endpoint.is_slow(now)).map(|endpoint| endpoint.id).collect()
 }
 
 impl EventWritten {
@@ -173,6 +193,11 @@ pub async fn send(sinks: Sinks<'_>, jobs: Jobs) -> Vec<DeliveryJob> {
     let in_doubt = send_by_lane(sinks, first, &slow, Duration::ZERO).await;
     backups.extend(in_doubt.into_iter().map(DeliveryJob::standing_back));
     send_by_lane(sinks, backups, &slow, stand_back(sinks.request_timeout)).await
+}
+
+async fn send_all(sinks: Sinks<'_>, jobs: Jobs) -> Result<(), AcceptError> {
+    let in_doubt = send(sinks, jobs).await;
+    if in_doubt.is_empty() { Ok(()) } else { Err(AcceptError::InDoubt(in_doubt.len())) }
 }
 
 async fn send_by_lane(

@@ -7,10 +7,13 @@ use futures_util::future::{join, join_all};
 use futures_util::{StreamExt, stream};
 use tokio::time::{Instant, timeout_at};
 
-use crate::accept::{AcceptError, Acceptance, EventWritten, Jobs, Sinks, accept, after_event_written, send};
+use crate::accept::{
+    AcceptError, Acceptance, EventWritten, Jobs, Sinks, accept, after_event_written, send, written_new,
+};
 use crate::delivery::Delivery;
 use crate::endpoint::Endpoint;
 use crate::event::Event;
+use crate::job::DeliveryJob;
 use crate::store::{Accepted, MAX_STATEMENTS, Store, StoreError};
 use crate::time::Timestamp;
 
@@ -22,13 +25,21 @@ const GROUP_DELIVERIES: usize = 100;
 /// The groups at work at once, so that a large request opens dozens of connections and not hundreds.
 const GROUPS_AT_ONCE: usize = 4;
 
-/// Makes events of one project durable, as [`accept`] does one event, and says in their order how each ended. What is not
-/// durable at the deadline is [`AcceptError::TooLate`]: such an event may be delivered or not, as after a crash.
+/// An event of a request.
+#[derive(Debug)]
+pub struct Posted {
+    pub event: Event,
+    /// Whether the producer chose the event's id. An event with an id of ours cannot be there already.
+    pub has_own_id: bool,
+}
+
+/// Makes events of one project durable, as [`crate::accept`] does one event, and says in their order how each ended. What is
+/// not durable at the deadline is [`AcceptError::TooLate`]: such an event may be delivered or not, as after a crash.
 ///
 /// An event with the id of an earlier one is compared with that one, as if both had come one after the other.
 pub async fn accept_many(
     sinks: Sinks<'_>,
-    events: Vec<Event>,
+    events: Vec<Posted>,
     endpoints: &[Endpoint],
     now: Timestamp,
     deadline: Instant,
@@ -36,15 +47,25 @@ pub async fn accept_many(
     let asked = events.len();
     let mut ids = HashSet::new();
     let (firsts, repeats): (Vec<_>, Vec<_>) =
-        events.into_iter().enumerate().partition(|(_, event)| ids.insert(event.event_id));
-    let groups = groups(firsts).into_iter().map(|group| async move {
+        events.into_iter().enumerate().partition(|(_, posted)| ids.insert(posted.event.event_id));
+    let (known, new): (Vec<_>, Vec<_>) = firsts.into_iter().partition(|(_, posted)| posted.has_own_id);
+    let known = groups(known).into_iter().map(|group| (group, true));
+    let new = groups(new).into_iter().map(|group| (group, false));
+    let groups = known.chain(new).map(|(group, has_own_ids)| async move {
         let (places, events): (Vec<usize>, Vec<Event>) = group.into_iter().unzip();
-        let outcomes = timeout_at(deadline, accept_group(sinks, events, endpoints, now)).await;
+        let accepted = async {
+            if has_own_ids {
+                accept_group(sinks, events, endpoints, now).await
+            } else {
+                accept_new_group(sinks, events, endpoints, now).await
+            }
+        };
+        let outcomes = timeout_at(deadline, accepted).await;
         places.into_iter().zip(outcomes.unwrap_or_default()).collect::<Vec<_>>()
     });
     let done = stream::iter(groups).buffer_unordered(GROUPS_AT_ONCE).concat().await;
     let mut outcomes: BTreeMap<usize, Outcome> = done.into_iter().collect();
-    for (place, event) in repeats {
+    for (place, Posted { event, .. }) in repeats {
         let outcome = match first_of(&event, &outcomes) {
             Some(first) => repeated(&event, first),
             // The first is not durable, so the store has to say what this one is.
@@ -73,10 +94,10 @@ fn repeated(event: &Event, first: &Event) -> Outcome {
 }
 
 /// Splits events into groups whose rows fit into one request, and whose deliveries are not too many.
-fn groups(events: Vec<(usize, Event)>) -> Vec<Vec<(usize, Event)>> {
+fn groups(events: Vec<(usize, Posted)>) -> Vec<Vec<(usize, Event)>> {
     let mut groups: Vec<Vec<(usize, Event)>> = Vec::new();
     let mut deliveries = 0;
-    for (place, event) in events {
+    for (place, Posted { event, .. }) in events {
         deliveries += event.deliveries.len();
         match groups.last_mut() {
             Some(group) if group.len() < MAX_STATEMENTS && deliveries <= GROUP_DELIVERIES => {
@@ -91,7 +112,10 @@ fn groups(events: Vec<(usize, Event)>) -> Vec<Vec<(usize, Event)>> {
     groups
 }
 
-/// Says in their order how the events ended.
+/// How each event of a group has fared so far.
+type Written = Vec<Result<EventWritten, AcceptError>>;
+
+/// Accepts events that may be there already: their own rows first, then the rows of their deliveries beside the jobs.
 async fn accept_group(
     sinks: Sinks<'_>,
     events: Vec<Event>,
@@ -103,13 +127,58 @@ async fn accept_group(
         let accepted = if is_written { Accepted::New } else { sinks.store.accept_event(&event, now).await? };
         after_event_written(sinks, event, accepted, endpoints, now).await
     });
-    let mut written: Vec<Result<EventWritten, AcceptError>> = join_all(written).await;
-    let (mut rows, mut jobs) = (Vec::new(), Jobs::default());
+    let mut written: Written = join_all(written).await;
+    let jobs = take_jobs(&mut written);
+    let (rows, in_doubt) = join(write_deliveries(sinks.store, &written), send(sinks, jobs)).await;
+    outcomes(written, rows, &in_doubt)
+}
+
+/// Accepts events that cannot be there already: all of their rows beside the jobs.
+async fn accept_new_group(
+    sinks: Sinks<'_>,
+    events: Vec<Event>,
+    endpoints: &[Endpoint],
+    now: Timestamp,
+) -> Vec<Outcome> {
+    let written = events.into_iter().map(|event| Ok(written_new(event, endpoints, now)));
+    let mut written: Written = written.collect();
+    let jobs = take_jobs(&mut written);
+    let (rows, in_doubt) = join(write_events(sinks.store, &written), send(sinks, jobs)).await;
+    outcomes(written, rows, &in_doubt)
+}
+
+fn take_jobs(written: &mut Written) -> Jobs {
+    let mut jobs = Jobs::default();
     for event in written.iter_mut().flatten() {
-        rows.push(event.rows());
         jobs.add(mem::take(&mut event.jobs));
     }
-    let (rows, in_doubt) = join(write_rows(sinks.store, rows), send(sinks, jobs)).await;
+    jobs
+}
+
+/// Writes the rows of the events' deliveries and says for each event whether that was done.
+async fn write_deliveries(store: &Store, written: &Written) -> Vec<Result<(), StoreError>> {
+    let of_events: Vec<Vec<Delivery>> = written.iter().flatten().map(EventWritten::rows).collect();
+    let mut is_written = store.try_create_deliveries(&of_events.concat()).await.into_iter();
+    let left = of_events
+        .into_iter()
+        .map(|rows| rows.into_iter().filter(|_| is_written.next() != Some(true)).collect::<Vec<Delivery>>());
+    let left: Vec<_> = left.collect();
+    join_all(left.iter().map(|rows| store.create_deliveries(rows))).await
+}
+
+/// Writes the rows of new events and of their deliveries, and says for each event whether that was done.
+async fn write_events(store: &Store, written: &Written) -> Vec<Result<(), StoreError>> {
+    let events: Vec<_> =
+        written.iter().flatten().map(|event| (&event.acceptance.event, event.rows())).collect();
+    let is_written = store.try_create_events(&events).await;
+    let rest = events.iter().zip(is_written).map(|((event, rows), is_written)| async move {
+        if is_written { Ok(()) } else { store.create_event(event, rows).await }
+    });
+    join_all(rest).await
+}
+
+/// `rows` says for each event that came so far whether its rows are written.
+fn outcomes(written: Written, rows: Vec<Result<(), StoreError>>, in_doubt: &[DeliveryJob]) -> Vec<Outcome> {
     let mut rows = rows.into_iter();
     let outcome = |written: Result<EventWritten, AcceptError>| {
         let EventWritten { acceptance, .. } = written?;
@@ -120,16 +189,6 @@ async fn accept_group(
         }
     };
     written.into_iter().map(outcome).collect()
-}
-
-/// Writes the rows of each event's deliveries and says for each event whether that was done.
-async fn write_rows(store: &Store, of_events: Vec<Vec<Delivery>>) -> Vec<Result<(), StoreError>> {
-    let mut is_written = store.try_create_deliveries(&of_events.concat()).await.into_iter();
-    let left = of_events
-        .into_iter()
-        .map(|rows| rows.into_iter().filter(|_| is_written.next() != Some(true)).collect::<Vec<Delivery>>());
-    let left: Vec<_> = left.collect();
-    join_all(left.iter().map(|rows| store.create_deliveries(rows))).await
 }
 
 #[cfg(test)]
@@ -159,8 +218,11 @@ mod tests {
 
     /// The places of the events of each group, of events with so many deliveries.
     fn grouped(deliveries: &[usize]) -> Vec<Vec<usize>> {
-        let events = deliveries.iter().map(|count| event(*count, "{}")).enumerate().collect();
-        groups(events).into_iter().map(|group| group.into_iter().map(|(place, _)| place).collect()).collect()
+        let posted = |count: &usize| Posted { event: event(*count, "{}"), has_own_id: true };
+        groups(deliveries.iter().map(posted).enumerate().collect())
+            .into_iter()
+            .map(|group| group.into_iter().map(|(place, _)| place).collect())
+            .collect()
     }
 
     #[test]

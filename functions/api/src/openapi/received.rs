@@ -13,7 +13,7 @@ use super::operation::post;
 use super::schemas::Named;
 use super::values::{EventName, Id};
 
-pub(super) const TAG: &str = "What receivers get";
+pub(super) const TAG: &str = "Requests to receivers";
 
 pub(super) const ABOUT: &str = "\
 Each attempt is one POST to the endpoint's URL. Check one of its two signatures over the raw body before parsing it, and \
@@ -26,10 +26,10 @@ pub struct Envelope {
     pub event_id: String,
     #[schema(value_type = EventName)]
     pub event_name: String,
-    /// As the producer gave it.
+    /// The producer's own value.
     #[schema(required)]
     pub customer_id: Option<String>,
-    /// As the producer gave it.
+    /// The producer's own value.
     #[schema(required)]
     pub notification_id: Option<String>,
     /// The data that the producer sent, value for value and in its key order.

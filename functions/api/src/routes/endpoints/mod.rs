@@ -224,7 +224,7 @@ pub async fn update(
     loop {
         match app.store.patch_endpoint(&endpoint, &patch, Timestamp::now()).await? {
             Patched::Done(endpoint) => return Ok(Json((*endpoint).into())),
-            // Of the changes that come at once one is made each time, and the others try again.
+            // When several changes come at once, one is made each time, and the others try again.
             Patched::Overtaken => {
                 let latest = find(&app, &project, &id).await?;
                 if Instant::now() >= end || !patch.may_follow(&endpoint, &latest) {

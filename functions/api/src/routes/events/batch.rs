@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use echo_shared::accept::Acceptance;
-use echo_shared::accept_many::accept_many;
+use echo_shared::accept_many::{Posted, accept_many};
 use echo_shared::budget::Budgeted;
 use echo_shared::event::{Event, EventContent};
 use echo_shared::event_input;
@@ -101,12 +101,16 @@ pub async fn create_many(
     let mut deliveries = 0;
     for (place, content) in contents.into_iter().enumerate() {
         let event = content.and_then(|(event_id, content)| {
-            let event_id = event_id.unwrap_or_else(|| EventId::new(now));
+            let (has_own_id, event_id) = (event_id.is_some(), event_id.unwrap_or_else(|| EventId::new(now)));
             let retention = app.settings.retention;
             let event = Event::accept(project.id, event_id, &content, &endpoints, now, retention);
             deliveries += event.deliveries.len();
             // No event after that is accepted either, so that what is sent again keeps its order.
-            if deliveries <= MAX_DELIVERIES { Ok(event) } else { Err(ApiError::too_many_deliveries()) }
+            if deliveries <= MAX_DELIVERIES {
+                Ok(Posted { event, has_own_id })
+            } else {
+                Err(ApiError::too_many_deliveries())
+            }
         });
         match event {
             Ok(event) => {
