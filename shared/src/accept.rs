@@ -40,6 +40,8 @@ pub enum AcceptError {
     Store(#[from] StoreError),
     #[error("{0} jobs are not certain to be queued")]
     InDoubt(usize),
+    #[error("the event was not durable when the answer was due")]
+    TooLate,
 }
 
 /// An event that is durable.
@@ -146,7 +148,8 @@ pub async fn after_event_written(
     }
 }
 
-fn written_new(event: Event, endpoints: &[Endpoint], now: Timestamp) -> EventWritten {
+/// The rows and jobs of an event that was not there before.
+pub(crate) fn written_new(event: Event, endpoints: &[Endpoint], now: Timestamp) -> EventWritten {
     let first = event.deliveries.iter().map(|listed| event.first_job(listed)).collect();
     let missing = event.deliveries.clone();
     let jobs = Jobs { first, backups: Vec::new(), slow: slow_ones(endpoints, now) };

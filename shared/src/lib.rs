@@ -1,10 +1,11 @@
 //! All that both functions use.
 //!
 //! [`domain`] holds the rules and is pure. [`store`] keeps rows in DynamoDB, [`queue`] moves jobs through SQS, and [`accept`]
-//! makes an event durable with these two; [`aws`] is the part that their clients share. Each function starts with
+//! makes an event durable with these two, [`accept_many`] several; [`aws`] is the part that their clients share. Each function starts with
 //! [`config`], [`logging`] and [`tls`], and reads [`clock`].
 
 pub mod accept;
+pub mod accept_many;
 pub mod aws;
 pub mod clock;
 pub mod config;

@@ -2,6 +2,7 @@
 
 mod api_keys;
 mod auth;
+mod batches;
 mod deliveries;
 mod delivery_pages;
 mod endpoint_changes;

@@ -194,6 +194,13 @@ impl ApiError {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, message)
     }
 
+    /// Of one event of a batch.
+    #[must_use]
+    pub fn event_too_large(limit_bytes: usize) -> Self {
+        let message = format!("An event must be at most {} KiB", limit_bytes / 1024);
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, message)
+    }
+
     #[must_use]
     pub fn unsupported_encoding() -> Self {
         Self::new(
@@ -243,6 +250,13 @@ impl ApiError {
         }
     }
 
+    /// Of one event of a batch whose earlier events have as many deliveries as one request may make.
+    #[must_use]
+    pub fn too_many_deliveries() -> Self {
+        let message = "The events before this one take the deliveries that one request may make; send this event again in another request";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, message)
+    }
+
     #[must_use]
     pub fn loop_detected() -> Self {
         Self::new(
@@ -270,6 +284,18 @@ impl ApiError {
     }
 }
 
+impl ApiError {
+    /// The status and the message that stand for this refusal among the results of a batch.
+    #[must_use]
+    pub fn of_one_event(self) -> (StatusCode, String) {
+        if let Some(cause) = &self.cause {
+            tracing::error!(status = self.status.as_u16(), cause, "an event of a batch was not accepted");
+        }
+        // The same request would bring the other events again.
+        (self.status, self.message.replace("the same request", "this event"))
+    }
+}
+
 impl From<Refused> for ApiError {
     fn from(Refused(reason): Refused) -> Self {
         Self::invalid(reason)
@@ -281,7 +307,7 @@ impl From<AcceptError> for ApiError {
         match error {
             AcceptError::Conflict { .. } => Self::conflict(error.to_string()),
             AcceptError::Store(error) => error.into(),
-            AcceptError::InDoubt(_) => Self::unavailable(error),
+            AcceptError::InDoubt(_) | AcceptError::TooLate => Self::unavailable(error),
         }
     }
 }

@@ -104,6 +104,11 @@ fn authenticated(app: &AppState) -> Router<AppState> {
         .merge(events_posted)
         .method_not_allowed_fallback(wrong_method)
         .route_layer(from_fn_with_state(event_input::MAX_BYTES, body::read));
+    let batches = Router::new()
+        .route(&in_project("/events/batch"), post(events::batch::create_many))
+        .route_layer(from_fn_with_state(Scope::EventsWrite, require))
+        .method_not_allowed_fallback(wrong_method)
+        .route_layer(from_fn_with_state(events::batch::MAX_BYTES, body::read));
     // Each route is in one of these groups, so each says what a key needs for it.
     for_any_key
         .merge(reading)
@@ -112,6 +117,7 @@ fn authenticated(app: &AppState) -> Router<AppState> {
         .method_not_allowed_fallback(wrong_method)
         .route_layer(from_fn_with_state(LIMIT, body::read))
         .merge(events)
+        .merge(batches)
         .fallback(unknown_route)
         .layer(from_fn_with_state(app.clone(), admit))
 }

@@ -74,6 +74,14 @@ pub struct Run<'a> {
 const TRIES: u32 = 6;
 const PAUSE: Duration = Duration::from_millis(300);
 
+/// The event of a 202.
+fn accepted(answer: &Value, ending: Ending) -> Sent {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let listed = answer["deliveries"].as_array().into_iter().flatten();
+    let listed = listed.map(|one| (text(&one["id"]), text(&one["webhook_endpoint_id"]))).collect();
+    Sent { event_id: text(&answer["event_id"]), listed, ending }
+}
+
 impl<'a> Run<'a> {
     #[must_use]
     pub fn new(lane: Lane, world: &'a World) -> Self {
@@ -172,10 +180,51 @@ impl<'a> Run<'a> {
     async fn post_body(&self, body: &Value, ending: Ending) -> Option<Sent> {
         let answers = self.insist("POST", &self.project("/events"), &self.key(), Some(body), &[202]).await;
         let answer = answers.last().filter(|answer| answer.status == 202)?.json();
-        let listed = answer["deliveries"].as_array().into_iter().flatten();
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let listed = listed.map(|one| (text(&one["id"]), text(&one["webhook_endpoint_id"]))).collect();
-        Some(Sent { event_id: text(&answer["event_id"]), listed, ending })
+        Some(accepted(&answer, ending))
+    }
+
+    /// Posts events in one request, and again those without an answer or with a 5xx, until none is left. Notes each event
+    /// that is accepted. Each other one must be refused with its `status`.
+    pub async fn post_batch(&self, events: &[(Value, u16)], ending: Ending) {
+        let mut left: Vec<&(Value, u16)> = events.iter().collect();
+        for _ in 0..TRIES {
+            let batch: Vec<&Value> = left.iter().map(|(event, _)| event).collect();
+            let body = json!({ "events": batch });
+            let target = self.project("/events/batch");
+            let answers = self.insist("POST", &target, &self.key(), Some(&body), &[200]).await;
+            let Some(answer) = answers.last().filter(|answer| answer.status == 200) else { return };
+            let results = answer.json()["results"].as_array().cloned().unwrap_or_default();
+            if results.len() != left.len() {
+                self.violation(format!("{} results of {} events", results.len(), left.len()));
+            }
+            let mut again = Vec::new();
+            for (event, result) in left.into_iter().zip(&results) {
+                match result["status"].as_u64() {
+                    Some(202) if event.1 == 202 => self.note_accepted(accepted(result, ending)),
+                    Some(500..) => again.push(event),
+                    Some(status) if status == u64::from(event.1) => {}
+                    _ => self.violation(format!("{result} instead of {}: {}", event.1, event.0)),
+                }
+            }
+            if again.is_empty() {
+                return;
+            }
+            left = again;
+            tokio::time::sleep(PAUSE).await;
+        }
+        self.violation(format!("{} events of a batch got no answer but 5xx, {TRIES} times", left.len()));
+    }
+
+    /// Notes an event, which may have been accepted before.
+    fn note_accepted(&self, sent: Sent) {
+        let mut notes = self.notes();
+        match notes.sent.iter().find(|noted| noted.event_id == sent.event_id).cloned() {
+            None => notes.sent.push(sent),
+            Some(first) if first.listed == sent.listed => {}
+            Some(first) => notes
+                .violations
+                .push(format!("a repeat listed {:?} instead of {:?}", sent.listed, first.listed)),
+        }
     }
 
     /// Posts an accepted event again. It must get the same answer and start nothing.

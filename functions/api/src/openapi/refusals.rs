@@ -44,7 +44,8 @@ const REFUSALS: [(u16, &str, &str); 12] = [
     ),
     (
         413,
-        "The body is over its limit: 256 KiB for an event, 64 KiB for any other body. The limit of a gzip body is that of its content.",
+        "The body is over its limit: 256 KiB for an event, 1 MiB for a batch of events, 64 KiB for any other body. The limit of a gzip body is \
+         that of its content.",
         "The body must be at most 64 KiB",
     ),
     (

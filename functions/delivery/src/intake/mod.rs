@@ -52,7 +52,9 @@ impl From<AcceptError> for NotAccepted {
     fn from(error: AcceptError) -> Self {
         match error {
             AcceptError::Conflict { .. } => Self::Refused(Refused::new(error.to_string())),
-            AcceptError::Store(_) | AcceptError::InDoubt(_) => Self::Fault(error.to_string()),
+            AcceptError::Store(_) | AcceptError::InDoubt(_) | AcceptError::TooLate => {
+                Self::Fault(error.to_string())
+            }
         }
     }
 }
@@ -124,7 +126,7 @@ impl Intake {
     async fn budget(&self, message: &Message, project_id: ProjectId) -> Result<(), NotAccepted> {
         let (app, now) = (&self.app, Timestamp::now());
         let taken = app.budgets.take(Budgeted::Events, &project_id, now).await;
-        let Err(Spent { until }) = taken else { return Ok(()) };
+        let Err(Spent { until, .. }) = taken else { return Ok(()) };
         let is_crowded = app.crowding.is_intake_crowded(&app.queues).await;
         let wait = budget::wait(until, message.receives, is_crowded, rand::random(), now);
         wait.map_or(Ok(()), |wait| Err(NotAccepted::OverBudget(project_id, wait)))

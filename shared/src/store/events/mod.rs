@@ -11,7 +11,7 @@ use aws_sdk_dynamodb::types::{KeysAndAttributes, ReturnValuesOnConditionCheckFai
 use crate::delivery::Delivery;
 use crate::event::Event;
 use crate::id::{EventId, ProjectId};
-use crate::store::inserts::{NewRow, insert_each, put_all_new};
+use crate::store::inserts::{NewRow, insert_all_new, insert_each, put_all_new};
 use crate::store::statements::Written;
 use crate::store::{Item, Store, StoreError, from_item, key, number, row, row_in_the_way, text, to_item};
 use crate::time::Timestamp;
@@ -80,11 +80,27 @@ impl Store {
     /// # Errors
     /// After an error some of the rows may be written.
     pub async fn create_event(&self, event: &Event, deliveries: &[Delivery]) -> Result<(), StoreError> {
-        let mut rows = vec![NewRow { table: &self.tables.events, key: "event_id", item: to_item(event)? }];
-        for delivery in deliveries {
-            rows.push(self.new_delivery(delivery)?);
-        }
-        put_all_new(&self.client, rows).await
+        put_all_new(&self.client, self.new_event(event, deliveries)?).await
+    }
+
+    /// As [`Self::create_event`], for several events in requests that they share. Says for each whether all of its rows
+    /// certainly exist. The caller passes the others to [`Self::create_event`], which returns the reason.
+    pub async fn try_create_events(&self, events: &[(&Event, Vec<Delivery>)]) -> Vec<bool> {
+        let rows = events.iter().map(|(event, deliveries)| self.new_event(event, deliveries));
+        let Ok(rows) = rows.collect::<Result<Vec<_>, _>>() else { return vec![false; events.len()] };
+        let counts: Vec<usize> = rows.iter().map(Vec::len).collect();
+        let rows = rows.into_iter().flatten().collect();
+        let mut written = insert_all_new(&self.client, rows).await.into_iter();
+        let mut is_done =
+            |rows: usize| written.by_ref().take(rows).all(|written| written != Written::Unknown);
+        counts.into_iter().map(|rows| is_done(rows)).collect()
+    }
+
+    fn new_event(&self, event: &Event, deliveries: &[Delivery]) -> Result<Vec<NewRow<'_>>, StoreError> {
+        let row = NewRow { table: &self.tables.events, key: "event_id", item: to_item(event)? };
+        std::iter::once(Ok(row))
+            .chain(deliveries.iter().map(|delivery| self.new_delivery(delivery)))
+            .collect()
     }
 
     /// Writes new events' rows together and says for each whether this call wrote it. The caller passes the others to

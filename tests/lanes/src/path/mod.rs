@@ -57,7 +57,7 @@ pub trait Path: fmt::Debug + Send + Sync {
 }
 
 /// Every path, in the order of the table.
-pub const ALL: [&dyn Path; 43] = [
+pub const ALL: [&dyn Path; 44] = [
     &accounts::SignUp,
     &accounts::CreateProject,
     &accounts::CreateKey,
@@ -75,6 +75,7 @@ pub const ALL: [&dyn Path; 43] = [
     &accepting::Slow,
     &accepting::Again,
     &accepting::Leased,
+    &accepting::Batch,
     &first_attempts::Succeeds,
     &first_attempts::LargePayload,
     &first_attempts::BeforeItsRow,

@@ -28,11 +28,11 @@ use crate::openapi::values;
 #[schema(as = AcceptedEvent)]
 pub struct AcceptedBody {
     #[schema(value_type = values::Id)]
-    event_id: EventId,
+    pub(super) event_id: EventId,
     #[schema(value_type = values::EventName)]
     event_name: EventName,
     /// Whether this `event_id` was there already, with the same content.
-    duplicate: bool,
+    pub(super) duplicate: bool,
     deliveries: Vec<AcceptedDelivery>,
 }
 

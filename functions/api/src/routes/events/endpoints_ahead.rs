@@ -25,7 +25,8 @@ pub struct EndpointsAhead(Arc<Mutex<Read>>);
 /// stranger must not cause reads.
 pub fn start(app: &AppState, request: &mut Request) {
     let path = request.uri().path();
-    let is_event = request.method() == Method::POST && path.ends_with("/events");
+    let is_event = path.ends_with("/events") || path.ends_with("/events/batch");
+    let is_event = request.method() == Method::POST && is_event;
     let project_id = auth::project_in(path).and_then(|id| ProjectId::parse(id).ok()).filter(|_| is_event);
     let is_opened_by = |key: ApiKey, id: &ProjectId| app.grants.has_opened(&key.hash(), id);
     let key = || auth::api_key(request.headers());

@@ -1,5 +1,6 @@
 //! `/v1/projects/{projectId}/events`: events in, and the log of them (contract §4).
 
+pub mod batch;
 pub mod body;
 mod create;
 pub mod endpoints_ahead;
