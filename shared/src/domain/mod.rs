@@ -6,7 +6,8 @@
 //! packs it. [`signing_secret`], [`signature`] and [`custom_headers`] go into a request. [`job`] is a message in a queue.
 //! [`schedule`], [`rate_limit`], [`slowness`], [`budget`] and [`decision`] say what happens next, and [`transition`] is
 //! the change that a decision makes to a row. [`replay`] tries many
-//! deliveries again, [`operational`] tells the operator, and [`cursor`] marks a place in a list.
+//! deliveries again, [`operational`] tells the operator, [`cursor`] marks a place in a list, and [`merge`] makes
+//! one list of several.
 
 pub mod account;
 pub mod address;
@@ -27,6 +28,7 @@ pub mod fields;
 pub mod id;
 pub mod intake;
 pub mod job;
+pub mod merge;
 pub mod operational;
 pub mod origin;
 pub mod payload;

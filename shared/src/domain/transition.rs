@@ -88,7 +88,8 @@ impl Transition {
         delivery.slot = self.slot;
         delivery.uncounted = self.uncounted;
         delivery.updated_at = self.at;
-        delivery.attention = needs_attention.then(|| attention(&delivery.partition, self.status));
+        let shard = delivery.id.partition().shard;
+        delivery.attention = needs_attention.then(|| attention(&delivery.endpoint_id, shard, self.status));
         if let Some(attempt) = &self.attempt {
             delivery.attempt_count += 1;
             delivery.attempts.push(attempt.clone());

@@ -48,7 +48,8 @@ pub(crate) async fn create_missing(
     job: &DeliveryJob,
     now: Timestamp,
 ) -> Result<Option<Delivery>, StoreError> {
-    let Some(event) = store.event(&job.project_id, &job.event_id, now).await? else {
+    let shard = job.delivery_id.partition().shard;
+    let Some(event) = store.event(&job.project_id, shard, &job.event_id, now).await? else {
         return Ok(None);
     };
     let is_this = |id, endpoint_id| id == job.delivery_id && endpoint_id == job.endpoint_id;

@@ -13,7 +13,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::types::KeysAndAttributes;
 use futures_util::future::try_join_all;
 
-use crate::delivery::{Delivery, partition};
+use crate::delivery::Delivery;
 use crate::endpoint::Endpoint;
 use crate::id::{DeliveryId, EndpointId, ProjectId};
 use crate::job::DeliveryJob;
@@ -30,7 +30,7 @@ pub struct Loaded {
 }
 
 pub(super) fn delivery_key(endpoint_id: &EndpointId, id: &DeliveryId) -> Item {
-    key([("partition", text(partition(endpoint_id, id.bucket()))), ("id", text(id))])
+    key([("partition", text(id.partition().key(endpoint_id))), ("id", text(id))])
 }
 
 impl Store {

@@ -81,7 +81,15 @@ pub async fn create(
     let endpoints = ahead.endpoints(&app, &project.id).await?;
     let now = Timestamp::now();
     let event_id = event_id.unwrap_or_else(|| EventId::new(now));
-    let event = Event::accept(project.id, event_id, &content, &endpoints, now, app.settings.retention);
+    let event = Event::accept(
+        project.id,
+        project.shards,
+        event_id,
+        &content,
+        &endpoints,
+        now,
+        app.settings.retention,
+    );
     let accepted = accept(app.sinks(), event, &endpoints, now).await?;
     Ok(accepted.into())
 }

@@ -30,7 +30,7 @@ fn fixture() -> (Delivery, Endpoint, DeliveryJob) {
     };
     let month = Duration::from_secs(30 * 86_400);
     let event =
-        Event::accept(project_id, EventId::new(T0), &content, std::slice::from_ref(&endpoint), T0, month);
+        Event::accept(project_id, Shards::ONE, EventId::new(T0), &content, std::slice::from_ref(&endpoint), T0, month);
     let listed = event.deliveries[0];
     let job = event.first_job(&listed);
     (Delivery::pending(&event, &listed), endpoint, job)
