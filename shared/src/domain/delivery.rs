@@ -7,9 +7,10 @@ use crate::event::{Event, EventDelivery};
 use crate::event_name::EventName;
 use crate::id::{DeliveryId, EndpointId, EventId, ProjectId, ReplayId};
 use crate::job::{Chain, DeliveryJob};
+use crate::partition::Partition;
 use crate::payload::Payload;
 use crate::rate_limit::Slot;
-use crate::shards::{Shard, Shards};
+use crate::shards::Shard;
 use crate::time::Timestamp;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -110,29 +111,6 @@ pub struct Delivery {
     pub expires_at: i64,
 }
 
-/// Which of an endpoint's partitions holds a delivery: that of its event's name and shard.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Partition {
-    /// [`EventName::bucket`]
-    pub bucket: u8,
-    pub shard: Shard,
-}
-
-impl Partition {
-    /// The partitions of some buckets, in order.
-    #[must_use]
-    pub fn of(buckets: impl IntoIterator<Item = u8>, shards: Shards) -> Vec<Self> {
-        let of_bucket = |bucket| shards.all().map(move |shard| Self { bucket, shard });
-        buckets.into_iter().flat_map(of_bucket).collect()
-    }
-
-    /// The table's key of this partition.
-    #[must_use]
-    pub fn key(self, endpoint_id: &EndpointId) -> String {
-        format!("{endpoint_id}#{:02x}#{}", self.bucket, self.shard)
-    }
-}
-
 /// The sparse index's key for an endpoint's rows of one shard and status.
 #[must_use]
 pub fn attention(endpoint_id: &EndpointId, shard: Shard, status: DeliveryStatus) -> String {
@@ -144,7 +122,7 @@ impl Delivery {
     #[must_use]
     pub fn pending(event: &Event, listed: &EventDelivery) -> Self {
         Self {
-            partition: listed.id.partition().key(&listed.endpoint_id),
+            partition: Partition::of(&listed.id).key(&listed.endpoint_id),
             id: listed.id,
             attention: None,
             project_id: event.project_id,

@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
-use crate::delivery::Partition;
 use crate::endpoint::{Endpoint, SkipReason};
 use crate::event_name::EventName;
 use crate::id::{DeliveryId, EndpointId, EventId, ProjectId};
 use crate::job::DeliveryJob;
+use crate::partition::Partition;
 use crate::payload::Payload;
 use crate::shards::{Shard, Shards};
 use crate::time::Timestamp;
@@ -90,7 +90,7 @@ impl EventDelivery {
     /// A new delivery, whose row does not exist yet.
     #[must_use]
     pub fn new(name: &EventName, shard: Shard, endpoint_id: EndpointId, now: Timestamp) -> Self {
-        Self { id: DeliveryId::in_partition(Partition { bucket: name.bucket(), shard }, now), endpoint_id }
+        Self { id: Partition { bucket: name.bucket(), shard }.new_id(now), endpoint_id }
     }
 }
 

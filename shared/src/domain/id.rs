@@ -7,8 +7,6 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::delivery::Partition;
-use crate::shards::Shard;
 use crate::time::Timestamp;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -103,26 +101,26 @@ id!(
     EventId
 );
 id!(
-    /// One event to one endpoint. Its last two bytes tell its row's [`Partition`].
+    /// One event to one endpoint. Its last two bytes name its row's partition.
     DeliveryId
 );
 id!(AttemptId);
 id!(ReplayId);
 
 impl DeliveryId {
-    /// A UUIDv7 that names the row's partition. Of its random bits 58 are left: two of a million ids of one millisecond and
-    /// one partition are equal once in half a million times.
+    /// A UUIDv7 with these last two bytes. Of its random bits 58 are left: two of a million ids of one millisecond that end
+    /// alike are equal once in half a million times.
     #[must_use]
-    pub fn in_partition(partition: Partition, at: Timestamp) -> Self {
+    pub fn ending_in(last: [u8; 2], at: Timestamp) -> Self {
         let mut bytes = v7(at).into_bytes();
-        [bytes[14], bytes[15]] = [partition.shard.0, partition.bucket];
+        [bytes[14], bytes[15]] = last;
         Self(Uuid::from_bytes(bytes))
     }
 
     #[must_use]
-    pub fn partition(&self) -> Partition {
+    pub const fn last_bytes(&self) -> [u8; 2] {
         let bytes = self.0.as_bytes();
-        Partition { bucket: bytes[15], shard: Shard(bytes[14]) }
+        [bytes[14], bytes[15]]
     }
 }
 
@@ -164,17 +162,5 @@ mod tests {
         for text in bad {
             assert_eq!(EndpointId::parse(text), Err(NotAnId), "{text}");
         }
-    }
-
-    #[test]
-    fn a_delivery_id_tells_its_time_and_its_partition() {
-        let at = Timestamp::from_millis(1_776_009_119_499);
-        let partition = Partition { bucket: 0xfe, shard: Shard(63) };
-        let id = DeliveryId::in_partition(partition, at);
-        assert_eq!(id.created_at(), at);
-        assert_eq!(id.partition(), partition);
-        assert_eq!(id.as_uuid().get_version_num(), 7);
-        assert!(DeliveryId::first_at(at) <= id);
-        assert!(id < DeliveryId::first_at(Timestamp::from_millis(1_776_009_119_500)));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! In reading order: [`id`] and [`time`] name and date things. [`endpoint_url`], [`address`], [`amazon`] and [`origin`]
 //! say where the service may send. [`account`], [`project`], [`api_key`], [`endpoint`], [`event`], [`delivery`] and [`attempt`] are
-//! the things that the service keeps. [`fields`], [`event_input`] and [`intake`] read the producers' input, and [`payload`]
+//! the things that the service keeps, [`shards`] and [`partition`] say where. [`fields`], [`event_input`] and [`intake`] read the producers' input, and [`payload`]
 //! packs it. [`signing_secret`], [`signature`] and [`custom_headers`] go into a request. [`job`] is a message in a queue.
 //! [`schedule`], [`rate_limit`], [`slowness`], [`budget`] and [`decision`] say what happens next, and [`transition`] is
 //! the change that a decision makes to a row. [`replay`] tries many
@@ -31,6 +31,7 @@ pub mod job;
 pub mod merge;
 pub mod operational;
 pub mod origin;
+pub mod partition;
 pub mod payload;
 pub mod project;
 pub mod rate_limit;

@@ -13,10 +13,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::delivery::{DeliveryStatus, Partition};
+use crate::delivery::DeliveryStatus;
 use crate::endpoint::{Endpoint, EndpointStatus};
 use crate::event_name::EventName;
 use crate::id::{DeliveryId, EndpointId, EventId, ProjectId, ReplayId};
+use crate::partition::Partition;
 use crate::shards::Shard;
 use crate::time::Timestamp;
 
@@ -126,7 +127,7 @@ fn partitions(filter: &ReplayFilter, endpoint: &Endpoint) -> Vec<Partition> {
     let wanted = filter.event_name.as_ref().map(EventName::bucket);
     let buckets = endpoint.buckets().into_iter();
     let named = buckets.filter(|bucket| wanted.is_none_or(|wanted| wanted == *bucket));
-    Partition::of(named, endpoint.shards)
+    Partition::all(named, endpoint.shards)
 }
 
 /// One delivery to try again, or one to make.
@@ -315,7 +316,7 @@ mod tests {
             visited.push(partition);
             position = Position::after_partition(partition, &filter, &endpoint);
         }
-        assert_eq!(visited, Partition::of(endpoint.buckets(), endpoint.shards));
+        assert_eq!(visited, Partition::all(endpoint.buckets(), endpoint.shards));
         assert_eq!(visited.len(), 6);
         assert_eq!(position, Position::Events { after: None });
     }

@@ -13,9 +13,10 @@ use super::{
     Advanced, Created, Item, Store, StoreError, from_item, if_condition_held, key, number, row, row_in_the_way,
     text, to_item, value,
 };
-use crate::delivery::{Delivery, Partition, attention};
+use crate::delivery::{Delivery, attention};
 use crate::event::{Event, EventDelivery};
 use crate::id::{DeliveryId, EndpointId, ReplayId};
+use crate::partition::Partition;
 use crate::replay::{Replay, ReplayFilter};
 use crate::shards::Shard;
 use crate::time::Timestamp;

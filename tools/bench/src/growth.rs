@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use echo_lanes::dynamo::Dynamo;
 use echo_lanes::lane::FIRST_ATTEMPTS;
-use echo_shared::delivery::Partition;
 use echo_shared::event_name::EventName;
-use echo_shared::id::{DeliveryId, EventId};
+use echo_shared::id::EventId;
+use echo_shared::partition::Partition;
 use echo_shared::shards::Shard;
 use echo_shared::time::Timestamp;
 use serde::Serialize;
@@ -90,7 +90,7 @@ fn load(dynamo: &Dynamo, template: &Value, stored: usize, size: usize) {
         Timestamp::from_millis(now.as_millis() - 2_000 * i64::try_from(STORED[2] - n).unwrap_or(0))
     };
     let rows = (stored..size).map(|n| {
-        let id = DeliveryId::in_partition(partition, at(n));
+        let id = partition.new_id(at(n));
         let mut row = vec![("id", id.to_string()), ("event_id", EventId::new(at(n)).to_string())];
         if n < RARE {
             row.push(("status", "failed".to_owned()));

@@ -5,6 +5,7 @@ use std::time::Duration;
 use echo_shared::delivery::Delivery;
 use echo_shared::endpoint::Endpoint;
 use echo_shared::job::DeliveryJob;
+use echo_shared::partition::Partition;
 use echo_shared::store::{Loaded, Store, StoreError};
 use echo_shared::time::Timestamp;
 use tokio::time::timeout;
@@ -48,7 +49,7 @@ pub(crate) async fn create_missing(
     job: &DeliveryJob,
     now: Timestamp,
 ) -> Result<Option<Delivery>, StoreError> {
-    let shard = job.delivery_id.partition().shard;
+    let shard = Partition::of(&job.delivery_id).shard;
     let Some(event) = store.event(&job.project_id, shard, &job.event_id, now).await? else {
         return Ok(None);
     };

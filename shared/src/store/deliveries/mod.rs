@@ -17,6 +17,7 @@ use crate::delivery::Delivery;
 use crate::endpoint::Endpoint;
 use crate::id::{DeliveryId, EndpointId, ProjectId};
 use crate::job::DeliveryJob;
+use crate::partition::Partition;
 use crate::store::inserts::{insert_each, put_all_new, put_new};
 use crate::store::statements::Written;
 use crate::store::{Item, Store, StoreError, from_item, key, row, text};
@@ -30,7 +31,7 @@ pub struct Loaded {
 }
 
 pub(super) fn delivery_key(endpoint_id: &EndpointId, id: &DeliveryId) -> Item {
-    key([("partition", text(id.partition().key(endpoint_id))), ("id", text(id))])
+    key([("partition", text(Partition::of(id).key(endpoint_id))), ("id", text(id))])
 }
 
 impl Store {

@@ -7,11 +7,12 @@
 
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 
-use crate::delivery::{Delivery, DeliveryStatus, Partition, attention};
+use crate::delivery::{Delivery, DeliveryStatus, attention};
 use crate::endpoint::Endpoint;
 use crate::event_name::EventName;
 use crate::id::DeliveryId;
 use crate::merge::{Ask, Part, Row, Wanted};
+use crate::partition::Partition;
 use crate::shards::{Shard, Shards};
 use crate::store::ranges::{Range, merged, query_page};
 use crate::store::{Item, Store, StoreError, from_item, number, text, value};
@@ -62,8 +63,8 @@ impl Store {
             return Ok(Vec::new());
         };
         let partitions = match &filter.event_name {
-            Some(name) => Partition::of([name.bucket()], endpoint.shards),
-            None => Partition::of(endpoint.buckets(), endpoint.shards),
+            Some(name) => Partition::all([name.bucket()], endpoint.shards),
+            None => Partition::all(endpoint.buckets(), endpoint.shards),
         };
         let mut conditions = vec!["expires_at > :now"];
         let mut query = self
@@ -161,7 +162,7 @@ impl Store {
                     Ok(Row { key: id.as_uuid(), bytes: 0, value: id })
                 };
                 let mut part = self.part(query, of, range, ask.rows, row).await?;
-                part.rows.retain(|row| bucket.is_none_or(|bucket| row.value.partition().bucket == bucket));
+                part.rows.retain(|row| bucket.is_none_or(|bucket| Partition::of(&row.value).bucket == bucket));
                 Ok(part)
             }
         };

@@ -11,6 +11,7 @@ use aws_sdk_dynamodb::types::{KeysAndAttributes, ReturnValuesOnConditionCheckFai
 use crate::delivery::Delivery;
 use crate::event::{Event, partition};
 use crate::id::{EventId, ProjectId};
+use crate::partition::Partition;
 use crate::shards::Shard;
 use crate::store::inserts::insert_each;
 use crate::store::statements::Written;
@@ -129,7 +130,7 @@ impl Store {
     ) -> Result<HashMap<(ProjectId, EventId), Event>, StoreError> {
         let mut wanted: Vec<(ProjectId, Shard, EventId)> = deliveries
             .iter()
-            .map(|delivery| (delivery.project_id, delivery.id.partition().shard, delivery.event_id))
+            .map(|delivery| (delivery.project_id, Partition::of(&delivery.id).shard, delivery.event_id))
             .collect();
         wanted.sort_unstable();
         wanted.dedup();
