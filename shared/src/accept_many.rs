@@ -199,6 +199,7 @@ mod tests {
     use crate::event::{EventContent, EventDelivery};
     use crate::event_name::EventName;
     use crate::id::{EndpointId, EventId, ProjectId};
+    use crate::shards::{Shard, Shards};
 
     const NOW: Timestamp = Timestamp::from_millis(1_776_009_119_499);
 
@@ -210,8 +211,8 @@ mod tests {
             data: serde_json::from_str(data).expect("JSON"),
         };
         let (project, id) = (ProjectId::new(NOW), EventId::new(NOW));
-        let mut event = Event::accept(project, id, &content, &[], NOW, Duration::from_secs(60));
-        let delivery = |_| EventDelivery::new(&content.name, EndpointId::new(NOW), NOW);
+        let mut event = Event::accept(project, Shards::ONE, id, &content, &[], NOW, Duration::from_secs(60));
+        let delivery = |_| EventDelivery::new(&content.name, Shard(0), EndpointId::new(NOW), NOW);
         event.deliveries = (0..deliveries).map(delivery).collect();
         event
     }

@@ -52,7 +52,7 @@ fn rows_are_as_large_as_the_limits_suppose() {
     };
     let event = |endpoints: &[&Endpoint]| {
         let endpoints: Vec<Endpoint> = endpoints.iter().copied().cloned().collect();
-        Event::accept(project, event_id, &content, &endpoints, now, Duration::from_secs(86_400))
+        Event::accept(project, Shards::ONE, event_id, &content, &endpoints, now, Duration::from_secs(86_400))
     };
     let row = |endpoints: &[&Endpoint]| row_size(&event(endpoints));
     let alone = event(&[]);

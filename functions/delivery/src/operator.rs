@@ -18,6 +18,7 @@ use echo_shared::endpoint::Endpoint;
 use echo_shared::event::{Event, EventContent};
 use echo_shared::id::ProjectId;
 use echo_shared::operational::{Kind, Notice};
+use echo_shared::shards::Shards;
 use echo_shared::store::StoreError;
 use echo_shared::time::Timestamp;
 
@@ -104,7 +105,8 @@ async fn accept_in(app: &App, project_id: ProjectId, notice: &Notice) -> Result<
     let (id, now) = (notice.event_id, Timestamp::now());
     let name = notice.kind.event_name();
     let content = EventContent { name, customer_id: None, notification_id: None, data: &notice.data };
-    let event = Event::accept(project_id, id, &content, &endpoints, now, app.settings.retention);
+    let shards = endpoints.first().map_or(Shards::ONE, |endpoint| endpoint.shards);
+    let event = Event::accept(project_id, shards, id, &content, &endpoints, now, app.settings.retention);
     // The id alone identifies the event: its details may have changed when it is sent again.
     let event = Event { content_hash: id.to_string(), ..event };
     match accept(app.sinks(), event, &endpoints, now).await {

@@ -10,7 +10,9 @@ use crate::endpoint::{Endpoint, SkipReason};
 use crate::event_name::EventName;
 use crate::id::{DeliveryId, EndpointId, EventId, ProjectId};
 use crate::job::DeliveryJob;
+use crate::partition::Partition;
 use crate::payload::Payload;
+use crate::shards::{Shard, Shards};
 use crate::time::Timestamp;
 
 /// An event is listed by its id when the time in the id is at most this far from the event's acceptance.
@@ -48,6 +50,8 @@ impl EventContent<'_> {
 /// One accepted event: the idempotency record, the payload and the list of deliveries.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
+    /// `{project_id}#{shard}`: see [`partition`].
+    pub partition: String,
     pub project_id: ProjectId,
     pub event_id: EventId,
     pub event_name: EventName,
@@ -69,6 +73,12 @@ pub struct Event {
     pub by_hand: bool,
 }
 
+/// The partition that holds an event of this shard.
+#[must_use]
+pub fn partition(project_id: &ProjectId, shard: Shard) -> String {
+    format!("{project_id}#{shard}")
+}
+
 /// A delivery as its event lists it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventDelivery {
@@ -79,8 +89,8 @@ pub struct EventDelivery {
 impl EventDelivery {
     /// A new delivery, whose row does not exist yet.
     #[must_use]
-    pub fn new(name: &EventName, endpoint_id: EndpointId, now: Timestamp) -> Self {
-        Self { id: DeliveryId::for_event(name, now), endpoint_id }
+    pub fn new(name: &EventName, shard: Shard, endpoint_id: EndpointId, now: Timestamp) -> Self {
+        Self { id: Partition { bucket: name.bucket(), shard }.new_id(now), endpoint_id }
     }
 }
 
@@ -96,21 +106,23 @@ impl Event {
     #[must_use]
     pub fn accept(
         project_id: ProjectId,
+        shards: Shards,
         event_id: EventId,
         content: &EventContent<'_>,
         endpoints: &[Endpoint],
         now: Timestamp,
         retention: Duration,
     ) -> Self {
+        let shard = shards.of(&event_id);
         let mut deliveries = Vec::new();
         let mut skipped = Vec::new();
         for endpoint in endpoints {
             match endpoint.skips(&content.name) {
-                None => deliveries.push(EventDelivery::new(&content.name, endpoint.id, now)),
+                None => deliveries.push(EventDelivery::new(&content.name, shard, endpoint.id, now)),
                 Some(reason) => skipped.push(SkippedEndpoint { endpoint_id: endpoint.id, reason }),
             }
         }
-        let event = Self::without_deliveries(project_id, event_id, content, now, retention);
+        let event = Self::without_deliveries(project_id, shard, event_id, content, now, retention);
         Self { deliveries, skipped, ..event }
     }
 
@@ -123,13 +135,15 @@ impl Event {
         now: Timestamp,
         retention: Duration,
     ) -> Self {
-        let event = Self::without_deliveries(endpoint.project_id, event_id, content, now, retention);
-        let deliveries = vec![EventDelivery::new(&content.name, endpoint.id, now)];
+        let shard = endpoint.shards.of(&event_id);
+        let event = Self::without_deliveries(endpoint.project_id, shard, event_id, content, now, retention);
+        let deliveries = vec![EventDelivery::new(&content.name, shard, endpoint.id, now)];
         Self { deliveries, by_hand: true, ..event }
     }
 
     fn without_deliveries(
         project_id: ProjectId,
+        shard: Shard,
         event_id: EventId,
         content: &EventContent<'_>,
         now: Timestamp,
@@ -137,6 +151,7 @@ impl Event {
     ) -> Self {
         let envelope = content.envelope(&event_id);
         Self {
+            partition: partition(&project_id, shard),
             project_id,
             event_id,
             event_name: content.name.clone(),
@@ -217,7 +232,10 @@ mod tests {
             notification_id: None,
             data: serde_json::from_str("{}").expect("JSON"),
         };
-        let accept = |id| Event::accept(ProjectId::new(now), id, &content, &[], now, Duration::from_secs(60));
+        let accept = |id| {
+            let month = Duration::from_secs(30 * 24 * 60 * 60);
+            Event::accept(ProjectId::new(now), Shards::ONE, id, &content, &[], now, month)
+        };
         let minutes = |n: u64| Duration::from_secs(n * 60);
         for at in [now, now.minus(minutes(5)), now.plus(minutes(5))] {
             let event = accept(EventId::new(at));

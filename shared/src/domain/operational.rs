@@ -175,6 +175,7 @@ mod tests {
         let content = EventContent { name, customer_id: None, notification_id: None, data };
         let event = Event::accept(
             endpoint.project_id,
+            endpoint.shards,
             EventId::new(now),
             &content,
             std::slice::from_ref(&endpoint),

@@ -16,35 +16,39 @@ use super::update::Changes;
 use super::{Created, Registry, Store, StoreError, from_item, key, number, row, rows, text, to_item, value};
 use crate::api_key::{ApiKeyHash, ApiKeyRecord, ApiKeyStatus, KeyGrant, MAX_ACTIVE_KEYS};
 use crate::id::{AccountId, ApiKeyId, ProjectId};
+use crate::shards::Shards;
 use crate::time::Timestamp;
 
 impl Store {
-    /// Whether the project exists. Each project gets a key when it is created, and the row of that key is never deleted.
-    pub async fn has_project(&self, project_id: &ProjectId) -> Result<bool, StoreError> {
-        Ok(first_api_key(&self.client, &self.tables.api_keys, project_id).await?.is_some())
+    /// A project's shards; `None` when there is no such project. Each project gets a key when it is created, and the row of
+    /// that key is never deleted.
+    pub async fn shards_of(&self, project_id: &ProjectId) -> Result<Option<Shards>, StoreError> {
+        let first = first_api_key(&self.client, &self.tables.api_keys, project_id).await?;
+        Ok(first.map(|first| first.shards))
     }
 }
 
-/// The id of a project's first key; `None` when there is no such project.
+#[derive(serde::Deserialize)]
+struct FirstKey {
+    id: ApiKeyId,
+    shards: Shards,
+}
+
+/// A project's first key; `None` when there is no such project.
 async fn first_api_key(
     client: &Client,
     table: &str,
     project_id: &ProjectId,
-) -> Result<Option<ApiKeyId>, StoreError> {
-    #[derive(serde::Deserialize)]
-    struct Row {
-        id: ApiKeyId,
-    }
+) -> Result<Option<FirstKey>, StoreError> {
     let query = client
         .query()
         .table_name(table)
         .key_condition_expression("project_id = :project")
         .expression_attribute_values(":project", text(project_id))
-        .projection_expression("id")
+        .projection_expression("id, shards")
         .consistent_read(true);
     let (items, _) = query_page(query, 1, None).await?;
-    let first = items.into_iter().next().map(from_item::<Row>);
-    Ok(first.transpose()?.map(|first| first.id))
+    items.into_iter().next().map(from_item).transpose()
 }
 
 impl Registry {
@@ -118,7 +122,8 @@ impl Registry {
         key.status = ApiKeyStatus::Revoked;
         key.updated_at = now;
         // The row of a project's first key stays, because it shows that the project exists.
-        let stays = first_api_key(&self.client, &self.tables.api_keys, project_id).await? == Some(*id);
+        let first = first_api_key(&self.client, &self.tables.api_keys, project_id).await?;
+        let stays = first.is_some_and(|first| first.id == *id);
         let revoke = |update: UpdateBuilder| {
             let mut changes = Changes::default()
                 .set("status", value(&ApiKeyStatus::Revoked)?)

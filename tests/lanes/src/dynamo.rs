@@ -32,7 +32,7 @@ const TABLES: [(&str, &str, Option<&str>); 11] = [
     ("api_keys", "project_id", Some("id")),
     ("api_key_hashes", "key_hash", None),
     ("endpoints", "project_id", Some("id")),
-    ("events", "project_id", Some("event_id")),
+    ("events", "partition", Some("event_id")),
     ("deliveries", "partition", Some("id")),
     ("replays", "endpoint_id", Some("id")),
     ("budgets", "budget", None),
@@ -50,7 +50,7 @@ pub struct Index {
 
 pub const INDEXES: [Index; 2] = [
     Index { table: "deliveries", name: "by_attention", partition: "attention", sparse: "attention" },
-    Index { table: "events", name: "by_listing", partition: "project_id", sparse: "listed" },
+    Index { table: "events", name: "by_listing", partition: "partition", sparse: "listed" },
 ];
 
 /// The capacity units that a call consumed.
@@ -322,7 +322,7 @@ fn definition(name: &str, partition: &str, sort: Option<&str>) -> Value {
         table["GlobalSecondaryIndexes"] = json!([{
             "IndexName": "by_listing",
             "KeySchema": [
-                { "AttributeName": "project_id", "KeyType": "HASH" },
+                { "AttributeName": partition, "KeyType": "HASH" },
                 { "AttributeName": "listed", "KeyType": "RANGE" },
             ],
             "Projection": { "ProjectionType": "INCLUDE", "NonKeyAttributes": ["event_name", "expires_at"] },

@@ -13,6 +13,7 @@ use echo_shared::event::Event;
 use echo_shared::fields::Refused;
 use echo_shared::id::ProjectId;
 use echo_shared::intake::{self, Incoming};
+use echo_shared::shards::Shards;
 use echo_shared::store::{Spent, Store, StoreError};
 use echo_shared::time::Timestamp;
 use tokio::sync::OnceCell;
@@ -111,10 +112,11 @@ impl Intake {
         let Incoming { project_id, event_id, content } =
             intake::read(body, &message.id, &app.settings.event_names)?;
         let endpoints = self.projects.endpoints(&app.store, project_id).await.map_err(NotAccepted::Fault)?;
-        let endpoints = endpoints.ok_or_else(|| Refused::new("project_id names no project"))?;
+        let (shards, endpoints) = endpoints.ok_or_else(|| Refused::new("project_id names no project"))?;
         self.budget(message, project_id).await?;
         let now = Timestamp::now();
-        let event = Event::accept(project_id, event_id, &content, &endpoints, now, app.settings.retention);
+        let event =
+            Event::accept(project_id, shards, event_id, &content, &endpoints, now, app.settings.retention);
         let accepted = match &self.others {
             Some(others) => others.accept(app, event, &endpoints, now).await?,
             None => accept(app.sinks(), event, &endpoints, now).await?,
@@ -133,8 +135,8 @@ impl Intake {
     }
 }
 
-/// A project's endpoints; `None` if there is no such project; the fault if they could not be read.
-type Read = Result<Option<Arc<[Endpoint]>>, String>;
+/// A project's shards and endpoints; `None` if there is no such project; the fault if they could not be read.
+type Read = Result<Option<(Shards, Arc<[Endpoint]>)>, String>;
 
 /// The projects of a batch's events. Each is read once, after the events have come.
 #[derive(Debug, Default)]
@@ -148,10 +150,13 @@ impl Projects {
 }
 
 /// Reads a project's endpoints. No key has shown that the project exists, so a project without endpoints is looked up.
-async fn read(store: &Store, id: &ProjectId) -> Result<Option<Arc<[Endpoint]>>, StoreError> {
+async fn read(store: &Store, id: &ProjectId) -> Result<Option<(Shards, Arc<[Endpoint]>)>, StoreError> {
     let endpoints = store.endpoints(id).await?;
-    let is_known = !endpoints.is_empty() || store.has_project(id).await?;
-    Ok(is_known.then(|| endpoints.into()))
+    let shards = match endpoints.first() {
+        Some(endpoint) => Some(endpoint.shards),
+        None => store.shards_of(id).await?,
+    };
+    Ok(shards.map(|shards| (shards, endpoints.into())))
 }
 
 #[cfg(test)]

@@ -14,11 +14,12 @@ use std::time::Duration;
 use aws_sdk_dynamodb::types::KeysAndAttributes;
 use futures_util::future::try_join_all;
 
-use crate::delivery::{Delivery, partition};
+use crate::delivery::Delivery;
 use crate::endpoint::Endpoint;
 use crate::event::Event;
 use crate::id::{DeliveryId, EndpointId, EventId, ProjectId};
 use crate::job::DeliveryJob;
+use crate::partition::Partition;
 use crate::store::events::event_key;
 use crate::store::inserts::{NewRow, insert_each, put_all_new, put_new};
 use crate::store::statements::Written;
@@ -39,7 +40,7 @@ pub struct Loaded {
 const JOBS_OF_A_READ: usize = 33;
 
 pub(super) fn delivery_key(endpoint_id: &EndpointId, id: &DeliveryId) -> Item {
-    key([("partition", text(partition(endpoint_id, id.bucket()))), ("id", text(id))])
+    key([("partition", text(Partition::of(id).key(endpoint_id))), ("id", text(id))])
 }
 
 impl Store {
@@ -93,7 +94,8 @@ impl Store {
                 let endpoint = key([("project_id", text(job.project_id)), ("id", text(job.endpoint_id))]);
                 endpoints.insert(job.endpoint_id, endpoint);
                 let event = (job.project_id, job.event_id);
-                events.insert(event, event_key(&job.project_id, &job.event_id));
+                let shard = Partition::of(&job.delivery_id).shard;
+                events.insert(event, event_key(&job.project_id, shard, &job.event_id));
             }
             let wanted = HashMap::from([
                 (self.tables.deliveries.clone(), keys(deliveries.into_values())?),

@@ -9,8 +9,10 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::types::{KeysAndAttributes, ReturnValuesOnConditionCheckFailure};
 
 use crate::delivery::Delivery;
-use crate::event::Event;
+use crate::event::{Event, partition};
 use crate::id::{EventId, ProjectId};
+use crate::partition::Partition;
+use crate::shards::Shard;
 use crate::store::inserts::{NewRow, insert_all_new, insert_each, put_all_new};
 use crate::store::statements::Written;
 use crate::store::{Item, Store, StoreError, from_item, key, number, row, row_in_the_way, text, to_item};
@@ -33,8 +35,8 @@ pub(super) enum Reading {
     Strong,
 }
 
-pub(super) fn event_key(project_id: &ProjectId, id: &EventId) -> Item {
-    key([("project_id", text(project_id)), ("event_id", text(id))])
+pub(super) fn event_key(project_id: &ProjectId, shard: Shard, id: &EventId) -> Item {
+    key([("partition", text(partition(project_id, shard))), ("event_id", text(id))])
 }
 
 impl Store {
@@ -115,10 +117,12 @@ impl Store {
     pub async fn event(
         &self,
         project_id: &ProjectId,
+        shard: Shard,
         id: &EventId,
         now: Timestamp,
     ) -> Result<Option<Event>, StoreError> {
-        let event: Option<Event> = row(&self.client, &self.tables.events, event_key(project_id, id)).await?;
+        let key = event_key(project_id, shard, id);
+        let event: Option<Event> = row(&self.client, &self.tables.events, key).await?;
         Ok(event.filter(|event| !event.is_expired(now)))
     }
 
@@ -134,7 +138,7 @@ impl Store {
         // row, or may return an expired event with the same id: then the row does not list the delivery.
         let mut events = self.events_of(&elsewhere, Reading::Eventual).await?;
         let is_listed = |delivery: &&&Delivery| {
-            events.get(&delivery.event_id).is_some_and(|event| event.lists(&delivery.id))
+            events.get(&event_of(delivery)).is_some_and(|event| event.lists(&delivery.id))
         };
         let unlisted: Vec<&Delivery> =
             elsewhere.iter().filter(|delivery| !is_listed(delivery)).copied().collect();
@@ -143,7 +147,7 @@ impl Store {
             .iter()
             .map(|delivery| {
                 let stored = delivery.payload.as_ref();
-                let payload = stored.or_else(|| events.get(&delivery.event_id).map(|event| &event.payload));
+                let payload = stored.or_else(|| events.get(&event_of(delivery)).map(|event| &event.payload));
                 let payload = payload.ok_or_else(|| {
                     StoreError::Broken(format!("delivery {} has lost its event's row", delivery.id).into())
                 })?;
@@ -156,9 +160,11 @@ impl Store {
         &self,
         deliveries: &[&Delivery],
         reading: Reading,
-    ) -> Result<HashMap<EventId, Event>, StoreError> {
-        let mut wanted: Vec<(ProjectId, EventId)> =
-            deliveries.iter().map(|delivery| (delivery.project_id, delivery.event_id)).collect();
+    ) -> Result<HashMap<(ProjectId, EventId), Event>, StoreError> {
+        let mut wanted: Vec<(ProjectId, Shard, EventId)> = deliveries
+            .iter()
+            .map(|delivery| (delivery.project_id, Partition::of(&delivery.id).shard, delivery.event_id))
+            .collect();
         wanted.sort_unstable();
         wanted.dedup();
         let mut events = HashMap::new();
@@ -166,7 +172,7 @@ impl Store {
         for chunk in wanted.chunks(50) {
             for item in self.batch_get_events(chunk, reading).await? {
                 let event: Event = from_item(item)?;
-                events.insert(event.event_id, event);
+                events.insert((event.project_id, event.event_id), event);
             }
         }
         Ok(events)
@@ -174,15 +180,20 @@ impl Store {
 
     pub(super) async fn batch_get_events(
         &self,
-        keys: &[(ProjectId, EventId)],
+        keys: &[(ProjectId, Shard, EventId)],
         reading: Reading,
     ) -> Result<Vec<Item>, StoreError> {
         let mut wanted = KeysAndAttributes::builder().consistent_read(reading == Reading::Strong);
-        for (project_id, event_id) in keys {
-            wanted = wanted.keys(event_key(project_id, event_id));
+        for (project_id, shard, event_id) in keys {
+            wanted = wanted.keys(event_key(project_id, *shard, event_id));
         }
         let wanted = wanted.build()?;
         let mut found = self.batch_get(HashMap::from([(self.tables.events.clone(), wanted)])).await?;
         Ok(found.remove(&self.tables.events).unwrap_or_default())
     }
+}
+
+/// Two projects may have an event with the same id.
+const fn event_of(delivery: &Delivery) -> (ProjectId, EventId) {
+    (delivery.project_id, delivery.event_id)
 }

@@ -103,7 +103,8 @@ pub async fn create_many(
         let event = content.and_then(|(event_id, content)| {
             let (has_own_id, event_id) = (event_id.is_some(), event_id.unwrap_or_else(|| EventId::new(now)));
             let retention = app.settings.retention;
-            let event = Event::accept(project.id, event_id, &content, &endpoints, now, retention);
+            let event =
+                Event::accept(project.id, project.shards, event_id, &content, &endpoints, now, retention);
             deliveries += event.deliveries.len();
             // No event after that is accepted either, so that what is sent again keeps its order.
             if deliveries <= MAX_DELIVERIES {

@@ -80,7 +80,10 @@ pub async fn create(
     permit.map_err(|spent| ApiError::over_budget(spent, now))?;
     let endpoints = ahead.endpoints(&app, &project.id).await?;
     let now = Timestamp::now();
-    let new_event = |id| Event::accept(project.id, id, &content, &endpoints, now, app.settings.retention);
+    let new_event = |id| {
+        let retention = app.settings.retention;
+        Event::accept(project.id, project.shards, id, &content, &endpoints, now, retention)
+    };
     let accepted = match event_id {
         Some(id) => accept(app.sinks(), new_event(id), &endpoints, now).await?,
         None => accept_new(app.sinks(), new_event(EventId::new(now)), &endpoints, now).await?,

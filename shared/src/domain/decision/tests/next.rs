@@ -208,7 +208,7 @@ fn a_delivery_takes_on_what_was_written_of_its_attempt() {
     assert_eq!((delivery.status, delivery.next_retry_at), (DeliveryStatus::Retrying, Some(at(60))));
     assert_eq!((delivery.attempt_count, delivery.chain, delivery.slot), (1, Some(NEW), None));
     assert_eq!((&delivery.payload, delivery.updated_at), (&None, at(9)));
-    assert_eq!(delivery.attention, Some(format!("{}#retrying", delivery.partition)));
+    assert_eq!(delivery.attention, Some(format!("{}#0#retrying", delivery.endpoint_id)));
     let second = conclude(&mut delivery, Step::Succeeded, at(70));
     assert_eq!((delivery.status, delivery.next_retry_at), (DeliveryStatus::Success, None));
     assert_eq!((delivery.attempt_count, &delivery.attention), (2, &None));
