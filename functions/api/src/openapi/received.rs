@@ -11,7 +11,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaFormat, Type};
 
 use super::operation::post;
 use super::schemas::Named;
-use super::values::{EventName, Id};
+use super::values::{EventName, Id, Time};
 
 pub(super) const TAG: &str = "Requests to receivers";
 
@@ -90,6 +90,10 @@ pub(super) fn webhooks() -> (Paths, Vec<Named>) {
              hours after the secret was rotated.",
         )
         .header::<EventName>("x-echo-event", "The event's name.")
+        .header::<Time>(
+            "x-echo-event-time",
+            "When the event was accepted: the same on every attempt. By it a receiver tells the older of two events.",
+        )
         .header::<Id>("x-echo-delivery", "The delivery's id.")
         .header::<AttemptNumber>("x-echo-attempt", "The number of the attempt, from 1.")
         .header::<OriginMark>(

@@ -24,6 +24,7 @@ use echo_shared::decision::{
 use echo_shared::delivery::{Delivery, FailureReason};
 use echo_shared::endpoint::Endpoint;
 use echo_shared::endpoint_url::EndpointUrl;
+use echo_shared::event::Event;
 use echo_shared::id::AttemptId;
 use echo_shared::job::{Chain, DeliveryJob};
 use echo_shared::rate_limit::Need;
@@ -41,7 +42,8 @@ use crate::App;
 use crate::message::{Disposal, Message};
 use crate::metrics::Tally;
 use crate::own_fault::OwnFault;
-use crate::sender::{Post, Sent, failure, headers};
+use crate::sender::headers::{self, Request};
+use crate::sender::{Post, Sent, failure};
 
 /// Time that is kept free at an invocation's end: the first to record an attempt, the second to answer Lambda.
 const RECORD_TIME: Duration = Duration::from_secs(3);
@@ -164,8 +166,7 @@ impl Turn {
             }
             return match (wake, endpoint, event) {
                 (Wake::Attempt { number, claim, need, .. }, Some(endpoint), Some(event)) => {
-                    let envelope = event.payload.unpack().map_err(StoreError::from)?;
-                    self.attempt(delivery, endpoint, envelope, number, claim, need).await
+                    self.attempt(delivery, endpoint, event, number, claim, need).await
                 }
                 // Without an endpoint or an event no attempt is decided.
                 _ => Ok(self.message.back_off().await),
@@ -202,12 +203,13 @@ impl Turn {
         &self,
         mut delivery: Delivery,
         endpoint: &Endpoint,
-        envelope: Vec<u8>,
+        event: &Event,
         number: u32,
         claim: bool,
         need: Need,
     ) -> Result<Disposal, OwnFault> {
         let decided_at = Instant::now();
+        let envelope = event.payload.unpack().map_err(StoreError::from)?;
         if claim {
             let claimed = self.woken().claim(&delivery, Timestamp::now());
             if self.write(&delivery, &claimed).await? == Advanced::Overtaken {
@@ -234,7 +236,13 @@ impl Turn {
         }
 
         let (began_at, began) = (Timestamp::now(), Instant::now());
-        let Sent { outcome, again } = self.send(&delivery, endpoint, number, envelope, began_at).await;
+        let headers = headers::signed(
+            &Request { delivery: &delivery, endpoint, event, number },
+            &self.app.settings.origin,
+            &envelope,
+            began_at,
+        );
+        let Sent { outcome, again } = self.send(endpoint, headers, envelope, began_at).await;
         self.tally.add(|counts| counts.sent_again += u64::from(again));
         let took = began.elapsed();
         let attempt = Attempt::new(AttemptId::new(began_at), delivery.triggered_by, &outcome, took);
@@ -259,9 +267,8 @@ impl Turn {
     /// Makes the request, and marks on the endpoint's row whether it was slow to answer.
     async fn send(
         &self,
-        delivery: &Delivery,
         endpoint: &Endpoint,
-        number: u32,
+        headers: Vec<(String, String)>,
         envelope: Vec<u8>,
         now: Timestamp,
     ) -> Sent {
@@ -269,8 +276,6 @@ impl Turn {
             let settings = &self.app.settings;
             match EndpointUrl::parse(&endpoint.url, &settings.addresses) {
                 Ok(url) => {
-                    let headers =
-                        headers::signed(delivery, endpoint, &settings.origin, number, &envelope, now);
                     self.app.sender.send(Post { endpoint: endpoint.id, url, headers, body: envelope }).await
                 }
                 // The URL was allowed when it was registered; the settings or the API's address have changed since.
