@@ -95,7 +95,7 @@ impl Store {
         let mut written = insert_all_new(&self.client, rows).await.into_iter();
         let mut is_done =
             |rows: usize| written.by_ref().take(rows).all(|written| written != Written::Unknown);
-        counts.into_iter().map(|rows| is_done(rows)).collect()
+        counts.into_iter().map(&mut is_done).collect()
     }
 
     fn new_event(&self, event: &Event, deliveries: &[Delivery]) -> Result<Vec<NewRow<'_>>, StoreError> {

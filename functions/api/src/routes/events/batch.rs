@@ -91,38 +91,15 @@ pub async fn create_many(
 ) -> Result<BatchBody, ApiError> {
     query.only(&[])?;
     let fields = body.fields()?;
-    // A misspelled `event_id` that is ignored would take away what makes it safe to send a batch again.
     fields.only(&["events"])?;
     let texts = fields.required("events", format_args!("an array of 1 to {MAX_EVENTS} events"), array)?;
-    let contents: Vec<_> = texts.into_iter().map(|text| read(text, &app.settings.event_names)).collect();
+    let given: Vec<_> = texts.into_iter().map(|text| read(text, &app.settings.event_names)).collect();
     let endpoints = ahead.endpoints(&app, &project.id).await?;
     let now = Timestamp::now();
-    let (mut places, mut events, mut outcomes) = (Vec::new(), Vec::new(), BTreeMap::new());
-    let mut deliveries = 0;
-    for (place, content) in contents.into_iter().enumerate() {
-        let event = content.and_then(|(event_id, content)| {
-            let (has_own_id, event_id) = (event_id.is_some(), event_id.unwrap_or_else(|| EventId::new(now)));
-            let retention = app.settings.retention;
-            let event =
-                Event::accept(project.id, project.shards, event_id, &content, &endpoints, now, retention);
-            deliveries += event.deliveries.len();
-            // No event after that is accepted either, so that what is sent again keeps its order.
-            if deliveries <= MAX_DELIVERIES {
-                Ok(Posted { event, has_own_id })
-            } else {
-                Err(ApiError::too_many_deliveries())
-            }
-        });
-        match event {
-            Ok(event) => {
-                places.push(place);
-                events.push(event);
-            }
-            Err(refused) => {
-                outcomes.insert(place, Err(refused));
-            }
-        }
-    }
+    let Sorted { mut places, mut events, mut outcomes } = sort(given, now, |event_id, content| {
+        let retention = app.settings.retention;
+        Event::accept(project.id, project.shards, event_id, content, &endpoints, now, retention)
+    });
     let permits = app.budgets.take_many(Budgeted::Events, &project.id, events.len(), now).await;
     if let Err(spent) = permits {
         events.truncate(spent.taken);
@@ -133,6 +110,47 @@ pub async fn create_many(
     let accepted = accepted.into_iter().map(|outcome| outcome.map_err(ApiError::from));
     outcomes.extend(places.into_iter().zip(accepted));
     Ok(BatchBody { results: outcomes.into_values().map(ResultBody::from).collect() })
+}
+
+/// An event as the producer gave it.
+type Given<'a> = (Option<EventId>, EventContent<'a>);
+
+type Outcome = Result<Acceptance, ApiError>;
+
+/// The events to accept with their places in the request, and by place the outcomes of the others.
+#[derive(Default)]
+struct Sorted {
+    places: Vec<usize>,
+    events: Vec<Posted>,
+    outcomes: BTreeMap<usize, Outcome>,
+}
+
+fn sort<'a>(
+    given: Vec<Result<Given<'a>, ApiError>>,
+    now: Timestamp,
+    make: impl Fn(EventId, &EventContent<'a>) -> Event,
+) -> Sorted {
+    let mut sorted = Sorted::default();
+    let mut deliveries = 0;
+    for (place, given) in given.into_iter().enumerate() {
+        let posted = given.and_then(|(event_id, content)| {
+            let event = make(event_id.unwrap_or_else(|| EventId::new(now)), &content);
+            deliveries += event.deliveries.len();
+            // No later event is accepted either, so that events that are sent again keep their order.
+            if deliveries > MAX_DELIVERIES {
+                return Err(ApiError::too_many_deliveries());
+            }
+            Ok(Posted { event, has_own_id: event_id.is_some() })
+        });
+        match posted {
+            Ok(posted) => {
+                sorted.places.push(place);
+                sorted.events.push(posted);
+            }
+            Err(refused) => _ = sorted.outcomes.insert(place, Err(refused)),
+        }
+    }
+    sorted
 }
 
 fn array(value: &RawValue) -> Option<Vec<&RawValue>> {
@@ -146,12 +164,13 @@ fn read<'a>(text: &'a RawValue, names: &EventNames) -> Result<(Option<EventId>, 
     }
     let fields: Fields<'a> =
         serde_json::from_str(text.get()).map_err(|_| ApiError::invalid("An event must be a JSON object"))?;
+    // A misspelled `event_id` that is ignored would take away what makes it safe to send the event again.
     fields.only(&["event_name", "event_id", "customer_id", "notification_id", "data"])?;
     Ok(event_input::read(&fields, names)?)
 }
 
-impl From<Result<Acceptance, ApiError>> for ResultBody {
-    fn from(outcome: Result<Acceptance, ApiError>) -> Self {
+impl From<Outcome> for ResultBody {
+    fn from(outcome: Outcome) -> Self {
         match outcome {
             Ok(acceptance) => {
                 let status = StatusCode::ACCEPTED.as_u16();
