@@ -8,11 +8,11 @@ use futures_util::future::{join, try_join, try_join_all};
 
 use crate::decision::stand_back;
 use crate::delivery::Delivery;
-use crate::endpoint::Endpoint;
 use crate::event::{Event, EventDelivery};
 use crate::id::EndpointId;
 use crate::job::DeliveryJob;
 use crate::queue::Queue;
+use crate::route::Routes;
 use crate::store::{Accepted, Store, StoreError};
 use crate::time::Timestamp;
 
@@ -93,11 +93,11 @@ impl Jobs {
 pub async fn accept(
     sinks: Sinks<'_>,
     event: Event,
-    endpoints: &[Endpoint],
+    routes: &Routes,
     now: Timestamp,
 ) -> Result<Acceptance, AcceptError> {
     let accepted = sinks.store.accept_event(&event, now).await?;
-    let event_written = after_event_written(sinks, event, accepted, endpoints, now).await?;
+    let event_written = after_event_written(sinks, event, accepted, routes, now).await?;
     let rows = event_written.rows();
     let written = async { Ok(sinks.store.create_deliveries(&rows).await?) };
     let sent = async {
@@ -117,11 +117,10 @@ pub async fn after_event_written(
     sinks: Sinks<'_>,
     event: Event,
     accepted: Accepted,
-    endpoints: &[Endpoint],
+    routes: &Routes,
     now: Timestamp,
 ) -> Result<EventWritten, AcceptError> {
-    let slow = endpoints.iter().filter(|endpoint| endpoint.is_slow(now)).map(|endpoint| endpoint.id);
-    let slow = slow.collect();
+    let slow = routes.endpoints.keys().filter(|id| routes.is_slow(id, now)).copied().collect();
     match accepted {
         Accepted::New => {
             let first = event.deliveries.iter().map(|listed| event.first_job(listed)).collect();

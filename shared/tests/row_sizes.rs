@@ -7,7 +7,8 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use echo_shared::endpoint::{Endpoint, EndpointStatus};
 use echo_shared::event::{Event, EventContent};
 use echo_shared::event_name::EventNames;
-use echo_shared::id::{EventId, ProjectId};
+use echo_shared::id::{EndpointId, EventId, ProjectId};
+use echo_shared::route::{Route, Routes};
 use echo_shared::shards::Shards;
 use echo_shared::time::Timestamp;
 use serde::Serialize;
@@ -51,8 +52,9 @@ fn rows_are_as_large_as_the_limits_suppose() {
         data: serde_json::from_str("{}").expect("JSON"),
     };
     let event = |endpoints: &[&Endpoint]| {
-        let endpoints: Vec<Endpoint> = endpoints.iter().copied().cloned().collect();
-        Event::accept(project, event_id, &content, &endpoints, now, Duration::from_secs(86_400))
+        let endpoints = endpoints.iter().map(|endpoint| (EndpointId::new(now), Route::to(endpoint))).collect();
+        let routes = Routes { shards: Shards::ONE, endpoints };
+        Event::accept(project, event_id, &content, &routes, now, Duration::from_secs(86_400))
     };
     let row = |endpoints: &[&Endpoint]| row_size(&event(endpoints));
     let alone = event(&[]);

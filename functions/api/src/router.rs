@@ -90,7 +90,7 @@ fn authenticated(app: &AppState) -> Router<AppState> {
 
 /// The layer around every path below `/v1`, unknown ones included.
 async fn admit(State(app): State<AppState>, mut request: Request, next: Next) -> Result<Response, ApiError> {
-    events::endpoints_ahead::start(&app, &mut request);
+    events::routes_ahead::start(&app, &mut request);
     authenticate(&app, &mut request).await?;
     Ok(next.run(request).await)
 }

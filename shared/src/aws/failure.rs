@@ -128,7 +128,7 @@ mod tests {
                 events: name(),
                 deliveries: name(),
                 replays: name(),
-                api_keys: name(),
+                routes: name(),
             };
             let store = Store::new(crate::store::client(&self.config()), tables);
             let now = Timestamp::from_millis(1_776_009_119_499);

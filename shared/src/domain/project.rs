@@ -14,8 +14,6 @@ pub struct Project {
     pub name: String,
     /// Over how many partitions its events and deliveries are spread.
     pub shards: Shards,
-    /// Each creation and deletion changes this count in its own transaction, so the cap is exact.
-    pub endpoint_count: u32,
     /// Each new or revoked key changes this count in its own transaction, so the cap is exact.
     pub active_key_count: u32,
     pub updated_at: Timestamp,
@@ -30,7 +28,6 @@ impl Project {
             id: ProjectId::new(now),
             name,
             shards,
-            endpoint_count: 0,
             active_key_count: 1,
             updated_at: now,
         }

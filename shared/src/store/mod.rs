@@ -5,10 +5,11 @@
 //! |---|---|---|
 //! | accounts | e-mail in lower case | the person who signed up |
 //! | login failures | caller and e-mail; e-mail alone for all callers | tries that are left in this window; expires |
-//! | projects | account, id | name, number of endpoints and of active keys |
+//! | projects | account, id | name, shards, number of active keys |
 //! | API keys | project, id | the key as it is listed |
 //! | API key hashes | hash | the project that the key opens |
-//! | endpoints | project, id | URL, secrets, status, health, speed, slots |
+//! | routes | project and copy | all endpoints of a project, as far as accepting an event needs them |
+//! | endpoints | id, part | part `settings`: URL, secrets, headers, status. Part `state`: failures, speed, slots |
 //! | events | project, event id | envelope, content hash, deliveries, skipped endpoints; expires |
 //! | deliveries | endpoint and bucket of the event name, id | status and attempts; expires |
 //! | budgets | project, kind and minute | permits that are leased; expires after an hour |
@@ -29,6 +30,7 @@ mod inserts;
 mod projects;
 mod ranges;
 mod replays;
+mod routes;
 mod statements;
 mod transactions;
 mod update;
@@ -53,7 +55,7 @@ use crate::aws::Failure;
 pub use self::accounts::{LoginBudget, SignedUp};
 pub use self::budgets::{Budgets, Spent};
 pub use self::deliveries::{Advanced, DeliveryFilter, Loaded};
-pub use self::endpoints::{Created, EndpointPatch, Patched, Rotated, Taken};
+pub use self::endpoints::{Created, Patched, Rotated, Taken};
 pub use self::events::{Accepted, EventFilter, ReadEvent};
 pub use self::statements::MAX_STATEMENTS;
 
@@ -79,7 +81,7 @@ pub fn client(config: &aws_config::SdkConfig) -> Client {
     Client::from_conf(config)
 }
 
-/// The tables that both functions use: endpoints, events, deliveries and replays.
+/// The tables that both functions use: routes, endpoints, events, deliveries and replays.
 #[derive(Debug, Clone)]
 pub struct Store {
     client: Client,
@@ -89,12 +91,11 @@ pub struct Store {
 /// The tables of [`Store`], by name.
 #[derive(Debug, Clone)]
 pub struct Tables {
+    pub routes: String,
     pub endpoints: String,
     pub events: String,
     pub deliveries: String,
     pub replays: String,
-    /// Read only to see whether a project exists.
-    pub api_keys: String,
 }
 
 impl Store {
@@ -104,7 +105,8 @@ impl Store {
     }
 }
 
-/// The tables that only the api function may write: accounts, projects and keys, and endpoints when they come and go.
+/// The tables that only the api function may write: accounts, projects and keys, and routes and endpoints when they come
+/// and go.
 #[derive(Debug, Clone)]
 pub struct Registry {
     client: Client,
@@ -119,6 +121,7 @@ pub struct RegistryTables {
     pub projects: String,
     pub api_keys: String,
     pub api_key_hashes: String,
+    pub routes: String,
     pub endpoints: String,
 }
 

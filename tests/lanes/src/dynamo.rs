@@ -24,13 +24,14 @@ use crate::http::Reply;
 use crate::partiql;
 
 /// The product's tables: name, partition key, sort key.
-const TABLES: [(&str, &str, Option<&str>); 10] = [
+const TABLES: [(&str, &str, Option<&str>); 11] = [
     ("accounts", "email_key", None),
     ("login_failures", "email_key", None),
     ("projects", "account_id", Some("id")),
     ("api_keys", "project_id", Some("id")),
     ("api_key_hashes", "key_hash", None),
-    ("endpoints", "project_id", Some("id")),
+    ("routes", "copy", None),
+    ("endpoints", "id", Some("part")),
     ("events", "project_id", Some("event_id")),
     ("deliveries", "partition", Some("id")),
     ("replays", "endpoint_id", Some("id")),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use echo_shared::api_key::{ApiKeyHash, KeyGrant};
 use echo_shared::id::ProjectId;
+use echo_shared::shards::Shards;
 use echo_shared::time::Timestamp;
 
 /// A revoked key stops working within 5 s everywhere (contract §2).
@@ -42,9 +43,10 @@ impl GrantCache {
         is_fresh.then(|| grant.clone())
     }
 
-    /// Whether the key opened this project when it was last looked up, however long ago.
-    pub fn has_opened(&self, hash: &ApiKeyHash, project_id: &ProjectId) -> bool {
-        self.known().get(hash).is_some_and(|(grant, _)| grant.project_id == *project_id)
+    /// The project's shards, if the key opened it when it was last looked up, however long ago.
+    pub fn opened(&self, hash: &ApiKeyHash, project_id: &ProjectId) -> Option<Shards> {
+        let known = self.known();
+        known.get(hash).filter(|(grant, _)| grant.project_id == *project_id).map(|(grant, _)| grant.shards)
     }
 
     pub fn is_refused(&self, hash: &ApiKeyHash) -> bool {
@@ -76,8 +78,6 @@ mod tests {
     use echo_shared::api_key::{ApiKey, ApiKeyStatus};
     use echo_shared::id::{AccountId, ApiKeyId};
 
-    use echo_shared::shards::Shards;
-
     use super::*;
 
     fn grant(now: Timestamp) -> KeyGrant {
@@ -102,12 +102,12 @@ mod tests {
         assert_eq!(cache.get(hash, at(2_999)).as_ref(), Some(&grant));
         assert_eq!(cache.get(hash, at(3_000)), None);
         assert_eq!(cache.get(hash, at(-1)), None);
-        assert!(cache.has_opened(hash, &grant.project_id), "however long ago");
-        assert!(!cache.has_opened(hash, &ProjectId::new(at(0))), "another project");
+        assert_eq!(cache.opened(hash, &grant.project_id), Some(grant.shards), "however long ago");
+        assert_eq!(cache.opened(hash, &ProjectId::new(at(0))), None, "another project");
         assert!(!cache.is_refused(hash));
         cache.refuse(hash.clone());
         assert_eq!(cache.get(hash, at(0)), None);
-        assert!(!cache.has_opened(hash, &grant.project_id));
+        assert_eq!(cache.opened(hash, &grant.project_id), None);
         assert!(cache.is_refused(hash));
     }
 

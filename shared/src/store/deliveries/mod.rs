@@ -7,7 +7,7 @@ pub use self::pages::DeliveryFilter;
 pub(super) use self::pages::id_of;
 pub use self::transitions::Advanced;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::KeysAndAttributes;
@@ -17,10 +17,14 @@ use crate::delivery::{Delivery, partition};
 use crate::endpoint::Endpoint;
 use crate::id::{DeliveryId, EndpointId, ProjectId};
 use crate::job::DeliveryJob;
+use crate::store::endpoints::{both_keys, of_parts};
 use crate::store::inserts::{insert_each, put_all_new, put_new};
 use crate::store::statements::Written;
 use crate::store::{Item, Store, StoreError, from_item, key, row, text};
 use crate::time::Timestamp;
+
+/// A batch read takes a hundred rows, and a job has one of its delivery and two of its endpoint.
+const JOBS_AT_ONCE: usize = 33;
 
 /// The rows that the delivery function reads for a whole batch before it decides.
 #[derive(Debug, Default)]
@@ -70,25 +74,22 @@ impl Store {
     /// The deliveries and endpoints of jobs, read strongly consistently, in one request for each hundred rows.
     pub async fn load(&self, jobs: &[&DeliveryJob]) -> Result<Loaded, StoreError> {
         let mut loaded = Loaded::default();
-        for jobs in jobs.chunks(50) {
+        for jobs in jobs.chunks(JOBS_AT_ONCE) {
             let mut deliveries: HashMap<DeliveryId, Item> = HashMap::new();
-            let mut endpoints: HashMap<EndpointId, Item> = HashMap::new();
+            let endpoints: HashSet<EndpointId> = jobs.iter().map(|job| job.endpoint_id).collect();
             for job in jobs {
                 deliveries.insert(job.delivery_id, delivery_key(&job.endpoint_id, &job.delivery_id));
-                let endpoint = key([("project_id", text(job.project_id)), ("id", text(job.endpoint_id))]);
-                endpoints.insert(job.endpoint_id, endpoint);
             }
             let wanted = HashMap::from([
                 (self.tables.deliveries.clone(), keys(deliveries.into_values())?),
-                (self.tables.endpoints.clone(), keys(endpoints.into_values())?),
+                (self.tables.endpoints.clone(), keys(endpoints.iter().flat_map(both_keys))?),
             ]);
             let mut found = self.batch_get(wanted).await?;
             for item in found.remove(&self.tables.deliveries).unwrap_or_default() {
                 let delivery: Delivery = from_item(item)?;
                 loaded.deliveries.insert(delivery.id, delivery);
             }
-            for item in found.remove(&self.tables.endpoints).unwrap_or_default() {
-                let endpoint: Endpoint = from_item(item)?;
+            for endpoint in of_parts(found.remove(&self.tables.endpoints).unwrap_or_default())?.into_values() {
                 loaded.endpoints.insert((endpoint.project_id, endpoint.id), endpoint);
             }
         }
@@ -133,7 +134,7 @@ impl Store {
     }
 }
 
-fn keys(keys: impl Iterator<Item = Item>) -> Result<KeysAndAttributes, StoreError> {
+pub(super) fn keys(keys: impl Iterator<Item = Item>) -> Result<KeysAndAttributes, StoreError> {
     let wanted = KeysAndAttributes::builder().set_keys(Some(keys.collect())).consistent_read(true);
     Ok(wanted.build()?)
 }

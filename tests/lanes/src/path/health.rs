@@ -14,7 +14,7 @@ pub(super) fn mark_slow(run: &Run<'_>) {
 }
 
 fn mark(run: &Run<'_>, set: &str, at: u64) {
-    let key = json!({ "project_id": { "S": run.world.project_id }, "id": { "S": run.world.endpoints[0] } });
+    let key = json!({ "id": { "S": run.world.endpoints[0] }, "part": { "S": "state" } });
     let request = json!({ "TableName": "endpoints", "Key": key,
         "UpdateExpression": format!("SET {set}"),
         "ExpressionAttributeValues": { ":at": { "N": at.to_string() } } });

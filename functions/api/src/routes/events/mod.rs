@@ -2,7 +2,7 @@
 
 pub mod body;
 mod create;
-pub mod endpoints_ahead;
+pub mod routes_ahead;
 mod log;
 pub mod page;
 mod sample;
