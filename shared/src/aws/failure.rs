@@ -153,7 +153,7 @@ mod tests {
         );
         assert!(!shown(&error).contains(SECRET), "{}", shown(&error));
         let source = error.source().and_then(Error::source).expect("the SDK's own error");
-        assert!(source.is::<SdkError<aws_sdk_dynamodb::operation::get_item::GetItemError>>());
+        assert!(source.is::<SdkError<aws_sdk_dynamodb::operation::batch_get_item::BatchGetItemError>>());
     }
 
     #[tokio::test]

@@ -197,7 +197,10 @@ mod tests {
         let active = applied(&status(EndpointStatus::Active), &ours);
         assert_eq!((active.disabled_reason, active.disabled_at), (None, None));
         let state = active.state;
-        assert_eq!((state.consecutive_failures, state.first_failure_at, state.hanging_since), (0, None, None));
+        assert_eq!(
+            (state.consecutive_failures, state.first_failure_at, state.hanging_since),
+            (0, None, None)
+        );
         assert!(state.is_down, "until a delivery succeeds");
         assert_eq!(state.disabling, ours.state.disabling);
     }

@@ -200,7 +200,8 @@ mod tests {
             data: serde_json::from_str("{}").expect("JSON"),
         };
         let routes = Routes::none(Shards::ONE);
-        let accept = |id| Event::accept(ProjectId::new(now), id, &content, &routes, now, Duration::from_secs(60));
+        let accept =
+            |id| Event::accept(ProjectId::new(now), id, &content, &routes, now, Duration::from_secs(60));
         let minutes = |n: u64| Duration::from_secs(n * 60);
         for at in [now, now.minus(minutes(5)), now.plus(minutes(5))] {
             let event = accept(EventId::new(at));

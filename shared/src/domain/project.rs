@@ -23,13 +23,6 @@ impl Project {
     /// A project that is made with its first key.
     #[must_use]
     pub fn new(account_id: AccountId, name: String, shards: Shards, now: Timestamp) -> Self {
-        Self {
-            account_id,
-            id: ProjectId::new(now),
-            name,
-            shards,
-            active_key_count: 1,
-            updated_at: now,
-        }
+        Self { account_id, id: ProjectId::new(now), name, shards, active_key_count: 1, updated_at: now }
     }
 }

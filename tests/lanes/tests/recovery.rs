@@ -243,7 +243,8 @@ async fn failures_that_the_operator_cannot_be_told_of_are_counted_once_and_told_
     }
     let failures = || {
         let rows = run.lane.aws.dynamo.rows("endpoints");
-        let is_state = |row: &&serde_json::Value| row["id"] == world.endpoints[0].as_str() && row["part"] == "state";
+        let is_state =
+            |row: &&serde_json::Value| row["id"] == world.endpoints[0].as_str() && row["part"] == "state";
         rows.iter().find(is_state)?["consecutive_failures"].as_u64()
     };
     assert_eq!(failures(), Some(2));

@@ -89,7 +89,8 @@ impl Store {
                 let delivery: Delivery = from_item(item)?;
                 loaded.deliveries.insert(delivery.id, delivery);
             }
-            for endpoint in of_parts(found.remove(&self.tables.endpoints).unwrap_or_default())?.into_values() {
+            for endpoint in of_parts(found.remove(&self.tables.endpoints).unwrap_or_default())?.into_values()
+            {
                 loaded.endpoints.insert((endpoint.project_id, endpoint.id), endpoint);
             }
         }

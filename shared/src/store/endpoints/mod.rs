@@ -27,8 +27,8 @@ use crate::store::deliveries::keys;
 use crate::store::transactions::{any_condition_failed, first_condition_failed, transact};
 use crate::store::update::Changes;
 use crate::store::{
-    Item, Registry, Store, StoreError, from_item, if_condition_held, key, number,
-    row_in_the_way, routes, text, to_item, value,
+    Item, Registry, Store, StoreError, from_item, if_condition_held, key, number, routes, row_in_the_way,
+    text, to_item, value,
 };
 use crate::time::Timestamp;
 
@@ -148,7 +148,8 @@ impl Registry {
         shards: Shards,
         id: &EndpointId,
     ) -> Result<bool, StoreError> {
-        let delete = |part: Part| Delete::builder().table_name(&self.tables.endpoints).set_key(Some(part.key(id)));
+        let delete =
+            |part: Part| Delete::builder().table_name(&self.tables.endpoints).set_key(Some(part.key(id)));
         let settings = delete(Part::Settings)
             .condition_expression("project_id = :project")
             .expression_attribute_values(":project", text(project_id))
@@ -216,7 +217,9 @@ impl Store {
         }
         Ok(match self.endpoint(&endpoint.project_id, &endpoint.id).await? {
             None => Patched::Gone,
-            Some(latest) if latest.updated_at == now && patch.is_in(&latest) => Patched::Done(Box::new(latest)),
+            Some(latest) if latest.updated_at == now && patch.is_in(&latest) => {
+                Patched::Done(Box::new(latest))
+            }
             Some(latest) => Patched::Overtaken(Box::new(latest)),
         })
     }

@@ -51,7 +51,8 @@ impl Path for Rotate {
 
     async fn walk(&self, run: &mut Run<'_>) {
         let old = run.lane.aws.dynamo.rows("endpoints");
-        let old = old.iter().find(|row| row["id"] == run.world.endpoints[0].as_str() && row["part"] == "settings");
+        let old =
+            old.iter().find(|row| row["id"] == run.world.endpoints[0].as_str() && row["part"] == "settings");
         let old = old.and_then(|row| row["signing_secret"].as_str()).unwrap_or_default().to_owned();
         let answers = run.insist("POST", &run.endpoint(0, "/secret/rotate"), &run.key(), None, &[200]).await;
         let shown = answers.last().map(|answer| answer.json()).unwrap_or_default();

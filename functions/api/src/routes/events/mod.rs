@@ -2,9 +2,9 @@
 
 pub mod body;
 mod create;
-pub mod routes_ahead;
 mod log;
 pub mod page;
+pub mod routes_ahead;
 mod sample;
 mod test_event;
 
