@@ -23,6 +23,7 @@
 mod accounts;
 mod api_keys;
 mod budgets;
+mod conflicts;
 mod deliveries;
 mod endpoints;
 mod events;
@@ -74,6 +75,7 @@ pub fn client(config: &aws_config::SdkConfig) -> Client {
         .with_max_backoff(Duration::from_secs(1));
     let config = aws_sdk_dynamodb::config::Builder::from(config)
         .retry_config(retries)
+        .retry_classifier(conflicts::Conflicts)
         .timeout_config(timeouts)
         // The timeouts above are enough. Counting every byte would cost a twentieth of each call's processor time.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
