@@ -198,3 +198,26 @@ async fn events_read_all_copies_in_turn() {
     }
     assert_eq!(seen.len(), 2, "{seen:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_that_is_deleted_between_two_reads_is_left_out() {
+    let world = world().await;
+    let run = run(&world, &[]).await;
+    // The routing row still lists both. One has lost a row, and the other both.
+    for (id, parts) in [(&world.endpoints[1], &["state"][..]), (&world.endpoints[2], &["settings", "state"])]
+    {
+        for part in parts {
+            let key = json!({ "id": { "S": id }, "part": { "S": part } });
+            let request = json!({ "TableName": "endpoints", "Key": key });
+            assert_eq!(run.lane.aws.dynamo.call("DeleteItem", &request.to_string()).status, 200);
+        }
+    }
+    let listed = ok(&run.lane.call("GET", &run.project("/webhooks"), &run.key(), None).await, 200);
+    let ids: Vec<&str> =
+        listed.as_array().into_iter().flatten().filter_map(|one| one["id"].as_str()).collect();
+    let left: Vec<&str> = [0].into_iter().chain(3..10).map(|n: usize| world.endpoints[n].as_str()).collect();
+    assert_eq!(ids, left, "oldest first");
+    for n in [1, 2] {
+        assert_eq!(run.lane.call("GET", &run.endpoint(n, ""), &run.key(), None).await.status, 404);
+    }
+}

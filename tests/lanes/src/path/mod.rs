@@ -56,12 +56,13 @@ pub trait Path: fmt::Debug + Send + Sync {
 }
 
 /// Every path, in the order of the table.
-pub const ALL: [&dyn Path; 36] = [
+pub const ALL: [&dyn Path; 37] = [
     &accounts::SignUp,
     &accounts::CreateProject,
     &accounts::CreateKey,
     &accounts::RevokeKey,
     &endpoints::Create,
+    &endpoints::Change,
     &accepting::One,
     &accepting::Ten,
     &accepting::Slow,
