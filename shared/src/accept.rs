@@ -100,12 +100,27 @@ pub async fn accept(
     let event_written = after_event_written(sinks, event, accepted, routes, now).await?;
     let rows = event_written.rows();
     let written = async { Ok(sinks.store.create_deliveries(&rows).await?) };
-    let sent = async {
-        let in_doubt = send(sinks, event_written.jobs).await;
-        if in_doubt.is_empty() { Ok(()) } else { Err(AcceptError::InDoubt(in_doubt.len())) }
-    };
-    try_join(written, sent).await?;
+    try_join(written, send_all(sinks, event_written.jobs)).await?;
     Ok(event_written.acceptance)
+}
+
+/// Makes an event durable whose id was made for it, so that no such event can be there already. Its rows go in one request,
+/// and its jobs beside them: a job that wakes first waits for the rows ([`crate::decision::without_event`]).
+///
+/// # Errors
+/// When the store or a queue did not do its part. Then the event may still be delivered, if all of its rows were written.
+pub async fn accept_new(
+    sinks: Sinks<'_>,
+    event: Event,
+    routes: &Routes,
+    now: Timestamp,
+) -> Result<Acceptance, AcceptError> {
+    let event_written = written_new(event, routes, now);
+    let rows = event_written.rows();
+    let EventWritten { acceptance, jobs, .. } = event_written;
+    let written = async { Ok(sinks.store.create_event(&acceptance.event, &rows).await?) };
+    try_join(written, send_all(sinks, jobs)).await?;
+    Ok(acceptance)
 }
 
 /// Finds the rows and jobs that an event still lacks once its own row is written. From then on the same `event_id` leads to
@@ -120,21 +135,26 @@ pub async fn after_event_written(
     routes: &Routes,
     now: Timestamp,
 ) -> Result<EventWritten, AcceptError> {
-    let slow = routes.endpoints.keys().filter(|id| routes.is_slow(id, now)).copied().collect();
     match accepted {
-        Accepted::New => {
-            let first = event.deliveries.iter().map(|listed| event.first_job(listed)).collect();
-            let missing = event.deliveries.clone();
-            let jobs = Jobs { first, backups: Vec::new(), slow };
-            Ok(EventWritten { acceptance: Acceptance { event, duplicate: false }, missing, jobs })
-        }
+        Accepted::New => Ok(written_new(event, routes, now)),
         Accepted::Exists(first) if first.content_hash == event.content_hash => {
             let (missing, backups) = left_over(sinks, &first, now).await?;
-            let jobs = Jobs { first: Vec::new(), backups, slow };
+            let jobs = Jobs { first: Vec::new(), backups, slow: slow_ones(routes, now) };
             Ok(EventWritten { acceptance: Acceptance { event: *first, duplicate: true }, missing, jobs })
         }
         Accepted::Exists(first) => Err(AcceptError::Conflict { accepted_at: first.accepted_at }),
     }
+}
+
+fn written_new(event: Event, routes: &Routes, now: Timestamp) -> EventWritten {
+    let first = event.deliveries.iter().map(|listed| event.first_job(listed)).collect();
+    let missing = event.deliveries.clone();
+    let jobs = Jobs { first, backups: Vec::new(), slow: slow_ones(routes, now) };
+    EventWritten { acceptance: Acceptance { event, duplicate: false }, missing, jobs }
+}
+
+fn slow_ones(routes: &Routes, now: Timestamp) -> HashSet<EndpointId> {
+    routes.endpoints.keys().filter(|id| routes.is_slow(id, now)).copied().collect()
 }
 
 impl EventWritten {
@@ -170,6 +190,11 @@ pub async fn send(sinks: Sinks<'_>, jobs: Jobs) -> Vec<DeliveryJob> {
     let in_doubt = send_by_lane(sinks, first, &slow, Duration::ZERO).await;
     backups.extend(in_doubt.into_iter().map(DeliveryJob::standing_back));
     send_by_lane(sinks, backups, &slow, stand_back(sinks.request_timeout)).await
+}
+
+async fn send_all(sinks: Sinks<'_>, jobs: Jobs) -> Result<(), AcceptError> {
+    let in_doubt = send(sinks, jobs).await;
+    if in_doubt.is_empty() { Ok(()) } else { Err(AcceptError::InDoubt(in_doubt.len())) }
 }
 
 async fn send_by_lane(

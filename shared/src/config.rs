@@ -4,6 +4,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
 use crate::address::AddressRules;
+use crate::amazon::api_hosts;
 use crate::budget::Limits;
 use crate::event_name::EventNames;
 use crate::id::ProjectId;
@@ -106,8 +107,8 @@ pub fn origin(lookup: &impl Fn(&str) -> Option<String>) -> Result<Origin, Config
     parsed(lookup, "API_ENDPOINT", "", Origin::parse)
 }
 
-/// The addresses that deliveries may go to. `EXEMPT_NETWORKS` exempts networks, but never the Lambda runtime API or the AWS
-/// endpoints in use.
+/// The addresses that deliveries may go to. `EXEMPT_NETWORKS` exempts networks, but never the Lambda runtime API or AWS's
+/// APIs.
 ///
 /// # Errors
 /// When the list is malformed, or when it exempts this machine although AWS is not played by something on it.
@@ -115,11 +116,19 @@ pub fn address_rules(lookup: &impl Fn(&str) -> Option<String>) -> Result<Address
     let name = "EXEMPT_NETWORKS";
     let rules = parsed(lookup, name, "", AddressRules::parse)?;
     if rules.exempts_local() && lookup("AWS_ENDPOINT_URL").is_none() {
-        let problem =
-            "loopback and link-local networks can be exempt only when AWS_ENDPOINT_URL names a local stack";
+        let problem = "networks of this machine and its link (127.0.0.0/8, 169.254.0.0/16, 0.0.0.0/8, ::1, ::, fe80::/10) can be \
+                       exempt only when AWS_ENDPOINT_URL names a local stack";
         let value = lookup(name).unwrap_or_default();
         return Err(ConfigError::NotAllowed { name, value, problem: problem.to_owned() });
     }
+    let barred = barred(&rules, lookup);
+    Ok(rules.never(barred.iter().flat_map(|url| addresses(url))))
+}
+
+/// What no exemption opens, as URLs or as `host:port`. On AWS each function's environment has `AWS_LAMBDA_RUNTIME_API` and
+/// `AWS_REGION` (<https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html>). In a VPC the APIs may have private
+/// addresses. Without an exemption these are no targets anyway, so a start without exemptions looks no name up.
+fn barred(rules: &AddressRules, lookup: &impl Fn(&str) -> Option<String>) -> Vec<String> {
     let own = [
         "AWS_LAMBDA_RUNTIME_API",
         "AWS_ENDPOINT_URL",
@@ -128,7 +137,11 @@ pub fn address_rules(lookup: &impl Fn(&str) -> Option<String>) -> Result<Address
         "AWS_ENDPOINT_URL_EVENTBRIDGE",
         "AWS_ENDPOINT_URL_SECRETS_MANAGER",
     ];
-    Ok(rules.never(own.into_iter().filter_map(lookup).flat_map(|url| addresses(&url))))
+    let own = own.into_iter().filter_map(lookup);
+    let is_real_aws = lookup("AWS_ENDPOINT_URL").is_none();
+    let region = lookup("AWS_REGION").filter(|_| is_real_aws && rules.exempts_any());
+    let apis = region.iter().flat_map(|region| api_hosts(region));
+    own.chain(apis.flat_map(|host| [format!("https://{host}"), format!("http://{host}")])).collect()
 }
 
 /// The addresses of a URL or of `host:port`; none when the host name does not resolve.
@@ -165,6 +178,29 @@ mod tests {
     }
 
     #[test]
+    fn on_real_aws_the_regions_apis_are_barred_where_a_network_is_exempt() {
+        let barred = |exempt: &'static str, local: bool| {
+            let lookup = move |name: &str| match name {
+                "AWS_REGION" => Some("eu-west-1".to_owned()),
+                "AWS_LAMBDA_RUNTIME_API" => Some("169.254.100.1:9001".to_owned()),
+                "AWS_ENDPOINT_URL" => local.then(|| "http://localhost:4566".to_owned()),
+                _ => None,
+            };
+            barred(&AddressRules::parse(exempt).expect("networks"), &lookup)
+        };
+        let apis = barred("10.0.0.0/8", false);
+        for url in [
+            "169.254.100.1:9001",
+            "https://sqs.eu-west-1.amazonaws.com",
+            "http://dynamodb.eu-west-1.amazonaws.com",
+        ] {
+            assert!(apis.iter().any(|one| one == url), "{url} is not among {apis:?}");
+        }
+        assert_eq!(barred("", false), ["169.254.100.1:9001"]);
+        assert_eq!(barred("10.0.0.0/8", true), ["169.254.100.1:9001", "http://localhost:4566"]);
+    }
+
+    #[test]
     fn the_apis_address_is_required_and_has_a_host_name() {
         for (value, error) in [(None, "API_ENDPOINT is not set"), (Some(""), "API_ENDPOINT is not set")] {
             let lookup = |_: &str| value.map(str::to_owned);
@@ -180,6 +216,12 @@ mod tests {
         let lookup = |name: &str| (name == "EXEMPT_NETWORKS").then(|| "127.0.0.0/8".to_owned());
         let error = address_rules(&lookup).expect_err("no emulator");
         assert!(error.to_string().starts_with("EXEMPT_NETWORKS is '127.0.0.0/8'"), "{error}");
+        for local in ["0.0.0.0/8", "0.0.0.0/32", "::/128", "169.254.0.0/16", "fe80::/10"] {
+            assert!(
+                address_rules(&|name: &str| (name == "EXEMPT_NETWORKS").then(|| local.to_owned())).is_err(),
+                "{local}"
+            );
+        }
         let lookup = |name: &str| (name == "EXEMPT_NETWORKS").then(|| "10.0.0.0/8".to_owned());
         assert!(address_rules(&lookup).is_ok());
     }

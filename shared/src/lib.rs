@@ -16,7 +16,7 @@ pub mod tls;
 
 // A path names the noun, wherever its file is.
 pub use domain::{
-    account, address, api_key, attempt, budget, cursor, custom_headers, decision, delivery, endpoint,
+    account, address, amazon, api_key, attempt, budget, cursor, custom_headers, decision, delivery, endpoint,
     endpoint_patch, endpoint_url, event, event_input, event_name, fields, id, intake, job, operational,
     origin, payload, project, rate_limit, replay, route, schedule, shards, signature, signing_secret,
     skipped, slowness, time, transition,

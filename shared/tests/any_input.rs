@@ -1,5 +1,5 @@
-//! Anything at all, given to what reads from outside: nothing panics, nothing passes that should not, and what passes
-//! means what was sent. A failing input is shrunk and printed.
+//! Random input for the parsers of outside data: none panics, none accepts invalid input, and an accepted input keeps
+//! its meaning. A failing input is shrunk and printed.
 
 use std::net::IpAddr;
 

@@ -69,7 +69,7 @@ fn rows_are_as_large_as_the_limits_suppose() {
     let delivery = row(&[&wanting, &wanting]) - row(&[&wanting]);
     let skipped = row(&[&other, &other]) - row(&[&other]);
     let closed = row(&[&disabled, &disabled]) - row(&[&disabled]);
-    // About so many: what varies are names.
+    // Rounded, because the length of names varies.
     let fixed = fixed / 10 * 10;
     println!("fixed {fixed}, delivery {delivery}, skipped {skipped} or {closed}");
     says(&format!(

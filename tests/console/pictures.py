@@ -11,7 +11,7 @@ import re
 import time
 from pathlib import Path
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 from conftest import Customer, Receiver, chromium, sign_in
 
@@ -35,12 +35,28 @@ def lived_in(customer):
     for _ in range(30):
         data = {"call_id": f"call_{random.getrandbits(32):08x}", "duration_seconds": random.randint(20, 900), "summary": SUMMARY}
         customer.emit(random.choice(["call.started", "call.ended", "call.summary"]), data)
+        # The events of a project lie apart in time.
         time.sleep(0.4)
-    time.sleep(75)
-    customer.emit("call.summary", {"call_id": "call_7f3k2", "duration_seconds": 184, "summary": SUMMARY})
-    time.sleep(1.5)
+    wait_for(lambda: {row["status"] for row in deliveries(customer)} <= {"success", "failed"})
+    newest = customer.emit("call.summary", {"call_id": "call_7f3k2", "duration_seconds": 184, "summary": SUMMARY})["event_id"]
+    wait_for(lambda: all(row["attempt_count"] for row in deliveries(customer) if row["event_id"] == newest))
     customer.emit("call.ended")
     return hosts
+
+
+def deliveries(customer):
+    endpoints = customer.call("GET", "/webhooks", status=200)
+    pages = [customer.call("GET", f"/webhooks/{each['id']}/deliveries?limit=100", status=200) for each in endpoints]
+    return [row for page in pages for row in page["data"]]
+
+
+def wait_for(condition):
+    """Waits for two minutes at most. The retries of a delivery take one."""
+    deadline = time.monotonic() + 120
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError("the deliveries did not get so far")
+        time.sleep(0.5)
 
 
 def main():
@@ -64,12 +80,12 @@ def main():
             page.goto(f"{api_url}/console")
             sign_in(page, customer)
             page.get_by_role("img", name="Latest").last.wait_for()
-            time.sleep(2)
+            expect(page.locator("main .bone")).to_have_count(0)
             if not name:
                 page.screenshot(path=DOCS / "console-endpoints.png", clip={"x": 0, "y": 0, "width": width, "height": 400})
             page.get_by_role("link", name="archive").click()
             page.locator("tbody tr").first.wait_for()
-            time.sleep(1)
+            expect(page.locator("main .bone")).to_have_count(0)
             if name:
                 page.screenshot(path=DOCS / f"console{name}.png")
             else:

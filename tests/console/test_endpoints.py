@@ -48,7 +48,7 @@ def test_an_endpoint_is_edited_disabled_enabled_and_deleted(signed_in, customer,
     assert customer.call("GET", f"/webhooks/{endpoint['id']}")[0] == 404
 
 
-def test_what_someone_else_changes_meanwhile_stays_theirs(signed_in, customer, receiver):
+def test_a_change_by_another_person_stays(signed_in, customer, receiver):
     path = f"/webhooks/{customer.endpoint(receiver.url)['id']}"
     page = signed_in()
     page.get_by_role("link", name=receiver.url).click()
@@ -107,7 +107,7 @@ def test_an_endpoint_gets_a_description_a_limit_and_headers_of_its_own(signed_in
     assert (changed["description"], changed["rate_limit_per_second"], changed["headers"]) == (None, None, {"x-tenant": "acme"})
 
 
-def test_what_is_refused_is_said_at_its_field_and_all_stays_as_typed(signed_in, customer, receiver):
+def test_a_refusal_is_shown_at_its_field_and_the_form_stays_as_typed(signed_in, customer, receiver):
     endpoint = customer.endpoint(receiver.url)
     page = signed_in()
     page.get_by_role("link", name=receiver.url).click()

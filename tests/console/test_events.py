@@ -60,7 +60,7 @@ def test_events_are_shown_with_who_got_them_and_who_was_skipped(signed_in, custo
     expect(page.get_by_role("region", name="Deliveries")).to_contain_text("a deleted endpoint")
 
 
-def test_what_failed_is_replayed(signed_in, customer, receiver):
+def test_failed_deliveries_are_replayed(signed_in, customer, receiver):
     receiver.answer = (500, b"out of order")
     endpoint = customer.endpoint(receiver.url)
     customer.emit("call.ended")

@@ -104,7 +104,7 @@ def test_nothing_is_wider_than_a_phone(signed_in, customer, receiver):
 
 
 @pytest.mark.parametrize("width", [1280, 700, 360])
-def test_what_comes_late_moves_nothing_one_may_be_pressing(signed_in, customer, receiver, width):
+def test_late_content_moves_no_control(signed_in, customer, receiver, width):
     first = customer.endpoint(receiver.url)
     second = customer.endpoint(f"{receiver.url}/second")
     customer.emit()

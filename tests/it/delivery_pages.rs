@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use echo_tests::endpoint::Endpoint;
+use echo_tests::pages;
 use echo_tests::project::Project;
 use echo_tests::receiver::{Receiver, Reply};
 use echo_tests::shape;
@@ -12,37 +13,14 @@ use echo_tests::time::{rfc3339, timestamp};
 use echo_tests::wait::{PATIENCE, bounded, eventually};
 use serde_json::{Value, json};
 
-/// Follows the cursors to the end, checks each page on the way, and gives all rows.
+/// All rows that match the query, in pages of `limit`.
 async fn walk(endpoint: &Endpoint, query: &str, limit: usize) -> Vec<Value> {
-    let mut rows: Vec<Value> = Vec::new();
-    let mut cursor = None::<String>;
-    loop {
-        let cursor_part = cursor.as_ref().map(|cursor| format!("&cursor={cursor}")).unwrap_or_default();
-        let page = endpoint.deliveries(&format!("?limit={limit}{query}{cursor_part}")).await.ok(200);
-        shape::fields(&page, &["data", "next_cursor"]);
-        let data = page["data"].as_array().expect("an array");
-        data.iter().for_each(shape::delivery);
-        rows.extend(data.iter().cloned());
-        if page["next_cursor"].is_null() {
-            assert!(data.len() <= limit);
-            break;
-        }
-        assert_eq!(data.len(), limit, "only the last page may be short");
-        let next = text(&page, "next_cursor");
-        let url_safe = next.chars().all(|c| c.is_ascii_alphanumeric() || "-_.~".contains(c));
-        assert!(url_safe && !next.is_empty(), "not URL-safe: {next}");
-        assert_ne!(cursor.as_deref(), Some(next));
-        cursor = Some(next.to_owned());
-    }
-    let times: Vec<i64> = rows.iter().map(|row| timestamp(&row["created_at"])).collect();
-    assert!(times.is_sorted_by(|newer, older| newer >= older), "not newest first: {times:?}");
-    let distinct: BTreeSet<&str> = rows.iter().map(|row| text(row, "id")).collect();
-    assert_eq!(distinct.len(), rows.len(), "a row came twice");
-    rows
+    let get = async |page: String| endpoint.deliveries(&format!("{page}{query}")).await;
+    pages::walk(get, limit, "id", shape::delivery).await
 }
 
 fn ids(rows: &[Value]) -> BTreeSet<String> {
-    rows.iter().map(|row| text(row, "id").to_owned()).collect()
+    pages::ids(rows, "id")
 }
 
 /// Posts `count` events, only a few at a time, and gives the ids of their deliveries.
@@ -221,7 +199,6 @@ async fn an_altered_cursor_is_refused() {
 
 #[tokio::test]
 async fn a_page_ends_early_only_before_its_body_passes_3_mib() {
-    const MOST: usize = 3 * 1024 * 1024;
     let (project, receiver) = (Project::new().await, Receiver::start().await);
     let endpoint = project.endpoint(&receiver.url()).await;
     let text_of_240_kib = "Grüß Gott ".repeat(20_480);
@@ -229,25 +206,7 @@ async fn a_page_ends_early_only_before_its_body_passes_3_mib() {
     let accepted = bounded(3, (0..16).map(|_| project.post_event(&event))).await;
     assert_eq!(accepted.len(), 16);
 
-    let (mut seen, mut pages, mut query) = (BTreeSet::new(), 0, "?limit=16".to_owned());
-    loop {
-        let answer = endpoint.deliveries(&query).await;
-        let page = answer.ok(200);
-        let data = page["data"].as_array().expect("an array");
-        assert!(answer.body.len() <= MOST, "a page of {} bytes", answer.body.len());
-        seen.extend(data.iter().map(|row| text(row, "id").to_owned()));
-        pages += 1;
-        if page["next_cursor"].is_null() {
-            break;
-        }
-        let row = answer.body.len() / data.len();
-        assert!(
-            answer.body.len() + row > MOST,
-            "the page ends after {} rows although another row of {row} bytes fits",
-            data.len()
-        );
-        query = format!("?limit=16&cursor={}", text(&page, "next_cursor"));
-    }
+    let (seen, pages) = pages::walk_large(async |page: String| endpoint.deliveries(&page).await, "id").await;
     assert_eq!((seen.len(), pages), (16, 2));
 }
 

@@ -62,7 +62,7 @@ async fn its_own_headers_come_with_each_attempt_and_no_log_holds_them() {
 }
 
 #[tokio::test]
-async fn what_is_not_allowed_is_refused() {
+async fn invalid_options_are_refused() {
     let project = Project::new().await;
     let endpoint = project.endpoint(URL).await;
     let many: serde_json::Map<String, Value> = (0..21).map(|n| (format!("x-{n}"), json!("v"))).collect();

@@ -175,6 +175,27 @@ async fn the_services_own_host_is_refused_in_any_spelling() {
 }
 
 #[tokio::test]
+async fn the_apis_of_aws_are_refused_and_what_customers_run_there_is_not() {
+    each_is_refused(&[
+        "https://dynamodb.eu-west-1.amazonaws.com/",
+        "https://SQS.us-east-1.amazonaws.com./123456789012/queue?Action=SendMessage&MessageBody=x",
+        "https://123456789012.ddb.us-east-1.amazonaws.com/",
+        "https://sts.amazonaws.com/",
+        "https://secretsmanager-fips.us-east-1.amazonaws.com:443/",
+        "https://vpce-0a1b-2c3d.sqs.us-east-1.vpce.amazonaws.com/",
+    ])
+    .await;
+    let project = Project::new().await;
+    for url in [
+        "https://a1b2c3.execute-api.us-east-1.amazonaws.com/hook",
+        "https://x7y8z9.lambda-url.us-east-1.on.aws/",
+        "https://hooks-123.us-east-1.elb.amazonaws.com/hook",
+    ] {
+        assert_eq!(register(&project, url).await.ok(201)["url"], url);
+    }
+}
+
+#[tokio::test]
 async fn private_ipv4_is_refused_in_any_spelling() {
     each_is_refused(&[
         "https://10.0.0.1/hook",
@@ -296,7 +317,8 @@ async fn a_host_that_does_not_resolve_fails_at_delivery() {
     let attempt = endpoint.attempted(&delivery, 1).await["attempts"][0].clone();
     assert_eq!(attempt["success"], false);
     assert!(attempt["http_status"].is_null() && attempt["response_body"].is_null(), "{attempt}");
-    assert!(!text(&attempt, "error_message").is_empty());
+    // The same message as for a name with a private address.
+    assert_eq!(text(&attempt, "error_message"), "no public address was found for the host of the URL");
 }
 
 #[tokio::test]

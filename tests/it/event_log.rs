@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use echo_tests::aws::expire;
+use echo_tests::pages;
 use echo_tests::project::{Project, delivery_ids};
 use echo_tests::receiver::Receiver;
 use echo_tests::shape::{fields, text};
@@ -49,31 +50,14 @@ async fn show(project: &Project, id: &str) -> Value {
     event
 }
 
-/// Follows the cursors to the end, checks each page on the way, and gives all rows.
+/// All rows that match the query, in pages of `limit`.
 async fn walk(project: &Project, query: &str, limit: usize) -> Vec<Value> {
-    let mut rows: Vec<Value> = Vec::new();
-    let mut cursor = String::new();
-    loop {
-        let page = project.get(&format!("/events?limit={limit}{query}{cursor}")).await.ok(200);
-        fields(&page, &["data", "next_cursor"]);
-        let data = page["data"].as_array().expect("an array");
-        data.iter().for_each(check);
-        rows.extend(data.iter().cloned());
-        if page["next_cursor"].is_null() {
-            assert!(data.len() <= limit);
-            break;
-        }
-        assert_eq!(data.len(), limit, "only the last page may be short");
-        cursor = format!("&cursor={}", text(&page, "next_cursor"));
-    }
-    let times: Vec<i64> = rows.iter().map(|row| timestamp(&row["created_at"])).collect();
-    assert!(times.is_sorted_by(|newer, older| newer >= older), "not newest first: {times:?}");
-    assert_eq!(ids(&rows).len(), rows.len(), "a row came twice");
-    rows
+    let get = async |page: String| project.get(&format!("/events{page}{query}")).await;
+    pages::walk(get, limit, "event_id", check).await
 }
 
 fn ids(rows: &[Value]) -> BTreeSet<String> {
-    rows.iter().map(|row| text(row, "event_id").to_owned()).collect()
+    pages::ids(rows, "event_id")
 }
 
 /// A UUIDv7 with a time so many milliseconds ago, or ahead if the number is negative.
@@ -238,7 +222,6 @@ async fn cursors_belong_to_their_list(project: &Project, between: &str) {
 
 #[tokio::test]
 async fn a_page_of_large_events_ends_early_only_before_3_mib() {
-    const MOST: usize = 3 * 1024 * 1024;
     let project = Project::new().await;
     let text_of_240_kib = "Grüß Gott ".repeat(20_480);
     let post = |index: usize| {
@@ -249,32 +232,15 @@ async fn a_page_of_large_events_ends_early_only_before_3_mib() {
     };
     let all: BTreeSet<String> = bounded(3, (0..16).map(post)).await.into_iter().collect();
     eventually("all are listed", PATIENCE, || async {
-        let (mut seen, mut pages, mut query) = (BTreeSet::new(), 0, "?limit=16".to_owned());
-        loop {
-            let answer = project.get(&format!("/events{query}")).await;
-            let page = answer.ok(200);
-            let data = page["data"].as_array().expect("an array");
-            assert!(answer.body.len() <= MOST, "a page of {} bytes", answer.body.len());
-            seen.extend(ids(data));
-            pages += 1;
-            if page["next_cursor"].is_null() {
-                break;
-            }
-            let row = answer.body.len() / data.len();
-            assert!(
-                answer.body.len() + row > MOST,
-                "{} rows of {row} bytes are no reason to stop",
-                data.len()
-            );
-            query = format!("?limit=16&cursor={}", text(&page, "next_cursor"));
-        }
+        let get = async |page: String| project.get(&format!("/events{page}")).await;
+        let (seen, pages) = pages::walk_large(get, "event_id").await;
         (seen == all && pages == 2).then_some(())
     })
     .await;
 }
 
 #[tokio::test]
-async fn what_does_not_exist_or_has_expired_is_not_found() {
+async fn an_event_that_does_not_exist_or_has_expired_is_not_found() {
     let (project, other) = (Project::new().await, Project::new().await);
     let kept = text(&project.post_event(&json!({"event_name": "call.ended"})).await, "event_id").to_owned();
     let named = Uuid::new_v4().to_string();

@@ -112,7 +112,7 @@ async fn an_event_put_on_the_bus_is_delivered_under_the_id_of_eventbridge_or_its
 }
 
 #[tokio::test]
-async fn what_is_refused_is_parked_with_the_reason_and_nothing_else_happens() {
+async fn a_refused_event_is_parked_with_the_reason_and_nothing_else_happens() {
     let (project, receiver) = (Project::new().await, Receiver::start().await);
     let endpoint = project.endpoint(&receiver.url()).await;
     let (event, mark) = (event(&project), unique());

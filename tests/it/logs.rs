@@ -1,6 +1,8 @@
 //! The functions' logs: they say enough to follow a request (contract §1), and contain no secret.
 
-use echo_tests::api::Api;
+use std::net::IpAddr;
+
+use echo_tests::api::{Answer, Api};
 use echo_tests::aws::logged;
 use echo_tests::project::{Account, Project, random_email, signup_request, unique};
 use echo_tests::receiver::{Receiver, Reply};
@@ -81,14 +83,41 @@ async fn no_log_holds_a_secret_a_payload_or_an_answer() {
 /// The log line of the request that posts this event.
 async fn said_of_event(project: &Project, event: &Value) -> Value {
     let answer = project.post("/events", event).await;
+    let line = line_of(&answer).await;
+    assert_eq!(line["span"]["event_id"], answer.json()["event_id"], "{line}");
+    assert_eq!(line["span"]["project_id"], project.id.as_str(), "{line}");
+    line
+}
+
+/// The log line of a request that got this answer.
+async fn line_of(answer: &Answer) -> Value {
     let id = answer.headers["x-request-id"].to_str().expect("text").to_owned();
     let line = eventually(format!("request {id} is logged"), PATIENCE, || async {
         logged("Api", &id).await.into_iter().find(|line| line.contains("request answered"))
     });
-    let line: Value = serde_json::from_str(&line.await).expect("JSON");
-    assert_eq!(line["span"]["event_id"], answer.json()["event_id"], "{line}");
-    assert_eq!(line["span"]["project_id"], project.id.as_str(), "{line}");
-    line
+    serde_json::from_str(&line.await).expect("JSON")
+}
+
+#[tokio::test]
+async fn a_change_names_the_key_or_the_account_and_the_callers_address() {
+    let account = Account::sign_up().await;
+    let project = account.default_project();
+    let key_id = text(&project.api.get("/v1/api-keys").await.ok(200)[0], "id").to_owned();
+    let hook = json!({"url": "https://example.com/hook", "events": ["call.ended"]});
+    let by_key = project.post("/webhooks", &hook).await;
+    let by_account = account.bearer().post("/v1/projects", &json!({"name": "second"})).await;
+    let look = project.get("/webhooks").await;
+    for (answer, field, id) in [
+        (&by_key, "by_key", key_id.as_str()),
+        (&by_account, "by_account", text(&account.signup["user"], "id")),
+    ] {
+        let line = line_of(answer).await;
+        assert_eq!(line["span"][field], id, "{line}");
+        let from = line["from"].as_str().and_then(|from| from.parse::<IpAddr>().ok());
+        assert!(from.is_some(), "{line}");
+    }
+    let line = line_of(&look).await;
+    assert_eq!((line.get("from"), line["span"].get("by_key")), (None, None), "{line}");
 }
 
 #[tokio::test]

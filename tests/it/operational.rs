@@ -157,7 +157,7 @@ async fn a_receiver_that_is_gone_is_told_with_the_delivery_that_found_out() {
 }
 
 #[tokio::test]
-async fn what_owners_do_and_what_fails_at_the_operators_own_endpoints_is_not_told() {
+async fn acts_of_owners_and_failures_at_the_operators_own_endpoints_are_not_told() {
     let operator = Operator::new().await;
     let receiver = Receiver::answering(500).await;
     let project = Project::new().await;

@@ -138,7 +138,7 @@ async fn a_delivery_that_has_ended_is_not_changed_by_its_dead_letter() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_is_parked_as_it_is() {
+async fn an_unreadable_message_is_parked_as_it_is() {
     let (dead, parked) = (Queue::named("DeadLetterQueue").await, Queue::named("ParkedQueue").await);
     let bodies = garbage();
     for body in &bodies {

@@ -26,7 +26,7 @@ const TIMEOUT: Expected = Expected { success: false, status: None, times_out: tr
 const BROKEN: Expected = Expected { times_out: false, ..TIMEOUT };
 const ANSWERED: Expected =
     Expected { success: true, status: Some(200), times_out: false, has_message: false };
-/// The head of the answer decides, whatever happens to the body (contract §5).
+/// The head of the answer decides, even if the body breaks off (contract §5).
 const BROKEN_OFF: Expected = Expected { has_message: true, ..ANSWERED };
 
 /// Makes one attempt, checks it, and checks that the service opened exactly one connection for it.

@@ -41,6 +41,9 @@ async fn headers_name_the_event_the_delivery_the_attempt_and_the_product() {
     assert_eq!(request.header("x-echo-event"), "call.summary");
     assert_eq!(request.header("x-echo-delivery"), echo_tests::project::delivery_ids(&accepted)[0]);
     assert_eq!(request.header("x-echo-attempt"), "1");
+    // The id is random, so the event's time of creation is that of its acceptance.
+    let shown = project.get(&format!("/events/{event_id}")).await.ok(200);
+    assert_eq!(request.header("x-echo-event-time"), shown["created_at"]);
     let timestamp: i64 = request.header("webhook-timestamp").parse().expect("whole seconds");
     assert!((before..=request.at / 1000).contains(&timestamp), "{timestamp}");
     let (product, version) = request.header("user-agent").split_once('/').expect("product/version");
@@ -59,7 +62,8 @@ async fn retries_repeat_the_id_and_the_bytes_and_sign_anew() {
     for (index, request) in requests.iter().enumerate() {
         signature::check(&endpoint.secret, &request.headers, &request.body);
         assert_eq!(request.body, requests[0].body);
-        for same in ["webhook-id", "x-echo-event", "x-echo-delivery", "x-echo-signature"] {
+        for same in ["webhook-id", "x-echo-event", "x-echo-event-time", "x-echo-delivery", "x-echo-signature"]
+        {
             assert_eq!(request.header(same), requests[0].header(same));
         }
         assert_eq!(request.header("x-echo-attempt"), (index + 1).to_string());

@@ -202,6 +202,11 @@ impl Answer {
         let request_id =
             headers.get("x-request-id").and_then(|value| value.to_str().ok()).unwrap_or_default();
         assert!(!request_id.is_empty(), "{what}: {status} without x-request-id: {}", self.text());
+        let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        assert_eq!(header("strict-transport-security"), "max-age=31536000", "{what}: {status}");
+        if what.contains("/v1/") && self.text().contains("whsec_") {
+            assert_eq!(header("cache-control"), "no-store", "{what}: a secret that a cache may keep");
+        }
         if *status == 204 {
             assert!(self.body.is_empty(), "{what}: 204 with a body");
             return;

@@ -73,7 +73,7 @@ impl Queue {
         (0..bodies.len()).map(|index| id_of(index).to_owned()).collect()
     }
 
-    /// Waits for so many messages in a queue that nothing else receives from.
+    /// Waits for this many messages in a queue that nothing else receives from.
     pub async fn receive(&self, count: usize) -> Vec<Value> {
         let found = std::cell::RefCell::new(Vec::new());
         eventually(format!("{count} messages come"), PATIENCE, || async {

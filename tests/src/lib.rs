@@ -3,13 +3,15 @@
 //! the product.
 //!
 //! Reading order: [`stack`] (the stack under test), [`api`] (one request), [`project`] and [`endpoint`] (the start of
-//! most tests), [`receiver`] and [`hostile`] (the servers that get deliveries), [`signature`], [`shape`], [`time`],
-//! [`wait`], [`aws`].
+//! most tests), [`receiver`] and [`hostile`] (the servers that get deliveries), [`signature`], [`shape`], [`pages`],
+//! [`cap`], [`time`], [`wait`], [`aws`].
 
 pub mod api;
 pub mod aws;
+pub mod cap;
 pub mod endpoint;
 pub mod hostile;
+pub mod pages;
 pub mod project;
 pub mod receiver;
 pub mod shape;

@@ -36,7 +36,7 @@ static STACK: LazyLock<Result<Stack, String>> = LazyLock::new(|| {
     let text = std::fs::read_to_string(&file)
         .map_err(|error| format!("$ECHO_STACK ({file}): {error}; run `make test`"))?;
     serde_json::from_str(&text)
-        .map_err(|error| format!("$ECHO_STACK ({file}) is not what `make test` writes: {error}"))
+        .map_err(|error| format!("$ECHO_STACK ({file}) is not as `make test` writes it: {error}"))
 });
 
 /// The stack under test.

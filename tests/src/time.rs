@@ -7,7 +7,7 @@ use serde_json::Value;
 /// # Panics
 /// When the clock shows a time before 1970.
 #[must_use]
-#[expect(clippy::disallowed_methods, reason = "tests compare what they are told with the real time")]
+#[expect(clippy::disallowed_methods, reason = "tests compare the service's times with the real time")]
 pub fn now() -> i64 {
     millis(std::time::SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970"))
 }

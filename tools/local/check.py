@@ -22,6 +22,20 @@ def has(subcommand):
     return subprocess.run(["cargo", subcommand, "--version"], check=False, capture_output=True).returncode == 0
 
 
+class OutOfReach(str):
+    """The reason why a step cannot run that depends on a server which need not be within reach, not even of CI."""
+
+
+def advisories():
+    """The commands that compare the dependencies with RustSec's advisories, after fetching these."""
+    fetch = ["cargo", "deny", "fetch", "db"]
+    try:
+        subprocess.run(fetch, check=True, capture_output=True, timeout=60)
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired):
+        return OutOfReach(f"RustSec's database cannot be fetched from here: `{' '.join(fetch)}` says why.")
+    return [["cargo", "deny", "--offline", *one, "check", "advisories"] for one in ([], [*BENCH, "--config", "deny.toml"])]
+
+
 def cargo_test(end_to_end):
     """Always builds the whole workspace: a part of it would compile its dependencies again with other features."""
     if has("nextest"):
@@ -40,6 +54,10 @@ LINTS = {
         [TOOLS / "sam/bin/sam", "validate", "--lint"],
         [TOOLS / "local/bin/cfn-lint", "template.yaml", "tools/smoke/receiver.yaml"],
     ],
+    # `skip-download`: it asks no server for rules or guides.
+    "checkov": [
+        [TOOLS / "checkov/bin/checkov", "-f", "template.yaml", "--framework", "cloudformation", "--skip-download", "--compact", "--quiet"],
+    ],
     "pages": [[TOOLS / "local/bin/python", f"tools/local/{page}.py"] for page in ("runbook", "paths", "contract")],
     "clippy": [
         ["cargo", "clippy", *one, "--workspace", "--all-targets", "--", "-D", "warnings"] for one in ([], [*BENCH, "--target-dir", TARGET])
@@ -53,7 +71,9 @@ def steps(chromium):
     for name, commands in LINTS.items():
         yield name, "npm is not installed. It comes with Node.js." if name == "JavaScript" and not shutil.which("npm") else commands
     deny = [["cargo", "deny", *one, "check", "bans", "licenses", "sources"] for one in ([], [*BENCH, "--config", "deny.toml"])]
-    yield "dependencies", deny if has("deny") else "cargo-deny is not installed. To install it: cargo install cargo-deny --locked"
+    no_deny = None if has("deny") else "cargo-deny is not installed. To install it: cargo install cargo-deny --locked"
+    yield "dependencies", no_deny or deny
+    yield "advisories", no_deny or advisories()
     if sys.argv[1:] == ["lint"]:
         return
     # Some unit tests run the functions' binaries.
@@ -73,14 +93,14 @@ def steps(chromium):
 
 def prepare(lint_only):
     """Installs the tools, if that needs no password. Returns the path of a browser, or None if there is no browser."""
-    linters = ["lint", "biome"] if shutil.which("npm") else ["lint"]
+    linters = ["lint", "checkov", "biome"] if shutil.which("npm") else ["lint", "checkov"]
     setup.body(["sam", "local", *linters] if lint_only else ["sam", "local", *linters, "browser", "conformance"])
     return None if lint_only else browser.get()
 
 
 def body():
     planned = list(steps(prepare(lint_only=sys.argv[1:] == ["lint"])))
-    missing = [f"{name}: {why}" for name, why in planned if isinstance(why, str)]
+    missing = [f"{name}: {why}" for name, why in planned if isinstance(why, str) and not isinstance(why, OutOfReach)]
     if missing and os.environ.get("CI"):
         # Nobody reads the summary of a CI run that succeeds.
         raise Failed("\n".join(["CI leaves out no step, and these steps cannot run:", *missing]))

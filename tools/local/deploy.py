@@ -69,7 +69,7 @@ def deploy(emulator, parameters, zips):
     else:
         with step("deploying template.yaml with sam"):
             _sam_deploy(emulator, parameters, zips, fingerprint)
-    with step("setting up and checking what the emulator leaves out: batched sends, concurrency limits, TTL, routes"):
+    with step("setting up and checking the parts that the emulator leaves out: batched sends, concurrency limits, TTL, routes"):
         _allow_batches(emulator)
         _set_concurrency(emulator, parameters)
         _enable_ttl(emulator)
@@ -90,7 +90,7 @@ def _sam_deploy(emulator, parameters, zips, fingerprint):
     s3 = emulator.client("s3")
     s3.create_bucket(Bucket=BUCKET)
     built = emulator.folder / "build" / "template.yaml"
-    built.write_text(template.with_code(zips))
+    built.write_text(template.for_emulator(zips))
     command = [
         *(LOCAL / "tools/sam/bin/sam", "deploy", "--template-file", built, "--stack-name", STACK, "--s3-bucket", BUCKET),
         *("--capabilities", "CAPABILITY_IAM", "--no-confirm-changeset", "--no-fail-on-empty-changeset", "--no-progressbar"),

@@ -11,6 +11,7 @@ WHAT = {
     "sam": "aws-sam-cli",
     "local": "the emulator and cargo-lambda",
     "lint": "ruff",
+    "checkov": "checkov",
     "biome": "biome",
     "browser": "the browser's driver",
     "conformance": "schemathesis",

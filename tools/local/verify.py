@@ -93,7 +93,13 @@ def check(project, command):
     endpoint = project.call(201, "POST", "/webhooks", {"url": f"http://127.0.0.1:{port}/", "events": ["call.ended"]})
     path = f"/webhooks/{endpoint['id']}"
     now = str(int(time.time()))
-    forged = {"x-echo-signature": "0" * 64, "x-echo-signature-previous": "0" * 64, "webhook-id": "x", "webhook-timestamp": now, "webhook-signature": "v1,AAAA"}
+    forged = {
+        "x-echo-signature": "0" * 64,
+        "x-echo-signature-previous": "0" * 64,
+        "webhook-id": "x",
+        "webhook-timestamp": now,
+        "webhook-signature": "v1,AAAA",
+    }
     with receiving(command, port, endpoint["signing_secret"]):
         seen = [status_of(port, {}), status_of(port, forged), first_status(project, path)]
         # After a rotation, the old secret still signs for a day, so a receiver that is left as it is accepts the delivery.

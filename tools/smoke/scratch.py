@@ -1,4 +1,7 @@
-"""Creates the stack of receiver.yaml, reads the requests that its receiver records, and deletes the stack."""
+"""Creates the stack of receiver.yaml, reads the requests that its receiver records, and deletes the stack.
+
+(Rejected: a public request bin, where a third party would see signed deliveries.)
+"""
 
 import base64
 import json

@@ -72,7 +72,7 @@ def _described(name, emulator_url):
 
 
 def _make_like_aws(stack):
-    """Sets what the emulator leaves out of the template. Local stacks have an open sign-up, so also sets the default policy."""
+    """Sets the parts of the template that the emulator leaves out. Local stacks have an open sign-up, so also sets the default policy."""
     dynamodb, aws_lambda = boto3.client("dynamodb"), boto3.client("lambda")
     wanted = {"PointInTimeRecoveryEnabled": stack.parameters["PointInTimeRecovery"] == "true"}
     for table in stack.tables("PointInTimeRecoverySpecification"):

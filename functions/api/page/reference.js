@@ -219,7 +219,7 @@ function operationSection({ path, method, operation: it }, received) {
       answers(it)),
     h("div", { class: "samples" },
       !received && sample("Request", curl(path, method, it)),
-      received && sample("What your URL receives", arrival(it)),
+      received && sample("The request to your URL", arrival(it)),
       answer !== undefined && sample(`Response · ${best[0]}`, JSON.stringify(answer, null, 2), json(answer))));
 }
 

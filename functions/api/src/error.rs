@@ -273,7 +273,7 @@ impl IntoResponse for ApiError {
             response.headers_mut().insert(header::RETRY_AFTER, seconds.max(1).into());
         }
         if self.status == StatusCode::UNSUPPORTED_MEDIA_TYPE {
-            // Which codings are read (RFC 9110 §15.5.16).
+            // The header names the codings that are read (RFC 9110 §15.5.16).
             response
                 .headers_mut()
                 .insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip, identity"));

@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Request, State};
+use axum::http::{HeaderValue, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{get, patch, post};
 use echo_shared::event_input;
+use tracing::{Span, field};
 
 use crate::app::AppState;
-use crate::auth::{InProject, authenticate};
+use crate::auth::{Caller, InProject, authenticate};
 use crate::error::ApiError;
 use crate::http::body::{self, LIMIT};
 use crate::http::loops;
@@ -19,6 +21,7 @@ use crate::http::request::PathIds;
 use crate::routes::{api_keys, auth, console, deliveries, endpoints, events, projects, reference, replays};
 
 const PROJECT: &str = "/projects/{project_id}";
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 const WEBHOOK: &str = "/projects/{project_id}/webhooks/{webhook_id}";
 
 /// The whole API, at its plain paths and under `/api`.
@@ -92,7 +95,22 @@ fn authenticated(app: &AppState) -> Router<AppState> {
 async fn admit(State(app): State<AppState>, mut request: Request, next: Next) -> Result<Response, ApiError> {
     events::routes_ahead::start(&app, &mut request);
     authenticate(&app, &mut request).await?;
-    Ok(next.run(request).await)
+    if !request.method().is_safe() {
+        note_caller(&request);
+    }
+    let mut response = next.run(request).await;
+    // Signing secrets, keys and tenants' data must stay in no cache (RFC 9111, section 5.2.2.5).
+    response.headers_mut().entry(header::CACHE_CONTROL).or_insert(NO_STORE);
+    Ok(response)
+}
+
+/// Who makes a change, for its log line.
+fn note_caller(request: &Request) {
+    match request.extensions().get() {
+        Some(Caller::Key(grant)) => Span::current().record("by_key", field::display(grant.api_key_id)),
+        Some(Caller::Account(id)) => Span::current().record("by_account", field::display(id)),
+        None => return,
+    };
 }
 
 async fn unknown_route() -> ApiError {

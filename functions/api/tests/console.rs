@@ -121,7 +121,7 @@ async fn a_file_of_another_release_is_not_kept() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_refused_as_everywhere() {
+async fn an_absent_file_is_refused_as_everywhere() {
     for path in ["/console/x/nothing.js", "/console/x/..%2fmain.rs", "/console/x", "/console/x/main.js/y"] {
         let answer = ask("GET", path, &[]).await;
         assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");

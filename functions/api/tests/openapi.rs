@@ -10,7 +10,7 @@ fn the_embedded_document_is_the_codes() {
     if embedded != written {
         std::fs::write(&file, written).expect("openapi.json can be written");
         panic!(
-            "openapi.json was not what the code describes. It is now: look at the difference and commit it."
+            "openapi.json did not match the code, and was written anew: look at the difference and commit it."
         );
     }
 }

@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_our_own_faults_hold_up_stays_in_its_queue_and_is_counted() {
+    async fn a_job_held_up_by_an_internal_fault_stays_in_its_queue_and_is_counted() {
         let app = Arc::new(App::cut_off());
         let id = "01a20113-3a57-7c63-9fb6-0c94e1b2e278";
         let job = format!(

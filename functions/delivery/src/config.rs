@@ -40,6 +40,8 @@ pub struct QueueUrls {
 pub struct Settings {
     pub schedule: RetrySchedule,
     pub request_timeout: Duration,
+    /// That of the api function: how long an acceptance can be at work.
+    pub api_timeout: Duration,
     /// With 0 the service disables no endpoint.
     pub disable_after_failures: u32,
     pub disable_after: Duration,
@@ -88,6 +90,7 @@ impl Config {
             settings: Settings {
                 schedule: parsed(&lookup, "RETRY_DELAYS_SECONDS", "60,300,1800", RetrySchedule::parse)?,
                 request_timeout: seconds("REQUEST_TIMEOUT_SECONDS", "15", 1, 20)?,
+                api_timeout: seconds("API_TIMEOUT_SECONDS", "15", 1, 900)?,
                 disable_after_failures: u32::try_from(failures).unwrap_or(u32::MAX),
                 disable_after: seconds("DISABLE_AFTER_SECONDS", "86400", 0, u32::MAX.into())?,
                 addresses: address_rules(&lookup)?.own(origin.host().to_owned()),
@@ -114,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_set_has_the_contracts_defaults() {
+    fn absent_settings_have_the_contracts_defaults() {
         let settings = Config::from_lookup(lookup).expect("tables and queues are set").settings;
         assert_eq!(settings.schedule, RetrySchedule::parse("60,300,1800").expect("delays"));
         assert_eq!(settings.request_timeout, Duration::from_secs(15));
@@ -139,6 +142,7 @@ mod tests {
             ("MAX_EVENTS_PER_MINUTE", "1.5"),
             ("RETRY_DELAYS_SECONDS", "60,soon"),
             ("REQUEST_TIMEOUT_SECONDS", "21"),
+            ("API_TIMEOUT_SECONDS", "0"),
             ("DISABLE_AFTER_FAILURES", "-1"),
             ("EXEMPT_NETWORKS", "everything"),
             ("OPERATOR_PROJECT_ID", "mine"),

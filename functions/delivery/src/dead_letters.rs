@@ -21,7 +21,7 @@ use crate::turn::health;
 use crate::turn::rows::{self, Rows};
 use crate::{App, replay_step};
 
-/// A job that has the turn acts within this time, or is lost. A job that waits for longer is sent anew about once a day.
+/// A job that has the turn acts within this time, or is lost. A job that waits for longer is replaced by a new one about once a day.
 const ACTS_WITHIN: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 
 /// The reason on an event that was parked without having been refused.
@@ -74,7 +74,7 @@ async fn end(app: &App, message: &Message, job: &DeliveryJob, tally: &Tally) -> 
     let rows = Rows::of(job, &rows::load(&app.store, &[job]).await?);
     let delivery = match rows.delivery {
         Some(delivery) => Some(delivery),
-        None => rows::create_missing(&app.store, job, now).await?,
+        None => rows::create_missing(&app.store, job, rows.event.as_deref()).await?,
     };
     let Some(mut delivery) = delivery.filter(|delivery| !delivery.is_expired(now)) else {
         return Ok(Disposal::Delete);

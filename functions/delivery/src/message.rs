@@ -21,6 +21,7 @@ pub(crate) enum Disposal {
     /// The batch's failures name it, so it comes back.
     Keep,
     /// As `Keep`, because of an internal fault: DynamoDB, SQS, EventBridge or this code failed. An alarm watches their number.
+    /// The message is hidden for 5 s, doubling up to 15 minutes, so it is received 960 times in no less than 48 hours.
     HeldBack,
 }
 
@@ -45,7 +46,7 @@ pub(crate) struct Message {
 
 impl Message {
     /// Keeps the message and hides it for `wait`. If SQS does not answer, the message comes back after the queue's own
-    /// visibility timeout, and its job is decided anew.
+    /// visibility timeout, and its job is decided again.
     pub(crate) async fn hide(&self, wait: Duration) -> Disposal {
         match self.queue.hide(&self.receipt_handle, wait).await {
             Ok(()) => Disposal::Keep,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use echo_shared::time::Timestamp;
 use serde_json::{Map, Value, json};
 
-/// The format takes so many values of one metric in a line. No batch makes more attempts.
+/// The most values of one metric that the format takes in a line. No batch makes more attempts.
 const MOST_VALUES: usize = 100;
 
 /// The counts of a batch. Each message's task adds to them.
@@ -137,7 +137,7 @@ mod tests {
         assert_eq!(shown(&counts), Some(expected));
     }
 
-    /// What CloudWatch asks of a line ("Specification: Embedded metric format" in its user guide).
+    /// Checks CloudWatch's rules for a line ("Specification: Embedded metric format" in its user guide).
     fn check(line: &Value) {
         assert!(line["_aws"]["Timestamp"].is_i64());
         let [directive] = line["_aws"]["CloudWatchMetrics"].as_array().expect("directives").as_slice() else {

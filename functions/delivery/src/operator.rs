@@ -1,5 +1,8 @@
 //! Tells the operator of a change at an endpoint (`echo_shared::operational`): by an ordinary event of the operator's own
 //! project, which is durable, signed and retried like any other, and by an event on an EventBridge bus.
+//! The operator is told before `uncounted` is removed from the delivery's row, so after a crash the same event, with the
+//! same id, is told again. (Rejected: a queue or stream of its own. Its events would need everything that deliveries
+//! already have.)
 
 use std::time::Duration;
 

@@ -94,7 +94,7 @@ mod tests {
 
     use super::*;
 
-    /// What no log may show.
+    /// A secret that no log may show.
     const SECRET: &str = "whsec_never_in_a_log";
 
     /// Answers each request with one status and body.

@@ -1,4 +1,4 @@
-//! Which addresses a delivery may connect to (contract §3). The rules hold for resolved addresses, for literal addresses in
+//! The addresses that a delivery may connect to (contract §3). The rules hold for resolved addresses, for literal addresses in
 //! URLs, and when an endpoint is registered.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -43,22 +43,31 @@ impl AddressRules {
         self
     }
 
-    /// Whether this is a host name of our own API, whatever the port.
+    /// Whether this is a host name of our own API, on any port.
     #[must_use]
     pub fn is_own(&self, host: &str) -> bool {
         self.own.iter().any(|own| own == host)
     }
 
-    /// Whether loopback or link-local addresses are exempt, as only a developer's machine needs.
+    /// Whether the exemptions contain addresses of this machine or of its link, as only a developer's machine needs. The
+    /// unspecified addresses are among them, because a connection to `0.0.0.0` reaches this machine.
     #[must_use]
     pub fn exempts_local(&self) -> bool {
-        let local: [IpNet; 4] = [
+        let local: [IpNet; 6] = [
+            Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 8).into(),
             Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8).into(),
-            Ipv4Net::new_assert(Ipv4Addr::new(169, 254, 0, 0), 16).into(),
+            LINK_LOCAL.into(),
+            Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 128).into(),
             Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128).into(),
             Ipv6Net::new_assert(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10).into(),
         ];
         self.exempt.iter().any(|net| local.iter().any(|local| net.contains(local) || local.contains(net)))
+    }
+
+    /// Whether the operator exempts any network.
+    #[must_use]
+    pub const fn exempts_any(&self) -> bool {
+        !self.exempt.is_empty()
     }
 
     #[must_use]
@@ -90,11 +99,26 @@ impl AddressRules {
     /// A server may listen on all loopback addresses, so an entry for one of them bars its port on each.
     fn is_never(&self, address: SocketAddr) -> bool {
         let ip = address.ip().to_canonical();
-        self.never.iter().any(|never| {
-            let barred = never.ip().to_canonical();
-            let local = |ip: IpAddr| ip.is_loopback() || ip.is_unspecified();
-            never.port() == address.port() && (barred == ip || (local(barred) && local(ip)))
-        })
+        is_instance_service(ip)
+            || self.never.iter().any(|never| {
+                let barred = never.ip().to_canonical();
+                let local = |ip: IpAddr| ip.is_loopback() || ip.is_unspecified();
+                never.port() == address.port() && (barred == ip || (local(barred) && local(ip)))
+            })
+    }
+}
+
+const LINK_LOCAL: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(169, 254, 0, 0), 16);
+
+/// AWS's services for the machine itself: metadata, credentials, names and time. Their IPv4 addresses are link-local. Their
+/// IPv6 addresses are unique local ones, so an exemption of a private network may contain them
+/// (<https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/using-eni.html>, 'IPv6 unique local addresses').
+const INSTANCE_SERVICES_V6: Ipv6Net = Ipv6Net::new_assert(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0), 32);
+
+fn is_instance_service(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => LINK_LOCAL.contains(&ip),
+        IpAddr::V6(ip) => INSTANCE_SERVICES_V6.contains(&ip),
     }
 }
 
@@ -269,8 +293,33 @@ mod tests {
     }
 
     #[test]
+    fn the_machines_own_services_are_barred_whatever_is_exempt() {
+        let rules = AddressRules::parse("0.0.0.0/0,::/0").expect("two networks");
+        let permits = |text: &str| rules.permits_literal(text.parse().expect("an address"));
+        assert!(permits("10.0.0.1:80") && permits("[fd00:ec3::1]:80"));
+        for barred in [
+            "169.254.169.254:80",
+            "169.254.170.2:80",
+            "[::ffff:169.254.169.254]:80",
+            "[fd00:ec2::254]:80",
+            "[fd00:ec2::23]:443",
+        ] {
+            assert!(!permits(barred), "{barred}");
+        }
+    }
+
+    #[test]
     fn local_exemptions_are_noticed() {
-        for local in ["127.0.0.1/32", "0.0.0.0/0", "::/0", "169.254.169.254/32", "fe80::/64"] {
+        for local in [
+            "127.0.0.1/32",
+            "0.0.0.0/0",
+            "0.0.0.0/32",
+            "0.1.0.0/16",
+            "::/0",
+            "::/128",
+            "169.254.169.254/32",
+            "fe80::/64",
+        ] {
             assert!(AddressRules::parse(local).is_ok_and(|rules| rules.exempts_local()), "{local}");
         }
         assert!(AddressRules::parse("10.0.0.0/8").is_ok_and(|rules| !rules.exempts_local()));

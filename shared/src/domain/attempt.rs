@@ -22,7 +22,7 @@ pub enum Trigger {
 /// The result of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// The head of an answer came. Its status decides, whatever became of the body (contract §5).
+    /// The head of an answer came. Its status decides, even if the body broke off (contract §5).
     Answered {
         status: u16,
         /// The start of the body, as far as it came.
@@ -43,13 +43,14 @@ impl Outcome {
     }
 }
 
-/// Why no answer came. The messages are for the endpoint's owner: they say what to mend, and hold no address of our
-/// own network.
+/// Why no answer came. The messages are for the endpoint's owner: they name the fault to mend, and hold no address of our
+/// own network. An unknown name and a forbidden address have one message, so that it does not tell which names a
+/// private network has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SendFailure {
     #[error("{missing} within {seconds} s")]
     TimedOut { missing: Missing, seconds: u64 },
-    #[error("the host name could not be resolved")]
+    #[error("{NO_PUBLIC_ADDRESS}")]
     Dns,
     #[error(transparent)]
     Tls(#[from] TlsFault),
@@ -61,7 +62,7 @@ pub enum SendFailure {
     Reset,
     #[error("the connection closed or broke in the middle of the answer's head")]
     Broken,
-    #[error("the address is private, local or otherwise not allowed")]
+    #[error("{NO_PUBLIC_ADDRESS}")]
     ForbiddenAddress,
     #[error("the URL leads back to this service")]
     OwnHost,
@@ -73,7 +74,9 @@ pub enum SendFailure {
     Unsendable,
 }
 
-/// What had not come when the time was over.
+const NO_PUBLIC_ADDRESS: &str = "no public address was found for the host of the URL";
+
+/// The step that was not done when the time was over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Missing {
     #[error("no address of the host name")]
@@ -139,7 +142,7 @@ pub enum TlsFault {
     Other,
 }
 
-/// What broke an answer's body off.
+/// The fault that broke an answer's body off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BodyFault {
     #[error("the connection closed before the answer's body was complete")]
@@ -184,7 +187,7 @@ impl Attempt {
         Self { id, triggered_by, http_status, response_body, duration_ms, error_message }
     }
 
-    /// The status alone decides: a message beside a status says what broke the body off.
+    /// The status alone decides: a message beside a status names the fault that broke the body off.
     #[must_use]
     pub fn success(&self) -> bool {
         self.http_status.is_some_and(|status| (200..300).contains(&status))

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use url::{Host, Position, Url};
 
 use crate::address::AddressRules;
+use crate::amazon::is_api;
 use crate::origin::name_of;
 
 /// The most characters of a URL.
@@ -44,6 +45,8 @@ pub enum UrlRefused {
     HostName,
     #[error("must not lead back to this service")]
     OwnHost,
+    #[error("must not lead to an API of AWS")]
+    AwsApi,
     #[error("must not be a private, local or otherwise special address")]
     NotPublic,
 }
@@ -82,8 +85,10 @@ impl EndpointUrl {
         if matches!(url.host(), Some(Host::Domain(name)) if !is_dns_name(name)) {
             return Err(UrlRefused::HostName);
         }
-        if url.host().and_then(name_of).is_some_and(|host| rules.is_own(&host)) {
-            return Err(UrlRefused::OwnHost);
+        match url.host().and_then(name_of) {
+            Some(host) if rules.is_own(&host) => return Err(UrlRefused::OwnHost),
+            Some(host) if is_api(&host) => return Err(UrlRefused::AwsApi),
+            _ => {}
         }
         let parsed = Self { text: text.to_owned(), url };
         match parsed.literal() {
@@ -107,7 +112,7 @@ impl EndpointUrl {
         }
     }
 
-    /// The URL that a request would be made to, where that is not what its owner wrote: URL parsers resolve `..` and escape
+    /// The URL that a request would be made to, if it differs from the URL that the owner wrote: URL parsers resolve `..` and escape
     /// some characters, and a receiver that signs its URL would see another one. The case of scheme and host, letters
     /// outside ASCII in the host, an unneeded port and a missing `/` after the host make no difference to a receiver.
     #[must_use]
@@ -153,7 +158,7 @@ fn is_dns_name(name: &str) -> bool {
     name.len() <= MAX_NAME_CHARS && name.split('.').all(is_label)
 }
 
-/// `localhost` and its subdomains are loopback by RFC 6761, whatever a resolver says.
+/// `localhost` and its subdomains are loopback by RFC 6761, even if a resolver says otherwise.
 #[must_use]
 pub fn is_localhost(host: &str) -> bool {
     let host = host.strip_suffix('.').unwrap_or(host);
@@ -218,6 +223,8 @@ mod tests {
             ("https://-a.example.com/", UrlRefused::HostName),
             ("https://a-.example.com/", UrlRefused::HostName),
             ("https://example.com../", UrlRefused::HostName),
+            ("https://SQS.eu-west-1.amazonaws.com./123456789012/queue", UrlRefused::AwsApi),
+            ("https://dynamodb.eu-west-1.amazonaws.com/", UrlRefused::AwsApi),
         ];
         for (text, expected) in cases {
             assert_eq!(refusal(text, ""), Some(expected), "{text}");

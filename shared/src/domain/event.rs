@@ -161,6 +161,14 @@ impl Event {
         }
     }
 
+    /// The entry of a job's delivery.
+    #[must_use]
+    pub fn listed(&self, job: &DeliveryJob) -> Option<&EventDelivery> {
+        let is_it =
+            |listed: &&EventDelivery| listed.id == job.delivery_id && listed.endpoint_id == job.endpoint_id;
+        self.deliveries.iter().find(is_it)
+    }
+
     /// Whether the delivery belongs to this event.
     #[must_use]
     pub fn lists(&self, id: &DeliveryId) -> bool {

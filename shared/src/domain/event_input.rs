@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_out_of_range_is_refused() {
+    fn a_value_out_of_range_is_refused() {
         let nested = |depth: usize| format!("{{\"a\":{}{}}}", "[".repeat(depth - 1), "]".repeat(depth - 1));
         let with = |field: &str| envelope(&format!(r#"{{"event_name":"call.ended",{field}}}"#));
         assert!(with(&format!(r#""data":{}"#, nested(128))).is_some());

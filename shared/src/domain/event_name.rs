@@ -22,8 +22,8 @@ impl EventName {
         &self.0
     }
 
-    /// Which of an endpoint's 256 partitions holds this name's deliveries. Two names may share a partition, which costs only
-    /// more reads.
+    /// The one of an endpoint's 256 partitions that holds this name's deliveries. Two names may share a partition, which
+    /// costs only more reads.
     #[must_use]
     pub fn bucket(&self) -> u8 {
         Sha256::digest(self.0.as_bytes())[0]
@@ -88,7 +88,7 @@ impl EventNames {
     }
 }
 
-/// As error messages list them: `call.started, call.ended, call.summary`.
+/// The names in error messages: `call.started, call.ended, call.summary`.
 impl fmt::Display for EventNames {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, name) in self.0.iter().enumerate() {

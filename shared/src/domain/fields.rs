@@ -136,7 +136,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Says that a field or parameter is none of the known ones, and which of these was probably meant.
+/// The message that a field or parameter is unknown, with the known one that was probably meant.
 #[must_use]
 pub fn not_known(kind: &str, name: &str, known: &[&str]) -> String {
     let name: String = name.chars().take(MAX_SHOWN_CHARS).collect();
@@ -144,7 +144,7 @@ pub fn not_known(kind: &str, name: &str, known: &[&str]) -> String {
     let distances = known.iter().map(|known| (strsim::damerau_levenshtein(&name, known), known));
     match distances.min() {
         None => format!("{name} is no {kind} of this call; it has none"),
-        // Of such a distance it is a name of its own rather than a misspelling.
+        // At such a distance it is a name of its own rather than a misspelling.
         Some((distance, nearest)) if distance * 2 > nearest.len() => {
             format!("{name} is no {kind} of this call; it has: {list}")
         }

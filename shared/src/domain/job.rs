@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_job_says_so() {
+    fn an_unreadable_job_is_told_with_its_fault() {
         assert_eq!(Job::decode(r#"{"v":9,"whatever":true}"#), Err(NotAJob::UnknownVersion(9)));
         for bad in [
             "",

@@ -1,15 +1,16 @@
 //! The rules: values and pure functions, one noun a file. Nothing here sees AWS, tokio, the clock or the environment.
 //!
-//! In reading order: [`id`] and [`time`] name and date things. [`endpoint_url`], [`address`] and [`origin`] say where
-//! the service may send. [`account`], [`project`], [`api_key`], [`endpoint`], [`event`], [`delivery`] and [`attempt`] are
+//! In reading order: [`id`] and [`time`] name and date things. [`endpoint_url`], [`address`], [`amazon`] and [`origin`]
+//! say where the service may send. [`account`], [`project`], [`api_key`], [`endpoint`], [`event`], [`delivery`] and [`attempt`] are
 //! the things that the service keeps. [`fields`], [`event_input`] and [`intake`] read the producers' input, and [`payload`]
 //! packs it. [`signing_secret`], [`signature`] and [`custom_headers`] go into a request. [`job`] is a message in a queue.
-//! [`schedule`], [`rate_limit`], [`slowness`], [`budget`] and [`decision`] say what happens next, and [`transition`] is
-//! the change that a decision makes to a row. [`replay`] tries many
-//! deliveries again, [`operational`] tells the operator, and [`cursor`] marks a place in a list.
+//! [`schedule`], [`rate_limit`], [`slowness`], [`budget`] and [`decision`] choose the next step, and [`transition`] is the
+//! change that a decision makes to a row. [`replay`] tries many deliveries again, [`operational`] tells the operator, and
+//! [`cursor`] marks a place in a list.
 
 pub mod account;
 pub mod address;
+pub mod amazon;
 pub mod api_key;
 pub mod attempt;
 pub mod budget;

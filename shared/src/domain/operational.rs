@@ -18,7 +18,7 @@ pub enum Kind {
     EndpointDisabled,
     /// A delivery succeeded after others had failed, or after we had disabled the endpoint.
     EndpointRecovered,
-    /// A delivery failed, and nobody had asked for its last attempt by hand.
+    /// A delivery failed, and its last attempt was an automatic one.
     DeliveryFailed,
 }
 
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_told_is_enough_to_find_it_and_holds_no_secret() {
+    fn an_operational_event_identifies_its_subject_and_holds_no_secret() {
         let (endpoint, delivery) = endpoint_and_delivery();
         let expected = json!({
             "project_id": delivery.project_id,
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn what_people_do_themselves_is_not_told() {
+    fn acts_of_people_are_not_told() {
         use FailureReason::{EndpointDeleted, EndpointDisabled, Exhausted, Gone, Internal};
         let told = [Exhausted, Gone, Internal, EndpointDisabled, EndpointDeleted]
             .map(|reason| (is_told(reason, Trigger::Auto), is_told(reason, Trigger::Manual)));

@@ -1,5 +1,5 @@
 //! This deployment's API host, which deliveries must not reach, and the mark on its attempts. By the mark the API recognizes
-//! an attempt that came back (contract §5).
+//! an attempt that came back (contract §5). (Rejected: a setting for custom domains. The mark covers them.)
 //!
 //! An attempt with the mark of another deployment is no loop: one Echo may deliver to another.
 

@@ -21,7 +21,7 @@ const DEFLATED: u8 = 1;
 pub struct Payload(Vec<u8>);
 
 thread_local! {
-    // The tables have 300 and 40 KB. To make them anew for each payload took most of the time.
+    // The tables have 300 and 40 KB. Making them for each payload took most of the time.
     static COMPRESS: RefCell<Compress> = RefCell::new(Compress::new(Compression::default(), false));
     static DECOMPRESS: RefCell<Decompress> = RefCell::new(Decompress::new(false));
 }
@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_packed_comes_back_and_is_never_more_than_a_byte_longer() {
+    fn a_packed_payload_comes_back_and_is_never_more_than_a_byte_longer() {
         let mut noise = vec![0_u8; 5_000];
         rand::fill(&mut noise[..]);
         let long = b"{\"a\": 1.10}".repeat(20_000);

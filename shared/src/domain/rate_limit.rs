@@ -1,5 +1,7 @@
 //! A limit on how many requests an endpoint gets a second. Its time is cut into slots. Each attempt takes the next free
-//! slot and is made when the slot comes.
+//! slot and is made when the slot comes. A batch takes its slots in one conditional update of the endpoint's row.
+//! (Rejected: counting each second and sending the rest back for a random time. A backlog would wake over and over. A row
+//! of its own for slots: one more to read.)
 //!
 //! A slot is good for two seconds. A job that misses its slot may use the late line, which covers only the next second,
 //! for jobs that are ready to go. So an endpoint gets at most its limit each second; when jobs wake late, as many again
@@ -23,11 +25,11 @@ const GOOD_FOR: Duration = Duration::from_secs(2);
 /// How far ahead the slots for late attempts are given out.
 pub const LATE_SLOTS_WITHIN: Duration = Duration::from_secs(1);
 
-/// What the endpoint's owner set.
+/// The limit that the endpoint's owner set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RateLimit {
     pub per_second: u16,
-    /// When the limit was set. Slots of an earlier limit are void, and both lines of slots begin anew.
+    /// When the limit was set. Slots of an earlier limit are void, and both lines of slots begin again.
     pub since: Timestamp,
 }
 
@@ -39,7 +41,7 @@ pub struct Slot {
     pub limit_since: Timestamp,
 }
 
-/// Which slot a due attempt must take first.
+/// The slot that a due attempt must take first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
     /// There is no limit, or the attempt's own slot has come.
@@ -58,7 +60,7 @@ pub struct Slots {
     pub from_micros: i64,
 }
 
-/// Which slot an attempt must take under a limit, given the slot that its delivery has.
+/// The slot that an attempt must take under a limit, given the slot that its delivery has.
 #[must_use]
 pub fn need(limit: Option<&RateLimit>, held: Option<&Slot>, now: Timestamp) -> Need {
     let Some(limit) = limit else { return Need::Nothing };
@@ -70,7 +72,7 @@ pub fn need(limit: Option<&RateLimit>, held: Option<&Slot>, now: Timestamp) -> N
 }
 
 impl RateLimit {
-    /// How long so many slots last, in microseconds. A slot is rounded up, so that the limit is never exceeded.
+    /// How long this number of slots lasts, in microseconds. A slot is rounded up, so that the limit is never exceeded.
     #[must_use]
     pub fn length_micros(&self, slots: u32) -> i64 {
         let slot = 1_000_000_u32.div_ceil(u32::from(self.per_second.max(1)));

@@ -50,7 +50,7 @@ pub enum StopReason {
     Internal,
 }
 
-/// Which deliveries a replay tries again.
+/// The deliveries that a replay tries again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReplayFilter {
     /// Deliveries made at this moment or later.
@@ -239,7 +239,7 @@ pub enum StepAction {
     Step,
 }
 
-/// Decides what a woken job does. A job one step behind acts too, because its successor may never have been sent. If the
+/// Chooses the act of a woken job. A job one step behind acts too, because its successor may never have been sent. If the
 /// successor was sent, only one of the two changes the row. A job that is further behind does nothing, because a successor
 /// of it was received.
 #[must_use]

@@ -1,10 +1,11 @@
-//! Which lane serves an endpoint that answers slowly, and how few attempts an endpoint gets while it does not answer at
-//! all. `store/endpoints/slowness.rs` writes the marks that these functions decide.
+//! The lane for endpoints that answer slowly, and the few attempts that an endpoint gets while it does not answer at all.
+//! `store/endpoints/slowness.rs` writes the marks that these functions decide.
 //!
 //! The slow lane serves slow endpoints, so that their long requests do not delay the short requests of others. An endpoint
 //! that hangs would fill even that lane, because each attempt lasts for the whole timeout. So it gets one attempt now and
 //! then, a *probe*. Other jobs for the endpoint look at it and wait again without a request. The first probe that is
-//! answered opens the endpoint for all.
+//! answered opens the endpoint for all. (Rejected: fewer attempts for each endpoint that fails. One that answers 500 at once
+//! costs no more than one that works.)
 //!
 //! A probe takes no slot of the endpoint's rate limit, so in the second of its first answer an endpoint can get one
 //! request more than its limit.
@@ -47,7 +48,7 @@ pub struct Hanging {
     pub tried_at: Timestamp,
 }
 
-/// What kind of attempt asks for a probe.
+/// The kind of attempt that asks for a probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProbeFor {
     FirstAttempt,

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct Timestamp(i64);
 
-/// What [`Timestamp::parse`] reads, to complete "must be …".
+/// The form that [`Timestamp::parse`] reads, to complete "must be …".
 pub const ALLOWED: &str = "an RFC 3339 time with seconds and offset, such as 2026-04-12T15:51:59.499Z";
 
 /// The last moment of the year 9999, the largest that the contract's format can write.
@@ -67,8 +67,8 @@ impl Timestamp {
     }
 }
 
-/// Milliseconds since the epoch of a `date-time` (RFC 3339 §5.6). ISO 8601 has many more forms, and jiff reads them: what a
-/// sender means by them is a guess.
+/// Milliseconds since the epoch of a `date-time` (RFC 3339 §5.6). ISO 8601 has many more forms, and jiff reads
+/// them, but their sender's meaning is a guess.
 fn read(text: &str) -> Option<i64> {
     let (date_time, rest) = text.split_at_checked(19)?;
     let has_form = date_time.bytes().zip(*b"0000-00-00T00:00:00").all(|(byte, form)| match form {

@@ -10,36 +10,52 @@ use futures_util::future::{join_all, try_join_all};
 use serde::Serialize;
 
 use super::statements::{MAX_STATEMENTS, Written, execute, or_unknown, statement};
-use super::{StoreError, if_condition_held, to_item};
+use super::{Item, StoreError, if_condition_held, to_item};
 
-/// Writes a row that has an `id`.
-pub(super) async fn put_new(client: &Client, table: &str, row: &impl Serialize) -> Result<(), StoreError> {
-    let put = client.put_item().table_name(table).set_item(Some(to_item(row)?));
-    if_condition_held(put.condition_expression("attribute_not_exists(id)").send().await)?;
+/// A row whose key is new.
+#[derive(Debug)]
+pub(super) struct NewRow<'a> {
+    pub(super) table: &'a str,
+    /// An attribute of the key.
+    pub(super) key: &'static str,
+    pub(super) item: Item,
+}
+
+/// Writes a row.
+pub(super) async fn put_new(client: &Client, row: NewRow<'_>) -> Result<(), StoreError> {
+    let put = client
+        .put_item()
+        .table_name(row.table)
+        .set_item(Some(row.item))
+        .condition_expression("attribute_not_exists(#key)")
+        .expression_attribute_names("#key", row.key);
+    if_condition_held(put.send().await)?;
     Ok(())
 }
 
-/// Writes rows that have an `id`, in as few requests as possible.
-pub(super) async fn put_all_new<T: Serialize>(
-    client: &Client,
-    table: &str,
-    rows: &[T],
-) -> Result<(), StoreError> {
-    if let [row] = rows {
-        return put_new(client, table, row).await;
+/// Writes rows, of one table or several, in as few requests as possible.
+pub(super) async fn put_all_new(client: &Client, mut rows: Vec<NewRow<'_>>) -> Result<(), StoreError> {
+    if rows.len() == 1 {
+        return try_join_all(rows.into_iter().map(|row| put_new(client, row))).await.map(drop);
     }
-    try_join_all(rows.chunks(MAX_STATEMENTS).map(|rows| put_together(client, table, rows))).await?;
+    let mut requests = Vec::new();
+    while !rows.is_empty() {
+        let later = rows.split_off(rows.len().min(MAX_STATEMENTS));
+        requests.push(put_together(client, std::mem::replace(&mut rows, later)));
+    }
+    try_join_all(requests).await?;
     Ok(())
 }
 
-async fn put_together<T: Serialize>(client: &Client, table: &str, rows: &[T]) -> Result<(), StoreError> {
-    let written = match insert(client, table, rows).await {
+async fn put_together(client: &Client, rows: Vec<NewRow<'_>>) -> Result<(), StoreError> {
+    let insertions = rows.iter().map(|row| insertion(row.table, row.item.clone()));
+    let written = match execute(client, insertions.collect::<Result<_, _>>()?).await {
         Err(unavailable @ StoreError::Unavailable(_)) => return Err(unavailable),
         inserted => or_unknown(inserted, rows.len()),
     };
     // A row that could not be written with the others is put by itself, and its error names the reason.
-    let left = rows.iter().zip(written).filter(|(_, written)| *written == Written::Unknown);
-    try_join_all(left.map(|(row, _)| put_new(client, table, row))).await?;
+    let left = rows.into_iter().zip(written).filter(|(_, written)| *written == Written::Unknown);
+    try_join_all(left.map(|(row, _)| put_new(client, row))).await?;
     Ok(())
 }
 
@@ -63,12 +79,12 @@ pub(super) async fn insert_each<T: Serialize, K: Hash + Eq>(
 }
 
 async fn insert<T: Serialize>(client: &Client, table: &str, rows: &[T]) -> Result<Vec<Written>, StoreError> {
-    let insertions = rows.iter().map(|row| insertion(table, row)).collect::<Result<_, _>>()?;
+    let insertions = rows.iter().map(|row| insertion(table, to_item(row)?)).collect::<Result<_, _>>()?;
     execute(client, insertions).await
 }
 
-fn insertion(table: &str, row: &impl Serialize) -> Result<BatchStatementRequest, StoreError> {
-    let (names, values): (Vec<_>, Vec<_>) = to_item(row)?.into_iter().unzip();
+fn insertion(table: &str, item: Item) -> Result<BatchStatementRequest, StoreError> {
+    let (names, values): (Vec<_>, Vec<_>) = item.into_iter().unzip();
     let fields: Vec<String> = names.iter().map(|name| format!("'{name}': ?")).collect();
     let text = format!("INSERT INTO \"{table}\" VALUE {{{}}}", fields.join(", "));
     statement(text, values)

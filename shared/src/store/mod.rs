@@ -16,8 +16,8 @@
 //! | replays | endpoint, id | filter, position, the page to start next; expires |
 //!
 //! # Errors
-//! Each function that returns a [`StoreError`] returns `Unavailable` when DynamoDB did not answer or did not do what it was
-//! asked, and `Broken` when it refused the request or a row cannot be read. After `Unavailable` a write may be done or not.
+//! Each function that returns a [`StoreError`] returns `Unavailable` when DynamoDB did not answer or did not carry the
+//! request out, and `Broken` when it refused the request or a row cannot be read. After `Unavailable` a write may be done or not.
 //! The functions below name only errors beyond these.
 
 mod accounts;

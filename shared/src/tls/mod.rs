@@ -16,7 +16,7 @@ use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, Signatur
 
 use self::bundle::Bundle;
 
-/// A client's TLS settings, and the roots that it trusts. Clones share what was read.
+/// A client's TLS settings, and the roots that it trusts. Clones share the roots that were read.
 #[derive(Debug, Clone)]
 pub struct Tls {
     pub client: ClientConfig,

@@ -17,7 +17,7 @@ fn roots_of(bundle: String) -> Roots {
     Roots::of(Some(Bundle::of_text(bundle)), provider()).expect("roots")
 }
 
-/// What the roots say of a server's certificate under that root.
+/// The roots' verdict on a server's certificate under that root.
 fn judged(roots: &Roots, issuer: &CertifiedIssuer<'_, KeyPair>) -> Result<(), Error> {
     let params = CertificateParams::new(["server.example".to_owned()]).expect("a name");
     let certificate = params.signed_by(&KeyPair::generate().expect("a key"), issuer).expect("a certificate");

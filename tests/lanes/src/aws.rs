@@ -1,4 +1,4 @@
-//! The AWS of one lane: what the functions' SDK clients talk to.
+//! The AWS of one lane: the server that the functions' SDK clients talk to.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;

@@ -43,7 +43,7 @@ pub struct HttpAnswer {
 }
 
 impl HttpAnswer {
-    /// The body as JSON; null when it is none.
+    /// The body as JSON; null when it is not JSON.
     #[must_use]
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
@@ -146,7 +146,7 @@ pub fn event(request: &HttpRequest) -> Bytes {
     let host = headers.entry("host".to_owned()).or_insert_with(|| HOST.to_owned());
     let domain = host.split(':').next().unwrap_or_default().to_owned();
     let source_ip = request.source_ip.as_deref().unwrap_or("198.51.100.7");
-    // What a caller says itself comes before the address that it has.
+    // API Gateway appends the caller's address to the caller's own header.
     let said = headers.get("x-forwarded-for").map(|said| format!("{said}, {source_ip}"));
     headers.insert("x-forwarded-for".to_owned(), said.unwrap_or_else(|| source_ip.to_owned()));
     headers.entry("x-forwarded-proto".to_owned()).or_insert_with(|| "https".to_owned());

@@ -57,6 +57,7 @@ pub async fn judge(run: &Run<'_>, has_settled: bool, most_attempts: usize) -> Ve
     }
     promises(run, &evidence, &mut verdict);
     attempts(&evidence, most_attempts, &mut verdict);
+    events(run, &evidence, &mut verdict);
     history(run, &mut verdict);
     bodies(&evidence.hits, &mut verdict);
     closed(run, &evidence, &mut verdict);
@@ -152,6 +153,26 @@ fn attempts(evidence: &Evidence, most: usize, verdict: &mut Verdict) {
                 .violations
                 .push(format!("{id}: attempt {number} was sent {} times without cause", hits.len()));
         }
+    }
+}
+
+/// Nothing is sent for an event without a row: its producer got no 202, and nobody could look it up. A delivery without an
+/// event has ended without an attempt, or waits for an event that nobody will send again.
+fn events(run: &Run<'_>, evidence: &Evidence, verdict: &mut Verdict) {
+    let events = run.lane.aws.dynamo.rows("events");
+    let listed: HashSet<&str> = events
+        .iter()
+        .flat_map(|event| event["deliveries"].as_array().into_iter().flatten())
+        .map(|delivery| text(delivery, "id"))
+        .collect();
+    for (id, row) in &evidence.deliveries {
+        let is_given_up = row["failure_reason"] == "internal" && row["attempt_count"] == 0;
+        if !listed.contains(id.as_str()) && !is_given_up && row["status"] != "pending" {
+            verdict.violations.push(format!("{id} has no event and went on: {row}"));
+        }
+    }
+    for hit in evidence.hits.iter().filter(|hit| !listed.contains(hit.delivery_id.as_str())) {
+        verdict.violations.push(format!("{} was sent without an event", hit.delivery_id));
     }
 }
 

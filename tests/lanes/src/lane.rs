@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use echo_template::Template;
 use serde_json::Value;
@@ -24,6 +24,7 @@ use crate::receiver::Receiver;
 use crate::sqs::{QueueSettings, Sqs};
 use crate::sqs_api::queue_url;
 use crate::throttle::Throttles;
+use crate::wait;
 use crate::watch::Watch;
 
 pub const FIRST_ATTEMPTS: &str = "first-attempts";
@@ -246,14 +247,7 @@ impl Lane {
 
     /// Waits until the lane is idle. Returns false when that takes longer than `most`.
     pub async fn settle(&self, most: Duration) -> bool {
-        let end = Instant::now() + most;
-        while Instant::now() < end {
-            if self.is_idle() {
-                return true;
-            }
-            tokio::time::sleep(Duration::from_millis(25)).await;
-        }
-        false
+        wait::until(most, || self.is_idle()).await
     }
 
     /// Gives both functions fresh processes, which have nothing of earlier invocations in memory.
@@ -327,6 +321,7 @@ fn environment(kind: Kind, overrides: &[(&'static str, String)]) -> HashMap<Stri
         ("EXEMPT_NETWORKS", "127.0.0.0/8,::1/128"),
         ("RETENTION_DAYS", "30"),
         ("REQUEST_TIMEOUT_SECONDS", "1"),
+        ("API_TIMEOUT_SECONDS", "2"),
         ("RETRY_DELAYS_SECONDS", "1,1,1"),
         ("DISABLE_AFTER_FAILURES", "10"),
         ("DISABLE_AFTER_SECONDS", "86400"),

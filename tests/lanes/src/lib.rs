@@ -9,12 +9,13 @@
 //! process with its runtime API and its AWS endpoint, on [`http`]; [`function`] is a pool of them; [`gateway`] and
 //! [`mapping`] invoke them as API Gateway and SQS do, behind the [`throttle`]s of the stage and in chains that
 //! [`lineage`] counts; [`receiver`] is the customer's server and [`relay`] a proxy of theirs; [`lane`] makes one world of
-//! it all and [`world`] is what stands in it from the start.
+//! it all, and [`world`] holds the rows that are there from the start.
 //!
-//! The crash-point suite: [`path`] lists what is walked, [`run`] is one walk, [`invariants`] judges it with what
-//! [`signed`] knows of signatures, [`suite`] walks side by side as far as [`pressure`] lets it. [`tour`] makes the calls
-//! that no path makes. Beside it, [`siege`] sets [`hostile`] receivers on a function, some with a certificate of an [`authority`], and looks
-//! at its [`memory`] and its [`processor`] time, and [`traffic`] is a load. [`watch`] is for those who measure.
+//! The crash-point suite: [`path`] lists the walks, [`run`] is one walk, [`invariants`] judges it with the
+//! signatures of [`signed`], [`suite`] walks side by side as far as [`pressure`] lets it. [`tour`] makes the calls
+//! that no path makes. Beside it, [`siege`] sets [`hostile`] receivers on a function, some with a certificate of
+//! an [`authority`], and looks at its [`memory`] and its [`processor`] time, and [`traffic`] is a load. [`watch`] shows
+//! the bench each call, and [`wait`] waits with a deadline.
 
 pub mod authority;
 pub mod aws;
@@ -48,5 +49,6 @@ pub mod suite;
 pub mod throttle;
 pub mod tour;
 pub mod traffic;
+pub mod wait;
 pub mod watch;
 pub mod world;

@@ -11,7 +11,7 @@ use crate::clock::now_millis;
 use crate::function::Kind;
 use crate::sqs::Received;
 
-/// Invocations of one function in one chain of requests; Lambda's guide says approximately so many.
+/// Invocations of one function in one chain of requests; Lambda's guide gives this number as approximate.
 pub const MOST_INVOCATIONS: u32 = 16;
 
 /// The content of a trace header.

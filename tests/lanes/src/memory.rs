@@ -1,4 +1,4 @@
-//! What a process holds, from `/proc`.
+//! A process's memory, from `/proc`.
 
 use std::io;
 
@@ -24,7 +24,7 @@ pub fn of(pid: u32) -> io::Result<Memory> {
     }
 }
 
-/// Lets the peak begin anew at what the process holds now.
+/// Lets the peak begin anew at the present size.
 ///
 /// # Errors
 /// When the process may not be touched.

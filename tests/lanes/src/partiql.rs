@@ -20,7 +20,7 @@ pub fn index(statement: &str) -> Option<&str> {
 #[must_use]
 pub fn attributes(statement: &Value) -> Value {
     let text = statement["Statement"].as_str().unwrap_or_default();
-    // What is quoted last before each question mark.
+    // The last quoted text before each question mark.
     let names = text.split('?').map(|part| part.rsplit(['"', '\'']).nth(1).unwrap_or_default().to_owned());
     let values = statement["Parameters"].as_array().into_iter().flatten().cloned();
     names.zip(values).collect::<Map<_, _>>().into()

@@ -75,7 +75,7 @@ impl<'a> Run<'a> {
         Auth::Key(&self.world.api_key)
     }
 
-    /// `/v1/projects/{id}` and what follows.
+    /// `/v1/projects/{id}` and the rest of the path.
     #[must_use]
     pub fn project(&self, rest: &str) -> String {
         format!("/v1/projects/{}{rest}", self.world.project_id)
@@ -123,14 +123,26 @@ impl<'a> Run<'a> {
         Some(sent)
     }
 
+    /// Posts an event without an id until one is accepted. Each try is an event of its own.
+    pub async fn post_new_event(&self, name: &str, data: &Value, ending: Ending) {
+        let body = json!({ "event_name": name, "data": data });
+        if let Some(sent) = self.post_body(&body, ending).await {
+            self.notes().sent.push(sent);
+        }
+    }
+
     async fn post_event_as(&self, event_id: &str, name: &str, data: &Value, ending: Ending) -> Option<Sent> {
         let body = json!({ "event_id": event_id, "event_name": name, "data": data });
-        let answers = self.insist("POST", &self.project("/events"), &self.key(), Some(&body), &[202]).await;
+        self.post_body(&body, ending).await
+    }
+
+    async fn post_body(&self, body: &Value, ending: Ending) -> Option<Sent> {
+        let answers = self.insist("POST", &self.project("/events"), &self.key(), Some(body), &[202]).await;
         let answer = answers.last().filter(|answer| answer.status == 202)?.json();
         let listed = answer["deliveries"].as_array().into_iter().flatten();
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let listed = listed.map(|one| (text(&one["id"]), text(&one["webhook_endpoint_id"]))).collect();
-        Some(Sent { event_id: event_id.to_owned(), listed, ending })
+        Some(Sent { event_id: text(&answer["event_id"]), listed, ending })
     }
 
     /// Posts an accepted event again. It must get the same answer and start nothing.

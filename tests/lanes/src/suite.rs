@@ -121,7 +121,7 @@ pub async fn walk(world: &World, case: &Case) -> io::Result<Walked> {
     })
 }
 
-/// Which faults are walked for each call.
+/// The faults that are walked for each call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extent {
     /// Four faults that stand for the others. Of equal calls, only the first and the last fail.

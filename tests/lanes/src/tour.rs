@@ -1,4 +1,4 @@
-//! A tour of what the API shows and of the calls that no path of the crash-point suite makes.
+//! A tour of the API's reading calls, and of the calls that no path of the crash-point suite makes.
 
 use std::io;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use crate::lane::{Auth, INTAKE, LaneSettings};
 use crate::receiver::Behaviour;
 use crate::run::{Ending, Run};
 use crate::sqs::Outgoing;
+use crate::wait;
 use crate::world::{EMAIL, ONE, PASSWORD, World};
 
 const UNKNOWN_PROJECT: &str = "01a20259-3a57-7c63-9fb6-0c94e1b2e2ff";
@@ -25,8 +26,8 @@ pub async fn make(world: &World, settings: LaneSettings) -> io::Result<Run<'_>> 
     let body = json!({ "event_name": ONE });
     run.insist("POST", &run.project("/events"), &run.key(), Some(&body), &[202]).await;
     // The first delivery fails before any has succeeded, so it stands in the index of deliveries.
-    while run.lane.receiver.hits().is_empty() {
-        tokio::time::sleep(Duration::from_millis(20)).await;
+    if !wait::until(Duration::from_secs(30), || !run.lane.receiver.hits().is_empty()).await {
+        run.violation("the first attempt was not made".to_owned());
     }
     // An event for a project that does not exist is parked.
     let body = json!({ "project_id": UNKNOWN_PROJECT, "event_name": ONE }).to_string();

@@ -35,7 +35,10 @@ pub enum Temper {
     Hangs,
 }
 
-/// Of a hundred receivers 20 fail, 10 are slow and one hangs.
+/// A caller repeats one event for this long at most.
+const PATIENCE: Duration = Duration::from_secs(5 * 60);
+
+/// The receivers: 20 of the hundred fail, 10 are slow and one hangs.
 const RECEIVERS: usize = 100;
 
 fn temper(n: usize) -> Temper {
@@ -187,6 +190,7 @@ async fn send(
         let target = format!("/v1/projects/{}/events", project.id);
         let body =
             json!({ "event_id": uuid::Uuid::new_v4().to_string(), "event_name": ONE, "data": { "n": n } });
+        let first_try = Instant::now();
         loop {
             let answer = lane.call("POST", &target, &Auth::Key(&project.key), Some(&body)).await;
             if answer.status == 202 {
@@ -196,6 +200,7 @@ async fn send(
                 break;
             }
             counters.refused.fetch_add(1, Ordering::Relaxed);
+            assert!(first_try.elapsed() < PATIENCE, "an event was refused for too long: {}", answer.status);
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }

@@ -11,7 +11,7 @@ use crate::http::Reply;
 #[derive(Debug, Clone)]
 pub struct Seen {
     pub kind: Kind,
-    /// Which invocation made it.
+    /// The invocation that made it.
     pub invocation: u64,
     pub is_sqs: bool,
     /// Such as `PutItem`.
@@ -42,7 +42,7 @@ impl Watch {
         self.distance_micros.store(micros, Ordering::Relaxed);
     }
 
-    /// Keeps every call from now on. DynamoDB is asked what each consumed.
+    /// Keeps every call from now on. DynamoDB returns the units that each consumed.
     pub fn start(&self) {
         *self.lock() = Some(Vec::new());
     }
@@ -57,7 +57,7 @@ impl Watch {
         self.lock().is_some()
     }
 
-    /// The request to carry out instead of `body`: one that also asks for what it consumes.
+    /// The request to carry out instead of `body`: one that also asks for the units that it consumes.
     #[must_use]
     pub fn metered(&self, is_dynamodb: bool, body: String) -> String {
         match body.strip_prefix('{') {

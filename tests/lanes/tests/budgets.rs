@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use echo_lanes::clock::now_millis;
 use echo_lanes::fault::Fault;
@@ -13,6 +13,7 @@ use echo_lanes::relay::Relay;
 use echo_lanes::run::Run;
 use echo_lanes::sqs::Outgoing;
 use echo_lanes::suite;
+use echo_lanes::wait;
 use echo_lanes::world::{ONE, TEN, World};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -69,11 +70,7 @@ async fn early_in_a_minute() -> u64 {
 }
 
 async fn until(what: &str, is_so: impl Fn() -> bool) {
-    let end = Instant::now() + Duration::from_secs(120);
-    while !is_so() {
-        assert!(Instant::now() < end, "this did not happen in time: {what}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    assert!(wait::until(Duration::from_secs(120), is_so).await, "this did not happen in time: {what}");
 }
 
 fn count(statuses: &[u16], status: u16) -> usize {
@@ -262,7 +259,7 @@ async fn events_pass_while_they_cannot_be_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_queued_waits_for_the_next_minute_and_is_not_parked() {
+async fn a_queued_event_waits_for_the_next_minute_and_is_not_parked() {
     const BUDGET: usize = 10;
     let world = world().await;
     let run = run(&world, EVENTS, BUDGET, 4).await;

@@ -9,9 +9,9 @@ use echo_lanes::receiver::Behaviour;
 use echo_lanes::run::{Ending, Run};
 use echo_lanes::sqs::Outgoing;
 use echo_lanes::suite;
+use echo_lanes::wait;
 use echo_lanes::world::{ONE, World};
 use serde_json::{Value, json};
-use tokio::time::Instant;
 
 const REST: Duration = Duration::from_secs(90);
 
@@ -38,11 +38,9 @@ fn sum(lane: &Lane, metric: &str) -> u64 {
 
 /// Waits until `HeldBack` counts at least this many messages.
 async fn held_back(lane: &Lane, at_least: u64, why: &str) {
-    let end = Instant::now() + Duration::from_secs(30);
-    while sum(lane, "HeldBack") < at_least {
-        assert!(Instant::now() < end, "{why}: {} of {at_least} held back", sum(lane, "HeldBack"));
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    let are_held_back = || sum(lane, "HeldBack") >= at_least;
+    let in_time = wait::until(Duration::from_secs(30), are_held_back).await;
+    assert!(in_time, "{why}: {} of {at_least} held back", sum(lane, "HeldBack"));
 }
 
 /// Ends the outage, and checks that no job is left.

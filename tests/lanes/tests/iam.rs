@@ -30,7 +30,7 @@ const EVERYTHING: [(&str, &str); 7] = [
     ("Tracing", "Active"),
     ("VpcSubnetIds", "subnet-1"),
     ("VpcSecurityGroupIds", "sg-1"),
-    ("TableKmsKeyArn", "arn:aws:kms:us-east-1:123456789012:key/1"),
+    ("KmsKeyArn", "arn:aws:kms:us-east-1:123456789012:key/1"),
 ];
 
 fn everything(text: &str) -> Template {

@@ -11,6 +11,7 @@ use echo_lanes::receiver::Behaviour;
 use echo_lanes::run::{Ending, Run, Sent};
 use echo_lanes::sqs::Outgoing;
 use echo_lanes::suite;
+use echo_lanes::wait;
 use echo_lanes::world::{ONE, TEN, World};
 use serde_json::json;
 
@@ -141,12 +142,9 @@ async fn messages_that_are_no_jobs_delay_no_one_and_end_parked_as_they_came() {
         }
     }
     assert_eq!(post(&run, 20).await, [""; 0]);
-    let began = std::time::Instant::now();
     run.lane.start_mappings();
-    while run.lane.receiver.hits().len() < 20 {
-        assert!(began.elapsed() < Duration::from_secs(5), "the messages hold up the jobs beside them");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let in_time = wait::until(Duration::from_secs(5), || run.lane.receiver.hits().len() >= 20).await;
+    assert!(in_time, "the messages hold up the jobs beside them");
     holds(&run, false).await;
     let mut parked = run.lane.aws.sqs.bodies(PARKED);
     let mut expected: Vec<String> = poison.iter().chain(&poison).map(|body| (*body).to_owned()).collect();
@@ -172,16 +170,14 @@ async fn a_job_of_nothing_that_exists_is_dropped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_dead_letter_queue_ended_can_be_retried() {
+async fn a_delivery_that_the_dead_letter_queue_ended_can_be_retried() {
     let world = world().await;
     let settings = LaneSettings { max_receives: 1, ..LaneSettings::default() };
     let run = run(&world, settings).await;
     run.lane.aws.faults.outage(Some(("BatchGetItem", Fault::ServerError)));
     let sent = run.post_event(ONE, &json!({}), Ending::Success).await.expect("accepted");
     let delivery_id = sent.listed[0].0.clone();
-    while run.lane.aws.sqs.depth(DEAD).total() == 0 {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    assert!(wait::until(REST, || run.lane.aws.sqs.depth(DEAD).total() > 0).await, "the job is not given up");
     run.lane.aws.faults.outage(None);
     assert!(run.lane.settle(REST).await);
     let shown = run.endpoint(0, &format!("/deliveries/{delivery_id}"));
@@ -213,7 +209,11 @@ async fn a_receiver_that_was_away_gets_everything_once_it_is_back() {
     let run = run(&world, LaneSettings { env, ..LaneSettings::default() }).await;
     run.lane.receiver.set("/0", Behaviour::Answer(503));
     assert_eq!(post(&run, 20).await, [""; 0]);
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    // Each event has had an attempt, and its retry is due in three seconds.
+    assert!(
+        wait::until(REST, || run.lane.receiver.hits().len() >= 20).await,
+        "the first attempts were not made"
+    );
     run.lane.receiver.set("/0", Behaviour::Answer(200));
     holds(&run, false).await;
 }
@@ -236,11 +236,7 @@ async fn failures_that_the_operator_cannot_be_told_of_are_counted_once_and_told_
             .map(|(_, count)| count)
             .sum::<u64>()
     };
-    let end = tokio::time::Instant::now() + Duration::from_secs(60);
-    while tried() < 8 {
-        assert!(tokio::time::Instant::now() < end, "tried {} times", tried());
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    assert!(wait::until(Duration::from_secs(60), || tried() >= 8).await, "tried {} times", tried());
     let failures = || {
         let rows = run.lane.aws.dynamo.rows("endpoints");
         let is_state =

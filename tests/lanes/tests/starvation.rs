@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use echo_lanes::lane::{Auth, INTAKE, Lane, LaneSettings};
 use echo_lanes::receiver::Behaviour;
 use echo_lanes::sqs::Outgoing;
+use echo_lanes::wait;
 use echo_lanes::world::World;
 use serde_json::{Value, json};
 
@@ -86,16 +87,14 @@ async fn beside(lane: &Lane, quiet: &Project, noise: impl AsyncFn()) -> (Vec<Dur
         accepted
     };
     let (accepted, ()) = tokio::join!(own, flood);
-    let latest = Instant::now() + Duration::from_secs(60);
     let of_quiet = |attempt| {
         let hits = lane.receiver.hits().into_iter();
         let own = hits.filter(move |hit| hit.path == "/quiet" && hit.attempt == attempt);
         own.map(|hit| (hit.delivery_id, hit.at)).collect::<HashMap<String, Instant>>()
     };
-    while of_quiet(2).len() < accepted.len() {
-        assert!(Instant::now() < latest, "{} of {} were retried", of_quiet(2).len(), accepted.len());
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
+    let all_were_retried = || of_quiet(2).len() >= accepted.len();
+    let in_time = wait::until(Duration::from_secs(60), all_were_retried).await;
+    assert!(in_time, "{} of {} were retried", of_quiet(2).len(), accepted.len());
     let (first, second) = (of_quiet(1), of_quiet(2));
     let waits = |from: &HashMap<String, Instant>, to: &HashMap<String, Instant>| {
         let mut waits: Vec<Duration> = to.iter().map(|(id, at)| at.duration_since(from[id])).collect();

@@ -51,6 +51,8 @@ pub struct Broken {
     pub panics: Option<u32>,
     /// A delivery that crashes the whole function each time.
     pub kills: Option<u32>,
+    /// Requests to `/auth` that are refused in a minute, besides one that is always there.
+    pub refused_logins: u32,
 }
 
 /// The AWS service that a call goes to.

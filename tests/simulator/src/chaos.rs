@@ -1,6 +1,6 @@
 //! The faults of a world, and ways to break the design on purpose.
 
-/// How often each fault happens: at one opportunity in so many, or never at 0.
+/// How often each fault happens: at one opportunity in this number, or never at 0.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Chaos {
     /// The function dies between two steps of a record.
@@ -9,6 +9,9 @@ pub struct Chaos {
     pub refused: u64,
     /// A write or send happens, and its answer is lost.
     pub answer_lost: u64,
+    /// An event's rows are written up to [`crate::world::LATEST_ROWS_MS`] after its jobs are sent, or never, because the api
+    /// function died.
+    pub rows_late: u64,
     /// SQS delivers a message a second time.
     pub duplicate: u64,
     /// The instances' clocks are wrong by up to this, in either direction.
@@ -19,12 +22,26 @@ pub struct Chaos {
 
 impl Chaos {
     /// All faults, each one often.
-    pub const STORM: Self =
-        Self { crash: 25, refused: 20, answer_lost: 20, duplicate: 40, skew_ms: 1_500, wander_ms: 1_500 };
+    pub const STORM: Self = Self {
+        crash: 25,
+        refused: 20,
+        answer_lost: 20,
+        rows_late: 4,
+        duplicate: 40,
+        skew_ms: 1_500,
+        wander_ms: 1_500,
+    };
 
     /// Crashes and failing calls, without duplicates and shifted times.
-    pub const FAULTS: Self =
-        Self { crash: 25, refused: 20, answer_lost: 20, duplicate: 0, skew_ms: 0, wander_ms: 0 };
+    pub const FAULTS: Self = Self {
+        crash: 25,
+        refused: 20,
+        answer_lost: 20,
+        rows_late: 4,
+        duplicate: 0,
+        skew_ms: 0,
+        wander_ms: 0,
+    };
 }
 
 /// The design as built, or the design without one of its parts. A test must notice each missing part.
@@ -45,6 +62,8 @@ pub enum Design {
     OneTimeoutIsAHang,
     /// A job may use its slot of the rate limit however late it wakes.
     SlotsAreGoodForEver,
+    /// A job that comes before its event's row is deleted.
+    NoLookAgain,
     /// A job that missed its slot of the rate limit always waits for another usual slot.
     NoLateSlots,
 }

@@ -180,10 +180,13 @@ impl World {
         self.hide(id, millis(backoff(receives)));
     }
 
-    /// Lets CloudWatch sample the queues at each minute up to `until`.
+    /// Lets CloudWatch sample the queues, and the API refuse sign-ins, at each minute up to `until`.
     pub(crate) fn sample_until(&mut self, until: i64) {
         while self.metrics.next_sample <= until {
             let at = self.metrics.next_sample;
+            for _ in 0..=self.broken.refused_logins {
+                self.metrics.count(at, Metric::AuthRefused);
+            }
             for lane in 0..LANES {
                 let queue = &self.queues[lane];
                 let sample = Sample {

@@ -38,6 +38,8 @@ pub enum Metric {
     DeadLettered,
     /// Always empty, since no event of a world exceeds a budget.
     OverBudget,
+    /// Requests to `/auth` that are answered 401 or 429.
+    AuthRefused,
     /// The API's 5xx answers.
     Faults,
     /// EventBridge's repeated sends to the intake queue. `Lost` are events that it could send to no queue.
@@ -45,7 +47,7 @@ pub enum Metric {
     Lost,
 }
 
-const COUNTERS: [Metric; 10] = [
+const COUNTERS: [Metric; 11] = [
     Metric::Errors(Function::Api),
     Metric::Errors(Function::Delivery),
     Metric::Throttles(Function::Api),
@@ -53,6 +55,7 @@ const COUNTERS: [Metric; 10] = [
     Metric::HeldBack,
     Metric::DeadLettered,
     Metric::OverBudget,
+    Metric::AuthRefused,
     Metric::Faults,
     Metric::Repeats,
     Metric::Lost,
@@ -98,6 +101,7 @@ impl Metric {
             ("AWS/Events", "InvocationsFailedToBeSentToDlq") => rule(Self::Lost),
             ("EchoWebhooks", "HeldBack") => ours(Self::HeldBack),
             ("EchoWebhooks", "OverBudget") => ours(Self::OverBudget),
+            ("EchoWebhooks", "AuthRefused") => ours(Self::AuthRefused),
             ("EchoWebhooks", "DeadLettered") => ours(Self::DeadLettered),
             _ => None,
         }

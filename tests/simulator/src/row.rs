@@ -13,6 +13,8 @@ use crate::world::{Work, since_start, timestamp};
 pub struct Row {
     pub endpoint: u16,
     pub accepted_at: i64,
+    /// When the event's row and this one were written; `None` if the api function died before.
+    pub written_at: Option<i64>,
     pub status: DeliveryStatus,
     pub attempts: u32,
     pub next_retry_at: Option<i64>,
@@ -29,6 +31,11 @@ pub struct Row {
 }
 
 impl Row {
+    /// Whether the row can be read at that moment.
+    pub(crate) fn exists(&self, now: i64) -> bool {
+        self.written_at.is_some_and(|at| at <= now)
+    }
+
     /// Copies the row into a delivery that may still have another row's values.
     fn read_into(&self, delivery: &mut Delivery) {
         delivery.id = DeliveryId::first_at(timestamp(self.accepted_at));
@@ -56,6 +63,11 @@ impl Row {
             ..self
         }
     }
+}
+
+/// The first job of a delivery without rows, which says only when the delivery was made.
+pub(crate) fn before_its_rows(job: &DeliveryJob, accepted_at: i64) -> DeliveryJob {
+    DeliveryJob { delivery_id: DeliveryId::first_at(timestamp(accepted_at)), ..job.clone() }
 }
 
 /// The delivery and the job for a decision, as the invocation read them.

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use echo_shared::attempt::{Attempt, Missing, Outcome, SendFailure};
 use echo_shared::decision::{
-    CROWDED_ABOVE, Decided, Lane, Next, OVERTAKEN_WAIT, SHORT_WAIT, Wake, Woken, Write, after_attempt,
-    backoff, on_wake, without_probe,
+    CROWDED_ABOVE, Decided, Lane, Next, OVERTAKEN_WAIT, SHORT_WAIT, Wake, WithoutEvent, Woken, Write,
+    after_attempt, backoff, on_wake, without_event, without_probe,
 };
 use echo_shared::delivery::Delivery;
 use echo_shared::endpoint::Endpoint;
@@ -19,7 +19,7 @@ use crate::broken::Service;
 use crate::chaos::Design;
 use crate::metrics::{Function, Metric};
 use crate::queue::Message;
-use crate::row::as_seen;
+use crate::row::{as_seen, before_its_rows};
 use crate::world::{Happening, Receiver, Work, World, index, millis, timestamp};
 
 /// How a conditional write ended.
@@ -42,6 +42,10 @@ impl World {
             return self.hide(id, millis(backoff(work.message.receives)));
         }
         let now = self.clock(&work);
+        let row = self.rows[work.message.delivery as usize];
+        if !row.exists(self.now) {
+            return self.before_its_rows(id, row.accepted_at, now);
+        }
         match self.wake_of(&work, now) {
             Wake::Attempt { number, claim, need, .. } => self.attempt(id, number, claim, need, now),
             wake => {
@@ -54,7 +58,18 @@ impl World {
         }
     }
 
-    /// Decides what a job does, after trying to take a probe if the job needs one.
+    /// Lets a job wait for its event's row.
+    fn before_its_rows(&mut self, id: u32, accepted_at: i64, now: Timestamp) {
+        let job = before_its_rows(&self.scratch.1, accepted_at);
+        match without_event(&job, None, now, self.settings.api_timeout) {
+            WithoutEvent::LookAgain { at } if self.settings.design != Design::NoLookAgain => {
+                self.hide(id, millis(at.since(now)));
+            }
+            _ => self.delete(id),
+        }
+    }
+
+    /// Chooses a job's act, after trying to take a probe if the job needs one.
     fn wake_of(&mut self, work: &Work, now: Timestamp) -> Wake {
         let timeout = self.settings.request_timeout;
         let endpoint = &self.endpoints[usize::from(work.message.endpoint)];

@@ -37,6 +37,9 @@ const ACCOUNT_CONCURRENCY: usize = 1_000;
 /// The length of an invocation that makes no attempt: it reads rows and hides messages.
 const SHORTEST_MS: i64 = 50;
 
+/// How long after its jobs an event's rows can be written: the api function's timeout.
+pub const LATEST_ROWS_MS: i64 = 15_000;
+
 /// How an endpoint's receiver behaves.
 #[derive(Debug, Clone, Copy)]
 pub enum Receiver {
@@ -59,6 +62,7 @@ pub enum Receiver {
 pub struct Settings {
     pub schedule: RetrySchedule,
     pub request_timeout: Duration,
+    pub api_timeout: Duration,
     pub visibility_ms: i64,
     /// The concurrency of first attempts, retries and slow endpoints.
     pub concurrency: [usize; LANES],
@@ -107,6 +111,7 @@ impl Settings {
         Self {
             schedule: RetrySchedule::parse(schedule).expect("the default schedule"),
             request_timeout: Duration::from_secs_f64(number(template.value("RequestTimeoutSeconds"))),
+            api_timeout: Duration::from_secs_f64(number(&properties("ApiFunction")["Timeout"])),
             visibility_ms: number(&queue["VisibilityTimeout"]) as i64 * 1_000,
             concurrency: ["FirstAttempts", "Retries", "SlowEndpoints"].map(concurrency),
             ramp: Ramp::Evenly,
@@ -443,9 +448,11 @@ impl World {
     }
 
     pub(crate) fn accept(&mut self, endpoint: u16) {
+        let written_at = self.rows_written_at();
         self.rows.push(Row {
             endpoint,
             accepted_at: self.now,
+            written_at,
             status: DeliveryStatus::Pending,
             attempts: 0,
             next_retry_at: None,
@@ -476,6 +483,14 @@ impl World {
                 }
             }
         }
+    }
+
+    fn rows_written_at(&mut self) -> Option<i64> {
+        if !self.random.once_in(self.settings.chaos.rows_late) {
+            return Some(self.now);
+        }
+        let after = i64::try_from(self.random.below(LATEST_ROWS_MS.unsigned_abs())).unwrap_or(0);
+        (!self.random.once_in(4)).then_some(self.now + after)
     }
 
     pub(crate) fn new_chain(&mut self) -> u32 {

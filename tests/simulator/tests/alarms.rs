@@ -63,6 +63,7 @@ fn broken(outage: &str, world: &World) -> Option<Broken> {
         "EventBridge may send to neither queue" => Broken { rule: Rule::ForbiddenTwice, ..works },
         "The api function refuses to start or crashes" => Broken { api: Api::Crashes, ..works },
         "API Gateway may not invoke the api function" => Broken { api: Api::Forbidden, ..works },
+        "Somebody guesses passwords or tokens" => Broken { refused_logins: 60, ..works },
         _ => return None,
     })
 }

@@ -24,13 +24,19 @@ fn life(seed: u64, chaos: Chaos, design: Design) -> World {
     world
 }
 
-/// Breaches of the rules that must hold in every run, whatever went wrong in it.
+/// Breaches of the rules that must hold in every run, with any faults.
 fn breaches(world: &World) -> Vec<String> {
     let mut breaches = world.violations.clone();
     if !world.is_quiet() {
         breaches.push("jobs are left after a week".to_owned());
     }
     for (index, row) in world.rows.iter().enumerate() {
+        if row.written_at.is_none() {
+            if row.sends > 0 {
+                breaches.push(format!("delivery {index} was sent, and its event was never accepted"));
+            }
+            continue;
+        }
         if !row.status.is_final() {
             breaches.push(format!("delivery {index} never ended: {row:?}"));
         }
@@ -107,6 +113,11 @@ fn noticed(design: Design) -> usize {
 #[test]
 fn attempt_numbers_from_the_receive_count_are_noticed() {
     assert!(noticed(Design::NumberFromReceiveCount) > 0);
+}
+
+#[test]
+fn deleting_a_job_that_comes_before_its_rows_is_noticed() {
+    assert!(noticed(Design::NoLookAgain) > 0);
 }
 
 #[test]

@@ -90,7 +90,7 @@ fn sent(world: &World) -> usize {
 }
 
 #[test]
-fn who_always_wakes_late_is_sent_too_and_never_in_a_heap() {
+fn a_job_that_always_wakes_late_is_sent_too_and_never_in_a_heap() {
     let world = late(Design::AsBuilt);
     let last = world.limited.iter().max().copied().unwrap_or(0);
     println!(

@@ -16,7 +16,7 @@ const DAY_MS: i64 = 24 * HOUR_MS;
 /// The slowest answer of an endpoint that does not count as slow.
 const SLOW: Receiver = Receiver::Healthy { ms: 1_900 };
 
-/// The concurrent invocations so many milliseconds after a burst, and again after a second burst, which comes when the
+/// The concurrent invocations at these milliseconds after a burst, and again after a second burst, which comes when the
 /// first is done.
 fn bursts(ramp: Ramp, after: &[i64]) -> [Vec<usize>; 2] {
     let settings = Settings { ramp, ..Settings::template_defaults() };

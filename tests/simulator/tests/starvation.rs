@@ -135,7 +135,7 @@ fn a_single_timeout_is_no_hang() {
 /// Waits double while the endpoint hangs, so at its delivery an event is less than three times as old as it was at the
 /// recovery.
 #[test]
-fn what_waited_is_delivered_soon_after_the_recovery() {
+fn waiting_deliveries_are_made_soon_after_the_recovery() {
     for hung_for in [60_000, 20 * 60_000, 3 * HOUR_MS] {
         let receivers = vec![Receiver::HangsUntil { at: hung_for, ms: 50 }];
         let mut world = World::new(1, Settings::template_defaults(), receivers);
@@ -154,7 +154,7 @@ fn what_waited_is_delivered_soon_after_the_recovery() {
 /// A job that waits for a hanging endpoint looks again and again, and each look is a receive. No queue gives the job
 /// up for that, however long the endpoint hangs.
 #[test]
-fn what_waits_for_twelve_days_is_never_given_up() {
+fn a_delivery_that_waits_for_twelve_days_is_never_given_up() {
     let twelve_days_ms = 12 * 24 * HOUR_MS;
     let receivers = vec![Receiver::HangsUntil { at: twelve_days_ms, ms: 50 }];
     let mut world = World::new(1, Settings::template_defaults(), receivers);

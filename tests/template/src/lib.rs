@@ -58,6 +58,26 @@ impl Template {
         Self::parse(&text(), parameters).unwrap_or_else(|problem| panic!("template.yaml: {problem}"))
     }
 
+    /// `template.yaml` with every optional part.
+    ///
+    /// # Panics
+    /// When the template cannot be resolved.
+    #[must_use]
+    pub fn full() -> Self {
+        Self::with(&[
+            ("MaxApiInvocations", "200"),
+            ("EventBusName", "default"),
+            ("EventSources", "calls.example"),
+            ("OperationalEventBusName", "ops"),
+            ("AlarmTopicArn", "arn:aws:sns:us-east-1:123456789012:alarms"),
+            ("Dashboard", "true"),
+            ("Tracing", "Active"),
+            ("VpcSubnetIds", "subnet-0123abcd,subnet-4567cdef"),
+            ("VpcSecurityGroupIds", "sg-0123abcd"),
+            ("KmsKeyArn", "arn:aws:kms:us-east-1:123456789012:key/1"),
+        ])
+    }
+
     /// Any template's text with these parameters. The values are used as they are: patterns and limits are not
     /// checked.
     ///

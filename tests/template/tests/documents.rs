@@ -1,11 +1,13 @@
-//! The documents' statements about the template's settings.
+//! The documents' statements about the template's settings, and the tests that they name.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use echo_template::{Template, number};
 
 const README: &str = include_str!("../../../README.md");
 const DEPLOY: &str = include_str!("../../../docs/deploy.md");
+const SECURITY: &str = include_str!("../../../docs/security.md");
 
 /// The greatest number of concurrent invocations by all event source mappings together.
 fn concurrency(settings: &[(&str, &str)]) -> f64 {
@@ -75,4 +77,34 @@ fn the_readme_lists_every_setting_with_its_default() {
         (name.as_str(), if default.is_empty() { "none" } else { default })
     });
     assert_eq!(listed, real.collect());
+}
+
+/// The names of all functions in the Rust files of a folder.
+fn functions_in(folder: &Path, names: &mut BTreeSet<String>) {
+    for entry in std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            functions_in(&path, names);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = std::fs::read_to_string(&path).expect("a text");
+            let after = text.split("fn ").skip(1).filter_map(|rest| rest.split_once('('));
+            names.extend(after.map(|(name, _)| name.to_owned()));
+        }
+    }
+}
+
+#[test]
+fn each_test_that_the_security_page_names_exists() {
+    let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+    let mut functions = BTreeSet::new();
+    for folder in ["functions", "shared", "tests"] {
+        functions_in(&root.join(folder), &mut functions);
+    }
+    // Tests have names of four words and more. Nothing else between backquotes on that page does.
+    let is_word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    let named: Vec<&str> =
+        quoted(SECURITY).filter(|text| text.chars().all(is_word) && text.matches('_').count() >= 3).collect();
+    assert!(named.len() > 30, "{} tests are named", named.len());
+    let missing: Vec<_> = named.iter().filter(|name| !functions.contains(**name)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
 }

@@ -1,45 +1,24 @@
 //! The template as a graph: AWS's requirements on resources that work together, which no emulator and no linter
 //! checks.
 
+mod support;
+
 use std::collections::BTreeSet;
 
 use echo_template::{STACK, Template, number};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-/// The template with every optional part.
-fn full() -> Template {
-    Template::with(&[
-        ("MaxApiInvocations", "200"),
-        ("EventBusName", "default"),
-        ("OperationalEventBusName", "ops"),
-        ("AlarmTopicArn", "arn:aws:sns:us-east-1:123456789012:alarms"),
-        ("Dashboard", "true"),
-        ("Tracing", "Active"),
-        ("VpcSubnetIds", "subnet-0123abcd"),
-        ("VpcSecurityGroupIds", "sg-0123abcd"),
-        ("TableKmsKeyArn", "arn:aws:kms:us-east-1:123456789012:key/1"),
-    ])
-}
-
-fn each(value: &Value) -> Vec<&Value> {
-    value.as_array().map_or_else(|| vec![value], |items| items.iter().collect())
-}
+use support::{arn, each};
 
 fn whole(value: &Value) -> u64 {
     format!("{}", number(value)).parse().unwrap_or_else(|_| panic!("{value} is no whole number"))
-}
-
-fn arn<'a>(template: &'a Template, kind: &'a str, arn: &Value) -> (&'a str, &'a Value) {
-    let id = arn.as_str().and_then(|arn| arn.rsplit([':', '/']).next()).unwrap_or_default();
-    let found = template.of_type(kind).find(|(one, _)| *one == id);
-    found.unwrap_or_else(|| panic!("{arn} is no {kind} of the template"))
 }
 
 /// SQS refuses a statement that names another queue than the policy's own, or several, or more than seven actions
 /// (docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-policies.html).
 #[test]
 fn a_queue_policy_is_for_one_queue_and_a_statement_for_one_resource() {
-    let template = full();
+    let template = Template::full();
     let mut queues_with_policy = BTreeSet::new();
     for (id, policy) in template.of_type("AWS::SQS::QueuePolicy") {
         let properties = &policy["Properties"];
@@ -55,6 +34,23 @@ fn a_queue_policy_is_for_one_queue_and_a_statement_for_one_resource() {
             assert!(each(&statement["Action"]).len() <= 7, "{id}");
         }
     }
+    // docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-security-best-practices.html
+    let plain = Template::load();
+    let all: BTreeSet<&str> = plain.of_type("AWS::SQS::Queue").map(|(id, _)| id).collect();
+    let mut closed = BTreeSet::new();
+    for (_, policy) in plain.of_type("AWS::SQS::QueuePolicy") {
+        for statement in each(&policy["Properties"]["PolicyDocument"]["Statement"]) {
+            if statement["Condition"] == json!({ "Bool": { "aws:SecureTransport": false } }) {
+                let (effect, to) = (&statement["Effect"], &statement["Principal"]);
+                assert_eq!(
+                    (effect, to, &statement["Action"]),
+                    (&json!("Deny"), &json!("*"), &json!("sqs:*"))
+                );
+                closed.insert(arn(&plain, "AWS::SQS::Queue", &statement["Resource"]).0);
+            }
+        }
+    }
+    assert_eq!(closed, all, "queues that refuse requests without TLS");
     // EventBridge may send to every queue that it targets.
     for (id, rule) in template.of_type("AWS::Events::Rule") {
         for target in each(&rule["Properties"]["Targets"]) {
@@ -71,7 +67,7 @@ fn a_queue_policy_is_for_one_queue_and_a_statement_for_one_resource() {
 /// not.
 #[test]
 fn a_functions_role_has_all_its_policies_inside() {
-    let template = full();
+    let template = Template::full();
     for (id, function) in template.of_type("AWS::Serverless::Function") {
         let (role_id, role) = arn(&template, "AWS::IAM::Role", &function["Properties"]["Role"]);
         assert!(!each(&role["Properties"]["Policies"]).is_empty(), "{role_id} of {id}");
@@ -158,6 +154,15 @@ fn the_delivery_functions_timeout_is_as_long_as_the_longest_request_needs() {
     let supposed =
         format!("const USUAL_TIME: Duration = Duration::from_secs({});", whole(&function["Timeout"]));
     assert!(include_str!("../../../functions/delivery/src/lib.rs").contains(&supposed), "{supposed}");
+}
+
+/// A job waits for its event's row as long as the api can be writing it.
+#[test]
+fn the_delivery_function_knows_the_api_functions_timeout() {
+    let template = Template::load();
+    let told = &template.resource("DeliveryFunction")["Properties"]["Environment"]["Variables"];
+    let timeout = &template.resource("ApiFunction")["Properties"]["Timeout"];
+    assert_eq!(whole(&told["API_TIMEOUT_SECONDS"]), whole(timeout));
 }
 
 /// Lambda stops a chain of a function's messages to itself after about 16 invocations unless the function allows
@@ -258,7 +263,7 @@ fn check_metric(template: &Template, at: &str, namespace: &str, metric: &str, di
 
 #[test]
 fn every_alarm_stands_on_a_metric_that_exists() {
-    let template = full();
+    let template = Template::full();
     let mut alarms = 0;
     for (id, alarm) in template.of_type("AWS::CloudWatch::Alarm") {
         let properties = &alarm["Properties"];
@@ -307,7 +312,7 @@ fn alarms_on_a_rule_name_its_bus_unless_it_is_the_default_one() {
 
 #[test]
 fn every_line_of_the_dashboard_is_a_metric_that_exists() {
-    let template = full();
+    let template = Template::full();
     let body = &template.resource("ServiceDashboard")["Properties"]["DashboardBody"];
     let body: Value = serde_json::from_str(body.as_str().expect("text")).expect("JSON");
     for widget in each(&body["widgets"]) {

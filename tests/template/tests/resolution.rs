@@ -120,21 +120,11 @@ fn our_template_resolves_with_and_without_its_optional_parts() {
     assert_eq!(number(concurrency), number(plain.value("RetryConcurrency")));
     assert!(plain.of_type("AWS::SQS::Queue").any(|(id, _)| id == "IntakeQueue"));
 
-    let full = Template::with(&[
-        ("MaxApiInvocations", "200"),
-        ("EventBusName", "default"),
-        ("OperationalEventBusName", "ops"),
-        ("AlarmTopicArn", "arn:aws:sns:us-east-1:123456789012:alarms"),
-        ("Dashboard", "true"),
-        ("Tracing", "Active"),
-        ("VpcSubnetIds", "subnet-1,subnet-2"),
-        ("VpcSecurityGroupIds", "sg-1"),
-        ("TableKmsKeyArn", "arn:aws:kms:us-east-1:123456789012:key/1"),
-    ]);
+    let full = Template::full();
     assert!(full.conditions().values().all(|holds| *holds), "{:?}", full.conditions());
     assert!(full.resources().contains_key("EventsRule"));
     let vpc = &full.resource("DeliveryFunction")["Properties"]["VpcConfig"];
-    assert_eq!(vpc["SubnetIds"], json!(["subnet-1", "subnet-2"]));
+    assert_eq!(vpc["SubnetIds"], json!(["subnet-0123abcd", "subnet-4567cdef"]));
     assert_eq!(plain.resource("DeliveryFunction")["Properties"].get("VpcConfig"), None);
     let bound = |template: &Template| {
         template.resource("ApiFunction")["Properties"].get("ReservedConcurrentExecutions").map(number)

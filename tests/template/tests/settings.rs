@@ -9,7 +9,7 @@ use echo_template::{Template, number};
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::string::string_regex;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const FUNCTIONS: [&str; 2] = ["ApiFunction", "DeliveryFunction"];
 
@@ -109,7 +109,7 @@ proptest! {
 }
 
 /// For each setting the least and the greatest allowed values, and the next values beyond them.
-const EXTREMES: [(&str, &[&str], &[&str]); 16] = [
+const EXTREMES: [(&str, &[&str], &[&str]); 17] = [
     (
         "RetryDelaysSeconds",
         &["1", "39600", "39600,39599,29999,9999,1,1,1,1,1,1"],
@@ -145,6 +145,7 @@ const EXTREMES: [(&str, &[&str], &[&str]); 16] = [
         &["mine", "01a202593a577c639fb60c94e1b2e278"],
     ),
     ("EventBusName", &["", "default", "a.b-c_1"], &["a b", "aws.partner/x.example/1"]),
+    ("EventSources", &["", "calls.example,a/b_c-1"], &["a b", "a,", ",a", "a,,b"]),
     ("OperationalEventBusName", &["", "default", "aws.partner/x.example/1"], &["a b", "arn:aws:events"]),
     (
         "VpcSubnetIds",
@@ -258,10 +259,24 @@ fn no_environment_passes_4_kb_with_every_setting_at_its_longest() {
 /// (docs.aws.amazon.com/eventbridge/latest/userguide/eb-quota.html). The shortest name, one letter, needs four of
 /// them: `"a",`.
 #[test]
-fn the_events_rule_takes_as_many_event_names_as_the_setting() {
-    let most = longest("EventNames", &Template::load().parameters()["EventNames"]);
-    let names = vec!["a"; most.div_ceil(2)].join(",");
-    let template = Template::with(&[("EventBusName", "default"), ("EventNames", &names)]);
+fn the_events_rule_takes_as_many_names_and_sources_as_the_settings() {
+    let most = |setting: &str| {
+        let longest = longest(setting, &Template::load().parameters()[setting]);
+        vec!["a"; longest.div_ceil(2)].join(",")
+    };
+    let [names, sources] = [most("EventNames"), most("EventSources")];
+    let template =
+        Template::with(&[("EventBusName", "default"), ("EventNames", &names), ("EventSources", &sources)]);
     let pattern = template.resource("EventsRule")["Properties"]["EventPattern"].to_string();
     assert!(pattern.len() <= 2_048, "{} characters", pattern.len());
+}
+
+#[test]
+fn the_events_rule_takes_the_listed_sources_or_all_but_its_own() {
+    let sources = |listed: &str| {
+        let template = Template::with(&[("EventBusName", "default"), ("EventSources", listed)]);
+        template.resource("EventsRule")["Properties"]["EventPattern"]["source"].clone()
+    };
+    assert_eq!(sources("calls.example,shop"), json!(["calls.example", "shop"]));
+    assert_eq!(sources(""), json!([{ "anything-but": ["echo-webhooks"] }]));
 }

@@ -18,6 +18,10 @@ const KEYS = [
   ["warn", "waiting (on the line)"],
 ];
 
+function notice(state, since, rest) {
+  return h("div", { class: "notice" }, icon("pause"), h("p", null, h("b", null, state), time(since), rest));
+}
+
 function disabledNotice(endpoint) {
   if (endpoint.status !== "disabled") return null;
   const why = {
@@ -25,33 +29,19 @@ function disabledNotice(endpoint) {
     consecutive_failures: `This endpoint was disabled after ${plural(endpoint.consecutive_failures, "delivery", "deliveries")} in a row failed`,
     gone: "This endpoint was disabled because its receiver answered 410 Gone",
   };
-  return h(
-    "div",
-    { class: "notice" },
-    icon("pause"),
-    h(
-      "p",
-      null,
-      h("b", null, `${why[endpoint.disabled_reason] ?? "This endpoint is disabled"}, `),
-      time(endpoint.disabled_at),
-      ". The service still accepts events, but it does not deliver them here. Enabling the endpoint resets its failures in a row.",
-    ),
+  return notice(
+    `${why[endpoint.disabled_reason] ?? "This endpoint is disabled"}, `,
+    endpoint.disabled_at,
+    ". The service still accepts events, but it does not deliver them here. Enabling the endpoint resets its failures in a row.",
   );
 }
 
 function hangingNotice(endpoint) {
   if (endpoint.status !== "active" || !endpoint.hanging_since) return null;
-  return h(
-    "div",
-    { class: "notice" },
-    icon("pause"),
-    h(
-      "p",
-      null,
-      h("b", null, "This endpoint has not answered since "),
-      time(endpoint.hanging_since),
-      ". The service tries it from time to time, and its other deliveries wait. A test event tries it at once.",
-    ),
+  return notice(
+    "This endpoint has not answered since ",
+    endpoint.hanging_since,
+    ". The service tries it from time to time, and its other deliveries wait. A test event tries it at once.",
   );
 }
 

@@ -19,11 +19,11 @@ use crate::error::ApiError;
 /// Most bytes of a body that is not an event's.
 pub const LIMIT: usize = 64 * 1024;
 
-/// How much longer than its content a gzip body may be: a header, a trailer, and what no compression can shorten.
+/// How much longer than its content a gzip body may be: a header, a trailer, and content that no compression can shorten.
 const GZIP_OVERHEAD: usize = 1_024;
 
-/// What was read of a body. One that cannot be used is kept as that: whether a 404 comes before its refusal is for the
-/// handler to find out.
+/// A request's body as the layer read it. A body that cannot be used is kept too, because the handler may answer 404
+/// before the body is refused.
 #[derive(Debug, Clone)]
 pub struct RequestBody {
     content: Content,
@@ -36,7 +36,7 @@ enum Content {
     TooLarge,
     /// In a coding that is not read here.
     Encoded,
-    /// Said to be gzip, and is none.
+    /// Declared as gzip, but not gzip.
     Damaged,
 }
 

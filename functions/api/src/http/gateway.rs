@@ -86,14 +86,14 @@ mod tests {
     }
 
     #[test]
-    fn what_a_request_can_carry_is_left_alone() {
+    fn a_valid_request_is_left_alone() {
         for path in ["/", "/v1/projects/a%20b", "/v1//x", "/v1/é".replace('é', "%C3%A9").as_str()] {
             assert!(is_tidy(event(path, "plain").as_bytes()), "{path}");
         }
     }
 
     #[test]
-    fn what_it_cannot_is_noticed() {
+    fn an_invalid_request_is_noticed() {
         for path in ["", "v1", "/a b", "/<", "/a\u{1}", "/a?b", "/a#b"] {
             assert!(!is_tidy(event(path, "plain").as_bytes()), "{path}");
         }

@@ -1,5 +1,5 @@
-//! What every request passes and every handler reads: the gateway's quirks, the log line, the mark of our own
-//! deliveries, the body, the path and the query.
+//! Layers that every request passes, and parts of it that handlers read: the gateway's quirks, the log line, the mark
+//! of our own deliveries, the body, the path and the query.
 
 pub mod body;
 pub mod gateway;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::HeaderValue;
+use axum::http::{HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use echo_shared::id::EventId;
@@ -17,6 +17,7 @@ use tracing::{Instrument, Span, field};
 use uuid::Uuid;
 
 use crate::error::{ApiError, OverBudget};
+use crate::http::request::caller_address;
 
 /// The event of a request and whether it was new, for the log line. Its handler puts it on the answer.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +25,10 @@ pub struct AcceptedEvent {
     pub id: EventId,
     pub duplicate: bool,
 }
+
+/// A browser that has reached the console or the API once uses no plain HTTP for a year (RFC 6797). The header names no other
+/// hosts, because a custom domain may have subdomains of somebody else's.
+const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
 /// The outermost layer.
 pub async fn observe(State(stack_name): State<Arc<str>>, request: Request, next: Next) -> Response {
@@ -37,11 +42,14 @@ pub async fn observe(State(stack_name): State<Arc<str>>, request: Request, next:
         delivery_id = field::Empty,
         replay_id = field::Empty,
         api_key_id = field::Empty,
+        by_key = field::Empty,
+        by_account = field::Empty,
     );
     let mut response = answer(&stack_name, request, next).instrument(span).await;
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert("x-request-id", id);
     }
+    response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
     response
 }
 
@@ -49,19 +57,22 @@ async fn answer(stack_name: &str, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
+    // For the audit of a change: who made it is in the span, and from where is on the line.
+    let from = caller_address(request.extensions()).filter(|_| !method.is_safe());
     let response = AssertUnwindSafe(next.run(request)).catch_unwind().await;
     let response = response.unwrap_or_else(|panic| ApiError::internal(panic_text(&*panic)).into_response());
     let event = response.extensions().get::<AcceptedEvent>();
     if let Some(event) = event {
         Span::current().record("event_id", field::display(event.id));
     }
-    // What is absent is not written. A metric filter in template.yaml makes the metric `Accepted` of this line, for
-    // a fifth of the bytes that the embedded metric format would add to each.
+    // A mark that is absent is not written. A metric filter in template.yaml makes the metric `Accepted` of this line, for
+    // 37 bytes a line. (Rejected: the embedded metric format, for 180.)
     let is_new = event.is_some_and(|event| !event.duplicate);
     // Likewise the metric `OverBudget`.
     let is_over_budget = response.extensions().get::<OverBudget>().is_some();
     tracing::info!(
         method = method.as_str(),
+        from = from.map(field::display),
         route = route.as_ref().map_or("none", MatchedPath::as_str),
         status = response.status().as_u16(),
         duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
@@ -115,6 +126,7 @@ mod tests {
         let response = router.oneshot(request).await.expect("an answer");
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
         assert!(response.headers().contains_key("x-request-id"));
+        assert_eq!(response.headers()["strict-transport-security"], "max-age=31536000");
         let body = response.into_body().collect().await.expect("a body").to_bytes();
         let text = String::from_utf8_lossy(&body);
         assert!(text.contains(r#""error":"Internal Server Error""#) && !text.contains("the cause"), "{text}");

@@ -1,8 +1,10 @@
-//! What handlers take from a request's path, query and connection.
+//! A request's path, query and connection as handlers take them.
 
 use std::fmt::Display;
+use std::net::IpAddr;
 
 use axum::extract::{FromRequestParts, RawPathParams};
+use axum::http::Extensions;
 use axum::http::request::Parts;
 use echo_shared::account::CallerNetwork;
 use echo_shared::fields::not_known;
@@ -135,8 +137,8 @@ impl<S: Send + Sync> FromRequestParts<S> for QueryValues {
     }
 }
 
-/// Where the caller is, by the connection that API Gateway took. What headers such as `x-forwarded-for` say is the
-/// caller's own word and counts for nothing.
+/// Where the caller is, by the connection that API Gateway took. Headers such as `x-forwarded-for`
+/// do not count, because the caller writes them.
 #[derive(Debug, Clone)]
 pub struct FromNetwork(pub CallerNetwork);
 
@@ -144,10 +146,14 @@ impl<S: Sync> FromRequestParts<S> for FromNetwork {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        let address = match parts.extensions.request_context_ref() {
-            Some(RequestContext::ApiGatewayV2(context)) => context.http.source_ip.as_deref(),
-            _ => None,
-        };
-        Ok(Self(CallerNetwork::of(address.and_then(|address| address.parse().ok()))))
+        Ok(Self(CallerNetwork::of(caller_address(&parts.extensions))))
+    }
+}
+
+/// The address of the connection that API Gateway took.
+pub fn caller_address(extensions: &Extensions) -> Option<IpAddr> {
+    match extensions.request_context_ref() {
+        Some(RequestContext::ApiGatewayV2(context)) => context.http.source_ip.as_deref()?.parse().ok(),
+        _ => None,
     }
 }

@@ -26,7 +26,7 @@ pub struct SignUp {
     pub industry: String,
 }
 
-/// Who logs in.
+/// The credentials of an account.
 #[derive(Debug, ToSchema)]
 pub struct LogIn {
     /// In any case.
@@ -39,8 +39,8 @@ pub struct LogIn {
 pub(super) fn resource() -> Resource {
     let sign_up = post("/auth/signup", "signUp", "Sign up")
         .about(
-            "Makes an account, its business and a first project with an API key, which is shown this once. Who may sign up is \
-             the operator's choice (`SignupPolicy`): those with the sign-up token, anyone, or no one.",
+            "Makes an account, its business and a first project with an API key, which is shown this once. By \
+             the operator's choice (`SignupPolicy`), this is open to holders of the sign-up token, to anyone or to no one.",
         )
         .secured("signupToken")
         .open()

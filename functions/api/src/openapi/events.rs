@@ -69,7 +69,7 @@ pub(super) fn resource() -> Resource {
         .query::<PageCursor>("cursor", "Where to go on: `next_cursor` of the page before.")
         .gives::<EventPageBody>(200, "A page.", json!({ "data": [event()], "next_cursor": null }));
     let show = get(EVENT, "getEvent", "Show an event")
-        .about("With its deliveries, those to endpoints deleted since among them, and who was skipped.")
+        .about("With its deliveries, those to endpoints deleted since among them, and the endpoints that were skipped.")
         .gives::<EventBody>(200, "The event.", event())
         .refuses(&[404]);
     let test = post(TEST, "sendTestEvent", "Send a test event")

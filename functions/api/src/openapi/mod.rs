@@ -3,6 +3,8 @@
 //! Nothing here runs in the function: `tests/openapi.rs` writes the document, which [`crate::routes::reference`]
 //! serves. Each resource's file describes its routes. The bodies of answers are described where they are defined, in
 //! [`crate::routes`]; the bodies of requests are defined beside their route's description.
+//!
+//! (Rejected: utoipa's macros above the handlers. They are several times as long as the handlers.)
 
 pub mod api_keys;
 pub mod auth;
@@ -41,7 +43,7 @@ arrive unchanged.
 
 **Browsers** on other origins cannot call the API, because it sends no CORS headers: a key belongs on a server.
 
-**Refusals** have one form, whatever the status: `statusCode`, `message`, `error`. Where several apply, the first of 401, 403, \
+**Refusals** have one form for every status: `statusCode`, `message`, `error`. Where several apply, the first of 401, 403, \
 404, 405, 413, 415, 400, 409 is given. A path with a method that it does not have answers 405 with an `allow` header. Every answer \
 carries `x-request-id`.
 

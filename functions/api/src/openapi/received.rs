@@ -11,9 +11,9 @@ use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaFormat, Type};
 
 use super::operation::post;
 use super::schemas::Named;
-use super::values::{EventName, Id};
+use super::values::{EventName, Id, Time};
 
-pub(super) const TAG: &str = "What receivers get";
+pub(super) const TAG: &str = "Requests to receivers";
 
 pub(super) const ABOUT: &str = "\
 Each attempt is one POST to the endpoint's URL. Check one of its two signatures over the raw body before parsing it, and \
@@ -26,10 +26,10 @@ pub struct Envelope {
     pub event_id: String,
     #[schema(value_type = EventName)]
     pub event_name: String,
-    /// As the producer gave it.
+    /// The producer's own value.
     #[schema(required)]
     pub customer_id: Option<String>,
-    /// As the producer gave it.
+    /// The producer's own value.
     #[schema(required)]
     pub notification_id: Option<String>,
     /// The data that the producer sent, value for value and in its key order.
@@ -90,6 +90,10 @@ pub(super) fn webhooks() -> (Paths, Vec<Named>) {
              hours after the secret was rotated.",
         )
         .header::<EventName>("x-echo-event", "The event's name.")
+        .header::<Time>(
+            "x-echo-event-time",
+            "When the event was accepted: the same on every attempt. By it a receiver tells the older of two events.",
+        )
         .header::<Id>("x-echo-delivery", "The delivery's id.")
         .header::<AttemptNumber>("x-echo-attempt", "The number of the attempt, from 1.")
         .header::<OriginMark>(

@@ -15,7 +15,7 @@ pub(super) fn resource() -> Resource {
         .answers(200, "This description, for people.", "text/html", content(Type::String))
         .refuses(&[500]);
     let console = get("/console", "getConsole", "The console")
-        .about("Endpoints and their deliveries, for people. It calls this API with the credential of whoever signs in.")
+        .about("Endpoints and their deliveries, for people. It calls this API with the credential of the person who signed in.")
         .open()
         .answers(200, "A page.", "text/html", content(Type::String))
         .refuses(&[500]);

@@ -17,7 +17,7 @@ const REFUSALS: [(u16, &str, &str); 12] = [
     (
         400,
         "The body is not a JSON object, or a field, id, query value or cursor is missing, of the wrong type, out of range or unknown, or the \
-         query has an unknown parameter. `message` names it and what is allowed.",
+         query has an unknown parameter. `message` names it and the values that are allowed.",
         "url must use https",
     ),
     (

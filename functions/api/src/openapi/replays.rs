@@ -35,7 +35,7 @@ pub(super) fn resource() -> Resource {
         .about(
             "One manual attempt on each delivery that matches. Those that still run, or have had 50 attempts, are found and left \
              alone. It goes on by itself, about a hundred deliveries at a time, until it is through or its endpoint is disabled or \
-             deleted. What came in the last second may be missed. An endpoint has one running replay at a time.",
+             deleted. Deliveries of the last second may be missed. An endpoint has one running replay at a time.",
         )
         .takes::<NewReplay>(json!({ "since": "2025-06-30T20:00:00.000Z", "include_skipped": true }))
         .gives::<ReplayBody>(202, "It has begun.", replay("running", 0))
@@ -47,7 +47,7 @@ pub(super) fn resource() -> Resource {
     );
     Resource {
         tag: "Replays",
-        about: "Sending again what some time's deliveries came to. Kept as long as deliveries are.",
+        about: "Orders to send an endpoint's deliveries of some period again. Kept as long as deliveries are.",
         routes: vec![create, show],
     }
 }

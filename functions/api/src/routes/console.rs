@@ -1,5 +1,6 @@
 //! `/console`: a page for people, made of the files in `src/console/`. The page contains no data: it asks the API for all
-//! that it shows, with the credential of the person who signs in.
+//! that it shows, with the credential of the person who signs in. (Rejected: a key made at sign-in and revoked at sign-out.
+//! A closed tab would leave it valid.)
 //!
 //! The files are compiled into the function, below 100 KB together, and served under addresses with their hash; the
 //! page itself is revalidated. The page asks for everything relative to its own address, so any base path may be in

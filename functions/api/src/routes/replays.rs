@@ -1,4 +1,4 @@
-//! `…/webhooks/{webhookId}/replay`: sending again what some time's deliveries came to (contract §6).
+//! `…/webhooks/{webhookId}/replay`: sending an endpoint's deliveries of some period again (contract §6).
 
 use axum::Json;
 use axum::extract::State;
@@ -48,7 +48,7 @@ pub enum StopReasonShown {
     Internal,
 }
 
-/// Which deliveries are replayed.
+/// The statuses of the deliveries that are replayed.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ReplayedStatus {
@@ -63,10 +63,10 @@ pub struct ReplayBody {
     #[schema(value_type = values::Id)]
     id: ReplayId,
     status: ReplayState,
-    /// What was found so far.
+    /// Deliveries and skipped events that were found so far.
     #[schema(minimum = 0)]
     matched: u64,
-    /// What was started of it: an attempt each, or a delivery for an event that was skipped.
+    /// Those of them that were started: an attempt for a delivery, a delivery for an event that was skipped.
     #[schema(minimum = 0)]
     replayed: u64,
     #[schema(value_type = values::Id)]
@@ -83,7 +83,7 @@ pub struct ReplayBody {
     updated_at: String,
 }
 
-/// What was asked for, defaults filled in.
+/// The request, with defaults filled in.
 #[derive(Serialize, ToSchema)]
 #[schema(as = ReplayFilter)]
 pub struct ReplayFilterBody {
@@ -240,7 +240,7 @@ mod tests {
         let body = |more: &str| format!(r#"{{"since": "{since}"{more}}}"#);
         assert_eq!(filter(&body("")), Some(plain.clone()));
         let nulls = r#", "until": null, "status": null, "event_name": null, "include_skipped": null"#;
-        assert_eq!(filter(&body(nulls)), Some(plain.clone()), "what is answered can be sent back");
+        assert_eq!(filter(&body(nulls)), Some(plain.clone()), "an answer can be sent back");
         assert_eq!(filter(&body(r#", "until": "2030-01-01T00:00:00Z""#)), Some(plain.clone()));
         let all = body(
             r#", "until": "2026-04-12T15:00:00Z", "status": "success", "event_name": "call.ended", "include_skipped": true"#,

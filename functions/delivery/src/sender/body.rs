@@ -101,7 +101,7 @@ impl Body {
         Ok(())
     }
 
-    /// Moves up to `most` bytes out of `read`, keeps what there is room for, and says how many they were.
+    /// Moves up to `most` bytes out of `read`, keeps as many as there is room for, and returns the number moved.
     fn keep(&mut self, read: &mut Vec<u8>, most: u64) -> u64 {
         let taken = usize::try_from(most).unwrap_or(usize::MAX).min(read.len());
         let room = MAX_RESPONSE_BODY_BYTES - self.kept.len();

@@ -23,7 +23,7 @@ use crate::sender::{Deadline, failure, resolver, trust};
 /// The head start of each of a host's addresses over the next one: RFC 8305 §5.
 const HEAD_START: Duration = Duration::from_millis(250);
 
-/// At most so many addresses of a host are tried: a name with hundreds must not use up the process's sockets.
+/// The most addresses of a host that are tried: a name with hundreds must not use up the process's sockets.
 const MOST_ADDRESSES: usize = 8;
 
 /// TCP, or TLS over it.

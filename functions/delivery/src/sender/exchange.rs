@@ -115,7 +115,7 @@ impl<'a> Talk<'a> {
         }
     }
 
-    /// The final head, after whatever interim ones.
+    /// The final head, after any interim ones.
     async fn head(&mut self) -> Result<Head, NoHead> {
         let mut searched = 0;
         loop {
@@ -149,7 +149,7 @@ impl<'a> Talk<'a> {
         }
     }
 
-    /// As much of the body as is kept.
+    /// The start of the body, which is kept.
     async fn body(&mut self, body: &mut Body) -> Result<(), BodyFault> {
         let most = self.heard + LONGEST_BODY;
         loop {
@@ -171,7 +171,7 @@ impl<'a> Talk<'a> {
         }
     }
 
-    /// Waits for bytes of the answer and sends of the request meanwhile whatever the receiver takes. 0 is the end.
+    /// Waits for bytes of the answer, and meanwhile sends as much of the request as the receiver takes. 0 is the end.
     async fn more(&mut self) -> io::Result<usize> {
         poll_fn(|context| {
             if self.not_written.is_none()
@@ -224,8 +224,8 @@ impl<'a> Talk<'a> {
         }
         match read {
             Ok(()) => {}
-            // TLS ended without the alert that should announce it. curl and browsers take that for the end, and for a
-            // sender nothing more is at stake: a head that was cut off is none, and a body does not decide.
+            // TLS ended without the alert that should announce it. curl and browsers take that for the end. It does a
+            // sender no harm: a head that was cut off stays incomplete, and a body does not decide.
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => {}
             Err(error) => return Poll::Ready(Err(error)),
         }

@@ -1,4 +1,4 @@
-//! The one place that says what kind of failure an error is: by its type, never by its text.
+//! The one place that tells an error's kind of failure: by its type, never by its text.
 
 use std::io::{self, ErrorKind};
 
@@ -50,7 +50,7 @@ pub(crate) fn of_no_head(error: Option<&io::Error>, began: bool, wants_certifica
     }
 }
 
-/// What broke a body off.
+/// The fault that broke a body off.
 pub(crate) fn of_body(error: &io::Error) -> BodyFault {
     match tls_error(error) {
         Some(_) => BodyFault::Tls,

@@ -1,17 +1,17 @@
 //! The head of an answer, read as leniently as clients such as curl read it.
 //!
-//! Everything here is pure. What a client such as curl overlooks is overlooked: folded fields (RFC 9112 §5.2), a space
-//! before the colon, a name that is none, thousands of fields, a bare CR (RFC 9112 §2.2). A status line that is not
-//! HTTP/1 stays refused, and so do lengths that differ or are no number, because then nobody knows where the answer ends.
+//! Everything here is pure. It accepts the faults that curl accepts: folded fields (RFC 9112 §5.2), a space before the
+//! colon, an invalid field name, thousands of fields, a bare CR (RFC 9112 §2.2). It refuses a status line that is not
+//! HTTP/1, and lengths that differ or are no number, because they leave the answer's end unknown.
 
 use httparse::{EMPTY_HEADER, ParserConfig, Response, Status};
 
 use crate::sender::body::Framing;
 
-/// As many fields as an answer may have: enough for any that clients take, and few enough to hold.
+/// The most fields that an answer may have: enough for any answer that clients accept, and few enough to hold.
 const MOST_FIELDS: usize = 8_192;
 
-/// What a head says that matters to a sender.
+/// The parts of a head that matter to a sender.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Head {
     pub(crate) status: u16,
@@ -138,7 +138,7 @@ mod tests {
         ];
         for (read, expected) in cases {
             assert_eq!(length(read, 0), expected, "{}", String::from_utf8_lossy(read));
-            // In whatever pieces it comes, the end is found once it is there.
+            // However the bytes are cut into pieces, the end is found once it is there.
             let Some(end) = expected else { continue };
             for searched in 0..end {
                 assert_eq!(length(&read[..searched], 0), None);

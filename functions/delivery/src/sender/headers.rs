@@ -2,19 +2,28 @@
 
 use echo_shared::delivery::Delivery;
 use echo_shared::endpoint::Endpoint;
+use echo_shared::event::Event;
 use echo_shared::origin::{ORIGIN_HEADER, Origin};
 use echo_shared::signature::{echo_signature, standard_signatures};
 use echo_shared::time::Timestamp;
 
+/// The attempt that a request makes.
+#[derive(Debug)]
+pub(crate) struct Request<'a> {
+    pub(crate) delivery: &'a Delivery,
+    pub(crate) endpoint: &'a Endpoint,
+    pub(crate) event: &'a Event,
+    pub(crate) number: u32,
+}
+
 /// Names and values, the endpoint's own among them, signed with the endpoint's secrets of this moment.
 pub(crate) fn signed(
-    delivery: &Delivery,
-    endpoint: &Endpoint,
+    request: &Request<'_>,
     origin: &Origin,
-    number: u32,
     body: &[u8],
     now: Timestamp,
 ) -> Vec<(String, String)> {
+    let Request { delivery, endpoint, event, number } = request;
     let id = &delivery.event_id;
     let ours = [
         ("content-type", "application/json".to_owned()),
@@ -23,6 +32,7 @@ pub(crate) fn signed(
         ("webhook-timestamp", now.as_seconds().to_string()),
         ("webhook-signature", standard_signatures(endpoint.secrets_at(now), id, now, body)),
         ("x-echo-event", delivery.event_name.to_string()),
+        ("x-echo-event-time", event.accepted_at.to_string()),
         ("x-echo-delivery", delivery.id.to_string()),
         ("x-echo-attempt", number.to_string()),
         (ORIGIN_HEADER, origin.mark().to_owned()),

@@ -3,12 +3,13 @@
 //! `connector` makes connections, `exchange` sends a request and hears the answer, `head` and `body` read it, `pool`
 //! keeps a connection for a moment, and `failure` says why there was no answer.
 //!
-//! httparse reads heads, rustls does TLS, and everything between them is here: what an answer means to a sender of
-//! webhooks is what this product is for. An HTTP client (hyper, which was here before) loses an answer that comes
-//! before the request is sent, takes no chunks under HTTP/1.0, and reads interim answers for as long as they come, even
-//! past its deadline, so that each request needed a thread and a runtime of its own. Here every read is an `await` under
-//! the deadline, so all requests share the function's one runtime, and a request that is given up is a future that is
-//! dropped.
+//! httparse reads heads, rustls does TLS, and everything between them is here, because the product exists to judge
+//! receivers' answers. Every read is an `await` under the attempt's deadline and is bounded in bytes, so no receiver can hold
+//! the one runtime that all requests share. The sender follows no redirects and uses no proxies.
+//!
+//! (Rejected: hyper, which was here before. It loses an answer that comes before the request is sent, takes no chunks under
+//! HTTP/1.0, and reads interim answers for as long as they come, even past its deadline, so each request needed a thread and
+//! a runtime of its own. reqwest, which lets nothing be put below TLS.)
 
 mod body;
 mod connector;
@@ -65,7 +66,7 @@ impl Sender {
         Self { timeout, connector: Connector::new(rules, tls), pool: Arc::default() }
     }
 
-    /// Posts once. Whatever becomes of the request is an outcome, never an error.
+    /// Posts once. Each end of the request is an outcome, never an error.
     ///
     /// A receiver may close a kept connection just as it is used again. That is the sender's fault and no failed attempt:
     /// when such a connection ends without a byte of an answer, the request goes out again at once, on a fresh one.

@@ -4,8 +4,8 @@
 //! more than a connection's way there and back. So a request seldom meets a connection that its receiver is closing, and
 //! the requests of a burst still share the cost of one handshake.
 //!
-//! Endpoints do not share connections: a connection may be what a receiver authenticates, as NTLM and client
-//! certificates do.
+//! Endpoints do not share connections: a receiver may authenticate the connection itself, by NTLM or a
+//! client certificate.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -27,7 +27,7 @@ pub(crate) async fn addresses(name: &str, rules: &AddressRules) -> Result<Vec<Ip
     permitted(found.map(|address| address.ip()), rules)
 }
 
-/// Of one answer, what may be connected to. Every connection asks anew and each answer is judged by itself.
+/// The addresses of one answer that may be connected to. Every connection asks again, and each answer is judged by itself.
 fn permitted(found: impl Iterator<Item = IpAddr>, rules: &AddressRules) -> Result<Vec<IpAddr>, ResolveError> {
     let mut found = found.peekable();
     if found.peek().is_none() {
@@ -56,7 +56,7 @@ mod tests {
         let v4 = AddressRules::parse("127.0.0.0/8").expect("a network");
         let local = addresses("A.localhost.", &v4).await.expect("exempt");
         assert_eq!(local, [IpAddr::V4(Ipv4Addr::LOCALHOST)]);
-        // An exemption is for literals and localhost, not for whatever a name resolves to.
+        // An exemption is for literals and localhost, not for the addresses that a name resolves to.
         assert!(matches!(addresses("127.0.0.1", &v4).await, Err(ResolveError::Forbidden)));
     }
 

@@ -11,10 +11,10 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::sign::CertifiedKey;
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
 
-/// In DER: the object identifier 1.3.6.1.5.5.7.48.2, by which a certificate says where its issuer's is to be had.
+/// In DER: the object identifier 1.3.6.1.5.5.7.48.2, by which a certificate names a URL of its issuer's certificate.
 const ISSUER_IS_AT: &[u8] = &[0x06, 0x08, 0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x30, 0x02];
 
-/// How many hosts' TLS sessions are kept.
+/// The number of hosts whose TLS sessions are kept.
 const SESSIONS: usize = 64;
 
 /// More certificates than any authority's chain has. Checking a chain cannot be interrupted, and its work grows with the
@@ -22,11 +22,11 @@ const SESSIONS: usize = 64;
 const LONGEST_CHAIN: usize = 16;
 
 tokio::task_local! {
-    /// Of the handshake under way. rustls calls what stands below within the handshake's own poll.
+    /// The notes on the handshake under way. rustls calls the verifiers below within the handshake's own poll.
     static HEARD: Cell<Heard>;
 }
 
-/// Things a handshake showed beside its result.
+/// The things that a handshake shows beside its result.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Heard {
     pub(crate) wants_certificate: bool,
@@ -41,7 +41,7 @@ pub(crate) async fn listening<T>(handshake: impl Future<Output = T>) -> (T, Hear
 }
 
 fn note(change: impl FnOnce(&mut Heard)) {
-    // Outside of `listening` nobody asks for it.
+    // Outside of `listening` there is no cell, and no caller for the note.
     let _ = HEARD.try_with(|cell| {
         let mut heard = cell.get();
         change(&mut heard);
@@ -76,6 +76,9 @@ impl ResolvesClientCert for NoCertificate {
 }
 
 /// Judges as rustls does, and notes why it knows no issuer, because rustls has one error for all the reasons.
+///
+/// The three short methods pass on to [`Roots`], which has them too. rustls has no default for them, and a verifier that
+/// both share would take the long method as a closure of six arguments.
 #[derive(Debug)]
 struct Verifier(Arc<Roots>);
 
@@ -127,8 +130,8 @@ impl ServerCertVerifier for Verifier {
 
 /// Why a chain leads to no trusted authority; `None` for a certificate that cannot be read.
 ///
-/// The last certificate of a chain tells: one that is its own issuer is an authority nobody knows, and one that says where
-/// its issuer's certificate is to be had, as those of public authorities do, lacks that certificate in the chain.
+/// The last certificate of a chain tells: one that is its own issuer is an unknown authority. One that names a URL of its
+/// issuer's certificate, as those of public authorities do, lacks that certificate in the chain.
 fn distrust(end_entity: &CertificateDer<'_>, intermediates: &[CertificateDer<'_>]) -> Option<TlsFault> {
     if is_its_own_issuer(end_entity)? {
         return Some(TlsFault::SelfSigned);

@@ -18,11 +18,13 @@ use std::time::Duration;
 
 use echo_shared::attempt::{Attempt, Outcome};
 use echo_shared::decision::{
-    Lane, SHORT_WAIT, Wake, Woken, after_attempt, is_slept_through, on_wake, without_probe,
+    Lane, SHORT_WAIT, Wake, WithoutEvent, Woken, after_attempt, is_slept_through, on_wake, without_event,
+    without_probe,
 };
-use echo_shared::delivery::Delivery;
+use echo_shared::delivery::{Delivery, FailureReason};
 use echo_shared::endpoint::Endpoint;
 use echo_shared::endpoint_url::EndpointUrl;
+use echo_shared::event::Event;
 use echo_shared::id::AttemptId;
 use echo_shared::job::{Chain, DeliveryJob};
 use echo_shared::rate_limit::Need;
@@ -40,7 +42,8 @@ use crate::App;
 use crate::message::{Disposal, Message};
 use crate::metrics::Tally;
 use crate::own_fault::OwnFault;
-use crate::sender::{Post, Sent, failure, headers};
+use crate::sender::headers::{self, Request};
+use crate::sender::{Post, Sent, failure};
 
 /// Time that is kept free at an invocation's end: the first to record an attempt, the second to answer Lambda.
 const RECORD_TIME: Duration = Duration::from_secs(3);
@@ -113,15 +116,37 @@ impl Turn {
             let now = Timestamp::now();
             let delivery = match rows.delivery {
                 Some(delivery) => Some(delivery),
-                None => rows::create_missing(&self.app.store, &self.job, now).await?,
+                None => rows::create_missing(&self.app.store, &self.job, rows.event.as_deref()).await?,
             };
+            let (endpoint, event) = (rows.endpoint.as_ref(), rows.event.as_deref());
+            let needs_event = delivery.as_ref().is_none_or(|delivery| !delivery.status.is_final());
+            let without_event = (needs_event && event.is_none())
+                .then(|| without_event(&self.job, delivery.as_ref(), now, self.app.settings.api_timeout));
+            if let Some(WithoutEvent::LookAgain { at }) = without_event {
+                let wait = at.since(now);
+                if wait > SHORT_WAIT || !self.has_time_after(wait) {
+                    return Ok(self.message.hide(wait).await);
+                }
+                sleep(wait).await;
+                rows = self.load().await?;
+                continue;
+            }
             let Some(delivery) = delivery.filter(|delivery| !delivery.is_expired(now)) else {
                 tracing::warn!("a job was dropped: its delivery has expired or never was");
                 return Ok(Disposal::Delete);
             };
-            let endpoint = rows.endpoint.as_ref();
             let request_timeout = self.app.settings.request_timeout;
-            let mut wake = on_wake(&delivery, endpoint, &self.job, self.lane, now, request_timeout);
+            let mut wake = match without_event {
+                Some(WithoutEvent::Lost) => {
+                    let lost = format!("delivery {} has lost its event's row", delivery.id);
+                    return Err(StoreError::Broken(lost.into()).into());
+                }
+                Some(_) => {
+                    tracing::warn!("a delivery ends: its event was never accepted");
+                    Wake::End { reason: FailureReason::Internal }
+                }
+                None => on_wake(&delivery, endpoint, &self.job, self.lane, now, request_timeout),
+            };
             if let (Wake::Attempt { probe: Some(hanging), claim, .. }, Some(endpoint)) = (wake, endpoint)
                 && !self.takes_probe(endpoint, hanging).await?
             {
@@ -136,13 +161,15 @@ impl Turn {
                 rows = self.load().await?;
                 continue;
             }
-            return match (self.woken().without_attempt(&delivery, wake, now), wake, endpoint) {
-                (Some(decided), ..) => self.carry_out(delivery, endpoint, decided, now).await,
-                (None, Wake::Attempt { number, claim, need, .. }, Some(endpoint)) => {
-                    self.attempt(delivery, endpoint, number, claim, need).await
+            if let Some(decided) = self.woken().without_attempt(&delivery, wake, now) {
+                return self.carry_out(delivery, endpoint, decided, now).await;
+            }
+            return match (wake, endpoint, event) {
+                (Wake::Attempt { number, claim, need, .. }, Some(endpoint), Some(event)) => {
+                    self.attempt(delivery, endpoint, event, number, claim, need).await
                 }
-                // Without an endpoint no attempt is decided.
-                (None, ..) => Ok(self.message.back_off().await),
+                // Without an endpoint or an event no attempt is decided.
+                _ => Ok(self.message.back_off().await),
             };
         }
     }
@@ -176,13 +203,13 @@ impl Turn {
         &self,
         mut delivery: Delivery,
         endpoint: &Endpoint,
+        event: &Event,
         number: u32,
         claim: bool,
         need: Need,
     ) -> Result<Disposal, OwnFault> {
         let decided_at = Instant::now();
-        let envelopes = self.app.store.envelopes(std::slice::from_ref(&delivery)).await?;
-        let envelope = envelopes.into_iter().next().unwrap_or_default();
+        let envelope = event.payload.unpack().map_err(StoreError::from)?;
         if claim {
             let claimed = self.woken().claim(&delivery, Timestamp::now());
             if self.write(&delivery, &claimed).await? == Advanced::Overtaken {
@@ -209,7 +236,13 @@ impl Turn {
         }
 
         let (began_at, began) = (Timestamp::now(), Instant::now());
-        let Sent { outcome, again } = self.send(&delivery, endpoint, number, envelope, began_at).await;
+        let headers = headers::signed(
+            &Request { delivery: &delivery, endpoint, event, number },
+            &self.app.settings.origin,
+            &envelope,
+            began_at,
+        );
+        let Sent { outcome, again } = self.send(endpoint, headers, envelope, began_at).await;
         self.tally.add(|counts| counts.sent_again += u64::from(again));
         let took = began.elapsed();
         let attempt = Attempt::new(AttemptId::new(began_at), delivery.triggered_by, &outcome, took);
@@ -234,9 +267,8 @@ impl Turn {
     /// Makes the request, and marks on the endpoint's row whether it was slow to answer.
     async fn send(
         &self,
-        delivery: &Delivery,
         endpoint: &Endpoint,
-        number: u32,
+        headers: Vec<(String, String)>,
         envelope: Vec<u8>,
         now: Timestamp,
     ) -> Sent {
@@ -244,8 +276,6 @@ impl Turn {
             let settings = &self.app.settings;
             match EndpointUrl::parse(&endpoint.url, &settings.addresses) {
                 Ok(url) => {
-                    let headers =
-                        headers::signed(delivery, endpoint, &settings.origin, number, &envelope, now);
                     self.app.sender.send(Post { endpoint: endpoint.id, url, headers, body: envelope }).await
                 }
                 // The URL was allowed when it was registered; the settings or the API's address have changed since.

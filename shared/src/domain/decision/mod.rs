@@ -1,6 +1,6 @@
-//! What happens next: pure functions of a delivery's row, its endpoint, the job that woke, the attempt's outcome and the
-//! time. [`on_wake`] says what a job does, [`after_attempt`] what an outcome means, and [`Woken`] what is written of either
-//! and where the job goes then. The rest of the delivery function only carries these answers out.
+//! The decisions: pure functions of a delivery's row, its endpoint, the job that woke, the attempt's outcome and the time.
+//! [`on_wake`] chooses a woken job's act. [`after_attempt`] turns an attempt's outcome into the delivery's next step.
+//! [`Woken`] turns either into the write to the row and the job's next place. The delivery function carries them out.
 
 use std::time::Duration;
 
@@ -49,12 +49,12 @@ impl Lane {
     }
 }
 
-/// What to do with a job that has just woken.
+/// The act of a job that has just woken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wake {
     /// Nothing is left to do: the message is deleted.
     Finished,
-    /// The delivery has ended, and its endpoint is still to hear of it.
+    /// The delivery has ended, and its endpoint's count does not contain it yet.
     CountFailure,
     /// It is too early, or another job has the turn: wait. No attempt is recorded.
     NotYet { until: Timestamp },
@@ -94,7 +94,7 @@ fn late_after(request_timeout: Duration) -> Duration {
     request_timeout + Duration::from_secs(2)
 }
 
-/// Decides what a woken job does.
+/// Chooses the act of a woken job.
 #[must_use]
 pub fn on_wake(
     delivery: &Delivery,
@@ -145,7 +145,7 @@ pub fn on_wake(
     Wake::Attempt { number: delivery.attempt_count + 1, claim, need, probe }
 }
 
-/// Decides what a job does that is due and does not get its endpoint's probe.
+/// Chooses the act of a job that is due and does not get its endpoint's probe.
 #[must_use]
 pub fn without_probe(
     delivery: &Delivery,
@@ -174,6 +174,48 @@ const fn probe_for(delivery: &Delivery, job: &DeliveryJob) -> ProbeFor {
     }
 }
 
+/// How often the api's timeout passes until no acceptance can still be at work. One would do if the clocks of two functions
+/// showed the same time.
+const API_TIMEOUTS: u32 = 8;
+
+/// The shortest and the longest wait for an event's row.
+const FIRST_LOOK_AGAIN: Duration = Duration::from_millis(50);
+const LONGEST_LOOK_AGAIN: Duration = Duration::from_secs(30);
+
+/// What becomes of a job whose event has no row that lists its delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WithoutEvent {
+    /// The acceptance may still be writing the row.
+    LookAgain { at: Timestamp },
+    /// The event was never accepted, or it has expired: the message is deleted.
+    Gone,
+    /// The event was never accepted, and yet the delivery has a row: it ends.
+    NeverAccepted,
+    /// An attempt was made, so there was an event: an internal fault.
+    Lost,
+}
+
+/// Decides what a job does whose event has no row that lists its delivery, if the delivery has not ended. An event's rows and
+/// jobs are written side by side, so a job may come first. Its producer may also have got no 202, and the event must not be
+/// delivered in part: no attempt is made before the event's row exists.
+#[must_use]
+pub fn without_event(
+    job: &DeliveryJob,
+    delivery: Option<&Delivery>,
+    now: Timestamp,
+    api_timeout: Duration,
+) -> WithoutEvent {
+    let age = now.since(job.delivery_id.created_at());
+    match delivery {
+        Some(delivery) if delivery.attempt_count > 0 => WithoutEvent::Lost,
+        _ if age < api_timeout * API_TIMEOUTS => {
+            WithoutEvent::LookAgain { at: now.plus(age.clamp(FIRST_LOOK_AGAIN, LONGEST_LOOK_AGAIN)) }
+        }
+        None => WithoutEvent::Gone,
+        Some(_) => WithoutEvent::NeverAccepted,
+    }
+}
+
 /// How a delivery goes on after an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
@@ -182,7 +224,7 @@ pub enum Step {
     Failed(FailureReason),
 }
 
-/// Decides what follows attempt `number`. `jitter` is random in 0..1.
+/// Chooses the step after attempt `number`. `jitter` is random in 0..1.
 #[must_use]
 pub fn after_attempt(
     number: u32,

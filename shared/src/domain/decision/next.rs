@@ -1,5 +1,5 @@
-//! What a decision writes to its delivery's row, and where the job goes after the write. The delivery function and the
-//! simulator carry these answers out; neither decides any of this again.
+//! A decision's write to the delivery's row, and the job's next place after the write. The delivery function and the
+//! simulator carry both out, and decide nothing of it again.
 
 use std::time::Duration;
 
@@ -13,12 +13,13 @@ use crate::slowness::SLOW_AFTER;
 use crate::time::Timestamp;
 use crate::transition::Transition;
 
-/// A standard queue holds about 120,000 messages in flight, hidden ones included, and past that it hands out nothing.
+/// A standard queue holds about 120,000 messages in flight, hidden ones included, and past that it hands out nothing and
+/// reports no error (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-queues.html>).
 /// Past half of it a job that waits is sent again with a delay, because a delayed message is not in flight.
 pub const CROWDED_ABOVE: u64 = 60_000;
 
-/// A message that waits is sent anew after so many receives. Its queue gives it up after 960 (template.yaml) and drops
-/// it when it is 14 days old; a job that is looked at every 15 minutes reaches neither.
+/// A message that waits is replaced by a new one after so many receives. Its queue gives it up after 960 (template.yaml)
+/// and drops it when it is 14 days old; a job that is looked at every 15 minutes reaches neither.
 pub const MOST_RECEIVES: u32 = 100;
 
 /// A job sleeps through a wait this short. A hidden message would take a whole second and a new invocation.
@@ -93,7 +94,7 @@ pub enum Next {
 }
 
 impl Woken<'_> {
-    /// What a job does that makes no attempt now. `None` for [`Wake::Attempt`].
+    /// The write and the next place of a job that makes no attempt now. `None` for [`Wake::Attempt`].
     #[must_use]
     pub fn without_attempt(&self, delivery: &Delivery, wake: Wake, now: Timestamp) -> Option<Decided> {
         Some(match wake {
@@ -154,7 +155,7 @@ impl Woken<'_> {
         Decided { write: Some(put_off.into()), next: self.wait_in(lane, slot.at) }
     }
 
-    /// Records an attempt, and says what follows it.
+    /// Records an attempt, and names the job's next place.
     pub fn conclude(
         &self,
         delivery: &Delivery,

@@ -8,6 +8,7 @@ pub(super) use self::pages::id_of;
 pub use self::transitions::Advanced;
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::KeysAndAttributes;
@@ -15,23 +16,28 @@ use futures_util::future::try_join_all;
 
 use crate::delivery::{Delivery, partition};
 use crate::endpoint::Endpoint;
-use crate::id::{DeliveryId, EndpointId, ProjectId};
+use crate::event::Event;
+use crate::id::{DeliveryId, EndpointId, EventId, ProjectId};
 use crate::job::DeliveryJob;
 use crate::store::endpoints::{both_keys, of_parts};
-use crate::store::inserts::{insert_each, put_all_new, put_new};
+use crate::store::events::event_key;
+use crate::store::inserts::{NewRow, insert_each, put_all_new, put_new};
 use crate::store::statements::Written;
-use crate::store::{Item, Store, StoreError, from_item, key, row, text};
+use crate::store::{Item, Store, StoreError, from_item, key, row, text, to_item};
 use crate::time::Timestamp;
-
-/// A batch read takes a hundred rows, and a job has one of its delivery and two of its endpoint.
-const JOBS_AT_ONCE: usize = 33;
 
 /// The rows that the delivery function reads for a whole batch before it decides.
 #[derive(Debug, Default)]
 pub struct Loaded {
     pub deliveries: HashMap<DeliveryId, Delivery>,
     pub endpoints: HashMap<(ProjectId, EndpointId), Endpoint>,
+    /// One event can have many of the deliveries, and its payload 256 KiB.
+    pub events: HashMap<(ProjectId, EventId), Arc<Event>>,
 }
+
+/// The jobs whose rows are read in one request: four rows each, of which an event's can have 256 KiB. A request reads at
+/// most 100 rows and 16 MiB (docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html).
+const JOBS_OF_A_READ: usize = 25;
 
 pub(super) fn delivery_key(endpoint_id: &EndpointId, id: &DeliveryId) -> Item {
     key([("partition", text(partition(endpoint_id, id.bucket()))), ("id", text(id))])
@@ -40,7 +46,7 @@ pub(super) fn delivery_key(endpoint_id: &EndpointId, id: &DeliveryId) -> Item {
 impl Store {
     /// Writes a delivery's first row. A row that exists already stays as it is.
     pub async fn create_delivery(&self, delivery: &Delivery) -> Result<(), StoreError> {
-        put_new(&self.client, &self.tables.deliveries, delivery).await
+        put_new(&self.client, self.new_delivery(delivery)?).await
     }
 
     /// Writes deliveries' first rows. A row that exists already stays as it is.
@@ -48,7 +54,12 @@ impl Store {
     /// # Errors
     /// After an error some of the rows may be written.
     pub async fn create_deliveries(&self, deliveries: &[Delivery]) -> Result<(), StoreError> {
-        put_all_new(&self.client, &self.tables.deliveries, deliveries).await
+        let rows = deliveries.iter().map(|delivery| self.new_delivery(delivery));
+        put_all_new(&self.client, rows.collect::<Result<_, _>>()?).await
+    }
+
+    pub(super) fn new_delivery(&self, delivery: &Delivery) -> Result<NewRow<'_>, StoreError> {
+        Ok(NewRow { table: &self.tables.deliveries, key: "id", item: to_item(delivery)? })
     }
 
     /// Writes the first rows of several events' deliveries together and says for each whether its row certainly exists.
@@ -71,18 +82,22 @@ impl Store {
         Ok(delivery.filter(|delivery| delivery.project_id == *project_id && !delivery.is_expired(now)))
     }
 
-    /// The deliveries and endpoints of jobs, read strongly consistently, in one request for each hundred rows.
+    /// The deliveries, endpoints and events of jobs, read strongly consistently, in one request for each hundred rows.
     pub async fn load(&self, jobs: &[&DeliveryJob]) -> Result<Loaded, StoreError> {
         let mut loaded = Loaded::default();
-        for jobs in jobs.chunks(JOBS_AT_ONCE) {
+        for jobs in jobs.chunks(JOBS_OF_A_READ) {
             let mut deliveries: HashMap<DeliveryId, Item> = HashMap::new();
             let endpoints: HashSet<EndpointId> = jobs.iter().map(|job| job.endpoint_id).collect();
+            let mut events: HashMap<(ProjectId, EventId), Item> = HashMap::new();
             for job in jobs {
                 deliveries.insert(job.delivery_id, delivery_key(&job.endpoint_id, &job.delivery_id));
+                let event = (job.project_id, job.event_id);
+                events.insert(event, event_key(&job.project_id, &job.event_id));
             }
             let wanted = HashMap::from([
                 (self.tables.deliveries.clone(), keys(deliveries.into_values())?),
                 (self.tables.endpoints.clone(), keys(endpoints.iter().flat_map(both_keys))?),
+                (self.tables.events.clone(), keys(events.into_values())?),
             ]);
             let mut found = self.batch_get(wanted).await?;
             for item in found.remove(&self.tables.deliveries).unwrap_or_default() {
@@ -92,6 +107,10 @@ impl Store {
             for endpoint in of_parts(found.remove(&self.tables.endpoints).unwrap_or_default())?.into_values()
             {
                 loaded.endpoints.insert((endpoint.project_id, endpoint.id), endpoint);
+            }
+            for item in found.remove(&self.tables.events).unwrap_or_default() {
+                let event: Event = from_item(item)?;
+                loaded.events.insert((event.project_id, event.event_id), Arc::new(event));
             }
         }
         Ok(loaded)

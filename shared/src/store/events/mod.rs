@@ -11,7 +11,7 @@ use aws_sdk_dynamodb::types::{KeysAndAttributes, ReturnValuesOnConditionCheckFai
 use crate::delivery::Delivery;
 use crate::event::Event;
 use crate::id::{EventId, ProjectId};
-use crate::store::inserts::insert_each;
+use crate::store::inserts::{NewRow, insert_each, put_all_new};
 use crate::store::statements::Written;
 use crate::store::{Item, Store, StoreError, from_item, key, number, row, row_in_the_way, text, to_item};
 use crate::time::Timestamp;
@@ -33,7 +33,7 @@ pub(super) enum Reading {
     Strong,
 }
 
-fn event_key(project_id: &ProjectId, id: &EventId) -> Item {
+pub(super) fn event_key(project_id: &ProjectId, id: &EventId) -> Item {
     key([("project_id", text(project_id)), ("event_id", text(id))])
 }
 
@@ -68,6 +68,23 @@ impl Store {
             return Ok(Accepted::New);
         }
         Ok(Accepted::Exists(Box::new(existing)))
+    }
+
+    /// Writes the row of an event whose id was made for it, and the rows of its deliveries, in as few requests as possible. A
+    /// row that exists already was written by an earlier try of this call.
+    ///
+    /// The statements name two tables
+    /// (docs.aws.amazon.com/amazondynamodb/latest/developerguide/ql-reference.multiplestatements.batching.html). If AWS
+    /// refuses that, each row is written by itself.
+    ///
+    /// # Errors
+    /// After an error some of the rows may be written.
+    pub async fn create_event(&self, event: &Event, deliveries: &[Delivery]) -> Result<(), StoreError> {
+        let mut rows = vec![NewRow { table: &self.tables.events, key: "event_id", item: to_item(event)? }];
+        for delivery in deliveries {
+            rows.push(self.new_delivery(delivery)?);
+        }
+        put_all_new(&self.client, rows).await
     }
 
     /// Writes new events' rows together and says for each whether this call wrote it. The caller passes the others to

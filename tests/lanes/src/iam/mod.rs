@@ -1,6 +1,6 @@
 //! IAM: each call that a function makes to AWS is checked against the function's role in the template. [`Iam`] keeps
 //! the refused uses, so that the lane's test fails. It also keeps the allowed uses, so that a test finds grants that
-//! nothing uses.
+//! nothing uses. (Rejected: iam-rs, because it brings chrono.)
 
 mod needs;
 pub mod policy;
@@ -149,8 +149,10 @@ const AWS_OWN: [(&str, &str); 4] = [
     ("ec2:", "*"),
     // Traces: docs.aws.amazon.com/lambda/latest/dg/services-xray.html
     ("xray:", "*"),
-    // DynamoDB uses a table's key with its caller's permission:
-    // docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html
+    // DynamoDB, SQS and Secrets Manager use a key with their caller's permission:
+    // docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html,
+    // docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-key-management.html and
+    // docs.aws.amazon.com/secretsmanager/latest/userguide/security-encryption.html
     ("kms:", ":kms:"),
 ];
 

@@ -1,7 +1,7 @@
 //! The functions' roles as the template spells them, and the decision whether a role allows a use.
 //!
 //! This small evaluator knows only the parts of identity policies that our roles use: `Effect`, `Action`, `Resource`
-//! with wildcards, and `StringEquals`
+//! with wildcards, `StringEquals` and `ArnLike`
 //! (docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html). The one maintained crate for
 //! this task, iam-rs, depends on chrono, which this project does not use.
 
@@ -37,6 +37,8 @@ struct Statement {
     resources: Vec<String>,
     /// The condition keys, each with the values that it may have.
     equals: BTreeMap<String, Vec<String>>,
+    /// The condition keys, each with the patterns of the ARNs that it may have.
+    like: BTreeMap<String, Vec<String>>,
 }
 
 /// The roles of both functions.
@@ -70,11 +72,15 @@ impl Roles {
             let is_met = |(key, values): (&String, &Vec<String>)| {
                 context.get(key).is_some_and(|value| values.contains(value))
             };
+            let is_like = |(key, patterns): (&String, &Vec<String>)| {
+                context.get(key).is_some_and(|arn| patterns.iter().any(|pattern| matches(pattern, arn)))
+            };
             // IAM compares actions without regard to case.
             let action = wanted.action.to_lowercase();
             statement.actions.iter().any(|pattern| matches(&pattern.to_lowercase(), &action))
                 && statement.resources.iter().any(|pattern| matches(pattern, &wanted.resource))
                 && statement.equals.iter().all(is_met)
+                && statement.like.iter().all(is_like)
         };
         let mut fitting = self.statements[&wanted.kind].iter().filter(fits).peekable();
         fitting.peek().is_some() && fitting.all(|statement| statement.allows)
@@ -136,11 +142,15 @@ fn statement(written: Value) -> Statement {
     let known = ["Sid", "Effect", "Action", "Resource", "Condition"];
     let unknown = written.as_object().into_iter().flatten().find(|(key, _)| !known.contains(&key.as_str()));
     assert!(unknown.is_none(), "not evaluated here: {unknown:?}");
-    let mut equals = BTreeMap::new();
+    let (mut equals, mut like) = (BTreeMap::new(), BTreeMap::new());
     for (operator, keys) in written["Condition"].as_object().into_iter().flatten() {
-        assert_eq!(operator, "StringEquals", "not evaluated here");
+        let conditions = match operator.as_str() {
+            "StringEquals" => &mut equals,
+            "ArnLike" => &mut like,
+            _ => panic!("not evaluated here: {operator}"),
+        };
         for (key, values) in keys.as_object().into_iter().flatten() {
-            equals.insert(key.clone(), texts(values));
+            conditions.insert(key.clone(), texts(values));
         }
     }
     Statement {
@@ -148,6 +158,7 @@ fn statement(written: Value) -> Statement {
         actions: texts(&written["Action"]),
         resources: texts(&written["Resource"]),
         equals,
+        like,
     }
 }
 
@@ -212,17 +223,19 @@ mod tests {
 
     #[test]
     fn a_deny_outweighs_and_a_condition_must_be_met() {
-        let statement = |written: Value| statement(written);
         let read = serde_json::json!({ "Effect": "Allow", "Action": ["a:*"], "Resource": "r",
-            "Condition": { "StringEquals": { "key": ["x", "y"] } } });
+            "Condition": { "StringEquals": { "key": ["x", "arn:a:y"] } } });
         let deny = serde_json::json!({ "Effect": "Deny", "Action": "a:Drop", "Resource": "*" });
-        let roles = Roles { statements: [(Kind::Api, vec![statement(read), statement(deny)])].into() };
+        let deny_like = serde_json::json!({ "Effect": "Deny", "Action": "a:*", "Resource": "*",
+            "Condition": { "ArnLike": { "key": "arn:*:y" } } });
+        let roles = Roles { statements: [(Kind::Api, [read, deny, deny_like].map(statement).into())].into() };
         let allowed = |action: &str, value: &str| {
             let wanted = Use { kind: Kind::Api, action: action.to_owned(), resource: "r".to_owned() };
             roles.allow(&wanted, &[("key".to_owned(), value.to_owned())].into())
         };
         assert!(allowed("a:Get", "x"));
         assert!(!allowed("a:Get", "z"));
+        assert!(!allowed("a:Get", "arn:a:y"));
         assert!(!allowed("a:Drop", "x"));
     }
 }

@@ -42,6 +42,40 @@ impl Path for Ten {
     }
 }
 
+/// One event whose id the service makes.
+#[derive(Debug)]
+pub(super) struct NewOne;
+
+#[async_trait]
+impl Path for NewOne {
+    fn name(&self) -> &'static str {
+        "accept-new-1"
+    }
+
+    async fn set_up(&self, _run: &mut Run<'_>) {}
+
+    async fn walk(&self, run: &mut Run<'_>) {
+        run.post_new_event(ONE, &small(), Ending::Success).await;
+    }
+}
+
+/// One event whose id the service makes, to ten endpoints.
+#[derive(Debug)]
+pub(super) struct NewTen;
+
+#[async_trait]
+impl Path for NewTen {
+    fn name(&self) -> &'static str {
+        "accept-new-10"
+    }
+
+    async fn set_up(&self, _run: &mut Run<'_>) {}
+
+    async fn walk(&self, run: &mut Run<'_>) {
+        run.post_new_event(TEN, &json!({ "n": 10 }), Ending::Success).await;
+    }
+}
+
 /// To an endpoint that is marked as slow.
 #[derive(Debug)]
 pub(super) struct Slow;

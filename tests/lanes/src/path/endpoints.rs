@@ -9,6 +9,7 @@ use super::{Path, shown_endpoint, small};
 use crate::receiver::Behaviour;
 use crate::run::{Ending, Run};
 use crate::signed;
+use crate::wait;
 use crate::world::ONE;
 
 #[derive(Debug)]
@@ -104,92 +105,66 @@ impl Path for Change {
     }
 }
 
-/// The first attempt has failed, and its retry is due in three seconds.
-async fn wait_for_the_first_attempt(run: &Run<'_>) {
-    run.post_event(ONE, &small(), Ending::Either).await;
-    while run.lane.receiver.hits().is_empty() || run.lane.delivery.is_busy() {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
-fn slow_retry() -> Vec<(&'static str, String)> {
-    vec![("RETRY_DELAYS_SECONDS", "3,1,1".to_owned())]
-}
-
-/// A delivery to a closed endpoint ends for that reason, unless its retry came before the answer to the call.
-fn check_closed(run: &Run<'_>) {
-    for row in run.lane.aws.dynamo.rows("deliveries") {
-        let is_closed = row["failure_reason"].as_str().is_some_and(|why| why.starts_with("endpoint_"));
-        if !is_closed && row["attempt_count"] == 1 {
-            run.violation(format!("ended otherwise: {row}"));
-        }
-    }
-}
-
+/// An endpoint is disabled or deleted while a delivery waits for its retry.
 #[derive(Debug)]
-pub(super) struct Disable;
+pub(super) enum Close {
+    Disable,
+    Delete,
+}
 
 #[async_trait]
-impl Path for Disable {
+impl Path for Close {
     fn name(&self) -> &'static str {
-        "disable"
+        match self {
+            Self::Disable => "disable",
+            Self::Delete => "delete",
+        }
     }
 
     fn env(&self) -> Vec<(&'static str, String)> {
-        slow_retry()
+        vec![("RETRY_DELAYS_SECONDS", "3,1,1".to_owned())]
     }
 
     fn answers(&self) -> Behaviour {
         Behaviour::Script(vec![500, 200])
     }
 
+    /// The first attempt has failed, and its retry is due in three seconds.
     async fn set_up(&self, run: &mut Run<'_>) {
-        wait_for_the_first_attempt(run).await;
-    }
-
-    async fn walk(&self, run: &mut Run<'_>) {
-        let body = json!({ "status": "disabled" });
-        let done = run.insist("PATCH", &run.endpoint(0, ""), &run.key(), Some(&body), &[200]).await;
-        if done.last().is_some_and(|answer| answer.status == 200) {
-            run.close(0);
+        run.post_event(ONE, &small(), Ending::Either).await;
+        let has_failed = || !run.lane.receiver.hits().is_empty() && !run.lane.delivery.is_busy();
+        if !wait::until(Duration::from_secs(30), has_failed).await {
+            run.violation("the first attempt was not made".to_owned());
         }
     }
 
-    async fn check(&self, run: &Run<'_>) {
-        check_closed(run);
-    }
-}
-
-#[derive(Debug)]
-pub(super) struct Delete;
-
-#[async_trait]
-impl Path for Delete {
-    fn name(&self) -> &'static str {
-        "delete"
-    }
-
-    fn env(&self) -> Vec<(&'static str, String)> {
-        slow_retry()
-    }
-
-    fn answers(&self) -> Behaviour {
-        Behaviour::Script(vec![500, 200])
-    }
-
-    async fn set_up(&self, run: &mut Run<'_>) {
-        wait_for_the_first_attempt(run).await;
-    }
-
     async fn walk(&self, run: &mut Run<'_>) {
-        let done = run.insist("DELETE", &run.endpoint(0, ""), &run.key(), None, &[204, 404]).await;
-        if done.len() == 1 && done[0].status == 404 {
-            run.violation("the endpoint was not there before it was deleted".to_owned());
+        let endpoint = run.endpoint(0, "");
+        match self {
+            Self::Disable => {
+                let body = json!({ "status": "disabled" });
+                let done = run.insist("PATCH", &endpoint, &run.key(), Some(&body), &[200]).await;
+                if done.last().is_none_or(|answer| answer.status != 200) {
+                    return;
+                }
+            }
+            Self::Delete => {
+                let done = run.insist("DELETE", &endpoint, &run.key(), None, &[204, 404]).await;
+                if done.len() == 1 && done[0].status == 404 {
+                    run.violation("the endpoint was not there before it was deleted".to_owned());
+                }
+            }
         }
         run.close(0);
     }
 
+    /// A delivery to a closed endpoint ends for that reason, unless its retry came before the answer to the call.
     async fn check(&self, run: &Run<'_>) {
-        check_closed(run);
+        for row in run.lane.aws.dynamo.rows("deliveries") {
+            let is_closed = row["failure_reason"].as_str().is_some_and(|why| why.starts_with("endpoint_"));
+            if !is_closed && row["attempt_count"] == 1 {
+                run.violation(format!("ended otherwise: {row}"));
+            }
+        }
     }
 }

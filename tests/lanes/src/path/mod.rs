@@ -56,7 +56,7 @@ pub trait Path: fmt::Debug + Send + Sync {
 }
 
 /// Every path, in the order of the table.
-pub const ALL: [&dyn Path; 37] = [
+pub const ALL: [&dyn Path; 39] = [
     &accounts::SignUp,
     &accounts::CreateProject,
     &accounts::CreateKey,
@@ -65,6 +65,8 @@ pub const ALL: [&dyn Path; 37] = [
     &endpoints::Change,
     &accepting::One,
     &accepting::Ten,
+    &accepting::NewOne,
+    &accepting::NewTen,
     &accepting::Slow,
     &accepting::Again,
     &accepting::Leased,
@@ -83,8 +85,8 @@ pub const ALL: [&dyn Path; 37] = [
     &manual_retry::ManualRetry,
     &replay::Replay,
     &endpoints::Rotate,
-    &endpoints::Disable,
-    &endpoints::Delete,
+    &endpoints::Close::Disable,
+    &endpoints::Close::Delete,
     &dead_letters::DeadLetter,
     &dead_letters::Parked,
     &intake::Intake,

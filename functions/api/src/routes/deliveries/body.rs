@@ -87,7 +87,7 @@ pub struct DeliveryWithAttemptsBody {
     attempts: Vec<AttemptBody>,
 }
 
-/// One request to the endpoint and what came of it.
+/// One request to the endpoint and its result.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Attempt)]
 pub struct AttemptBody {
@@ -98,7 +98,7 @@ pub struct AttemptBody {
     #[schema(minimum = 1, maximum = 50)]
     attempt_number: usize,
     triggered_by: AttemptTrigger,
-    /// The status received, whatever became of the answer's body; null without one.
+    /// The status received, even if the answer's body broke off; null without one.
     #[schema(required, minimum = 100, maximum = 999)]
     http_status: Option<u16>,
     /// The start of the answer, at most 1 KiB; null without one.
@@ -109,7 +109,7 @@ pub struct AttemptBody {
     duration_ms: u64,
     /// Whether a 2xx came in time.
     success: bool,
-    /// For people: what went wrong, or what broke the answer's body off; null when the whole answer came.
+    /// For people: the fault that ended the attempt or broke the answer's body off; null when the whole answer came.
     #[schema(required)]
     error_message: Option<String>,
     /// When the attempt began.

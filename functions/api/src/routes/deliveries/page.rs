@@ -38,7 +38,7 @@ pub struct PageBody {
     next_cursor: Option<String>,
 }
 
-/// What a page's query asks for.
+/// A page's query, parsed.
 #[derive(Debug)]
 pub struct Page {
     filter: DeliveryFilter,

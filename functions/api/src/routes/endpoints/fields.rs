@@ -1,4 +1,4 @@
-//! What a caller says of an endpoint, each field by itself (contract §3).
+//! An endpoint's fields as a caller sets them, each checked by itself (contract §3).
 
 use echo_shared::address::AddressRules;
 use echo_shared::custom_headers::{self, CustomHeaders};

@@ -226,7 +226,7 @@ pub async fn update(
     loop {
         match app.store.patch_endpoint(&endpoint, &patch, Timestamp::now()).await? {
             Patched::Done(endpoint) => return Ok(Json((*endpoint).into())),
-            // Of the changes that come at once one is made each time, and the others try again.
+            // When several changes come at once, one is made each time, and the others try again.
             Patched::Overtaken(latest) => {
                 if Instant::now() >= end || !patch.may_follow(&endpoint, &latest) {
                     return Err(ApiError::unavailable("an endpoint was changed by another call meanwhile"));

@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use echo_shared::accept::{Acceptance, accept};
+use echo_shared::accept::{Acceptance, accept, accept_new};
 use echo_shared::budget::Budgeted;
 use echo_shared::event::Event;
 use echo_shared::event_input;
@@ -80,8 +80,10 @@ pub async fn create(
     permit.map_err(|spent| ApiError::over_budget(spent, now))?;
     let routes = ahead.routes(&app, &project).await?;
     let now = Timestamp::now();
-    let event_id = event_id.unwrap_or_else(|| EventId::new(now));
-    let event = Event::accept(project.id, event_id, &content, &routes, now, app.settings.retention);
-    let accepted = accept(app.sinks(), event, &routes, now).await?;
+    let new_event = |id| Event::accept(project.id, id, &content, &routes, now, app.settings.retention);
+    let accepted = match event_id {
+        Some(id) => accept(app.sinks(), new_event(id), &routes, now).await?,
+        None => accept_new(app.sinks(), new_event(EventId::new(now)), &routes, now).await?,
+    };
     Ok(accepted.into())
 }

@@ -30,7 +30,7 @@ pub struct EventPageBody {
     next_cursor: Option<String>,
 }
 
-/// What a page's query asks for.
+/// A page's query, parsed.
 #[derive(Debug)]
 pub struct EventPage {
     filter: EventFilter,

@@ -1,7 +1,7 @@
 //! `…/webhooks/{webhookId}/test`: one sample event to one endpoint (contract §4).
 
 use axum::extract::State;
-use echo_shared::accept::accept;
+use echo_shared::accept::accept_new;
 use echo_shared::budget::Budgeted;
 use echo_shared::endpoint::EndpointStatus;
 use echo_shared::event::{Event, EventContent};
@@ -47,6 +47,6 @@ pub async fn send_test(
     let data = sample::data(&name, now).map_err(ApiError::internal)?;
     let content = EventContent { name, customer_id: None, notification_id: None, data: &data };
     let event = Event::for_one(EventId::new(now), &content, &endpoint, now, app.settings.retention);
-    let accepted = accept(app.sinks(), event, &Routes::to(&endpoint), now).await?;
+    let accepted = accept_new(app.sinks(), event, &Routes::to(&endpoint), now).await?;
     Ok(accepted.into())
 }

@@ -1,4 +1,4 @@
-//! What an answer means (contract §5): its final head decides, and heads are taken as clients take them.
+//! The meaning of answers (contract §5): the final head decides, and heads are taken as clients take them.
 
 use std::net::{Ipv4Addr, SocketAddr};
 

@@ -59,7 +59,7 @@ fn taken() -> Vec<Vec<u8>> {
     answers
 }
 
-/// Answers that contradict themselves or are not HTTP/1. They stay refused, whatever curl makes of them.
+/// Answers that contradict themselves or are not HTTP/1. They stay refused, even where curl accepts them.
 const REFUSED: [&str; 6] = [
     "HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\nok",
     "HTTP/1.1 200 OK\r\ncontent-length: -2\r\n\r\nok",

@@ -45,7 +45,7 @@ async fn post_until_the_deadline(url: &str) -> Outcome {
     outcome
 }
 
-/// A receiver for one connection: reads the request, then does as `answer` says. What it read comes through the
+/// A receiver for one connection: reads the request, then does as `answer` says. The request comes through the
 /// channel.
 async fn receiver<F>(
     answer: impl FnOnce(TcpStream) -> F + Send + 'static,
@@ -180,7 +180,8 @@ async fn a_body_that_drips_is_given_up_at_the_same_deadline_and_its_status_count
     assert!(body.starts_with("...") && body.len() < 1_000, "{body}");
 }
 
-/// A receiver that says `100 Continue` so many times at once, again and again, until it cannot; then it says so.
+/// A receiver that sends `100 Continue`, `times` in one write, again and again. When a write fails, the channel gets a
+/// value.
 async fn continuing(times: usize, pause: Duration) -> (String, oneshot::Receiver<()>) {
     let (closed, is_closed) = oneshot::channel();
     let (url, _request) = receiver(async move |mut stream| {
@@ -243,7 +244,7 @@ async fn a_large_body_is_cut_and_the_connection_dropped() {
 }
 
 #[tokio::test]
-async fn what_is_not_http_says_so() {
+async fn an_answer_that_is_not_http_is_named() {
     assert_eq!(outcome_of(b"SSH-2.0-OpenSSH_9.2\r\n").await, failed(SendFailure::NotHttp));
     // Neither is waited for until its end, for it has none.
     for endless in [&b"x-endless: header\r\n"[..], &[b'x'; 4_096]] {
@@ -283,4 +284,17 @@ async fn a_name_that_leads_home_is_forbidden() {
 #[tokio::test]
 async fn a_name_that_does_not_exist_is_a_dns_failure() {
     assert_eq!(post_to("https://nowhere.invalid/").await, failed(SendFailure::Dns));
+}
+
+/// A tenant who tries the names of a private network must not learn which of them exist.
+#[tokio::test]
+async fn a_name_with_a_private_address_reads_like_a_name_that_does_not_exist() {
+    let message = async |url: &str| match sender(AddressRules::default()).send(post(url)).await.outcome {
+        Outcome::Failed { cause } => cause.to_string(),
+        Outcome::Answered { .. } => panic!("{url} answered"),
+    };
+    let [private, unknown] =
+        [message("http://localhost:9/").await, message("https://nowhere.invalid/").await];
+    assert_eq!(private, unknown);
+    assert!(private.contains("no public address"), "{private}");
 }

@@ -93,7 +93,7 @@ async fn a_connection_that_was_idle_for_half_a_second_is_closed_and_not_used_aga
     assert_eq!(connections.load(Ordering::SeqCst), 2);
 }
 
-/// The receiver takes a second request from the wire and closes without an answer, as one does that was closing already.
+/// The receiver takes a second request from the wire and closes without an answer, like a receiver that was closing already.
 #[tokio::test]
 async fn a_connection_that_closes_as_it_is_used_again_costs_no_attempt() {
     let (post, connections, requests) =

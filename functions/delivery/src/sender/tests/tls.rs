@@ -107,7 +107,7 @@ async fn fault_of(authority: &Authority, presented: Presented) -> TlsFault {
     fault
 }
 
-/// Says where the issuer's certificate is to be had, as the certificates of public authorities do.
+/// Names a URL of the issuer's certificate, as the certificates of public authorities do.
 fn with_issuer_is_at(mut params: CertificateParams) -> CertificateParams {
     // SEQUENCE { SEQUENCE { caIssuers, [6] "http://a.example/" } }
     let mut content =
@@ -173,7 +173,7 @@ async fn a_certificates_fault_is_named() {
     assert_eq!(authority.sender().send(post(&url)).await.outcome, answered(200, "ok"), "a whole chain");
 }
 
-/// Of SHA-1 no library makes certificates any more: the signature's name is changed to one of SHA-224, as short of bits.
+/// No library makes certificates with SHA-1 any more: the signature's name is changed to one of SHA-224, as short of bits.
 #[tokio::test]
 async fn a_weak_digest_is_named() {
     const SHA_256: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02];

@@ -231,7 +231,7 @@ fn outcomes_lead_where_the_contract_says() {
         (4, Trigger::Auto, timeout, exhausted),
         (1, Trigger::Auto, answered(410, None), Step::Failed(FailureReason::Gone)),
         (5, Trigger::Manual, answered(500, None), exhausted),
-        // The head decides, whatever became of the body.
+        // The head decides, even if the body broke off.
         (1, Trigger::Auto, broken_off(200, None), Step::Succeeded),
         (1, Trigger::Auto, broken_off(410, None), Step::Failed(FailureReason::Gone)),
         (1, Trigger::Auto, broken_off(503, Some(90)), Step::RetryAt(at(90))),
@@ -264,4 +264,29 @@ fn only_automatic_exhaustion_and_gone_count_against_health() {
             assert_eq!(counts_against_health(reason, trigger), expected, "{reason:?} {trigger:?}");
         }
     }
+}
+
+#[test]
+fn a_job_that_comes_before_its_events_row_looks_again_until_no_acceptance_can_be_at_work() {
+    let (delivery, _, job) = fixture();
+    let api_timeout = Duration::from_secs(15);
+    let decide = |delivery, now| without_event(&job, delivery, now, api_timeout);
+    let again = |at| WithoutEvent::LookAgain { at };
+    let millis = |millis| T0.plus(Duration::from_millis(millis));
+    for row in [None, Some(&delivery)] {
+        // At once for a job that is early by milliseconds, and ever more rarely.
+        assert_eq!(decide(row, T0), again(millis(50)));
+        assert_eq!(decide(row, millis(400)), again(millis(800)));
+        assert_eq!(decide(row, at(20)), again(at(40)));
+        assert_eq!(decide(row, at(119)), again(at(149)));
+        // The api's clock may be ahead.
+        assert_eq!(
+            decide(row, T0.minus(Duration::from_secs(30))),
+            again(millis(50).minus(Duration::from_secs(30)))
+        );
+    }
+    assert_eq!(decide(None, at(120)), WithoutEvent::Gone);
+    assert_eq!(decide(Some(&delivery), at(120)), WithoutEvent::NeverAccepted);
+    let tried = Delivery { attempt_count: 1, ..delivery.clone() };
+    assert_eq!(decide(Some(&tried), T0), WithoutEvent::Lost);
 }

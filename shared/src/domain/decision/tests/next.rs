@@ -18,7 +18,7 @@ fn sent_on(job: &DeliveryJob, waits_since: Option<Timestamp>, lane: Lane, at: Ti
 }
 
 #[test]
-fn what_waits_hides_or_goes_on_as_a_new_job_where_hiding_is_no_longer_good() {
+fn a_waiting_job_hides_or_hops_where_hiding_is_no_longer_good() {
     let (delivery, _, job) = fixture();
     let copy = DeliveryJob { chain: Some(Chain::from_number(1)), ..job.clone() };
     let not_yet = Wake::NotYet { until: at(60) };
@@ -166,7 +166,7 @@ fn made(outcome: &Outcome, took: u64) -> Attempt {
     Attempt::new(AttemptId::new(T0), Trigger::Auto, outcome, Duration::from_millis(took))
 }
 
-/// Which endings an endpoint hears of, after each of them the job's work is done.
+/// The endings that count for an endpoint. After each of them the job's work is done.
 #[test]
 fn an_endpoint_hears_of_counted_failures_and_of_successes_that_change_it() {
     let (mut delivery, endpoint, job) = fixture();
