@@ -11,9 +11,9 @@ use crate::accept::{
     AcceptError, Acceptance, EventWritten, Jobs, Sinks, accept, after_event_written, send, written_new,
 };
 use crate::delivery::Delivery;
-use crate::endpoint::Endpoint;
 use crate::event::Event;
 use crate::job::DeliveryJob;
+use crate::route::Routes;
 use crate::store::{Accepted, MAX_STATEMENTS, Store, StoreError};
 use crate::time::Timestamp;
 
@@ -40,7 +40,7 @@ pub struct Posted {
 pub async fn accept_many(
     sinks: Sinks<'_>,
     events: Vec<Posted>,
-    endpoints: &[Endpoint],
+    routes: &Routes,
     now: Timestamp,
     deadline: Instant,
 ) -> Vec<Outcome> {
@@ -55,9 +55,9 @@ pub async fn accept_many(
         let (places, events): (Vec<usize>, Vec<Event>) = group.into_iter().unzip();
         let accepted = async {
             if has_own_ids {
-                accept_group(sinks, events, endpoints, now).await
+                accept_group(sinks, events, routes, now).await
             } else {
-                accept_new_group(sinks, events, endpoints, now).await
+                accept_new_group(sinks, events, routes, now).await
             }
         };
         let outcomes = timeout_at(deadline, accepted).await;
@@ -70,7 +70,7 @@ pub async fn accept_many(
             Some(first) => repeated(&event, first),
             // The first is not durable, so the store has to say what this one is.
             None => {
-                let accepted = timeout_at(deadline, accept(sinks, event, endpoints, now)).await;
+                let accepted = timeout_at(deadline, accept(sinks, event, routes, now)).await;
                 accepted.unwrap_or(Err(AcceptError::TooLate))
             }
         };
@@ -116,16 +116,11 @@ fn groups(events: Vec<(usize, Posted)>) -> Vec<Vec<(usize, Event)>> {
 type Written = Vec<Result<EventWritten, AcceptError>>;
 
 /// Accepts events that may be there already: their own rows first, then the rows of their deliveries beside the jobs.
-async fn accept_group(
-    sinks: Sinks<'_>,
-    events: Vec<Event>,
-    endpoints: &[Endpoint],
-    now: Timestamp,
-) -> Vec<Outcome> {
+async fn accept_group(sinks: Sinks<'_>, events: Vec<Event>, routes: &Routes, now: Timestamp) -> Vec<Outcome> {
     let is_written = sinks.store.accept_events(&events).await;
     let written = events.into_iter().zip(is_written).map(|(event, is_written)| async move {
         let accepted = if is_written { Accepted::New } else { sinks.store.accept_event(&event, now).await? };
-        after_event_written(sinks, event, accepted, endpoints, now).await
+        after_event_written(sinks, event, accepted, routes, now).await
     });
     let mut written: Written = join_all(written).await;
     let jobs = take_jobs(&mut written);
@@ -137,10 +132,10 @@ async fn accept_group(
 async fn accept_new_group(
     sinks: Sinks<'_>,
     events: Vec<Event>,
-    endpoints: &[Endpoint],
+    routes: &Routes,
     now: Timestamp,
 ) -> Vec<Outcome> {
-    let written = events.into_iter().map(|event| Ok(written_new(event, endpoints, now)));
+    let written = events.into_iter().map(|event| Ok(written_new(event, routes, now)));
     let mut written: Written = written.collect();
     let jobs = take_jobs(&mut written);
     let (rows, in_doubt) = join(write_events(sinks.store, &written), send(sinks, jobs)).await;
@@ -211,7 +206,8 @@ mod tests {
             data: serde_json::from_str(data).expect("JSON"),
         };
         let (project, id) = (ProjectId::new(NOW), EventId::new(NOW));
-        let mut event = Event::accept(project, Shards::ONE, id, &content, &[], NOW, Duration::from_secs(60));
+        let mut event =
+            Event::accept(project, id, &content, &Routes::none(Shards::ONE), NOW, Duration::from_secs(60));
         let delivery = |_| EventDelivery::new(&content.name, Shard(0), EndpointId::new(NOW), NOW);
         event.deliveries = (0..deliveries).map(delivery).collect();
         event

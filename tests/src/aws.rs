@@ -278,6 +278,19 @@ pub async fn operator_project() -> Project {
         row.insert(field.to_owned(), operator.clone());
         client.put_item().table_name(name).set_item(Some(row)).send().await.expect("the row can be written");
     }
+    // Another test may have given the operator's project endpoints already.
+    let routes = client
+        .put_item()
+        .table_name(&stack().aws.tables["RoutesTable"])
+        .item("copy", AttributeValue::S(format!("{}#0", stack().operator_project())))
+        .item("shards", AttributeValue::N("1".to_owned()))
+        .item("endpoints", AttributeValue::M(HashMap::new()))
+        .condition_expression("attribute_not_exists(#copy)")
+        .expression_attribute_names("#copy", "copy");
+    if let Err(error) = routes.send().await {
+        let error = error.into_service_error();
+        assert!(error.is_conditional_check_failed_exception(), "{error}");
+    }
     Project::known(stack().operator_project(), &project.key)
 }
 

@@ -130,7 +130,7 @@ async fn never_stored(mut response: Response) -> Response {
 
 /// The layer around every path below `/v1`, unknown ones included.
 async fn admit(State(app): State<AppState>, mut request: Request, next: Next) -> Result<Response, ApiError> {
-    events::endpoints_ahead::start(&app, &mut request);
+    events::routes_ahead::start(&app, &mut request);
     authenticate(&app, &mut request).await?;
     if !request.method().is_safe() {
         note_caller(&request);

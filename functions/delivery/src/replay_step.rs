@@ -285,7 +285,7 @@ async fn make_one(
             if row.as_ref().is_none_or(Delivery::is_untried) { NeedsJob::Copy } else { NeedsJob::No };
         return Ok(Skipped::Made { job: event.first_job(listed), needs_job });
     }
-    if event.skipped_for(&endpoint.id).is_none() {
+    if !event.skipped.has(&endpoint.id) {
         return Ok(Skipped::Gone);
     }
     app.store.note_event_name(endpoint, &event.event_name).await?;
@@ -334,7 +334,7 @@ async fn look(app: &App, replay: &Replay, endpoint: &Endpoint) -> Result<(Positi
                 let rows =
                     app.store.events(project, endpoint.shards, &wanted, after, room, LOOK_BYTES, now).await?;
                 let skips = |event: &echo_shared::event::Event| {
-                    filter.has_name(&event.event_name) && event.skipped_for(&endpoint.id).is_some()
+                    filter.has_name(&event.event_name) && event.skipped.has(&endpoint.id)
                 };
                 let matching = rows.iter().filter(|row| skips(&row.event));
                 page.extend(matching.map(|row| Match::Skipped(row.event.event_id)));

@@ -6,13 +6,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
-use crate::endpoint::{Endpoint, SkipReason};
+use crate::endpoint::Endpoint;
 use crate::event_name::EventName;
 use crate::id::{DeliveryId, EndpointId, EventId, ProjectId};
 use crate::job::DeliveryJob;
 use crate::partition::Partition;
 use crate::payload::Payload;
-use crate::shards::{Shard, Shards};
+use crate::route::Routes;
+use crate::shards::Shard;
+use crate::skipped::{Skipped, SkippedEndpoint};
 use crate::time::Timestamp;
 
 /// An event is listed by its id when the time in the id is at most this far from the event's acceptance.
@@ -59,8 +61,8 @@ pub struct Event {
     pub content_hash: String,
     pub payload: Payload,
     pub deliveries: Vec<EventDelivery>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub skipped: Vec<SkippedEndpoint>,
+    #[serde(default, skip_serializing_if = "Skipped::is_empty")]
+    pub skipped: Skipped,
     /// The key in the project's list, for an event whose own id cannot be the key: a UUIDv7 of the time of acceptance. It is
     /// also the key of a sparse index, which holds only such events.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -94,36 +96,28 @@ impl EventDelivery {
     }
 }
 
-/// An endpoint that existed when the event came, but got no delivery.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SkippedEndpoint {
-    pub endpoint_id: EndpointId,
-    pub reason: SkipReason,
-}
-
 impl Event {
     /// The event that the acceptance of `content` makes, with one delivery for each active, subscribed endpoint.
     #[must_use]
     pub fn accept(
         project_id: ProjectId,
-        shards: Shards,
         event_id: EventId,
         content: &EventContent<'_>,
-        endpoints: &[Endpoint],
+        routes: &Routes,
         now: Timestamp,
         retention: Duration,
     ) -> Self {
-        let shard = shards.of(&event_id);
+        let shard = routes.shards.of(&event_id);
         let mut deliveries = Vec::new();
         let mut skipped = Vec::new();
-        for endpoint in endpoints {
-            match endpoint.skips(&content.name) {
-                None => deliveries.push(EventDelivery::new(&content.name, shard, endpoint.id, now)),
-                Some(reason) => skipped.push(SkippedEndpoint { endpoint_id: endpoint.id, reason }),
+        for (&endpoint_id, route) in &routes.endpoints {
+            match route.skips(&content.name) {
+                None => deliveries.push(EventDelivery::new(&content.name, shard, endpoint_id, now)),
+                Some(reason) => skipped.push(SkippedEndpoint { endpoint_id, reason }),
             }
         }
         let event = Self::without_deliveries(project_id, shard, event_id, content, now, retention);
-        Self { deliveries, skipped, ..event }
+        Self { deliveries, skipped: Skipped(skipped), ..event }
     }
 
     /// An event for one endpoint alone, whether or not that subscribes to the event's name.
@@ -158,18 +152,12 @@ impl Event {
             content_hash: hex::encode(Sha256::digest(&envelope)),
             payload: Payload::pack(&envelope),
             deliveries: Vec::new(),
-            skipped: Vec::new(),
+            skipped: Skipped::default(),
             listed: (!event_id.is_of_about(now, LISTED_AS_IT_IS)).then(|| EventId::new(now)),
             accepted_at: now,
             expires_at: now.plus(retention).as_seconds(),
             by_hand: false,
         }
-    }
-
-    /// The index of an endpoint in the list of skipped ones; `None` when the event did not skip it.
-    #[must_use]
-    pub fn skipped_for(&self, endpoint_id: &EndpointId) -> Option<usize> {
-        self.skipped.iter().position(|skipped| skipped.endpoint_id == *endpoint_id)
     }
 
     /// The first job of one of its deliveries.
@@ -222,6 +210,7 @@ impl Event {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shards::Shards;
 
     #[test]
     fn only_an_id_that_tells_when_the_event_came_is_its_list_key() {
@@ -232,9 +221,10 @@ mod tests {
             notification_id: None,
             data: serde_json::from_str("{}").expect("JSON"),
         };
+        let routes = Routes::none(Shards::ONE);
         let accept = |id| {
             let month = Duration::from_secs(30 * 24 * 60 * 60);
-            Event::accept(ProjectId::new(now), Shards::ONE, id, &content, &[], now, month)
+            Event::accept(ProjectId::new(now), id, &content, &routes, now, month)
         };
         let minutes = |n: u64| Duration::from_secs(n * 60);
         for at in [now, now.minus(minutes(5)), now.plus(minutes(5))] {

@@ -66,6 +66,12 @@ macro_rules! id {
             pub const fn as_uuid(&self) -> Uuid {
                 self.0
             }
+
+            /// The id that [`Self::as_uuid`] gave.
+            #[must_use]
+            pub const fn from_uuid(id: Uuid) -> Self {
+                Self(id)
+            }
         }
 
         impl fmt::Display for $name {

@@ -6,10 +6,11 @@
 //! | accounts | e-mail in lower case | the person who signed up |
 //! | login failures | caller and e-mail; e-mail alone for all callers | tries that are left in this window; expires |
 //! | sessions | account, id | one login: the generation of its refresh token; expires |
-//! | projects | account, id | name, number of endpoints and of active keys |
+//! | projects | account, id | name, shards, number of active keys |
 //! | API keys | project, id | the key as it is listed |
-//! | API key hashes | hash | the project that the key opens, and its scopes |
-//! | endpoints | project, id | URL, secrets, status, health, speed, slots |
+//! | API key hashes | hash | the project that the key opens, its shards and scopes |
+//! | routes | project and copy | all endpoints of a project, as far as accepting an event needs them |
+//! | endpoints | id, part | part `settings`: URL, secrets, headers, status. Part `state`: failures, speed, slots |
 //! | events | project, event id | envelope, content hash, deliveries, skipped endpoints; expires |
 //! | deliveries | endpoint and bucket of the event name, id | status and attempts; expires |
 //! | budgets | project, kind and minute | permits that are leased; expires after an hour |
@@ -23,6 +24,7 @@
 mod accounts;
 mod api_keys;
 mod budgets;
+mod conflicts;
 mod deliveries;
 mod endpoints;
 mod events;
@@ -30,6 +32,7 @@ mod inserts;
 mod projects;
 mod ranges;
 mod replays;
+mod routes;
 mod sessions;
 mod statements;
 mod transactions;
@@ -55,7 +58,7 @@ use crate::aws::Failure;
 pub use self::accounts::{Guessed, LoginBudget, SignedUp};
 pub use self::budgets::{Budgets, Spent};
 pub use self::deliveries::{Advanced, DeliveryFilter, Loaded};
-pub use self::endpoints::{Created, EndpointPatch, Patched, Rotated, Taken};
+pub use self::endpoints::{Created, Patched, Rotated, Taken};
 pub use self::events::{Accepted, EventFilter, ReadEvent};
 pub use self::sessions::Refreshed;
 pub use self::statements::MAX_STATEMENTS;
@@ -75,6 +78,7 @@ pub fn client(config: &aws_config::SdkConfig) -> Client {
         .with_max_backoff(Duration::from_secs(1));
     let config = aws_sdk_dynamodb::config::Builder::from(config)
         .retry_config(retries)
+        .retry_classifier(conflicts::Conflicts)
         .timeout_config(timeouts)
         // The timeouts above are enough. Counting every byte would cost a twentieth of each call's processor time.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
@@ -82,7 +86,7 @@ pub fn client(config: &aws_config::SdkConfig) -> Client {
     Client::from_conf(config)
 }
 
-/// The tables that both functions use: endpoints, events, deliveries and replays.
+/// The tables that both functions use: routes, endpoints, events, deliveries and replays.
 #[derive(Debug, Clone)]
 pub struct Store {
     client: Client,
@@ -92,12 +96,11 @@ pub struct Store {
 /// The tables of [`Store`], by name.
 #[derive(Debug, Clone)]
 pub struct Tables {
+    pub routes: String,
     pub endpoints: String,
     pub events: String,
     pub deliveries: String,
     pub replays: String,
-    /// Read only to see whether a project exists.
-    pub api_keys: String,
 }
 
 impl Store {
@@ -107,7 +110,8 @@ impl Store {
     }
 }
 
-/// The tables that only the api function may write: accounts, projects and keys, and endpoints when they come and go.
+/// The tables that only the api function may write: accounts, projects and keys, and routes and endpoints when they come
+/// and go.
 #[derive(Debug, Clone)]
 pub struct Registry {
     client: Client,
@@ -123,6 +127,7 @@ pub struct RegistryTables {
     pub projects: String,
     pub api_keys: String,
     pub api_key_hashes: String,
+    pub routes: String,
     pub endpoints: String,
 }
 

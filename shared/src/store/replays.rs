@@ -9,6 +9,7 @@ use super::deliveries::id_of;
 use super::projects::put_new;
 use super::ranges::{Range, query_page};
 use super::transactions::{first_condition_failed, transact};
+use super::update::Changes;
 use super::{
     Advanced, Created, Item, Store, StoreError, from_item, if_condition_held, key, number, row,
     row_in_the_way, text, to_item, value,
@@ -185,26 +186,26 @@ impl Store {
     /// Lists a delivery on an event that skipped the delivery's endpoint. The same write removes the endpoint from the
     /// skipped ones. `Overtaken` when the event's row is no longer as it was read.
     pub async fn unskip(&self, event: &Event, delivery: &EventDelivery) -> Result<Advanced, StoreError> {
-        let Some(index) = event.skipped_for(&delivery.endpoint_id) else {
+        if !event.skipped.has(&delivery.endpoint_id) {
             return Ok(Advanced::Overtaken);
-        };
-        let result = self
+        }
+        let mut changes = Changes::default().set_by(
+            "deliveries",
+            "list_append(#deliveries, :deliveries)",
+            AttributeValue::L(vec![value(delivery)?]),
+        );
+        let others = event.skipped.without(&delivery.endpoint_id);
+        changes = changes.set_or_remove("skipped", (!others.is_empty()).then(|| value(&others)).transpose()?);
+        let update = self
             .client
             .update_item()
             .table_name(&self.tables.events)
             .key("partition", text(&event.partition))
             .key("event_id", text(event.event_id))
-            .update_expression(format!(
-                "SET deliveries = list_append(deliveries, :new) REMOVE skipped[{index}]"
-            ))
-            .condition_expression(format!(
-                "accepted_at = :accepted AND skipped[{index}].endpoint_id = :endpoint"
-            ))
+            .condition_expression("accepted_at = :accepted AND #skipped = :as_read")
             .expression_attribute_values(":accepted", number(event.accepted_at.as_millis()))
-            .expression_attribute_values(":endpoint", text(delivery.endpoint_id))
-            .expression_attribute_values(":new", AttributeValue::L(vec![value(delivery)?]))
-            .send()
-            .await;
+            .expression_attribute_values(":as_read", value(&event.skipped)?);
+        let result = changes.of_item(update).send().await;
         let done = if_condition_held(result)?;
         Ok(if done.is_some() { Advanced::Done } else { Advanced::Overtaken })
     }

@@ -24,14 +24,15 @@ use crate::http::Reply;
 use crate::partiql;
 
 /// The product's tables: name, partition key, sort key.
-const TABLES: [(&str, &str, Option<&str>); 11] = [
+const TABLES: [(&str, &str, Option<&str>); 12] = [
     ("accounts", "email_key", None),
     ("login_failures", "email_key", None),
     ("sessions", "account_id", Some("id")),
     ("projects", "account_id", Some("id")),
     ("api_keys", "project_id", Some("id")),
     ("api_key_hashes", "key_hash", None),
-    ("endpoints", "project_id", Some("id")),
+    ("routes", "copy", None),
+    ("endpoints", "id", Some("part")),
     ("events", "partition", Some("event_id")),
     ("deliveries", "partition", Some("id")),
     ("replays", "endpoint_id", Some("id")),

@@ -307,6 +307,7 @@ fn environment(kind: Kind, overrides: &[(&'static str, String)]) -> HashMap<Stri
         ("PROJECTS_TABLE", "projects"),
         ("API_KEYS_TABLE", "api_keys"),
         ("API_KEY_HASHES_TABLE", "api_key_hashes"),
+        ("ROUTES_TABLE", "routes"),
         ("ENDPOINTS_TABLE", "endpoints"),
         ("EVENTS_TABLE", "events"),
         ("DELIVERIES_TABLE", "deliveries"),

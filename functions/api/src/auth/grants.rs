@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use echo_shared::api_key::{ApiKeyHash, KeyGrant};
 use echo_shared::id::ProjectId;
+use echo_shared::shards::Shards;
 use echo_shared::time::Timestamp;
 
 use super::recent::{CAPACITY, Recent};
@@ -29,9 +30,9 @@ impl GrantCache {
         self.known.get(hash, now)
     }
 
-    /// Whether the key opened this project when it was last looked up, however long ago.
-    pub fn has_opened(&self, hash: &ApiKeyHash, project_id: &ProjectId) -> bool {
-        self.known.was(hash, |grant| grant.project_id == *project_id)
+    /// The project's shards, if the key opened it when it was last looked up, however long ago.
+    pub fn opened(&self, hash: &ApiKeyHash, project_id: &ProjectId) -> Option<Shards> {
+        self.known.last(hash).filter(|grant| grant.project_id == *project_id).map(|grant| grant.shards)
     }
 
     pub fn is_refused(&self, hash: &ApiKeyHash) -> bool {
@@ -58,7 +59,6 @@ impl GrantCache {
 mod tests {
     use echo_shared::api_key::{ApiKey, ApiKeyStatus, Reach};
     use echo_shared::id::{AccountId, ApiKeyId};
-    use echo_shared::shards::Shards;
 
     use super::*;
 
@@ -83,12 +83,12 @@ mod tests {
         assert_eq!(cache.get(hash, now), None);
         cache.put(grant.clone(), now);
         assert_eq!(cache.get(hash, now).as_ref(), Some(&grant));
-        assert!(cache.has_opened(hash, &grant.project_id));
-        assert!(!cache.has_opened(hash, &ProjectId::new(now)), "another project");
+        assert_eq!(cache.opened(hash, &grant.project_id), Some(grant.shards));
+        assert_eq!(cache.opened(hash, &ProjectId::new(now)), None, "another project");
         assert!(!cache.is_refused(hash));
         cache.refuse(hash.clone());
         assert_eq!(cache.get(hash, now), None);
-        assert!(!cache.has_opened(hash, &grant.project_id));
+        assert_eq!(cache.opened(hash, &grant.project_id), None);
         assert!(cache.is_refused(hash));
     }
 

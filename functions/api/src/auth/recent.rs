@@ -36,9 +36,9 @@ impl<K: Hash + Eq, V: Clone> Recent<K, V> {
         is_fresh.then(|| value.clone())
     }
 
-    /// Whether this was so when it was last read, however long ago.
-    pub fn was(&self, key: &K, so: impl FnOnce(&V) -> bool) -> bool {
-        self.entries().get(key).is_some_and(|(value, _)| so(value))
+    /// The value that was read last, however long ago.
+    pub fn last(&self, key: &K) -> Option<V> {
+        self.entries().get(key).map(|(value, _)| value.clone())
     }
 
     /// Remembers a value. `read_at` is a moment before it was read.
@@ -68,10 +68,10 @@ mod tests {
         assert_eq!(recent.get(&1, at(2_999)), Some("one"));
         assert_eq!(recent.get(&1, at(3_000)), None);
         assert_eq!(recent.get(&1, at(-1)), None);
-        assert!(recent.was(&1, |value| *value == "one"), "however long ago");
+        assert_eq!(recent.last(&1), Some("one"), "however long ago");
         recent.forget(&1);
         assert_eq!(recent.get(&1, at(0)), None);
-        assert!(!recent.was(&1, |_| true));
+        assert_eq!(recent.last(&1), None);
     }
 
     #[test]

@@ -57,7 +57,7 @@ pub trait Path: fmt::Debug + Send + Sync {
 }
 
 /// Every path, in the order of the table.
-pub const ALL: [&dyn Path; 44] = [
+pub const ALL: [&dyn Path; 45] = [
     &accounts::SignUp,
     &accounts::CreateProject,
     &accounts::CreateKey,
@@ -68,6 +68,7 @@ pub const ALL: [&dyn Path; 44] = [
     &sessions::ChangePassword,
     &sessions::ResetPassword,
     &endpoints::Create,
+    &endpoints::Change,
     &accepting::One,
     &accepting::Ten,
     &accepting::NewOne,

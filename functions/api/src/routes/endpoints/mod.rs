@@ -9,10 +9,11 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use echo_shared::endpoint::{DisabledReason, Endpoint, EndpointStatus};
+use echo_shared::endpoint_patch::EndpointPatch;
 use echo_shared::event_name::EventName;
 use echo_shared::id::{EndpointId, ProjectId};
 use echo_shared::rate_limit::RateLimit;
-use echo_shared::store::{Created, EndpointPatch, Patched, Rotated};
+use echo_shared::store::{Created, Patched, Rotated};
 use echo_shared::time::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -111,7 +112,7 @@ impl From<Endpoint> for EndpointBody {
                 EndpointStatus::Disabled => EndpointState::Disabled,
             },
             events: endpoint.events,
-            consecutive_failures: endpoint.consecutive_failures,
+            consecutive_failures: endpoint.state.consecutive_failures,
             created_at: endpoint.id.created_at().to_string(),
             updated_at: endpoint.updated_at.to_string(),
             disabled_reason: endpoint.disabled_reason.map(|reason| match reason {
@@ -123,7 +124,7 @@ impl From<Endpoint> for EndpointBody {
             description: endpoint.description,
             headers: endpoint.headers.expose().clone(),
             rate_limit_per_second,
-            hanging_since: endpoint.hanging_since.map(|at| at.to_string()),
+            hanging_since: endpoint.state.hanging_since.map(|at| at.to_string()),
         }
     }
 }
@@ -171,17 +172,17 @@ pub async fn create(
     let limit = rate_limit_per_second(&fields)?.flatten();
     let status = fields.nullable("status", "active or disabled", status)?.unwrap_or(EndpointStatus::Active);
     let is_disabled = status == EndpointStatus::Disabled;
-    let endpoint = Endpoint {
+    let mut endpoint = Endpoint {
         status,
         disabled_reason: is_disabled.then_some(DisabledReason::Manual),
         disabled_at: is_disabled.then_some(now),
         description: description(&fields)?.flatten(),
         headers: headers(&fields)?.unwrap_or_default(),
-        rate_limit: limit.map(|per_second| RateLimit { per_second, since: now }),
         ..Endpoint::new(project.id, project.shards, url, events, now)
     };
+    endpoint.state.rate_limit = limit.map(|per_second| RateLimit { per_second, since: now });
     let cap = app.settings.max_endpoints_per_project;
-    match app.registry.create_endpoint(&project.account_id, &endpoint, cap).await? {
+    match app.registry.create_endpoint(&endpoint, cap).await? {
         Created::Done => Ok((StatusCode::CREATED, Json(endpoint.into()))),
         Created::CapReached => Err(ApiError::conflict(format!(
             "The project has {cap} webhook endpoints, which is the most allowed"
@@ -197,7 +198,8 @@ pub async fn list(
     query: QueryValues,
 ) -> Result<Json<Vec<EndpointBody>>, ApiError> {
     query.only(&[])?;
-    let endpoints = app.store.endpoints(&project.id).await?;
+    let copy = project.shards.any(rand::random());
+    let endpoints = app.store.endpoints(&project.id, copy).await?.ok_or_else(ApiError::foreign_project)?;
     let shown = endpoints.into_iter().map(|endpoint| EndpointBody::shown_to(&caller, endpoint));
     Ok(Json(shown.collect()))
 }
@@ -246,12 +248,11 @@ pub async fn update(
         match app.store.patch_endpoint(&endpoint, &patch, Timestamp::now()).await? {
             Patched::Done(endpoint) => return Ok(Json((*endpoint).into())),
             // When several changes come at once, one is made each time, and the others try again.
-            Patched::Overtaken => {
-                let latest = find(&app, &project, &id).await?;
+            Patched::Overtaken(latest) => {
                 if Instant::now() >= end || !patch.may_follow(&endpoint, &latest) {
                     return Err(ApiError::unavailable("an endpoint was changed by another call meanwhile"));
                 }
-                endpoint = latest;
+                endpoint = *latest;
             }
             Patched::Gone => return Err(ApiError::endpoint_not_found()),
         }
@@ -270,7 +271,7 @@ pub async fn delete(
         // A 404 comes first.
         return Err(find(&app, &project, &id).await.err().unwrap_or(refused));
     }
-    if app.registry.delete_endpoint(&project.account_id, &project.id, &id).await? {
+    if app.registry.delete_endpoint(&project.id, project.shards, &id).await? {
         Ok(StatusCode::NO_CONTENT)
     } else {
         Err(ApiError::endpoint_not_found())

@@ -21,7 +21,7 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::AcceptedBody;
-use super::endpoints_ahead::EndpointsAhead;
+use super::routes_ahead::RoutesAhead;
 use crate::app::AppState;
 use crate::auth::InProject;
 use crate::error::ApiError;
@@ -85,7 +85,7 @@ pub async fn create_many(
     State(app): State<AppState>,
     Extension(Began(began)): Extension<Began>,
     project: InProject,
-    ahead: EndpointsAhead,
+    ahead: RoutesAhead,
     query: QueryValues,
     body: RequestBody,
 ) -> Result<BatchBody, ApiError> {
@@ -94,11 +94,11 @@ pub async fn create_many(
     fields.only(&["events"])?;
     let texts = fields.required("events", format_args!("an array of 1 to {MAX_EVENTS} events"), array)?;
     let given: Vec<_> = texts.into_iter().map(|text| read(text, &app.settings.event_names)).collect();
-    let endpoints = ahead.endpoints(&app, &project.id).await?;
+    let routes = ahead.routes(&app, &project).await?;
     let now = Timestamp::now();
     let Sorted { mut places, mut events, mut outcomes } = sort(given, now, |event_id, content| {
         let retention = app.settings.retention;
-        Event::accept(project.id, project.shards, event_id, content, &endpoints, now, retention)
+        Event::accept(project.id, event_id, content, &routes, now, retention)
     });
     let permits = app.budgets.take_many(Budgeted::Events, &project.id, events.len(), now).await;
     if let Err(spent) = permits {
@@ -106,7 +106,7 @@ pub async fn create_many(
         let refused = places.drain(spent.taken..);
         outcomes.extend(refused.map(|place| (place, Err(ApiError::over_budget(spent, now)))));
     }
-    let accepted = accept_many(app.sinks(), events, &endpoints, now, began + WORK_TIME).await;
+    let accepted = accept_many(app.sinks(), events, &routes, now, began + WORK_TIME).await;
     let accepted = accepted.into_iter().map(|outcome| outcome.map_err(ApiError::from));
     outcomes.extend(places.into_iter().zip(accepted));
     Ok(BatchBody { results: outcomes.into_values().map(ResultBody::from).collect() })

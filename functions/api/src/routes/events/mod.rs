@@ -3,9 +3,9 @@
 pub mod batch;
 pub mod body;
 mod create;
-pub mod endpoints_ahead;
 mod log;
 pub mod page;
+pub mod routes_ahead;
 mod sample;
 mod test_event;
 
