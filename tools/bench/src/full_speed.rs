@@ -58,7 +58,7 @@ pub(crate) async fn run(stage: &Stage, run: &Run<'_>) -> io::Result<Ran> {
     let tables: HashMap<&str, Value> = Dynamo::tables().map(table).collect();
     let (api, delivery) = (&stage.lane.api.settings, &stage.lane.delivery.settings);
     let first = match run.way {
-        Way::Https => api,
+        Way::Https | Way::HttpsBatch => api,
         Way::Queue | Way::QueueWithoutIds => delivery,
     };
     let function = |binary: &Path, settings: &Settings| json!({ "binary": binary, "env": settings.env });
