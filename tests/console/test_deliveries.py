@@ -136,13 +136,24 @@ def test_the_verification_code_verifies_a_delivery(signed_in, customer, receiver
     assert not names["is_genuine"](body, {})
 
     (tmp_path / "verify.mjs").write_text(code("Node"))
-    cases = json.dumps([[body.decode(), signature], [body.decode() + " ", signature], [body.decode(), ""]])
+    # The same code gets through a rotation: it still has the secret before.
+    customer.call("POST", f"/webhooks/{endpoint['id']}/secret/rotate", status=200)
+    customer.emit(data={"text": "é"})
+    customer.settled(endpoint, 2)
+    rotated, after = receiver.requests[1]
+    sent = {name: rotated[name] for name in ("x-echo-signature", "x-echo-signature-previous")}
+    assert names["is_genuine"](after, sent)
+    assert not names["is_genuine"](after + b" ", sent)
+    assert not names["is_genuine"](after, {"x-echo-signature": sent["x-echo-signature"]})
+
+    only = {"x-echo-signature": signature}
+    cases = json.dumps([[body.decode(), only], [body.decode() + " ", only], [body.decode(), {}], [after.decode(), sent]])
     script = f"""import {{ isGenuine }} from '{tmp_path}/verify.mjs';
-        const isTaken = ([text, sent]) => isGenuine(Buffer.from(text), {{ 'x-echo-signature': sent }});
+        const isTaken = ([text, headers]) => isGenuine(Buffer.from(text), headers);
         console.log({cases}.map(isTaken).join())"""
     node = Path(playwright.__file__).parent / "driver/node"
     told = subprocess.run([node, "--input-type=module", "-e", script], capture_output=True, text=True, check=True, timeout=30)
-    assert told.stdout.strip() == "true,false,false"
+    assert told.stdout.strip() == "true,false,false,true"
 
 
 def post(customer, body):

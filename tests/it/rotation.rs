@@ -6,10 +6,13 @@ use echo_tests::receiver::{Received, Receiver};
 use echo_tests::signature::{self, echo, standard};
 use serde_json::json;
 
-/// Checks that exactly `secrets` sign, and that the first one signs both headers.
+/// Checks that exactly `secrets` sign, the newest first.
 fn check(request: &Received, secrets: &[&str]) {
     let (id, timestamp) = (request.header("webhook-id"), request.header("webhook-timestamp"));
     assert_eq!(request.header("x-echo-signature"), echo(secrets[0], &request.body));
+    let previous =
+        request.headers.get("x-echo-signature-previous").map(|value| value.to_str().expect("text"));
+    assert_eq!(previous, secrets.get(1).map(|secret| echo(secret, &request.body)).as_deref());
     let wanted: Vec<String> =
         secrets.iter().map(|secret| standard(secret, id, timestamp, &request.body)).collect();
     assert_eq!(signature::entries(&request.headers), wanted);

@@ -19,10 +19,13 @@ def _standard(secret, record):
 
 
 def verify(record, secret, previous=None):
-    """Fails unless both signatures are by `secret`, with a second standard signature by `previous` if it is given."""
+    """Fails unless both signatures are by `secret`, and a second one of each by `previous` if it is given."""
     headers = record["headers"]
     if headers["x-echo-signature"] != _hmac(secret.encode(), record["body"]).hexdigest():
         raise Failed("x-echo-signature does not verify with the endpoint's secret")
+    by_previous = _hmac(previous.encode(), record["body"]).hexdigest() if previous else None
+    if headers.get("x-echo-signature-previous") != by_previous:
+        raise Failed("x-echo-signature-previous does not verify with the previous secret, or there is one without a rotation")
     wanted = {_standard(each, record) for each in (secret, previous) if each}
     if set(headers["webhook-signature"].split()) != wanted:
         raise Failed(f"webhook-signature does not match the {len(wanted)} valid secrets")

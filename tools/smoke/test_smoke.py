@@ -160,6 +160,17 @@ class Signatures(unittest.TestCase):
         with self.assertRaises(Failed):
             signatures.verify(self.record(body=b'{"test": 2432232315}'), self.SECRET)
 
+    def test_a_rotation_needs_both_signatures_by_the_secret_before(self):
+        previous = "whsec_" + base64.b64encode(b"another").decode()
+        record = self.record()
+        signed = f"{self.ID}.{self.TIMESTAMP}.".encode() + self.BODY
+        second = base64.b64encode(hmac.new(b"another", signed, hashlib.sha256).digest()).decode()
+        record["headers"]["webhook-signature"] += f" v1,{second}"
+        with self.assertRaises(Failed):
+            signatures.verify(record, self.SECRET, previous)
+        record["headers"]["x-echo-signature-previous"] = hmac.new(previous.encode(), self.BODY, hashlib.sha256).hexdigest()
+        signatures.verify(record, self.SECRET, previous)
+
     def test_neither_does_a_rotation_that_lacks_the_secret_before(self):
         with self.assertRaises(Failed):
             signatures.verify(self.record(), self.SECRET, previous="whsec_" + base64.b64encode(b"another").decode())

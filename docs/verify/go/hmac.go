@@ -15,8 +15,14 @@ import (
 func isGenuine(secret string, headers http.Header, rawBody []byte) bool {
 	mac := hmac.New(sha256.New, []byte(secret))
 	mac.Write(rawBody)
-	sent, err := hex.DecodeString(headers.Get("x-echo-signature"))
-	return err == nil && hmac.Equal(mac.Sum(nil), sent)
+	// For a day after a rotation, the second header is signed with the secret before.
+	for _, name := range []string{"x-echo-signature", "x-echo-signature-previous"} {
+		sent, err := hex.DecodeString(headers.Get(name))
+		if err == nil && hmac.Equal(mac.Sum(nil), sent) {
+			return true
+		}
+	}
+	return false
 }
 
 func main() {

@@ -5,8 +5,11 @@ import { buffer } from "node:stream/consumers";
 
 function isGenuine(secret, headers, rawBody) {
   const expected = createHmac("sha256", secret).update(rawBody).digest();
-  const sent = Buffer.from(headers["x-echo-signature"] ?? "", "hex");
-  return sent.length === expected.length && timingSafeEqual(sent, expected);
+  // For a day after a rotation, the second header is signed with the secret before.
+  return ["x-echo-signature", "x-echo-signature-previous"].some((name) => {
+    const sent = Buffer.from(headers[name] ?? "", "hex");
+    return sent.length === expected.length && timingSafeEqual(sent, expected);
+  });
 }
 
 createServer(async (request, response) => {

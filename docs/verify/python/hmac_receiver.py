@@ -9,7 +9,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 def is_genuine(secret, headers, raw_body):
     expected = hmac.new(secret.encode(), raw_body, hashlib.sha256).hexdigest()
-    return hmac.compare_digest(expected.encode(), headers.get("x-echo-signature", "").encode())
+    # For a day after a rotation, the second header is signed with the secret before.
+    names = ("x-echo-signature", "x-echo-signature-previous")
+    return any(hmac.compare_digest(expected.encode(), headers.get(name, "").encode()) for name in names)
 
 
 class Receiver(BaseHTTPRequestHandler):

@@ -162,8 +162,14 @@ impl Endpoint {
 
     /// The secrets that sign now: the current one, and the previous one while a rotation overlaps.
     pub fn secrets_at(&self, now: Timestamp) -> impl Iterator<Item = &SigningSecret> {
+        [Some(&self.signing_secret), self.previous_secret_at(now)].into_iter().flatten()
+    }
+
+    /// The secret before the current one, while a rotation overlaps.
+    #[must_use]
+    pub fn previous_secret_at(&self, now: Timestamp) -> Option<&SigningSecret> {
         let overlaps = self.previous_secret_until.is_some_and(|until| now < until);
-        [Some(&self.signing_secret), self.previous_secret.as_ref().filter(|_| overlaps)].into_iter().flatten()
+        self.previous_secret.as_ref().filter(|_| overlaps)
     }
 
     #[must_use]

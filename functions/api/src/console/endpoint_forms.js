@@ -177,8 +177,13 @@ export async function rotateSecret(path, done) {
       h(
         "li",
         null,
+        "For 24 hours ",
+        h("code", null, "x-echo-signature-previous"),
+        " carries a signature by the current secret, and ",
         h("code", null, "x-echo-signature"),
-        " uses the new secret at once. A receiver that verifies this header refuses deliveries until it has the new secret. Refused deliveries are retried.",
+        " one by the new secret. The code in the tab Verify accepts either. A receiver that checks only ",
+        h("code", null, "x-echo-signature"),
+        " refuses deliveries until it has the new secret. Refused deliveries are retried.",
       ),
     ),
     h(

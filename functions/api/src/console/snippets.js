@@ -7,8 +7,11 @@ const secret = "{secret}";
 /** rawBody: the request's body as a Buffer; headers: with lower-case names. */
 export function isGenuine(rawBody, headers) {
   const expected = createHmac("sha256", secret).update(rawBody).digest();
-  const sent = Buffer.from(headers["x-echo-signature"] ?? "", "hex");
-  return sent.length === expected.length && timingSafeEqual(sent, expected);
+  // For a day after a rotation, the second header is signed with the secret before.
+  return ["x-echo-signature", "x-echo-signature-previous"].some((name) => {
+    const sent = Buffer.from(headers[name] ?? "", "hex");
+    return sent.length === expected.length && timingSafeEqual(sent, expected);
+  });
 }
 `;
 
@@ -20,7 +23,9 @@ SIGNING_KEY = "{secret}"
 
 def is_genuine(raw_body: bytes, headers) -> bool:
     expected = hmac.new(SIGNING_KEY.encode(), raw_body, hashlib.sha256).hexdigest()
-    return hmac.compare_digest(expected, headers.get("x-echo-signature", ""))
+    # For a day after a rotation, the second header is signed with the secret before.
+    names = ("x-echo-signature", "x-echo-signature-previous")
+    return any(hmac.compare_digest(expected.encode(), headers.get(name, "").encode()) for name in names)
 `;
 
 const GO = `package webhooks
@@ -37,8 +42,14 @@ const secret = "{secret}"
 func IsGenuine(rawBody []byte, headers http.Header) bool {
 	mac := hmac.New(sha256.New, []byte(secret))
 	mac.Write(rawBody)
-	sent, err := hex.DecodeString(headers.Get("x-echo-signature"))
-	return err == nil && hmac.Equal(mac.Sum(nil), sent)
+	// For a day after a rotation, the second header is signed with the secret before.
+	for _, name := range []string{"x-echo-signature", "x-echo-signature-previous"} {
+		sent, err := hex.DecodeString(headers.Get(name))
+		if err == nil && hmac.Equal(mac.Sum(nil), sent) {
+			return true
+		}
+	}
+	return false
 }
 `;
 
@@ -47,13 +58,14 @@ use sha2::Sha256;
 
 const SIGNING_KEY: &str = "{secret}";
 
-/// \`signature\`: the header x-echo-signature.
-fn is_genuine(raw_body: &[u8], signature: &str) -> bool {
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(SIGNING_KEY.as_bytes()) else {
+/// \`signatures\`: the headers x-echo-signature and x-echo-signature-previous, as far as the request has them.
+/// For a day after a rotation, the second one is signed with the secret before.
+fn is_genuine<'a>(raw_body: &[u8], signatures: impl IntoIterator<Item = &'a str>) -> bool {
+    let Ok(mac) = Hmac::<Sha256>::new_from_slice(SIGNING_KEY.as_bytes()) else {
         return false;
     };
-    mac.update(raw_body);
-    hex::decode(signature).is_ok_and(|sent| mac.verify_slice(&sent).is_ok())
+    let mac = mac.chain_update(raw_body);
+    signatures.into_iter().any(|sent| hex::decode(sent).is_ok_and(|sent| mac.clone().verify_slice(&sent).is_ok()))
 }
 `;
 

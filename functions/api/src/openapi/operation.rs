@@ -89,6 +89,14 @@ impl Described {
         self.param::<T>(ParameterIn::Header, name, about)
     }
 
+    /// A header that only some requests have.
+    pub(super) fn header_sometimes<T: ToSchema>(mut self, name: &str, about: &str) -> Self {
+        let mut parameter = self.parameter::<T>(ParameterIn::Header, name, about);
+        parameter.required = Required::False;
+        self.operation = self.operation.parameter(parameter);
+        self
+    }
+
     fn param<T: ToSchema>(mut self, place: ParameterIn, name: &str, about: &str) -> Self {
         let parameter = self.parameter::<T>(place, name, about);
         self.operation = self.operation.parameter(parameter);

@@ -78,6 +78,10 @@ pub(super) fn webhooks() -> (Paths, Vec<Named>) {
             "x-echo-signature",
             "Lower-case hex HMAC-SHA256 of the raw body, keyed by the whole `whsec_…` string.",
         )
+        .header_sometimes::<EchoSignature>(
+            "x-echo-signature-previous",
+            "For 24 hours after the secret was rotated: the same by the previous secret.",
+        )
         .header::<SentEventId>("webhook-id", "The event's id: the same on every attempt. Deduplicate by it.")
         .header::<UnixSeconds>("webhook-timestamp", "When this attempt was made, in Unix seconds.")
         .header::<StandardSignature>(

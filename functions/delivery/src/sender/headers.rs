@@ -28,6 +28,8 @@ pub(crate) fn signed(
         (ORIGIN_HEADER, origin.mark().to_owned()),
     ];
     let ours = ours.map(|(name, value)| (name.to_owned(), value));
+    let previous = endpoint.previous_secret_at(now).map(|secret| echo_signature(secret, body));
+    let previous = previous.map(|signature| ("x-echo-signature-previous".to_owned(), signature));
     let own = endpoint.headers.expose().iter().map(|(name, value)| (name.clone(), value.clone()));
-    ours.into_iter().chain(own).collect()
+    ours.into_iter().chain(previous).chain(own).collect()
 }

@@ -8,9 +8,13 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 fn is_genuine(secret: &str, headers: &HeaderMap, raw_body: &[u8]) -> bool {
-    let sent = headers.get("x-echo-signature").and_then(|value| hex::decode(value.as_bytes()).ok());
-    let mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes());
-    mac.is_ok_and(|mac| mac.chain_update(raw_body).verify_slice(&sent.unwrap_or_default()).is_ok())
+    let Ok(mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes()) else { return false };
+    let mac = mac.chain_update(raw_body);
+    // For a day after a rotation, the second header is signed with the secret before.
+    ["x-echo-signature", "x-echo-signature-previous"].into_iter().any(|name| {
+        let sent = headers.get(name).and_then(|value| hex::decode(value.as_bytes()).ok());
+        sent.is_some_and(|sent| mac.clone().verify_slice(&sent).is_ok())
+    })
 }
 
 #[tokio::main(flavor = "current_thread")]
