@@ -73,11 +73,6 @@ pub(crate) fn settings(setup: &Setup) -> LaneSettings {
         ("RETRY_DELAYS_SECONDS", seconds("60,300,1800")),
         ("RUST_BACKTRACE", seconds("0")),
     ];
-    // Lambda's image has one bundle of root certificates. Debian also has a folder of certificates, which would be
-    // read too.
-    let bundles = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"];
-    let bundle = bundles.into_iter().find(|path| Path::new(path).is_file());
-    env.extend(bundle.map(|path| ("SSL_CERT_FILE", path.to_owned())));
     env.extend(setup.env.iter().cloned());
     LaneSettings {
         name: "bench".to_owned(),
