@@ -133,7 +133,7 @@ mod tests {
             ("DELIVERIES_TABLE", ""),
             ("PARKED_QUEUE_URL", ""),
             ("INTAKE_QUEUE_URL", ""),
-            ("API_KEYS_TABLE", ""),
+            ("ROUTES_TABLE", ""),
             ("API_ENDPOINT", ""),
             ("API_ENDPOINT", "a1b2c3"),
             ("EVENT_NAMES", "call ended"),
