@@ -30,5 +30,6 @@ mod reference;
 mod replays;
 mod retries;
 mod rotation;
+mod shards;
 mod signing;
 mod test_events;
