@@ -17,6 +17,7 @@ pub mod tls;
 // A path names the noun, wherever its file is.
 pub use domain::{
     account, address, amazon, api_key, attempt, budget, cursor, custom_headers, decision, delivery, endpoint,
-    endpoint_url, event, event_input, event_name, fields, id, intake, job, merge, operational, origin, partition, payload,
-    project, rate_limit, replay, schedule, shards, signature, signing_secret, slowness, time, transition,
+    endpoint_url, event, event_input, event_name, fields, id, intake, job, merge, operational, origin,
+    partition, payload, project, rate_limit, replay, schedule, shards, signature, signing_secret, slowness,
+    time, transition,
 };

@@ -331,10 +331,8 @@ async fn look(app: &App, replay: &Replay, endpoint: &Endpoint) -> Result<(Positi
                 let wanted =
                     EventFilter { event_name: None, since: Some(filter.since), until: Some(filter.until) };
                 let project = &replay.project_id;
-                let rows = app
-                    .store
-                    .events(project, endpoint.shards, &wanted, after, room, LOOK_BYTES, now)
-                    .await?;
+                let rows =
+                    app.store.events(project, endpoint.shards, &wanted, after, room, LOOK_BYTES, now).await?;
                 let skips = |event: &echo_shared::event::Event| {
                     filter.has_name(&event.event_name) && event.skipped_for(&endpoint.id).is_some()
                 };

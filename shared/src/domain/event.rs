@@ -136,8 +136,7 @@ impl Event {
         retention: Duration,
     ) -> Self {
         let shard = endpoint.shards.of(&event_id);
-        let event =
-            Self::without_deliveries(endpoint.project_id, shard, event_id, content, now, retention);
+        let event = Self::without_deliveries(endpoint.project_id, shard, event_id, content, now, retention);
         let deliveries = vec![EventDelivery::new(&content.name, shard, endpoint.id, now)];
         Self { deliveries, by_hand: true, ..event }
     }

@@ -5,12 +5,12 @@
 //! |---|---|---|
 //! | accounts | e-mail in lower case | the person who signed up |
 //! | login failures | caller and e-mail; e-mail alone for all callers | tries that are left in this window; expires |
-//! | projects | account, id | name, number of endpoints and of active keys |
+//! | projects | account, id | name, shards, number of endpoints and of active keys |
 //! | API keys | project, id | the key as it is listed |
 //! | API key hashes | hash | the project that the key opens |
 //! | endpoints | project, id | URL, secrets, status, health, speed, slots |
-//! | events | project, event id | envelope, content hash, deliveries, skipped endpoints; expires |
-//! | deliveries | endpoint and bucket of the event name, id | status and attempts; expires |
+//! | events | project and shard, event id | envelope, content hash, deliveries, skipped endpoints; expires |
+//! | deliveries | endpoint, bucket of the event name and shard; id | status and attempts; expires |
 //! | budgets | project, kind and minute | permits that are leased; expires after an hour |
 //! | replays | endpoint, id | filter, position, the page to start next; expires |
 //!

@@ -10,8 +10,8 @@ use super::projects::put_new;
 use super::ranges::{Range, query_page};
 use super::transactions::{first_condition_failed, transact};
 use super::{
-    Advanced, Created, Item, Store, StoreError, from_item, if_condition_held, key, number, row, row_in_the_way,
-    text, to_item, value,
+    Advanced, Created, Item, Store, StoreError, from_item, if_condition_held, key, number, row,
+    row_in_the_way, text, to_item, value,
 };
 use crate::delivery::{Delivery, attention};
 use crate::event::{Event, EventDelivery};

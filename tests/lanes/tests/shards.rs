@@ -27,8 +27,7 @@ impl Project {
         let (key, path) = (text(&made["api_key"]), format!("/v1/projects/{}", text(&made["id"])));
         let url = format!("http://{}/spread", lane.receiver.address());
         let webhook = json!({ "url": url, "events": [ONE] });
-        let made =
-            lane.call("POST", &format!("{path}/webhooks"), &Auth::Key(&key), Some(&webhook)).await;
+        let made = lane.call("POST", &format!("{path}/webhooks"), &Auth::Key(&key), Some(&webhook)).await;
         Self { key, path, endpoint: text(&body_of(&made, 201)["id"]) }
     }
 
@@ -113,7 +112,10 @@ fn spread(dynamo: &Dynamo, table: &str, row: &Value, shards: u8, rows: usize, by
     let filler = "x".repeat(bytes.saturating_sub(row.to_string().len() - 130));
     let copies = (0..rows).map(|n| {
         // As random as a hash, and the same in each run.
-        let hash = (n as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let hash = (n as u64)
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            .rotate_left(29)
+            .wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let shard = (hash >> 40) % u64::from(shards);
         // The first digits are the time. A delivery's last two bytes are its shard and its bucket.
         let end = if table == "events" { &id[32..34] } else { &format!("{shard:02x}") };

@@ -307,7 +307,8 @@ impl World {
         };
         let year = Duration::from_secs(365 * 86_400);
         let event_id = EventId::new(timestamp(0));
-        let event = Event::accept(project_id, Shards::ONE, event_id, &content, &endpoints[..1], timestamp(0), year);
+        let event =
+            Event::accept(project_id, Shards::ONE, event_id, &content, &endpoints[..1], timestamp(0), year);
         let listed = event.deliveries[0];
         let job = DeliveryJob {
             project_id,

@@ -110,11 +110,11 @@ impl Intake {
         let Incoming { project_id, event_id, content } =
             intake::read(body, &message.id, &app.settings.event_names)?;
         let endpoints = self.projects.endpoints(&app.store, project_id).await.map_err(NotAccepted::Fault)?;
-        let (shards, endpoints) =
-            endpoints.ok_or_else(|| Refused::new("project_id names no project"))?;
+        let (shards, endpoints) = endpoints.ok_or_else(|| Refused::new("project_id names no project"))?;
         self.budget(message, project_id).await?;
         let now = Timestamp::now();
-        let event = Event::accept(project_id, shards, event_id, &content, &endpoints, now, app.settings.retention);
+        let event =
+            Event::accept(project_id, shards, event_id, &content, &endpoints, now, app.settings.retention);
         let accepted = match &self.others {
             Some(others) => others.accept(app, event, &endpoints, now).await?,
             None => accept(app.sinks(), event, &endpoints, now).await?,

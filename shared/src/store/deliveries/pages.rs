@@ -147,11 +147,8 @@ impl Store {
     ) -> Result<Vec<DeliveryId>, StoreError> {
         let shards: Vec<Shard> = endpoint.shards.all().collect();
         let bucket = filter.event_name.as_ref().map(EventName::bucket);
-        let query = self
-            .client
-            .query()
-            .index_name("by_attention")
-            .expression_attribute_names("#of", "attention");
+        let query =
+            self.client.query().index_name("by_attention").expression_attribute_names("#of", "attention");
         let look = if bucket.is_some() { LOOK } else { 0 };
         let read = |ask: Ask| {
             let (query, of) = (query.clone(), attention(&endpoint.id, shards[ask.list], status));
@@ -162,7 +159,8 @@ impl Store {
                     Ok(Row { key: id.as_uuid(), bytes: 0, value: id })
                 };
                 let mut part = self.part(query, of, range, ask.rows, row).await?;
-                part.rows.retain(|row| bucket.is_none_or(|bucket| Partition::of(&row.value).bucket == bucket));
+                part.rows
+                    .retain(|row| bucket.is_none_or(|bucket| Partition::of(&row.value).bucket == bucket));
                 Ok(part)
             }
         };
@@ -227,11 +225,7 @@ mod tests {
     fn since_is_included_and_until_is_not() {
         let filter = DeliveryFilter { since: Some(at(10)), until: Some(at(20)), ..DeliveryFilter::default() };
         for (millis, expected) in [(9, false), (10, true), (19, true), (20, false)] {
-            assert_eq!(
-                contains(&filter, None, DeliveryId::new(at(millis))),
-                expected,
-                "{millis}"
-            );
+            assert_eq!(contains(&filter, None, DeliveryId::new(at(millis))), expected, "{millis}");
         }
         let backwards = DeliveryFilter { since: Some(at(20)), until: Some(at(10)), ..filter };
         assert!(range(&backwards, None).is_none());

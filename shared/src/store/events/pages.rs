@@ -154,11 +154,8 @@ impl Store {
             None => query.filter_expression(condition),
         };
         // As in a page of deliveries, many shards are read at half the price. An index has no other price.
-        let query = if by_id {
-            query.consistent_read(log.shards.len() == 1)
-        } else {
-            query.index_name("by_listing")
-        };
+        let query =
+            if by_id { query.consistent_read(log.shards.len() == 1) } else { query.index_name("by_listing") };
         let (items, next) = query_page(query, ask.rows, None).await?;
         let read_to = next.as_ref().map(|key| id_in(key, sort_key)).transpose()?.map(|id| id.as_uuid());
         let row = |item| {

@@ -29,8 +29,15 @@ fn fixture() -> (Delivery, Endpoint, DeliveryJob) {
         data: serde_json::from_str("{}").expect("JSON"),
     };
     let month = Duration::from_secs(30 * 86_400);
-    let event =
-        Event::accept(project_id, Shards::ONE, EventId::new(T0), &content, std::slice::from_ref(&endpoint), T0, month);
+    let event = Event::accept(
+        project_id,
+        Shards::ONE,
+        EventId::new(T0),
+        &content,
+        std::slice::from_ref(&endpoint),
+        T0,
+        month,
+    );
     let listed = event.deliveries[0];
     let job = event.first_job(&listed);
     (Delivery::pending(&event, &listed), endpoint, job)
