@@ -33,5 +33,6 @@ mod retries;
 mod rotation;
 mod scopes;
 mod sessions;
+mod shards;
 mod signing;
 mod test_events;

@@ -11,8 +11,8 @@
 //! | API key hashes | hash | the project that the key opens, its shards and scopes |
 //! | routes | project and copy | all endpoints of a project, as far as accepting an event needs them |
 //! | endpoints | id, part | part `settings`: URL, secrets, headers, status. Part `state`: failures, speed, slots |
-//! | events | project, event id | envelope, content hash, deliveries, skipped endpoints; expires |
-//! | deliveries | endpoint and bucket of the event name, id | status and attempts; expires |
+//! | events | project and shard, event id | envelope, content hash, deliveries, skipped endpoints; expires |
+//! | deliveries | endpoint, bucket and shard; id | status and attempts; expires |
 //! | budgets | project, kind and minute | permits that are leased; expires after an hour |
 //! | replays | endpoint, id | filter, position, the page to start next; expires |
 //!

@@ -150,7 +150,12 @@ pub struct Partitions {
 
 impl Default for Partitions {
     fn default() -> Self {
-        let state = State { now: Instant::now(), windows: HashMap::new(), totals: HashMap::new(), throttled: BTreeMap::new() };
+        let state = State {
+            now: Instant::now(),
+            windows: HashMap::new(),
+            totals: HashMap::new(),
+            throttled: BTreeMap::new(),
+        };
         Self { state: Mutex::new(state) }
     }
 }
