@@ -8,11 +8,11 @@ use futures_util::future::{join, try_join, try_join_all};
 
 use crate::decision::stand_back;
 use crate::delivery::Delivery;
-use crate::endpoint::Endpoint;
 use crate::event::{Event, EventDelivery};
 use crate::id::EndpointId;
 use crate::job::DeliveryJob;
 use crate::queue::Queue;
+use crate::route::Routes;
 use crate::store::{Accepted, Store, StoreError};
 use crate::time::Timestamp;
 
@@ -40,6 +40,8 @@ pub enum AcceptError {
     Store(#[from] StoreError),
     #[error("{0} jobs are not certain to be queued")]
     InDoubt(usize),
+    #[error("the event was not durable when the answer was due")]
+    TooLate,
 }
 
 /// An event that is durable.
@@ -93,11 +95,11 @@ impl Jobs {
 pub async fn accept(
     sinks: Sinks<'_>,
     event: Event,
-    endpoints: &[Endpoint],
+    routes: &Routes,
     now: Timestamp,
 ) -> Result<Acceptance, AcceptError> {
     let accepted = sinks.store.accept_event(&event, now).await?;
-    let event_written = after_event_written(sinks, event, accepted, endpoints, now).await?;
+    let event_written = after_event_written(sinks, event, accepted, routes, now).await?;
     let rows = event_written.rows();
     let written = async { Ok(sinks.store.create_deliveries(&rows).await?) };
     try_join(written, send_all(sinks, event_written.jobs)).await?;
@@ -112,10 +114,10 @@ pub async fn accept(
 pub async fn accept_new(
     sinks: Sinks<'_>,
     event: Event,
-    endpoints: &[Endpoint],
+    routes: &Routes,
     now: Timestamp,
 ) -> Result<Acceptance, AcceptError> {
-    let event_written = written_new(event, endpoints, now);
+    let event_written = written_new(event, routes, now);
     let rows = event_written.rows();
     let EventWritten { acceptance, jobs, .. } = event_written;
     let written = async { Ok(sinks.store.create_event(&acceptance.event, &rows).await?) };
@@ -132,29 +134,30 @@ pub async fn after_event_written(
     sinks: Sinks<'_>,
     event: Event,
     accepted: Accepted,
-    endpoints: &[Endpoint],
+    routes: &Routes,
     now: Timestamp,
 ) -> Result<EventWritten, AcceptError> {
     match accepted {
-        Accepted::New => Ok(written_new(event, endpoints, now)),
+        Accepted::New => Ok(written_new(event, routes, now)),
         Accepted::Exists(first) if first.content_hash == event.content_hash => {
             let (missing, backups) = left_over(sinks, &first, now).await?;
-            let jobs = Jobs { first: Vec::new(), backups, slow: slow_ones(endpoints, now) };
+            let jobs = Jobs { first: Vec::new(), backups, slow: slow_ones(routes, now) };
             Ok(EventWritten { acceptance: Acceptance { event: *first, duplicate: true }, missing, jobs })
         }
         Accepted::Exists(first) => Err(AcceptError::Conflict { accepted_at: first.accepted_at }),
     }
 }
 
-fn written_new(event: Event, endpoints: &[Endpoint], now: Timestamp) -> EventWritten {
+/// The rows and jobs of an event that was not there before.
+pub(crate) fn written_new(event: Event, routes: &Routes, now: Timestamp) -> EventWritten {
     let first = event.deliveries.iter().map(|listed| event.first_job(listed)).collect();
     let missing = event.deliveries.clone();
-    let jobs = Jobs { first, backups: Vec::new(), slow: slow_ones(endpoints, now) };
+    let jobs = Jobs { first, backups: Vec::new(), slow: slow_ones(routes, now) };
     EventWritten { acceptance: Acceptance { event, duplicate: false }, missing, jobs }
 }
 
-fn slow_ones(endpoints: &[Endpoint], now: Timestamp) -> HashSet<EndpointId> {
-    endpoints.iter().filter(|endpoint| endpoint.is_slow(now)).map(|endpoint| endpoint.id).collect()
+fn slow_ones(routes: &Routes, now: Timestamp) -> HashSet<EndpointId> {
+    routes.endpoints.keys().filter(|id| routes.is_slow(id, now)).copied().collect()
 }
 
 impl EventWritten {

@@ -1,10 +1,11 @@
 //! All that both functions use.
 //!
 //! [`domain`] holds the rules and is pure. [`store`] keeps rows in DynamoDB, [`queue`] moves jobs through SQS, and [`accept`]
-//! makes an event durable with these two; [`aws`] is the part that their clients share. Each function starts with
+//! makes an event durable with these two, [`accept_many`] several; [`aws`] is the part that their clients share. Each function starts with
 //! [`config`], [`logging`] and [`tls`], and reads [`clock`].
 
 pub mod accept;
+pub mod accept_many;
 pub mod aws;
 pub mod clock;
 pub mod config;
@@ -17,6 +18,7 @@ pub mod tls;
 // A path names the noun, wherever its file is.
 pub use domain::{
     account, address, amazon, api_key, attempt, budget, cursor, custom_headers, decision, delivery, endpoint,
-    endpoint_url, event, event_input, event_name, fields, id, intake, job, operational, origin, payload,
-    project, rate_limit, replay, schedule, shards, signature, signing_secret, slowness, time, transition,
+    endpoint_patch, endpoint_url, event, event_input, event_name, fields, id, intake, job, merge,
+    operational, origin, partition, payload, project, rate_limit, replay, route, schedule, scope, session,
+    shards, signature, signing_secret, skipped, slowness, time, transition,
 };

@@ -2,6 +2,7 @@
 
 import re
 
+import demo
 from conftest import expect
 
 
@@ -176,6 +177,44 @@ def test_a_secret_is_hidden_until_revealed_and_is_another_once_rotated(signed_in
     page.get_by_role("button", name="Done").click()
     page.get_by_role("button", name="Reveal").click()
     expect(page.locator("pre")).to_contain_text(rotated)
+
+
+def test_a_key_gets_the_scopes_and_the_end_that_were_chosen(signed_in, customer):
+    page = signed_in()
+    page.get_by_role("link", name="API keys").click()
+    page.get_by_role("button", name="New key").click()
+    page.get_by_label("Name").fill("Producer")
+    scopes = ["events:write", "read", "endpoints:write", "keys:write"]
+    for scope in scopes:
+        page.get_by_label(scope, exact=True).uncheck()
+    page.get_by_role("button", name="Create key").click()
+    expect(page.get_by_role("alert")).to_contain_text("Choose at least one scope")
+    page.get_by_label("events:write").check()
+    page.get_by_label("Expires").select_option("In 30 days")
+    page.get_by_role("button", name="Create key").click()
+    page.get_by_role("button", name="Done").click()
+    row = page.get_by_role("row", name="Producer")
+    expect(row).to_contain_text("events:write")
+    expect(row).not_to_contain_text("keys:write")
+    expect(row).to_contain_text(re.compile("in (29|30) days"))
+    expect(page.get_by_role("row", name="default")).to_contain_text("All")
+
+
+def test_a_key_that_only_reads_sees_no_secret(open_page, customer, receiver, api_url):
+    endpoint = customer.endpoint(receiver.url)
+    key = demo.call("POST", f"{api_url}/v1/api-keys", {"name": "reader", "scopes": ["read"]}, x_api_key=customer.api_key)[1]["key"]
+    page = open_page()
+    page.get_by_role("button", name="API key").click()
+    page.get_by_label("API key").fill(key)
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("link", name=receiver.url).click()
+    page.get_by_role("link", name="Verify").click()
+    expect(page.get_by_text("lacks the scope endpoints:write")).to_be_visible()
+    expect(page.get_by_role("button", name="Reveal")).to_have_count(0)
+    assert endpoint["signing_secret"] not in page.content()
+    page.get_by_role("button", name="Rotate secret").click()
+    page.get_by_role("dialog").get_by_role("button", name="Rotate secret").click()
+    expect(page.get_by_role("alert")).to_contain_text("The API key lacks the scope endpoints:write")
 
 
 def test_a_key_is_shown_once_and_revoked(signed_in, customer):

@@ -31,6 +31,62 @@ def test_an_account_signs_in_and_out_again(signed_in, customer):
     expect(page.get_by_text(SIGN_IN)).to_be_visible()
 
 
+def kept(page: Page):
+    return json.loads(page.evaluate("sessionStorage.getItem('echo-console')"))
+
+
+def refreshes(api_url, session):
+    return demo.call("POST", f"{api_url}/auth/refresh", None, authorization=f"Bearer {session['refresh']}")[0]
+
+
+def another_session(api_url, customer):
+    login = demo.call("POST", f"{api_url}/auth/login", {"email": customer.email, "password": customer.password})[1]
+    return {"refresh": login["refresh_token"]}
+
+
+def test_signing_out_ends_the_session_and_no_other(signed_in, customer, api_url):
+    other = another_session(api_url, customer)
+    page = signed_in()
+    session = kept(page)
+    with page.expect_response("**/auth/logout"):
+        page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_text(SIGN_IN)).to_be_visible()
+    assert refreshes(api_url, session) == 401
+    assert refreshes(api_url, other) == 201
+
+
+def test_signing_out_everywhere_ends_all_sessions(signed_in, customer, api_url):
+    other = another_session(api_url, customer)
+    page = signed_in()
+    session = kept(page)
+    page.get_by_role("button", name="Account").click()
+    page.get_by_role("button", name="Sign out everywhere").click()
+    page.get_by_role("dialog").get_by_role("button", name="Sign out everywhere").click()
+    expect(page.get_by_text(SIGN_IN)).to_be_visible()
+    assert [refreshes(api_url, session), refreshes(api_url, other)] == [401, 401]
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+def test_a_new_password_ends_the_other_sessions(signed_in, customer, api_url):
+    other = another_session(api_url, customer)
+    page = signed_in()
+    page.get_by_role("button", name="Account").click()
+    page.get_by_role("button", name="Change password").click()
+    page.get_by_label("Current password").fill("not the password")
+    page.get_by_label("New password").fill("staple of another horse")
+    page.get_by_role("button", name="Change password").click()
+    expect(page.get_by_role("alert")).to_contain_text("The current password must be the account's present password")
+    page.get_by_label("Current password").fill(customer.password)
+    page.get_by_role("button", name="Change password").click()
+    expect(page.get_by_text("Password changed")).to_be_visible()
+    assert refreshes(api_url, other) == 401
+    page.reload()
+    expect(page.get_by_role("heading", name="Endpoints")).to_be_visible()
+    page.get_by_role("button", name="Sign out").click()
+    sign_in(page, customer, password="staple of another horse")
+    expect(page.get_by_role("heading", name="Endpoints")).to_be_visible()
+
+
 def test_the_reference_is_one_click_away_and_back(signed_in, api_url):
     page = signed_in()
     page.get_by_role("link", name="API reference").click()
@@ -54,7 +110,7 @@ def test_a_key_signs_in_to_its_own_project(open_page, customer):
     page.get_by_role("button", name="API key").click()
     page.get_by_label("API key").fill("echo_" + "0" * 64)
     page.get_by_role("button", name="Sign in").click()
-    expect(page.get_by_role("alert")).to_contain_text("The API key is malformed, unknown or revoked")
+    expect(page.get_by_role("alert")).to_contain_text("The API key is malformed, unknown, revoked or expired")
     page.get_by_label("API key").fill(customer.api_key)
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("heading", name="Endpoints")).to_be_visible()
@@ -79,8 +135,7 @@ def test_an_expired_access_token_is_refreshed_unseen(signed_in):
     page = signed_in()
     change_session(page, access="e.x.p")
     expect(page.get_by_text("No endpoints yet")).to_be_visible()
-    kept = json.loads(page.evaluate("sessionStorage.getItem('echo-console')"))
-    assert kept["access"] != "e.x.p"
+    assert kept(page)["access"] != "e.x.p"
 
 
 def test_an_ended_session_asks_to_sign_in_and_goes_on_where_it_was(signed_in, customer):

@@ -12,6 +12,9 @@ use echo_tests::wait::{PATIENCE, at_once, eventually, throughout};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+const LISTED: [&str; 9] =
+    ["id", "name", "key_prefix", "status", "created_at", "updated_at", "scopes", "created_by", "expires_at"];
+
 async fn create(api: &Api, name: &str) -> Value {
     api.post("/v1/api-keys", &json!({"name": name})).await.ok(201)
 }
@@ -24,7 +27,10 @@ async fn revoke(api: &Api, id: &str) -> echo_tests::api::Answer {
 async fn a_new_key_is_shown_once_and_works() {
     let project = Project::new().await;
     let created = create(&project.api, "ci").await;
-    fields(&created, &["id", "name", "key", "key_prefix", "status", "created_at"]);
+    fields(
+        &created,
+        &["id", "name", "key", "key_prefix", "status", "created_at", "scopes", "created_by", "expires_at"],
+    );
     made(&created);
     assert_eq!(created["name"], "ci");
     assert_eq!(created["status"], "active");
@@ -44,7 +50,7 @@ async fn keys_are_listed_by_their_prefix() {
     let listed = project.api.get("/v1/api-keys").await.ok(200);
     let listed = listed.as_array().expect("an array");
     for key in listed {
-        fields(key, &["id", "name", "key_prefix", "status", "created_at", "updated_at"]);
+        fields(key, &LISTED);
         made(key);
         assert_eq!(key["status"], "active");
         assert!(timestamp(&key["updated_at"]) >= timestamp(&key["created_at"]), "{key}");
@@ -73,7 +79,7 @@ async fn a_revoked_key_stops_working_within_five_seconds() {
     let _ = leaked.get(&webhooks).await.ok(200);
 
     let revoked = revoke(&project.api, text(&created, "id")).await.ok(200);
-    fields(&revoked, &["id", "name", "key_prefix", "status", "created_at", "updated_at"]);
+    fields(&revoked, &LISTED);
     assert_eq!(revoked["status"], "revoked");
     for field in ["id", "name", "key_prefix", "created_at"] {
         assert_eq!(revoked[field], created[field]);
@@ -197,8 +203,14 @@ async fn no_table_holds_a_key_a_password_or_a_token() {
         &account.access_token,
         &account.refresh_token,
     ];
-    for table in ["AccountsTable", "ProjectsTable", "ApiKeysTable", "ApiKeyHashesTable", "LoginFailuresTable"]
-    {
+    for table in [
+        "AccountsTable",
+        "SessionsTable",
+        "ProjectsTable",
+        "ApiKeysTable",
+        "ApiKeyHashesTable",
+        "LoginFailuresTable",
+    ] {
         let rows = table_dump(table).await;
         for secret in secrets {
             assert!(!rows.contains(secret), "{table} holds a secret in plain text");

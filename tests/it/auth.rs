@@ -244,9 +244,9 @@ async fn a_refresh_token_opens_nothing_else() {
 }
 
 #[tokio::test]
-async fn an_access_token_lives_an_hour_and_a_refresh_token_30_days() {
+async fn an_access_token_lives_15_minutes_and_a_refresh_token_30_days() {
     let account = Account::sign_up().await;
-    for (token, seconds) in [(&account.access_token, 3600), (&account.refresh_token, 30 * 86_400)] {
+    for (token, seconds) in [(&account.access_token, 15 * 60), (&account.refresh_token, 30 * 86_400)] {
         let claims = claims(token);
         let lives = claims["exp"].as_i64().expect("exp") - claims["iat"].as_i64().expect("iat");
         assert_eq!(lives, seconds, "{claims}");

@@ -133,6 +133,25 @@ async fn a_new_event_is_counted_once_on_its_requests_line() {
     assert_eq!(again["duplicate"], json!(true), "{again}");
 }
 
+#[tokio::test]
+async fn a_batchs_line_counts_its_new_events_and_names_all_that_are_durable() {
+    let project = Project::new().await;
+    let event = json!({"event_name": "call.ended", "event_id": uuid::Uuid::new_v4().to_string()});
+    let events = [event.clone(), json!({"event_name": "call.ended"}), json!({}), event];
+    let answer = project.post("/events/batch", &json!({ "events": events })).await;
+    let results = answer.ok(200)["results"].clone();
+    let id = answer.headers["x-request-id"].to_str().expect("text");
+    let line = eventually(format!("request {id} is logged"), PATIENCE, || async {
+        logged("Api", id).await.into_iter().find(|line| line.contains("request answered"))
+    });
+    let line: Value = serde_json::from_str(&line.await).expect("JSON");
+    assert_eq!((&line["accepted"], &line["stack"]), (&json!(2), &json!("echo-webhooks")), "{line}");
+    for place in [0, 1, 3] {
+        let logged = text(&line, "event_ids").contains(text(&results[place], "event_id"));
+        assert!(logged, "event {place} is not named: {line}");
+    }
+}
+
 /// Waits until an invocation of the delivery function has logged its metrics, and gives its lines and the metrics.
 async fn invocation(request_id: &str) -> (Vec<Value>, Value) {
     eventually(format!("the metrics of {request_id} are logged"), PATIENCE, || async {

@@ -2,6 +2,7 @@
 
 mod api_keys;
 mod auth;
+mod batches;
 mod deliveries;
 mod delivery_pages;
 mod endpoint_changes;
@@ -30,5 +31,8 @@ mod reference;
 mod replays;
 mod retries;
 mod rotation;
+mod scopes;
+mod sessions;
+mod shards;
 mod signing;
 mod test_events;

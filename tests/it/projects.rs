@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 async fn a_new_project_comes_with_a_key_of_its_own() {
     let account = Account::sign_up().await;
     let created = account.bearer().post("/v1/projects", &json!({"name": "second"})).await.ok(201);
-    fields(&created, &["id", "name", "api_key", "created_at", "updated_at"]);
+    fields(&created, &["id", "name", "api_key", "created_at", "updated_at", "shards"]);
     made(&created);
     assert_eq!(created["name"], "second");
     assert_eq!(timestamp(&created["updated_at"]), timestamp(&created["created_at"]));
@@ -32,13 +32,33 @@ async fn a_project_needs_a_name_that_is_a_string() {
 }
 
 #[tokio::test]
+async fn a_project_has_the_number_of_shards_that_it_was_made_with() {
+    let account = Account::sign_up().await;
+    assert_eq!(account.default_project().get("").await.ok(200)["shards"], 1);
+    let bearer = account.bearer();
+    for (body, shards) in [
+        (json!({"name": "plain"}), 1),
+        (json!({"name": "one", "shards": 1}), 1),
+        (json!({"name": "most", "shards": 64}), 64),
+    ] {
+        let created = bearer.post("/v1/projects", &body).await.ok(201);
+        assert_eq!(created["shards"], shards, "{body}");
+        let path = format!("/v1/projects/{}", text(&created, "id"));
+        assert_eq!(bearer.get(&path).await.ok(200)["shards"], shards, "{body}");
+    }
+    for shards in [json!(0), json!(65), json!(-1), json!(1.5), json!("2"), json!(null), json!([2])] {
+        bearer.post("/v1/projects", &json!({"name": "x", "shards": shards})).await.refuses_field("shards");
+    }
+}
+
+#[tokio::test]
 async fn the_accounts_projects_are_listed_without_their_keys() {
     let account = Account::sign_up().await;
     let created = account.bearer().post("/v1/projects", &json!({"name": "second"})).await.ok(201);
     let listed = account.bearer().get("/v1/projects").await.ok(200);
     let listed = listed.as_array().expect("an array");
     for project in listed {
-        fields(project, &["id", "name", "created_at", "updated_at"]);
+        fields(project, &["id", "name", "created_at", "updated_at", "shards"]);
         made(project);
     }
     let mut found: Vec<(&str, &str)> =
@@ -55,7 +75,7 @@ async fn a_project_is_shown_to_its_key_and_to_its_owner() {
     let account = Account::sign_up().await;
     let project = account.default_project();
     let by_key = project.get("").await.ok(200);
-    fields(&by_key, &["id", "name", "created_at", "updated_at"]);
+    fields(&by_key, &["id", "name", "created_at", "updated_at", "shards"]);
     made(&by_key);
     assert_eq!((text(&by_key, "id"), text(&by_key, "name")), (project.id.as_str(), "default"));
     assert_eq!(account.bearer().get(&project.path("")).await.ok(200), by_key);

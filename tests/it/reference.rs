@@ -57,12 +57,17 @@ async fn answers_have_the_fields_that_are_described() {
     let page = project.get(&format!("/webhooks/{}/deliveries", endpoint.id)).await.ok(200);
     let shown = project.get(&format!("/webhooks/{}", endpoint.id)).await.ok(200);
     let events = project.get("/events").await.ok(200);
+    let both = json!({"events": [{"event_name": "call.ended"}, {}]});
+    let both = project.post("/events/batch", &both).await.ok(200);
     let since = json!({"since": "2026-01-01T00:00:00Z"});
     let replay = project.post(&format!("/webhooks/{}/replay", endpoint.id), &since).await.ok(202);
     for (name, answer) in [
         ("WebhookEndpoint", &shown),
         ("AcceptedEvent", &accepted),
         ("AcceptedDelivery", &accepted["deliveries"][0]),
+        ("EventBatchResults", &both),
+        ("AcceptedResult", &both["results"][0]),
+        ("RefusedResult", &both["results"][1]),
         ("DeliveryWithAttempts", &delivery),
         ("Delivery", &page["data"][0]),
         ("DeliveryPage", &page),

@@ -1,6 +1,6 @@
 //! The stack's own queues, tables and logs, for the few promises that the API cannot show.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_sqs::config::{BehaviorVersion, Credentials, Region};
@@ -133,6 +133,28 @@ pub async fn table_dump(logical_id: &str) -> String {
     format!("{rows:?}")
 }
 
+/// The row of an account.
+///
+/// # Panics
+/// When there is no such account or the test cannot read it.
+pub async fn account(email: &str) -> HashMap<String, AttributeValue> {
+    let client = aws_sdk_dynamodb::Client::new(&config().await);
+    let table = &stack().aws.tables["AccountsTable"];
+    let key = AttributeValue::S(email.to_lowercase());
+    let answer = client.get_item().table_name(table).key("email_key", key).send().await;
+    answer.expect("the table can be read").item.expect("an account")
+}
+
+/// The root secret, as an operator reads it.
+///
+/// # Panics
+/// When the secret is not a text.
+pub async fn root_secret() -> String {
+    let body = json!({"SecretId": stack().aws.root_secret});
+    let answer = call("secretsmanager", "secretsmanager.GetSecretValue", &body).await;
+    answer["SecretString"].as_str().expect("a text").to_owned()
+}
+
 /// Lets a row expire: finds the row whose `id_field` is `id` and sets its TTL attribute to a second ago.
 ///
 /// # Panics
@@ -255,6 +277,19 @@ pub async fn operator_project() -> Project {
         let mut row = row.clone();
         row.insert(field.to_owned(), operator.clone());
         client.put_item().table_name(name).set_item(Some(row)).send().await.expect("the row can be written");
+    }
+    // Another test may have given the operator's project endpoints already.
+    let routes = client
+        .put_item()
+        .table_name(&stack().aws.tables["RoutesTable"])
+        .item("copy", AttributeValue::S(format!("{}#0", stack().operator_project())))
+        .item("shards", AttributeValue::N("1".to_owned()))
+        .item("endpoints", AttributeValue::M(HashMap::new()))
+        .condition_expression("attribute_not_exists(#copy)")
+        .expression_attribute_names("#copy", "copy");
+    if let Err(error) = routes.send().await {
+        let error = error.into_service_error();
+        assert!(error.is_conditional_check_failed_exception(), "{error}");
     }
     Project::known(stack().operator_project(), &project.key)
 }

@@ -4,7 +4,7 @@
 //!
 //! Reading order: [`stack`] (the stack under test), [`api`] (one request), [`project`] and [`endpoint`] (the start of
 //! most tests), [`receiver`] and [`hostile`] (the servers that get deliveries), [`signature`], [`shape`], [`pages`],
-//! [`cap`], [`time`], [`wait`], [`aws`].
+//! [`cap`], [`time`], [`wait`], [`aws`], [`reset`].
 
 pub mod api;
 pub mod aws;
@@ -14,6 +14,7 @@ pub mod hostile;
 pub mod pages;
 pub mod project;
 pub mod receiver;
+pub mod reset;
 pub mod shape;
 pub mod signature;
 pub mod stack;

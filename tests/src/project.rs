@@ -80,6 +80,13 @@ impl Project {
         Account::sign_up().await.default_project()
     }
 
+    /// Makes a project whose events and deliveries are spread over so many partitions.
+    pub async fn with_shards(shards: u8) -> Self {
+        let body = json!({"name": "spread", "shards": shards});
+        let created = Account::sign_up().await.bearer().post("/v1/projects", &body).await.ok(201);
+        Self::known(text(&created, "id"), text(&created, "api_key"))
+    }
+
     #[must_use]
     pub fn known(id: &str, key: &str) -> Self {
         Self { id: id.to_owned(), key: key.to_owned(), api: Api::anonymous().with_key(key) }

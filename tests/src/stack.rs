@@ -26,6 +26,8 @@ pub struct Aws {
     pub tables: BTreeMap<String, String>,
     /// Logical id of each queue -> its URL.
     pub queues: BTreeMap<String, String>,
+    /// The name or ARN of the root secret.
+    pub root_secret: String,
 }
 
 // A result instead of a panic, because Rust would show the panic's message to the first test only.

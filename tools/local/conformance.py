@@ -83,8 +83,10 @@ def things_to_try(project):
     # With this account, the example of logging in succeeds.
     document = demo.expect(200, demo.call("GET", f"{project.api_url}/openapi.json"), "reading the description")
     account = document["paths"]["/auth/signup"]["post"]["requestBody"]["content"]["application/json"]["example"]
-    demo.expect(201, demo.call("POST", f"{project.api_url}/auth/signup", account), "signing up")
-    return {"ECHO_WEBHOOK_ID": webhook, "ECHO_DELIVERY_ID": delivery, "ECHO_DOOMED_ID": doomed}
+    tokens = demo.expect(201, demo.call("POST", f"{project.api_url}/auth/signup", account), "signing up")
+    # Nothing but logging out is called with this account's token, so its session may end.
+    token = {"ECHO_SESSION_TOKEN": tokens["access_token"]}
+    return {"ECHO_WEBHOOK_ID": webhook, "ECHO_DELIVERY_ID": delivery, "ECHO_DOOMED_ID": doomed} | token
 
 
 def body():

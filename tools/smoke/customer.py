@@ -45,25 +45,36 @@ class Account:
         headers = {"x_signup_token": token} if token else {}
         status, answer = call("POST", f"{self.stack.api_url}/auth/signup", body, **headers)
         if status == 201:
-            self._access = {"authorization": f"Bearer {answer['access_token']}"}
+            self._keep(answer)
             self._add(answer["default_project"])
         return status, answer
 
     def project(self, name):
         """Makes a project for one check, so that the checks do not get each other's events."""
-        answer = call("POST", f"{self.stack.api_url}/v1/projects", {"name": name}, **self._access)
+        answer = call("POST", f"{self.stack.api_url}/v1/projects", {"name": name}, **self._owner())
         return self._add(demo.expect(201, answer, "making a project"))
 
     def revoke_keys(self):
         for project in self.projects:
-            keys = call("GET", f"{self.stack.api_url}/v1/api-keys?project_id={project.id}", **self._access)
+            keys = call("GET", f"{self.stack.api_url}/v1/api-keys?project_id={project.id}", **self._owner())
             for key in demo.expect(200, keys, "listing keys"):
                 if key["status"] == "active":
                     self.revoke(project, key["id"])
 
     def revoke(self, project, key_id):
         url = f"{self.stack.api_url}/v1/api-keys/{key_id}/revoke?project_id={project.id}"
-        demo.expect(200, call("PATCH", url, **self._access), "revoking a key")
+        demo.expect(200, call("PATCH", url, **self._owner()), "revoking a key")
+
+    def _owner(self):
+        """The header with an access token. A token lasts 15 minutes, and a smoke test may take longer."""
+        if time.monotonic() > self._fresh_until:
+            url = f"{self.stack.api_url}/auth/refresh"
+            self._keep(demo.expect(201, call("POST", url, authorization=f"Bearer {self._refresh}"), "refreshing"))
+        return {"authorization": f"Bearer {self._access}"}
+
+    def _keep(self, tokens):
+        self._access, self._refresh = tokens["access_token"], tokens["refresh_token"]
+        self._fresh_until = time.monotonic() + 10 * 60
 
     def _add(self, made):
         project = Project(self.stack, made["id"], made["api_key"])

@@ -34,7 +34,7 @@ function resolve(node) {
   return { ...resolve(target), ...beside, ...(beside.description && { about: resolve(target).description }) };
 }
 
-/** A schema with its references resolved, its `allOf` joined, and "or null" as `nullable`. */
+/** A schema with its references resolved, its `allOf` and its forms joined, and "or null" as `nullable`. */
 function flat(schema) {
   const node = { ...resolve(schema) };
   for (const part of node.allOf ?? []) {
@@ -48,6 +48,13 @@ function flat(schema) {
   if (choices?.some((choice) => choice.type === "null")) {
     const one = flat(choices.find((choice) => choice.type !== "null"));
     return { ...one, description: one.description ?? node.description, nullable: true };
+  }
+  if (choices) {
+    // Objects of several forms: their fields together, and as required those that every form has.
+    const forms = choices.map(flat);
+    node.type = "object";
+    node.properties = Object.assign({}, ...forms.map((form) => form.properties));
+    node.required = forms.map((form) => form.required ?? []).reduce((kept, more) => kept.filter((name) => more.includes(name)));
   }
   if (Array.isArray(node.type)) {
     node.nullable = node.type.includes("null");
@@ -198,7 +205,11 @@ function credentials(operation) {
   const names = operation.security.map((each) => Object.keys(each)[0]);
   const needed = names.filter(Boolean);
   if (!needed.length) return h("p", { class: "soft" }, "No credential needed.");
-  const links = needed.map((name, at) => [at ? " or " : "", h("a", { href: "#credentials" }, h("code", {}, name))]);
+  const scopes = (name) => operation.security.map((each) => each[name]?.[0]).filter(Boolean);
+  const links = needed.map((name, at) => [
+    at ? " or " : "",
+    h("a", { href: "#credentials" }, h("code", {}, name)),
+    scopes(name).map((scope) => [" with the scope ", h("code", {}, scope)])]);
   const optional = names.includes(undefined) ? ", if the operator requires it" : "";
   return h("p", { class: "soft" }, "Credential: ", links, optional, ".");
 }

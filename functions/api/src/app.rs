@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use aws_config::SdkConfig;
 use echo_shared::accept::Sinks;
+use echo_shared::id::{AccountId, SessionId};
 use echo_shared::queue::{self, Queue};
 use echo_shared::store::{self, Budgets, Registry, Store};
 
 use crate::auth::grants::GrantCache;
+use crate::auth::recent::Recent;
 use crate::auth::secrets::RootSecret;
 use crate::config::{Config, Settings};
 
@@ -26,6 +28,8 @@ pub struct App {
     pub slow_endpoints: Queue,
     pub secrets: RootSecret,
     pub grants: GrantCache,
+    /// Sessions that lived when they were last looked up.
+    pub sessions: Recent<(AccountId, SessionId), ()>,
     pub settings: Settings,
 }
 
@@ -43,6 +47,7 @@ impl App {
             slow_endpoints: Queue::new(sqs, config.slow_endpoints_queue_url),
             secrets: RootSecret::new(aws, config.root_secret_arn),
             grants: GrantCache::default(),
+            sessions: Recent::default(),
             settings: config.settings,
         }
     }

@@ -80,21 +80,23 @@ impl Config {
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let lookup = &lookup;
         let endpoints = required(lookup, "ENDPOINTS_TABLE")?;
-        let api_keys = required(lookup, "API_KEYS_TABLE")?;
+        let routes = required(lookup, "ROUTES_TABLE")?;
         Ok(Self {
             tables: Tables {
+                routes: routes.clone(),
                 endpoints: endpoints.clone(),
                 events: required(lookup, "EVENTS_TABLE")?,
                 deliveries: required(lookup, "DELIVERIES_TABLE")?,
                 replays: required(lookup, "REPLAYS_TABLE")?,
-                api_keys: api_keys.clone(),
             },
             registry_tables: RegistryTables {
                 accounts: required(lookup, "ACCOUNTS_TABLE")?,
                 login_failures: required(lookup, "LOGIN_FAILURES_TABLE")?,
+                sessions: required(lookup, "SESSIONS_TABLE")?,
                 projects: required(lookup, "PROJECTS_TABLE")?,
-                api_keys,
+                api_keys: required(lookup, "API_KEYS_TABLE")?,
                 api_key_hashes: required(lookup, "API_KEY_HASHES_TABLE")?,
+                routes,
                 endpoints,
             },
             budgets_table: required(lookup, "BUDGETS_TABLE")?,

@@ -7,8 +7,10 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use echo_shared::accept::AcceptError;
+use echo_shared::api_key::Beyond;
 use echo_shared::fields::Refused;
 use echo_shared::queue::QueueError;
+use echo_shared::scope::Scope;
 use echo_shared::store::{Spent, StoreError};
 use echo_shared::time::Timestamp;
 use serde::Serialize;
@@ -68,17 +70,33 @@ impl ApiError {
 
     #[must_use]
     pub fn api_key_refused() -> Self {
-        Self::unauthenticated("The API key is malformed, unknown or revoked")
+        Self::unauthenticated("The API key is malformed, unknown, revoked or expired")
     }
 
     #[must_use]
     pub fn access_token_refused() -> Self {
-        Self::unauthenticated("The access token is malformed, expired or not an access token")
+        Self::unauthenticated(
+            "The access token is malformed, expired, not an access token, or its session has ended",
+        )
     }
 
     #[must_use]
     pub fn refresh_token_refused() -> Self {
-        Self::unauthenticated("authorization must be Bearer and a refresh token that has not expired")
+        Self::unauthenticated(
+            "authorization must be Bearer and a refresh token that has not expired and whose session has not ended",
+        )
+    }
+
+    #[must_use]
+    pub fn session_token_refused() -> Self {
+        Self::unauthenticated("authorization must be Bearer and a token of a session that has not ended")
+    }
+
+    #[must_use]
+    pub fn reset_token_refused() -> Self {
+        Self::unauthenticated(
+            "The reset token is malformed, expired or used, or the password has been changed",
+        )
     }
 
     #[must_use]
@@ -91,6 +109,12 @@ impl ApiError {
     #[must_use]
     pub fn login_refused() -> Self {
         Self::unauthenticated("The e-mail or the password is wrong")
+    }
+
+    /// A 401 would say that the caller's own token is refused.
+    #[must_use]
+    pub fn current_password_wrong() -> Self {
+        Self::invalid("current_password must be the account's present password")
     }
 
     #[must_use]
@@ -108,6 +132,25 @@ impl ApiError {
     #[must_use]
     pub fn foreign_project() -> Self {
         Self::new(StatusCode::FORBIDDEN, "The credential is not valid for this project")
+    }
+
+    #[must_use]
+    pub fn scope_missing(scope: Scope) -> Self {
+        Self::new(StatusCode::FORBIDDEN, format!("The API key lacks the scope {scope}"))
+    }
+
+    /// A key would reach further than the key that makes it.
+    #[must_use]
+    pub fn beyond_maker(beyond: Beyond) -> Self {
+        let message = match beyond {
+            Beyond::Scope(scope) => {
+                format!("scopes cannot have {scope}, which the key that makes this one lacks")
+            }
+            Beyond::End(end) => {
+                format!("expires_at must be at most {end}, when the key that makes this one expires")
+            }
+        };
+        Self::new(StatusCode::FORBIDDEN, message)
     }
 
     #[must_use]
@@ -151,6 +194,13 @@ impl ApiError {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, message)
     }
 
+    /// Of one event of a batch.
+    #[must_use]
+    pub fn event_too_large(limit_bytes: usize) -> Self {
+        let message = format!("An event must be at most {} KiB", limit_bytes / 1024);
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, message)
+    }
+
     #[must_use]
     pub fn unsupported_encoding() -> Self {
         Self::new(
@@ -182,8 +232,8 @@ impl ApiError {
     }
 
     #[must_use]
-    pub fn too_many_logins(retry_after_seconds: u64) -> Self {
-        let message = "Too many failed logins for this account; try again later";
+    pub fn too_many_tries(retry_after_seconds: u64) -> Self {
+        let message = "Too many failed tries for this account; try again later";
         Self {
             retry_after_seconds: Some(retry_after_seconds),
             ..Self::new(StatusCode::TOO_MANY_REQUESTS, message)
@@ -198,6 +248,13 @@ impl ApiError {
             is_over_budget: true,
             ..Self::new(StatusCode::TOO_MANY_REQUESTS, message)
         }
+    }
+
+    /// Of one event of a batch whose earlier events have as many deliveries as one request may make.
+    #[must_use]
+    pub fn too_many_deliveries() -> Self {
+        let message = "The events before this one take the deliveries that one request may make; send this event again in another request";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, message)
     }
 
     #[must_use]
@@ -227,6 +284,18 @@ impl ApiError {
     }
 }
 
+impl ApiError {
+    /// The status and the message that stand for this refusal among the results of a batch.
+    #[must_use]
+    pub fn of_one_event(self) -> (StatusCode, String) {
+        if let Some(cause) = &self.cause {
+            tracing::error!(status = self.status.as_u16(), cause, "an event of a batch was not accepted");
+        }
+        // The same request would bring the other events again.
+        (self.status, self.message.replace("the same request", "this event"))
+    }
+}
+
 impl From<Refused> for ApiError {
     fn from(Refused(reason): Refused) -> Self {
         Self::invalid(reason)
@@ -238,7 +307,7 @@ impl From<AcceptError> for ApiError {
         match error {
             AcceptError::Conflict { .. } => Self::conflict(error.to_string()),
             AcceptError::Store(error) => error.into(),
-            AcceptError::InDoubt(_) => Self::unavailable(error),
+            AcceptError::InDoubt(_) | AcceptError::TooLate => Self::unavailable(error),
         }
     }
 }

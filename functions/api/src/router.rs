@@ -5,14 +5,15 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, header};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::{Next, from_fn_with_state, map_response};
 use axum::response::Response;
 use axum::routing::{get, patch, post};
 use echo_shared::event_input;
+use echo_shared::scope::Scope;
 use tracing::{Span, field};
 
 use crate::app::AppState;
-use crate::auth::{Caller, InProject, authenticate};
+use crate::auth::{Caller, InProject, authenticate, require};
 use crate::error::ApiError;
 use crate::http::body::{self, LIMIT};
 use crate::http::loops;
@@ -58,50 +59,83 @@ fn open() -> Router<AppState> {
         .route("/signup", post(auth::sign_up))
         .route("/login", post(auth::log_in))
         .route("/refresh", post(auth::refresh))
+        .route("/logout", post(auth::log_out))
+        .route("/password", post(auth::change_password))
+        .route("/reset", post(auth::reset_password))
         .method_not_allowed_fallback(|| async { ApiError::method_not_allowed() })
         .route_layer(from_fn_with_state(LIMIT, body::read))
+        .route_layer(map_response(never_stored))
 }
 
 fn authenticated(app: &AppState) -> Router<AppState> {
     let in_project = |rest: &str| format!("{PROJECT}{rest}");
     let in_webhook = |rest: &str| format!("{WEBHOOK}{rest}");
-    let events = Router::new()
-        .route(&in_project("/events"), get(events::list).post(events::create))
-        .method_not_allowed_fallback(wrong_method)
-        .route_layer(from_fn_with_state(event_input::MAX_BYTES, body::read));
-    Router::new()
-        .route("/api-keys", get(api_keys::list).post(api_keys::create))
-        .route("/api-keys/{api_key_id}/revoke", patch(api_keys::revoke))
+    let for_any_key = Router::new()
         .route("/projects", get(projects::list).post(projects::create))
-        .route(PROJECT, get(projects::show))
-        .route(&in_project("/webhooks"), get(endpoints::list).post(endpoints::create))
-        .route(WEBHOOK, get(endpoints::show).patch(endpoints::update).delete(endpoints::delete))
+        .route(PROJECT, get(projects::show));
+    let reading = Router::new()
+        .route(&in_project("/webhooks"), get(endpoints::list))
+        .route(WEBHOOK, get(endpoints::show))
         .route(&in_project("/events/{event_id}"), get(events::show))
-        .route(&in_webhook("/secret/rotate"), post(endpoints::rotate_secret))
-        .route(&in_webhook("/test"), post(events::send_test))
-        .route(&in_webhook("/replay"), post(replays::create))
         .route(&in_webhook("/replays/{replay_id}"), get(replays::show))
         .route(&in_webhook("/deliveries"), get(deliveries::list))
         .route(&in_webhook("/deliveries/{delivery_id}"), get(deliveries::show))
+        .route_layer(from_fn_with_state(Scope::Read, require));
+    let managing_endpoints = Router::new()
+        .route(&in_project("/webhooks"), post(endpoints::create))
+        .route(WEBHOOK, patch(endpoints::update).delete(endpoints::delete))
+        .route(&in_webhook("/secret/rotate"), post(endpoints::rotate_secret))
+        .route(&in_webhook("/test"), post(events::send_test))
+        .route(&in_webhook("/replay"), post(replays::create))
         .route(&in_webhook("/deliveries/{delivery_id}/retry"), post(deliveries::retry))
+        .route_layer(from_fn_with_state(Scope::EndpointsWrite, require));
+    let managing_keys = Router::new()
+        .route("/api-keys", get(api_keys::list).post(api_keys::create))
+        .route("/api-keys/{api_key_id}/revoke", patch(api_keys::revoke))
+        .route_layer(from_fn_with_state(Scope::KeysWrite, require));
+    // These have a larger body.
+    let events_listed = Router::new()
+        .route(&in_project("/events"), get(events::list))
+        .route_layer(from_fn_with_state(Scope::Read, require));
+    let events_posted = Router::new()
+        .route(&in_project("/events"), post(events::create))
+        .route_layer(from_fn_with_state(Scope::EventsWrite, require));
+    let events = events_listed
+        .merge(events_posted)
+        .method_not_allowed_fallback(wrong_method)
+        .route_layer(from_fn_with_state(event_input::MAX_BYTES, body::read));
+    let batches = Router::new()
+        .route(&in_project("/events/batch"), post(events::batch::create_many))
+        .route_layer(from_fn_with_state(Scope::EventsWrite, require))
+        .method_not_allowed_fallback(wrong_method)
+        .route_layer(from_fn_with_state(events::batch::MAX_BYTES, body::read));
+    // Each route is in one of these groups, so each says what a key needs for it.
+    for_any_key
+        .merge(reading)
+        .merge(managing_endpoints)
+        .merge(managing_keys)
         .method_not_allowed_fallback(wrong_method)
         .route_layer(from_fn_with_state(LIMIT, body::read))
         .merge(events)
+        .merge(batches)
         .fallback(unknown_route)
         .layer(from_fn_with_state(app.clone(), admit))
 }
 
+/// Keeps answers with tokens, keys and signing secrets out of every cache.
+async fn never_stored(mut response: Response) -> Response {
+    response.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);
+    response
+}
+
 /// The layer around every path below `/v1`, unknown ones included.
 async fn admit(State(app): State<AppState>, mut request: Request, next: Next) -> Result<Response, ApiError> {
-    events::endpoints_ahead::start(&app, &mut request);
+    events::routes_ahead::start(&app, &mut request);
     authenticate(&app, &mut request).await?;
     if !request.method().is_safe() {
         note_caller(&request);
     }
-    let mut response = next.run(request).await;
-    // Signing secrets, keys and tenants' data must stay in no cache (RFC 9111, section 5.2.2.5).
-    response.headers_mut().entry(header::CACHE_CONTROL).or_insert(NO_STORE);
-    Ok(response)
+    Ok(never_stored(next.run(request).await).await)
 }
 
 /// Who makes a change, for its log line.

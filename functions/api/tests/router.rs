@@ -14,7 +14,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode, header};
-use echo_shared::api_key::{ApiKey, ApiKeyStatus, KeyGrant};
+use echo_shared::api_key::{ApiKey, ApiKeyStatus, KeyGrant, Reach};
 use echo_shared::id::{AccountId, ApiKeyId, EndpointId, ProjectId};
 use echo_shared::shards::Shards;
 use echo_shared::time::Timestamp;
@@ -41,6 +41,10 @@ impl Service {
     }
 
     fn of(signup_policy: &'static str, router: fn(AppState) -> Router) -> Self {
+        Self::with_key(signup_policy, Reach::WHOLE, router)
+    }
+
+    fn with_key(signup_policy: &'static str, reach: Reach, router: fn(AppState) -> Router) -> Self {
         let config = Config::from_lookup(move |name| {
             let value = match name {
                 "SIGNUP_POLICY" => signup_policy,
@@ -67,6 +71,7 @@ impl Service {
             shards: Shards::ONE,
             api_key_id: ApiKeyId::new(now),
             status: ApiKeyStatus::Active,
+            reach,
         };
         let project = grant.project_id.to_string();
         app.grants.put(grant, now);

@@ -70,11 +70,11 @@ impl Config {
         let origin = origin(&lookup)?;
         Ok(Self {
             tables: Tables {
+                routes: required(&lookup, "ROUTES_TABLE")?,
                 endpoints: required(&lookup, "ENDPOINTS_TABLE")?,
                 events: required(&lookup, "EVENTS_TABLE")?,
                 deliveries: required(&lookup, "DELIVERIES_TABLE")?,
                 replays: required(&lookup, "REPLAYS_TABLE")?,
-                api_keys: required(&lookup, "API_KEYS_TABLE")?,
             },
             budgets_table: required(&lookup, "BUDGETS_TABLE")?,
             queue_urls: QueueUrls {
@@ -133,7 +133,7 @@ mod tests {
             ("DELIVERIES_TABLE", ""),
             ("PARKED_QUEUE_URL", ""),
             ("INTAKE_QUEUE_URL", ""),
-            ("API_KEYS_TABLE", ""),
+            ("ROUTES_TABLE", ""),
             ("API_ENDPOINT", ""),
             ("API_ENDPOINT", "a1b2c3"),
             ("EVENT_NAMES", "call ended"),

@@ -18,6 +18,7 @@ use echo_shared::endpoint::Endpoint;
 use echo_shared::event::{Event, EventContent};
 use echo_shared::id::ProjectId;
 use echo_shared::operational::{Kind, Notice};
+use echo_shared::shards::Shard;
 use echo_shared::store::StoreError;
 use echo_shared::time::Timestamp;
 
@@ -96,18 +97,20 @@ pub(crate) async fn tell(
 }
 
 async fn accept_in(app: &App, project_id: ProjectId, notice: &Notice) -> Result<(), OwnFault> {
-    let endpoints = app.store.endpoints(&project_id).await?;
-    if endpoints.is_empty() {
-        // An id that names no project looks the same.
+    let Some(routes) = app.store.routes(&project_id, Shard::FIRST).await? else {
+        tracing::warn!(event = notice.kind.name(), %project_id, "OperatorProjectId names no project: no webhook tells the operator");
+        return Ok(());
+    };
+    if routes.endpoints.is_empty() {
         tracing::warn!(event = notice.kind.name(), %project_id, "OperatorProjectId has no endpoint: no webhook tells the operator");
     }
     let (id, now) = (notice.event_id, Timestamp::now());
     let name = notice.kind.event_name();
     let content = EventContent { name, customer_id: None, notification_id: None, data: &notice.data };
-    let event = Event::accept(project_id, id, &content, &endpoints, now, app.settings.retention);
+    let event = Event::accept(project_id, id, &content, &routes, now, app.settings.retention);
     // The id alone identifies the event: its details may have changed when it is sent again.
     let event = Event { content_hash: id.to_string(), ..event };
-    match accept(app.sinks(), event, &endpoints, now).await {
+    match accept(app.sinks(), event, &routes, now).await {
         Ok(_) => Ok(()),
         Err(AcceptError::Conflict { .. }) => {
             tracing::error!(event_id = %id, "an event of the operator's project has the id of an operational event");

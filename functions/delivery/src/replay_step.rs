@@ -272,7 +272,8 @@ async fn make_one(
     id: &EventId,
 ) -> Result<Skipped, StoreError> {
     let now = Timestamp::now();
-    let Some(event) = app.store.event(&replay.project_id, id, now).await? else {
+    let shard = endpoint.shards.of(id);
+    let Some(event) = app.store.event(&replay.project_id, shard, id, now).await? else {
         return Ok(Skipped::Gone);
     };
     if let Some(listed) = event.deliveries.iter().find(|listed| listed.endpoint_id == endpoint.id) {
@@ -284,11 +285,11 @@ async fn make_one(
             if row.as_ref().is_none_or(Delivery::is_untried) { NeedsJob::Copy } else { NeedsJob::No };
         return Ok(Skipped::Made { job: event.first_job(listed), needs_job });
     }
-    if event.skipped_for(&endpoint.id).is_none() {
+    if !event.skipped.has(&endpoint.id) {
         return Ok(Skipped::Gone);
     }
     app.store.note_event_name(endpoint, &event.event_name).await?;
-    let listed = EventDelivery::new(&event.event_name, endpoint.id, now);
+    let listed = EventDelivery::new(&event.event_name, shard, endpoint.id, now);
     if app.store.unskip(&event, &listed).await? == Advanced::Overtaken {
         return Ok(Skipped::Contested);
     }
@@ -302,17 +303,27 @@ async fn look(app: &App, replay: &Replay, endpoint: &Endpoint) -> Result<(Positi
     let mut position = replay.position;
     let mut page = Vec::new();
     for _ in 0..LOOKS {
-        if !page.is_empty() {
+        let room = PAGE - page.len();
+        if room == 0 {
             break;
         }
         position = match position {
             Position::End => break,
-            Position::Deliveries { bucket, after } => {
-                let found = app.store.to_replay(&endpoint.id, bucket, filter, after, now).await?;
+            Position::Deliveries { partition, after } => {
+                let found = app.store.to_replay(&endpoint.id, partition, filter, after, room, now).await?;
                 page.extend(found.0.into_iter().map(Match::Delivery));
                 match found.1 {
-                    Some(after) => Position::Deliveries { bucket, after: Some(after) },
-                    None => Position::after_bucket(bucket, filter, endpoint),
+                    after @ Some(_) => Position::Deliveries { partition, after },
+                    None => Position::after_partition(partition, filter, endpoint),
+                }
+            }
+            Position::Failures { shard, after } => {
+                let found =
+                    app.store.failures_to_replay(&endpoint.id, shard, filter, after, room, now).await?;
+                page.extend(found.0.into_iter().map(Match::Delivery));
+                match found.1 {
+                    after @ Some(_) => Position::Failures { shard, after },
+                    None => Position::after_shard(shard, filter, endpoint),
                 }
             }
             Position::Events { after } => {
@@ -320,9 +331,10 @@ async fn look(app: &App, replay: &Replay, endpoint: &Endpoint) -> Result<(Positi
                 let wanted =
                     EventFilter { event_name: None, since: Some(filter.since), until: Some(filter.until) };
                 let project = &replay.project_id;
-                let rows = app.store.events(project, &wanted, after, PAGE, LOOK_BYTES, now).await?;
+                let rows =
+                    app.store.events(project, endpoint.shards, &wanted, after, room, LOOK_BYTES, now).await?;
                 let skips = |event: &echo_shared::event::Event| {
-                    filter.has_name(&event.event_name) && event.skipped_for(&endpoint.id).is_some()
+                    filter.has_name(&event.event_name) && event.skipped.has(&endpoint.id)
                 };
                 let matching = rows.iter().filter(|row| skips(&row.event));
                 page.extend(matching.map(|row| Match::Skipped(row.event.event_id)));

@@ -128,7 +128,7 @@ mod tests {
                 events: name(),
                 deliveries: name(),
                 replays: name(),
-                api_keys: name(),
+                routes: name(),
             };
             let store = Store::new(crate::store::client(&self.config()), tables);
             let now = Timestamp::from_millis(1_776_009_119_499);
@@ -153,7 +153,7 @@ mod tests {
         );
         assert!(!shown(&error).contains(SECRET), "{}", shown(&error));
         let source = error.source().and_then(Error::source).expect("the SDK's own error");
-        assert!(source.is::<SdkError<aws_sdk_dynamodb::operation::get_item::GetItemError>>());
+        assert!(source.is::<SdkError<aws_sdk_dynamodb::operation::batch_get_item::BatchGetItemError>>());
     }
 
     #[tokio::test]

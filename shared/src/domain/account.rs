@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{AccountId, BusinessId};
+use crate::id::{AccountId, BusinessId, SessionSetId};
 use crate::time::Timestamp;
 
 /// The most failed logins at one account within [`LOGIN_WINDOW`], from all callers together (contract §2).
@@ -79,6 +79,8 @@ pub struct Account {
     /// The e-mail as its owner typed it.
     pub email: String,
     pub password_hash: PasswordHash,
+    /// A session of any other set has ended. So one write of this row ends all sessions, however many there are.
+    pub session_set: SessionSetId,
     pub first_name: String,
     pub last_name: String,
     pub business_id: BusinessId,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::id::{AccountId, ApiKeyId, ProjectId};
+use crate::scope::{Scope, Scopes};
 use crate::shards::Shards;
 use crate::time::Timestamp;
 
@@ -88,6 +89,72 @@ pub enum ApiKeyStatus {
     Revoked,
 }
 
+/// The maker of a key: its account, or the key whose id the text is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum CreatedBy {
+    Account,
+    Key(ApiKeyId),
+}
+
+const BY_ACCOUNT: &str = "account";
+
+impl From<CreatedBy> for String {
+    fn from(by: CreatedBy) -> Self {
+        match by {
+            CreatedBy::Account => BY_ACCOUNT.to_owned(),
+            CreatedBy::Key(id) => id.to_string(),
+        }
+    }
+}
+
+impl TryFrom<String> for CreatedBy {
+    type Error = crate::id::NotAnId;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        if text == BY_ACCOUNT { Ok(Self::Account) } else { ApiKeyId::parse(&text).map(Self::Key) }
+    }
+}
+
+/// How far a key reaches. No key makes one that reaches further.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reach {
+    pub scopes: Scopes,
+    /// From this moment on the key opens nothing; `None` is never. The rows' `expires_at` is another time: when DynamoDB
+    /// deletes them.
+    pub ends_at: Option<Timestamp>,
+}
+
+/// In which way a key would reach further than its maker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Beyond {
+    Scope(Scope),
+    /// The maker ends at this moment.
+    End(Timestamp),
+}
+
+impl Reach {
+    /// All scopes, for ever.
+    pub const WHOLE: Self = Self { scopes: Scopes::ALL, ends_at: None };
+
+    #[must_use]
+    pub fn has_ended(&self, now: Timestamp) -> bool {
+        self.ends_at.is_some_and(|end| end <= now)
+    }
+
+    /// # Errors
+    /// When this reaches further than `maker`.
+    pub fn within(&self, maker: &Self) -> Result<(), Beyond> {
+        if let Some(scope) = self.scopes.first_beyond(maker.scopes) {
+            return Err(Beyond::Scope(scope));
+        }
+        match maker.ends_at {
+            Some(end) if self.ends_at.is_none_or(|own| own > end) => Err(Beyond::End(end)),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// One row of the keys table, which the owner's list shows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApiKeyRecord {
@@ -100,10 +167,14 @@ pub struct ApiKeyRecord {
     pub key_prefix: String,
     pub key_hash: ApiKeyHash,
     pub status: ApiKeyStatus,
+    #[serde(flatten)]
+    pub reach: Reach,
+    pub created_by: CreatedBy,
     pub updated_at: Timestamp,
 }
 
 impl ApiKeyRecord {
+    /// A key of its account's making that reaches everything in its project.
     #[must_use]
     pub fn new(
         account_id: AccountId,
@@ -122,6 +193,8 @@ impl ApiKeyRecord {
             key_prefix: key.shown_prefix(),
             key_hash: key.hash(),
             status: ApiKeyStatus::Active,
+            reach: Reach::WHOLE,
+            created_by: CreatedBy::Account,
             updated_at: now,
         }
     }
@@ -137,6 +210,8 @@ pub struct KeyGrant {
     pub shards: Shards,
     pub api_key_id: ApiKeyId,
     pub status: ApiKeyStatus,
+    #[serde(flatten)]
+    pub reach: Reach,
 }
 
 #[cfg(test)]
@@ -153,6 +228,25 @@ mod tests {
         for bad in ["", "echo_", "echo_abc", &upper, &format!("{}0", key.expose()), &key.expose()[1..]] {
             assert_eq!(ApiKey::parse(bad), Err(NotAnApiKey), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_key_reaches_no_further_than_its_maker() {
+        let at = |millis| Some(Timestamp::from_millis(millis));
+        let read: Scopes = [Scope::Read].into_iter().collect();
+        let whole = Reach::WHOLE;
+        let reading = Reach { scopes: read, ends_at: None };
+        let until = |ends_at| Reach { ends_at, ..whole };
+        assert_eq!(whole.within(&whole), Ok(()));
+        assert_eq!(reading.within(&whole), Ok(()));
+        assert_eq!(whole.within(&reading), Err(Beyond::Scope(Scope::EventsWrite)));
+        assert_eq!(until(at(5)).within(&whole), Ok(()));
+        assert_eq!(until(at(5)).within(&until(at(5))), Ok(()));
+        assert_eq!(until(at(6)).within(&until(at(5))), Err(Beyond::End(Timestamp::from_millis(5))));
+        assert_eq!(whole.within(&until(at(5))), Err(Beyond::End(Timestamp::from_millis(5))));
+        assert!(until(at(5)).has_ended(Timestamp::from_millis(5)));
+        assert!(!until(at(5)).has_ended(Timestamp::from_millis(4)));
+        assert!(!whole.has_ended(Timestamp::from_millis(i64::MAX)));
     }
 
     #[test]

@@ -94,8 +94,8 @@ pub enum Asked {
 }
 
 impl Lease {
-    /// Takes a permit of a budget of `per_minute`.
-    pub fn take(&mut self, per_minute: u32, now: Timestamp) -> Asked {
+    /// Takes a permit of a budget of `per_minute`. The caller wants `wanted` permits one after another, this one included.
+    pub fn take(&mut self, per_minute: u32, wanted: u32, now: Timestamp) -> Asked {
         let minute = Minute::of(now);
         if self.minute != minute {
             *self = Self { minute, left: MOST_FREE.min(per_minute / 100), ..Self::default() };
@@ -109,7 +109,9 @@ impl Lease {
         } else {
             // At most this part of the budget for one process at once, so that its unused permits are few.
             let most = (per_minute / 64).max(1);
-            Asked::LeaseMore((self.taken / 2).clamp(1, most), minute)
+            // Permits that are wanted at once do not stay unused.
+            let block = (self.taken / 2).clamp(1, most).max(wanted.min(per_minute));
+            Asked::LeaseMore(block, minute)
         }
     }
 
@@ -166,7 +168,7 @@ mod tests {
         for _ in 0..each {
             for (lease, got) in all.iter_mut().zip(&mut got) {
                 loop {
-                    match lease.take(per_minute, at(0)) {
+                    match lease.take(per_minute, 1, at(0)) {
                         Asked::Taken => break *got += 1,
                         Asked::RefusedUntil(until) => break assert_eq!(until, at(60_000)),
                         Asked::LeaseMore(block, _) => {
@@ -207,15 +209,25 @@ mod tests {
     }
 
     #[test]
+    fn permits_that_are_wanted_at_once_are_leased_at_once_and_never_more_than_the_budget() {
+        let mut lease = Lease::default();
+        for _ in 0..20 {
+            assert_eq!(lease.take(100_000, 100, at(0)), Asked::Taken);
+        }
+        assert_eq!(lease.take(100_000, 80, at(0)), Asked::LeaseMore(80, Minute::of(at(0))));
+        assert_eq!(Lease::default().take(60, 100, at(0)), Asked::LeaseMore(60, Minute::of(at(0))));
+    }
+
+    #[test]
     fn the_next_minute_begins_anew_and_what_was_left_is_void() {
         let mut lease = Lease::default();
-        assert_eq!(lease.take(10, at(0)), Asked::LeaseMore(1, Minute::of(at(0))));
+        assert_eq!(lease.take(10, 1, at(0)), Asked::LeaseMore(1, Minute::of(at(0))));
         lease.add(0);
-        assert_eq!(lease.take(10, at(59_999)), Asked::RefusedUntil(at(60_000)));
-        assert_eq!(lease.take(10, at(60_000)), Asked::LeaseMore(1, Minute::of(at(60_000))));
+        assert_eq!(lease.take(10, 1, at(59_999)), Asked::RefusedUntil(at(60_000)));
+        assert_eq!(lease.take(10, 1, at(60_000)), Asked::LeaseMore(1, Minute::of(at(60_000))));
         lease.add(5);
-        assert_eq!(lease.take(10, at(60_000)), Asked::Taken);
-        assert!(matches!(lease.take(10, at(120_000)), Asked::LeaseMore(..)));
+        assert_eq!(lease.take(10, 1, at(60_000)), Asked::Taken);
+        assert!(matches!(lease.take(10, 1, at(120_000)), Asked::LeaseMore(..)));
     }
 
     #[test]

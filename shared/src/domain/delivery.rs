@@ -7,8 +7,10 @@ use crate::event::{Event, EventDelivery};
 use crate::event_name::EventName;
 use crate::id::{DeliveryId, EndpointId, EventId, ProjectId, ReplayId};
 use crate::job::{Chain, DeliveryJob};
+use crate::partition::Partition;
 use crate::payload::Payload;
 use crate::rate_limit::Slot;
+use crate::shards::Shard;
 use crate::time::Timestamp;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -66,10 +68,10 @@ pub enum FailureReason {
 /// One row of the deliveries table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delivery {
-    /// `{endpoint_id}#{bucket}`: see [`partition`].
+    /// `{endpoint_id}#{bucket}#{shard}`: see [`Partition`].
     pub partition: String,
     pub id: DeliveryId,
-    /// `{partition}#{status}` while the status wants attention: the sparse index's key.
+    /// `{endpoint_id}#{shard}#{status}` while the status wants attention: the sparse index's key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attention: Option<String>,
     pub project_id: ProjectId,
@@ -109,16 +111,10 @@ pub struct Delivery {
     pub expires_at: i64,
 }
 
-/// The partition that holds a delivery: its endpoint, and the bucket of its event's name.
+/// The sparse index's key for an endpoint's rows of one shard and status.
 #[must_use]
-pub fn partition(endpoint_id: &EndpointId, bucket: u8) -> String {
-    format!("{endpoint_id}#{bucket:02x}")
-}
-
-/// The sparse index's key for rows of one partition and status.
-#[must_use]
-pub fn attention(partition: &str, status: DeliveryStatus) -> String {
-    format!("{partition}#{}", status.as_str())
+pub fn attention(endpoint_id: &EndpointId, shard: Shard, status: DeliveryStatus) -> String {
+    format!("{endpoint_id}#{shard}#{}", status.as_str())
 }
 
 impl Delivery {
@@ -126,7 +122,7 @@ impl Delivery {
     #[must_use]
     pub fn pending(event: &Event, listed: &EventDelivery) -> Self {
         Self {
-            partition: partition(&listed.endpoint_id, listed.id.bucket()),
+            partition: Partition::of(&listed.id).key(&listed.endpoint_id),
             id: listed.id,
             attention: None,
             project_id: event.project_id,

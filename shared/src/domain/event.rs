@@ -6,11 +6,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
-use crate::endpoint::{Endpoint, SkipReason};
+use crate::endpoint::Endpoint;
 use crate::event_name::EventName;
 use crate::id::{DeliveryId, EndpointId, EventId, ProjectId};
 use crate::job::DeliveryJob;
+use crate::partition::Partition;
 use crate::payload::Payload;
+use crate::route::Routes;
+use crate::shards::Shard;
+use crate::skipped::{Skipped, SkippedEndpoint};
 use crate::time::Timestamp;
 
 /// An event is listed by its id when the time in the id is at most this far from the event's acceptance.
@@ -48,6 +52,8 @@ impl EventContent<'_> {
 /// One accepted event: the idempotency record, the payload and the list of deliveries.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
+    /// `{project_id}#{shard}`: see [`partition`].
+    pub partition: String,
     pub project_id: ProjectId,
     pub event_id: EventId,
     pub event_name: EventName,
@@ -55,8 +61,8 @@ pub struct Event {
     pub content_hash: String,
     pub payload: Payload,
     pub deliveries: Vec<EventDelivery>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub skipped: Vec<SkippedEndpoint>,
+    #[serde(default, skip_serializing_if = "Skipped::is_empty")]
+    pub skipped: Skipped,
     /// The key in the project's list, for an event whose own id cannot be the key: a UUIDv7 of the time of acceptance. It is
     /// also the key of a sparse index, which holds only such events.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -69,6 +75,12 @@ pub struct Event {
     pub by_hand: bool,
 }
 
+/// The partition that holds an event of this shard.
+#[must_use]
+pub fn partition(project_id: &ProjectId, shard: Shard) -> String {
+    format!("{project_id}#{shard}")
+}
+
 /// A delivery as its event lists it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventDelivery {
@@ -79,16 +91,9 @@ pub struct EventDelivery {
 impl EventDelivery {
     /// A new delivery, whose row does not exist yet.
     #[must_use]
-    pub fn new(name: &EventName, endpoint_id: EndpointId, now: Timestamp) -> Self {
-        Self { id: DeliveryId::for_event(name, now), endpoint_id }
+    pub fn new(name: &EventName, shard: Shard, endpoint_id: EndpointId, now: Timestamp) -> Self {
+        Self { id: Partition { bucket: name.bucket(), shard }.new_id(now), endpoint_id }
     }
-}
-
-/// An endpoint that existed when the event came, but got no delivery.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SkippedEndpoint {
-    pub endpoint_id: EndpointId,
-    pub reason: SkipReason,
 }
 
 impl Event {
@@ -98,20 +103,21 @@ impl Event {
         project_id: ProjectId,
         event_id: EventId,
         content: &EventContent<'_>,
-        endpoints: &[Endpoint],
+        routes: &Routes,
         now: Timestamp,
         retention: Duration,
     ) -> Self {
+        let shard = routes.shards.of(&event_id);
         let mut deliveries = Vec::new();
         let mut skipped = Vec::new();
-        for endpoint in endpoints {
-            match endpoint.skips(&content.name) {
-                None => deliveries.push(EventDelivery::new(&content.name, endpoint.id, now)),
-                Some(reason) => skipped.push(SkippedEndpoint { endpoint_id: endpoint.id, reason }),
+        for (&endpoint_id, route) in &routes.endpoints {
+            match route.skips(&content.name) {
+                None => deliveries.push(EventDelivery::new(&content.name, shard, endpoint_id, now)),
+                Some(reason) => skipped.push(SkippedEndpoint { endpoint_id, reason }),
             }
         }
-        let event = Self::without_deliveries(project_id, event_id, content, now, retention);
-        Self { deliveries, skipped, ..event }
+        let event = Self::without_deliveries(project_id, shard, event_id, content, now, retention);
+        Self { deliveries, skipped: Skipped(skipped), ..event }
     }
 
     /// An event for one endpoint alone, whether or not that subscribes to the event's name.
@@ -123,13 +129,15 @@ impl Event {
         now: Timestamp,
         retention: Duration,
     ) -> Self {
-        let event = Self::without_deliveries(endpoint.project_id, event_id, content, now, retention);
-        let deliveries = vec![EventDelivery::new(&content.name, endpoint.id, now)];
+        let shard = endpoint.shards.of(&event_id);
+        let event = Self::without_deliveries(endpoint.project_id, shard, event_id, content, now, retention);
+        let deliveries = vec![EventDelivery::new(&content.name, shard, endpoint.id, now)];
         Self { deliveries, by_hand: true, ..event }
     }
 
     fn without_deliveries(
         project_id: ProjectId,
+        shard: Shard,
         event_id: EventId,
         content: &EventContent<'_>,
         now: Timestamp,
@@ -137,24 +145,19 @@ impl Event {
     ) -> Self {
         let envelope = content.envelope(&event_id);
         Self {
+            partition: partition(&project_id, shard),
             project_id,
             event_id,
             event_name: content.name.clone(),
             content_hash: hex::encode(Sha256::digest(&envelope)),
             payload: Payload::pack(&envelope),
             deliveries: Vec::new(),
-            skipped: Vec::new(),
+            skipped: Skipped::default(),
             listed: (!event_id.is_of_about(now, LISTED_AS_IT_IS)).then(|| EventId::new(now)),
             accepted_at: now,
             expires_at: now.plus(retention).as_seconds(),
             by_hand: false,
         }
-    }
-
-    /// The index of an endpoint in the list of skipped ones; `None` when the event did not skip it.
-    #[must_use]
-    pub fn skipped_for(&self, endpoint_id: &EndpointId) -> Option<usize> {
-        self.skipped.iter().position(|skipped| skipped.endpoint_id == *endpoint_id)
     }
 
     /// The first job of one of its deliveries.
@@ -207,6 +210,7 @@ impl Event {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shards::Shards;
 
     #[test]
     fn only_an_id_that_tells_when_the_event_came_is_its_list_key() {
@@ -217,7 +221,11 @@ mod tests {
             notification_id: None,
             data: serde_json::from_str("{}").expect("JSON"),
         };
-        let accept = |id| Event::accept(ProjectId::new(now), id, &content, &[], now, Duration::from_secs(60));
+        let routes = Routes::none(Shards::ONE);
+        let accept = |id| {
+            let month = Duration::from_secs(30 * 24 * 60 * 60);
+            Event::accept(ProjectId::new(now), id, &content, &routes, now, month)
+        };
         let minutes = |n: u64| Duration::from_secs(n * 60);
         for at in [now, now.minus(minutes(5)), now.plus(minutes(5))] {
             let event = accept(EventId::new(at));

@@ -161,7 +161,7 @@ mod tests {
         let job = DeliveryJob {
             project_id: ProjectId::new(at),
             endpoint_id: EndpointId::new(at),
-            delivery_id: DeliveryId::for_event(&crate::event_name::EventName::from_stored("a"), at),
+            delivery_id: DeliveryId::new(at),
             event_id: EventId::new(at),
             chain: Some(Chain::new()),
             manual_at: Some(at),

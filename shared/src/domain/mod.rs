@@ -1,12 +1,13 @@
 //! The rules: values and pure functions, one noun a file. Nothing here sees AWS, tokio, the clock or the environment.
 //!
 //! In reading order: [`id`] and [`time`] name and date things. [`endpoint_url`], [`address`], [`amazon`] and [`origin`]
-//! say where the service may send. [`account`], [`project`], [`api_key`], [`endpoint`], [`event`], [`delivery`] and [`attempt`] are
-//! the things that the service keeps. [`fields`], [`event_input`] and [`intake`] read the producers' input, and [`payload`]
-//! packs it. [`signing_secret`], [`signature`] and [`custom_headers`] go into a request. [`job`] is a message in a queue.
+//! say where the service may send. [`account`], [`session`], [`project`], [`api_key`] with its [`scope`]s, [`endpoint`],
+//! [`event`], [`delivery`] and [`attempt`] are the things that the service keeps; [`shards`] and [`partition`] choose the
+//! place. [`fields`], [`event_input`] and [`intake`] read the producers' input, and [`payload`] packs it.
+//! [`signing_secret`], [`signature`] and [`custom_headers`] go into a request. [`job`] is a message in a queue.
 //! [`schedule`], [`rate_limit`], [`slowness`], [`budget`] and [`decision`] choose the next step, and [`transition`] is the
-//! change that a decision makes to a row. [`replay`] tries many deliveries again, [`operational`] tells the operator, and
-//! [`cursor`] marks a place in a list.
+//! change that a decision makes to a row. [`replay`] tries many deliveries again, [`operational`] tells the operator,
+//! [`cursor`] marks a place in a list, and [`merge`] makes one list of several.
 
 pub mod account;
 pub mod address;
@@ -19,6 +20,7 @@ pub mod custom_headers;
 pub mod decision;
 pub mod delivery;
 pub mod endpoint;
+pub mod endpoint_patch;
 pub mod endpoint_url;
 pub mod event;
 pub mod event_input;
@@ -27,16 +29,22 @@ pub mod fields;
 pub mod id;
 pub mod intake;
 pub mod job;
+pub mod merge;
 pub mod operational;
 pub mod origin;
+pub mod partition;
 pub mod payload;
 pub mod project;
 pub mod rate_limit;
 pub mod replay;
+pub mod route;
 pub mod schedule;
+pub mod scope;
+pub mod session;
 pub mod shards;
 pub mod signature;
 pub mod signing_secret;
+pub mod skipped;
 pub mod slowness;
 pub mod time;
 pub mod transition;

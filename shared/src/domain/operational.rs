@@ -137,7 +137,7 @@ fn data(kind: Kind, delivery: &Delivery, endpoint: Option<&Endpoint>) -> serde_j
             Kind::DeliveryFailed => delivery.failure_reason.map(Reason::Failed),
             Kind::EndpointRecovered => None,
         },
-        consecutive_failures: endpoint.map(|endpoint| endpoint.consecutive_failures),
+        consecutive_failures: endpoint.map(|endpoint| endpoint.state.consecutive_failures),
         disabled_at: endpoint.and_then(|endpoint| endpoint.disabled_at).map(|at| at.to_string()),
         delivery_id: delivery.id,
         event_id: delivery.event_id,
@@ -158,6 +158,7 @@ mod tests {
     use crate::delivery::DeliveryStatus;
     use crate::event::{Event, EventContent};
     use crate::id::AttemptId;
+    use crate::route::Routes;
     use crate::shards::Shards;
     use crate::time::Timestamp;
 
@@ -168,7 +169,7 @@ mod tests {
         let name = EventName::from_stored("call.ended");
         let url = "https://Hooks.example.com:8443/path-secret?token=query-secret".to_owned();
         let mut endpoint = Endpoint::new(ProjectId::new(now), Shards::ONE, url, vec![name.clone()], now);
-        endpoint.consecutive_failures = 10;
+        endpoint.state.consecutive_failures = 10;
         endpoint.disabled_reason = Some(DisabledReason::ConsecutiveFailures);
         endpoint.disabled_at = Some(now);
         let data = serde_json::from_str(r#"{"a":"payload-secret"}"#).expect("JSON");
@@ -177,7 +178,7 @@ mod tests {
             endpoint.project_id,
             EventId::new(now),
             &content,
-            std::slice::from_ref(&endpoint),
+            &Routes::to(&endpoint),
             now,
             Duration::from_secs(60),
         );

@@ -83,6 +83,12 @@ impl Payload {
         }
     }
 
+    /// How many bytes it has at least when it is unpacked.
+    #[must_use]
+    pub const fn at_least(&self) -> usize {
+        self.0.len().saturating_sub(1)
+    }
+
     #[must_use]
     pub const fn fits_inline(&self) -> bool {
         self.0.len() <= INLINE_BYTES

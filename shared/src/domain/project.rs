@@ -14,8 +14,6 @@ pub struct Project {
     pub name: String,
     /// Over how many partitions its events and deliveries are spread.
     pub shards: Shards,
-    /// Each creation and deletion changes this count in its own transaction, so the cap is exact.
-    pub endpoint_count: u32,
     /// Each new or revoked key changes this count in its own transaction, so the cap is exact.
     pub active_key_count: u32,
     pub updated_at: Timestamp,
@@ -25,14 +23,6 @@ impl Project {
     /// A project that is made with its first key.
     #[must_use]
     pub fn new(account_id: AccountId, name: String, shards: Shards, now: Timestamp) -> Self {
-        Self {
-            account_id,
-            id: ProjectId::new(now),
-            name,
-            shards,
-            endpoint_count: 0,
-            active_key_count: 1,
-            updated_at: now,
-        }
+        Self { account_id, id: ProjectId::new(now), name, shards, active_key_count: 1, updated_at: now }
     }
 }

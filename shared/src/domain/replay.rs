@@ -17,6 +17,8 @@ use crate::delivery::DeliveryStatus;
 use crate::endpoint::{Endpoint, EndpointStatus};
 use crate::event_name::EventName;
 use crate::id::{DeliveryId, EndpointId, EventId, ProjectId, ReplayId};
+use crate::partition::Partition;
+use crate::shards::Shard;
 use crate::time::Timestamp;
 
 /// The most deliveries that one step starts.
@@ -71,12 +73,13 @@ impl ReplayFilter {
     }
 }
 
-/// How far a replay has looked. It looks through the endpoint's partitions one after another, then through the project's
-/// events.
+/// How far a replay has looked. It looks through the endpoint's partitions one after another, or for failures through the
+/// shards of the sparse index, then through the project's events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Position {
-    Deliveries { bucket: u8, after: Option<DeliveryId> },
+    Deliveries { partition: Partition, after: Option<DeliveryId> },
+    Failures { shard: Shard, after: Option<DeliveryId> },
     Events { after: Option<EventId> },
     End,
 }
@@ -85,30 +88,46 @@ impl Position {
     /// The position of a new replay.
     #[must_use]
     pub fn first(filter: &ReplayFilter, endpoint: &Endpoint) -> Self {
-        Self::from_bucket(0, filter, endpoint)
+        if filter.status.wants_attention() {
+            return endpoint.shards.all().next().map_or(Self::after_deliveries(filter), Self::failures);
+        }
+        let first = partitions(filter, endpoint).first().copied();
+        first.map_or(Self::after_deliveries(filter), Self::deliveries)
     }
 
     /// The position after a partition.
     #[must_use]
-    pub fn after_bucket(bucket: u8, filter: &ReplayFilter, endpoint: &Endpoint) -> Self {
-        match bucket.checked_add(1) {
-            Some(next) => Self::from_bucket(next, filter, endpoint),
-            None => Self::after_deliveries(filter),
-        }
+    pub fn after_partition(partition: Partition, filter: &ReplayFilter, endpoint: &Endpoint) -> Self {
+        let next = partitions(filter, endpoint).into_iter().find(|next| *next > partition);
+        next.map_or(Self::after_deliveries(filter), Self::deliveries)
     }
 
-    fn from_bucket(first: u8, filter: &ReplayFilter, endpoint: &Endpoint) -> Self {
-        let wanted = filter.event_name.as_ref().map(EventName::bucket);
-        let mut buckets = endpoint.buckets().into_iter();
-        match buckets.find(|bucket| *bucket >= first && wanted.is_none_or(|wanted| wanted == *bucket)) {
-            Some(bucket) => Self::Deliveries { bucket, after: None },
-            None => Self::after_deliveries(filter),
-        }
+    /// The position after a shard's failures.
+    #[must_use]
+    pub fn after_shard(shard: Shard, filter: &ReplayFilter, endpoint: &Endpoint) -> Self {
+        let next = endpoint.shards.all().find(|next| *next > shard);
+        next.map_or(Self::after_deliveries(filter), Self::failures)
+    }
+
+    const fn deliveries(partition: Partition) -> Self {
+        Self::Deliveries { partition, after: None }
+    }
+
+    const fn failures(shard: Shard) -> Self {
+        Self::Failures { shard, after: None }
     }
 
     const fn after_deliveries(filter: &ReplayFilter) -> Self {
         if filter.include_skipped { Self::Events { after: None } } else { Self::End }
     }
+}
+
+/// The partitions that can hold what the filter asks for, in order.
+fn partitions(filter: &ReplayFilter, endpoint: &Endpoint) -> Vec<Partition> {
+    let wanted = filter.event_name.as_ref().map(EventName::bucket);
+    let buckets = endpoint.buckets().into_iter();
+    let named = buckets.filter(|bucket| wanted.is_none_or(|wanted| wanted == *bucket));
+    Partition::all(named, endpoint.shards)
 }
 
 /// One delivery to try again, or one to make.
@@ -278,36 +297,53 @@ mod tests {
         Endpoint::new(ProjectId::new(T0), Shards::ONE, "https://example.com".to_owned(), names, T0)
     }
 
-    fn filter(event_name: Option<&str>, include_skipped: bool) -> ReplayFilter {
+    fn filter(status: DeliveryStatus, event_name: Option<&str>, include_skipped: bool) -> ReplayFilter {
         let event_name = event_name.map(EventName::from_stored);
-        ReplayFilter { since: T0, until: T0, status: DeliveryStatus::Failed, event_name, include_skipped }
+        ReplayFilter { since: T0, until: T0, status, event_name, include_skipped }
     }
 
     fn replay() -> Replay {
-        Replay::new(&endpoint(), filter(None, false), T0, Duration::from_secs(86_400))
+        Replay::new(&endpoint(), filter(DeliveryStatus::Failed, None, false), T0, Duration::from_secs(86_400))
     }
 
     #[test]
     fn every_partition_is_visited_once_and_then_the_events() {
-        let endpoint = endpoint();
-        let filter = filter(None, true);
+        let endpoint = Endpoint { shards: Shards::new(3).expect("a number"), ..endpoint() };
+        let filter = filter(DeliveryStatus::Success, None, true);
         let mut position = Position::first(&filter, &endpoint);
         let mut visited = Vec::new();
-        while let Position::Deliveries { bucket, .. } = position {
-            visited.push(bucket);
-            position = Position::after_bucket(bucket, &filter, &endpoint);
+        while let Position::Deliveries { partition, .. } = position {
+            visited.push(partition);
+            position = Position::after_partition(partition, &filter, &endpoint);
         }
-        assert_eq!(visited, endpoint.buckets().into_iter().collect::<Vec<_>>());
+        assert_eq!(visited, Partition::all(endpoint.buckets(), endpoint.shards));
+        assert_eq!(visited.len(), 6);
         assert_eq!(position, Position::Events { after: None });
     }
 
     #[test]
+    fn failures_are_looked_for_in_every_shard() {
+        let endpoint = Endpoint { shards: Shards::new(3).expect("a number"), ..endpoint() };
+        for status in [DeliveryStatus::Failed, DeliveryStatus::Retrying] {
+            let filter = filter(status, Some("call.ended"), false);
+            let mut position = Position::first(&filter, &endpoint);
+            let mut visited = Vec::new();
+            while let Position::Failures { shard, .. } = position {
+                visited.push(shard.0);
+                position = Position::after_shard(shard, &filter, &endpoint);
+            }
+            assert_eq!((visited, position), (vec![0, 1, 2], Position::End));
+        }
+    }
+
+    #[test]
     fn a_name_is_looked_for_where_its_deliveries_are() {
-        let (endpoint, named) = (endpoint(), filter(Some("call.ended"), false));
-        let bucket = EventName::from_stored("call.ended").bucket();
-        assert_eq!(Position::first(&named, &endpoint), Position::Deliveries { bucket, after: None });
-        assert_eq!(Position::after_bucket(bucket, &named, &endpoint), Position::End);
-        assert_eq!(Position::first(&filter(Some("call.summary"), false), &endpoint), Position::End);
+        let (endpoint, named) = (endpoint(), filter(DeliveryStatus::Success, Some("call.ended"), false));
+        let partition = Partition { bucket: EventName::from_stored("call.ended").bucket(), shard: Shard(0) };
+        assert_eq!(Position::first(&named, &endpoint), Position::deliveries(partition));
+        assert_eq!(Position::after_partition(partition, &named, &endpoint), Position::End);
+        let other = filter(DeliveryStatus::Success, Some("call.summary"), false);
+        assert_eq!(Position::first(&other, &endpoint), Position::End);
     }
 
     #[test]

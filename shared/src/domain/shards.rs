@@ -21,6 +21,11 @@ pub struct Shards(u8);
 #[serde(transparent)]
 pub struct Shard(pub u8);
 
+impl Shard {
+    /// Each project has it.
+    pub const FIRST: Self = Self(0);
+}
+
 impl Shards {
     pub const ONE: Self = Self(1);
     /// A transaction changes one row for each shard, and takes at most a hundred writes.
@@ -41,6 +46,13 @@ impl Shards {
     pub fn of(self, event_id: &EventId) -> Shard {
         let hash = Sha256::digest(event_id.as_uuid().as_bytes());
         Shard(hash[0] % self.0)
+    }
+
+    /// One of them, by a random number.
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "the remainder is less than 64")]
+    pub const fn any(self, random: u32) -> Shard {
+        Shard((random % self.0 as u32) as u8)
     }
 
     pub fn all(self) -> impl Iterator<Item = Shard> {

@@ -4,6 +4,7 @@ use crate::attempt::{Attempt, Trigger};
 use crate::delivery::{Delivery, DeliveryStatus, FailureReason, attention};
 use crate::id::ReplayId;
 use crate::job::Chain;
+use crate::partition::Partition;
 use crate::rate_limit::Slot;
 use crate::time::Timestamp;
 
@@ -88,7 +89,8 @@ impl Transition {
         delivery.slot = self.slot;
         delivery.uncounted = self.uncounted;
         delivery.updated_at = self.at;
-        delivery.attention = needs_attention.then(|| attention(&delivery.partition, self.status));
+        let shard = Partition::of(&delivery.id).shard;
+        delivery.attention = needs_attention.then(|| attention(&delivery.endpoint_id, shard, self.status));
         if let Some(attempt) = &self.attempt {
             delivery.attempt_count += 1;
             delivery.attempts.push(attempt.clone());

@@ -1,51 +1,18 @@
 //! API keys. Each has two rows: one for the list, and one that authentication finds by the key's hash. Both rows and the
 //! project's count of active keys change in one transaction.
-//!
-//! The rows of a project's first key are never deleted: they tell the delivery function that the project exists.
 
 use std::time::Duration;
 
-use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::builders::UpdateBuilder;
 use aws_sdk_dynamodb::types::{TransactWriteItem, Update};
 
 use super::projects::put_new;
-use super::ranges::query_page;
 use super::transactions::{first_condition_failed, transact};
 use super::update::Changes;
-use super::{Created, Registry, Store, StoreError, from_item, key, number, row, rows, text, to_item, value};
+use super::{Created, Registry, StoreError, key, number, row, rows, text, to_item, value};
 use crate::api_key::{ApiKeyHash, ApiKeyRecord, ApiKeyStatus, KeyGrant, MAX_ACTIVE_KEYS};
 use crate::id::{AccountId, ApiKeyId, ProjectId};
 use crate::time::Timestamp;
-
-impl Store {
-    /// Whether the project exists. Each project gets a key when it is created, and the row of that key is never deleted.
-    pub async fn has_project(&self, project_id: &ProjectId) -> Result<bool, StoreError> {
-        Ok(first_api_key(&self.client, &self.tables.api_keys, project_id).await?.is_some())
-    }
-}
-
-/// The id of a project's first key; `None` when there is no such project.
-async fn first_api_key(
-    client: &Client,
-    table: &str,
-    project_id: &ProjectId,
-) -> Result<Option<ApiKeyId>, StoreError> {
-    #[derive(serde::Deserialize)]
-    struct Row {
-        id: ApiKeyId,
-    }
-    let query = client
-        .query()
-        .table_name(table)
-        .key_condition_expression("project_id = :project")
-        .expression_attribute_values(":project", text(project_id))
-        .projection_expression("id")
-        .consistent_read(true);
-    let (items, _) = query_page(query, 1, None).await?;
-    let first = items.into_iter().next().map(from_item::<Row>);
-    Ok(first.transpose()?.map(|first| first.id))
-}
 
 impl Registry {
     pub(super) fn new_key(&self, key: &ApiKeyRecord) -> Result<[TransactWriteItem; 2], StoreError> {
@@ -56,6 +23,7 @@ impl Registry {
             shards: key.shards,
             api_key_id: key.id,
             status: key.status,
+            reach: key.reach,
         };
         Ok([
             put_new(&self.tables.api_keys, "id", to_item(key)?)?,
@@ -116,15 +84,11 @@ impl Registry {
         }
         key.status = ApiKeyStatus::Revoked;
         key.updated_at = now;
-        // The row of a project's first key stays, because it shows that the project exists.
-        let stays = first_api_key(&self.client, &self.tables.api_keys, project_id).await? == Some(*id);
         let revoke = |update: UpdateBuilder| {
-            let mut changes = Changes::default()
+            let changes = Changes::default()
                 .set("status", value(&ApiKeyStatus::Revoked)?)
-                .set("updated_at", number(now.as_millis()));
-            if !stays {
-                changes = changes.set("expires_at", number(now.plus(kept_for).as_seconds()));
-            }
+                .set("updated_at", number(now.as_millis()))
+                .set("expires_at", number(now.plus(kept_for).as_seconds()));
             let update = changes
                 .of_transaction(update)
                 .condition_expression("#status = :active")

@@ -38,10 +38,12 @@ pub struct Budgets {
 /// Held while more is leased, so that events side by side share one block.
 type SharedLease = tokio::sync::Mutex<Lease>;
 
-/// A project's budget is spent until this moment.
+/// A project's budget is spent until a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Spent {
     pub until: Timestamp,
+    /// The permits that were taken before.
+    pub taken: usize,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -60,13 +62,29 @@ impl Budgets {
     /// # Errors
     /// When the project's budget for this minute is spent.
     pub async fn take(&self, of: Budgeted, project_id: &ProjectId, now: Timestamp) -> Result<(), Spent> {
+        self.take_many(of, project_id, 1, now).await
+    }
+
+    /// Takes a permit for each of `events` events.
+    ///
+    /// # Errors
+    /// When the project's budget for this minute does not suffice. The error says for how many it did.
+    pub async fn take_many(
+        &self,
+        of: Budgeted,
+        project_id: &ProjectId,
+        events: usize,
+        now: Timestamp,
+    ) -> Result<(), Spent> {
         let Some(per_minute) = self.limits.per_minute(of) else { return Ok(()) };
         let lease = self.lease_of(of, project_id);
         let mut lease = lease.lock().await;
-        loop {
-            match lease.take(per_minute, now) {
-                Asked::Taken => return Ok(()),
-                Asked::RefusedUntil(until) => return Err(Spent { until }),
+        let mut taken = 0;
+        while taken < events {
+            let wanted = u32::try_from(events - taken).unwrap_or(u32::MAX);
+            match lease.take(per_minute, wanted, now) {
+                Asked::Taken => taken += 1,
+                Asked::RefusedUntil(until) => return Err(Spent { until, taken }),
                 Asked::LeaseMore(block, minute) => {
                     let row = row_name(of, project_id, minute);
                     let leased = timeout(LEASE_TIME, self.lease(&row, block, per_minute, minute)).await;
@@ -84,6 +102,7 @@ impl Budgets {
                 }
             }
         }
+        Ok(())
     }
 
     fn lease_of(&self, of: Budgeted, project_id: &ProjectId) -> Arc<SharedLease> {

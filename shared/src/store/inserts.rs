@@ -59,6 +59,19 @@ async fn put_together(client: &Client, rows: Vec<NewRow<'_>>) -> Result<(), Stor
     Ok(())
 }
 
+/// As [`put_all_new`], but says how each row ended.
+pub(super) async fn insert_all_new(client: &Client, rows: Vec<NewRow<'_>>) -> Vec<Written> {
+    let requests = rows.chunks(MAX_STATEMENTS).map(|rows| async {
+        let insertions = rows.iter().map(|row| insertion(row.table, row.item.clone()));
+        let executed = match insertions.collect::<Result<_, _>>() {
+            Ok(insertions) => execute(client, insertions).await,
+            Err(error) => Err(error),
+        };
+        or_unknown(executed, rows.len())
+    });
+    join_all(requests).await.concat()
+}
+
 /// Writes rows in as few requests as possible and says for each whether it was written. `key` tells the rows apart. Of
 /// several rows with the same key only the first is written.
 pub(super) async fn insert_each<T: Serialize, K: Hash + Eq>(

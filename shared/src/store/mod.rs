@@ -5,12 +5,14 @@
 //! |---|---|---|
 //! | accounts | e-mail in lower case | the person who signed up |
 //! | login failures | caller and e-mail; e-mail alone for all callers | tries that are left in this window; expires |
-//! | projects | account, id | name, number of endpoints and of active keys |
+//! | sessions | account, id | one login: the generation of its refresh token; expires |
+//! | projects | account, id | name, shards, number of active keys |
 //! | API keys | project, id | the key as it is listed |
-//! | API key hashes | hash | the project that the key opens |
-//! | endpoints | project, id | URL, secrets, status, health, speed, slots |
-//! | events | project, event id | envelope, content hash, deliveries, skipped endpoints; expires |
-//! | deliveries | endpoint and bucket of the event name, id | status and attempts; expires |
+//! | API key hashes | hash | the project that the key opens, its shards and scopes |
+//! | routes | project and copy | all endpoints of a project, as far as accepting an event needs them |
+//! | endpoints | id, part | part `settings`: URL, secrets, headers, status. Part `state`: failures, speed, slots |
+//! | events | project and shard, event id | envelope, content hash, deliveries, skipped endpoints; expires |
+//! | deliveries | endpoint, bucket and shard; id | status and attempts; expires |
 //! | budgets | project, kind and minute | permits that are leased; expires after an hour |
 //! | replays | endpoint, id | filter, position, the page to start next; expires |
 //!
@@ -22,6 +24,7 @@
 mod accounts;
 mod api_keys;
 mod budgets;
+mod conflicts;
 mod deliveries;
 mod endpoints;
 mod events;
@@ -29,6 +32,8 @@ mod inserts;
 mod projects;
 mod ranges;
 mod replays;
+mod routes;
+mod sessions;
 mod statements;
 mod transactions;
 mod update;
@@ -50,11 +55,12 @@ use serde::de::DeserializeOwned;
 
 use crate::aws::Failure;
 
-pub use self::accounts::{LoginBudget, SignedUp};
+pub use self::accounts::{Guessed, LoginBudget, SignedUp};
 pub use self::budgets::{Budgets, Spent};
 pub use self::deliveries::{Advanced, DeliveryFilter, Loaded};
-pub use self::endpoints::{Created, EndpointPatch, Patched, Rotated, Taken};
+pub use self::endpoints::{Created, Patched, Rotated, Taken};
 pub use self::events::{Accepted, EventFilter, ReadEvent};
+pub use self::sessions::Refreshed;
 pub use self::statements::MAX_STATEMENTS;
 
 type Item = std::collections::HashMap<String, AttributeValue>;
@@ -72,6 +78,7 @@ pub fn client(config: &aws_config::SdkConfig) -> Client {
         .with_max_backoff(Duration::from_secs(1));
     let config = aws_sdk_dynamodb::config::Builder::from(config)
         .retry_config(retries)
+        .retry_classifier(conflicts::Conflicts)
         .timeout_config(timeouts)
         // The timeouts above are enough. Counting every byte would cost a twentieth of each call's processor time.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
@@ -79,7 +86,7 @@ pub fn client(config: &aws_config::SdkConfig) -> Client {
     Client::from_conf(config)
 }
 
-/// The tables that both functions use: endpoints, events, deliveries and replays.
+/// The tables that both functions use: routes, endpoints, events, deliveries and replays.
 #[derive(Debug, Clone)]
 pub struct Store {
     client: Client,
@@ -89,12 +96,11 @@ pub struct Store {
 /// The tables of [`Store`], by name.
 #[derive(Debug, Clone)]
 pub struct Tables {
+    pub routes: String,
     pub endpoints: String,
     pub events: String,
     pub deliveries: String,
     pub replays: String,
-    /// Read only to see whether a project exists.
-    pub api_keys: String,
 }
 
 impl Store {
@@ -104,7 +110,8 @@ impl Store {
     }
 }
 
-/// The tables that only the api function may write: accounts, projects and keys, and endpoints when they come and go.
+/// The tables that only the api function may write: accounts, projects and keys, and routes and endpoints when they come
+/// and go.
 #[derive(Debug, Clone)]
 pub struct Registry {
     client: Client,
@@ -116,9 +123,11 @@ pub struct Registry {
 pub struct RegistryTables {
     pub accounts: String,
     pub login_failures: String,
+    pub sessions: String,
     pub projects: String,
     pub api_keys: String,
     pub api_key_hashes: String,
+    pub routes: String,
     pub endpoints: String,
 }
 

@@ -9,13 +9,14 @@ use crate::id::{AccountId, ProjectId};
 use crate::project::Project;
 
 impl Registry {
-    /// The writes that make a project with its first key. They belong into one transaction.
+    /// The writes that make a project with its routing row and its first key. They belong into one transaction.
     pub(super) fn project_with_key(
         &self,
         project: &Project,
         key: &ApiKeyRecord,
     ) -> Result<Vec<TransactWriteItem>, StoreError> {
         let mut writes = vec![put_new(&self.tables.projects, "id", to_item(project)?)?];
+        writes.extend(self.new_routes(project)?);
         writes.extend(self.new_key(key)?);
         Ok(writes)
     }

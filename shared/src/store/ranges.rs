@@ -1,11 +1,18 @@
-//! Ranges of keys that sort by time, and one page of a query.
+//! Ranges of keys that sort by time, one page of a query, and a page over several partitions.
+
+use std::future::Future;
 
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 use uuid::Uuid;
 
 use super::{Item, StoreError};
 use crate::id::DeliveryId;
+use crate::merge::{Ask, Merge, Part, Wanted};
 use crate::time::Timestamp;
+
+/// How many partitions a page asks at once.
+const AT_ONCE: usize = 16;
 
 /// A range of UUIDv7 keys, ends included.
 #[derive(Debug, Clone)]
@@ -28,6 +35,12 @@ impl Range {
         let to = end.map_or_else(|| "~".to_owned(), before);
         (from.to_string() <= to).then_some(Self { from, to })
     }
+
+    /// The part of the range below a key, or all of it; `None` when nothing is left.
+    pub(super) fn below(&self, key: Option<Uuid>) -> Option<Self> {
+        let to = key.map_or_else(|| self.to.clone(), before);
+        (self.from.to_string() <= to).then_some(Self { from: self.from, to })
+    }
 }
 
 /// The smallest UUIDv7 of that millisecond; it is the same for ids of all nouns.
@@ -38,6 +51,30 @@ fn first_at(at: Timestamp) -> Uuid {
 /// The largest key that is smaller than `id`, as text.
 fn before(id: Uuid) -> String {
     Uuid::from_u128(id.as_u128().saturating_sub(1)).to_string()
+}
+
+/// The newest rows of several partitions, newest first. `read` asks one of them.
+pub(super) async fn merged<T, R>(
+    partitions: usize,
+    wanted: Wanted,
+    read: impl Fn(Ask) -> R,
+) -> Result<Vec<T>, StoreError>
+where
+    R: Future<Output = Result<Part<T>, StoreError>>,
+{
+    let mut merge = Merge::new(partitions, wanted);
+    loop {
+        let asks = merge.asks();
+        if asks.is_empty() {
+            return Ok(merge.page());
+        }
+        let answers = asks.into_iter().map(|ask| {
+            let answer = read(ask);
+            async move { Ok::<_, StoreError>((ask.list, answer.await?)) }
+        });
+        let answers: Vec<_> = stream::iter(answers).buffer_unordered(AT_ONCE).try_collect().await?;
+        merge.add(answers);
+    }
 }
 
 /// One page of a query, and where the next one starts.

@@ -1,7 +1,6 @@
 //! Replays: their rows, the deliveries that they look for, and the events that they change.
 
-use std::collections::HashMap;
-
+use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -10,14 +9,17 @@ use super::deliveries::id_of;
 use super::projects::put_new;
 use super::ranges::{Range, query_page};
 use super::transactions::{first_condition_failed, transact};
+use super::update::Changes;
 use super::{
-    Advanced, Created, Store, StoreError, from_item, if_condition_held, key, number, row, row_in_the_way,
-    text, to_item, value,
+    Advanced, Created, Item, Store, StoreError, from_item, if_condition_held, key, number, row,
+    row_in_the_way, text, to_item, value,
 };
-use crate::delivery::{Delivery, attention, partition};
+use crate::delivery::{Delivery, attention};
 use crate::event::{Event, EventDelivery};
 use crate::id::{DeliveryId, EndpointId, ReplayId};
-use crate::replay::{PAGE, Replay, ReplayFilter};
+use crate::partition::Partition;
+use crate::replay::{Replay, ReplayFilter};
+use crate::shards::Shard;
 use crate::time::Timestamp;
 
 /// The sort key of the row that names an endpoint's latest replay; other rows have the replay's id there.
@@ -109,16 +111,60 @@ impl Store {
         Ok(if row.as_ref() == Some(next) { Advanced::Done } else { Advanced::Overtaken })
     }
 
-    /// Reads up to one page of one partition after `after`, oldest first. Returns the deliveries that the replay looks for,
-    /// and the key to read on from. The index of failed deliveries may lag by a moment.
+    /// Looks through up to `limit` deliveries of one partition after `after`, oldest first. Returns the deliveries that the
+    /// replay looks for, and the key to read on from.
     pub async fn to_replay(
         &self,
         endpoint_id: &EndpointId,
-        bucket: u8,
+        partition: Partition,
         filter: &ReplayFilter,
         after: Option<DeliveryId>,
+        limit: usize,
         now: Timestamp,
     ) -> Result<(Vec<DeliveryId>, Option<DeliveryId>), StoreError> {
+        let query = self
+            .client
+            .query()
+            .expression_attribute_names("#of", "partition")
+            .expression_attribute_values(":of", text(partition.key(endpoint_id)))
+            .consistent_read(true);
+        let (items, next) = self.oldest_first(query, filter, after, limit).await?;
+        let rows = items.into_iter().map(from_item).collect::<Result<Vec<Delivery>, _>>()?;
+        let matching = rows.iter().filter(|row| matches(row, filter, now));
+        Ok((matching.map(|row| row.id).collect(), next))
+    }
+
+    /// The same of the failures of one shard. The index of failed deliveries may lag by a moment.
+    pub async fn failures_to_replay(
+        &self,
+        endpoint_id: &EndpointId,
+        shard: Shard,
+        filter: &ReplayFilter,
+        after: Option<DeliveryId>,
+        limit: usize,
+        now: Timestamp,
+    ) -> Result<(Vec<DeliveryId>, Option<DeliveryId>), StoreError> {
+        let query = self
+            .client
+            .query()
+            .index_name("by_attention")
+            .expression_attribute_names("#of", "attention")
+            .expression_attribute_values(":of", text(attention(endpoint_id, shard, filter.status)));
+        let (items, next) = self.oldest_first(query, filter, after, limit).await?;
+        let ids = items.iter().map(id_of).collect::<Result<Vec<_>, _>>()?;
+        let keys: Vec<_> = ids.iter().map(|id| (*endpoint_id, *id)).collect();
+        let rows = self.deliveries_by_id(&keys).await?;
+        let is_match = |id: &DeliveryId| rows.get(id).is_some_and(|row| matches(row, filter, now));
+        Ok((ids.into_iter().filter(is_match).collect(), next))
+    }
+
+    async fn oldest_first(
+        &self,
+        query: QueryFluentBuilder,
+        filter: &ReplayFilter,
+        after: Option<DeliveryId>,
+        limit: usize,
+    ) -> Result<(Vec<Item>, Option<DeliveryId>), StoreError> {
         let Some(mut range) = Range::new(filter.since, Some(filter.until), None) else {
             return Ok((Vec::new(), None));
         };
@@ -128,66 +174,43 @@ impl Store {
         if range.from.to_string() > range.to {
             return Ok((Vec::new(), None));
         }
-        let partition = partition(endpoint_id, bucket);
-        let query = self
-            .client
-            .query()
+        let query = query
             .table_name(&self.tables.deliveries)
             .key_condition_expression("#of = :of AND id BETWEEN :from AND :to")
             .expression_attribute_values(":from", text(range.from))
-            .expression_attribute_values(":to", text(range.to));
-        let by_index = filter.status.wants_attention();
-        let query = if by_index {
-            query
-                .index_name("by_attention")
-                .expression_attribute_names("#of", "attention")
-                .expression_attribute_values(":of", text(attention(&partition, filter.status)))
-        } else {
-            query
-                .expression_attribute_names("#of", "partition")
-                .expression_attribute_values(":of", text(partition))
-                .consistent_read(true)
-        };
-        let (items, next) = query_page(query, PAGE, None).await?;
-        let next = next.as_ref().map(id_of).transpose()?;
-        let ids = items.iter().map(id_of).collect::<Result<Vec<_>, _>>()?;
-        let rows = if by_index {
-            let keys: Vec<_> = ids.iter().map(|id| (*endpoint_id, *id)).collect();
-            self.deliveries_by_id(&keys).await?
-        } else {
-            let rows = items.into_iter().map(from_item).collect::<Result<Vec<Delivery>, _>>()?;
-            rows.into_iter().map(|row| (row.id, row)).collect::<HashMap<_, _>>()
-        };
-        let matches = |row: &Delivery| {
-            row.status == filter.status && filter.has_name(&row.event_name) && !row.is_expired(now)
-        };
-        Ok((ids.into_iter().filter(|id| rows.get(id).is_some_and(matches)).collect(), next))
+            .expression_attribute_values(":to", text(&range.to));
+        let (items, next) = query_page(query, limit, None).await?;
+        Ok((items, next.as_ref().map(id_of).transpose()?))
     }
 
     /// Lists a delivery on an event that skipped the delivery's endpoint. The same write removes the endpoint from the
     /// skipped ones. `Overtaken` when the event's row is no longer as it was read.
     pub async fn unskip(&self, event: &Event, delivery: &EventDelivery) -> Result<Advanced, StoreError> {
-        let Some(index) = event.skipped_for(&delivery.endpoint_id) else {
+        if !event.skipped.has(&delivery.endpoint_id) {
             return Ok(Advanced::Overtaken);
-        };
-        let result = self
+        }
+        let mut changes = Changes::default().set_by(
+            "deliveries",
+            "list_append(#deliveries, :deliveries)",
+            AttributeValue::L(vec![value(delivery)?]),
+        );
+        let others = event.skipped.without(&delivery.endpoint_id);
+        changes = changes.set_or_remove("skipped", (!others.is_empty()).then(|| value(&others)).transpose()?);
+        let update = self
             .client
             .update_item()
             .table_name(&self.tables.events)
-            .key("project_id", text(event.project_id))
+            .key("partition", text(&event.partition))
             .key("event_id", text(event.event_id))
-            .update_expression(format!(
-                "SET deliveries = list_append(deliveries, :new) REMOVE skipped[{index}]"
-            ))
-            .condition_expression(format!(
-                "accepted_at = :accepted AND skipped[{index}].endpoint_id = :endpoint"
-            ))
+            .condition_expression("accepted_at = :accepted AND #skipped = :as_read")
             .expression_attribute_values(":accepted", number(event.accepted_at.as_millis()))
-            .expression_attribute_values(":endpoint", text(delivery.endpoint_id))
-            .expression_attribute_values(":new", AttributeValue::L(vec![value(delivery)?]))
-            .send()
-            .await;
+            .expression_attribute_values(":as_read", value(&event.skipped)?);
+        let result = changes.of_item(update).send().await;
         let done = if_condition_held(result)?;
         Ok(if done.is_some() { Advanced::Done } else { Advanced::Overtaken })
     }
+}
+
+fn matches(row: &Delivery, filter: &ReplayFilter, now: Timestamp) -> bool {
+    row.status == filter.status && filter.has_name(&row.event_name) && !row.is_expired(now)
 }

@@ -1,8 +1,8 @@
 //! Writes that happen together or not at all.
 //!
-//! Counts that a cap bounds change in the same transaction as the rows that they count: `endpoint_count` and
-//! `active_key_count` on the project's row, `added` in the partition `count|<account>`, and the row `latest` of an
-//! endpoint's replays.
+//! Counts that a cap bounds change in the same transaction as the rows that they count: `active_key_count` on the project's
+//! row, `added` in the partition `count|<account>`, and the row `latest` of an endpoint's replays. The cap of endpoints is
+//! a condition on the routing row, which lists them.
 
 use std::time::Duration;
 
@@ -18,8 +18,8 @@ const FIRST_WAIT: Duration = Duration::from_millis(20);
 const LONGEST_WAIT: Duration = Duration::from_millis(500);
 
 /// Writes all or none. DynamoDB refuses the later of two transactions on one row instead of letting it wait, and the SDK
-/// does not repeat a refused one. So this function does: sixteen endpoints registered at once all change the count on their
-/// project's row.
+/// does not repeat a refused one. So this function does: sixteen endpoints registered at once all change their
+/// project's routing row.
 pub(super) async fn transact(
     client: &Client,
     writes: Vec<TransactWriteItem>,
@@ -58,12 +58,23 @@ fn met_another<R>(error: &SdkError<TransactWriteItemsError, R>) -> bool {
 
 /// Whether a transaction was cancelled because the condition of its first write does not hold.
 pub(super) fn first_condition_failed<R>(error: &SdkError<TransactWriteItemsError, R>) -> bool {
-    let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) = error.as_service_error()
-    else {
-        return false;
+    conditions_failed(error).next() == Some(true)
+}
+
+/// Whether a transaction was cancelled because the condition of one of its writes does not hold.
+pub(super) fn any_condition_failed<R>(error: &SdkError<TransactWriteItemsError, R>) -> bool {
+    conditions_failed(error).any(|failed| failed)
+}
+
+/// For each write of a cancelled transaction, whether its condition does not hold.
+fn conditions_failed<R>(error: &SdkError<TransactWriteItemsError, R>) -> impl Iterator<Item = bool> {
+    let cancelled = match error.as_service_error() {
+        Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
+            cancelled.cancellation_reasons()
+        }
+        _ => &[],
     };
-    let first = cancelled.cancellation_reasons().first().and_then(|reason| reason.code());
-    first == Some("ConditionalCheckFailed")
+    cancelled.iter().map(|reason| reason.code() == Some("ConditionalCheckFailed"))
 }
 
 #[cfg(test)]
@@ -94,5 +105,7 @@ mod tests {
         assert!(first_condition_failed(&cancelled(&["ConditionalCheckFailed", "None"])));
         assert!(!first_condition_failed(&cancelled(&["None", "ConditionalCheckFailed"])));
         assert!(!first_condition_failed(&cancelled(&["TransactionConflict", "None"])));
+        assert!(any_condition_failed(&cancelled(&["None", "ConditionalCheckFailed"])));
+        assert!(!any_condition_failed(&cancelled(&["None", "TransactionConflict"])));
     }
 }

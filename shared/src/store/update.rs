@@ -32,11 +32,6 @@ impl Changes {
         self.named(name)
     }
 
-    /// Sets an attribute that the row does not have yet.
-    pub(super) fn set_if_absent(self, name: &str, to: AttributeValue) -> Self {
-        self.set_by(name, &format!("if_not_exists(#{name}, :{name})"), to)
-    }
-
     /// Sets an attribute, or removes it where there is no value.
     pub(super) fn set_or_remove(self, name: &str, to: Option<AttributeValue>) -> Self {
         match to {
@@ -108,7 +103,7 @@ mod tests {
             .set("status", text("active"))
             .remove(&["chain"])
             .add("failures", number(1))
-            .set_if_absent("disabled_at", number(7))
+            .set_by("disabled_at", "if_not_exists(#disabled_at, :disabled_at)", number(7))
             .set_or_remove("slot", None);
         assert_eq!(
             changes.expression(),

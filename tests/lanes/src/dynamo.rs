@@ -24,14 +24,16 @@ use crate::http::Reply;
 use crate::partiql;
 
 /// The product's tables: name, partition key, sort key.
-const TABLES: [(&str, &str, Option<&str>); 10] = [
+const TABLES: [(&str, &str, Option<&str>); 12] = [
     ("accounts", "email_key", None),
     ("login_failures", "email_key", None),
+    ("sessions", "account_id", Some("id")),
     ("projects", "account_id", Some("id")),
     ("api_keys", "project_id", Some("id")),
     ("api_key_hashes", "key_hash", None),
-    ("endpoints", "project_id", Some("id")),
-    ("events", "project_id", Some("event_id")),
+    ("routes", "copy", None),
+    ("endpoints", "id", Some("part")),
+    ("events", "partition", Some("event_id")),
     ("deliveries", "partition", Some("id")),
     ("replays", "endpoint_id", Some("id")),
     ("budgets", "budget", None),
@@ -49,7 +51,7 @@ pub struct Index {
 
 pub const INDEXES: [Index; 2] = [
     Index { table: "deliveries", name: "by_attention", partition: "attention", sparse: "attention" },
-    Index { table: "events", name: "by_listing", partition: "project_id", sparse: "listed" },
+    Index { table: "events", name: "by_listing", partition: "partition", sparse: "listed" },
 ];
 
 /// The capacity units that a call consumed.
@@ -321,7 +323,7 @@ fn definition(name: &str, partition: &str, sort: Option<&str>) -> Value {
         table["GlobalSecondaryIndexes"] = json!([{
             "IndexName": "by_listing",
             "KeySchema": [
-                { "AttributeName": "project_id", "KeyType": "HASH" },
+                { "AttributeName": partition, "KeyType": "HASH" },
                 { "AttributeName": "listed", "KeyType": "RANGE" },
             ],
             "Projection": { "ProjectionType": "INCLUDE", "NonKeyAttributes": ["event_name", "expires_at"] },

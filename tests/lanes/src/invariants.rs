@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::PoisonError;
 
 use bytes::Bytes;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::fault::CallRecord;
 use crate::lane::{Auth, CONSUMED};
@@ -266,15 +266,10 @@ fn half_made(run: &Run<'_>, verdict: &mut Verdict) {
     if keys != grants {
         verdict.violations.push("the keys listed are not the keys that open".to_owned());
     }
-    let endpoints = dynamo.rows("endpoints");
+    routes(run, verdict);
     let (counts, projects): (Vec<Value>, Vec<Value>) =
         dynamo.rows("projects").into_iter().partition(|row| text(row, "account_id").starts_with("count|"));
     for project in &projects {
-        let id = &project["id"];
-        let there = endpoints.iter().filter(|endpoint| endpoint["project_id"] == *id).count() as u64;
-        if project["endpoint_count"].as_u64() != Some(there) {
-            verdict.violations.push(format!("{there} endpoints, counted are {}", project["endpoint_count"]));
-        }
         let keys = active.get(text(project, "id")).copied().unwrap_or(0);
         if project["active_key_count"].as_u64() != Some(keys) {
             verdict.violations.push(format!("{keys} keys, counted are {}", project["active_key_count"]));
@@ -291,6 +286,45 @@ fn half_made(run: &Run<'_>, verdict: &mut Verdict) {
         if own > 0 && own - 1 != added {
             verdict.violations.push(format!("{own} projects, counted are {added} beside the first"));
         }
+    }
+}
+
+/// Each endpoint has both its rows, and each copy of its project's routing row says of it what its settings say. Each project
+/// has all copies.
+fn routes(run: &Run<'_>, verdict: &mut Verdict) {
+    let dynamo = &run.lane.aws.dynamo;
+    let (settings, states): (Vec<Value>, Vec<Value>) =
+        dynamo.rows("endpoints").into_iter().partition(|row| row["part"] == "settings");
+    let ids = |rows: &[Value]| rows.iter().map(|row| text(row, "id").to_owned()).collect::<BTreeSet<_>>();
+    if ids(&settings) != ids(&states) {
+        verdict.violations.push("an endpoint has one of its two rows".to_owned());
+    }
+    let mut wanted: BTreeMap<String, BTreeMap<String, Value>> = BTreeMap::new();
+    for project in dynamo.rows("projects") {
+        for copy in 0..project["shards"].as_u64().unwrap_or(0) {
+            wanted.entry(format!("{}#{copy}", text(&project, "id"))).or_default();
+        }
+    }
+    for row in &settings {
+        let mut names: Vec<_> = row["events"].as_array().cloned().unwrap_or_default();
+        names.sort_by_key(ToString::to_string);
+        let entry = json!({ "n": names, "off": row["status"] == "disabled" });
+        for copy in 0..row["shards"].as_u64().unwrap_or(0) {
+            let copy = wanted.entry(format!("{}#{copy}", text(row, "project_id"))).or_default();
+            copy.insert(text(row, "id").to_owned(), entry.clone());
+        }
+    }
+    let mut found: BTreeMap<String, BTreeMap<String, Value>> = BTreeMap::new();
+    for row in dynamo.rows("routes") {
+        let entries = row["endpoints"].as_object().into_iter().flatten().map(|(id, entry)| {
+            let mut names: Vec<_> = entry["n"].as_array().cloned().unwrap_or_default();
+            names.sort_by_key(ToString::to_string);
+            (id.clone(), json!({ "n": names, "off": entry["off"] == true }))
+        });
+        found.insert(text(&row, "copy").to_owned(), entries.collect());
+    }
+    if wanted != found {
+        verdict.violations.push(format!("the routes are {found:?} instead of {wanted:?}"));
     }
 }
 

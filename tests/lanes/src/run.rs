@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::gateway::HttpAnswer;
 use crate::lane::{Auth, Lane};
-use crate::world::World;
+use crate::world::{EMAIL, World};
 
 /// How a delivery has to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +34,22 @@ pub struct Closed {
     pub at: Instant,
 }
 
+/// The tokens of a session.
+#[derive(Debug, Clone, Default)]
+pub struct Session {
+    pub access: String,
+    pub refresh: String,
+}
+
+impl Session {
+    /// The tokens in an answer.
+    #[must_use]
+    pub fn of(answer: &Value) -> Self {
+        let token = |name: &str| answer[name].as_str().unwrap_or_default().to_owned();
+        Self { access: token("access_token"), refresh: token("refresh_token") }
+    }
+}
+
 #[derive(Debug, Default)]
 pub struct Notes {
     pub sent: Vec<Sent>,
@@ -43,6 +59,8 @@ pub struct Notes {
     pub retried: Vec<String>,
     /// Accounts signed up beside the world's own.
     pub accounts: Vec<(String, String)>,
+    /// The sessions that the world's owner began on this run. The world's own may be too old by now.
+    pub sessions: Vec<Session>,
 }
 
 #[derive(Debug)]
@@ -55,6 +73,14 @@ pub struct Run<'a> {
 /// How often a caller repeats a request without an answer, and how long it waits in between.
 const TRIES: u32 = 6;
 const PAUSE: Duration = Duration::from_millis(300);
+
+/// The event of a 202.
+fn accepted(answer: &Value, ending: Ending) -> Sent {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let listed = answer["deliveries"].as_array().into_iter().flatten();
+    let listed = listed.map(|one| (text(&one["id"]), text(&one["webhook_endpoint_id"]))).collect();
+    Sent { event_id: text(&answer["event_id"]), listed, ending }
+}
 
 impl<'a> Run<'a> {
     #[must_use]
@@ -115,6 +141,21 @@ impl<'a> Run<'a> {
         answers
     }
 
+    /// Logs the world's owner in, and notes the session.
+    pub async fn log_in(&self, password: &str) -> Session {
+        let body = json!({ "email": EMAIL, "password": password });
+        let answers = self.insist("POST", "/auth/login", &Auth::None, Some(&body), &[200]).await;
+        let session = answers.last().map(|answer| Session::of(&answer.json())).unwrap_or_default();
+        self.notes().sessions.push(session.clone());
+        session
+    }
+
+    /// The session that was begun as number `n` on this run.
+    #[must_use]
+    pub fn session(&self, n: usize) -> Session {
+        self.notes().sessions.get(n).cloned().unwrap_or_default()
+    }
+
     /// Posts an event until it is accepted, and notes the deliveries that the answer lists.
     pub async fn post_event(&self, name: &str, data: &Value, ending: Ending) -> Option<Sent> {
         let event_id = uuid::Uuid::new_v4().to_string();
@@ -139,10 +180,51 @@ impl<'a> Run<'a> {
     async fn post_body(&self, body: &Value, ending: Ending) -> Option<Sent> {
         let answers = self.insist("POST", &self.project("/events"), &self.key(), Some(body), &[202]).await;
         let answer = answers.last().filter(|answer| answer.status == 202)?.json();
-        let listed = answer["deliveries"].as_array().into_iter().flatten();
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let listed = listed.map(|one| (text(&one["id"]), text(&one["webhook_endpoint_id"]))).collect();
-        Some(Sent { event_id: text(&answer["event_id"]), listed, ending })
+        Some(accepted(&answer, ending))
+    }
+
+    /// Posts events in one request, and again those without an answer or with a 5xx, until none is left. Notes each event
+    /// that is accepted. Each other one must be refused with its `status`.
+    pub async fn post_batch(&self, events: &[(Value, u16)], ending: Ending) {
+        let mut left: Vec<&(Value, u16)> = events.iter().collect();
+        for _ in 0..TRIES {
+            let batch: Vec<&Value> = left.iter().map(|(event, _)| event).collect();
+            let body = json!({ "events": batch });
+            let target = self.project("/events/batch");
+            let answers = self.insist("POST", &target, &self.key(), Some(&body), &[200]).await;
+            let Some(answer) = answers.last().filter(|answer| answer.status == 200) else { return };
+            let results = answer.json()["results"].as_array().cloned().unwrap_or_default();
+            if results.len() != left.len() {
+                self.violation(format!("{} results of {} events", results.len(), left.len()));
+            }
+            let mut again = Vec::new();
+            for (event, result) in left.into_iter().zip(&results) {
+                match result["status"].as_u64() {
+                    Some(202) if event.1 == 202 => self.note_accepted(accepted(result, ending)),
+                    Some(500..) => again.push(event),
+                    Some(status) if status == u64::from(event.1) => {}
+                    _ => self.violation(format!("{result} instead of {}: {}", event.1, event.0)),
+                }
+            }
+            if again.is_empty() {
+                return;
+            }
+            left = again;
+            tokio::time::sleep(PAUSE).await;
+        }
+        self.violation(format!("{} events of a batch got no answer but 5xx, {TRIES} times", left.len()));
+    }
+
+    /// Notes an event, which may have been accepted before.
+    fn note_accepted(&self, sent: Sent) {
+        let mut notes = self.notes();
+        match notes.sent.iter().find(|noted| noted.event_id == sent.event_id).cloned() {
+            None => notes.sent.push(sent),
+            Some(first) if first.listed == sent.listed => {}
+            Some(first) => notes
+                .violations
+                .push(format!("a repeat listed {:?} instead of {:?}", sent.listed, first.listed)),
+        }
     }
 
     /// Posts an accepted event again. It must get the same answer and start nothing.

@@ -187,7 +187,7 @@ async fn afterwards(pid: u32, hostile: Option<&HostileReceiver>) -> io::Result<D
 /// Writes another URL into endpoint 0's row, because the API might refuse such a URL.
 fn set_url(run: &Run<'_>, url: &str) {
     let request = json!({ "TableName": "endpoints",
-        "Key": { "project_id": { "S": run.world.project_id }, "id": { "S": run.world.endpoints[0] } },
+        "Key": { "id": { "S": run.world.endpoints[0] }, "part": { "S": "settings" } },
         "UpdateExpression": "SET #url = :url", "ExpressionAttributeNames": { "#url": "url" },
         "ExpressionAttributeValues": { ":url": { "S": url } } });
     run.lane.aws.dynamo.call("UpdateItem", &request.to_string());

@@ -44,9 +44,9 @@ pub async fn make(world: &World, settings: LaneSettings) -> io::Result<Run<'_>> 
 async fn accounts(run: &Run<'_>) {
     let login = |password: &str| json!({ "email": EMAIL, "password": password });
     run.insist("POST", "/auth/login", &Auth::None, Some(&login("not the password")), &[401]).await;
-    run.insist("POST", "/auth/login", &Auth::None, Some(&login(PASSWORD)), &[200]).await;
-    run.insist("POST", "/auth/refresh", &Auth::Bearer(&run.world.refresh_token), None, &[201]).await;
-    let bearer = Auth::Bearer(&run.world.access_token);
+    let session = run.log_in(PASSWORD).await;
+    run.insist("POST", "/auth/refresh", &Auth::Bearer(&session.refresh), None, &[201]).await;
+    let bearer = Auth::Bearer(&session.access);
     run.insist("GET", "/v1/projects", &bearer, None, &[200]).await;
     run.insist("GET", &run.project(""), &run.key(), None, &[200]).await;
     run.insist("GET", "/v1/api-keys", &run.key(), None, &[200]).await;

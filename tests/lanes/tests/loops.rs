@@ -100,7 +100,7 @@ async fn our_own_host_is_refused_at_registration_and_not_called_when_it_stands_i
     }
     // The row now looks as if the endpoint was registered before this API had this address.
     for mut item in run.lane.aws.dynamo.items("endpoints") {
-        if item["id"]["S"] == world.endpoints[0].as_str() {
+        if item["id"]["S"] == world.endpoints[0].as_str() && item["part"]["S"] == "settings" {
             item["url"]["S"] = own.as_str().into();
             run.lane.aws.dynamo.put("endpoints", &item);
         }
@@ -152,11 +152,11 @@ async fn a_replay_of_twenty_pages_is_a_chain_that_lambda_lets_be() {
     assert!(run.lane.settle(REST).await);
     run.lane.receiver.set("/0", Behaviour::Answer(200));
     run.lane.receiver.count_only();
-    // The copies are further failed deliveries. The last byte of an id names the partition, and the digits before it
+    // The copies are further failed deliveries. The last two bytes of an id name the partition, and the digits before them
     // make each id different.
     let row = run.lane.aws.dynamo.items("deliveries").remove(0);
     let id = row["id"]["S"].as_str().expect("an id");
-    let copies = (1..MATCHES).map(|n| vec![("id", format!("{}{n:010x}{}", &id[..24], &id[34..]))]);
+    let copies = (1..MATCHES).map(|n| vec![("id", format!("{}{n:08x}{}", &id[..24], &id[32..]))]);
     run.lane.aws.dynamo.copies("deliveries", &row, copies);
 
     let body = json!({ "since": "2020-01-01T00:00:00Z" });

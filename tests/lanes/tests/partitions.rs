@@ -248,11 +248,11 @@ async fn a_flood_past_a_partitions_limit_is_told_to_wait_and_loses_nothing() {
     // Other writers fill the project's partition until the first caller is refused. A slow machine's flood alone
     // would not fill it.
     let any_refused = Arc::new(AtomicBool::new(false));
-    let (aws, project_id) = (Arc::clone(&run.lane.aws), world.project_id.clone());
+    let (aws, partition) = (Arc::clone(&run.lane.aws), format!("{}#0", world.project_id));
     let stop = Arc::clone(&any_refused);
     let others = tokio::spawn(async move {
         while !stop.load(Ordering::Relaxed) {
-            aws.partitions.written_by_others("events", &project_id, 1_000.0);
+            aws.partitions.written_by_others("events", &partition, 1_000.0);
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     });

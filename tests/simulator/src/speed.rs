@@ -14,18 +14,18 @@ impl World {
         }
         let now = timestamp(self.now);
         let endpoint = &mut self.endpoints[usize::from(endpoint)];
-        endpoint.slow_until = slow_until(endpoint.slow_until, now).or(endpoint.slow_until);
+        endpoint.state.slow_until = slow_until(endpoint.state.slow_until, now).or(endpoint.state.slow_until);
     }
 
     /// Does the same as `store::mark_hanging`.
     pub(crate) fn mark_hanging(&mut self, endpoint: u16, began_at: i64) {
         let designs = [Design::OneLane, Design::RetriesShareTheFirstQueue, Design::NoProbes];
         let endpoint = &mut self.endpoints[usize::from(endpoint)];
-        let answered = endpoint.answered_at.is_some_and(|at| at >= timestamp(began_at));
+        let answered = endpoint.state.answered_at.is_some_and(|at| at >= timestamp(began_at));
         let answered = answered && self.settings.design != Design::OneTimeoutIsAHang;
-        if endpoint.hanging_since.is_none() && !answered && !designs.contains(&self.settings.design) {
+        if endpoint.state.hanging_since.is_none() && !answered && !designs.contains(&self.settings.design) {
             let now = Some(timestamp(self.now));
-            (endpoint.hanging_since, endpoint.hanging_tried_at) = (now, now);
+            (endpoint.state.hanging_since, endpoint.state.hanging_tried_at) = (now, now);
         }
     }
 
@@ -35,10 +35,10 @@ impl World {
         let now = timestamp(self.now);
         let endpoint = &mut self.endpoints[usize::from(endpoint)];
         if endpoint.hanging().is_some()
-            || (endpoint.is_slow(now) && is_answer_noted(endpoint.answered_at, now, timeout))
+            || (endpoint.is_slow(now) && is_answer_noted(endpoint.state.answered_at, now, timeout))
         {
-            endpoint.answered_at = Some(now);
-            (endpoint.hanging_since, endpoint.hanging_tried_at) = (None, None);
+            endpoint.state.answered_at = Some(now);
+            (endpoint.state.hanging_since, endpoint.state.hanging_tried_at) = (None, None);
         }
     }
 
@@ -51,7 +51,7 @@ impl World {
         if endpoint.hanging() != Some(seen) {
             return false;
         }
-        endpoint.hanging_tried_at = Some(now);
+        endpoint.state.hanging_tried_at = Some(now);
         !self.random.once_in(self.settings.chaos.answer_lost)
     }
 }

@@ -196,19 +196,19 @@ impl World {
         }
         let writes = if self.random.once_in(self.settings.chaos.answer_lost) { 2 } else { 1 };
         let endpoint = &mut self.endpoints[usize::from(work.message.endpoint)];
-        let limit = endpoint.rate_limit?;
+        let limit = endpoint.state.rate_limit?;
         let now_micros = now.as_millis() * 1_000;
         let next = |taken_until: Option<i64>| taken_until.map_or(now_micros, |until| until.max(now_micros));
         let last_late = now.plus(LATE_SLOTS_WITHIN).as_millis() * 1_000;
         let mut slot = None;
         for _ in 0..writes {
-            let late = next(endpoint.late_slots_taken_until);
+            let late = next(endpoint.state.late_slots_taken_until);
             let from_micros = if need == Need::LateSlot && late <= last_late {
-                endpoint.late_slots_taken_until = Some(late + limit.length_micros(1));
+                endpoint.state.late_slots_taken_until = Some(late + limit.length_micros(1));
                 late
             } else {
-                let usual = next(endpoint.slots_taken_until);
-                endpoint.slots_taken_until = Some(usual + limit.length_micros(1));
+                let usual = next(endpoint.state.slots_taken_until);
+                endpoint.state.slots_taken_until = Some(usual + limit.length_micros(1));
                 usual
             };
             slot = Some(Slots { limit, from_micros }.nth(0));
@@ -237,7 +237,7 @@ impl World {
             row.late_ms = row.late_ms.max(self.now - due);
         }
         row.sends += 1;
-        if self.endpoints[usize::from(work.message.endpoint)].rate_limit.is_some() {
+        if self.endpoints[usize::from(work.message.endpoint)].state.rate_limit.is_some() {
             self.limited.push(self.now);
         }
         row.first_sent_at.get_or_insert(self.now);

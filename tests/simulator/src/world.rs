@@ -14,6 +14,7 @@ use echo_shared::event_name::EventName;
 use echo_shared::id::{EventId, ProjectId};
 use echo_shared::job::DeliveryJob;
 use echo_shared::rate_limit::RateLimit;
+use echo_shared::route::Routes;
 use echo_shared::schedule::RetrySchedule;
 use echo_shared::shards::Shards;
 use echo_shared::time::Timestamp;
@@ -312,7 +313,8 @@ impl World {
         };
         let year = Duration::from_secs(365 * 86_400);
         let event_id = EventId::new(timestamp(0));
-        let event = Event::accept(project_id, event_id, &content, &endpoints[..1], timestamp(0), year);
+        let event =
+            Event::accept(project_id, event_id, &content, &Routes::to(&endpoints[0]), timestamp(0), year);
         let listed = event.deliveries[0];
         let job = DeliveryJob {
             project_id,
@@ -362,7 +364,7 @@ impl World {
     /// Gives an endpoint a rate limit.
     pub fn limit(&mut self, endpoint: u16, per_second: u16) {
         let since = timestamp(self.now);
-        self.endpoints[usize::from(endpoint)].rate_limit = Some(RateLimit { per_second, since });
+        self.endpoints[usize::from(endpoint)].state.rate_limit = Some(RateLimit { per_second, since });
     }
 
     /// The most requests to endpoints with a rate limit within any second.

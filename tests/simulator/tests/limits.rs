@@ -80,7 +80,7 @@ fn late(design: Design) -> World {
     world.produce(1, 16_000, 3_000);
     // All jobs have been put off to their slots by the time the endpoint is marked as slow.
     world.run(6_000);
-    world.endpoints[0].slow_until = Some(timestamp(7 * DAY_MS));
+    world.endpoints[0].state.slow_until = Some(timestamp(7 * DAY_MS));
     world.run(2 * DAY_MS);
     world
 }

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::prices::Prices;
 use crate::progress::Progress;
 use crate::sample;
-use crate::stage::{Setup, Stage};
+use crate::stage::{POSTED_TOGETHER, Setup, Stage};
 use crate::units::{self, Dollars, LAMBDA_LOG_BYTES, Units};
 
 /// The round trip to AWS in every scenario; `RECEIVER_TAKES` is the time that a receiver needs to answer.
@@ -37,10 +37,22 @@ pub(crate) struct Scenario {
 pub(crate) enum Way {
     #[default]
     Https,
+    /// Ten events in a request.
+    HttpsBatch,
     /// Through the queue, with ids from the producer that contain a time, as the service's ids do.
     Queue,
     /// Through the queue, with the queue's message ids, for which the list of events needs an index.
     QueueWithoutIds,
+}
+
+impl Way {
+    pub(crate) const fn as_words(self) -> &'static str {
+        match self {
+            Self::Https => "HTTPS",
+            Self::HttpsBatch => "HTTPS, ten in a request",
+            Self::Queue | Self::QueueWithoutIds => "the queue",
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -53,8 +65,9 @@ struct Plan {
     status: u16,
 }
 
-const PLANS: [Plan; 6] = [
+const PLANS: [Plan; 7] = [
     Plan { name: "https", way: Way::Https, fan_out: 1, batch: 10, events: 300, status: 200 },
+    Plan { name: "https_batch_10", way: Way::HttpsBatch, fan_out: 1, batch: 10, events: 300, status: 200 },
     Plan { name: "queue", way: Way::Queue, fan_out: 1, batch: 10, events: 300, status: 200 },
     Plan {
         name: "queue_without_ids",
@@ -128,6 +141,10 @@ async fn run(plan: Plan, prices: &Prices) -> io::Result<Scenario> {
     for n in 0..plan.events {
         match plan.way {
             Way::Https => api_wall += stage.post(100 + n).await?,
+            Way::HttpsBatch if n.is_multiple_of(POSTED_TOGETHER) => {
+                api_wall += stage.post_together(100 + n).await?;
+            }
+            Way::HttpsBatch => {}
             Way::Queue => stage.send_in(sample::named_event(100 + n))?,
             Way::QueueWithoutIds => stage.send_in(sample::event(100 + n))?,
         }
@@ -153,7 +170,11 @@ async fn run(plan: Plan, prices: &Prices) -> io::Result<Scenario> {
     let mut units = Units::of_calls(&calls);
     // Lambda polls and deletes for the function, and the operator pays for these requests.
     units.sqs_requests += (batches.count + batches.deleted) as f64;
-    units.api_requests = if plan.way == Way::Https { events } else { 0.0 };
+    units.api_requests = match plan.way {
+        Way::Https => events,
+        Way::HttpsBatch => events / POSTED_TOGETHER as f64,
+        Way::Queue | Way::QueueWithoutIds => 0.0,
+    };
     units.invocations = units.api_requests + batches.count as f64;
     units.gb_seconds = units::gb_seconds(prices, api_wall, after.0 - before.0)
         + units::gb_seconds(prices, batches.wall, after.1 - before.1);
@@ -162,7 +183,7 @@ async fn run(plan: Plan, prices: &Prices) -> io::Result<Scenario> {
     units.stored_bytes = (stored(&stage) - rows_before) as f64;
     std::fs::remove_dir_all(&log)?;
     check(&stage, plan)?;
-    let way = if plan.way == Way::Https { "HTTPS" } else { "the queue" };
+    let way = plan.way.as_words();
     let attempted = if plan.status == 200 { "first try" } else { "four attempts" };
     let what = format!("by {way}, {} endpoint(s), batches of {}, {attempted}", plan.fan_out, plan.batch);
     let mut scenario = scenario(plan.name, what, units * (1.0 / events), prices);

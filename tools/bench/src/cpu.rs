@@ -1,5 +1,6 @@
 //! CPU time of both functions for 1,000 deliveries, without that of the stand-ins for AWS, the receiver and the
-//! gateway.
+//! gateway. Seconds depend on the machine and its hour, so each round also measures the yardstick: 1,000 invocations of a
+//! bare lambda_http function.
 
 use std::io;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use serde::Serialize;
 use crate::cost::{AWS_DISTANCE, Way};
 use crate::full_speed::{self, Run};
 use crate::progress::Progress;
-use crate::stage::{self, INTAKE_BATCH, Setup, Stage};
+use crate::stage::{self, INTAKE_BATCH, POSTED_TOGETHER, Setup, Stage};
 use crate::trips::median;
 
 /// The deliveries of one measurement.
@@ -39,25 +40,48 @@ impl Cpu {
 }
 
 /// Both functions at full speed: AWS, the receiver and Lambda answer at once and from memory.
-pub(crate) async fn measure(progress: &Progress) -> io::Result<Vec<Cpu>> {
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct FullSpeed {
+    pub(crate) deliveries: Vec<Cpu>,
+    /// CPU seconds of 1,000 invocations of a function that does nothing, the least that any function can use.
+    pub(crate) bare_s: f64,
+}
+
+impl FullSpeed {
+    pub(crate) fn of(&self, way: Way, fan_out: usize, batch: usize) -> Option<Cpu> {
+        let is_it = |cpu: &&Cpu| (cpu.way, cpu.fan_out, cpu.batch) == (way, fan_out, batch);
+        self.deliveries.iter().find(is_it).copied()
+    }
+
+    /// How many bare invocations take as long as one delivery.
+    pub(crate) fn to_bare(&self, way: Way, fan_out: usize) -> Option<f64> {
+        self.of(way, fan_out, 10).map(|cpu| cpu.total() / self.bare_s)
+    }
+}
+
+pub(crate) async fn measure(progress: &Progress) -> io::Result<FullSpeed> {
     progress.part("CPU: both functions at full speed, for 1,000 deliveries");
     let one = Stage::set(Setup::with_endpoints(1)).await?;
     let ten = Stage::set(Setup::with_endpoints(10)).await?;
     let subjects = [
         (Way::Https, 1, &one, 10),
         (Way::Https, 1, &one, 100),
+        (Way::HttpsBatch, 1, &one, 10),
         (Way::Queue, 1, &one, 10),
         (Way::Https, 10, &ten, 10),
         (Way::Https, 10, &ten, 100),
         (Way::Queue, 10, &ten, 10),
     ];
     let mut runs = subjects.map(|_| Vec::new());
+    let mut bare = Vec::new();
     for round in 0..ROUNDS {
+        bare.push(bare_invocations(&one).await?);
         for (&(way, fan_out, stage, batch), runs) in subjects.iter().zip(&mut runs) {
             let (api, delivery) = (&stage.lane.api.settings.binary, &stage.lane.delivery.settings.binary);
             let (warm_up, events) = (WARM_UP / fan_out, (WARM_UP + DELIVERIES) / fan_out);
             let (first, warm_up, invocations) = match way {
                 Way::Https => (api, warm_up, posts(stage, events)),
+                Way::HttpsBatch => (api, warm_up / POSTED_TOGETHER, posts_together(stage, events)),
                 _ => (delivery, warm_up / INTAKE_BATCH, stage.intake_events(events)?),
             };
             let run = Run { way, first, delivery, invocations: &invocations, warm_up, batch };
@@ -79,35 +103,32 @@ pub(crate) async fn measure(progress: &Progress) -> io::Result<Vec<Cpu>> {
         accept_s: of(runs, |ran| ran.first.cpu_s),
         delivery_s: of(runs, |ran| ran.delivery.cpu_s),
     });
-    Ok(figures.collect())
+    Ok(FullSpeed { deliveries: figures.collect(), bare_s: median(bare) })
 }
 
-/// CPU seconds of 1,000 invocations of a function that does nothing: the least that any function can use.
-pub(crate) async fn floor(progress: &Progress) -> io::Result<f64> {
-    const INVOCATIONS: usize = 1_000;
-    progress.part("CPU: a bare function at full speed, invoked 1,000 times");
-    let stage = Stage::set(Setup::with_endpoints(0)).await?;
+/// CPU seconds of 1,000 bare invocations.
+async fn bare_invocations(stage: &Stage) -> io::Result<f64> {
     let hello = stage::binaries().join("hello");
-    let invocations = posts(&stage, WARM_UP + INVOCATIONS);
-    let mut runs = Vec::new();
-    for round in 0..ROUNDS {
-        let run = Run {
-            way: Way::Https,
-            first: &hello,
-            delivery: &hello,
-            invocations: &invocations,
-            warm_up: WARM_UP,
-            batch: 10,
-        };
-        runs.push(full_speed::run(&stage, &run).await?.first.cpu_s);
-        progress.step(round + 1, ROUNDS);
-    }
-    Ok(median(runs) * 1_000.0 / INVOCATIONS as f64)
+    let invocations = posts(stage, WARM_UP + 1_000);
+    let run = Run {
+        way: Way::Https,
+        first: &hello,
+        delivery: &hello,
+        invocations: &invocations,
+        warm_up: WARM_UP,
+        batch: 10,
+    };
+    Ok(full_speed::run(stage, &run).await?.first.cpu_s)
 }
 
 /// So many invocations, each of which posts an event.
 fn posts(stage: &Stage, events: usize) -> Vec<String> {
     (0..events).map(|n| stage.post_event(n)).collect()
+}
+
+/// So many events, ten in each invocation.
+fn posts_together(stage: &Stage, events: usize) -> Vec<String> {
+    (0..events).step_by(POSTED_TOGETHER).map(|n| stage.post_events(n)).collect()
 }
 
 /// One event at a time, with AWS 3 ms away: the functions sleep while they wait for its answers.

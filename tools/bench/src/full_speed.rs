@@ -58,10 +58,16 @@ pub(crate) async fn run(stage: &Stage, run: &Run<'_>) -> io::Result<Ran> {
     let tables: HashMap<&str, Value> = Dynamo::tables().map(table).collect();
     let (api, delivery) = (&stage.lane.api.settings, &stage.lane.delivery.settings);
     let first = match run.way {
-        Way::Https => api,
+        Way::Https | Way::HttpsBatch => api,
         Way::Queue | Way::QueueWithoutIds => delivery,
     };
-    let function = |binary: &Path, settings: &Settings| json!({ "binary": binary, "env": settings.env });
+    let function = |binary: &Path, settings: &Settings| {
+        let mut env = settings.env.clone();
+        if *binary != settings.binary {
+            env.extend(one_bundle());
+        }
+        json!({ "binary": binary, "env": env })
+    };
     let script = json!({
         "first": function(run.first, first),
         "delivery": function(run.delivery, delivery),
@@ -89,4 +95,12 @@ pub(crate) async fn run(stage: &Stage, run: &Run<'_>) -> io::Result<Ran> {
         return Err(io::Error::other(format!("{}: {}", program.display(), output.status)));
     }
     Ok(serde_json::from_slice(&output.stdout)?)
+}
+
+/// Lambda's image has one bundle of root certificates. Debian also has a folder of certificates, which a baseline would read
+/// too; the functions read the bundle alone.
+fn one_bundle() -> Option<(String, String)> {
+    let bundles = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"];
+    let bundle = bundles.into_iter().find(|path| Path::new(path).is_file());
+    bundle.map(|path| ("SSL_CERT_FILE".to_owned(), path.to_owned()))
 }

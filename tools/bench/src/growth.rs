@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use echo_lanes::dynamo::Dynamo;
 use echo_lanes::lane::FIRST_ATTEMPTS;
 use echo_shared::event_name::EventName;
-use echo_shared::id::{DeliveryId, EventId};
+use echo_shared::id::EventId;
+use echo_shared::partition::Partition;
+use echo_shared::shards::Shard;
 use echo_shared::time::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
@@ -79,19 +81,20 @@ pub(crate) async fn measure(progress: &Progress) -> io::Result<Growth> {
 
 /// Fills the endpoint's partition up to `size` rows, the newest last. The oldest rows are the failed ones.
 fn load(dynamo: &Dynamo, template: &Value, stored: usize, size: usize) {
-    let name = EventName::from_stored(sample::EVENT);
     let now = Timestamp::now();
-    let partition = template["partition"]["S"].as_str().unwrap_or_default().to_owned();
+    let endpoint_id = template["endpoint_id"]["S"].as_str().unwrap_or_default().to_owned();
+    let bucket = EventName::from_stored(sample::EVENT).bucket();
+    let partition = Partition { bucket, shard: Shard(0) };
     // One delivery every two seconds up to now: a million of them take 23 days.
     let at = |n: usize| {
         Timestamp::from_millis(now.as_millis() - 2_000 * i64::try_from(STORED[2] - n).unwrap_or(0))
     };
     let rows = (stored..size).map(|n| {
-        let id = DeliveryId::for_event(&name, at(n));
+        let id = partition.new_id(at(n));
         let mut row = vec![("id", id.to_string()), ("event_id", EventId::new(at(n)).to_string())];
         if n < RARE {
             row.push(("status", "failed".to_owned()));
-            row.push(("attention", format!("{partition}#failed")));
+            row.push(("attention", format!("{endpoint_id}#0#failed")));
             row.push(("failure_reason", "exhausted".to_owned()));
         }
         row

@@ -1,10 +1,11 @@
 //! `make bench` measures the built functions; `make cost` prints the bill for a user's own volumes.
 //!
 //! In reading order: [`stage`] is a lane for measurements and [`sample`] the event; [`cold_start`], [`cpu`] (with
-//! [`full_speed`]), [`cost`] (with [`units`], [`prices`] and [`idle`]), [`growth`], [`slow`] and [`trips`] are the
+//! [`full_speed`]), [`cost`] (with [`units`], [`prices`] and [`idle`]), [`growth`], [`ceilings`], [`slow`] and [`trips`] are the
 //! measurements; [`results`] keeps their results; [`table`] prints the results and [`pictures`] draws them, beside the
 //! numbers of [`peers`]; [`volumes`] is the calculator.
 
+mod ceilings;
 mod chart;
 mod cold_start;
 mod cost;
@@ -35,7 +36,7 @@ use crate::prices::Prices;
 use crate::progress::Progress;
 use crate::results::Results;
 
-const PARTS: [&str; 6] = ["cold-start", "cpu", "cost", "growth", "slow", "trips"];
+const PARTS: [&str; 7] = ["cold-start", "cpu", "cost", "growth", "ceilings", "slow", "trips"];
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -71,7 +72,6 @@ async fn bench(asked: &[String]) -> io::Result<()> {
     }
     if wanted("cpu") {
         results.cpu = Some(cpu::measure(&progress).await?);
-        results.cpu_floor_s = Some(cpu::floor(&progress).await?);
         results.cpu_paced = Some(cpu::paced(&progress).await?);
     }
     if wanted("cost") {
@@ -86,6 +86,9 @@ async fn bench(asked: &[String]) -> io::Result<()> {
     }
     if wanted("growth") {
         results.growth = Some(growth::measure(&progress).await?);
+    }
+    if wanted("ceilings") {
+        results.ceilings = Some(ceilings::measure(&progress).await?);
     }
     println!("{}", table::draw(&results));
     results.write()?;

@@ -12,11 +12,12 @@ pub(crate) struct Peers {
 
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Svix {
+    /// CPU seconds of 1,000 bare invocations on svix-server's machine, within the hour of its figures.
+    pub(crate) bare_s: f64,
     pub(crate) fanout_1: Server,
     pub(crate) fanout_10: Server,
-    /// One endpoint with 100 events a second instead of as many as possible.
-    pub(crate) paced: Server,
     pub(crate) end_to_end_p50_ms: f64,
+    pub(crate) end_to_end_p99_ms: f64,
 }
 
 /// CPU seconds for 1,000 deliveries.
@@ -26,6 +27,13 @@ pub(crate) struct Server {
     pub(crate) postgres: f64,
     pub(crate) redis: f64,
     pub(crate) peak_rss_mb: f64,
+}
+
+impl Svix {
+    /// CPU time in bare invocations, which holds on other machines.
+    pub(crate) fn to_bare(&self, seconds: f64) -> f64 {
+        seconds / self.bare_s
+    }
 }
 
 impl Server {

@@ -57,27 +57,29 @@ fn cold_start(results: &Results) -> Option<Chart> {
 }
 
 fn cpu(results: &Results, peers: &Peers) -> Option<Chart> {
+    let full_speed = results.cpu.as_ref()?;
+    let ours = |seconds: f64| seconds / full_speed.bare_s;
+    let theirs = |seconds: f64| peers.svix.to_bare(seconds);
     let mut bars = Vec::new();
     for (fan_out, svix) in [(1, peers.svix.fanout_1), (10, peers.svix.fanout_10)] {
-        for (way, by, batch) in
-            [(Way::Https, "HTTPS", 10), (Way::Https, "HTTPS", 100), (Way::Queue, "queue", 10)]
-        {
-            let cpu = results.cpu_of(way, fan_out, batch)?;
+        for way in [Way::Https, Way::HttpsBatch, Way::Queue] {
+            let Some(cpu) = full_speed.of(way, fan_out, 10) else { continue };
             bars.push(Bar {
-                label: format!("Echo by {by}, fan-out {fan_out}, batches of {batch}"),
-                parts: vec![(OURS, cpu.accept_s), (4, cpu.delivery_s)],
-                value: format!("{:.2} s", cpu.total()),
+                label: format!("Echo by {}, fan-out {fan_out}", way.as_words()),
+                parts: vec![(OURS, ours(cpu.accept_s)), (4, ours(cpu.delivery_s))],
+                value: format!("{:.1} x", ours(cpu.total())),
             });
         }
         bars.push(Bar {
             label: format!("svix-server, fan-out {fan_out}"),
-            parts: vec![(THEIRS, svix.server), (2, svix.postgres), (5, svix.redis)],
-            value: format!("{:.2} s ({:.2})", svix.with_stores(), svix.server),
+            parts: vec![(THEIRS, theirs(svix.server)), (2, theirs(svix.postgres)), (5, theirs(svix.redis))],
+            value: format!("{:.1} x ({:.1})", theirs(svix.with_stores()), theirs(svix.server)),
         });
     }
     Some(Chart {
-        title: "CPU for 1,000 deliveries".to_owned(),
-        note: "Events of about 600 bytes. Echo's stores are AWS's to run; svix's are yours.".to_owned(),
+        title: "CPU time of a delivery, in invocations of a bare function".to_owned(),
+        note: "Each beside the bare function of its own machine and hour. AWS runs Echo's stores; you run svix's."
+            .to_owned(),
         bars,
         legend: vec![
             (OURS, "api or intake"),

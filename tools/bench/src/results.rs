@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::ceilings::Ceilings;
 use crate::cold_start::ColdStarts;
 use crate::cost::{Scenario, Way};
-use crate::cpu::Cpu;
+use crate::cpu::{Cpu, FullSpeed};
 use crate::growth::Growth;
 use crate::idle::Idle;
 use crate::slow::Slow;
@@ -20,14 +21,13 @@ pub(crate) struct Results {
     pub(crate) cores: usize,
     pub(crate) prices_of: String,
     pub(crate) cold_start: Option<ColdStarts>,
-    pub(crate) cpu: Option<Vec<Cpu>>,
+    pub(crate) cpu: Option<FullSpeed>,
     /// The results with AWS 3 ms away instead of answering at once.
     pub(crate) cpu_paced: Option<Vec<Cpu>>,
-    /// CPU time of 1,000 invocations of a function that does nothing.
-    pub(crate) cpu_floor_s: Option<f64>,
     pub(crate) cost: Option<Vec<Scenario>>,
     pub(crate) idle_month: Option<Idle>,
     pub(crate) growth: Option<Growth>,
+    pub(crate) ceilings: Option<Ceilings>,
     pub(crate) slow: Option<Slow>,
     pub(crate) trips: Option<Trips>,
 }
@@ -42,17 +42,12 @@ impl Results {
         self.cost.as_ref()?.iter().find(|scenario| scenario.name == name)
     }
 
-    pub(crate) fn cpu_of(&self, way: Way, fan_out: usize, batch: usize) -> Option<Cpu> {
-        let is_it = |cpu: &&Cpu| (cpu.way, cpu.fan_out, cpu.batch) == (way, fan_out, batch);
-        self.cpu.as_ref()?.iter().find(is_it).copied()
-    }
-
     /// The figures that have targets.
     #[must_use]
     pub(crate) fn summary(&self) -> Value {
         let cold = self.cold_start.as_ref();
         let start = |of: fn(&ColdStarts) -> f64| cold.map(|cold| rounded(of(cold)));
-        let cpu = |way, fan_out| self.cpu_of(way, fan_out, 10).map(|cpu| rounded(cpu.total()));
+        let ratio = |way, fan_out| self.cpu.as_ref()?.to_bare(way, fan_out).map(rounded);
         let dollars = |name| self.scenario(name).map(|scenario| rounded(scenario.total_per_million));
         let mut units = json!({});
         for scenario in self.cost.iter().flatten() {
@@ -90,14 +85,17 @@ impl Results {
             },
             "rss_mb": { "api": start(|cold| cold.api.peak_rss_mb), "delivery": start(|cold| cold.delivery.peak_rss_mb) },
             "zip_mb": { "api": start(|cold| cold.api_zip_mb), "delivery": start(|cold| cold.delivery_zip_mb) },
-            "cpu_s_per_1000": {
-                "fanout_1": cpu(Way::Https, 1),
-                "fanout_10": cpu(Way::Https, 10),
-                "queue_fanout_1": cpu(Way::Queue, 1),
-                "queue_fanout_10": cpu(Way::Queue, 10),
+            "ratio_to_bare": {
+                "https_1": ratio(Way::Https, 1),
+                "https_1_batch_10": ratio(Way::HttpsBatch, 1),
+                "queue_1": ratio(Way::Queue, 1),
+                "https_10": ratio(Way::Https, 10),
+                "queue_10": ratio(Way::Queue, 10),
             },
+            "ceilings": self.ceilings,
             "usd_per_million": {
                 "https": dollars("https"),
+                "https_batch_10": dollars("https_batch_10"),
                 "queue": dollars("queue"),
                 "https_batch_1": dollars("https_batch_1"),
                 "failed_4": dollars("failed_4"),
@@ -128,6 +126,7 @@ impl Results {
             && self.cpu.is_some()
             && self.cost.is_some()
             && self.growth.is_some()
+            && self.ceilings.is_some()
             && self.slow.is_some()
             && self.trips.is_some()
     }

@@ -21,10 +21,15 @@ use crate::sample;
 /// The events in one invocation for the intake queue: the most that SQS gives in one receive.
 pub(crate) const INTAKE_BATCH: usize = 10;
 
+/// The events in one `POST …/events/batch`.
+pub(crate) const POSTED_TOGETHER: usize = 10;
+
 /// The differences between a stage and the usual one.
 #[derive(Debug, Clone)]
 pub(crate) struct Setup {
     pub(crate) endpoints: usize,
+    /// Over how many shards the project is spread.
+    pub(crate) shards: u8,
     pub(crate) concurrency: usize,
     pub(crate) env: Vec<(&'static str, String)>,
     /// Keeps each batch that a mapping made.
@@ -35,7 +40,7 @@ pub(crate) struct Setup {
 
 impl Setup {
     pub(crate) fn with_endpoints(endpoints: usize) -> Self {
-        Self { endpoints, concurrency: 1, env: Vec::new(), with_journal: false, logs: None }
+        Self { endpoints, shards: 1, concurrency: 1, env: Vec::new(), with_journal: false, logs: None }
     }
 }
 
@@ -68,11 +73,6 @@ pub(crate) fn settings(setup: &Setup) -> LaneSettings {
         ("RETRY_DELAYS_SECONDS", seconds("60,300,1800")),
         ("RUST_BACKTRACE", seconds("0")),
     ];
-    // Lambda's image has one bundle of root certificates. Debian also has a folder of certificates, which would be
-    // read too.
-    let bundles = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"];
-    let bundle = bundles.into_iter().find(|path| Path::new(path).is_file());
-    env.extend(bundle.map(|path| ("SSL_CERT_FILE", path.to_owned())));
     env.extend(setup.env.iter().cloned());
     LaneSettings {
         name: "bench".to_owned(),
@@ -97,8 +97,15 @@ impl Stage {
         let account = lane.call("POST", "/auth/signup", &Auth::None, Some(&body)).await;
         let account = expect(&account, 201)?;
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let project_id = text(&account["default_project"]["id"]);
-        let api_key = text(&account["default_project"]["api_key"]);
+        let mut project_id = text(&account["default_project"]["id"]);
+        let mut api_key = text(&account["default_project"]["api_key"]);
+        if setup.shards > 1 {
+            let token = text(&account["access_token"]);
+            let body = json!({ "name": "busy", "shards": setup.shards });
+            let project =
+                expect(&lane.call("POST", "/v1/projects", &Auth::Bearer(&token), Some(&body)).await, 201)?;
+            (project_id, api_key) = (text(&project["id"]), text(&project["api_key"]));
+        }
         let mut stage = Self { lane, project_id, api_key, endpoints: Vec::new() };
         stage.add_endpoints(setup.endpoints).await?;
         Ok(stage)
@@ -116,6 +123,14 @@ impl Stage {
         Ok(())
     }
 
+    /// Lets an endpoint get only events of this name.
+    pub(crate) async fn subscribe(&self, endpoint: &str, name: &str) -> io::Result<()> {
+        let target = format!("/v1/projects/{}/webhooks/{endpoint}", self.project_id);
+        let body = json!({ "events": [name] });
+        expect(&self.lane.call("PATCH", &target, &Auth::Key(&self.api_key), Some(&body)).await, 200)?;
+        Ok(())
+    }
+
     pub(crate) async fn get(&self, rest: &str) -> HttpAnswer {
         let target = format!("/v1/projects/{}/{rest}", self.project_id);
         self.lane.call("GET", &target, &Auth::Key(&self.api_key), None).await
@@ -127,6 +142,21 @@ impl Stage {
         let started = Instant::now();
         self.post_body(&body).await?;
         Ok(started.elapsed())
+    }
+
+    /// Posts the sample events from the `n`th on in one request, and gives the time that it took.
+    pub(crate) async fn post_together(&self, n: usize) -> io::Result<Duration> {
+        let target = format!("/v1/projects/{}/events/batch", self.project_id);
+        let body = together(n);
+        let started = Instant::now();
+        let answer = self.lane.call("POST", &target, &Auth::Key(&self.api_key), Some(&body)).await;
+        let took = started.elapsed();
+        let answer = expect(&answer, 200)?;
+        let results = answer["results"].as_array().into_iter().flatten();
+        match results.filter(|result| result["status"] == 202).count() {
+            POSTED_TOGETHER => Ok(took),
+            _ => Err(io::Error::other(format!("not every event was accepted: {answer}"))),
+        }
     }
 
     /// Puts an event into the intake queue, as its producer would. The producer pays for that send.
@@ -184,6 +214,11 @@ impl Stage {
     /// The invocation for posting the `n`th sample event.
     pub(crate) fn post_event(&self, n: usize) -> String {
         self.event("POST", "events", Some(sample::event(n).to_string().into()))
+    }
+
+    /// The invocation for posting the sample events from the `n`th on in one request.
+    pub(crate) fn post_events(&self, n: usize) -> String {
+        self.event("POST", "events/batch", Some(together(n).to_string().into()))
     }
 
     fn event(&self, method: &str, rest: &str, body: Option<Bytes>) -> String {
@@ -253,6 +288,10 @@ impl Stage {
         }
         counts
     }
+}
+
+fn together(n: usize) -> Value {
+    json!({ "events": (n..n + POSTED_TOGETHER).map(sample::event).collect::<Vec<_>>() })
 }
 
 pub(crate) fn expect(answer: &HttpAnswer, status: u16) -> io::Result<Value> {

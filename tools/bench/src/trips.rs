@@ -31,6 +31,9 @@ pub(crate) struct Trips {
     pub(crate) to_request_ms: f64,
     pub(crate) to_record_ms: f64,
     pub(crate) after_answer_in_a_row: usize,
+    /// From an event's 202 to the request's arrival at the receiver, with AWS and the receiver on this machine.
+    pub(crate) arrival_p50_ms: f64,
+    pub(crate) arrival_p99_ms: f64,
 }
 
 pub(crate) async fn measure(progress: &Progress) -> io::Result<Trips> {
@@ -43,16 +46,18 @@ pub(crate) async fn measure(progress: &Progress) -> io::Result<Trips> {
     }
     stage.lane.aws.watch.set_distance(AWS_DISTANCE);
     (trips.accept_in_a_row, trips.accept_ms) = accept(&stage, false).await?;
-    progress.step(1, 4);
+    progress.step(1, 5);
     delivery(&stage, &mut trips).await?;
-    progress.step(2, 4);
+    progress.step(2, 5);
     (trips.accept_new_key_in_a_row, trips.accept_new_key_ms) = accept(&stage, true).await?;
-    progress.step(3, 4);
+    progress.step(3, 5);
     let stage = Stage::set(Setup::with_endpoints(10)).await?;
     stage.post(0).await?;
     stage.lane.aws.watch.set_distance(AWS_DISTANCE);
     (trips.accept_fanout_10_in_a_row, trips.accept_fanout_10_ms) = accept(&stage, false).await?;
-    progress.step(4, 4);
+    progress.step(4, 5);
+    (trips.arrival_p50_ms, trips.arrival_p99_ms) = arrival().await?;
+    progress.step(5, 5);
     Ok(trips)
 }
 
@@ -103,6 +108,30 @@ async fn delivery(stage: &Stage, trips: &mut Trips) -> io::Result<()> {
     trips.to_request_ms = median(to_request);
     trips.to_record_ms = median(to_record);
     Ok(())
+}
+
+/// The times from a 202 to the request's arrival: the median, and the longest but for one in a hundred.
+async fn arrival() -> io::Result<(f64, f64)> {
+    const WAIT: Duration = Duration::from_secs(10);
+    let mut stage = Stage::set(Setup::with_endpoints(1)).await?;
+    stage.lane.start_mappings();
+    let mut times = Vec::new();
+    for n in 0..500 {
+        stage.post(n).await?;
+        let accepted = Instant::now();
+        let hit = loop {
+            if let Some(hit) = stage.lane.receiver.hits().get(n) {
+                break hit.at;
+            }
+            if accepted.elapsed() > WAIT {
+                return Err(io::Error::other("an event did not arrive"));
+            }
+            tokio::time::sleep(Duration::from_micros(200)).await;
+        };
+        times.push(hit.saturating_duration_since(accepted).as_secs_f64() * 1e3);
+    }
+    times.sort_by(f64::total_cmp);
+    Ok((times[times.len() / 2], times[times.len() * 99 / 100]))
 }
 
 /// Calls that must wait for one another do so in every run. Others seem to wait only when the machine is slow.

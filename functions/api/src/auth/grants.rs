@@ -1,50 +1,38 @@
-//! Remembers for a few seconds which project an API key opens, so that a busy producer does not cost a read each time.
+//! Remembers which project an API key opens.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use echo_shared::api_key::{ApiKeyHash, KeyGrant};
 use echo_shared::id::ProjectId;
+use echo_shared::shards::Shards;
 use echo_shared::time::Timestamp;
 
-/// A revoked key stops working within 5 s everywhere (contract §2).
-const REMEMBERED_FOR: Duration = Duration::from_secs(3);
-
-/// How many known keys, and how many unknown ones, are remembered. Beyond that all of the kind are forgotten, which costs a
-/// read each.
-const CAPACITY: usize = 1_000;
+use super::recent::{CAPACITY, Recent};
 
 /// The keys that were looked up lately. An instance serves one request at a time, so a flood of made-up keys costs each
 /// instance one read after another, and here it takes no room from the keys that work.
 #[derive(Debug, Default)]
 pub struct GrantCache {
-    /// Grants of keys that worked, by hash, and when they were read.
-    known: Mutex<HashMap<ApiKeyHash, (KeyGrant, Timestamp)>>,
-    /// Unknown and revoked keys. They will never work: no key is shown before its rows are written, and no revoked key comes back.
+    /// Grants of keys that worked.
+    known: Recent<ApiKeyHash, KeyGrant>,
+    /// Unknown, revoked and expired keys. They will never work: no key is shown before its rows are written, and no revoked or
+    /// expired key comes back.
     refused: Mutex<HashSet<ApiKeyHash>>,
 }
 
 impl GrantCache {
-    fn known(&self) -> MutexGuard<'_, HashMap<ApiKeyHash, (KeyGrant, Timestamp)>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn refused(&self) -> MutexGuard<'_, HashSet<ApiKeyHash>> {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn get(&self, hash: &ApiKeyHash, now: Timestamp) -> Option<KeyGrant> {
-        let grants = self.known();
-        let (grant, read_at) = grants.get(hash)?;
-        // The wall clock runs on while a function is frozen. If it is set back, nothing is known.
-        let is_fresh = *read_at <= now && now.since(*read_at) < REMEMBERED_FOR;
-        is_fresh.then(|| grant.clone())
+        self.known.get(hash, now)
     }
 
-    /// Whether the key opened this project when it was last looked up, however long ago.
-    pub fn has_opened(&self, hash: &ApiKeyHash, project_id: &ProjectId) -> bool {
-        self.known().get(hash).is_some_and(|(grant, _)| grant.project_id == *project_id)
+    /// The project's shards, if the key opened it when it was last looked up, however long ago.
+    pub fn opened(&self, hash: &ApiKeyHash, project_id: &ProjectId) -> Option<Shards> {
+        self.known.last(hash).filter(|grant| grant.project_id == *project_id).map(|grant| grant.shards)
     }
 
     pub fn is_refused(&self, hash: &ApiKeyHash) -> bool {
@@ -53,16 +41,12 @@ impl GrantCache {
 
     /// Remembers a grant. `read_at` is a moment before it was read.
     pub fn put(&self, grant: KeyGrant, read_at: Timestamp) {
-        let mut grants = self.known();
-        if grants.len() >= CAPACITY {
-            grants.clear();
-        }
-        grants.insert(grant.key_hash.clone(), (grant, read_at));
+        self.known.put(grant.key_hash.clone(), grant, read_at);
     }
 
-    /// Remembers that a key is unknown or revoked.
+    /// Remembers that a key is unknown, revoked or expired.
     pub fn refuse(&self, hash: ApiKeyHash) {
-        self.known().remove(&hash);
+        self.known.forget(&hash);
         let mut refused = self.refused();
         if refused.len() >= CAPACITY {
             refused.clear();
@@ -73,10 +57,8 @@ impl GrantCache {
 
 #[cfg(test)]
 mod tests {
-    use echo_shared::api_key::{ApiKey, ApiKeyStatus};
+    use echo_shared::api_key::{ApiKey, ApiKeyStatus, Reach};
     use echo_shared::id::{AccountId, ApiKeyId};
-
-    use echo_shared::shards::Shards;
 
     use super::*;
 
@@ -88,31 +70,30 @@ mod tests {
             shards: Shards::ONE,
             api_key_id: ApiKeyId::new(now),
             status: ApiKeyStatus::Active,
+            reach: Reach::WHOLE,
         }
     }
 
     #[test]
-    fn a_grant_is_remembered_for_three_seconds_or_until_its_key_is_refused() {
+    fn a_grant_is_remembered_until_its_key_is_refused() {
         let cache = GrantCache::default();
-        let at = |millis: i64| Timestamp::from_millis(1_700_000_000_000 + millis);
-        let grant = grant(at(0));
+        let now = Timestamp::from_millis(1_700_000_000_000);
+        let grant = grant(now);
         let hash = &grant.key_hash;
-        assert_eq!(cache.get(hash, at(0)), None);
-        cache.put(grant.clone(), at(0));
-        assert_eq!(cache.get(hash, at(2_999)).as_ref(), Some(&grant));
-        assert_eq!(cache.get(hash, at(3_000)), None);
-        assert_eq!(cache.get(hash, at(-1)), None);
-        assert!(cache.has_opened(hash, &grant.project_id), "however long ago");
-        assert!(!cache.has_opened(hash, &ProjectId::new(at(0))), "another project");
+        assert_eq!(cache.get(hash, now), None);
+        cache.put(grant.clone(), now);
+        assert_eq!(cache.get(hash, now).as_ref(), Some(&grant));
+        assert_eq!(cache.opened(hash, &grant.project_id), Some(grant.shards));
+        assert_eq!(cache.opened(hash, &ProjectId::new(now)), None, "another project");
         assert!(!cache.is_refused(hash));
         cache.refuse(hash.clone());
-        assert_eq!(cache.get(hash, at(0)), None);
-        assert!(!cache.has_opened(hash, &grant.project_id));
+        assert_eq!(cache.get(hash, now), None);
+        assert_eq!(cache.opened(hash, &grant.project_id), None);
         assert!(cache.is_refused(hash));
     }
 
     #[test]
-    fn memory_is_bounded() {
+    fn refused_keys_are_bounded_and_take_no_room_from_those_that_work() {
         let cache = GrantCache::default();
         let now = Timestamp::from_millis(1_700_000_000_000);
         let works = grant(now);
@@ -125,9 +106,5 @@ mod tests {
             cache.get(&works.key_hash, now).is_some(),
             "a key that works was forgotten for those that do not"
         );
-        for _ in 0..CAPACITY * 2 + 1 {
-            cache.put(grant(now), now);
-        }
-        assert!(cache.known().len() <= CAPACITY);
     }
 }

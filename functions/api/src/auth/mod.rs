@@ -1,16 +1,22 @@
 //! The caller of a request, and the project that the request is about. Below `/v1` both are settled before routing, because
-//! 401 and 403 come before 404 (contract §1).
+//! 401 and 403 come before 404 (contract §1). The route then says which scope a key needs.
 
 pub mod grants;
 pub mod passwords;
+pub mod recent;
+pub mod reset;
 pub mod secrets;
 pub mod tokens;
 
-use axum::extract::{FromRequestParts, Request};
+use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
-use echo_shared::api_key::{ApiKey, ApiKeyStatus, KeyGrant};
+use axum::middleware::Next;
+use axum::response::Response;
+use echo_shared::account::EmailKey;
+use echo_shared::api_key::{ApiKey, ApiKeyStatus, CreatedBy, KeyGrant, Reach};
 use echo_shared::id::{AccountId, ProjectId};
+use echo_shared::scope::Scope;
 use echo_shared::shards::Shards;
 use echo_shared::time::Timestamp;
 use tracing::Span;
@@ -86,22 +92,35 @@ async fn identify(app: &App, headers: &HeaderMap) -> Result<Caller, ApiError> {
         return grant(app, &key).await.map(Caller::Key);
     }
     let token = bearer(headers).ok_or_else(ApiError::credential_missing)?;
-    let tokens = &app.secrets.derived().await?.tokens;
-    let claims = tokens.verify(TokenType::Access, token, Timestamp::now());
-    claims.map(|claims| Caller::Account(claims.sub)).ok_or_else(ApiError::access_token_refused)
+    account(app, token).await.map(Caller::Account)
+}
+
+/// The account whose living session the access token belongs to.
+async fn account(app: &App, token: &str) -> Result<AccountId, ApiError> {
+    let now = Timestamp::now();
+    let claims = app.secrets.derived().await?.tokens.verify(TokenType::Access, token, now);
+    let claims = claims.ok_or_else(ApiError::access_token_refused)?;
+    let session = (claims.sub, claims.sid);
+    if app.sessions.get(&session, now).is_none() {
+        let email = EmailKey::of(&claims.email);
+        let lives = app.registry.session(&email, &claims.sub, &claims.sid, now).await?;
+        lives.ok_or_else(ApiError::access_token_refused)?;
+        app.sessions.put(session, (), now);
+    }
+    Ok(claims.sub)
 }
 
 async fn grant(app: &App, key: &ApiKey) -> Result<KeyGrant, ApiError> {
     let hash = key.hash();
     let now = Timestamp::now();
-    if let Some(grant) = app.grants.get(&hash, now) {
+    let works = |grant: &KeyGrant| grant.status == ApiKeyStatus::Active && !grant.reach.has_ended(now);
+    if let Some(grant) = app.grants.get(&hash, now).filter(works) {
         return Ok(grant);
     }
     if app.grants.is_refused(&hash) {
         return Err(ApiError::api_key_refused());
     }
-    let grant = app.registry.grant(&hash).await?.filter(|grant| grant.status == ApiKeyStatus::Active);
-    let Some(grant) = grant else {
+    let Some(grant) = app.registry.grant(&hash).await?.filter(works) else {
         app.grants.refuse(hash);
         return Err(ApiError::api_key_refused());
     };
@@ -109,7 +128,39 @@ async fn grant(app: &App, key: &ApiKey) -> Result<KeyGrant, ApiError> {
     Ok(grant)
 }
 
+/// A layer of routes that need this scope.
+pub async fn require(State(scope): State<Scope>, request: Request, next: Next) -> Result<Response, ApiError> {
+    let caller = request.extensions().get::<Caller>();
+    let caller = caller.ok_or_else(|| ApiError::internal("a route that needs a scope has no caller"))?;
+    if !caller.reach().scopes.contains(scope) {
+        return Err(ApiError::scope_missing(scope));
+    }
+    Ok(next.run(request).await)
+}
+
 impl Caller {
+    #[must_use]
+    pub const fn reach(&self) -> Reach {
+        match self {
+            Self::Key(grant) => grant.reach,
+            Self::Account(_) => Reach::WHOLE,
+        }
+    }
+
+    /// Whether the caller gets the secrets of endpoints.
+    #[must_use]
+    pub const fn sees_secrets(&self) -> bool {
+        self.reach().scopes.contains(Scope::EndpointsWrite)
+    }
+
+    #[must_use]
+    pub const fn as_maker(&self) -> CreatedBy {
+        match self {
+            Self::Key(grant) => CreatedBy::Key(grant.api_key_id),
+            Self::Account(_) => CreatedBy::Account,
+        }
+    }
+
     /// # Errors
     /// When the caller may not use the project, whether or not it exists.
     async fn enter(&self, app: &App, id: ProjectId) -> Result<InProject, ApiError> {

@@ -1,4 +1,4 @@
-//! The values derived from the root secret: the key that signs tokens, and the sign-up token.
+//! The values derived from the root secret: the keys of tokens, and the sign-up token.
 
 use aws_config::SdkConfig;
 use aws_config::retry::RetryConfig;
@@ -12,6 +12,7 @@ use std::time::Duration;
 use subtle::ConstantTimeEq;
 use tokio::sync::OnceCell;
 
+use crate::auth::reset::ResetKey;
 use crate::auth::tokens::TokenKeys;
 use crate::error::ApiError;
 
@@ -27,6 +28,7 @@ pub struct RootSecret {
 pub struct Derived {
     pub tokens: TokenKeys,
     pub signup_token: SignupToken,
+    pub reset: ResetKey,
 }
 
 /// The token that a new customer must send where the policy is `token`.
@@ -78,6 +80,7 @@ fn derive(root: &str) -> Derived {
     Derived {
         tokens: TokenKeys::new(&hmac(root, "echo-webhooks/jwt/v1")),
         signup_token: SignupToken(hex::encode(hmac(root, "echo-webhooks/signup/v1"))),
+        reset: ResetKey::new(root),
     }
 }
 

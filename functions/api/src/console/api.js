@@ -52,6 +52,8 @@ function read({ answer, text }) {
 const authorizationOf = (account) =>
   account.kind === "key" ? { "x-api-key": account.key } : { authorization: `Bearer ${account.access}` };
 
+const signedIn = (json) => ({ kind: "account", email: json.user.email, access: json.access_token, refresh: json.refresh_token });
+
 let refreshing = null;
 
 /** Refreshes the session. Calls at the same time share one refresh. Resolves to false when the session has ended. */
@@ -59,7 +61,7 @@ function refresh(account) {
   refreshing ??= (async () => {
     try {
       const { json } = read(await send("POST", "auth/refresh", { authorization: { authorization: `Bearer ${account.refresh}` } }));
-      if (session()) keep({ ...account, access: json.access_token, refresh: json.refresh_token });
+      if (session()) keep(signedIn(json));
       return true;
     } catch (problem) {
       if (problem.status === 401) return false;
@@ -113,7 +115,29 @@ export const change = (method, path, body) => authorized(method, path, { body })
 
 export async function signIn(email, password) {
   const { json } = read(await send("POST", "auth/login", { body: { email, password } }));
-  keep({ kind: "account", email: json.user.email, access: json.access_token, refresh: json.refresh_token });
+  keep(signedIn(json));
+}
+
+/** Signs out: this tab at once, and then the service, which ends the session. */
+export async function signOut() {
+  const account = session();
+  keep(null);
+  if (account?.kind !== "account") return;
+  // The refresh token lasts longer than the access token, and either ends the session.
+  const sent = await send("POST", "auth/logout", { authorization: { authorization: `Bearer ${account.refresh}` } });
+  // The session may have ended by itself.
+  if (sent.answer.status !== 401) read(sent);
+}
+
+export async function signOutEverywhere() {
+  await change("POST", "auth/logout?everywhere=true");
+  keep(null);
+}
+
+/** Changes the password. All sessions end, and this tab keeps the new one. */
+export async function changePassword(current, next) {
+  const { json } = await change("POST", "auth/password", { current_password: current, new_password: next });
+  keep(signedIn(json));
 }
 
 export async function signInWithKey(key) {

@@ -1,19 +1,53 @@
 // A project's API keys.
 
-import { change, get } from "./api.js";
+import { change, get, Problem } from "./api.js";
 import { formDialog, tell } from "./dialogs.js";
 import { h } from "./dom.js";
 import { plural, time } from "./format.js";
 import { session } from "./session.js";
-import { button, cell, copyButton, empty, field, mainCell, named, pill, table, toast, viewHead } from "./widgets.js";
+import { button, cell, checked, checks, copyButton, empty, field, mainCell, named, pill, table, toast, viewHead } from "./widgets.js";
+
+const SCOPES = ["events:write", "read", "endpoints:write", "keys:write"];
+const LIFETIMES = [
+  ["Never", null],
+  ["In 7 days", 7],
+  ["In 30 days", 30],
+  ["In 90 days", 90],
+  ["In a year", 365],
+];
+const DAY_MS = 24 * 60 * 60 * 1_000;
+
+function keyForm() {
+  const name = h("input", { type: "text", maxlength: "256", autocomplete: "off", placeholder: "Production backend" });
+  const scopes = checks("Scopes", SCOPES, SCOPES);
+  const hint = h("p", { class: "hint" }, "A backend that only posts events needs ", h("code", null, "events:write"), " alone.");
+  const lifetime = h(
+    "select",
+    null,
+    LIFETIMES.map(([label], index) => h("option", { value: index }, label)),
+  );
+  scopes.append(hint);
+  const read = () => {
+    const chosen = checked(scopes);
+    if (!chosen.length) throw new Problem(400, "Choose at least one scope.", { field: "scopes" });
+    const days = LIFETIMES[lifetime.value][1];
+    return { name: name.value, scopes: chosen, expires_at: days && new Date(Date.now() + days * DAY_MS).toISOString() };
+  };
+  const body = [
+    named("name", "The name", field("Name", name, "For example, the place where you use the key.")),
+    named("scopes", "The scopes", scopes),
+    named("expires_at", "The end", field("Expires", lifetime)),
+  ];
+  return { body, read };
+}
 
 async function createKey(query, done) {
   let made = null;
-  const name = h("input", { type: "text", maxlength: "256", autocomplete: "off", placeholder: "Production backend" });
-  await formDialog("New API key", named("name", "The name", field("Name", name, "For example, the place where you use the key.")), {
+  const { body, read } = keyForm();
+  await formDialog("New API key", body, {
     action: "Create key",
     submit: async () => {
-      made = (await change("POST", `v1/api-keys?${query}`, { name: name.value })).json;
+      made = (await change("POST", `v1/api-keys?${query}`, read())).json;
     },
   });
   if (!made) return;
@@ -44,6 +78,17 @@ function revokeKey(key, query, done) {
   });
 }
 
+const scopesOf = (key) =>
+  SCOPES.every((scope) => key.scopes.includes(scope))
+    ? "All"
+    : h(
+        "span",
+        { class: "chips" },
+        key.scopes.map((scope) => h("span", { class: "chip" }, scope)),
+      );
+
+const statusOf = (key) => (key.status === "active" && key.expires_at && Date.parse(key.expires_at) <= Date.now() ? "expired" : key.status);
+
 export async function keysView({ project, signal, reload }) {
   const query = new URLSearchParams({ project_id: project });
   const { json: keys } = await get("v1/api-keys", { query: { project_id: project }, signal });
@@ -51,11 +96,13 @@ export async function keysView({ project, signal, reload }) {
   const row = (key) =>
     h(
       "tr",
-      { class: key.status === "revoked" ? "faded" : null },
+      { class: statusOf(key) === "active" ? null : "faded" },
       mainCell(h("b", null, key.name)),
       cell("Key", "", h("code", null, `${key.key_prefix}…`)),
-      cell("Status", "status", pill(key.status)),
+      cell("Scopes", "", scopesOf(key)),
+      cell("Status", "status", pill(statusOf(key))),
       cell("Created", "when", time(key.created_at)),
+      cell("Expires", "when", key.expires_at ? time(key.expires_at) : "Never"),
       h(
         "td",
         { class: "row-action" },
@@ -64,8 +111,16 @@ export async function keysView({ project, signal, reload }) {
           : h("span", { class: "quiet" }, "revoked ", time(key.updated_at)),
       ),
     );
-  const headings = [["Name"], ["Key"], ["Status"], ["Created", "when"], [h("span", { class: "visually-hidden" }, "Actions")]];
-  const active = keys.filter(({ status }) => status === "active").length;
+  const headings = [
+    ["Name"],
+    ["Key"],
+    ["Scopes"],
+    ["Status"],
+    ["Created", "when"],
+    ["Expires", "when"],
+    [h("span", { class: "visually-hidden" }, "Actions")],
+  ];
+  const active = keys.filter((key) => statusOf(key) === "active").length;
   const content = [
     viewHead(
       "API keys",

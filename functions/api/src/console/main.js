@@ -1,6 +1,7 @@
 // The start of the console, the frame of its pages, and the view for each address. An address has ids and filters only.
 
-import { projects, SignedOut } from "./api.js";
+import { showAccount } from "./account.js";
+import { projects, SignedOut, signOut, signOutEverywhere } from "./api.js";
 import { deliveryView } from "./delivery.js";
 import { fill, h } from "./dom.js";
 import { endpointView } from "./endpoint.js";
@@ -8,9 +9,9 @@ import { endpointsView } from "./endpoints.js";
 import { eventsView, eventView } from "./events.js";
 import { keepTimes } from "./format.js";
 import { keysView } from "./keys.js";
-import { keep, session } from "./session.js";
+import { session } from "./session.js";
 import { signInView } from "./signin.js";
-import { button, link, loading, problemBox } from "./widgets.js";
+import { button, link, loading, problemBox, toast } from "./widgets.js";
 
 const VIEWS = [
   [/^endpoints$/, endpointsView, "endpoints"],
@@ -38,11 +39,21 @@ function place() {
   return { project, rest, query: new URLSearchParams(query) };
 }
 
-function signOut() {
-  keep(null);
+function leave() {
   known = null;
   location.hash = "";
   show();
+}
+
+async function signOutHere() {
+  const ending = signOut();
+  leave();
+  try {
+    await ending;
+  } catch (problem) {
+    if (problem.status === undefined) throw problem;
+    toast("You are signed out in this tab, but the service could not be asked to end the session.");
+  }
 }
 
 function askToSignIn(notice) {
@@ -78,7 +89,8 @@ function frame(project, section, main) {
         "div",
         { class: "who" },
         h("span", { class: "quiet" }, session().email ?? "API key"),
-        button("Sign out", signOut, { kind: "small ghost" }),
+        session().kind === "account" && button("Account", () => showAccount(signOutEverywhere, leave), { kind: "small ghost" }),
+        button("Sign out", signOutHere, { kind: "small ghost" }),
       ),
     ),
     main,

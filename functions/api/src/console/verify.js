@@ -38,6 +38,9 @@ export function verifyPanel({ signing_secret: secret }) {
     what: "Copy the code, with the secret in it",
     said: "Copied, with the secret in it",
   });
+  const shown = secret
+    ? h("p", { class: "secret" }, secretText, reveal, copySecret)
+    : h("p", { class: "notice" }, "Your API key lacks the scope endpoints:write, so the service does not show it the secret.");
   return h(
     "div",
     { class: "stack" },
@@ -46,12 +49,12 @@ export function verifyPanel({ signing_secret: secret }) {
       { class: "panel", "aria-labelledby": "secret-title" },
       h("h2", { id: "secret-title" }, "Signing secret"),
       h("p", { class: "quiet" }, "The service signs every attempt with this secret. Anyone who has the secret can forge requests."),
-      h("p", { class: "secret" }, secretText, reveal, copySecret),
+      shown,
     ),
     h(
       "section",
       { class: "panel flush", "aria-label": "Verification code" },
-      h("div", { class: "bar" }, h("h2", null, "Verify a request"), tabs, copyCode),
+      h("div", { class: "bar" }, h("h2", null, "Verify a request"), tabs, secret && copyCode),
       code,
       h(
         "p",

@@ -12,6 +12,7 @@ const STATUSES = {
   active: ["check", "good", "Active"],
   disabled: ["pause", "off", "Disabled"],
   revoked: ["cross", "off", "Revoked"],
+  expired: ["clock", "off", "Expired"],
   running: ["retry", "calm", "Running"],
   finished: ["check", "good", "Finished"],
   stopped: ["pause", "warn", "Stopped"],

@@ -3,7 +3,6 @@
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderValue, header};
@@ -13,6 +12,7 @@ use echo_shared::id::EventId;
 use futures_util::FutureExt;
 use lambda_http::RequestExt;
 use lambda_http::request::RequestContext;
+use tokio::time::Instant;
 use tracing::{Instrument, Span, field};
 use uuid::Uuid;
 
@@ -24,6 +24,20 @@ use crate::http::request::caller_address;
 pub struct AcceptedEvent {
     pub id: EventId,
     pub duplicate: bool,
+}
+
+/// When the request came, for a handler that has to answer in time.
+#[derive(Debug, Clone, Copy)]
+pub struct Began(pub Instant);
+
+/// The events of a batch, for the log line.
+#[derive(Debug, Clone, Default)]
+pub struct AcceptedBatch {
+    /// Those that are durable.
+    pub event_ids: Vec<EventId>,
+    /// How many of them are no duplicates.
+    pub new: usize,
+    pub over_budget: usize,
 }
 
 /// A browser that has reached the console or the API once uses no plain HTTP for a year (RFC 6797). The header names no other
@@ -53,8 +67,9 @@ pub async fn observe(State(stack_name): State<Arc<str>>, request: Request, next:
     response
 }
 
-async fn answer(stack_name: &str, request: Request, next: Next) -> Response {
+async fn answer(stack_name: &str, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
+    request.extensions_mut().insert(Began(started));
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
     // For the audit of a change: who made it is in the span, and from where is on the line.
@@ -65,20 +80,23 @@ async fn answer(stack_name: &str, request: Request, next: Next) -> Response {
     if let Some(event) = event {
         Span::current().record("event_id", field::display(event.id));
     }
+    let batch = response.extensions().get::<AcceptedBatch>();
     // A mark that is absent is not written. A metric filter in template.yaml makes the metric `Accepted` of this line, for
     // 37 bytes a line. (Rejected: the embedded metric format, for 180.)
-    let is_new = event.is_some_and(|event| !event.duplicate);
+    let new = usize::from(event.is_some_and(|event| !event.duplicate)) + batch.map_or(0, |batch| batch.new);
     // Likewise the metric `OverBudget`.
     let is_over_budget = response.extensions().get::<OverBudget>().is_some();
+    let over_budget = usize::from(is_over_budget) + batch.map_or(0, |batch| batch.over_budget);
     tracing::info!(
         method = method.as_str(),
         from = from.map(field::display),
         route = route.as_ref().map_or("none", MatchedPath::as_str),
         status = response.status().as_u16(),
         duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
-        accepted = is_new.then_some(1),
-        over_budget = is_over_budget.then_some(1),
-        stack = (is_new || is_over_budget).then_some(stack_name),
+        accepted = (new > 0).then_some(new),
+        over_budget = (over_budget > 0).then_some(over_budget),
+        stack = (new + over_budget > 0).then_some(stack_name),
+        event_ids = batch.map(|batch| format!("{:?}", batch.event_ids)),
         duplicate = event.filter(|event| event.duplicate).map(|event| event.duplicate),
         "request answered"
     );

@@ -1,9 +1,10 @@
+use echo_shared::scope::Scope;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::Resource;
 use super::operation::{Described, get, patch, post};
-use super::values::GivenId;
+use super::values::{GivenId, GivenTime, ScopeName};
 use crate::routes::api_keys::{ApiKeyBody, NewApiKeyBody};
 
 /// Something by its name.
@@ -13,16 +14,35 @@ pub struct Named {
     pub name: String,
 }
 
+/// A new API key.
+#[derive(Debug, ToSchema)]
+pub struct NewKey {
+    #[schema(min_length = 1, max_length = 256, pattern = r"\S")]
+    pub name: String,
+    /// What the key may do; everything when absent.
+    #[schema(value_type = Option<Vec<ScopeName>>, min_items = 1)]
+    pub scopes: Option<Vec<String>>,
+    /// A time in the future, from which on the key opens nothing.
+    #[schema(value_type = Option<GivenTime>)]
+    pub expires_at: Option<String>,
+}
+
 pub(super) fn resource() -> Resource {
     let create = post("/v1/api-keys", "createApiKey", "Create an API key")
-        .about("The key is shown this once; the service keeps only a hash. A project has at most 100 active keys.")
-        .takes::<Named>(json!({ "name": "production" }))
+        .needs(Scope::KeysWrite)
+        .about(
+            "The key is shown this once; the service keeps only a hash. A project has at most 100 active keys. A key makes no key \
+             with more scopes or a later end than its own.",
+        )
+        .takes::<NewKey>(json!({ "name": "production", "scopes": ["events:write"] }))
         .gives::<NewApiKeyBody>(201, "Created.", created())
         .refuses(&[409]);
     let list = get("/v1/api-keys", "listApiKeys", "List API keys")
+        .needs(Scope::KeysWrite)
         .about("Oldest first. Of those revoked within the retention time the newest 1,000 are included.")
         .lists::<ApiKeyBody>("The keys.", key("active"));
     let revoke = patch("/v1/api-keys/{apiKeyId}/revoke", "revokeApiKey", "Revoke an API key")
+        .needs(Scope::KeysWrite)
         .about("It stops working within 5 seconds everywhere. Revoking a revoked key changes nothing.")
         .gives::<ApiKeyBody>(200, "Revoked.", key("revoked"))
         .refuses(&[404, 413, 415]);
@@ -47,6 +67,9 @@ fn key(status: &str) -> Value {
         "status": status,
         "created_at": "2025-06-30T21:00:24.465Z",
         "updated_at": "2025-06-30T21:00:24.465Z",
+        "scopes": ["events:write"],
+        "created_by": "account",
+        "expires_at": null,
     })
 }
 
@@ -58,5 +81,8 @@ fn created() -> Value {
         "key_prefix": "echo_6f437a610fb",
         "status": "active",
         "created_at": "2025-06-30T21:00:24.465Z",
+        "scopes": ["events:write"],
+        "created_by": "account",
+        "expires_at": null,
     })
 }

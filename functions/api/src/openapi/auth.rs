@@ -3,7 +3,7 @@ use utoipa::ToSchema;
 
 use super::Resource;
 use super::operation::post;
-use super::values::Email;
+use super::values::{Email, ResetToken};
 use crate::routes::auth::{SignedInBody, SignedUpBody};
 
 /// A new account.
@@ -36,6 +36,28 @@ pub struct LogIn {
     pub password: String,
 }
 
+/// A new password in place of the present one.
+#[derive(Debug, ToSchema)]
+pub struct PasswordChange {
+    #[schema(format = Password)]
+    pub current_password: String,
+    #[schema(min_length = 8, max_length = 128, format = Password)]
+    pub new_password: String,
+}
+
+/// A new password in place of a lost one.
+#[derive(Debug, ToSchema)]
+pub struct PasswordReset {
+    #[schema(value_type = ResetToken)]
+    pub token: String,
+    #[schema(min_length = 8, max_length = 128, format = Password)]
+    pub new_password: String,
+}
+
+/// Yes or no.
+#[derive(Debug, ToSchema)]
+pub struct Everywhere(pub bool);
+
 pub(super) fn resource() -> Resource {
     let sign_up = post("/auth/signup", "signUp", "Sign up")
         .about(
@@ -64,14 +86,48 @@ pub(super) fn resource() -> Resource {
         .gives::<SignedInBody>(200, "Logged in.", signed_in())
         .refuses(&[401, 429, 500, 503]);
     let refresh = post("/auth/refresh", "refreshTokens", "Refresh tokens")
-        .about("Two new tokens for a refresh token. A body is not needed.")
+        .about(
+            "Two new tokens for a refresh token. A body is not needed. A client that lost the answer, or two tabs with the same token, \
+             send it again and get the same refresh token, until that one is used. After that the older token ends the session: \
+             somebody uses a copy.",
+        )
         .secured_only("refreshToken")
         .gives::<SignedInBody>(201, "New tokens.", signed_in())
         .refuses(&[400, 401, 413, 415, 500, 503]);
+    let log_out = post("/auth/logout", "logOut", "Log out")
+        .about("Ends the token's session. Within 5 seconds its tokens open nothing. A body is not needed.")
+        .secured_only("sessionToken")
+        .query::<Everywhere>("everywhere", "Ends all sessions of the account.")
+        .answers_nothing(204, "The session has ended.")
+        .refuses(&[400, 401, 413, 415, 500, 503]);
+    let change = post("/auth/password", "changePassword", "Change the password")
+        .about(
+            "All sessions of the account end, this one too; the tokens in the answer belong to a new one. A wrong \
+             `current_password` is a 400, and counts as a failed login.",
+        )
+        .secured_only("accessToken")
+        .takes::<PasswordChange>(json!({
+            "current_password": "correct horse battery",
+            "new_password": "staple of another horse",
+        }))
+        .gives::<SignedInBody>(200, "Changed.", signed_in())
+        .refuses(&[400, 401, 429, 500, 503]);
+    let reset = post("/auth/reset", "resetPassword", "Set a new password")
+        .about(
+            "For people who lost their password. The operator makes the token; it is good for an hour, and for one new password. All \
+             sessions of the account end.",
+        )
+        .open()
+        .takes::<PasswordReset>(json!({
+            "token": "1776012719.158776dee6992351d7768428b6a67291cd7b531367ee7a1f017fb10a6388b551.ada@example.com",
+            "new_password": "staple of another horse",
+        }))
+        .answers_nothing(204, "The new password holds.")
+        .refuses(&[401, 429, 500, 503]);
     Resource {
         tag: "Accounts",
-        about: "Signing up, logging in, and the tokens that manage projects and API keys.",
-        routes: vec![sign_up, log_in, refresh],
+        about: "Signing up, logging in, passwords, and the tokens that manage projects and API keys.",
+        routes: vec![sign_up, log_in, refresh, log_out, change, reset],
     }
 }
 

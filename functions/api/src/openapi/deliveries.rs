@@ -1,3 +1,4 @@
+use echo_shared::scope::Scope;
 use serde_json::{Value, json};
 
 use super::Resource;
@@ -13,6 +14,7 @@ const RETRY: &str = "/v1/projects/{projectId}/webhooks/{webhookId}/deliveries/{d
 
 pub(super) fn resource() -> Resource {
     let list = get(DELIVERIES, "listDeliveries", "List deliveries")
+        .needs(Scope::Read)
         .about(
             "Newest first, a page at a time: give `next_cursor` back, with the same filters, for the next. A page ends early \
              before its body would pass 3 MiB.",
@@ -25,11 +27,13 @@ pub(super) fn resource() -> Resource {
         .query::<PageCursor>("cursor", "Where to go on: `next_cursor` of the page before.")
         .gives::<PageBody>(200, "A page.", json!({ "data": [delivery()], "next_cursor": null }));
     let show = get(DELIVERY, "getDelivery", "Show a delivery")
+        .needs(Scope::Read)
         .about("With its attempts, oldest first.")
         .gives::<DeliveryWithAttemptsBody>(200, "The delivery.", with_attempts());
     let mut pending = delivery();
     pending["status"] = json!("pending");
     let retry = post(RETRY, "retryDelivery", "Retry a delivery")
+        .needs(Scope::EndpointsWrite)
         .about(
             "One more attempt, not a new schedule. Only for a delivery that is `failed` or `success` and has had fewer than 50 \
              attempts, to an endpoint that is active. A body is not needed.",

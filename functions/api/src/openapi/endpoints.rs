@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use echo_shared::scope::Scope;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
@@ -57,26 +58,29 @@ pub(super) fn resource() -> Resource {
     let wanted =
         json!({ "url": "https://your-server.com/webhooks/echo", "events": ["call.started", "call.ended"] });
     let create = post(WEBHOOKS, "createWebhookEndpoint", "Create a webhook endpoint")
+        .needs(Scope::EndpointsWrite)
         .about("It receives the events accepted from now on. A project has at most 50 (the setting `MaxEndpointsPerProject`).")
         .takes::<NewEndpoint>(wanted)
         .gives::<EndpointBody>(201, "Created.", endpoint())
         .refuses(&[409]);
     let list = get(WEBHOOKS, "listWebhookEndpoints", "List webhook endpoints")
+        .needs(Scope::Read)
         .about("All of the project's, oldest first.")
         .lists::<EndpointBody>("The endpoints.", endpoint());
-    let show = get(WEBHOOK, "getWebhookEndpoint", "Show a webhook endpoint").gives::<EndpointBody>(
-        200,
-        "The endpoint.",
-        endpoint(),
-    );
+    let show = get(WEBHOOK, "getWebhookEndpoint", "Show a webhook endpoint")
+        .needs(Scope::Read)
+        .gives::<EndpointBody>(200, "The endpoint.", endpoint());
     let update = patch(WEBHOOK, "updateWebhookEndpoint", "Change a webhook endpoint")
+        .needs(Scope::EndpointsWrite)
         .about("Holds for every event accepted after the answer, and for every attempt begun after it.")
         .takes::<EndpointChange>(json!({ "status": "disabled" }))
         .gives::<EndpointBody>(200, "The endpoint as it is now.", endpoint());
     let delete = delete(WEBHOOK, "deleteWebhookEndpoint", "Delete a webhook endpoint")
+        .needs(Scope::EndpointsWrite)
         .about("Deliveries under way end `failed` with `endpoint_deleted`; everything under the endpoint then answers 404.")
         .answers_nothing(204, "Deleted.");
     let rotate = post(ROTATE, "rotateSigningSecret", "Rotate the signing secret")
+        .needs(Scope::EndpointsWrite)
         .about(
             "Attempts from now on are signed with the new secret; for 24 hours `webhook-signature` carries a signature by the \
              previous one too. A body is not needed.",

@@ -1,3 +1,5 @@
+use echo_shared::scope::Scope;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
@@ -6,15 +8,17 @@ use super::operation::{get, post};
 use super::received::envelope;
 use super::values::{GivenId, GivenTime, KnownEventName, PageCursor, PageLimit};
 use crate::routes::events::AcceptedBody;
+use crate::routes::events::batch::BatchBody;
 use crate::routes::events::body::EventBody;
 use crate::routes::events::page::EventPageBody;
 
 const EVENTS: &str = "/v1/projects/{projectId}/events";
+const BATCH: &str = "/v1/projects/{projectId}/events/batch";
 const EVENT: &str = "/v1/projects/{projectId}/events/{eventId}";
 const TEST: &str = "/v1/projects/{projectId}/webhooks/{webhookId}/test";
 
 /// An event to deliver.
-#[derive(Debug, ToSchema)]
+#[derive(Debug, Deserialize, ToSchema)]
 pub struct NewEvent {
     #[schema(value_type = KnownEventName)]
     pub event_name: String,
@@ -32,6 +36,14 @@ pub struct NewEvent {
     pub data: Option<serde_json::Value>,
 }
 
+/// Events to deliver. Another field is refused.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EventBatch {
+    #[schema(min_items = 1, max_items = 100)]
+    pub events: Vec<NewEvent>,
+}
+
 /// The sample to send.
 #[derive(Debug, ToSchema)]
 pub struct TestEvent {
@@ -47,6 +59,7 @@ pub(super) fn resource() -> Resource {
                  nothing twice; with other content it is refused with 409. The content is the \
                  same only if `data` is equal byte for byte. The body may be 256 KiB.";
     let create = post(EVENTS, "createEvent", "Post an event")
+        .needs(Scope::EventsWrite)
         .about(about)
         .takes::<NewEvent>(json!({
             "event_name": "call.ended",
@@ -56,7 +69,23 @@ pub(super) fn resource() -> Resource {
         }))
         .gives::<AcceptedBody>(202, "Accepted, and durable.", accepted())
         .refuses(&[409, 429]);
+    let batch = post(BATCH, "createEvents", "Post many events")
+        .needs(Scope::EventsWrite)
+        .about(
+            "Each event stands for itself: `results` says, in their order, what became of each. `status` is 202 for an event that is durable, \
+             with the fields that it would get by itself, and otherwise the status of its refusal, with the `message`. An event with a 429 \
+             or a 503 can be sent again; without an `event_id`, send no event again that has a 202.\n\n\
+             The same `event_id` twice is a duplicate if the content is equal, and otherwise a 409. A field that an event does not have \
+             is a 400. An event may be 256 KiB, and the body 1 MiB. All events of a request together make at most 1,000 deliveries, \
+             and the answer comes within ten seconds: the events beyond that have a 503.",
+        )
+        .takes::<EventBatch>(json!({ "events": [
+            { "event_name": "call.ended", "event_id": "0197c2a4-5e3d-71c8-9bfc-e69da170d411", "data": { "call_id": "call_7f3k2" } },
+            { "event_name": "call.endet", "event_id": "0197c2a4-5e3d-7ff2-8a6c-0be8f2a3c9d1" },
+        ] }))
+        .gives::<BatchBody>(200, "What became of each event.", results());
     let list = get(EVENTS, "listEvents", "List events")
+        .needs(Scope::Read)
         .about(
             "Newest first, a page at a time: give `next_cursor` back, with the same filters, for the next. A page ends early \
              before its body would pass 3 MiB. An event whose `event_id` is not a UUIDv7 of about when it was posted may be listed \
@@ -69,10 +98,12 @@ pub(super) fn resource() -> Resource {
         .query::<PageCursor>("cursor", "Where to go on: `next_cursor` of the page before.")
         .gives::<EventPageBody>(200, "A page.", json!({ "data": [event()], "next_cursor": null }));
     let show = get(EVENT, "getEvent", "Show an event")
+        .needs(Scope::Read)
         .about("With its deliveries, those to endpoints deleted since among them, and the endpoints that were skipped.")
         .gives::<EventBody>(200, "The event.", event())
         .refuses(&[404]);
     let test = post(TEST, "sendTestEvent", "Send a test event")
+        .needs(Scope::EndpointsWrite)
         .about(
             "One sample event to this endpoint alone, whether or not it is subscribed to the name. It is signed, retried and listed \
              like any other. A body is not needed.",
@@ -81,7 +112,7 @@ pub(super) fn resource() -> Resource {
         .gives::<AcceptedBody>(202, "Accepted, and durable.", accepted())
         .refuses(&[409, 429]);
     let about = "Events that your backend posted. Kept 30 days (the setting `RetentionDays`).";
-    Resource { tag: "Events", about, routes: vec![create, list, show, test] }
+    Resource { tag: "Events", about, routes: vec![create, batch, list, show, test] }
 }
 
 fn accepted() -> Value {
@@ -94,6 +125,13 @@ fn accepted() -> Value {
             "webhook_endpoint_id": "0197c2a4-5c30-7aaa-9bbc-79638b7b01e0",
         }],
     })
+}
+
+fn results() -> Value {
+    let mut first = accepted();
+    first["status"] = json!(202);
+    let message = "event_name must be one of: call.started, call.ended, call.summary";
+    json!({ "results": [first, { "status": 400, "message": message }] })
 }
 
 fn event() -> Value {

@@ -34,7 +34,8 @@ Post an event, and every webhook endpoint of the project that wants it gets it: 
 attempt on record.
 
 **Paths** are served as written and under `/api`. Requests and answers are JSON in UTF-8, and times are in UTC with three \
-decimals. An unknown parameter of a query is refused. Unknown fields of a request are ignored, except in a replay, which refuses them. \
+decimals. An unknown parameter of a query is refused. Unknown fields of a request are ignored, except in a replay and a \
+batch of events, which refuse them. \
 Null in an optional field is the same as no field, except in a change of an endpoint, where it takes the value away. Later releases may \
 add fields to answers.
 
@@ -110,13 +111,19 @@ fn securities(components: ComponentsBuilder) -> ComponentsBuilder {
         let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT");
         scheme.description(Some(about)).build()
     };
-    let access = "An access token, which signing up, logging in or refreshing gives; it lasts one hour and opens all \
+    let access = "An access token, which signing up, logging in or refreshing gives; it lasts 15 minutes and opens all \
                   projects of its account.";
-    let refresh = "A refresh token, which comes with each access token and lasts 30 days.";
+    let refresh = "A refresh token, which comes with each access token and lasts 30 days. It gives new tokens once; sent again, it gives \
+                   the same refresh token until that one is used, and then ends the session.";
+    let session = "An access token or a refresh token. Either names its session.";
     components
-        .security_scheme("apiKey", header("x-api-key", "A project's API key; it opens that project."))
+        .security_scheme(
+            "apiKey",
+            header("x-api-key", "A project's API key; it opens that project, as far as its scopes allow."),
+        )
         .security_scheme("accessToken", SecurityScheme::Http(bearer(access)))
         .security_scheme("refreshToken", SecurityScheme::Http(bearer(refresh)))
+        .security_scheme("sessionToken", SecurityScheme::Http(bearer(session)))
         .security_scheme(
             "signupToken",
             header(

@@ -1,6 +1,7 @@
 //! One operation's description, in words that all operations share.
 
 use axum::http::StatusCode;
+use echo_shared::scope::Scope;
 use serde_json::Value;
 use utoipa::ToSchema;
 use utoipa::openapi::content::ContentBuilder;
@@ -39,7 +40,7 @@ pub(super) fn delete(path: &'static str, id: &str, summary: &str) -> Described {
 }
 
 impl Described {
-    /// Starts a description with the ids of its path, and with the credentials and refusals of all routes below `/v1`.
+    /// Starts a description with the ids of its path, and with the refusals of all routes below `/v1`.
     fn new(method: HttpMethod, path: &'static str, id: &str, summary: &str) -> Self {
         let operation = OperationBuilder::new().operation_id(Some(id)).summary(Some(summary));
         let changes = method != HttpMethod::Get;
@@ -51,7 +52,7 @@ impl Described {
             described = described.param::<GivenId>(ParameterIn::Path, name, id_of(name));
         }
         if path.starts_with("/v1") {
-            described = described.secured("apiKey").secured("accessToken").refuses(&[400, 401, 500, 503]);
+            described = described.refuses(&[400, 401, 500, 503]);
         }
         if path.contains("{projectId}") {
             described = described.refuses(&[403]);
@@ -68,6 +69,23 @@ impl Described {
     pub(super) fn secured(self, scheme: &str) -> Self {
         let requirement = SecurityRequirement::new::<_, [&str; 0], _>(scheme, []);
         Self { operation: self.operation.security(requirement), ..self }
+    }
+
+    /// Allows calls with an access token, and with an API key that has this scope. OpenAPI 3.1 has a place for it: the names
+    /// beside a credential are "required for the execution" (spec.openapis.org/oas/v3.1.0#security-requirement-object).
+    pub(super) fn needs(self, scope: Scope) -> Self {
+        self.by_key_or_account(&[scope.as_str()]).refuses(&[403])
+    }
+
+    /// Allows calls with an access token, and with any API key.
+    pub(super) fn for_any_key(self) -> Self {
+        self.by_key_or_account(&[])
+    }
+
+    fn by_key_or_account(self, scopes: &[&str]) -> Self {
+        let key = SecurityRequirement::new("apiKey", scopes.iter().copied());
+        let account = SecurityRequirement::new::<_, [&str; 0], _>("accessToken", []);
+        Self { operation: self.operation.securities(Some([key, account])), ..self }
     }
 
     /// Allows calls with this credential only.

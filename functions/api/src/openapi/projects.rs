@@ -1,9 +1,21 @@
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use super::Resource;
-use super::api_keys::Named;
 use super::operation::{get, post};
 use crate::routes::projects::{NewProjectBody, ProjectBody};
+
+/// A project to make.
+#[derive(Debug, ToSchema)]
+#[schema(as = ProjectToMake)]
+pub struct NewProject {
+    #[schema(min_length = 1, max_length = 256, pattern = r"\S")]
+    pub name: String,
+    /// Over how many partitions its events and deliveries are spread. It cannot be changed later. One takes some hundred
+    /// events a second.
+    #[schema(default = 1, minimum = 1, maximum = 64)]
+    pub shards: Option<u8>,
+}
 
 pub(super) fn resource() -> Resource {
     let mut with_key = project();
@@ -14,19 +26,18 @@ pub(super) fn resource() -> Resource {
              projects (the setting `MaxProjectsPerAccount`).",
         )
         .secured_only("accessToken")
-        .takes::<Named>(json!({ "name": "staging" }))
+        .takes::<NewProject>(json!({ "name": "staging" }))
         .gives::<NewProjectBody>(201, "Created.", with_key)
         .refuses(&[409]);
     let list = get("/v1/projects", "listProjects", "List projects")
+        .for_any_key()
         .about(
             "With an access token those of the account, oldest first; with an API key the one that it opens.",
         )
         .lists::<ProjectBody>("The projects.", project());
-    let show = get("/v1/projects/{projectId}", "getProject", "Show a project").gives::<ProjectBody>(
-        200,
-        "The project.",
-        project(),
-    );
+    let show = get("/v1/projects/{projectId}", "getProject", "Show a project")
+        .for_any_key()
+        .gives::<ProjectBody>(200, "The project.", project());
     Resource {
         tag: "Projects",
         about: "A project has endpoints, events and keys. An account starts with one project.",
@@ -40,5 +51,6 @@ fn project() -> Value {
         "name": "staging",
         "created_at": "2025-06-30T21:00:24.465Z",
         "updated_at": "2025-06-30T21:00:24.465Z",
+        "shards": 1,
     })
 }

@@ -22,12 +22,13 @@ const REFUSALS: [(u16, &str, &str); 12] = [
     ),
     (
         401,
-        "No credential, or one that is malformed, unknown, revoked or expired.",
-        "The API key is malformed, unknown or revoked",
+        "No credential, or one that is malformed, unknown, revoked, expired or of a session that has ended.",
+        "The API key is malformed, unknown, revoked or expired",
     ),
     (
         403,
-        "The credential is valid, but not for the project that the path or `project_id` names, whether or not it exists.",
+        "The credential is valid, but not for the project that the path or `project_id` names, whether or not it exists. \
+         Or the API key lacks the scope that the call needs; `message` names it.",
         "The credential is not valid for this project",
     ),
     (404, "No such thing in this project.", "Webhook endpoint not found"),
@@ -43,7 +44,8 @@ const REFUSALS: [(u16, &str, &str); 12] = [
     ),
     (
         413,
-        "The body is over its limit: 256 KiB for an event, 64 KiB for any other body. The limit of a gzip body is that of its content.",
+        "The body is over its limit: 256 KiB for an event, 1 MiB for a batch of events, 64 KiB for any other body. The limit of a gzip body is \
+         that of its content.",
         "The body must be at most 64 KiB",
     ),
     (
@@ -53,10 +55,10 @@ const REFUSALS: [(u16, &str, &str); 12] = [
     ),
     (
         429,
-        "Too many failed logins for this account, or more events or test events of one project than a minute's budget of them, which only a \
+        "Too many failed logins or tries of a token for this account, or more events or test events of one project than a minute's budget of them, which only a \
          loop exceeds. Where requests come faster than the gateway before the service lets through, it answers 429 by itself, with \
          the body `{\"message\": \"Too Many Requests\"}` and without `retry-after`.",
-        "Too many failed logins for this account; try again later",
+        "Too many failed tries for this account; try again later",
     ),
     (500, "A fault of ours that sending again will not mend.", "Something went wrong on our side"),
     (

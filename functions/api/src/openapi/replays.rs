@@ -1,3 +1,4 @@
+use echo_shared::scope::Scope;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -32,6 +33,7 @@ const REPLAY: &str = "/v1/projects/{projectId}/webhooks/{webhookId}/replays/{rep
 
 pub(super) fn resource() -> Resource {
     let create = post(CREATE, "createReplay", "Start a replay")
+        .needs(Scope::EndpointsWrite)
         .about(
             "One manual attempt on each delivery that matches. Those that still run, or have had 50 attempts, are found and left \
              alone. It goes on by itself, about a hundred deliveries at a time, until it is through or its endpoint is disabled or \
@@ -40,7 +42,7 @@ pub(super) fn resource() -> Resource {
         .takes::<NewReplay>(json!({ "since": "2025-06-30T20:00:00.000Z", "include_skipped": true }))
         .gives::<ReplayBody>(202, "It has begun.", replay("running", 0))
         .refuses(&[409]);
-    let show = get(REPLAY, "getReplay", "Show a replay").gives::<ReplayBody>(
+    let show = get(REPLAY, "getReplay", "Show a replay").needs(Scope::Read).gives::<ReplayBody>(
         200,
         "How far it has come.",
         replay("finished", 42),

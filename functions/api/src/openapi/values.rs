@@ -9,6 +9,7 @@ use echo_shared::account::EMAIL_CHARS;
 use echo_shared::custom_headers::{
     MAX_HEADERS, MAX_NAME_CHARS, MAX_VALUE_CHARS, RESERVED, RESERVED_PREFIXES,
 };
+use echo_shared::scope::Scope;
 
 const UUID: &str = "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$";
 
@@ -77,6 +78,18 @@ strings! {
     };
     KeyPrefix: "The first 16 characters of a key, to tell keys apart.", |form| {
         form.pattern(Some("^echo_[0-9a-f]{11}$")).examples([json!("echo_6f437a610fb")])
+    };
+    ScopeName: "A kind of calls: `events:write` posts events. `read` sees endpoints without their secrets, events, deliveries and replays. \
+        `endpoints:write` sees and changes endpoints with their secrets, and sends test events, retries and replays. `keys:write` sees, makes and \
+        revokes keys.", |form| {
+        form.enum_values(Some(Scope::ALL.map(Scope::as_str)))
+    };
+    Maker: "The maker of a key: the id of another key, or `account`.", |form| {
+        form.pattern(Some("^(account|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})$"))
+            .examples([json!("account")])
+    };
+    ResetToken: "The token with which the operator lets a person set a new password.", |form| {
+        form.min_length(Some(1)).examples([json!("1776012719.158776dee6992351d7768428b6a67291cd7b531367ee7a1f017fb10a6388b551.ada@example.com")])
     };
     Token: "A JSON Web Token, for `authorization: Bearer …`.", |form| {
         form.pattern(Some(r"^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$"))

@@ -5,16 +5,17 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use echo_shared::api_key::{ApiKey, ApiKeyRecord, ApiKeyStatus, MAX_ACTIVE_KEYS};
-use echo_shared::fields::NAME_CHARS;
+use echo_shared::api_key::{ApiKey, ApiKeyRecord, ApiKeyStatus, CreatedBy, MAX_ACTIVE_KEYS, Reach};
+use echo_shared::fields::{Fields, NAME_CHARS, Refused, string};
 use echo_shared::id::ApiKeyId;
+use echo_shared::scope::{Scope, Scopes};
 use echo_shared::store::Created;
-use echo_shared::time::Timestamp;
+use echo_shared::time::{self, Timestamp};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::app::AppState;
-use crate::auth::ChosenProject;
+use crate::auth::{Caller, ChosenProject};
 use crate::error::ApiError;
 use crate::http::body::RequestBody;
 use crate::http::request::PathIds;
@@ -47,6 +48,15 @@ pub struct ApiKeyBody {
     created_at: String,
     #[schema(value_type = values::Time)]
     updated_at: String,
+    /// What the key may do.
+    #[schema(value_type = Vec<values::ScopeName>)]
+    scopes: Scopes,
+    /// The id of the key that made it, or `account`.
+    #[schema(value_type = values::Maker)]
+    created_by: CreatedBy,
+    /// From then on the key opens nothing. Null is never.
+    #[schema(value_type = Option<values::Time>, required)]
+    expires_at: Option<String>,
 }
 
 /// A new API key.
@@ -64,6 +74,15 @@ pub struct NewApiKeyBody {
     status: ApiKeyState,
     #[schema(value_type = values::Time)]
     created_at: String,
+    /// What the key may do.
+    #[schema(value_type = Vec<values::ScopeName>)]
+    scopes: Scopes,
+    /// The id of the key that made it, or `account`.
+    #[schema(value_type = values::Maker)]
+    created_by: CreatedBy,
+    /// From then on the key opens nothing. Null is never.
+    #[schema(value_type = Option<values::Time>, required)]
+    expires_at: Option<String>,
 }
 
 impl From<ApiKeyRecord> for ApiKeyBody {
@@ -75,6 +94,9 @@ impl From<ApiKeyRecord> for ApiKeyBody {
             status: record.status.into(),
             created_at: record.id.created_at().to_string(),
             updated_at: record.updated_at.to_string(),
+            scopes: record.reach.scopes,
+            created_by: record.created_by,
+            expires_at: record.reach.ends_at.map(|end| end.to_string()),
         }
     }
 }
@@ -91,21 +113,46 @@ impl From<ApiKeyStatus> for ApiKeyState {
 /// `POST /v1/api-keys`
 pub async fn create(
     State(app): State<AppState>,
+    caller: Caller,
     ChosenProject(project): ChosenProject,
     body: RequestBody,
 ) -> Result<(StatusCode, Json<NewApiKeyBody>), ApiError> {
-    let name = body.fields()?.text("name", NAME_CHARS)?;
+    let fields = body.fields()?;
+    let name = fields.text("name", NAME_CHARS)?;
+    let now = Timestamp::now();
+    let reach = reach(&fields, now)?;
+    reach.within(&caller.reach()).map_err(ApiError::beyond_maker)?;
     let key = ApiKey::generate();
-    let record =
-        ApiKeyRecord::new(project.account_id, project.id, project.shards, name, &key, Timestamp::now());
+    let record = ApiKeyRecord {
+        reach,
+        created_by: caller.as_maker(),
+        ..ApiKeyRecord::new(project.account_id, project.id, project.shards, name, &key, now)
+    };
     if app.registry.create_api_key(&record).await? == Created::CapReached {
         return Err(ApiError::conflict(format!(
             "The project has {MAX_ACTIVE_KEYS} active API keys, which is the most allowed; revoke one first"
         )));
     }
-    let ApiKeyBody { id, name, key_prefix, status, created_at, .. } = record.into();
-    let body = NewApiKeyBody { id, name, key: key.expose().to_owned(), key_prefix, status, created_at };
+    let ApiKeyBody { id, name, key_prefix, status, created_at, scopes, created_by, expires_at, .. } =
+        record.into();
+    let key = key.expose().to_owned();
+    let body =
+        NewApiKeyBody { id, name, key, key_prefix, status, created_at, scopes, created_by, expires_at };
     Ok((StatusCode::CREATED, Json(body)))
+}
+
+/// The reach that the caller asks for; by default a whole one.
+fn reach(fields: &Fields<'_>, now: Timestamp) -> Result<Reach, Refused> {
+    let names = Scope::ALL.map(Scope::as_str).join(", ");
+    let scopes = fields.nullable("scopes", format_args!("a non-empty array of: {names}"), |value| {
+        let names: Vec<String> = serde_json::from_str(value.get()).ok()?;
+        Scopes::try_from(names).ok().filter(|scopes| scopes.iter().next().is_some())
+    })?;
+    let allowed = format_args!("{} in the future", time::ALLOWED);
+    let ends_at = fields.nullable("expires_at", allowed, |value| {
+        Timestamp::parse(&string(value)?).ok().filter(|end| *end > now)
+    })?;
+    Ok(Reach { scopes: scopes.unwrap_or(Scopes::ALL), ends_at })
 }
 
 /// `GET /v1/api-keys`
@@ -154,6 +201,29 @@ mod tests {
     use echo_shared::shards::Shards;
 
     use super::*;
+
+    #[test]
+    fn a_key_has_every_scope_and_no_end_unless_it_is_asked_for() {
+        let now = Timestamp::from_millis(1_776_009_119_499);
+        let asked = |body: &str| reach(&Fields::parse(body.as_bytes()).expect("an object"), now);
+        for body in ["{}", r#"{"scopes": null, "expires_at": null}"#] {
+            assert_eq!(asked(body), Ok(Reach::WHOLE), "{body}");
+        }
+        let some = asked(r#"{"scopes": ["read", "read"], "expires_at": "2026-04-12T18:00:00+02:00"}"#);
+        let end = Timestamp::parse("2026-04-12T16:00:00Z").ok();
+        assert_eq!(some, Ok(Reach { scopes: [Scope::Read].into_iter().collect(), ends_at: end }));
+        for bad in [
+            r#"{"scopes": []}"#,
+            r#"{"scopes": "read"}"#,
+            r#"{"scopes": ["read", "write"]}"#,
+            r#"{"scopes": [1]}"#,
+            r#"{"expires_at": "2026-04-12T15:51:59.499Z"}"#,
+            r#"{"expires_at": "tomorrow"}"#,
+            r#"{"expires_at": 1776009120}"#,
+        ] {
+            assert!(asked(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn a_list_has_every_active_key_and_the_newest_that_were_revoked_of_late() {

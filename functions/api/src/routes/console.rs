@@ -26,7 +26,7 @@ macro_rules! files {
 
 /// The files that the page loads.
 const FILES: &[(&str, &str)] = files![
-    "console.css" "main.js" "api.js" "charts.js" "deliveries.js" "delivery.js" "dialogs.js" "dom.js"
+    "console.css" "main.js" "account.js" "api.js" "charts.js" "deliveries.js" "delivery.js" "dialogs.js" "dom.js"
     "endpoint.js" "endpoint_forms.js" "endpoints.js" "events.js" "format.js" "json.js" "keys.js" "log.js"
     "replay.js" "session.js" "signin.js" "snippets.js" "verify.js" "widgets.js"
 ];

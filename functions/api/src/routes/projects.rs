@@ -31,6 +31,9 @@ pub struct ProjectBody {
     created_at: String,
     #[schema(value_type = values::Time)]
     updated_at: String,
+    /// Over how many partitions its events and deliveries are spread.
+    #[schema(value_type = u8, minimum = 1, maximum = 64)]
+    shards: Shards,
 }
 
 /// A new project and its first API key.
@@ -47,6 +50,9 @@ pub struct NewProjectBody {
     created_at: String,
     #[schema(value_type = values::Time)]
     updated_at: String,
+    /// Over how many partitions its events and deliveries are spread.
+    #[schema(value_type = u8, minimum = 1, maximum = 64)]
+    shards: Shards,
 }
 
 impl From<Project> for ProjectBody {
@@ -56,6 +62,7 @@ impl From<Project> for ProjectBody {
             name: project.name,
             created_at: project.id.created_at().to_string(),
             updated_at: project.updated_at.to_string(),
+            shards: project.shards,
         }
     }
 }
@@ -68,17 +75,22 @@ pub async fn create(
     body: RequestBody,
 ) -> Result<(StatusCode, Json<NewProjectBody>), ApiError> {
     query.only(&[])?;
-    let name = body.fields()?.text("name", NAME_CHARS)?;
+    let fields = body.fields()?;
+    let name = fields.text("name", NAME_CHARS)?;
+    let allowed = format!("a whole number from 1 to {}", Shards::MOST);
+    let shards = fields
+        .optional("shards", allowed, |value| serde_json::from_str(value.get()).ok().and_then(Shards::new))?;
     let now = Timestamp::now();
-    let project = Project::new(account_id, name, Shards::ONE, now);
+    let project = Project::new(account_id, name, shards.unwrap_or_default(), now);
     let key = ApiKey::generate();
     let record = ApiKeyRecord::new(account_id, project.id, project.shards, "default".to_owned(), &key, now);
     let cap = app.settings.max_projects_per_account;
     if app.registry.create_project(&project, &record, cap).await? == Created::CapReached {
         return Err(ApiError::conflict(format!("The account has {cap} projects, which is the most allowed")));
     }
-    let ProjectBody { id, name, created_at, updated_at } = project.into();
-    let body = NewProjectBody { id, name, api_key: key.expose().to_owned(), created_at, updated_at };
+    let ProjectBody { id, name, created_at, updated_at, shards } = project.into();
+    let api_key = key.expose().to_owned();
+    let body = NewProjectBody { id, name, api_key, created_at, updated_at, shards };
     Ok((StatusCode::CREATED, Json(body)))
 }
 

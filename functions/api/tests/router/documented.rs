@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use echo_shared::scope::{Scope, Scopes};
+
 use super::*;
 
 /// Each documented path and its methods.
@@ -56,4 +58,56 @@ async fn every_method_is_documented_and_the_reverse() {
             allowed.filter(|method| *method != "HEAD").map(str::to_owned).collect();
         assert_eq!(allowed, methods, "{path}");
     }
+}
+
+/// The scope that the description says a key needs for a call; `None` for calls that any key may make.
+fn scope_of(operation: &Value) -> Option<Option<Scope>> {
+    let requirements = operation["security"].as_array().expect("every operation names its credentials");
+    let of_key = requirements.iter().find_map(|requirement| requirement.get("apiKey"))?;
+    let scopes = of_key.as_array().expect("scopes");
+    assert!(scopes.len() < 2, "{operation}");
+    Some(scopes.first().map(|scope| Scope::parse(scope.as_str().expect("text")).expect("a scope")))
+}
+
+/// A key without the scope of a call is refused before anything else, and one with that scope alone is not.
+#[tokio::test]
+async fn every_call_below_v1_needs_the_scope_that_is_documented() {
+    let document: Value = serde_json::from_str(include_str!("../../openapi.json")).expect("JSON");
+    let with = |scopes: Scopes| Service::with_key("open", Reach { scopes, ends_at: None }, router);
+    let only = |scope: Scope| with([scope].into_iter().collect());
+    let all_but = |scope: Scope| with(Scope::ALL.into_iter().filter(|one| *one != scope).collect());
+    let none = with([].into_iter().collect());
+    let mut calls = 0;
+    for (path, item) in document["paths"].as_object().expect("paths") {
+        if !path.starts_with("/v1/") {
+            continue;
+        }
+        for (method, operation) in item.as_object().expect("operations") {
+            calls += 1;
+            let method = method.to_uppercase();
+            let call = async |service: &Service| {
+                let own = path.replace("{projectId}", &service.project);
+                let concrete: Vec<&str> = own
+                    .split('/')
+                    .map(|segment| if segment.starts_with('{') { "x" } else { segment })
+                    .collect();
+                service.call(&method, &concrete.join("/"), "not JSON").await
+            };
+            match scope_of(operation) {
+                Some(Some(scope)) => {
+                    let refused = call(&all_but(scope)).await;
+                    assert_eq!(refused.status, StatusCode::FORBIDDEN, "{method} {path}");
+                    assert_eq!(refused.message, format!("The API key lacks the scope {scope}"));
+                    assert_ne!(call(&only(scope)).await.status, StatusCode::FORBIDDEN, "{method} {path}");
+                }
+                Some(None) => {
+                    assert_ne!(call(&none).await.status, StatusCode::FORBIDDEN, "{method} {path}");
+                }
+                None => {
+                    assert_eq!(call(&none).await.status, StatusCode::UNAUTHORIZED, "{method} {path}");
+                }
+            }
+        }
+    }
+    assert!(calls >= 20, "{calls} calls");
 }

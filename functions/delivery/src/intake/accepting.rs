@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use echo_shared::accept::{self, AcceptError, Acceptance, EventWritten, Jobs};
 use echo_shared::delivery::Delivery;
-use echo_shared::endpoint::Endpoint;
 use echo_shared::event::Event;
 use echo_shared::id::{EventId, ProjectId};
+use echo_shared::route::Routes;
 use echo_shared::store::{Accepted, StoreError};
 use echo_shared::time::Timestamp;
 
@@ -38,11 +38,11 @@ impl Accepting {
         &self,
         app: &App,
         event: Event,
-        endpoints: &[Endpoint],
+        routes: &Routes,
         now: Timestamp,
     ) -> Result<Acceptance, AcceptError> {
         let accepted = self.write_event(app, &event, now).await?;
-        let event_written = accept::after_event_written(app.sinks(), event, accepted, endpoints, now).await?;
+        let event_written = accept::after_event_written(app.sinks(), event, accepted, routes, now).await?;
         self.write_rows(app, event_written.rows()).await?;
         let EventWritten { acceptance, jobs, .. } = event_written;
         self.send(&acceptance.event, jobs).await?;

@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use echo_shared::accept::{AcceptError, Acceptance, accept};
 use echo_shared::budget::{self, Budgeted};
-use echo_shared::endpoint::Endpoint;
 use echo_shared::event::Event;
 use echo_shared::fields::Refused;
 use echo_shared::id::ProjectId;
 use echo_shared::intake::{self, Incoming};
+use echo_shared::route::Routes;
+use echo_shared::shards::Shard;
 use echo_shared::store::{Spent, Store, StoreError};
 use echo_shared::time::Timestamp;
 use tokio::sync::OnceCell;
@@ -52,7 +53,9 @@ impl From<AcceptError> for NotAccepted {
     fn from(error: AcceptError) -> Self {
         match error {
             AcceptError::Conflict { .. } => Self::Refused(Refused::new(error.to_string())),
-            AcceptError::Store(_) | AcceptError::InDoubt(_) => Self::Fault(error.to_string()),
+            AcceptError::Store(_) | AcceptError::InDoubt(_) | AcceptError::TooLate => {
+                Self::Fault(error.to_string())
+            }
         }
     }
 }
@@ -108,14 +111,14 @@ impl Intake {
         let app = &self.app;
         let Incoming { project_id, event_id, content } =
             intake::read(body, &message.id, &app.settings.event_names)?;
-        let endpoints = self.projects.endpoints(&app.store, project_id).await.map_err(NotAccepted::Fault)?;
-        let endpoints = endpoints.ok_or_else(|| Refused::new("project_id names no project"))?;
+        let routes = self.projects.routes(&app.store, project_id).await.map_err(NotAccepted::Fault)?;
+        let routes = routes.ok_or_else(|| Refused::new("project_id names no project"))?;
         self.budget(message, project_id).await?;
         let now = Timestamp::now();
-        let event = Event::accept(project_id, event_id, &content, &endpoints, now, app.settings.retention);
+        let event = Event::accept(project_id, event_id, &content, &routes, now, app.settings.retention);
         let accepted = match &self.others {
-            Some(others) => others.accept(app, event, &endpoints, now).await?,
-            None => accept(app.sinks(), event, &endpoints, now).await?,
+            Some(others) => others.accept(app, event, &routes, now).await?,
+            None => accept(app.sinks(), event, &routes, now).await?,
         };
         Ok(accepted)
     }
@@ -124,32 +127,31 @@ impl Intake {
     async fn budget(&self, message: &Message, project_id: ProjectId) -> Result<(), NotAccepted> {
         let (app, now) = (&self.app, Timestamp::now());
         let taken = app.budgets.take(Budgeted::Events, &project_id, now).await;
-        let Err(Spent { until }) = taken else { return Ok(()) };
+        let Err(Spent { until, .. }) = taken else { return Ok(()) };
         let is_crowded = app.crowding.is_intake_crowded(&app.queues).await;
         let wait = budget::wait(until, message.receives, is_crowded, rand::random(), now);
         wait.map_or(Ok(()), |wait| Err(NotAccepted::OverBudget(project_id, wait)))
     }
 }
 
-/// A project's endpoints; `None` if there is no such project; the fault if they could not be read.
-type Read = Result<Option<Arc<[Endpoint]>>, String>;
+/// A project's routes; `None` if there is no such project; the fault if they could not be read.
+type Read = Result<Option<Arc<Routes>>, String>;
 
 /// The projects of a batch's events. Each is read once, after the events have come.
 #[derive(Debug, Default)]
 struct Projects(Mutex<HashMap<ProjectId, Arc<OnceCell<Read>>>>);
 
 impl Projects {
-    async fn endpoints(&self, store: &Store, id: ProjectId) -> Read {
+    async fn routes(&self, store: &Store, id: ProjectId) -> Read {
         let cell = self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(id).or_default().clone();
         cell.get_or_init(|| async { read(store, &id).await.map_err(|error| error.to_string()) }).await.clone()
     }
 }
 
-/// Reads a project's endpoints. No key has shown that the project exists, so a project without endpoints is looked up.
-async fn read(store: &Store, id: &ProjectId) -> Result<Option<Arc<[Endpoint]>>, StoreError> {
-    let endpoints = store.endpoints(id).await?;
-    let is_known = !endpoints.is_empty() || store.has_project(id).await?;
-    Ok(is_known.then(|| endpoints.into()))
+/// Reads a project's routes. Nothing has told how many copies there are, and one read serves all events of a batch, so the
+/// first copy is enough.
+async fn read(store: &Store, id: &ProjectId) -> Result<Option<Arc<Routes>>, StoreError> {
+    Ok(store.routes(id, Shard::FIRST).await?.map(Arc::new))
 }
 
 #[cfg(test)]

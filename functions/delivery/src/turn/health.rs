@@ -13,7 +13,7 @@
 
 use echo_shared::decision::counts_against_health;
 use echo_shared::delivery::{Delivery, DeliveryStatus, FailureReason};
-use echo_shared::endpoint::Endpoint;
+use echo_shared::endpoint::{Endpoint, EndpointState};
 use echo_shared::operational::{Kind, is_told};
 use echo_shared::store::StoreError;
 use echo_shared::time::Timestamp;
@@ -85,7 +85,7 @@ async fn tell_failure(
     now: Timestamp,
 ) -> Result<FailureEffect, StoreError> {
     let disabling = Kind::EndpointDisabled.event_id(delivery);
-    let was_disabled = endpoint.disabling == Some(disabling);
+    let was_disabled = endpoint.state.disabling == Some(disabling);
     let mut latest = endpoint.clone();
     let mut disabled = None;
     // If the owner changed the endpoint since the attempt, it may lead to another receiver than the one that is gone.
@@ -95,7 +95,7 @@ async fn tell_failure(
     if counts_against_health(reason, delivery.triggered_by) && !delivery.counted {
         let limit = app.settings.disable_after_failures;
         if let Some(counted) = app.store.count_failure(endpoint, &delivery.id, now).await? {
-            if limit > 0 && counted.consecutive_failures >= limit && disabled.is_none() {
+            if limit > 0 && counted.state.consecutive_failures >= limit && disabled.is_none() {
                 let after = app.settings.disable_after;
                 disabled = app.store.disable_after_failures(&counted, limit, after, &disabling, now).await?;
             }
@@ -107,7 +107,9 @@ async fn tell_failure(
     }
     let is_disabled = was_disabled || disabled.is_some();
     if let Some(disabled) = disabled {
-        latest = Endpoint { consecutive_failures: latest.consecutive_failures, ..disabled };
+        let consecutive_failures = latest.state.consecutive_failures;
+        let state = EndpointState { consecutive_failures, ..disabled.state.clone() };
+        latest = Endpoint { state, ..disabled };
     }
     Ok(FailureEffect { endpoint: Some(latest), is_disabled })
 }

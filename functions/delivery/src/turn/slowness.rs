@@ -34,7 +34,7 @@ enum Mark {
 impl SpeedMarks {
     /// Marks an endpoint as slow: an attempt got no answer for a while, or none at all.
     pub(crate) fn slow(&self, app: &Arc<App>, endpoint: &Endpoint, now: Timestamp) {
-        let Some(until) = slow_until(endpoint.slow_until, now) else { return };
+        let Some(until) = slow_until(endpoint.state.slow_until, now) else { return };
         let (app, endpoint) = (Arc::clone(app), endpoint.clone());
         self.write(Mark::Slow, endpoint.id, async move { app.store.mark_slow(&endpoint, until).await });
     }
@@ -62,7 +62,7 @@ impl SpeedMarks {
     pub(crate) fn answered(&self, app: &Arc<App>, endpoint: &Endpoint, now: Timestamp) {
         let is_news = endpoint.hanging().is_some()
             || (endpoint.is_slow(now)
-                && is_answer_noted(endpoint.answered_at, now, app.settings.request_timeout));
+                && is_answer_noted(endpoint.state.answered_at, now, app.settings.request_timeout));
         if !is_news {
             return;
         }

@@ -140,7 +140,7 @@ pub fn on_wake(
     // Probes are rarer than any limit allows.
     let need = match probe {
         Some(_) => Need::Nothing,
-        None => need(endpoint.rate_limit.as_ref(), delivery.slot.as_ref(), now),
+        None => need(endpoint.state.rate_limit.as_ref(), delivery.slot.as_ref(), now),
     };
     Wake::Attempt { number: delivery.attempt_count + 1, claim, need, probe }
 }

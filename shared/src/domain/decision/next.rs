@@ -221,9 +221,10 @@ impl From<Transition> for Write {
 
 /// Whether its endpoint must hear how a delivery ended.
 fn is_news(ending: &Transition, endpoint: &Endpoint) -> bool {
+    let state = &endpoint.state;
     match (ending.status, ending.failure_reason) {
         (DeliveryStatus::Success, _) => {
-            endpoint.consecutive_failures > 0 || endpoint.first_failure_at.is_some() || endpoint.is_down
+            state.consecutive_failures > 0 || state.first_failure_at.is_some() || state.is_down
         }
         // The 410 of a manual attempt disables the endpoint too, though it is not counted.
         (DeliveryStatus::Failed, Some(reason)) => {

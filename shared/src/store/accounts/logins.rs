@@ -14,6 +14,23 @@ use crate::account::{
 use crate::store::{Registry, StoreError, if_condition_held, number, row_in_the_way, text};
 use crate::time::Timestamp;
 
+/// What a caller tries to guess. Each has budgets of its own, so that people who forgot their password, and tried many, can
+/// still use the token that the operator gives them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Guessed {
+    Password,
+    ResetToken,
+}
+
+impl Guessed {
+    const fn rows(self) -> [&'static str; 2] {
+        match self {
+            Self::Password => ["from", "all"],
+            Self::ResetToken => ["reset-from", "reset-all"],
+        }
+    }
+}
+
 /// Whether another password may be tried for an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LoginBudget {
@@ -34,27 +51,30 @@ struct Window {
 }
 
 /// The text of a network contains no `|`, so no spelling of an e-mail leads to another account's row.
-fn row_of_caller(email: &EmailKey, from: &CallerNetwork) -> String {
-    format!("from|{from}|{}", email.as_str())
+fn row_of_caller(of: Guessed, email: &EmailKey, from: &CallerNetwork) -> String {
+    let [name, _] = of.rows();
+    format!("{name}|{from}|{}", email.as_str())
 }
 
-fn row_of_all(email: &EmailKey) -> String {
-    format!("all|{}", email.as_str())
+fn row_of_all(of: Guessed, email: &EmailKey) -> String {
+    let [_, name] = of.rows();
+    format!("{name}|{}", email.as_str())
 }
 
 impl Registry {
-    /// Takes one try from both budgets before the password is checked, so that parallel tries cannot overrun the budgets.
+    /// Takes one try from both budgets before the secret is checked, so that parallel tries cannot overrun the budgets.
     /// Tries for an unknown e-mail are counted too, so the answer does not show whether an account exists.
     pub async fn take_login_try(
         &self,
+        of: Guessed,
         email: &EmailKey,
         from: &CallerNetwork,
         now: Timestamp,
     ) -> Result<LoginBudget, StoreError> {
         // The caller's own budget comes first: a caller without tries left takes none from the account's budget.
-        let own = row_of_caller(email, from);
+        let own = row_of_caller(of, email, from);
         match self.take_try(&own, MAX_LOGIN_FAILURES_OF_CALLER, now).await? {
-            LoginBudget::Allowed => self.take_try(&row_of_all(email), MAX_LOGIN_FAILURES, now).await,
+            LoginBudget::Allowed => self.take_try(&row_of_all(of, email), MAX_LOGIN_FAILURES, now).await,
             spent @ LoginBudget::Spent { .. } => Ok(spent),
         }
     }
@@ -100,15 +120,16 @@ impl Registry {
         Ok(LoginBudget::Spent { until: Timestamp::from_millis(until * 1_000) })
     }
 
-    /// After the right password: forgets the caller's failures and gives the caller's try back to the account's budget.
+    /// After the right secret: forgets the caller's failures and gives the caller's try back to the account's budget.
     /// The failures of other callers stay counted there.
     pub async fn clear_login_failures(
         &self,
+        of: Guessed,
         email: &EmailKey,
         from: &CallerNetwork,
     ) -> Result<(), StoreError> {
         let own = async {
-            let row = text(row_of_caller(email, from));
+            let row = text(row_of_caller(of, email, from));
             let table = &self.tables.login_failures;
             self.client.delete_item().table_name(table).key("email_key", row).send().await?;
             Ok(())
@@ -118,7 +139,7 @@ impl Registry {
                 .client
                 .update_item()
                 .table_name(&self.tables.login_failures)
-                .key("email_key", text(row_of_all(email)))
+                .key("email_key", text(row_of_all(of, email)))
                 .update_expression("ADD failures :back")
                 .condition_expression("failures > :none")
                 .expression_attribute_values(":back", number(-1))
@@ -141,14 +162,17 @@ mod tests {
     fn no_email_names_anothers_row() {
         let here = CallerNetwork::of("203.0.113.7".parse().ok());
         let ada = EmailKey::of("ada@example.com");
+        let rows = |email: &EmailKey| {
+            [Guessed::Password, Guessed::ResetToken]
+                .map(|of| [row_of_all(of, email), row_of_caller(of, email, &here)])
+                .concat()
+        };
+        let adas = rows(&ada);
         for crafted in
             ["203.0.113.7|ada@example.com", "from|203.0.113.7|ada@example.com", "all|ada@example.com"]
         {
-            let crafted = EmailKey::of(crafted);
-            for row in [row_of_all(&crafted), row_of_caller(&crafted, &here)] {
-                assert_ne!(row, row_of_all(&ada));
-                assert_ne!(row, row_of_caller(&ada, &here));
-            }
+            assert!(rows(&EmailKey::of(crafted)).iter().all(|row| !adas.contains(row)), "{crafted}");
         }
+        assert!((1..adas.len()).all(|n| !adas[n..].contains(&adas[n - 1])), "{adas:?}");
     }
 }

@@ -7,18 +7,20 @@ pub use self::pages::DeliveryFilter;
 pub(super) use self::pages::id_of;
 pub use self::transitions::Advanced;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::KeysAndAttributes;
 use futures_util::future::try_join_all;
 
-use crate::delivery::{Delivery, partition};
+use crate::delivery::Delivery;
 use crate::endpoint::Endpoint;
 use crate::event::Event;
 use crate::id::{DeliveryId, EndpointId, EventId, ProjectId};
 use crate::job::DeliveryJob;
+use crate::partition::Partition;
+use crate::store::endpoints::{both_keys, of_parts};
 use crate::store::events::event_key;
 use crate::store::inserts::{NewRow, insert_each, put_all_new, put_new};
 use crate::store::statements::Written;
@@ -34,12 +36,12 @@ pub struct Loaded {
     pub events: HashMap<(ProjectId, EventId), Arc<Event>>,
 }
 
-/// The jobs whose rows are read in one request: three rows each, of which an event's can have 256 KiB. A request reads at
+/// The jobs whose rows are read in one request: four rows each, of which an event's can have 256 KiB. A request reads at
 /// most 100 rows and 16 MiB (docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html).
-const JOBS_OF_A_READ: usize = 33;
+const JOBS_OF_A_READ: usize = 25;
 
 pub(super) fn delivery_key(endpoint_id: &EndpointId, id: &DeliveryId) -> Item {
-    key([("partition", text(partition(endpoint_id, id.bucket()))), ("id", text(id))])
+    key([("partition", text(Partition::of(id).key(endpoint_id))), ("id", text(id))])
 }
 
 impl Store {
@@ -86,18 +88,17 @@ impl Store {
         let mut loaded = Loaded::default();
         for jobs in jobs.chunks(JOBS_OF_A_READ) {
             let mut deliveries: HashMap<DeliveryId, Item> = HashMap::new();
-            let mut endpoints: HashMap<EndpointId, Item> = HashMap::new();
+            let endpoints: HashSet<EndpointId> = jobs.iter().map(|job| job.endpoint_id).collect();
             let mut events: HashMap<(ProjectId, EventId), Item> = HashMap::new();
             for job in jobs {
                 deliveries.insert(job.delivery_id, delivery_key(&job.endpoint_id, &job.delivery_id));
-                let endpoint = key([("project_id", text(job.project_id)), ("id", text(job.endpoint_id))]);
-                endpoints.insert(job.endpoint_id, endpoint);
                 let event = (job.project_id, job.event_id);
-                events.insert(event, event_key(&job.project_id, &job.event_id));
+                let shard = Partition::of(&job.delivery_id).shard;
+                events.insert(event, event_key(&job.project_id, shard, &job.event_id));
             }
             let wanted = HashMap::from([
                 (self.tables.deliveries.clone(), keys(deliveries.into_values())?),
-                (self.tables.endpoints.clone(), keys(endpoints.into_values())?),
+                (self.tables.endpoints.clone(), keys(endpoints.iter().flat_map(both_keys))?),
                 (self.tables.events.clone(), keys(events.into_values())?),
             ]);
             let mut found = self.batch_get(wanted).await?;
@@ -105,8 +106,8 @@ impl Store {
                 let delivery: Delivery = from_item(item)?;
                 loaded.deliveries.insert(delivery.id, delivery);
             }
-            for item in found.remove(&self.tables.endpoints).unwrap_or_default() {
-                let endpoint: Endpoint = from_item(item)?;
+            for endpoint in of_parts(found.remove(&self.tables.endpoints).unwrap_or_default())?.into_values()
+            {
                 loaded.endpoints.insert((endpoint.project_id, endpoint.id), endpoint);
             }
             for item in found.remove(&self.tables.events).unwrap_or_default() {
@@ -155,7 +156,7 @@ impl Store {
     }
 }
 
-fn keys(keys: impl Iterator<Item = Item>) -> Result<KeysAndAttributes, StoreError> {
+pub(super) fn keys(keys: impl Iterator<Item = Item>) -> Result<KeysAndAttributes, StoreError> {
     let wanted = KeysAndAttributes::builder().set_keys(Some(keys.collect())).consistent_read(true);
     Ok(wanted.build()?)
 }

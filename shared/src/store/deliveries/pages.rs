@@ -2,22 +2,24 @@
 //! size of the page and not on the number of stored deliveries. `failed` and `retrying` deliveries come from the sparse
 //! index.
 //!
-//! `success` and `pending` are found by reading the partition. When almost nothing succeeded, a filter for `success`
+//! `success` and `pending` are found by reading the partitions. When almost nothing succeeded, a filter for `success`
 //! reads past the failures, at a quarter of a read unit each.
 
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
-use futures_util::future::try_join_all;
 
-use crate::delivery::{Delivery, DeliveryStatus, attention, partition};
+use crate::delivery::{Delivery, DeliveryStatus, attention};
 use crate::endpoint::Endpoint;
 use crate::event_name::EventName;
 use crate::id::DeliveryId;
-use crate::store::ranges::{Range, query_page};
+use crate::merge::{Ask, Part, Row, Wanted};
+use crate::partition::Partition;
+use crate::shards::{Shard, Shards};
+use crate::store::ranges::{Range, merged, query_page};
 use crate::store::{Item, Store, StoreError, from_item, number, text, value};
 use crate::time::Timestamp;
 
-/// The most rows that one step of a search looks through.
-const MOST_ROWS: usize = 5_000;
+/// How many rows a page looks at first when its filter passes over rows.
+const LOOK: usize = 250;
 
 /// Which deliveries a page shows; `None` means all.
 #[derive(Debug, Clone, Default)]
@@ -40,100 +42,84 @@ impl Store {
         limit: usize,
         now: Timestamp,
     ) -> Result<Vec<Delivery>, StoreError> {
-        let Some(range) = range(filter, after) else {
-            return Ok(Vec::new());
-        };
-        let buckets = match &filter.event_name {
-            Some(name) => [name.bucket()].into(),
-            None => endpoint.buckets(),
-        };
-        let pages = buckets.into_iter().map(|bucket| {
-            let partition = partition(&endpoint.id, bucket);
-            let range = &range;
-            async move {
-                match filter.status {
-                    Some(status) if status.wants_attention() => {
-                        self.by_attention(endpoint, &partition, status, filter, range, limit, now).await
-                    }
-                    _ => self.by_time(&partition, filter, range, limit, now).await,
-                }
+        match filter.status {
+            Some(status) if status.wants_attention() => {
+                self.by_attention(endpoint, status, filter, after, limit, now).await
             }
-        });
-        let mut rows = try_join_all(pages).await?.concat();
-        rows.sort_unstable_by_key(|row| std::cmp::Reverse(row.id));
-        rows.truncate(limit);
-        Ok(rows)
+            _ => self.by_time(endpoint, filter, after, limit, now).await,
+        }
     }
 
-    /// Rows straight from a partition, newest first.
+    /// Rows straight from their partitions.
     async fn by_time(
         &self,
-        partition: &str,
+        endpoint: &Endpoint,
         filter: &DeliveryFilter,
-        range: &Range,
+        after: Option<DeliveryId>,
         limit: usize,
         now: Timestamp,
     ) -> Result<Vec<Delivery>, StoreError> {
+        let Some(range) = range(filter, after) else {
+            return Ok(Vec::new());
+        };
+        let partitions = match &filter.event_name {
+            Some(name) => Partition::all([name.bucket()], endpoint.shards),
+            None => Partition::all(endpoint.buckets(), endpoint.shards),
+        };
         let mut conditions = vec!["expires_at > :now"];
         let mut query = self
-            .newest_first("#partition = :partition", range)
-            .expression_attribute_names("#partition", "partition")
-            .expression_attribute_values(":partition", text(partition))
+            .client
+            .query()
+            .expression_attribute_names("#of", "partition")
             .expression_attribute_values(":now", number(now.as_seconds()))
-            .consistent_read(true);
+            // A query pays for 4 KB at least, twice as much when it is strongly consistent. Over 16 shards that would be
+            // most of a page's price.
+            .consistent_read(endpoint.shards == Shards::ONE);
         if let Some(name) = &filter.event_name {
             conditions.push("event_name = :event_name");
             query = query.expression_attribute_values(":event_name", text(name));
         }
-        // A filter by status passes over rows, so each step reads more of them than the page shows.
-        let mut page_size = limit;
+        let mut look = 0;
         if let Some(status) = filter.status {
             conditions.push("#status = :status");
             query = query
                 .expression_attribute_names("#status", "status")
                 .expression_attribute_values(":status", value(&status)?);
-            page_size = limit.max(250);
+            look = LOOK;
         }
         let query = query.filter_expression(conditions.join(" AND "));
-        let mut rows = Vec::new();
-        let mut start = None;
-        loop {
-            let (items, next) = query_page(query.clone(), page_size, start).await?;
-            for item in items {
-                rows.push(from_item(item)?);
+        let wanted = Wanted { rows: limit, bytes: usize::MAX, look, spread: partitions.len() };
+        let read = |ask: Ask| {
+            let (query, of) = (query.clone(), partitions[ask.list].key(&endpoint.id));
+            let range = range.below(ask.below);
+            async move {
+                let row = |item| {
+                    let delivery: Delivery = from_item(item)?;
+                    Ok(Row { key: delivery.id.as_uuid(), bytes: 0, value: delivery })
+                };
+                self.part(query, of, range, ask.rows, row).await
             }
-            if rows.len() >= limit || next.is_none() {
-                rows.truncate(limit);
-                return Ok(rows);
-            }
-            start = next;
-            // Small steps would take too long to find rare rows. Whatever its limit, a query reads at most 1 MiB.
-            page_size = (page_size * 2).min(MOST_ROWS);
-        }
+        };
+        merged(partitions.len(), wanted, read).await
     }
 
     /// Rows of one status, found through the sparse index. The index holds keys only and may lag behind, so each row is
     /// read from the table and compared with the filter again.
-    #[expect(clippy::too_many_arguments, reason = "one private call; a struct for it would be its only user")]
     async fn by_attention(
         &self,
         endpoint: &Endpoint,
-        partition: &str,
         status: DeliveryStatus,
         filter: &DeliveryFilter,
-        range: &Range,
+        mut after: Option<DeliveryId>,
         limit: usize,
         now: Timestamp,
     ) -> Result<Vec<Delivery>, StoreError> {
-        let query = self
-            .newest_first("attention = :attention", range)
-            .index_name("by_attention")
-            .expression_attribute_values(":attention", text(attention(partition, status)));
         let mut rows = Vec::new();
-        let mut start = None;
-        loop {
-            let (items, next) = query_page(query.clone(), limit, start).await?;
-            let ids = items.iter().map(id_of).collect::<Result<Vec<_>, _>>()?;
+        while rows.len() < limit
+            && let Some(range) = range(filter, after)
+        {
+            let wanted = limit - rows.len();
+            let ids = self.attention_ids(endpoint, status, filter, &range, wanted).await?;
             let keys: Vec<_> = ids.iter().map(|id| (endpoint.id, *id)).collect();
             let mut found = self.deliveries_by_id(&keys).await?;
             let matching = ids.iter().filter_map(|id| found.remove(id)).filter(|row| {
@@ -141,22 +127,69 @@ impl Store {
                 named && row.status == status && !row.is_expired(now)
             });
             rows.extend(matching);
-            if rows.len() >= limit || next.is_none() {
-                rows.truncate(limit);
-                return Ok(rows);
+            if ids.len() < wanted {
+                break;
             }
-            start = next;
+            after = ids.last().copied();
         }
+        Ok(rows)
     }
 
-    fn newest_first(&self, partition_is: &str, range: &Range) -> QueryFluentBuilder {
-        self.client
-            .query()
+    /// The newest ids that the index lists in a range. It has one partition for all names, so an id tells by its bucket
+    /// whether its delivery can have the filter's name.
+    async fn attention_ids(
+        &self,
+        endpoint: &Endpoint,
+        status: DeliveryStatus,
+        filter: &DeliveryFilter,
+        range: &Range,
+        wanted: usize,
+    ) -> Result<Vec<DeliveryId>, StoreError> {
+        let shards: Vec<Shard> = endpoint.shards.all().collect();
+        let bucket = filter.event_name.as_ref().map(EventName::bucket);
+        let query =
+            self.client.query().index_name("by_attention").expression_attribute_names("#of", "attention");
+        let look = if bucket.is_some() { LOOK } else { 0 };
+        let read = |ask: Ask| {
+            let (query, of) = (query.clone(), attention(&endpoint.id, shards[ask.list], status));
+            let range = range.below(ask.below);
+            async move {
+                let row = |item| {
+                    let id = id_of(&item)?;
+                    Ok(Row { key: id.as_uuid(), bytes: 0, value: id })
+                };
+                let mut part = self.part(query, of, range, ask.rows, row).await?;
+                part.rows
+                    .retain(|row| bucket.is_none_or(|bucket| Partition::of(&row.value).bucket == bucket));
+                Ok(part)
+            }
+        };
+        let wanted = Wanted { rows: wanted, bytes: usize::MAX, look, spread: shards.len() };
+        merged(shards.len(), wanted, read).await
+    }
+
+    /// The newest rows of one partition in a range. `#of` is the attribute that must be `of`.
+    async fn part<T>(
+        &self,
+        query: QueryFluentBuilder,
+        of: String,
+        range: Option<Range>,
+        rows: usize,
+        row: impl Fn(Item) -> Result<Row<T>, StoreError>,
+    ) -> Result<Part<T>, StoreError> {
+        let Some(range) = range else {
+            return Ok(Part { rows: Vec::new(), read_to: None });
+        };
+        let query = query
             .table_name(&self.tables.deliveries)
-            .key_condition_expression(format!("{partition_is} AND id BETWEEN :from AND :to"))
+            .key_condition_expression("#of = :of AND id BETWEEN :from AND :to")
+            .expression_attribute_values(":of", text(of))
             .expression_attribute_values(":from", text(range.from))
             .expression_attribute_values(":to", text(&range.to))
-            .scan_index_forward(false)
+            .scan_index_forward(false);
+        let (items, next) = query_page(query, rows, None).await?;
+        let read_to = next.as_ref().map(id_of).transpose()?.map(|id| id.as_uuid());
+        Ok(Part { rows: items.into_iter().map(row).collect::<Result<_, _>>()?, read_to })
     }
 }
 
@@ -191,13 +224,8 @@ mod tests {
     #[test]
     fn since_is_included_and_until_is_not() {
         let filter = DeliveryFilter { since: Some(at(10)), until: Some(at(20)), ..DeliveryFilter::default() };
-        let name = EventName::from_stored("call.ended");
         for (millis, expected) in [(9, false), (10, true), (19, true), (20, false)] {
-            assert_eq!(
-                contains(&filter, None, DeliveryId::for_event(&name, at(millis))),
-                expected,
-                "{millis}"
-            );
+            assert_eq!(contains(&filter, None, DeliveryId::new(at(millis))), expected, "{millis}");
         }
         let backwards = DeliveryFilter { since: Some(at(20)), until: Some(at(10)), ..filter };
         assert!(range(&backwards, None).is_none());
@@ -205,8 +233,7 @@ mod tests {
 
     #[test]
     fn a_page_starts_right_after_the_one_before() {
-        let name = EventName::from_stored("call.ended");
-        let (older, newer) = (DeliveryId::for_event(&name, at(1)), DeliveryId::for_event(&name, at(2)));
+        let (older, newer) = (DeliveryId::new(at(1)), DeliveryId::new(at(2)));
         let all = DeliveryFilter::default();
         assert!(contains(&all, None, newer));
         assert!(contains(&all, Some(newer), older));

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
+use aws_sdk_dynamodb::types::builders::UpdateBuilder;
 use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
 
-use crate::endpoint::{DisabledReason, Endpoint, EndpointStatus};
+use crate::endpoint::{DisabledReason, Endpoint, EndpointState, EndpointStatus};
 use crate::id::{DeliveryId, EventId};
+use crate::store::endpoints::{Part, write};
 use crate::store::update::Changes;
-use crate::store::{Store, StoreError, from_item, number, row_in_the_way, text, value};
+use crate::store::{Store, StoreError, from_item, number, routes, row_in_the_way, text, value};
 use crate::time::Timestamp;
 
 impl Store {
@@ -21,7 +22,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<Option<Endpoint>, StoreError> {
         let result = self
-            .update_endpoint(&endpoint.project_id, &endpoint.id)
+            .update_state(endpoint)
             .condition_expression(
                 "attribute_exists(id) AND (attribute_not_exists(last_counted) OR last_counted <> :delivery)",
             )
@@ -36,17 +37,18 @@ impl Store {
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
             .await;
-        match result {
-            Ok(answer) => answer.attributes.map(from_item).transpose(),
-            Err(error) => row_in_the_way(error),
-        }
+        let state: Option<EndpointState> = match result {
+            Ok(answer) => answer.attributes.map(from_item).transpose()?,
+            Err(error) => row_in_the_way(error)?,
+        };
+        Ok(state.map(|state| Endpoint { state, ..endpoint.clone() }))
     }
 
     /// Sets the count of consecutive failures to 0 after a success. Returns whether the endpoint recovered by this success.
     /// The row keeps `recovery`, so that a repeated call returns the same. A disabled endpoint has not recovered.
     pub async fn clear_failures(&self, endpoint: &Endpoint, recovery: &EventId) -> Result<bool, StoreError> {
         let update = self
-            .update_endpoint(&endpoint.project_id, &endpoint.id)
+            .update_state(endpoint)
             .condition_expression(
                 "attribute_exists(id) AND (attribute_not_exists(recovery) OR recovery <> :recovery) AND \
                  (consecutive_failures > :zero OR attribute_exists(first_failure_at) OR is_down = :true)",
@@ -60,8 +62,18 @@ impl Store {
         if endpoint.status == EndpointStatus::Active {
             changes = changes.remove(&["is_down"]);
         }
-        let row = done(changes.of_item(update), |row| row.recovery == Some(*recovery)).await?;
-        Ok(row.is_some_and(|row| row.status == EndpointStatus::Active))
+        let update = changes
+            .of_item(update)
+            .return_values(ReturnValue::AllNew)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        let state: Option<EndpointState> = match update.send().await {
+            Ok(answer) => answer.attributes.map(from_item).transpose()?,
+            Err(error) => row_in_the_way(error)?,
+        };
+        // The status was read before this write. Another `disabling` shows that we have disabled the endpoint since.
+        let is_as_read = |state: &EndpointState| state.disabling == endpoint.state.disabling;
+        let recovered = state.is_some_and(|state| state.recovery == Some(*recovery) && is_as_read(&state));
+        Ok(recovered && endpoint.status == EndpointStatus::Active)
     }
 
     /// Disables an endpoint with at least `failures` consecutive failures, the first of them at least `for_at_least` ago.
@@ -74,15 +86,14 @@ impl Store {
         disabling: &EventId,
         now: Timestamp,
     ) -> Result<Option<Endpoint>, StoreError> {
-        let update = self
-            .update_endpoint(&endpoint.project_id, &endpoint.id)
-            .condition_expression(
-                "attribute_exists(id) AND #status = :active \
-                 AND consecutive_failures >= :failures AND first_failure_at <= :cutoff",
-            )
+        let disabled = endpoint.disabled(DisabledReason::ConsecutiveFailures, *disabling, now);
+        let state = self
+            .new_state(&disabled)?
+            .condition_expression("consecutive_failures >= :failures AND first_failure_at <= :cutoff")
             .expression_attribute_values(":failures", number(failures))
             .expression_attribute_values(":cutoff", number(now.minus(for_at_least).as_millis()));
-        disable(update, DisabledReason::ConsecutiveFailures, disabling, now).await
+        let settings = self.new_settings(&disabled)?.condition_expression("#status = :active");
+        self.disable(disabled, settings, state).await
     }
 
     /// Disables an endpoint whose receiver answered 410. Returns the endpoint if this call disabled it, or an earlier call
@@ -93,46 +104,49 @@ impl Store {
         disabling: &EventId,
         now: Timestamp,
     ) -> Result<Option<Endpoint>, StoreError> {
+        let disabled = endpoint.disabled(DisabledReason::Gone, *disabling, now);
+        let state = self.new_state(&disabled)?.condition_expression("attribute_exists(id)");
         // When the owner has changed the URL meanwhile, the answer came from a receiver that no longer matters.
-        let update = self
-            .update_endpoint(&endpoint.project_id, &endpoint.id)
-            .condition_expression("attribute_exists(id) AND #status = :active AND #url = :url")
-            .expression_attribute_names("#url", "url")
-            .expression_attribute_values(":url", text(&endpoint.url));
-        disable(update, DisabledReason::Gone, disabling, now).await
+        let settings = self
+            .new_settings(&disabled)?
+            .condition_expression("#status = :active AND url_since = :seen")
+            .expression_attribute_values(":seen", number(endpoint.url_since.as_millis()));
+        self.disable(disabled, settings, state).await
     }
-}
 
-async fn disable(
-    update: UpdateItemFluentBuilder,
-    reason: DisabledReason,
-    disabling: &EventId,
-    now: Timestamp,
-) -> Result<Option<Endpoint>, StoreError> {
-    let changes = Changes::default()
-        .set("status", value(&EndpointStatus::Disabled)?)
-        .set("disabled_reason", value(&reason)?)
-        .set("disabled_at", number(now.as_millis()))
-        .set("updated_at", number(now.as_millis()))
-        .set("disabling", text(disabling))
-        .set("is_down", value(&true)?);
-    let update =
-        changes.of_item(update).expression_attribute_values(":active", value(&EndpointStatus::Active)?);
-    done(update, |row| row.disabling == Some(*disabling)).await
-}
+    fn new_settings(&self, disabled: &Endpoint) -> Result<UpdateBuilder, StoreError> {
+        let at = number(disabled.updated_at.as_millis());
+        let changes = Changes::default()
+            .set("status", value(&disabled.status)?)
+            .set("disabled_reason", value(&disabled.disabled_reason)?)
+            .set("disabled_at", at.clone())
+            .set("updated_at", at);
+        let update = Part::Settings.update(&self.tables.endpoints, &disabled.id);
+        let active = value(&EndpointStatus::Active)?;
+        Ok(changes.of_transaction(update).expression_attribute_values(":active", active))
+    }
 
-/// Carries out an update once. Returns the row if this call changed it. When the condition failed, `is_ours` tells from the
-/// row whether an earlier call of the same kind made the change; then the row is returned too.
-async fn done(
-    update: UpdateItemFluentBuilder,
-    is_ours: impl FnOnce(&Endpoint) -> bool,
-) -> Result<Option<Endpoint>, StoreError> {
-    let update = update
-        .return_values(ReturnValue::AllNew)
-        .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-    let error = match update.send().await {
-        Ok(answer) => return answer.attributes.map(from_item).transpose(),
-        Err(error) => error,
-    };
-    Ok(row_in_the_way::<Endpoint, _>(error)?.filter(is_ours))
+    fn new_state(&self, disabled: &Endpoint) -> Result<UpdateBuilder, StoreError> {
+        let changes = Changes::default()
+            .set("disabling", value(&disabled.state.disabling)?)
+            .set("is_down", value(&disabled.state.is_down)?);
+        Ok(changes.of_transaction(Part::State.update(&self.tables.endpoints, &disabled.id)))
+    }
+
+    /// Writes both parts and the routes. When a condition does not hold, the row tells whether an earlier call with the same
+    /// `disabling` made the change.
+    async fn disable(
+        &self,
+        disabled: Endpoint,
+        settings: UpdateBuilder,
+        state: UpdateBuilder,
+    ) -> Result<Option<Endpoint>, StoreError> {
+        let mut writes = vec![write(settings)?, write(state)?];
+        writes.extend(routes::change(&self.tables.routes, &disabled)?);
+        if self.write_together(writes).await? {
+            return Ok(Some(disabled));
+        }
+        let latest = self.endpoint(&disabled.project_id, &disabled.id).await?;
+        Ok(latest.filter(|latest| latest.state.disabling == disabled.state.disabling))
+    }
 }

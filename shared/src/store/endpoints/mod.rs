@@ -1,4 +1,6 @@
-//! Endpoints. Every read is strongly consistent, because a change counts for each event and attempt after it.
+//! Endpoints. Each has two rows, one for each part (docs/rows.md), and every read takes both, strongly consistently,
+//! because a change counts for each event and attempt after it. A read may fall between the two writes of a transaction; what
+//! is then written depends on conditions.
 
 mod health;
 mod slots;
@@ -6,136 +8,102 @@ mod slowness;
 
 pub use self::slots::Taken;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
+use aws_sdk_dynamodb::types::builders::UpdateBuilder;
 use aws_sdk_dynamodb::types::{
-    AttributeValue, Delete, Put, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
+    AttributeValue, Delete, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
 };
 
-use crate::custom_headers::CustomHeaders;
-use crate::endpoint::{DisabledReason, Endpoint, EndpointStatus, ROTATION_OVERLAP};
+use crate::endpoint::{Endpoint, EndpointStatus, ROTATION_OVERLAP};
+use crate::endpoint_patch::EndpointPatch;
 use crate::event_name::EventName;
-use crate::id::{AccountId, EndpointId, ProjectId};
-use crate::rate_limit::RateLimit;
+use crate::id::{EndpointId, ProjectId};
+use crate::shards::{Shard, Shards};
 use crate::signing_secret::SigningSecret;
-use crate::store::transactions::{first_condition_failed, transact};
+use crate::store::deliveries::keys;
+use crate::store::transactions::{any_condition_failed, first_condition_failed, transact};
 use crate::store::update::Changes;
 use crate::store::{
-    Registry, Store, StoreError, from_item, if_condition_held, key, number, row, row_in_the_way, rows, text,
-    to_item, value,
+    Item, Registry, Store, StoreError, from_item, if_condition_held, key, number, routes, row_in_the_way,
+    text, to_item, value,
 };
 use crate::time::Timestamp;
 
-/// The changes that a caller asks for; `None` leaves a field as it is.
-#[derive(Debug, Clone, Default)]
-pub struct EndpointPatch {
-    pub url: Option<String>,
-    pub events: Option<Vec<EventName>>,
-    pub status: Option<EndpointStatus>,
-    /// The inner `None` removes it.
-    pub description: Option<Option<String>>,
-    /// No headers at all remove the endpoint's headers.
-    pub headers: Option<CustomHeaders>,
-    /// The inner `None` removes it.
-    pub rate_limit_per_second: Option<Option<u16>>,
+/// The rows that one batch read takes, two for each endpoint
+/// (docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html).
+const ENDPOINTS_AT_ONCE: usize = 50;
+
+/// One of an endpoint's two rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// What its owner changes.
+    Settings,
+    /// What deliveries change.
+    State,
+}
+
+impl Part {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Settings => "settings",
+            Self::State => "state",
+        }
+    }
+
+    fn key(self, id: &EndpointId) -> Item {
+        key([("id", text(id)), ("part", text(self.name()))])
+    }
+
+    fn row(self, endpoint: &Endpoint) -> Result<Item, StoreError> {
+        let mut row = match self {
+            Self::Settings => to_item(endpoint)?,
+            Self::State => {
+                let mut state = to_item(&endpoint.state)?;
+                state.insert("url_since".to_owned(), number(endpoint.url_since.as_millis()));
+                state
+            }
+        };
+        row.extend(self.key(&endpoint.id));
+        Ok(row)
+    }
+
+    /// A write of the part in a transaction.
+    fn update(self, table: &str, id: &EndpointId) -> UpdateBuilder {
+        Update::builder().table_name(table).set_key(Some(self.key(id)))
+    }
+}
+
+/// The keys of both parts.
+pub(super) fn both_keys(id: &EndpointId) -> [Item; 2] {
+    [Part::Settings.key(id), Part::State.key(id)]
+}
+
+/// The endpoints of which both parts are here.
+pub(super) fn of_parts(items: Vec<Item>) -> Result<HashMap<EndpointId, Endpoint>, StoreError> {
+    let part = |item: &Item, part: Part| item.get("part").is_some_and(|name| *name == text(part.name()));
+    let (states, rest): (Vec<_>, Vec<_>) = items.into_iter().partition(|item| part(item, Part::State));
+    let id = |item: &Item| item.get("id").and_then(|id| id.as_s().ok()).cloned();
+    let mut states: HashMap<_, _> = states.into_iter().map(|item| (id(&item), item)).collect();
+    let mut endpoints = HashMap::new();
+    for settings in rest {
+        if let Some(state) = states.remove(&id(&settings)) {
+            let endpoint = Endpoint { state: from_item(state)?, ..from_item(settings)? };
+            endpoints.insert(endpoint.id, endpoint);
+        }
+    }
+    Ok(endpoints)
 }
 
 /// How a change of an endpoint ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Patched {
     Done(Box<Endpoint>),
-    /// Another change came first, so the caller must read the row again.
-    Overtaken,
+    /// Another change came first, and the endpoint is this now.
+    Overtaken(Box<Endpoint>),
     Gone,
-}
-
-impl EndpointPatch {
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        let Self { url, events, status, description, headers, rate_limit_per_second } = self;
-        url.is_none()
-            && events.is_none()
-            && status.is_none()
-            && description.is_none()
-            && headers.is_none()
-            && rate_limit_per_second.is_none()
-    }
-
-    /// Whether it may still be made after another change: none of its fields was changed, or all of them already are as it
-    /// wants them. Otherwise its caller may have given up and sent the other change.
-    #[must_use]
-    pub fn may_follow(&self, before: &Endpoint, after: &Endpoint) -> bool {
-        let is_apart = (self.url.is_none() || before.url == after.url)
-            && (self.events.is_none() || before.events == after.events)
-            && (self.status.is_none() || before.status == after.status)
-            && (self.description.is_none() || before.description == after.description)
-            && (self.headers.is_none() || before.headers == after.headers)
-            && (self.rate_limit_per_second.is_none() || before.rate_limit == after.rate_limit);
-        is_apart || self.is_in(after)
-    }
-
-    /// The changes to the row of this endpoint, as the row was read.
-    fn changes(&self, endpoint: &Endpoint, now: Timestamp) -> Result<Changes, StoreError> {
-        let mut changes = Changes::default().set("updated_at", number(now.as_millis()));
-        if self.url.is_some() || self.status == Some(EndpointStatus::Active) {
-            // The speed of earlier answers says nothing about a new receiver, or about one that was just mended.
-            changes = changes.remove(&["slow_until", "answered_at", "hanging_since", "hanging_tried_at"]);
-        }
-        if let Some(url) = &self.url {
-            changes = changes.set("url", text(url));
-        }
-        if let Some(events) = &self.events {
-            let names: BTreeSet<String> = events.iter().map(ToString::to_string).collect();
-            changes = changes
-                .set("events", value(events)?)
-                .add("event_names_ever", AttributeValue::Ss(names.into_iter().collect()));
-        }
-        if let Some(status) = self.status {
-            changes = changes.set("status", value(&status)?);
-            changes = match status {
-                // The endpoint starts afresh: earlier failures no longer count (contract §7).
-                EndpointStatus::Active => changes.set("consecutive_failures", number(0)).remove(&[
-                    "first_failure_at",
-                    "disabled_reason",
-                    "disabled_at",
-                ]),
-                // Disabling again keeps the reason and the time of the first disabling.
-                EndpointStatus::Disabled => changes
-                    .set_if_absent("disabled_reason", value(&DisabledReason::Manual)?)
-                    .set_if_absent("disabled_at", number(now.as_millis())),
-            };
-        }
-        if let Some(description) = &self.description {
-            changes = changes.set_or_remove("description", description.as_ref().map(text));
-        }
-        if let Some(headers) = &self.headers {
-            let kept = (!headers.is_empty()).then(|| value(headers)).transpose()?;
-            changes = changes.set_or_remove("headers", kept);
-        }
-        // An unchanged limit keeps the slots that are taken. A new limit begins with none taken.
-        if let Some(limit) = self.rate_limit_per_second
-            && limit != endpoint.rate_limit_per_second()
-        {
-            let limit = limit.map(|per_second| RateLimit { per_second, since: now });
-            changes = changes
-                .remove(&["slots_taken_until", "late_slots_taken_until"])
-                .set_or_remove("rate_limit", limit.map(|limit| value(&limit)).transpose()?);
-        }
-        Ok(changes)
-    }
-
-    /// Whether a row looks as this change leaves it.
-    fn is_in(&self, row: &Endpoint) -> bool {
-        let Self { url, events, status, description, headers, rate_limit_per_second } = self;
-        url.as_ref().is_none_or(|url| *url == row.url)
-            && events.as_ref().is_none_or(|events| *events == row.events)
-            && status.is_none_or(|status| status == row.status)
-            && description.as_ref().is_none_or(|description| *description == row.description)
-            && headers.as_ref().is_none_or(|headers| *headers == row.headers)
-            && rate_limit_per_second.is_none_or(|limit| limit == row.rate_limit_per_second())
-    }
 }
 
 /// How the creation of something with a cap ended.
@@ -155,31 +123,17 @@ pub enum Rotated {
 }
 
 impl Registry {
-    /// Adds an endpoint, unless its project has `cap` endpoints already. The count and the row change together.
-    pub async fn create_endpoint(
-        &self,
-        account_id: &AccountId,
-        endpoint: &Endpoint,
-        cap: u32,
-    ) -> Result<Created, StoreError> {
-        let count = Update::builder()
-            .table_name(&self.tables.projects)
-            .key("account_id", text(account_id))
-            .key("id", text(endpoint.project_id))
-            .update_expression("ADD endpoint_count :one")
-            .condition_expression("attribute_exists(id) AND endpoint_count < :cap")
-            .expression_attribute_values(":one", number(1))
-            .expression_attribute_values(":cap", number(cap))
-            .build()?;
-        let put = Put::builder()
-            .table_name(&self.tables.endpoints)
-            .set_item(Some(to_item(endpoint)?))
-            .condition_expression("attribute_not_exists(id)")
-            .build()?;
-        let writes = vec![
-            TransactWriteItem::builder().update(count).build(),
-            TransactWriteItem::builder().put(put).build(),
-        ];
+    /// Adds an endpoint, unless its project has `cap` endpoints already.
+    pub async fn create_endpoint(&self, endpoint: &Endpoint, cap: u32) -> Result<Created, StoreError> {
+        let mut writes = routes::add(&self.tables.routes, endpoint, cap)?;
+        for part in [Part::Settings, Part::State] {
+            let put = Put::builder()
+                .table_name(&self.tables.endpoints)
+                .set_item(Some(part.row(endpoint)?))
+                .condition_expression("attribute_not_exists(id)")
+                .build()?;
+            writes.push(TransactWriteItem::builder().put(put).build());
+        }
         match transact(&self.client, writes).await {
             Ok(()) => Ok(Created::Done),
             Err(error) if first_condition_failed(&error) => Ok(Created::CapReached),
@@ -190,28 +144,20 @@ impl Registry {
     /// Removes an endpoint; false when there was none. Its deliveries end at their next wake-up.
     pub async fn delete_endpoint(
         &self,
-        account_id: &AccountId,
         project_id: &ProjectId,
+        shards: Shards,
         id: &EndpointId,
     ) -> Result<bool, StoreError> {
-        let delete = Delete::builder()
-            .table_name(&self.tables.endpoints)
-            .key("project_id", text(project_id))
-            .key("id", text(id))
-            .condition_expression("attribute_exists(id)")
+        let delete =
+            |part: Part| Delete::builder().table_name(&self.tables.endpoints).set_key(Some(part.key(id)));
+        let settings = delete(Part::Settings)
+            .condition_expression("project_id = :project")
+            .expression_attribute_values(":project", text(project_id))
             .build()?;
-        let count = Update::builder()
-            .table_name(&self.tables.projects)
-            .key("account_id", text(account_id))
-            .key("id", text(project_id))
-            .update_expression("ADD endpoint_count :minus_one")
-            .condition_expression("attribute_exists(id)")
-            .expression_attribute_values(":minus_one", number(-1))
-            .build()?;
-        let writes = vec![
-            TransactWriteItem::builder().delete(delete).build(),
-            TransactWriteItem::builder().update(count).build(),
-        ];
+        let state = delete(Part::State).build()?;
+        let mut writes =
+            [settings, state].map(|delete| TransactWriteItem::builder().delete(delete).build()).to_vec();
+        writes.extend(routes::remove(&self.tables.routes, project_id, shards, id)?);
         match transact(&self.client, writes).await {
             Ok(()) => Ok(true),
             Err(error) if first_condition_failed(&error) => Ok(false),
@@ -221,9 +167,21 @@ impl Registry {
 }
 
 impl Store {
-    /// A project's endpoints, oldest first.
-    pub async fn endpoints(&self, project_id: &ProjectId) -> Result<Vec<Endpoint>, StoreError> {
-        rows(&self.client, &self.tables.endpoints, "project_id", project_id).await
+    /// A project's endpoints, oldest first; `None` when there is no such project. An endpoint that is deleted meanwhile is
+    /// left out.
+    pub async fn endpoints(
+        &self,
+        project_id: &ProjectId,
+        copy: Shard,
+    ) -> Result<Option<Vec<Endpoint>>, StoreError> {
+        let Some(routes) = self.routes(project_id, copy).await? else { return Ok(None) };
+        let ids: Vec<EndpointId> = routes.endpoints.into_keys().collect();
+        let mut endpoints = Vec::with_capacity(ids.len());
+        for ids in ids.chunks(ENDPOINTS_AT_ONCE) {
+            let mut found = self.endpoints_by_id(ids).await?;
+            endpoints.extend(ids.iter().filter_map(|id| found.remove(id)));
+        }
+        Ok(Some(endpoints))
     }
 
     /// One endpoint of a project.
@@ -232,13 +190,19 @@ impl Store {
         project_id: &ProjectId,
         id: &EndpointId,
     ) -> Result<Option<Endpoint>, StoreError> {
-        let key = key([("project_id", text(project_id)), ("id", text(id))]);
-        row(&self.client, &self.tables.endpoints, key).await
+        let endpoint = self.endpoints_by_id(&[*id]).await?.remove(id);
+        Ok(endpoint.filter(|endpoint| endpoint.project_id == *project_id))
     }
 
-    /// Changes an endpoint, if its row is still the one that was read. A write can arrive late, when its caller has given up
-    /// and has made another change: then it changes nothing. A repeated write whose first answer was lost finds its own
-    /// change and counts as done.
+    async fn endpoints_by_id(&self, ids: &[EndpointId]) -> Result<HashMap<EndpointId, Endpoint>, StoreError> {
+        let wanted = keys(ids.iter().flat_map(both_keys))?;
+        let mut found = self.batch_get(HashMap::from([(self.tables.endpoints.clone(), wanted)])).await?;
+        of_parts(found.remove(&self.tables.endpoints).unwrap_or_default())
+    }
+
+    /// Changes an endpoint, if its settings are still those that were read. A write can arrive late, when its caller has
+    /// given up and has made another change: then it changes nothing. A repeated write whose first answer was lost finds its
+    /// own change and counts as done.
     pub async fn patch_endpoint(
         &self,
         endpoint: &Endpoint,
@@ -247,25 +211,59 @@ impl Store {
     ) -> Result<Patched, StoreError> {
         // Later than the time on the row, so that no two versions of a row have the same time.
         let now = now.max(endpoint.updated_at.plus(Duration::from_millis(1)));
-        let update = self
-            .update_endpoint(&endpoint.project_id, &endpoint.id)
-            .condition_expression("#updated_at = :read")
-            .expression_attribute_values(":read", number(endpoint.updated_at.as_millis()))
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-            .return_values(ReturnValue::AllNew);
-        let result = patch.changes(endpoint, now)?.of_item(update).send().await;
-        let error = match result {
-            Ok(answer) => {
-                let row = from_item(answer.attributes.unwrap_or_default())?;
-                return Ok(Patched::Done(Box::new(row)));
-            }
-            Err(error) => error,
-        };
-        Ok(match row_in_the_way::<Endpoint, _>(error)? {
+        let after = patch.apply(endpoint, now);
+        if self.write_patch(endpoint, patch, &after).await? {
+            return Ok(Patched::Done(Box::new(after)));
+        }
+        Ok(match self.endpoint(&endpoint.project_id, &endpoint.id).await? {
             None => Patched::Gone,
-            Some(row) if row.updated_at == now && patch.is_in(&row) => Patched::Done(Box::new(row)),
-            Some(_) => Patched::Overtaken,
+            Some(latest) if latest.updated_at == now && patch.is_in(&latest) => {
+                Patched::Done(Box::new(latest))
+            }
+            Some(latest) => Patched::Overtaken(Box::new(latest)),
         })
+    }
+
+    /// Writes the settings alone, or all rows that change in one transaction. False when a condition does not hold.
+    async fn write_patch(
+        &self,
+        before: &Endpoint,
+        patch: &EndpointPatch,
+        after: &Endpoint,
+    ) -> Result<bool, StoreError> {
+        const AS_READ: &str = "#updated_at = :read";
+        let read = number(before.updated_at.as_millis());
+        let settings = settings_changes(patch, after)?;
+        if !patch.touches_state(before) && !patch.touches_route() {
+            let update = self
+                .update_settings(after)
+                .condition_expression(AS_READ)
+                .expression_attribute_values(":read", read);
+            return Ok(if_condition_held(settings.of_item(update).send().await)?.is_some());
+        }
+        let table = &self.tables.endpoints;
+        let update = Part::Settings
+            .update(table, &after.id)
+            .condition_expression(AS_READ)
+            .expression_attribute_values(":read", read);
+        let mut writes = vec![write(settings.of_transaction(update))?];
+        if patch.touches_state(before) {
+            let update = Part::State.update(table, &after.id).condition_expression("attribute_exists(id)");
+            writes.push(write(state_changes(before, patch, after)?.of_transaction(update))?);
+        }
+        if patch.touches_route() {
+            writes.extend(routes::change(&self.tables.routes, after)?);
+        }
+        self.write_together(writes).await
+    }
+
+    /// Carries out a transaction; false when a condition does not hold.
+    async fn write_together(&self, writes: Vec<TransactWriteItem>) -> Result<bool, StoreError> {
+        match transact(&self.client, writes).await {
+            Ok(()) => Ok(true),
+            Err(error) if any_condition_failed(&error) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Records that an endpoint gets an event of a name to which it was perhaps never subscribed. The endpoint's list of
@@ -275,10 +273,10 @@ impl Store {
             return Ok(true);
         }
         let update = self
-            .update_endpoint(&endpoint.project_id, &endpoint.id)
+            .update_settings(endpoint)
             .update_expression("ADD event_names_ever :names")
             .expression_attribute_values(":names", AttributeValue::Ss(vec![name.to_string()]));
-        Ok(changed(update).await?.is_some())
+        held(update).await
     }
 
     /// Gives an endpoint, as it was read, a new secret and keeps the previous one for the overlap.
@@ -288,7 +286,7 @@ impl Store {
     pub async fn rotate_secret(&self, endpoint: &Endpoint, now: Timestamp) -> Result<Rotated, StoreError> {
         let secret = SigningSecret::generate();
         let result = self
-            .update_endpoint(&endpoint.project_id, &endpoint.id)
+            .update_settings(endpoint)
             .condition_expression("signing_secret = :old")
             .update_expression(
                 "SET previous_secret = :old, previous_secret_until = :until, \
@@ -312,19 +310,79 @@ impl Store {
         })
     }
 
-    /// An update of a row that must exist.
-    pub(super) fn update_endpoint(&self, project_id: &ProjectId, id: &EndpointId) -> UpdateItemFluentBuilder {
+    /// An update of the settings, which must exist.
+    fn update_settings(&self, endpoint: &Endpoint) -> UpdateItemFluentBuilder {
+        self.update_part(Part::Settings, endpoint)
+    }
+
+    /// An update of the state, which must exist.
+    fn update_state(&self, endpoint: &Endpoint) -> UpdateItemFluentBuilder {
+        self.update_part(Part::State, endpoint)
+    }
+
+    fn update_part(&self, part: Part, endpoint: &Endpoint) -> UpdateItemFluentBuilder {
         self.client
             .update_item()
             .table_name(&self.tables.endpoints)
-            .key("project_id", text(project_id))
-            .key("id", text(id))
+            .set_key(Some(part.key(&endpoint.id)))
             .condition_expression("attribute_exists(id)")
     }
 }
 
-/// Carries out an endpoint's update and returns the new row; `None` when its condition failed.
-pub(super) async fn changed(update: UpdateItemFluentBuilder) -> Result<Option<Endpoint>, StoreError> {
-    let answer = if_condition_held(update.return_values(ReturnValue::AllNew).send().await)?;
-    answer.and_then(|answer| answer.attributes).map(from_item).transpose()
+fn write(update: UpdateBuilder) -> Result<TransactWriteItem, StoreError> {
+    Ok(TransactWriteItem::builder().update(update.build()?).build())
+}
+
+/// Carries out an update; false when its condition does not hold.
+async fn held(update: UpdateItemFluentBuilder) -> Result<bool, StoreError> {
+    Ok(if_condition_held(update.send().await)?.is_some())
+}
+
+/// The changes to the settings that a patch makes.
+fn settings_changes(patch: &EndpointPatch, after: &Endpoint) -> Result<Changes, StoreError> {
+    let EndpointPatch { url, events, status, description, headers, rate_limit_per_second: _ } = patch;
+    let mut changes = Changes::default().set("updated_at", number(after.updated_at.as_millis()));
+    if url.is_some() {
+        changes = changes.set("url", text(&after.url)).set("url_since", number(after.url_since.as_millis()));
+    }
+    if let Some(events) = events {
+        // The row may have got another name since it was read.
+        let names: BTreeSet<String> = events.iter().map(ToString::to_string).collect();
+        changes = changes
+            .set("events", value(events)?)
+            .add("event_names_ever", AttributeValue::Ss(names.into_iter().collect()));
+    }
+    if let Some(status) = status {
+        let reason = after.disabled_reason.as_ref().map(value).transpose()?;
+        let at = after.disabled_at.map(|at| number(at.as_millis()));
+        changes = changes
+            .set("status", value(status)?)
+            .set_or_remove("disabled_reason", reason)
+            .set_or_remove("disabled_at", at);
+    }
+    if description.is_some() {
+        changes = changes.set_or_remove("description", after.description.as_ref().map(text));
+    }
+    if headers.is_some() {
+        let kept = (!after.headers.is_empty()).then(|| value(&after.headers)).transpose()?;
+        changes = changes.set_or_remove("headers", kept);
+    }
+    Ok(changes)
+}
+
+/// The changes to the state that a patch makes. Deliveries change the state meanwhile, so the rest of it stays.
+fn state_changes(before: &Endpoint, patch: &EndpointPatch, after: &Endpoint) -> Result<Changes, StoreError> {
+    let mut changes = Changes::default().set("url_since", number(after.url_since.as_millis()));
+    if patch.starts_afresh() {
+        changes = changes.remove(&["slow_until", "answered_at", "hanging_since", "hanging_tried_at"]);
+    }
+    if patch.status == Some(EndpointStatus::Active) {
+        changes = changes.set("consecutive_failures", number(0)).remove(&["first_failure_at"]);
+    }
+    if patch.new_rate_limit(before).is_some() {
+        changes = changes
+            .remove(&["slots_taken_until", "late_slots_taken_until"])
+            .set_or_remove("rate_limit", after.state.rate_limit.map(|limit| value(&limit)).transpose()?);
+    }
+    Ok(changes)
 }

@@ -1,10 +1,8 @@
-//! The slots of an endpoint with a rate limit. The endpoint's row says up to which time they are taken.
-//!
-//! The write changes neither `updated_at` nor the endpoint's health, so it makes no owner's change fail.
+//! The slots of an endpoint with a rate limit. Its state says up to which time they are taken.
 
 use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
 
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, EndpointState};
 use crate::rate_limit::{LATE_SLOTS_WITHIN, RateLimit, Slots};
 use crate::store::{Store, StoreError, from_item, number, row_in_the_way, value};
 use crate::time::Timestamp;
@@ -40,7 +38,7 @@ impl Line {
         }
     }
 
-    const fn taken_until(self, row: &Endpoint) -> Option<i64> {
+    const fn taken_until(self, row: &EndpointState) -> Option<i64> {
         match self {
             Self::Usual => row.slots_taken_until,
             Self::Late => row.late_slots_taken_until,
@@ -80,7 +78,7 @@ impl Store {
         count: u32,
         now: Timestamp,
     ) -> Result<Taken, StoreError> {
-        let (mut limit, mut taken_until) = (endpoint.rate_limit, line.taken_until(endpoint));
+        let (mut limit, mut taken_until) = (endpoint.state.rate_limit, line.taken_until(&endpoint.state));
         for _ in 0..ROUNDS {
             let Some(current) = limit else { return Ok(Taken::Unlimited) };
             if taken_until.is_some_and(|taken| taken > line.most(now)) {
@@ -117,7 +115,7 @@ impl Store {
             (condition, "SET #line = :operand", now + length)
         };
         let mut update = self
-            .update_endpoint(&endpoint.project_id, &endpoint.id)
+            .update_state(endpoint)
             .condition_expression(condition)
             .update_expression(change)
             .expression_attribute_names("#line", line.attribute())
@@ -132,7 +130,7 @@ impl Store {
         let result = update.send().await;
         let error = match result {
             Ok(answer) => {
-                let row: Endpoint = from_item(answer.attributes.unwrap_or_default())?;
+                let row: EndpointState = from_item(answer.attributes.unwrap_or_default())?;
                 let from_micros = line.taken_until(&row).unwrap_or(now + length) - length;
                 return Ok(Tried::Taken(Slots { limit, from_micros }));
             }
@@ -148,6 +146,6 @@ impl Store {
 enum Tried {
     Taken(Slots),
     /// The condition failed, and this is the row.
-    Otherwise(Box<Endpoint>),
+    Otherwise(Box<EndpointState>),
     Gone,
 }

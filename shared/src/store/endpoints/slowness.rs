@@ -4,19 +4,22 @@ use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 
 use crate::endpoint::Endpoint;
 use crate::slowness::Hanging;
-use crate::store::endpoints::changed;
-use crate::store::{Store, StoreError, number, text};
+use crate::store::endpoints::held;
+use crate::store::{Store, StoreError, number};
 use crate::time::Timestamp;
 
 impl Store {
-    /// Lets the slow lane serve the endpoint until `until`, or longer if the row says so already. When the owner has replaced
-    /// the URL since the attempt, nothing is written; that holds for each of these functions but [`Self::take_probe`].
+    /// Lets the slow lane serve the endpoint until `until`, or longer if the row says so already, and marks its routes. When
+    /// the owner has replaced the URL since the attempt, nothing is written; that holds for each of these functions but
+    /// [`Self::take_probe`].
     pub async fn mark_slow(&self, endpoint: &Endpoint, until: Timestamp) -> Result<(), StoreError> {
         let update = self
             .update_receiver(endpoint, "(attribute_not_exists(slow_until) OR slow_until < :until)")
             .update_expression("SET slow_until = :until")
             .expression_attribute_values(":until", number(until.as_millis()));
-        changed(update).await?;
+        if held(update).await? {
+            self.mark_route_slow(endpoint, until).await?;
+        }
         Ok(())
     }
 
@@ -36,7 +39,7 @@ impl Store {
             .update_expression("SET hanging_since = :now, hanging_tried_at = :now")
             .expression_attribute_values(":began", number(began_at.as_millis()))
             .expression_attribute_values(":now", number(now.as_millis()));
-        changed(update).await?;
+        held(update).await?;
         Ok(())
     }
 
@@ -46,7 +49,7 @@ impl Store {
             .update_receiver(endpoint, "attribute_exists(id)")
             .update_expression("SET answered_at = :now REMOVE hanging_since, hanging_tried_at")
             .expression_attribute_values(":now", number(now.as_millis()));
-        changed(update).await?;
+        held(update).await?;
         Ok(())
     }
 
@@ -58,20 +61,19 @@ impl Store {
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         let update = self
-            .update_endpoint(&endpoint.project_id, &endpoint.id)
+            .update_state(endpoint)
             .condition_expression("hanging_since = :since AND hanging_tried_at = :tried")
             .update_expression("SET hanging_tried_at = :now")
             .expression_attribute_values(":since", number(seen.since.as_millis()))
             .expression_attribute_values(":tried", number(seen.tried_at.as_millis()))
             .expression_attribute_values(":now", number(now.as_millis()));
-        Ok(changed(update).await?.is_some())
+        held(update).await
     }
 
-    /// An update of the endpoint under a condition, if the endpoint still has the URL of the attempt.
+    /// An update of the state under a condition, if the endpoint still has the URL of the attempt.
     fn update_receiver(&self, endpoint: &Endpoint, condition: &str) -> UpdateItemFluentBuilder {
-        self.update_endpoint(&endpoint.project_id, &endpoint.id)
-            .condition_expression(format!("#url = :url AND {condition}"))
-            .expression_attribute_names("#url", "url")
-            .expression_attribute_values(":url", text(&endpoint.url))
+        self.update_state(endpoint)
+            .condition_expression(format!("url_since = :seen AND {condition}"))
+            .expression_attribute_values(":seen", number(endpoint.url_since.as_millis()))
     }
 }

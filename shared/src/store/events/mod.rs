@@ -9,9 +9,11 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::types::{KeysAndAttributes, ReturnValuesOnConditionCheckFailure};
 
 use crate::delivery::Delivery;
-use crate::event::Event;
+use crate::event::{Event, partition};
 use crate::id::{EventId, ProjectId};
-use crate::store::inserts::{NewRow, insert_each, put_all_new};
+use crate::partition::Partition;
+use crate::shards::Shard;
+use crate::store::inserts::{NewRow, insert_all_new, insert_each, put_all_new};
 use crate::store::statements::Written;
 use crate::store::{Item, Store, StoreError, from_item, key, number, row, row_in_the_way, text, to_item};
 use crate::time::Timestamp;
@@ -33,8 +35,8 @@ pub(super) enum Reading {
     Strong,
 }
 
-pub(super) fn event_key(project_id: &ProjectId, id: &EventId) -> Item {
-    key([("project_id", text(project_id)), ("event_id", text(id))])
+pub(super) fn event_key(project_id: &ProjectId, shard: Shard, id: &EventId) -> Item {
+    key([("partition", text(partition(project_id, shard))), ("event_id", text(id))])
 }
 
 impl Store {
@@ -80,11 +82,27 @@ impl Store {
     /// # Errors
     /// After an error some of the rows may be written.
     pub async fn create_event(&self, event: &Event, deliveries: &[Delivery]) -> Result<(), StoreError> {
-        let mut rows = vec![NewRow { table: &self.tables.events, key: "event_id", item: to_item(event)? }];
-        for delivery in deliveries {
-            rows.push(self.new_delivery(delivery)?);
-        }
-        put_all_new(&self.client, rows).await
+        put_all_new(&self.client, self.new_event(event, deliveries)?).await
+    }
+
+    /// As [`Self::create_event`], for several events in requests that they share. Says for each whether all of its rows
+    /// certainly exist. The caller passes the others to [`Self::create_event`], which returns the reason.
+    pub async fn try_create_events(&self, events: &[(&Event, Vec<Delivery>)]) -> Vec<bool> {
+        let rows = events.iter().map(|(event, deliveries)| self.new_event(event, deliveries));
+        let Ok(rows) = rows.collect::<Result<Vec<_>, _>>() else { return vec![false; events.len()] };
+        let counts: Vec<usize> = rows.iter().map(Vec::len).collect();
+        let rows = rows.into_iter().flatten().collect();
+        let mut written = insert_all_new(&self.client, rows).await.into_iter();
+        let mut is_done =
+            |rows: usize| written.by_ref().take(rows).all(|written| written != Written::Unknown);
+        counts.into_iter().map(&mut is_done).collect()
+    }
+
+    fn new_event(&self, event: &Event, deliveries: &[Delivery]) -> Result<Vec<NewRow<'_>>, StoreError> {
+        let row = NewRow { table: &self.tables.events, key: "event_id", item: to_item(event)? };
+        std::iter::once(Ok(row))
+            .chain(deliveries.iter().map(|delivery| self.new_delivery(delivery)))
+            .collect()
     }
 
     /// Writes new events' rows together and says for each whether this call wrote it. The caller passes the others to
@@ -99,10 +117,12 @@ impl Store {
     pub async fn event(
         &self,
         project_id: &ProjectId,
+        shard: Shard,
         id: &EventId,
         now: Timestamp,
     ) -> Result<Option<Event>, StoreError> {
-        let event: Option<Event> = row(&self.client, &self.tables.events, event_key(project_id, id)).await?;
+        let key = event_key(project_id, shard, id);
+        let event: Option<Event> = row(&self.client, &self.tables.events, key).await?;
         Ok(event.filter(|event| !event.is_expired(now)))
     }
 
@@ -118,7 +138,7 @@ impl Store {
         // row, or may return an expired event with the same id: then the row does not list the delivery.
         let mut events = self.events_of(&elsewhere, Reading::Eventual).await?;
         let is_listed = |delivery: &&&Delivery| {
-            events.get(&delivery.event_id).is_some_and(|event| event.lists(&delivery.id))
+            events.get(&event_of(delivery)).is_some_and(|event| event.lists(&delivery.id))
         };
         let unlisted: Vec<&Delivery> =
             elsewhere.iter().filter(|delivery| !is_listed(delivery)).copied().collect();
@@ -127,7 +147,7 @@ impl Store {
             .iter()
             .map(|delivery| {
                 let stored = delivery.payload.as_ref();
-                let payload = stored.or_else(|| events.get(&delivery.event_id).map(|event| &event.payload));
+                let payload = stored.or_else(|| events.get(&event_of(delivery)).map(|event| &event.payload));
                 let payload = payload.ok_or_else(|| {
                     StoreError::Broken(format!("delivery {} has lost its event's row", delivery.id).into())
                 })?;
@@ -140,9 +160,11 @@ impl Store {
         &self,
         deliveries: &[&Delivery],
         reading: Reading,
-    ) -> Result<HashMap<EventId, Event>, StoreError> {
-        let mut wanted: Vec<(ProjectId, EventId)> =
-            deliveries.iter().map(|delivery| (delivery.project_id, delivery.event_id)).collect();
+    ) -> Result<HashMap<(ProjectId, EventId), Event>, StoreError> {
+        let mut wanted: Vec<(ProjectId, Shard, EventId)> = deliveries
+            .iter()
+            .map(|delivery| (delivery.project_id, Partition::of(&delivery.id).shard, delivery.event_id))
+            .collect();
         wanted.sort_unstable();
         wanted.dedup();
         let mut events = HashMap::new();
@@ -150,7 +172,7 @@ impl Store {
         for chunk in wanted.chunks(50) {
             for item in self.batch_get_events(chunk, reading).await? {
                 let event: Event = from_item(item)?;
-                events.insert(event.event_id, event);
+                events.insert((event.project_id, event.event_id), event);
             }
         }
         Ok(events)
@@ -158,15 +180,20 @@ impl Store {
 
     pub(super) async fn batch_get_events(
         &self,
-        keys: &[(ProjectId, EventId)],
+        keys: &[(ProjectId, Shard, EventId)],
         reading: Reading,
     ) -> Result<Vec<Item>, StoreError> {
         let mut wanted = KeysAndAttributes::builder().consistent_read(reading == Reading::Strong);
-        for (project_id, event_id) in keys {
-            wanted = wanted.keys(event_key(project_id, event_id));
+        for (project_id, shard, event_id) in keys {
+            wanted = wanted.keys(event_key(project_id, *shard, event_id));
         }
         let wanted = wanted.build()?;
         let mut found = self.batch_get(HashMap::from([(self.tables.events.clone(), wanted)])).await?;
         Ok(found.remove(&self.tables.events).unwrap_or_default())
     }
+}
+
+/// Two projects may have an event with the same id.
+const fn event_of(delivery: &Delivery) -> (ProjectId, EventId) {
+    (delivery.project_id, delivery.event_id)
 }

@@ -1,5 +1,6 @@
 //! A project's events, newest first. An event whose id tells the time of its acceptance is read from the table itself, and
-//! its acceptance needs no index. All other events are listed in a sparse index, `by_listing`. A page merges the two.
+//! its acceptance needs no index. All other events are listed in a sparse index, `by_listing`. A page merges the two, over
+//! all shards.
 //!
 //! The index is eventually consistent: an event in it may be listed a moment late, and is found by its id at once. A
 //! filter by event name reads past the other names.
@@ -7,13 +8,13 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
-
 use super::Reading;
-use crate::event::{Event, LISTED_AS_IT_IS};
+use crate::event::{Event, LISTED_AS_IT_IS, partition};
 use crate::event_name::EventName;
 use crate::id::{EventId, ProjectId};
-use crate::store::ranges::{Range, query_page};
+use crate::merge::{Ask, Part, Row, Wanted};
+use crate::shards::{Shard, Shards};
+use crate::store::ranges::{Range, merged, query_page};
 use crate::store::{Item, Store, StoreError, from_item, number, text};
 use crate::time::Timestamp;
 
@@ -25,6 +26,9 @@ const CLOCKS_DIFFER: Duration = Duration::from_secs(60);
 
 /// How many events from the index are read at once: their envelopes fit 3 MiB.
 const WHOLE_ROWS: usize = 12;
+
+/// How many rows a page looks at first when its filter passes over rows.
+const LOOK: usize = 250;
 
 /// Which events a page shows; `None` means all.
 #[derive(Debug, Clone, Default)]
@@ -43,38 +47,72 @@ pub struct ReadEvent {
     pub envelope: Vec<u8>,
 }
 
+/// The events that a page lists.
+struct Log<'a> {
+    project_id: ProjectId,
+    shards: Vec<Shard>,
+    filter: &'a EventFilter,
+    now: Timestamp,
+}
+
 /// An event in the list, with its row once that has been read.
 struct Entry {
     list_key: EventId,
+    shard: Shard,
     event_id: EventId,
-    row: Option<ReadEvent>,
+    event: Option<Event>,
+}
+
+impl Entry {
+    fn of(event: Event, shard: Shard) -> Self {
+        Self { list_key: event.list_key(), shard, event_id: event.event_id, event: Some(event) }
+    }
+
+    /// The event that an item of the index names.
+    fn named(item: &Item, shard: Shard) -> Result<Self, StoreError> {
+        let (list_key, event_id) = (id_in(item, "listed")?, id_in(item, "event_id")?);
+        Ok(Self { list_key, shard, event_id, event: None })
+    }
+
+    /// How many bytes its envelope has at least, as far as is known.
+    fn bytes(&self) -> usize {
+        self.event.as_ref().map_or(0, |event| event.payload.at_least())
+    }
 }
 
 impl Store {
     /// Up to `limit` events before the list key `after`, newest first. Fewer mean that there are no more, or that their
     /// envelopes are over `enough_bytes` together.
+    #[expect(clippy::too_many_arguments, reason = "a page has that many sides")]
     pub async fn events(
         &self,
         project_id: &ProjectId,
+        shards: Shards,
         filter: &EventFilter,
         mut after: Option<EventId>,
         limit: usize,
         enough_bytes: usize,
         now: Timestamp,
     ) -> Result<Vec<ReadEvent>, StoreError> {
+        let log = Log { project_id: *project_id, shards: shards.all().collect(), filter, now };
         let mut read: Vec<ReadEvent> = Vec::new();
         let mut bytes = 0;
         while let Some(range) = range(filter, after, now) {
-            let wanted = limit - read.len();
-            let mut entries =
-                self.entries(project_id, filter, &range, wanted, enough_bytes - bytes, now).await?;
-            let is_last = entries.len() < wanted;
-            for entries in entries.chunks_mut(WHOLE_ROWS) {
-                self.read_missing(project_id, filter, entries, now).await?;
-                for entry in entries {
+            let rows = limit - read.len();
+            let look = if filter.event_name.is_some() { LOOK } else { 0 };
+            let wanted = Wanted { rows, bytes: enough_bytes - bytes, look, spread: log.shards.len() };
+            let entries = merged(2 * log.shards.len(), wanted, |ask| self.entries(&log, &range, ask)).await?;
+            let is_last = entries.len() < rows;
+            let mut entries = entries.into_iter().peekable();
+            while entries.peek().is_some() {
+                let mut next: Vec<Entry> = entries.by_ref().take(WHOLE_ROWS).collect();
+                self.read_missing(&log, &mut next).await?;
+                for entry in next {
                     after = Some(entry.list_key);
-                    bytes += entry.row.as_ref().map_or(0, |row| row.envelope.len());
-                    read.extend(entry.row.take());
+                    let Some(event) = entry.event else { continue };
+                    let envelope = event.payload.unpack()?;
+                    bytes += envelope.len();
+                    read.push(ReadEvent { event, envelope });
                     if bytes > enough_bytes {
                         return Ok(read);
                     }
@@ -87,159 +125,69 @@ impl Store {
         Ok(read)
     }
 
-    /// The newest `wanted` events of a range; fewer when there are no more, or when their envelopes fill `room`.
-    async fn entries(
-        &self,
-        project_id: &ProjectId,
-        filter: &EventFilter,
-        range: &Range,
-        wanted: usize,
-        room: usize,
-        now: Timestamp,
-    ) -> Result<Vec<Entry>, StoreError> {
-        let mut entries = self.listed(project_id, filter, range, wanted, now).await?;
-        // What is older than the last of these is not on this page.
-        let from = entries.get(wanted - 1).map_or(range.from, |last| last.list_key.as_uuid());
-        let range = Range { from, to: range.to.clone() };
-        let (rows, oldest) = self.by_id(project_id, filter, &range, wanted, room, now).await?;
-        if let Some(oldest) = oldest {
-            entries.retain(|entry| entry.list_key > oldest);
-        }
-        entries.extend(rows);
-        entries.sort_unstable_by_key(|entry| std::cmp::Reverse(entry.list_key));
-        entries.truncate(wanted);
-        Ok(entries)
-    }
-
-    /// What the sparse index holds. It may lag behind: each row is judged again when it is read.
-    async fn listed(
-        &self,
-        project_id: &ProjectId,
-        filter: &EventFilter,
-        range: &Range,
-        wanted: usize,
-        now: Timestamp,
-    ) -> Result<Vec<Entry>, StoreError> {
-        let query = self
-            .newest_events("listed", project_id, filter, range, "expires_at > :now", now)
-            .index_name("by_listing");
-        let mut entries = Vec::new();
-        let mut start = None;
-        loop {
-            let (items, next) = query_page(query.clone(), page_size(filter, wanted), start).await?;
-            for item in items {
-                entries.push(Entry {
-                    list_key: id_in(&item, "listed")?,
-                    event_id: id_in(&item, "event_id")?,
-                    row: None,
-                });
-            }
-            if entries.len() >= wanted || next.is_none() {
-                entries.truncate(wanted);
-                return Ok(entries);
-            }
-            start = next;
-        }
-    }
-
-    /// What the table holds by ids that tell their time; with it the last list key, unless the range was read to its end.
-    async fn by_id(
-        &self,
-        project_id: &ProjectId,
-        filter: &EventFilter,
-        range: &Range,
-        wanted: usize,
-        room: usize,
-        now: Timestamp,
-    ) -> Result<(Vec<Entry>, Option<EventId>), StoreError> {
-        let condition = "attribute_not_exists(listed) AND expires_at > :now";
-        let query =
-            self.newest_events("event_id", project_id, filter, range, condition, now).consistent_read(true);
-        let mut entries: Vec<Entry> = Vec::new();
-        let mut bytes = 0;
-        let mut start = None;
-        loop {
-            let (items, next) = query_page(query.clone(), page_size(filter, wanted), start).await?;
-            for item in items {
-                let event: Event = from_item(item)?;
-                let envelope = event.payload.unpack()?;
-                bytes += envelope.len();
-                let (list_key, event_id) = (event.event_id, event.event_id);
-                entries.push(Entry { list_key, event_id, row: Some(ReadEvent { event, envelope }) });
-            }
-            if next.is_none() {
-                return Ok((entries, None));
-            }
-            if entries.len() >= wanted || bytes > room {
-                let last = entries.last().map(|entry| entry.list_key);
-                return Ok((entries, last));
-            }
-            start = next;
-        }
-    }
-
-    fn newest_events(
-        &self,
-        sort_key: &str,
-        project_id: &ProjectId,
-        filter: &EventFilter,
-        range: &Range,
-        condition: &str,
-        now: Timestamp,
-    ) -> QueryFluentBuilder {
+    /// Asks one list of the log. Each shard has two: its part of the table, and its part of the sparse index.
+    async fn entries(&self, log: &Log<'_>, range: &Range, ask: Ask) -> Result<Part<Entry>, StoreError> {
+        let (shard, by_id) = (log.shards[ask.list / 2], ask.list.is_multiple_of(2));
+        let Some(range) = range.below(ask.below) else {
+            return Ok(Part { rows: Vec::new(), read_to: None });
+        };
+        let (sort_key, condition) = if by_id {
+            ("event_id", "attribute_not_exists(listed) AND expires_at > :now")
+        } else {
+            ("listed", "expires_at > :now")
+        };
         let query = self
             .client
             .query()
             .table_name(&self.tables.events)
-            .key_condition_expression(format!("project_id = :project AND {sort_key} BETWEEN :from AND :to"))
-            .expression_attribute_values(":project", text(project_id))
+            .key_condition_expression(format!("#partition = :partition AND {sort_key} BETWEEN :from AND :to"))
+            .expression_attribute_names("#partition", "partition")
+            .expression_attribute_values(":partition", text(partition(&log.project_id, shard)))
             .expression_attribute_values(":from", text(range.from))
             .expression_attribute_values(":to", text(&range.to))
-            .expression_attribute_values(":now", number(now.as_seconds()))
+            .expression_attribute_values(":now", number(log.now.as_seconds()))
             .scan_index_forward(false);
-        match &filter.event_name {
+        let query = match &log.filter.event_name {
             Some(name) => query
                 .filter_expression(format!("{condition} AND event_name = :name"))
                 .expression_attribute_values(":name", text(name)),
             None => query.filter_expression(condition),
-        }
+        };
+        // As in a page of deliveries, many shards are read at half the price. An index has no other price.
+        let query =
+            if by_id { query.consistent_read(log.shards.len() == 1) } else { query.index_name("by_listing") };
+        let (items, next) = query_page(query, ask.rows, None).await?;
+        let read_to = next.as_ref().map(|key| id_in(key, sort_key)).transpose()?.map(|id| id.as_uuid());
+        let row = |item| {
+            let entry = if by_id { Entry::of(from_item(item)?, shard) } else { Entry::named(&item, shard)? };
+            Ok(Row { key: entry.list_key.as_uuid(), bytes: entry.bytes(), value: entry })
+        };
+        Ok(Part { rows: items.into_iter().map(row).collect::<Result<_, StoreError>>()?, read_to })
     }
 
-    /// Reads the rows that only the index has named.
-    async fn read_missing(
-        &self,
-        project_id: &ProjectId,
-        filter: &EventFilter,
-        entries: &mut [Entry],
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
+    /// Reads the rows that only the index has named. The index may lag behind, so each row is judged again.
+    async fn read_missing(&self, log: &Log<'_>, entries: &mut [Entry]) -> Result<(), StoreError> {
         let missing: Vec<_> = entries
             .iter()
-            .filter(|entry| entry.row.is_none())
-            .map(|entry| (*project_id, entry.event_id))
+            .filter(|entry| entry.event.is_none())
+            .map(|entry| (log.project_id, entry.shard, entry.event_id))
             .collect();
         if missing.is_empty() {
             return Ok(());
         }
-        let mut rows: HashMap<EventId, ReadEvent> = HashMap::new();
+        let mut rows: HashMap<EventId, Event> = HashMap::new();
         for item in self.batch_get_events(&missing, Reading::Strong).await? {
             let event: Event = from_item(item)?;
-            let is_named = filter.event_name.as_ref().is_none_or(|name| event.event_name == *name);
-            if is_named && !event.is_expired(now) {
-                let envelope = event.payload.unpack()?;
-                rows.insert(event.list_key(), ReadEvent { event, envelope });
+            let is_named = log.filter.event_name.as_ref().is_none_or(|name| event.event_name == *name);
+            if is_named && !event.is_expired(log.now) {
+                rows.insert(event.list_key(), event);
             }
         }
-        for entry in entries.iter_mut().filter(|entry| entry.row.is_none()) {
-            entry.row = rows.remove(&entry.list_key);
+        for entry in entries.iter_mut().filter(|entry| entry.event.is_none()) {
+            entry.event = rows.remove(&entry.list_key);
         }
         Ok(())
     }
-}
-
-/// With a name to look for, more rows than asked for may have to be passed over.
-fn page_size(filter: &EventFilter, wanted: usize) -> usize {
-    if filter.event_name.is_some() { wanted.max(250) } else { wanted }
 }
 
 /// The list keys that the filter and the cursor leave; `None` when there are none.

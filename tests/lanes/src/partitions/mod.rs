@@ -56,6 +56,19 @@ impl fmt::Display for Place {
     }
 }
 
+/// The units that one partition key has used.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Used {
+    pub table: String,
+    pub units: f64,
+    /// The units that it accepts a second.
+    pub most_per_s: f64,
+}
+
+/// The units that each partition key had used at some moment.
+#[derive(Debug, Clone, Default)]
+pub struct Totals(HashMap<Place, f64>);
+
 /// The units of the last second.
 #[derive(Debug, Default)]
 struct Window {
@@ -81,6 +94,8 @@ struct State {
     /// The time of the present call.
     now: Instant,
     windows: HashMap<Place, Window>,
+    /// All units since the start.
+    totals: HashMap<Place, f64>,
     /// The number of throttles, by table or index and reason.
     throttled: BTreeMap<String, u64>,
 }
@@ -109,6 +124,7 @@ impl State {
             return;
         }
         let now = self.now;
+        *self.totals.entry(place.clone()).or_default() += units;
         if self.windows.len() > MOST_WINDOWS {
             self.windows.values_mut().for_each(|window| window.forget(now));
             self.windows.retain(|_, window| !window.taken.is_empty());
@@ -134,7 +150,12 @@ pub struct Partitions {
 
 impl Default for Partitions {
     fn default() -> Self {
-        let state = State { now: Instant::now(), windows: HashMap::new(), throttled: BTreeMap::new() };
+        let state = State {
+            now: Instant::now(),
+            windows: HashMap::new(),
+            totals: HashMap::new(),
+            throttled: BTreeMap::new(),
+        };
         Self { state: Mutex::new(state) }
     }
 }
@@ -172,6 +193,23 @@ impl Partitions {
         let mut state = self.lock();
         state.now = Instant::now().max(state.now);
         state.charge(place, units);
+    }
+
+    /// The units that each partition key has used so far.
+    #[must_use]
+    pub fn used(&self) -> Totals {
+        Totals(self.lock().totals.clone())
+    }
+
+    /// The units that each partition key has used since then.
+    #[must_use]
+    pub fn used_since(&self, then: &Totals) -> Vec<Used> {
+        let used = |(place, now): (&Place, &f64)| Used {
+            table: place.table.clone(),
+            units: now - then.0.get(place).copied().unwrap_or(0.0),
+            most_per_s: place.direction.most(),
+        };
+        self.lock().totals.iter().map(used).filter(|used| used.units > 0.0).collect()
     }
 
     /// The number of throttled calls and parts of calls, by table or index and reason.

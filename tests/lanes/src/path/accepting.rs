@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Path, first, health, small};
 use crate::run::{Ending, Run};
@@ -138,5 +138,43 @@ impl Path for Leased {
 
     async fn walk(&self, run: &mut Run<'_>) {
         One.walk(run).await;
+    }
+}
+
+/// A batch of events with ids and without, of an event that is there already, one that comes twice, and one that is refused.
+/// Then its events with ids come once more.
+#[derive(Debug)]
+pub(super) struct Batch;
+
+const THERE: &str = "00000000-0000-4000-8000-0000000000b1";
+const TWICE: &str = "00000000-0000-4000-8000-0000000000b2";
+const ONCE: &str = "00000000-0000-4000-8000-0000000000b3";
+
+fn of_batch(event_id: Option<&str>, n: u64) -> (Value, u16) {
+    (json!({ "event_id": event_id, "event_name": ONE, "data": { "n": n } }), 202)
+}
+
+#[async_trait]
+impl Path for Batch {
+    fn name(&self) -> &'static str {
+        "accept-batch"
+    }
+
+    async fn set_up(&self, run: &mut Run<'_>) {
+        run.post_batch(&[of_batch(Some(THERE), 1)], Ending::Success).await;
+        run.lane.settle(Duration::from_secs(20)).await;
+    }
+
+    async fn walk(&self, run: &mut Run<'_>) {
+        let refused = (json!({ "event_name": "call.x" }), 400);
+        let conflict = (of_batch(Some(THERE), 2).0, 409);
+        let with_ids =
+            [of_batch(Some(THERE), 1), of_batch(Some(TWICE), 3), conflict, of_batch(Some(ONCE), 4)];
+        let mut events = with_ids.to_vec();
+        events.insert(2, of_batch(None, 5));
+        events.insert(3, refused);
+        events.push(of_batch(Some(TWICE), 3));
+        run.post_batch(&events, Ending::Success).await;
+        run.post_batch(&with_ids, Ending::Success).await;
     }
 }

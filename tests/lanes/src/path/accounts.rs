@@ -41,10 +41,13 @@ impl Path for CreateProject {
         "create-project"
     }
 
-    async fn set_up(&self, _run: &mut Run<'_>) {}
+    async fn set_up(&self, run: &mut Run<'_>) {
+        run.log_in(PASSWORD).await;
+    }
 
     async fn walk(&self, run: &mut Run<'_>) {
-        let bearer = Auth::Bearer(&run.world.access_token);
+        let access = run.session(0).access;
+        let bearer = Auth::Bearer(&access);
         let body = json!({ "name": "second" });
         let answers = run.insist("POST", "/v1/projects", &bearer, Some(&body), &[201]).await;
         use_key(run, answers.last().map(|answer| answer.json()).as_ref(), "api_key").await;
@@ -60,10 +63,13 @@ impl Path for CreateKey {
         "create-key"
     }
 
-    async fn set_up(&self, _run: &mut Run<'_>) {}
+    async fn set_up(&self, run: &mut Run<'_>) {
+        run.log_in(PASSWORD).await;
+    }
 
     async fn walk(&self, run: &mut Run<'_>) {
-        let bearer = Auth::Bearer(&run.world.access_token);
+        let access = run.session(0).access;
+        let bearer = Auth::Bearer(&access);
         let body = json!({ "name": "second" });
         let answers = run.insist("POST", "/v1/api-keys", &bearer, Some(&body), &[201]).await;
         use_key(run, answers.last().map(|answer| answer.json()).as_ref(), "key").await;
@@ -86,10 +92,13 @@ impl Path for RevokeKey {
         "revoke-key"
     }
 
-    async fn set_up(&self, _run: &mut Run<'_>) {}
+    async fn set_up(&self, run: &mut Run<'_>) {
+        run.log_in(PASSWORD).await;
+    }
 
     async fn walk(&self, run: &mut Run<'_>) {
-        let bearer = Auth::Bearer(&run.world.access_token);
+        let access = run.session(0).access;
+        let bearer = Auth::Bearer(&access);
         let listed = run.insist("GET", "/v1/api-keys", &bearer, None, &[200]).await;
         let listed = listed.last().map(|answer| answer.json()).unwrap_or_default();
         let id = listed[0]["id"].as_str().unwrap_or_default().to_owned();
@@ -99,19 +108,24 @@ impl Path for RevokeKey {
         if answers.last().is_none_or(|answer| answer.json()["status"] != "revoked") {
             run.violation("the answer does not say that the key is revoked".to_owned());
         }
-        let answered = Instant::now();
-        loop {
-            let asked_after = answered.elapsed();
-            match run.lane.call("GET", "/v1/api-keys", &run.key(), None).await.status {
-                401 => return,
-                200 if asked_after > Duration::from_secs(5) => {
-                    return run.violation("a revoked key still opens after five seconds".to_owned());
-                }
-                _ if asked_after > Duration::from_secs(30) => {
-                    return run.violation("a revoked key is not refused".to_owned());
-                }
-                _ => tokio::time::sleep(Duration::from_millis(200)).await,
+        refused_soon(run, &run.key(), "a revoked key").await;
+    }
+}
+
+/// Checks that a credential opens nothing from five seconds on (contract §2).
+pub(super) async fn refused_soon(run: &Run<'_>, auth: &Auth<'_>, what: &str) {
+    let answered = Instant::now();
+    loop {
+        let asked_after = answered.elapsed();
+        match run.lane.call("GET", "/v1/api-keys", auth, None).await.status {
+            401 => return,
+            200 if asked_after > Duration::from_secs(5) => {
+                return run.violation(format!("{what} still opens after five seconds"));
             }
+            _ if asked_after > Duration::from_secs(30) => {
+                return run.violation(format!("{what} is not refused"));
+            }
+            _ => tokio::time::sleep(Duration::from_millis(200)).await,
         }
     }
 }

@@ -52,7 +52,8 @@ impl Path for Rotate {
 
     async fn walk(&self, run: &mut Run<'_>) {
         let old = run.lane.aws.dynamo.rows("endpoints");
-        let old = old.iter().find(|row| row["id"] == run.world.endpoints[0].as_str());
+        let old =
+            old.iter().find(|row| row["id"] == run.world.endpoints[0].as_str() && row["part"] == "settings");
         let old = old.and_then(|row| row["signing_secret"].as_str()).unwrap_or_default().to_owned();
         let answers = run.insist("POST", &run.endpoint(0, "/secret/rotate"), &run.key(), None, &[200]).await;
         let shown = answers.last().map(|answer| answer.json()).unwrap_or_default();
@@ -69,6 +70,37 @@ impl Path for Rotate {
             // After a single request there was a single rotation, so the secret before it still signs.
             if answers.len() == 1 && !header("webhook-signature").split(' ').any(|entry| entry == by_old) {
                 run.violation("one rotation, and the secret before it no longer signs".to_owned());
+            }
+        }
+    }
+}
+
+/// A change that writes one row, one that writes two, and one that writes the routing row too.
+#[derive(Debug)]
+pub(super) struct Change;
+
+#[async_trait]
+impl Path for Change {
+    fn name(&self) -> &'static str {
+        "change-endpoint"
+    }
+
+    async fn set_up(&self, _run: &mut Run<'_>) {}
+
+    async fn walk(&self, run: &mut Run<'_>) {
+        let url = format!("http://{}/changed", run.lane.receiver.address());
+        for change in [
+            json!({ "description": "changed", "headers": { "x-own": "changed" } }),
+            json!({ "rate_limit_per_second": 900 }),
+            json!({ "url": url, "events": ["call.ended"] }),
+        ] {
+            run.insist("PATCH", &run.endpoint(0, ""), &run.key(), Some(&change), &[200]).await;
+            let shown = run.insist("GET", &run.endpoint(0, ""), &run.key(), None, &[200]).await;
+            let shown = shown.last().map(|answer| answer.json()).unwrap_or_default();
+            for (name, value) in change.as_object().into_iter().flatten() {
+                if shown[name] != *value {
+                    run.violation(format!("the change is lost: {name} is {}", shown[name]));
+                }
             }
         }
     }

@@ -8,13 +8,21 @@ use crate::clock::now_millis;
 use crate::receiver::Behaviour;
 use crate::run::{Ending, Run};
 
-/// Marks the first endpoint as slow for two minutes.
+/// Marks the first endpoint as slow for two minutes, on its own row and on the routing row.
 pub(super) fn mark_slow(run: &Run<'_>) {
-    mark(run, "slow_until = :at", now_millis() + 120_000);
+    let until = now_millis() + 120_000;
+    mark(run, "slow_until = :at", until);
+    let request = json!({ "TableName": "routes",
+        "Key": { "copy": { "S": format!("{}#0", run.world.project_id) } },
+        "UpdateExpression": "SET endpoints.#id.slow = :at",
+        "ExpressionAttributeNames": { "#id": run.world.endpoints[0] },
+        "ExpressionAttributeValues": { ":at": { "N": until.to_string() } } });
+    let marked = run.lane.aws.dynamo.call("UpdateItem", &request.to_string());
+    assert_eq!(marked.status, 200, "{}", marked.body);
 }
 
 fn mark(run: &Run<'_>, set: &str, at: u64) {
-    let key = json!({ "project_id": { "S": run.world.project_id }, "id": { "S": run.world.endpoints[0] } });
+    let key = json!({ "id": { "S": run.world.endpoints[0] }, "part": { "S": "state" } });
     let request = json!({ "TableName": "endpoints", "Key": key,
         "UpdateExpression": format!("SET {set}"),
         "ExpressionAttributeValues": { ":at": { "N": at.to_string() } } });

@@ -12,6 +12,7 @@ mod limited;
 mod manual_retry;
 mod operational;
 mod replay;
+mod sessions;
 
 use std::fmt;
 
@@ -56,12 +57,18 @@ pub trait Path: fmt::Debug + Send + Sync {
 }
 
 /// Every path, in the order of the table.
-pub const ALL: [&dyn Path; 38] = [
+pub const ALL: [&dyn Path; 45] = [
     &accounts::SignUp,
     &accounts::CreateProject,
     &accounts::CreateKey,
     &accounts::RevokeKey,
+    &sessions::Refresh,
+    &sessions::LogOut,
+    &sessions::LogOutEverywhere,
+    &sessions::ChangePassword,
+    &sessions::ResetPassword,
     &endpoints::Create,
+    &endpoints::Change,
     &accepting::One,
     &accepting::Ten,
     &accepting::NewOne,
@@ -69,6 +76,7 @@ pub const ALL: [&dyn Path; 38] = [
     &accepting::Slow,
     &accepting::Again,
     &accepting::Leased,
+    &accepting::Batch,
     &first_attempts::Succeeds,
     &first_attempts::LargePayload,
     &first_attempts::BeforeItsRow,

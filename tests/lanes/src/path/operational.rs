@@ -11,7 +11,7 @@ use crate::lane::{DEAD, FIRST_ATTEMPTS};
 use crate::receiver::Behaviour;
 use crate::run::{Ending, Run};
 
-/// The operator's project. It has no row but its endpoint's.
+/// The operator's project. It has no rows but its routing row and its endpoint's.
 const PROJECT: &str = "01a20259-3a57-7c63-9fb6-0c94e1b2e278";
 const ENDPOINT: &str = "01a20259-3a57-7c63-9fb6-0c94e1b2e279";
 const BUS: &str = "default";
@@ -21,26 +21,37 @@ const PATH: &str = "/operator";
 
 /// Adds the operator's endpoint, subscribed to everything.
 fn add_operator(run: &Run<'_>) {
-    let Some(mut row) = endpoint(run) else { return };
+    let dynamo = &run.lane.aws.dynamo;
     let names = ["delivery.failed", "endpoint.disabled", "endpoint.recovered"];
-    row["project_id"] = json!({ "S": PROJECT });
-    row["id"] = json!({ "S": ENDPOINT });
-    row["url"] = json!({ "S": format!("http://{}{PATH}", run.lane.receiver.address()) });
-    row["events"] = json!({ "L": names.map(|name| json!({ "S": name })) });
-    row["event_names_ever"] = json!({ "SS": names });
-    run.lane.aws.dynamo.put("endpoints", &row);
+    for mut row in endpoint(run) {
+        row["id"] = json!({ "S": ENDPOINT });
+        if row["part"]["S"] == "settings" {
+            row["project_id"] = json!({ "S": PROJECT });
+            row["url"] = json!({ "S": format!("http://{}{PATH}", run.lane.receiver.address()) });
+            row["events"] = json!({ "L": names.map(|name| json!({ "S": name })) });
+            row["event_names_ever"] = json!({ "SS": names });
+        }
+        dynamo.put("endpoints", &row);
+    }
+    let entries = json!({ ENDPOINT: { "M": { "n": { "SS": names } } } });
+    let routes = json!({ "copy": { "S": format!("{PROJECT}#0") }, "shards": { "N": "1" },
+        "endpoints": { "M": entries } });
+    dynamo.put("routes", &routes);
 }
 
 /// Gives the endpoint the mark that it has after the service disabled it and its owner activated it again.
 fn mark_down(run: &Run<'_>) {
-    let Some(mut row) = endpoint(run) else { return };
-    row["is_down"] = json!({ "BOOL": true });
-    run.lane.aws.dynamo.put("endpoints", &row);
+    for mut row in endpoint(run).into_iter().filter(|row| row["part"]["S"] == "state") {
+        row["is_down"] = json!({ "BOOL": true });
+        run.lane.aws.dynamo.put("endpoints", &row);
+    }
 }
 
-fn endpoint(run: &Run<'_>) -> Option<Value> {
-    let rows = run.lane.aws.dynamo.items("endpoints");
-    rows.into_iter().find(|row| row["id"]["S"] == run.world.endpoints[0].as_str())
+/// Both rows of the first endpoint.
+fn endpoint(run: &Run<'_>) -> Vec<Value> {
+    let mut rows = run.lane.aws.dynamo.items("endpoints");
+    rows.retain(|row| row["id"]["S"] == run.world.endpoints[0].as_str());
+    rows
 }
 
 /// Checks that the operator's endpoint got one event of each of `names`, and the bus one or more.

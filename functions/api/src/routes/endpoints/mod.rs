@@ -9,17 +9,18 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use echo_shared::endpoint::{DisabledReason, Endpoint, EndpointStatus};
+use echo_shared::endpoint_patch::EndpointPatch;
 use echo_shared::event_name::EventName;
 use echo_shared::id::{EndpointId, ProjectId};
 use echo_shared::rate_limit::RateLimit;
-use echo_shared::store::{Created, EndpointPatch, Patched, Rotated};
+use echo_shared::store::{Created, Patched, Rotated};
 use echo_shared::time::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use self::fields::{description, events, headers, rate_limit_per_second, status, url};
 use crate::app::{App, AppState};
-use crate::auth::InProject;
+use crate::auth::{Caller, InProject};
 use crate::error::ApiError;
 use crate::http::body::RequestBody;
 use crate::http::loops::CalledHost;
@@ -58,8 +59,9 @@ pub struct EndpointBody {
     project_id: ProjectId,
     #[schema(value_type = values::EndpointUrl)]
     url: String,
-    #[schema(value_type = values::SigningSecret)]
-    signing_secret: String,
+    /// Null for an API key without the scope `endpoints:write`.
+    #[schema(value_type = Option<values::SigningSecret>, required)]
+    signing_secret: Option<String>,
     status: EndpointState,
     #[schema(value_type = Vec<values::EventName>)]
     events: Vec<EventName>,
@@ -103,14 +105,14 @@ impl From<Endpoint> for EndpointBody {
         Self {
             id: endpoint.id,
             project_id: endpoint.project_id,
-            signing_secret: endpoint.signing_secret.expose().to_owned(),
+            signing_secret: Some(endpoint.signing_secret.expose().to_owned()),
             url: endpoint.url,
             status: match endpoint.status {
                 EndpointStatus::Active => EndpointState::Active,
                 EndpointStatus::Disabled => EndpointState::Disabled,
             },
             events: endpoint.events,
-            consecutive_failures: endpoint.consecutive_failures,
+            consecutive_failures: endpoint.state.consecutive_failures,
             created_at: endpoint.id.created_at().to_string(),
             updated_at: endpoint.updated_at.to_string(),
             disabled_reason: endpoint.disabled_reason.map(|reason| match reason {
@@ -122,8 +124,25 @@ impl From<Endpoint> for EndpointBody {
             description: endpoint.description,
             headers: endpoint.headers.expose().clone(),
             rate_limit_per_second,
-            hanging_since: endpoint.hanging_since.map(|at| at.to_string()),
+            hanging_since: endpoint.state.hanging_since.map(|at| at.to_string()),
         }
+    }
+}
+
+/// What stands in place of the value of a header.
+const MASK: &str = "********";
+
+impl EndpointBody {
+    /// The endpoint, with its secrets if the caller gets them.
+    fn shown_to(caller: &Caller, endpoint: Endpoint) -> Self {
+        let mut body = Self::from(endpoint);
+        if !caller.sees_secrets() {
+            body.signing_secret = None;
+            for value in body.headers.values_mut() {
+                MASK.clone_into(value);
+            }
+        }
+        body
     }
 }
 
@@ -153,17 +172,17 @@ pub async fn create(
     let limit = rate_limit_per_second(&fields)?.flatten();
     let status = fields.nullable("status", "active or disabled", status)?.unwrap_or(EndpointStatus::Active);
     let is_disabled = status == EndpointStatus::Disabled;
-    let endpoint = Endpoint {
+    let mut endpoint = Endpoint {
         status,
         disabled_reason: is_disabled.then_some(DisabledReason::Manual),
         disabled_at: is_disabled.then_some(now),
         description: description(&fields)?.flatten(),
         headers: headers(&fields)?.unwrap_or_default(),
-        rate_limit: limit.map(|per_second| RateLimit { per_second, since: now }),
         ..Endpoint::new(project.id, project.shards, url, events, now)
     };
+    endpoint.state.rate_limit = limit.map(|per_second| RateLimit { per_second, since: now });
     let cap = app.settings.max_endpoints_per_project;
-    match app.registry.create_endpoint(&project.account_id, &endpoint, cap).await? {
+    match app.registry.create_endpoint(&endpoint, cap).await? {
         Created::Done => Ok((StatusCode::CREATED, Json(endpoint.into()))),
         Created::CapReached => Err(ApiError::conflict(format!(
             "The project has {cap} webhook endpoints, which is the most allowed"
@@ -174,24 +193,28 @@ pub async fn create(
 /// `GET …/webhooks`
 pub async fn list(
     State(app): State<AppState>,
+    caller: Caller,
     project: InProject,
     query: QueryValues,
 ) -> Result<Json<Vec<EndpointBody>>, ApiError> {
     query.only(&[])?;
-    let endpoints = app.store.endpoints(&project.id).await?;
-    Ok(Json(endpoints.into_iter().map(EndpointBody::from).collect()))
+    let copy = project.shards.any(rand::random());
+    let endpoints = app.store.endpoints(&project.id, copy).await?.ok_or_else(ApiError::foreign_project)?;
+    let shown = endpoints.into_iter().map(|endpoint| EndpointBody::shown_to(&caller, endpoint));
+    Ok(Json(shown.collect()))
 }
 
 /// `GET …/webhooks/{webhookId}`
 pub async fn show(
     State(app): State<AppState>,
+    caller: Caller,
     project: InProject,
     ids: PathIds,
     query: QueryValues,
 ) -> Result<Json<EndpointBody>, ApiError> {
     let endpoint = find(&app, &project, &ids.endpoint()?).await?;
     query.only(&[])?;
-    Ok(Json(endpoint.into()))
+    Ok(Json(EndpointBody::shown_to(&caller, endpoint)))
 }
 
 /// `PATCH …/webhooks/{webhookId}`
@@ -225,12 +248,11 @@ pub async fn update(
         match app.store.patch_endpoint(&endpoint, &patch, Timestamp::now()).await? {
             Patched::Done(endpoint) => return Ok(Json((*endpoint).into())),
             // When several changes come at once, one is made each time, and the others try again.
-            Patched::Overtaken => {
-                let latest = find(&app, &project, &id).await?;
+            Patched::Overtaken(latest) => {
                 if Instant::now() >= end || !patch.may_follow(&endpoint, &latest) {
                     return Err(ApiError::unavailable("an endpoint was changed by another call meanwhile"));
                 }
-                endpoint = latest;
+                endpoint = *latest;
             }
             Patched::Gone => return Err(ApiError::endpoint_not_found()),
         }
@@ -249,7 +271,7 @@ pub async fn delete(
         // A 404 comes first.
         return Err(find(&app, &project, &id).await.err().unwrap_or(refused));
     }
-    if app.registry.delete_endpoint(&project.account_id, &project.id, &id).await? {
+    if app.registry.delete_endpoint(&project.id, project.shards, &id).await? {
         Ok(StatusCode::NO_CONTENT)
     } else {
         Err(ApiError::endpoint_not_found())

@@ -4,9 +4,10 @@ use std::collections::HashMap;
 
 use echo_shared::delivery::{Delivery, DeliveryStatus};
 use echo_shared::endpoint::SkipReason;
-use echo_shared::event::{Event, EventDelivery, SkippedEndpoint};
+use echo_shared::event::{Event, EventDelivery};
 use echo_shared::event_name::EventName;
 use echo_shared::id::{DeliveryId, EndpointId, EventId, ProjectId};
+use echo_shared::skipped::SkippedEndpoint;
 use echo_shared::store::StoreError;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -102,7 +103,7 @@ impl EventBody {
             payload: RawValue::from_string(envelope).map_err(ApiError::internal)?,
             created_at: event.created_at().to_string(),
             deliveries: event.deliveries.iter().map(shown).collect(),
-            skipped: event.skipped.iter().map(skipped).collect(),
+            skipped: event.skipped.0.iter().map(skipped).collect(),
         })
     }
 }

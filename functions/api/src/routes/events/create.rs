@@ -14,7 +14,7 @@ use echo_shared::time::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::endpoints_ahead::EndpointsAhead;
+use super::routes_ahead::RoutesAhead;
 use crate::app::AppState;
 use crate::auth::InProject;
 use crate::error::ApiError;
@@ -28,11 +28,11 @@ use crate::openapi::values;
 #[schema(as = AcceptedEvent)]
 pub struct AcceptedBody {
     #[schema(value_type = values::Id)]
-    event_id: EventId,
+    pub(super) event_id: EventId,
     #[schema(value_type = values::EventName)]
     event_name: EventName,
     /// Whether this `event_id` was there already, with the same content.
-    duplicate: bool,
+    pub(super) duplicate: bool,
     deliveries: Vec<AcceptedDelivery>,
 }
 
@@ -67,23 +67,23 @@ impl IntoResponse for AcceptedBody {
 pub async fn create(
     State(app): State<AppState>,
     project: InProject,
-    ahead: EndpointsAhead,
+    ahead: RoutesAhead,
     query: QueryValues,
     body: RequestBody,
 ) -> Result<AcceptedBody, ApiError> {
     query.only(&[])?;
     let fields = body.fields()?;
     let (event_id, content) = event_input::read(&fields, &app.settings.event_names)?;
-    // The endpoints are being read meanwhile.
+    // The routes are being read meanwhile.
     let now = Timestamp::now();
     let permit = app.budgets.take(Budgeted::Events, &project.id, now).await;
     permit.map_err(|spent| ApiError::over_budget(spent, now))?;
-    let endpoints = ahead.endpoints(&app, &project.id).await?;
+    let routes = ahead.routes(&app, &project).await?;
     let now = Timestamp::now();
-    let new_event = |id| Event::accept(project.id, id, &content, &endpoints, now, app.settings.retention);
+    let new_event = |id| Event::accept(project.id, id, &content, &routes, now, app.settings.retention);
     let accepted = match event_id {
-        Some(id) => accept(app.sinks(), new_event(id), &endpoints, now).await?,
-        None => accept_new(app.sinks(), new_event(EventId::new(now)), &endpoints, now).await?,
+        Some(id) => accept(app.sinks(), new_event(id), &routes, now).await?,
+        None => accept_new(app.sinks(), new_event(EventId::new(now)), &routes, now).await?,
     };
     Ok(accepted.into())
 }

@@ -18,7 +18,8 @@ use crate::http::request::{PathIds, QueryValues};
 /// # Errors
 /// When the project has no such event, or the store did not answer.
 pub async fn find(app: &App, project: &InProject, id: &EventId) -> Result<Event, ApiError> {
-    app.store.event(&project.id, id, Timestamp::now()).await?.ok_or_else(ApiError::event_not_found)
+    let event = app.store.event(&project.id, project.shards.of(id), id, Timestamp::now()).await?;
+    event.ok_or_else(ApiError::event_not_found)
 }
 
 /// `GET …/events`
@@ -28,7 +29,7 @@ pub async fn list(
     query: QueryValues,
 ) -> Result<Json<EventPageBody>, ApiError> {
     let page = EventPage::read(&query, &project.id, app.settings.names_in(&project.id))?;
-    Ok(Json(page.load(&app, &project.id, Timestamp::now()).await?))
+    Ok(Json(page.load(&app, &project, Timestamp::now()).await?))
 }
 
 /// `GET …/events/{eventId}`

@@ -1,10 +1,11 @@
 //! `/v1/projects/{projectId}/events`: events in, and the log of them (contract §4).
 
+pub mod batch;
 pub mod body;
 mod create;
-pub mod endpoints_ahead;
 mod log;
 pub mod page;
+pub mod routes_ahead;
 mod sample;
 mod test_event;
 

@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 
 use super::body::{EventBody, deliveries_of};
 use crate::app::App;
+use crate::auth::InProject;
 use crate::error::ApiError;
 use crate::http::paging::{self, Budget, MAX_BYTES, scope_of};
 use crate::http::request::QueryValues;
@@ -70,12 +71,15 @@ impl EventPage {
     pub async fn load(
         &self,
         app: &App,
-        project_id: &ProjectId,
+        project: &InProject,
         now: Timestamp,
     ) -> Result<EventPageBody, ApiError> {
         // One more than is shown, to know whether there is more.
         let limit = self.limit + 1;
-        let rows = app.store.events(project_id, &self.filter, self.after, limit, MAX_BYTES, now).await?;
+        let rows = app
+            .store
+            .events(&project.id, project.shards, &self.filter, self.after, limit, MAX_BYTES, now)
+            .await?;
         let mut data = Vec::new();
         let mut budget = Budget::default();
         'page: while data.len() < rows.len().min(self.limit) {

@@ -7,6 +7,7 @@ use echo_shared::endpoint::EndpointStatus;
 use echo_shared::event::{Event, EventContent};
 use echo_shared::fields::string;
 use echo_shared::id::EventId;
+use echo_shared::route::Routes;
 use echo_shared::time::Timestamp;
 
 use super::{AcceptedBody, sample};
@@ -46,6 +47,6 @@ pub async fn send_test(
     let data = sample::data(&name, now).map_err(ApiError::internal)?;
     let content = EventContent { name, customer_id: None, notification_id: None, data: &data };
     let event = Event::for_one(EventId::new(now), &content, &endpoint, now, app.settings.retention);
-    let accepted = accept_new(app.sinks(), event, std::slice::from_ref(&endpoint), now).await?;
+    let accepted = accept_new(app.sinks(), event, &Routes::to(&endpoint), now).await?;
     Ok(accepted.into())
 }

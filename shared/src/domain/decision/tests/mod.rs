@@ -6,6 +6,7 @@ use crate::event_name::EventName;
 use crate::id::{EventId, ProjectId};
 use crate::job::Chain;
 use crate::rate_limit::{RateLimit, Slot};
+use crate::route::Routes;
 use crate::shards::Shards;
 
 mod next;
@@ -29,8 +30,7 @@ fn fixture() -> (Delivery, Endpoint, DeliveryJob) {
         data: serde_json::from_str("{}").expect("JSON"),
     };
     let month = Duration::from_secs(30 * 86_400);
-    let event =
-        Event::accept(project_id, EventId::new(T0), &content, std::slice::from_ref(&endpoint), T0, month);
+    let event = Event::accept(project_id, EventId::new(T0), &content, &Routes::to(&endpoint), T0, month);
     let listed = event.deliveries[0];
     let job = event.first_job(&listed);
     (Delivery::pending(&event, &listed), endpoint, job)
@@ -133,7 +133,7 @@ fn a_disabled_or_deleted_endpoint_ends_what_waits() {
 #[test]
 fn a_slow_endpoint_is_served_by_the_slow_lane() {
     let (delivery, mut endpoint, job) = fixture();
-    endpoint.slow_until = Some(at(300));
+    endpoint.state.slow_until = Some(at(300));
     let wake = |lane, now| on_wake(&delivery, Some(&endpoint), &job, lane, now, TIMEOUT);
     for lane in [Lane::FirstAttempts, Lane::Retries] {
         assert_eq!(wake(lane, at(1)), Wake::MoveToSlowLane { claim: false });
@@ -145,8 +145,8 @@ fn a_slow_endpoint_is_served_by_the_slow_lane() {
 #[test]
 fn an_endpoint_that_hangs_gets_a_probe_now_and_then_and_the_rest_waits() {
     let (mut delivery, mut endpoint, mut job) = fixture();
-    endpoint.rate_limit = Some(RateLimit { per_second: 5, since: T0 });
-    (endpoint.hanging_since, endpoint.hanging_tried_at) = (Some(T0), Some(at(80)));
+    endpoint.state.rate_limit = Some(RateLimit { per_second: 5, since: T0 });
+    (endpoint.state.hanging_since, endpoint.state.hanging_tried_at) = (Some(T0), Some(at(80)));
     let probe = Some(Hanging { since: T0, tried_at: at(80) });
     let probing = |number| Wake::Attempt { number, claim: true, need: Need::Nothing, probe };
     let wake = |delivery: &Delivery, job: &DeliveryJob, lane, now| {
@@ -171,23 +171,23 @@ fn a_limited_endpoints_attempt_takes_a_slot_and_waits_for_it() {
     let wake = |delivery: &Delivery, endpoint: &Endpoint, now| {
         on_wake(delivery, Some(endpoint), &job, Lane::Retries, now, TIMEOUT)
     };
-    endpoint.rate_limit = Some(RateLimit { per_second: 5, since: T0 });
+    endpoint.state.rate_limit = Some(RateLimit { per_second: 5, since: T0 });
     assert_eq!(wake(&delivery, &endpoint, T0), attempt(1, false, Need::Slot));
     delivery.slot = Some(Slot { at: at(100), limit_since: T0 });
     assert_eq!(wake(&delivery, &endpoint, at(99)), Wake::NotYet { until: at(100) });
     assert_eq!(wake(&delivery, &endpoint, at(100)), attempt(1, false, Need::Nothing));
     assert_eq!(wake(&delivery, &endpoint, at(102)), attempt(1, false, Need::Nothing));
     assert_eq!(wake(&delivery, &endpoint, at(103)), attempt(1, false, Need::LateSlot));
-    endpoint.rate_limit = Some(RateLimit { per_second: 500, since: at(1) });
+    endpoint.state.rate_limit = Some(RateLimit { per_second: 500, since: at(1) });
     assert_eq!(wake(&delivery, &endpoint, at(100)), attempt(1, false, Need::Slot), "a slot of another limit");
-    endpoint.rate_limit = None;
+    endpoint.state.rate_limit = None;
     assert_eq!(wake(&delivery, &endpoint, at(110)), attempt(1, false, Need::Nothing), "no limit any more");
 }
 
 #[test]
 fn a_copy_stands_back_from_the_slot_that_is_waited_for() {
     let (mut delivery, mut endpoint, job) = fixture();
-    endpoint.rate_limit = Some(RateLimit { per_second: 5, since: T0 });
+    endpoint.state.rate_limit = Some(RateLimit { per_second: 5, since: T0 });
     delivery.chain = Some(Chain::new());
     delivery.slot = Some(Slot { at: at(1_000), limit_since: T0 });
     let wake = |now| on_wake(&delivery, Some(&endpoint), &job, Lane::FirstAttempts, now, TIMEOUT);
@@ -198,7 +198,7 @@ fn a_copy_stands_back_from_the_slot_that_is_waited_for() {
 #[test]
 fn a_slot_makes_no_retry_early() {
     let (mut delivery, mut endpoint, job) = fixture();
-    endpoint.rate_limit = Some(RateLimit { per_second: 5, since: T0 });
+    endpoint.state.rate_limit = Some(RateLimit { per_second: 5, since: T0 });
     delivery.status = DeliveryStatus::Retrying;
     delivery.next_retry_at = Some(at(60));
     delivery.slot = Some(Slot { at: at(50), limit_since: T0 });

@@ -1,5 +1,6 @@
 use super::*;
 use crate::attempt::Attempt;
+use crate::endpoint::EndpointState;
 use crate::id::AttemptId;
 use crate::transition::Transition;
 
@@ -125,7 +126,7 @@ fn a_wait_after_an_attempt_or_for_a_slot_goes_to_its_lane() {
     ];
     for (lane, is_crowded, is_slow, leaves_for) in cases {
         let context = format!("{lane:?} crowded {is_crowded} slow {is_slow}");
-        endpoint.slow_until = is_slow.then_some(at(100));
+        endpoint.state.slow_until = is_slow.then_some(at(100));
         let woken = Woken { is_crowded, ..woken(&job, lane) };
         let chain = if leaves_for.is_some() { Some(NEW) } else { job.chain };
         let next = leaves_for.map_or(Next::HideUntil(at(60)), |lane| sent_on(&job, None, lane, at(60)));
@@ -169,9 +170,10 @@ fn made(outcome: &Outcome, took: u64) -> Attempt {
 #[test]
 fn an_endpoint_hears_of_counted_failures_and_of_successes_that_change_it() {
     let (mut delivery, endpoint, job) = fixture();
-    let failing = Endpoint { consecutive_failures: 1, ..endpoint.clone() };
-    let since = Endpoint { first_failure_at: Some(T0), ..endpoint.clone() };
-    let down = Endpoint { is_down: true, ..endpoint.clone() };
+    let in_state = |state| Endpoint { state, ..endpoint.clone() };
+    let failing = in_state(EndpointState { consecutive_failures: 1, ..EndpointState::default() });
+    let since = in_state(EndpointState { first_failure_at: Some(T0), ..EndpointState::default() });
+    let down = in_state(EndpointState { is_down: true, ..EndpointState::default() });
     let (gone, exhausted) = (Step::Failed(FailureReason::Gone), Step::Failed(FailureReason::Exhausted));
     let cases = [
         (Trigger::Auto, &endpoint, Step::Succeeded, false),
@@ -208,7 +210,7 @@ fn a_delivery_takes_on_what_was_written_of_its_attempt() {
     assert_eq!((delivery.status, delivery.next_retry_at), (DeliveryStatus::Retrying, Some(at(60))));
     assert_eq!((delivery.attempt_count, delivery.chain, delivery.slot), (1, Some(NEW), None));
     assert_eq!((&delivery.payload, delivery.updated_at), (&None, at(9)));
-    assert_eq!(delivery.attention, Some(format!("{}#retrying", delivery.partition)));
+    assert_eq!(delivery.attention, Some(format!("{}#0#retrying", delivery.endpoint_id)));
     let second = conclude(&mut delivery, Step::Succeeded, at(70));
     assert_eq!((delivery.status, delivery.next_retry_at), (DeliveryStatus::Success, None));
     assert_eq!((delivery.attempt_count, &delivery.attention), (2, &None));

@@ -1,24 +1,29 @@
-//! `/auth`: signing up, logging in and refreshing tokens (contract §2).
+//! `/auth`: signing up and logging in, the tokens of a session, and new passwords (contract §2).
+
+mod new_password;
+mod tokens;
+
+pub use self::new_password::{change_password, reset_password};
+pub use self::tokens::{log_out, refresh};
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
-use echo_shared::account::{Account, EMAIL_CHARS, EmailKey};
+use echo_shared::account::{Account, CallerNetwork, EMAIL_CHARS, EmailKey, PasswordHash};
 use echo_shared::api_key::{ApiKey, ApiKeyRecord};
 use echo_shared::fields::{NAME_CHARS, string};
-use echo_shared::id::{AccountId, BusinessId, ProjectId};
+use echo_shared::id::{AccountId, BusinessId, ProjectId, SessionSetId};
 use echo_shared::project::Project;
+use echo_shared::session::Session;
 use echo_shared::shards::Shards;
-use echo_shared::store::{LoginBudget, SignedUp};
+use echo_shared::store::{Guessed, LoginBudget, SignedUp};
 use echo_shared::time::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use crate::app::{App, AppState};
-use crate::auth::bearer;
 use crate::auth::passwords;
-use crate::auth::tokens::TokenType;
 use crate::config::SignupPolicy;
 use crate::error::ApiError;
 use crate::http::body::RequestBody;
@@ -43,10 +48,10 @@ pub struct UserBody {
 #[derive(Serialize, ToSchema)]
 #[schema(as = SignedIn)]
 pub struct SignedInBody {
-    /// For `/v1`; lasts one hour.
+    /// For `/v1`; lasts 15 minutes.
     #[schema(value_type = values::Token)]
     access_token: String,
-    /// For `/auth/refresh`; lasts 30 days.
+    /// For `/auth/refresh`; lasts 30 days, but no longer than its session.
     #[schema(value_type = values::Token)]
     refresh_token: String,
     user: UserBody,
@@ -93,13 +98,14 @@ pub async fn sign_up(
     query.only(&[])?;
     let fields = body.fields()?;
     let email = fields.required("email", "an e-mail address such as ada@example.com", email)?;
-    let password = fields.required("password", "a string of 8 to 128 characters", new_password)?;
+    let password = fields.required("password", PASSWORD_ALLOWED, password)?;
     let now = Timestamp::now();
     let mut account = Account {
         email_key: EmailKey::of(&email),
         id: AccountId::new(now),
         email,
-        password_hash: echo_shared::account::PasswordHash(String::new()),
+        password_hash: PasswordHash(String::new()),
+        session_set: SessionSetId::new(now),
         first_name: fields.text("first_name", NAME_CHARS)?,
         last_name: fields.text("last_name", NAME_CHARS)?,
         business_id: BusinessId::new(now),
@@ -113,8 +119,9 @@ pub async fn sign_up(
     let key = ApiKey::generate();
     let record = ApiKeyRecord::new(account.id, project.id, project.shards, "default".to_owned(), &key, now);
     // The answer is made before anything is stored: an account that was stored without an answer would have no key.
-    let signed_in = sign_in(&app, &account, now).await?;
-    if app.registry.sign_up(&account, &project, &record).await? == SignedUp::EmailTaken {
+    let session = Session::new(&account, now);
+    let signed_in = signed_in(&app, &account, &session, now).await?;
+    if app.registry.sign_up(&account, &session, &project, &record).await? == SignedUp::EmailTaken {
         return Err(ApiError::conflict("email is already signed up"));
     }
     let body = SignedUpBody {
@@ -141,34 +148,31 @@ pub async fn log_in(
     let email = EmailKey::of(&fields.text("email", EMAIL_CHARS)?);
     let password = fields.required("password", "a string", string)?;
     let now = Timestamp::now();
-    if let LoginBudget::Spent { until } = app.registry.take_login_try(&email, &from, now).await? {
-        return Err(ApiError::too_many_logins(until.since(now).as_secs() + 1));
-    }
+    take_try(&app, Guessed::Password, &email, &from, now).await?;
     let account = app.registry.account(&email).await?;
     let stored = account.as_ref().map(|account| account.password_hash.clone());
     let is_right = passwords::verify(password, stored).await?;
     let account = account.filter(|_| is_right).ok_or_else(ApiError::login_refused)?;
-    app.registry.clear_login_failures(&email, &from).await?;
-    Ok(Json(sign_in(&app, &account, now).await?))
+    app.registry.clear_login_failures(Guessed::Password, &email, &from).await?;
+    // The session is in the set of the row whose password was checked. If the password has been changed since, it never lives.
+    let session = Session::new(&account, now);
+    app.registry.begin_session(&session).await?;
+    Ok(Json(signed_in(&app, &account, &session, now).await?))
 }
 
-/// `POST /auth/refresh`
-pub async fn refresh(
-    State(app): State<AppState>,
-    headers: HeaderMap,
-    query: QueryValues,
-    body: RequestBody,
-) -> Result<(StatusCode, Json<SignedInBody>), ApiError> {
-    let token = bearer(&headers).ok_or_else(ApiError::refresh_token_refused)?;
-    let now = Timestamp::now();
-    let claims = app.secrets.derived().await?.tokens.verify(TokenType::Refresh, token, now);
-    let claims = claims.ok_or_else(ApiError::refresh_token_refused)?;
-    let account = app.registry.account(&EmailKey::of(&claims.email)).await?;
-    let account =
-        account.filter(|account| account.id == claims.sub).ok_or_else(ApiError::refresh_token_refused)?;
-    body.check()?;
-    query.only(&[])?;
-    Ok((StatusCode::CREATED, Json(sign_in(&app, &account, now).await?)))
+/// # Errors
+/// When the caller or all callers have tried this account too often.
+async fn take_try(
+    app: &App,
+    of: Guessed,
+    email: &EmailKey,
+    from: &CallerNetwork,
+    now: Timestamp,
+) -> Result<(), ApiError> {
+    match app.registry.take_login_try(of, email, from, now).await? {
+        LoginBudget::Allowed => Ok(()),
+        LoginBudget::Spent { until } => Err(ApiError::too_many_tries(until.since(now).as_secs() + 1)),
+    }
 }
 
 async fn check_policy(app: &App, headers: &HeaderMap) -> Result<(), ApiError> {
@@ -184,11 +188,17 @@ async fn check_policy(app: &App, headers: &HeaderMap) -> Result<(), ApiError> {
     }
 }
 
-async fn sign_in(app: &App, account: &Account, now: Timestamp) -> Result<SignedInBody, ApiError> {
+/// The newest tokens of a session.
+async fn signed_in(
+    app: &App,
+    account: &Account,
+    session: &Session,
+    now: Timestamp,
+) -> Result<SignedInBody, ApiError> {
     let tokens = &app.secrets.derived().await?.tokens;
     Ok(SignedInBody {
-        access_token: tokens.issue(TokenType::Access, account, now)?,
-        refresh_token: tokens.issue(TokenType::Refresh, account, now)?,
+        access_token: tokens.access(account, session, now)?,
+        refresh_token: tokens.refresh(account, session)?,
         user: UserBody {
             id: account.id,
             email: account.email.clone(),
@@ -213,7 +223,10 @@ fn email(value: &RawValue) -> Option<String> {
     is_email.then_some(email)
 }
 
-fn new_password(value: &RawValue) -> Option<String> {
+const PASSWORD_ALLOWED: &str = "a string of 8 to 128 characters";
+
+/// A password that is to be kept.
+fn password(value: &RawValue) -> Option<String> {
     string(value).filter(|password| (8..=128).contains(&password.chars().count()))
 }
 
@@ -251,12 +264,11 @@ mod tests {
 
     #[test]
     fn a_passwords_length_is_in_characters() {
-        for (password, taken) in
-            [("1234567", false), ("12345678", true), ("pässwörd", true), ("pässwör", false)]
+        for (text, taken) in [("1234567", false), ("12345678", true), ("pässwörd", true), ("pässwör", false)]
         {
-            assert_eq!(new_password(&json(password)).is_some(), taken, "{password}");
+            assert_eq!(password(&json(text)).is_some(), taken, "{text}");
         }
-        assert!(new_password(&json(&"é".repeat(128))).is_some());
-        assert!(new_password(&json(&"é".repeat(129))).is_none());
+        assert!(password(&json(&"é".repeat(128))).is_some());
+        assert!(password(&json(&"é".repeat(129))).is_none());
     }
 }

@@ -1,0 +1,85 @@
+//! New passwords: by the present one, or by a token of the operator's.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use echo_shared::account::Account;
+use echo_shared::fields::string;
+use echo_shared::id::SessionSetId;
+use echo_shared::session::Session;
+use echo_shared::store::Guessed;
+use echo_shared::time::Timestamp;
+
+use super::tokens::{claims, living};
+use super::{PASSWORD_ALLOWED, SignedInBody, password, signed_in, take_try};
+use crate::app::AppState;
+use crate::auth::passwords;
+use crate::auth::reset::ResetToken;
+use crate::auth::tokens::TokenType;
+use crate::error::ApiError;
+use crate::http::body::RequestBody;
+use crate::http::request::{FromNetwork, QueryValues};
+
+/// `POST /auth/password`
+pub async fn change_password(
+    State(app): State<AppState>,
+    FromNetwork(from): FromNetwork,
+    headers: HeaderMap,
+    query: QueryValues,
+    body: RequestBody,
+) -> Result<Json<SignedInBody>, ApiError> {
+    let now = Timestamp::now();
+    let claims = claims(&app, &headers, &[TokenType::Access], now).await?;
+    let claims = claims.ok_or_else(ApiError::access_token_refused)?;
+    let (account, old) = living(&app, &claims, now).await?.ok_or_else(ApiError::access_token_refused)?;
+    query.only(&[])?;
+    let fields = body.fields()?;
+    let current = fields.required("current_password", "a string", string)?;
+    let new = fields.required("new_password", PASSWORD_ALLOWED, password)?;
+    // A thief of a token guesses the same password as a stranger at the login, so the budget is the same.
+    take_try(&app, Guessed::Password, &account.email_key, &from, now).await?;
+    if !passwords::verify(current, Some(account.password_hash.clone())).await? {
+        return Err(ApiError::current_password_wrong());
+    }
+    app.registry.clear_login_failures(Guessed::Password, &account.email_key, &from).await?;
+    let new = passwords::hash(new).await?;
+    // The new session is in a set that no account has yet, so it lives from the moment at which the password changes, and not
+    // at all if another change comes first. No transaction is needed.
+    let changed = Account { session_set: SessionSetId::new(now), ..account.clone() };
+    let session = Session::new(&changed, now);
+    app.registry.begin_session(&session).await?;
+    if !app.registry.change_password(&account, &new, changed.session_set).await? {
+        return Err(ApiError::current_password_wrong());
+    }
+    app.sessions.forget(&(old.account_id, old.id));
+    Ok(Json(signed_in(&app, &changed, &session, now).await?))
+}
+
+/// `POST /auth/reset`
+pub async fn reset_password(
+    State(app): State<AppState>,
+    FromNetwork(from): FromNetwork,
+    query: QueryValues,
+    body: RequestBody,
+) -> Result<StatusCode, ApiError> {
+    query.only(&[])?;
+    let fields = body.fields()?;
+    let token = fields.required("token", "a string", string)?;
+    let new = fields.required("new_password", PASSWORD_ALLOWED, password)?;
+    let token = ResetToken::parse(&token).ok_or_else(ApiError::reset_token_refused)?;
+    let now = Timestamp::now();
+    take_try(&app, Guessed::ResetToken, &token.email, &from, now).await?;
+    let reset = &app.secrets.derived().await?.reset;
+    let account = app.registry.account(&token.email).await?;
+    let account = account.filter(|account| reset.accepts(&token, account, now));
+    let account = account.ok_or_else(ApiError::reset_token_refused)?;
+    let new = passwords::hash(new).await?;
+    if !app.registry.change_password(&account, &new, SessionSetId::new(now)).await? {
+        return Err(ApiError::reset_token_refused());
+    }
+    // Whoever forgot a password has often tried many.
+    for guessed in [Guessed::ResetToken, Guessed::Password] {
+        app.registry.clear_login_failures(guessed, &account.email_key, &from).await?;
+    }
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,106 @@
+//! Batches of events (contract §4): the calls that they share, and their limits of deliveries and of time.
+
+use std::time::{Duration, Instant};
+
+use echo_lanes::fault::Fault;
+use echo_lanes::function::Kind;
+use echo_lanes::lane::LaneSettings;
+use echo_lanes::run::{Ending, Run};
+use echo_lanes::world::{ONE, TEN, World};
+use serde_json::{Value, json};
+
+async fn world() -> World {
+    World::make().await.expect("the functions, built by `cargo build`")
+}
+
+fn batch(events: usize, name: &str) -> Value {
+    let events: Vec<Value> = (0..events).map(|n| json!({ "event_name": name, "data": { "n": n } })).collect();
+    json!({ "events": events })
+}
+
+async fn post(run: &Run<'_>, body: &Value) -> Vec<Value> {
+    let answer = run.lane.call("POST", &run.project("/events/batch"), &run.key(), Some(body)).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    answer.json()["results"].as_array().cloned().expect("results")
+}
+
+fn count(results: &[Value], status: u16) -> usize {
+    results.iter().filter(|result| result["status"] == status).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_events_of_a_batch_share_their_calls() {
+    let world = world().await;
+    let mut run = Run::new(world.lane(LaneSettings::default()).await.expect("a lane"), &world);
+    run.lane.stop_mappings();
+    // The first request of a process looks its key up. The 19 events need no lease of the budget.
+    run.post_event(ONE, &json!({}), Ending::Either).await;
+    let calls = async |body: &Value| -> Vec<String> {
+        run.lane.aws.faults.arm(None);
+        assert_eq!(count(&post(&run, body).await, 202), 9);
+        let calls = run.lane.aws.faults.calls().into_iter().filter(|call| call.key.kind == Kind::Api);
+        let mut calls: Vec<String> = calls.map(|call| call.key.what).collect();
+        calls.sort_unstable();
+        calls
+    };
+    // One request has the rows of both tables, and is named by its first.
+    let new = ["BatchExecuteStatement events", "Query endpoints", "SendMessageBatch first-attempts"];
+    assert_eq!(calls(&batch(9, ONE)).await, new);
+    let mut with_ids = batch(9, ONE);
+    for event in with_ids["events"].as_array_mut().expect("an array") {
+        event["event_id"] = uuid::Uuid::new_v4().to_string().into();
+    }
+    let with_own_ids = [
+        "BatchExecuteStatement deliveries",
+        "BatchExecuteStatement events",
+        "Query endpoints",
+        "SendMessageBatch first-attempts",
+    ];
+    assert_eq!(calls(&with_ids).await, with_own_ids);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_makes_at_most_a_thousand_deliveries() {
+    let world = world().await;
+    let mut run = Run::new(world.lane(LaneSettings::default()).await.expect("a lane"), &world);
+    run.lane.stop_mappings();
+    for n in 0..5 {
+        let url = format!("http://{}/more-{n}", run.lane.receiver.address());
+        let body = json!({ "url": url, "events": [TEN] });
+        run.insist("POST", &run.project("/webhooks"), &run.key(), Some(&body), &[201]).await;
+    }
+    // 15 deliveries each.
+    let mut body = batch(100, TEN);
+    body["events"][99]["event_name"] = "call.x".into();
+    let results = post(&run, &body).await;
+    assert!(results[..66].iter().all(|result| result["status"] == 202), "{results:?}");
+    for beyond in &results[66..99] {
+        assert_eq!(beyond["status"], 503, "{beyond}");
+        assert!(
+            beyond["message"].as_str().is_some_and(|text| text.contains("send this event again")),
+            "{beyond}"
+        );
+    }
+    assert_eq!(results[99]["status"], 400, "a refused event is refused all the same: {}", results[99]);
+    assert_eq!(run.lane.aws.dynamo.rows("deliveries").len(), 66 * 15);
+    assert_eq!(run.lane.aws.dynamo.rows("events").len(), 66);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_takes_too_long_gets_a_503_of_its_own_in_ten_seconds() {
+    let world = world().await;
+    let settings = LaneSettings { api_timeout: Duration::from_secs(15), ..LaneSettings::default() };
+    let run = Run::new(world.lane(settings).await.expect("a lane"), &world);
+    // AWS takes the jobs and never answers. Before a job's second send has failed too, the answer is due.
+    run.lane.aws.faults.outage(Some(("SendMessageBatch", Fault::Slow)));
+    let mut body = batch(3, ONE);
+    body["events"][1] = json!({ "event_name": "call.ended", "data": 7 });
+    let began = Instant::now();
+    let results = post(&run, &body).await;
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(10), "the answer took {took:?}");
+    let statuses: Vec<&Value> = results.iter().map(|result| &result["status"]).collect();
+    assert_eq!(statuses, [503, 400, 503]);
+    let message = results[0]["message"].as_str().expect("a text");
+    assert!(message.ends_with("send this event again"), "{message}");
+}

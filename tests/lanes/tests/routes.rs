@@ -1,0 +1,223 @@
+//! The routing row and the two rows of an endpoint: what they cost, and that all copies of the routing row change
+//! together.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use echo_lanes::gateway::HttpAnswer;
+use echo_lanes::invariants::judge;
+use echo_lanes::lane::{Auth, LaneSettings};
+use echo_lanes::receiver::Behaviour;
+use echo_lanes::run::{Ending, Run};
+use echo_lanes::watch::Seen;
+use echo_lanes::world::{ONE, World};
+use serde_json::{Value, json};
+
+const AUTOMATIC: usize = 4;
+const REST: Duration = Duration::from_secs(60);
+const COPIES: usize = 3;
+
+async fn world() -> World {
+    World::make().await.expect("the functions, built by `cargo build`")
+}
+
+async fn run<'a>(world: &'a World, env: &[(&'static str, &str)]) -> Run<'a> {
+    let env = env.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+    Run::new(world.lane(LaneSettings { env, ..LaneSettings::default() }).await.expect("a lane"), world)
+}
+
+/// Nearly the 8 KiB that an endpoint's headers may have.
+fn headers() -> Value {
+    json!({ "x-first": "a".repeat(4_050), "x-second": "b".repeat(4_050) })
+}
+
+/// The units of each kind of call, such as `GetItem routes`, each call by itself.
+fn units(calls: Vec<Seen>) -> BTreeMap<String, Vec<f64>> {
+    let mut units: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+    for call in calls.into_iter().filter(|call| !call.is_sqs && call.reply.status == 200) {
+        let answer: Value = serde_json::from_str(&call.reply.body).unwrap_or_default();
+        let consumed = match &answer["ConsumedCapacity"] {
+            Value::Array(tables) => tables.iter().filter_map(|table| table["CapacityUnits"].as_f64()).sum(),
+            table => table["CapacityUnits"].as_f64().unwrap_or(0.0),
+        };
+        units.entry(call.what).or_default().push(consumed);
+    }
+    units
+}
+
+fn ok(answer: &HttpAnswer, status: u16) -> Value {
+    assert_eq!(answer.status, status, "{}", String::from_utf8_lossy(&answer.body));
+    answer.json()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_for_one_of_fifty_large_endpoints_costs_one_unit_to_read_and_three_to_write() {
+    let world = world().await;
+    let mut run = run(&world, &[]).await;
+    run.lane.stop_mappings();
+    let bearer = Auth::Bearer(&world.access_token);
+    let created = run.lane.call("POST", "/v1/projects", &bearer, Some(&json!({ "name": "large" }))).await;
+    let project = ok(&created, 201);
+    let key = Auth::Key(project["api_key"].as_str().expect("a key"));
+    let of_project = |rest: &str| format!("/v1/projects/{}{rest}", project["id"].as_str().expect("an id"));
+    for n in 0..50 {
+        let events = if n == 0 { json!(["call.started"]) } else { json!(["call.ended", "call.summary"]) };
+        let body = json!({ "url": "https://example.com/", "events": events, "headers": headers() });
+        ok(&run.lane.call("POST", &of_project("/webhooks"), &key, Some(&body)).await, 201);
+    }
+    let event = json!({ "event_name": "call.started", "data": { "call_id": "call_1" } });
+    // The first event also reads the key and leases a budget.
+    for _ in 0..2 {
+        run.lane.aws.watch.start();
+        let accepted = ok(&run.lane.call("POST", &of_project("/events"), &key, Some(&event)).await, 202);
+        assert_eq!(accepted["deliveries"].as_array().map(Vec::len), Some(1));
+    }
+    let units = units(run.lane.aws.watch.stop());
+    let of = |names: &[&str]| {
+        let named = units.iter().filter(|(what, _)| names.iter().any(|name| what.starts_with(name)));
+        named.flat_map(|(_, units)| units).sum::<f64>()
+    };
+    assert_eq!(units.get("GetItem routes"), Some(&vec![1.0]), "{units:?}");
+    assert_eq!(of(&["GetItem", "BatchGetItem", "Query"]), 1.0, "{units:?}");
+    assert_eq!(of(&["PutItem", "BatchExecuteStatement"]), 3.0, "{units:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failure_and_a_batch_of_slots_cost_one_unit_whatever_the_endpoint_has() {
+    let world = world().await;
+    let run = run(&world, &[("RETRY_DELAYS_SECONDS", "1")]).await;
+    run.lane.receiver.set("/0", Behaviour::Answer(500));
+    let body = json!({ "headers": headers(), "rate_limit_per_second": 100 });
+    run.insist("PATCH", &run.endpoint(0, ""), &run.key(), Some(&body), &[200]).await;
+    run.lane.aws.watch.start();
+    run.post_event(ONE, &json!({}), Ending::Failed("exhausted")).await.expect("accepted");
+    assert!(run.lane.settle(REST).await);
+    let units = units(run.lane.aws.watch.stop());
+    let updates = units.get("UpdateItem endpoints").cloned().unwrap_or_default();
+    // A slot for each of two attempts, and the failure.
+    assert!(updates.len() >= 3 && updates.iter().all(|units| *units == 1.0), "{units:?}");
+    let shown = run.lane.call("GET", &run.endpoint(0, ""), &run.key(), None).await;
+    assert_eq!(ok(&shown, 200)["consecutive_failures"], 1);
+    let verdict = judge(&run, true, AUTOMATIC).await;
+    assert_eq!((verdict.losses, verdict.violations), (Vec::new(), Vec::new()));
+}
+
+/// Makes the project one that was created with [`COPIES`] shards.
+fn spread(run: &Run<'_>) {
+    let dynamo = &run.lane.aws.dynamo;
+    let shards = json!({ "N": COPIES.to_string() });
+    for table in ["projects", "api_keys", "api_key_hashes", "endpoints", "routes"] {
+        for mut item in dynamo.items(table).into_iter().filter(|item| item["shards"].is_object()) {
+            item["shards"] = shards.clone();
+            dynamo.put(table, &item);
+        }
+    }
+    for first in dynamo.items("routes") {
+        for copy in 1..COPIES {
+            let mut item = first.clone();
+            item["copy"] = json!({ "S": format!("{}#{copy}", run.world.project_id) });
+            dynamo.put("routes", &item);
+        }
+    }
+}
+
+/// What each copy says of an endpoint.
+fn entries(run: &Run<'_>, id: &str) -> Vec<Value> {
+    run.lane.aws.dynamo.rows("routes").iter().map(|row| row["endpoints"][id].clone()).collect()
+}
+
+async fn over(run: &Run<'_>, what: &str) {
+    let verdict = judge(run, run.lane.settle(REST).await, AUTOMATIC).await;
+    assert_eq!((verdict.losses, verdict.violations), (Vec::new(), Vec::new()), "{what}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_copies_change_with_the_endpoint() {
+    let world = world().await;
+    let run = run(&world, &[("RETRY_DELAYS_SECONDS", "1")]).await;
+    spread(&run);
+    over(&run, "spread").await;
+    let body = json!({ "url": "https://example.com/", "events": [ONE] });
+    let created = run.lane.call("POST", &run.project("/webhooks"), &run.key(), Some(&body)).await;
+    let id = ok(&created, 201)["id"].as_str().expect("an id").to_owned();
+    let wanted = |entry: Value| vec![entry; COPIES];
+    assert_eq!(entries(&run, &id), wanted(json!({ "n": [ONE] })));
+    over(&run, "created").await;
+
+    let target = run.project(&format!("/webhooks/{id}"));
+    let change = async |body: Value| {
+        ok(&run.lane.call("PATCH", &target, &run.key(), Some(&body)).await, 200);
+    };
+    change(json!({ "events": ["call.summary"], "status": "disabled" })).await;
+    assert_eq!(entries(&run, &id), wanted(json!({ "n": ["call.summary"], "off": true })));
+    change(json!({ "status": "active", "description": "again" })).await;
+    assert_eq!(entries(&run, &id), wanted(json!({ "n": ["call.summary"] })));
+    let deleted = run.lane.call("DELETE", &target, &run.key(), None).await;
+    assert_eq!(deleted.status, 204);
+    assert_eq!(entries(&run, &id), wanted(Value::Null));
+    over(&run, "deleted").await;
+
+    // An attempt that times out marks the endpoint as slow, and a 410 disables it.
+    let own = &world.endpoints[0];
+    run.lane.receiver.set("/0", Behaviour::Hang);
+    run.post_event(ONE, &json!({}), Ending::Either).await.expect("accepted");
+    let end = Instant::now() + REST;
+    while !entries(&run, own).iter().all(|entry| entry["slow"].is_u64()) {
+        assert!(Instant::now() < end, "{:?}", entries(&run, own));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    run.lane.receiver.set("/0", Behaviour::Answer(410));
+    while !entries(&run, own).iter().all(|entry| entry["off"] == true) {
+        assert!(Instant::now() < end, "{:?}", entries(&run, own));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    over(&run, "disabled by us").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_read_all_copies_in_turn() {
+    let world = world().await;
+    let mut run = run(&world, &[]).await;
+    run.lane.stop_mappings();
+    spread(&run);
+    // The first copy says that the project has no endpoint. So its readers make no delivery.
+    let first = run.lane.aws.dynamo.items("routes").into_iter();
+    let mut first = first.filter(|item| item["copy"]["S"].as_str().is_some_and(|copy| copy.ends_with("#0")));
+    let mut first = first.next().expect("a copy");
+    first["endpoints"] = json!({ "M": {} });
+    run.lane.aws.dynamo.put("routes", &first);
+    let mut seen = BTreeMap::from([(0, 0), (1, 0)]);
+    let end = Instant::now() + REST;
+    // The first event waits for its caller to be authenticated, and the others read ahead.
+    while seen.values().any(|count| *count < 3) {
+        assert!(Instant::now() < end, "{seen:?}");
+        let event = json!({ "event_name": ONE });
+        let accepted =
+            ok(&run.lane.call("POST", &run.project("/events"), &run.key(), Some(&event)).await, 202);
+        *seen.entry(accepted["deliveries"].as_array().map_or(0, Vec::len)).or_insert(0) += 1;
+    }
+    assert_eq!(seen.len(), 2, "{seen:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_that_is_deleted_between_two_reads_is_left_out() {
+    let world = world().await;
+    let run = run(&world, &[]).await;
+    // The routing row still lists both. One has lost a row, and the other both.
+    for (id, parts) in [(&world.endpoints[1], &["state"][..]), (&world.endpoints[2], &["settings", "state"])]
+    {
+        for part in parts {
+            let key = json!({ "id": { "S": id }, "part": { "S": part } });
+            let request = json!({ "TableName": "endpoints", "Key": key });
+            assert_eq!(run.lane.aws.dynamo.call("DeleteItem", &request.to_string()).status, 200);
+        }
+    }
+    let listed = ok(&run.lane.call("GET", &run.project("/webhooks"), &run.key(), None).await, 200);
+    let ids: Vec<&str> =
+        listed.as_array().into_iter().flatten().filter_map(|one| one["id"].as_str()).collect();
+    let left: Vec<&str> = [0].into_iter().chain(3..10).map(|n: usize| world.endpoints[n].as_str()).collect();
+    assert_eq!(ids, left, "oldest first");
+    for n in [1, 2] {
+        assert_eq!(run.lane.call("GET", &run.endpoint(n, ""), &run.key(), None).await.status, 404);
+    }
+}
