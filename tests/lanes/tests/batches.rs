@@ -44,7 +44,7 @@ async fn the_events_of_a_batch_share_their_calls() {
         calls
     };
     // One request has the rows of both tables, and is named by its first.
-    let new = ["BatchExecuteStatement events", "Query endpoints", "SendMessageBatch first-attempts"];
+    let new = ["BatchExecuteStatement events", "GetItem routes", "SendMessageBatch first-attempts"];
     assert_eq!(calls(&batch(9, ONE)).await, new);
     let mut with_ids = batch(9, ONE);
     for event in with_ids["events"].as_array_mut().expect("an array") {
@@ -53,7 +53,7 @@ async fn the_events_of_a_batch_share_their_calls() {
     let with_own_ids = [
         "BatchExecuteStatement deliveries",
         "BatchExecuteStatement events",
-        "Query endpoints",
+        "GetItem routes",
         "SendMessageBatch first-attempts",
     ];
     assert_eq!(calls(&with_ids).await, with_own_ids);

@@ -152,12 +152,29 @@ async fn a_replay_of_twenty_pages_is_a_chain_that_lambda_lets_be() {
     assert!(run.lane.settle(REST).await);
     run.lane.receiver.set("/0", Behaviour::Answer(200));
     run.lane.receiver.count_only();
-    // The copies are further failed deliveries. The last two bytes of an id name the partition, and the digits before them
-    // make each id different.
-    let row = run.lane.aws.dynamo.items("deliveries").remove(0);
+    // The copies are further failed deliveries, each with an event that lists it. The last two bytes of an id name the
+    // partition, and the digits before them make each id different.
+    let dynamo = &run.lane.aws.dynamo;
+    let row = dynamo.items("deliveries").remove(0);
+    let mut event = dynamo.items("events").remove(0);
     let id = row["id"]["S"].as_str().expect("an id");
-    let copies = (1..MATCHES).map(|n| vec![("id", format!("{}{n:08x}{}", &id[..24], &id[32..]))]);
-    run.lane.aws.dynamo.copies("deliveries", &row, copies);
+    let event_id = event["event_id"]["S"].as_str().expect("an id").to_owned();
+    let ids = |n| {
+        let copy = |id: &str| format!("{}{n:08x}{}", &id[..24], &id[32..]);
+        (copy(id), copy(&event_id))
+    };
+    for n in 1..MATCHES {
+        let (id, event_id) = ids(n);
+        event["event_id"]["S"] = event_id.into();
+        event["deliveries"]["L"][0]["M"]["id"]["S"] = id.into();
+        let put = json!({ "TableName": "events", "Item": event });
+        assert_eq!(dynamo.call("PutItem", &put.to_string()).status, 200);
+    }
+    let copies = (1..MATCHES).map(|n| {
+        let (id, event_id) = ids(n);
+        vec![("id", id), ("event_id", event_id)]
+    });
+    dynamo.copies("deliveries", &row, copies);
 
     let body = json!({ "since": "2020-01-01T00:00:00Z" });
     run.insist("POST", &run.endpoint(0, "/replay"), &run.key(), Some(&body), &[202]).await;

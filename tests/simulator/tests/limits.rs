@@ -57,7 +57,7 @@ fn whatever_goes_wrong_the_limit_holds_and_every_delivery_ends() {
             let world = stormy(seed, chaos);
             assert_eq!(world.violations, Vec::<String>::new(), "seed {seed}");
             assert!(world.is_quiet(), "seed {seed}: jobs are left");
-            for row in &world.rows {
+            for row in world.rows.iter().filter(|row| row.written_at.is_some()) {
                 assert!(row.status.is_final() && row.attempts <= 4, "seed {seed}: {row:?}");
                 assert_eq!(row.sends, row.attempts + row.unrecorded, "seed {seed}: {row:?}");
             }
