@@ -1,5 +1,11 @@
 //! Accepting an event. Once an event is accepted, each of its deliveries ends as `success` or `failed` with no one's help
 //! (contract §4).
+//!
+//! An event with an id of ours cannot exist yet: its row and its deliveries' rows go in one request, and the jobs beside it. An
+//! event with the producer's id writes its own row first, on condition that the id is free. Where an event of equal content has
+//! the id, missing rows are written and a copy is sent for each delivery without an attempt. Then the deliveries' rows are
+//! inserted, 25 a request, each only if it is new, and beside them the jobs are sent, ten a request. (Rejected:
+//! `BatchWriteItem`, which takes no conditions, and a transaction, which costs twice as much.)
 
 use std::collections::HashSet;
 use std::time::Duration;
