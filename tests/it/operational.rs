@@ -79,6 +79,7 @@ async fn the_operator_is_told_once_of_failed_deliveries_a_disabled_endpoint_and_
     let failed = operator.is_told("delivery.failed", &endpoint, needed).await;
     for (data, _) in &failed {
         assert_eq!(data["project_id"], project.id.as_str(), "{data}");
+        assert!(!text(data, "stack").is_empty(), "{data}");
         assert_eq!((text(data, "host"), text(data, "reason")), ("127.0.0.1", "exhausted"), "{data}");
         let shown = endpoint.delivery(text(data, "delivery_id")).await;
         for field in ["event_id", "event_name", "attempt_count"] {

@@ -84,8 +84,8 @@ pub(crate) async fn tell(
     if !app.operator.hears_of(&delivery.project_id) {
         return Ok(());
     }
-    let notice =
-        Notice::new(kind, delivery, endpoint).map_err(|error| StoreError::Broken(Failure::of(error)))?;
+    let notice = Notice::new(kind, delivery, endpoint, &app.settings.stack_name)
+        .map_err(|error| StoreError::Broken(Failure::of(error)))?;
     if let Some(project_id) = app.operator.project_id {
         accept_in(app, project_id, &notice).await?;
     }

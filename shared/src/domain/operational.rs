@@ -68,6 +68,8 @@ pub fn is_told(reason: FailureReason, trigger: Trigger) -> bool {
 /// the content of requests and answers.
 #[derive(Debug, Serialize)]
 struct Data<'a> {
+    /// The deployment: several can put events on one bus.
+    stack: &'a str,
     project_id: ProjectId,
     endpoint_id: EndpointId,
     host: Option<String>,
@@ -118,15 +120,26 @@ impl Notice {
     ///
     /// # Errors
     /// Never in practice: these fields always have a form in JSON.
-    pub fn new(kind: Kind, delivery: &Delivery, endpoint: Option<&Endpoint>) -> serde_json::Result<Self> {
-        let data = data(kind, delivery, endpoint)?;
+    pub fn new(
+        kind: Kind,
+        delivery: &Delivery,
+        endpoint: Option<&Endpoint>,
+        stack: &str,
+    ) -> serde_json::Result<Self> {
+        let data = data(kind, delivery, endpoint, stack)?;
         Ok(Self { kind, event_id: kind.event_id(delivery), data })
     }
 }
 
-fn data(kind: Kind, delivery: &Delivery, endpoint: Option<&Endpoint>) -> serde_json::Result<Box<RawValue>> {
+fn data(
+    kind: Kind,
+    delivery: &Delivery,
+    endpoint: Option<&Endpoint>,
+    stack: &str,
+) -> serde_json::Result<Box<RawValue>> {
     let host = |endpoint: &Endpoint| url::Url::parse(&endpoint.url).ok()?.host_str().map(str::to_owned);
     to_raw_value(&Data {
+        stack,
         project_id: delivery.project_id,
         endpoint_id: delivery.endpoint_id,
         host: endpoint.and_then(host),
@@ -198,13 +211,14 @@ mod tests {
     }
 
     fn told(kind: Kind, delivery: &Delivery, endpoint: Option<&Endpoint>) -> Value {
-        serde_json::from_str(data(kind, delivery, endpoint).expect("JSON").get()).expect("JSON")
+        serde_json::from_str(data(kind, delivery, endpoint, "calls").expect("JSON").get()).expect("JSON")
     }
 
     #[test]
     fn an_operational_event_identifies_its_subject_and_holds_no_secret() {
         let (endpoint, delivery) = endpoint_and_delivery();
         let expected = json!({
+            "stack": "calls",
             "project_id": delivery.project_id,
             "endpoint_id": delivery.endpoint_id,
             "host": "hooks.example.com",

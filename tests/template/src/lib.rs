@@ -70,6 +70,7 @@ impl Template {
             ("EventSources", "calls.example"),
             ("OperationalEventBusName", "ops"),
             ("AlarmTopicArn", "arn:aws:sns:us-east-1:123456789012:alarms"),
+            ("OperatorEmail", "ops@example.com"),
             ("Dashboard", "true"),
             ("Tracing", "Active"),
             ("VpcSubnetIds", "subnet-0123abcd,subnet-4567cdef"),

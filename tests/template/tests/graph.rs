@@ -54,7 +54,9 @@ fn a_queue_policy_is_for_one_queue_and_a_statement_for_one_resource() {
     // EventBridge may send to every queue that it targets.
     for (id, rule) in template.of_type("AWS::Events::Rule") {
         for target in each(&rule["Properties"]["Targets"]) {
-            for queue in [&target["Arn"], &target["DeadLetterConfig"]["Arn"]] {
+            // The topic of OperatorEmail has a policy of its own, and a lost e-mail no second way.
+            let queues = [&target["Arn"], &target["DeadLetterConfig"]["Arn"]];
+            for queue in queues.into_iter().filter(|_| id != "OperatorEmailRule") {
                 let (queue, _) = arn(&template, "AWS::SQS::Queue", queue);
                 assert!(queues_with_policy.contains(queue), "{id} must not send to {queue}");
             }
@@ -282,6 +284,42 @@ fn every_alarm_stands_on_a_metric_that_exists() {
         alarms += 1;
     }
     assert!(alarms >= 10, "{alarms} alarms");
+}
+
+/// `OperatorEmail` hears of every alarm and of endpoints, by the bus that the delivery function may put events on.
+#[test]
+fn the_operators_address_hears_of_alarms_and_endpoints() {
+    let address = ("OperatorEmail", "ops@example.com");
+    for (settings, bus) in
+        [(vec![address], "default"), (vec![address, ("OperationalEventBusName", "ops")], "ops")]
+    {
+        let template = Template::with(&settings);
+        let topic = &template.resource("OperatorTopicPolicy")["Properties"]["Topics"][0];
+        arn(&template, "AWS::SNS::Topic", topic);
+        for (id, alarm) in template.of_type("AWS::CloudWatch::Alarm") {
+            assert_eq!(alarm["Properties"]["AlarmActions"], json!([topic]), "{id}");
+        }
+        let rule = &template.resource("OperatorEmailRule")["Properties"];
+        assert_eq!((&rule["EventBusName"], &rule["Targets"][0]["Arn"]), (&json!(bus), topic));
+        assert_eq!(rule["EventPattern"]["detail"]["stack"], json!([STACK]));
+        let function = &template.resource("DeliveryFunction")["Properties"]["Environment"]["Variables"];
+        assert_eq!(function["OPERATIONAL_EVENT_BUS_NAME"], bus);
+        let may_put = template.resource("DeliveryRole")["Properties"]["Policies"].to_string();
+        assert!(may_put.contains(&format!(":event-bus/{bus}\"")), "{may_put}");
+        let policy =
+            each(&template.resource("OperatorTopicPolicy")["Properties"]["PolicyDocument"]["Statement"]);
+        let publishers: Vec<_> = policy.iter().map(|one| &one["Principal"]["Service"]).collect();
+        assert_eq!(publishers, ["cloudwatch.amazonaws.com", "events.amazonaws.com"]);
+    }
+    // Both a topic of the operator's own and the address, or neither.
+    let both = Template::full();
+    let none = Template::load();
+    for (id, alarm) in both.of_type("AWS::CloudWatch::Alarm") {
+        assert_eq!(each(&alarm["Properties"]["AlarmActions"]).len(), 2, "{id}");
+    }
+    for (id, alarm) in none.of_type("AWS::CloudWatch::Alarm") {
+        assert_eq!(alarm["Properties"]["AlarmActions"], json!([]), "{id}");
+    }
 }
 
 /// 'Metrics that specify only the RuleName dimension refer to the default event bus. Metrics that specify both the

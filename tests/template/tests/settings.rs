@@ -109,7 +109,7 @@ proptest! {
 }
 
 /// For each setting the least and the greatest allowed values, and the next values beyond them.
-const EXTREMES: [(&str, &[&str], &[&str]); 17] = [
+const EXTREMES: [(&str, &[&str], &[&str]); 18] = [
     (
         "RetryDelaysSeconds",
         &["1", "39600", "39600,39599,29999,9999,1,1,1,1,1,1"],
@@ -147,6 +147,11 @@ const EXTREMES: [(&str, &[&str], &[&str]); 17] = [
     ("EventBusName", &["", "default", "a.b-c_1"], &["a b", "aws.partner/x.example/1"]),
     ("EventSources", &["", "calls.example,a/b_c-1"], &["a b", "a,", ",a", "a,,b"]),
     ("OperationalEventBusName", &["", "default", "aws.partner/x.example/1"], &["a b", "arn:aws:events"]),
+    (
+        "OperatorEmail",
+        &["", "ops+echo@mail.example.com"],
+        &["ops", "ops@example", "a@b.com,c@d.com", "a b@c.com"],
+    ),
     (
         "VpcSubnetIds",
         &["", "subnet-0123abcd,subnet-0123456789abcdef0"],
@@ -216,6 +221,9 @@ const REGION: usize = "ap-southeast-1".len();
 fn longest_value(template: &Template, written: &Value) -> usize {
     if let Some(plain) = written.as_str() {
         return plain.len();
+    }
+    if let Some([_, yes, no]) = written["Fn::If"].as_array().map(Vec::as_slice) {
+        return longest_value(template, yes).max(longest_value(template, no));
     }
     let id = written["Ref"].as_str().or(written["Fn::GetAtt"][0].as_str());
     let id = id.unwrap_or_else(|| panic!("a variable that is not understood here: {written}"));
