@@ -35,6 +35,15 @@ pub fn required(lookup: &impl Fn(&str) -> Option<String>, name: &'static str) ->
     lookup(name).filter(|value| !value.is_empty()).ok_or(ConfigError::Missing { name })
 }
 
+/// The beginning of the tables' names. It may be empty: an AWS that holds one deployment alone needs none.
+///
+/// # Errors
+/// When the variable is absent.
+pub fn tables_prefix(lookup: &impl Fn(&str) -> Option<String>) -> Result<String, ConfigError> {
+    let name = "TABLES_PREFIX";
+    lookup(name).ok_or(ConfigError::Missing { name })
+}
+
 /// Reads a variable with the parser of its type. An absent variable has the value `default`.
 ///
 /// # Errors

@@ -6,7 +6,7 @@ use echo_shared::address::AddressRules;
 use echo_shared::budget::Limits;
 use echo_shared::config::{
     ConfigError, address_rules, event_names, limits, number_within, operator_project, origin, parsed,
-    required, retention,
+    required, retention, tables_prefix,
 };
 use echo_shared::event_name::EventNames;
 use echo_shared::id::ProjectId;
@@ -79,27 +79,11 @@ impl Config {
     /// When a variable is missing or its value is not allowed. The error names the variable.
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let lookup = &lookup;
-        let endpoints = required(lookup, "ENDPOINTS_TABLE")?;
-        let routes = required(lookup, "ROUTES_TABLE")?;
+        let prefix = tables_prefix(lookup)?;
         Ok(Self {
-            tables: Tables {
-                routes: routes.clone(),
-                endpoints: endpoints.clone(),
-                events: required(lookup, "EVENTS_TABLE")?,
-                deliveries: required(lookup, "DELIVERIES_TABLE")?,
-                replays: required(lookup, "REPLAYS_TABLE")?,
-            },
-            registry_tables: RegistryTables {
-                accounts: required(lookup, "ACCOUNTS_TABLE")?,
-                login_failures: required(lookup, "LOGIN_FAILURES_TABLE")?,
-                sessions: required(lookup, "SESSIONS_TABLE")?,
-                projects: required(lookup, "PROJECTS_TABLE")?,
-                api_keys: required(lookup, "API_KEYS_TABLE")?,
-                api_key_hashes: required(lookup, "API_KEY_HASHES_TABLE")?,
-                routes,
-                endpoints,
-            },
-            budgets_table: required(lookup, "BUDGETS_TABLE")?,
+            tables: Tables::of(&prefix),
+            registry_tables: RegistryTables::of(&prefix),
+            budgets_table: format!("{prefix}budgets"),
             first_attempts_queue_url: required(lookup, "FIRST_ATTEMPTS_QUEUE_URL")?,
             retries_queue_url: required(lookup, "RETRIES_QUEUE_URL")?,
             slow_endpoints_queue_url: required(lookup, "SLOW_ENDPOINTS_QUEUE_URL")?,
@@ -151,7 +135,7 @@ mod tests {
     fn with(changes: &'static [(&'static str, &'static str)]) -> Result<Config, ConfigError> {
         Config::from_lookup(move |name| {
             let changed = changes.iter().find(|(changed, _)| *changed == name).map(|(_, value)| *value);
-            let named = name.ends_with("_TABLE") || name.ends_with("_URL") && name.contains("QUEUE");
+            let named = name == "TABLES_PREFIX" || name.ends_with("_URL") && name.contains("QUEUE");
             let default = match name {
                 "API_ENDPOINT" => Some("https://a1b2c3.execute-api.eu-west-1.amazonaws.com"),
                 _ => (named || name == "ROOT_SECRET_ARN").then_some("something"),
@@ -192,7 +176,8 @@ mod tests {
             let error = with(changes).expect_err(name).to_string();
             assert!(error.starts_with(name), "{error}");
         }
-        assert_eq!(with(&[("EVENTS_TABLE", "")]).expect_err("empty").to_string(), "EVENTS_TABLE is not set");
+        let error = with(&[("RETRIES_QUEUE_URL", "")]).expect_err("empty");
+        assert_eq!(error.to_string(), "RETRIES_QUEUE_URL is not set");
     }
 
     #[test]

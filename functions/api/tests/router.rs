@@ -50,7 +50,7 @@ impl Service {
                 "SIGNUP_POLICY" => signup_policy,
                 "API_ENDPOINT" => "https://a1b2c3.execute-api.eu-west-1.amazonaws.com",
                 "ROOT_SECRET_ARN" => "http://127.0.0.1:1/something",
-                _ if name.ends_with("_TABLE") || name.ends_with("_QUEUE_URL") => {
+                _ if name == "TABLES_PREFIX" || name.ends_with("_QUEUE_URL") => {
                     "http://127.0.0.1:1/something"
                 }
                 _ => return None,

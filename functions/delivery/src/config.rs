@@ -6,7 +6,7 @@ use echo_shared::address::AddressRules;
 use echo_shared::budget::Limits;
 use echo_shared::config::{
     ConfigError, address_rules, event_names, limits, number_within, operator_project, origin, parsed,
-    required, retention,
+    required, retention, tables_prefix,
 };
 use echo_shared::event_name::EventNames;
 use echo_shared::id::ProjectId;
@@ -68,15 +68,10 @@ impl Config {
         };
         let failures = parsed(&lookup, "DISABLE_AFTER_FAILURES", "10", number_within(0, u32::MAX.into()))?;
         let origin = origin(&lookup)?;
+        let prefix = tables_prefix(&lookup)?;
         Ok(Self {
-            tables: Tables {
-                routes: required(&lookup, "ROUTES_TABLE")?,
-                endpoints: required(&lookup, "ENDPOINTS_TABLE")?,
-                events: required(&lookup, "EVENTS_TABLE")?,
-                deliveries: required(&lookup, "DELIVERIES_TABLE")?,
-                replays: required(&lookup, "REPLAYS_TABLE")?,
-            },
-            budgets_table: required(&lookup, "BUDGETS_TABLE")?,
+            tables: Tables::of(&prefix),
+            budgets_table: format!("{prefix}budgets"),
             queue_urls: QueueUrls {
                 first_attempts: required(&lookup, "FIRST_ATTEMPTS_QUEUE_URL")?,
                 retries: required(&lookup, "RETRIES_QUEUE_URL")?,
@@ -112,7 +107,7 @@ mod tests {
         let named = || format!("the-{name}");
         match name {
             "API_ENDPOINT" => Some("https://a1b2c3.execute-api.eu-west-1.amazonaws.com".to_owned()),
-            _ => (name.ends_with("_TABLE") || name.ends_with("_QUEUE_URL")).then(named),
+            _ => (name == "TABLES_PREFIX" || name.ends_with("_QUEUE_URL")).then(named),
         }
     }
 
@@ -130,15 +125,12 @@ mod tests {
     #[test]
     fn errors_name_the_variable() {
         for (name, value) in [
-            ("DELIVERIES_TABLE", ""),
             ("PARKED_QUEUE_URL", ""),
             ("INTAKE_QUEUE_URL", ""),
-            ("ROUTES_TABLE", ""),
             ("API_ENDPOINT", ""),
             ("API_ENDPOINT", "a1b2c3"),
             ("EVENT_NAMES", "call ended"),
             ("RETENTION_DAYS", "0"),
-            ("BUDGETS_TABLE", ""),
             ("MAX_EVENTS_PER_MINUTE", "1.5"),
             ("RETRY_DELAYS_SECONDS", "60,soon"),
             ("REQUEST_TIMEOUT_SECONDS", "21"),

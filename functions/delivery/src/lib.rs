@@ -126,7 +126,7 @@ impl App {
     /// Without a region or credentials, every call to AWS fails at once.
     fn cut_off() -> Self {
         let lookup = |name: &str| match name {
-            name if name.ends_with("_TABLE") => Some(name.to_lowercase()),
+            "TABLES_PREFIX" => Some("cut-off-".to_owned()),
             "API_ENDPOINT" => Some("https://api.example".to_owned()),
             name if name.ends_with("_QUEUE_URL") => Some(format!("https://sqs.example/1/{name}")),
             _ => None,

@@ -103,6 +103,21 @@ pub struct Tables {
     pub replays: String,
 }
 
+impl Tables {
+    /// The tables whose names begin with `prefix`, as in template.yaml.
+    #[must_use]
+    pub fn of(prefix: &str) -> Self {
+        let named = |name: &str| format!("{prefix}{name}");
+        Self {
+            routes: named("routes"),
+            endpoints: named("endpoints"),
+            events: named("events"),
+            deliveries: named("deliveries"),
+            replays: named("replays"),
+        }
+    }
+}
+
 impl Store {
     #[must_use]
     pub const fn new(client: Client, tables: Tables) -> Self {
@@ -129,6 +144,24 @@ pub struct RegistryTables {
     pub api_key_hashes: String,
     pub routes: String,
     pub endpoints: String,
+}
+
+impl RegistryTables {
+    /// The tables whose names begin with `prefix`, as in template.yaml.
+    #[must_use]
+    pub fn of(prefix: &str) -> Self {
+        let named = |name: &str| format!("{prefix}{name}");
+        Self {
+            accounts: named("accounts"),
+            login_failures: named("login_failures"),
+            sessions: named("sessions"),
+            projects: named("projects"),
+            api_keys: named("api_keys"),
+            api_key_hashes: named("api_key_hashes"),
+            routes: named("routes"),
+            endpoints: named("endpoints"),
+        }
+    }
 }
 
 impl Registry {

@@ -157,7 +157,7 @@ impl Template {
     /// When there is no such resource, or its condition does not hold.
     #[must_use]
     pub fn reference(&self, id: &str) -> String {
-        physical::reference(id, self.kind(id))
+        physical::reference(self.name(id), self.kind(id))
     }
 
     /// A resource's ARN; `None` for types whose ARN this crate does not know.
@@ -166,7 +166,12 @@ impl Template {
     /// When there is no such resource, or its condition does not hold.
     #[must_use]
     pub fn arn(&self, id: &str) -> Option<String> {
-        physical::attribute(id, self.kind(id), "Arn")
+        physical::attribute(self.name(id), self.kind(id), "Arn")
+    }
+
+    /// The name that the template gives to a table; otherwise the logical id.
+    fn name<'a>(&'a self, id: &'a str) -> &'a str {
+        self.resource(id)["Properties"]["TableName"].as_str().unwrap_or(id)
     }
 
     fn kind(&self, id: &str) -> &str {

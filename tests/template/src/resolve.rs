@@ -172,7 +172,8 @@ impl<'a> Resolver<'a> {
         if let Some(value) = physical::pseudo(name).or_else(|| self.values.get(name).cloned()) {
             return Ok(Some(value));
         }
-        Ok(Some(physical::reference(name, self.kind(name)?).into()))
+        let kind = self.kind(name)?;
+        Ok(Some(physical::reference(&self.given_name(name)?, kind).into()))
     }
 
     fn attribute(&self, id: &str, attribute: &str) -> Result<Value, String> {
@@ -182,10 +183,16 @@ impl<'a> Resolver<'a> {
         let bus = self.value(&self.written["Resources"][id]["Properties"]["EventBusName"])?;
         let name = match bus.as_ref().and_then(Value::as_str) {
             Some(bus) if kind == "AWS::Events::Rule" && bus != "default" => format!("{bus}/{id}"),
-            _ => id.to_owned(),
+            _ => self.given_name(id)?,
         };
         let found = physical::attribute(&name, kind, attribute);
         found.map(Value::from).ok_or_else(|| format!("{kind} has no {attribute} that is known here"))
+    }
+
+    /// The name that the template gives to a table; otherwise the logical id.
+    fn given_name(&self, id: &str) -> Result<String, String> {
+        let given = self.value(&self.written["Resources"][id]["Properties"]["TableName"])?;
+        Ok(given.as_ref().and_then(Value::as_str).unwrap_or(id).to_owned())
     }
 
     /// The type of a resource whose condition holds. A deployment fails when the template names another resource.

@@ -1,7 +1,7 @@
 //! Both functions start with every setting that CloudFormation admits, and all settings fit into a function's
 //! environment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use delivery::Config as DeliveryConfig;
 use echo_shared::address::AddressRules;
@@ -217,6 +217,15 @@ const RANDOM: usize = 13;
 const QUEUE_NAME: usize = 80;
 const REGION: usize = "ap-southeast-1".len();
 
+/// The first of the five parts of the UUID in a stack's id
+/// (docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/pseudo-parameter-reference.html).
+const FIRST_OF_STACK_ID: usize = 8;
+
+fn first_of_stack_id() -> Value {
+    let uuid = json!({ "Fn::Select": [2, { "Fn::Split": ["/", { "Ref": "AWS::StackId" }] }] });
+    json!({ "Fn::Select": [0, { "Fn::Split": ["-", uuid] }] })
+}
+
 /// The greatest number of bytes that this variable can have.
 fn longest_value(template: &Template, written: &Value) -> usize {
     if let Some(plain) = written.as_str() {
@@ -224,6 +233,13 @@ fn longest_value(template: &Template, written: &Value) -> usize {
     }
     if let Some([_, yes, no]) = written["Fn::If"].as_array().map(Vec::as_slice) {
         return longest_value(template, yes).max(longest_value(template, no));
+    }
+    if let Some(parts) = written["Fn::Join"][1].as_array() {
+        let between = written["Fn::Join"][0].as_str().expect("a separator").len() * (parts.len() - 1);
+        return between + parts.iter().map(|part| longest_value(template, part)).sum::<usize>();
+    }
+    if *written == first_of_stack_id() {
+        return FIRST_OF_STACK_ID;
     }
     let id = written["Ref"].as_str().or(written["Fn::GetAtt"][0].as_str());
     let id = id.unwrap_or_else(|| panic!("a variable that is not understood here: {written}"));
@@ -234,7 +250,6 @@ fn longest_value(template: &Template, written: &Value) -> usize {
     let kind = template.resources().get(id).and_then(|resource| resource["Type"].as_str());
     match kind.unwrap_or(id) {
         "AWS::StackName" => STACK_NAME,
-        "AWS::DynamoDB::Table" => name,
         "AWS::SQS::Queue" => "https://sqs..amazonaws.com.cn/123456789012/".len() + REGION + QUEUE_NAME,
         "AWS::SecretsManager::Secret" => {
             "arn:aws-us-gov:secretsmanager::123456789012:secret:-123456".len() + REGION + name
@@ -243,6 +258,35 @@ fn longest_value(template: &Template, written: &Value) -> usize {
         "AWS::ApiGatewayV2::Api" => "https://abcdefghij.execute-api..amazonaws.com.cn".len() + REGION,
         other => panic!("a variable that names a {other}"),
     }
+}
+
+/// The functions get the beginning of the tables' names and add the rest themselves.
+#[test]
+fn the_tables_have_the_names_that_the_functions_use() {
+    use echo_shared::store::{RegistryTables, Tables};
+    let template = Template::load();
+    let prefix = &environment(&template, "ApiFunction")["TABLES_PREFIX"];
+    assert_eq!(*prefix, environment(&template, "DeliveryFunction")["TABLES_PREFIX"]);
+    let Tables { routes, endpoints, events, deliveries, replays } = Tables::of(prefix);
+    let RegistryTables { accounts, login_failures, sessions, projects, api_keys, api_key_hashes, .. } =
+        RegistryTables::of(prefix);
+    let used = BTreeSet::from([
+        (routes, "RoutesTable"),
+        (endpoints, "EndpointsTable"),
+        (events, "EventsTable"),
+        (deliveries, "DeliveriesTable"),
+        (replays, "ReplaysTable"),
+        (accounts, "AccountsTable"),
+        (login_failures, "LoginFailuresTable"),
+        (sessions, "SessionsTable"),
+        (projects, "ProjectsTable"),
+        (api_keys, "ApiKeysTable"),
+        (api_key_hashes, "ApiKeyHashesTable"),
+        (format!("{prefix}budgets"), "BudgetsTable"),
+    ]);
+    let tables = template.of_type("AWS::DynamoDB::Table");
+    let named: BTreeSet<_> = tables.map(|(id, _)| (template.reference(id), id)).collect();
+    assert_eq!(named, used);
 }
 
 /// Lambda refuses an environment of more than 4 KB in all

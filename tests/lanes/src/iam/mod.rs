@@ -38,6 +38,8 @@ pub struct Granted {
     roles: Arc<Roles>,
     /// For each environment variable that names a resource: the resource's ARN.
     variables: Arc<BTreeMap<String, String>>,
+    /// For each table, by its name without the beginning that all names share: its ARN.
+    tables: Arc<BTreeMap<String, String>>,
 }
 
 impl Granted {
@@ -47,12 +49,21 @@ impl Granted {
         let arn_of: HashMap<String, String> =
             resources.filter_map(|id| Some((template.reference(id), template.arn(id)?))).collect();
         let functions = template.of_type("AWS::Serverless::Function");
-        let variables = functions
+        let written: BTreeMap<String, String> = functions
             .flat_map(|(_, function)| function["Properties"]["Environment"]["Variables"].as_object())
             .flatten()
-            .filter_map(|(name, value)| Some((name.clone(), arn_of.get(value.as_str()?)?.clone())))
+            .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
             .collect();
-        Self { roles: Arc::new(Roles::of(template)), variables: Arc::new(variables) }
+        let prefix = &written["TABLES_PREFIX"];
+        let tables = template.of_type("AWS::DynamoDB::Table").filter_map(|(id, _)| {
+            Some((template.reference(id).strip_prefix(prefix)?.to_owned(), template.arn(id)?))
+        });
+        let tables = tables.collect();
+        let variables = written
+            .iter()
+            .filter_map(|(name, value)| Some((name.clone(), arn_of.get(value)?.clone())))
+            .collect();
+        Self { roles: Arc::new(Roles::of(template)), variables: Arc::new(variables), tables: Arc::new(tables) }
     }
 
     /// The project's template, with this bus for operational events. The template is read once for each bus.
@@ -70,9 +81,11 @@ impl Iam {
     #[must_use]
     pub fn new(granted: &Granted, env: &HashMap<String, String>) -> Self {
         let named = |(name, arn): (&String, &String)| Some((env.get(name)?.clone(), arn.clone()));
+        let prefix = env.get("TABLES_PREFIX").map_or("", String::as_str);
+        let tables = granted.tables.iter().map(|(name, arn)| (format!("{prefix}{name}"), arn.clone()));
         Self {
             roles: Arc::clone(&granted.roles),
-            arns: granted.variables.iter().filter_map(named).collect(),
+            arns: granted.variables.iter().filter_map(named).chain(tables).collect(),
             seen: Mutex::default(),
         }
     }
