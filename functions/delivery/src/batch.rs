@@ -137,7 +137,7 @@ async fn work(
         tally.add(|counts| counts.held_back += u64::from(disposal == Disposal::HeldBack));
     }
     if timeout_at(last_moment, marks.written()).await.is_err() {
-        tracing::warn!("marks of endpoints' speed were left unwritten");
+        tracing::warn!("marks of endpoints were left unwritten");
     }
     response
 }
@@ -176,6 +176,9 @@ async fn start_turns(
         }
         _ => jobs.iter().map(|_| None).collect(),
     };
+    if let Ok(Some(loaded)) = &loaded {
+        settle(app, &jobs, loaded, marks);
+    }
     let mut taken = HashSet::new();
     let shared = (jobs.len() > 1).then(|| Shared::begin(app));
     let start_turn = |(Waiting { message, lane, job, span }, reservation): (Waiting, Option<Reservation>)| {
@@ -196,6 +199,17 @@ async fn start_turns(
         })
     };
     jobs.into_iter().zip(reservations).map(start_turn).collect()
+}
+
+/// Settles the endpoints of the batch's landmarks. Only the first job of a delivery counts, or deliveries that wait for long
+/// would settle their endpoint at each look.
+fn settle(app: &Arc<App>, jobs: &[Waiting], loaded: &Loaded, marks: &SpeedMarks) {
+    let landmarks = jobs.iter().map(|waiting| &waiting.job).filter(|job| job.chain.is_none());
+    for job in landmarks.filter(|job| job.delivery_id.is_landmark()) {
+        if let Some(endpoint) = loaded.endpoints.get(&(job.project_id, job.endpoint_id)) {
+            marks.settle(app, endpoint, Timestamp::now());
+        }
+    }
 }
 
 /// The batch's rows. `None` when one row cannot be read: then each job reads its own.

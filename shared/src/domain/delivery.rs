@@ -1,5 +1,7 @@
 //! One event on its way to one endpoint, with every attempt made (contract §6).
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::attempt::{Attempt, Trigger};
@@ -47,8 +49,8 @@ impl DeliveryStatus {
         matches!(self, Self::Success | Self::Failed)
     }
 
-    /// Whether rows of this status stand in the sparse index. A delivery that goes well never does, so it never pays for
-    /// the index.
+    /// Whether all rows of this status stand in the sparse index. A delivery that goes well never does, so it never pays
+    /// for the index.
     #[must_use]
     pub const fn wants_attention(self) -> bool {
         matches!(self, Self::Retrying | Self::Failed)
@@ -65,13 +67,17 @@ pub enum FailureReason {
     Internal,
 }
 
+/// A delivery that is still pending so long after it was made, or will be, stands in the sparse index from its next write on.
+/// Nearly all deliveries have had their first attempt by then and never pay for the index.
+pub const PENDING_UNLISTED: Duration = Duration::from_secs(10);
+
 /// One row of the deliveries table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delivery {
     /// `{endpoint_id}#{bucket}#{shard}`: see [`Partition`].
     pub partition: String,
     pub id: DeliveryId,
-    /// `{endpoint_id}#{shard}#{status}` while the status wants attention: the sparse index's key.
+    /// `{endpoint_id}#{shard}#{status}` while the delivery stands in the sparse index: the index's key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attention: Option<String>,
     pub project_id: ProjectId,
@@ -159,6 +165,16 @@ impl Delivery {
             by_hand: false,
             waits_since: None,
         }
+    }
+
+    /// The sparse index's key, if a write at `now` leaves the delivery in the index.
+    #[must_use]
+    pub fn attention_at(&self, now: Timestamp) -> Option<String> {
+        let stands = match self.status {
+            DeliveryStatus::Pending => self.due_at().max(now).since(self.id.created_at()) >= PENDING_UNLISTED,
+            status => status.wants_attention(),
+        };
+        stands.then(|| attention(&self.endpoint_id, Partition::of(&self.id).shard, self.status))
     }
 
     /// Whether no attempt has been made yet.

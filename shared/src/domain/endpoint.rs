@@ -17,6 +17,11 @@ use crate::time::Timestamp;
 /// How long the previous secret still signs after a rotation (contract §3).
 pub const ROTATION_OVERLAP: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// The age from which no write leaves a delivery pending outside the sparse index. The last such write is decided ten
+/// seconds after the delivery was made (`PENDING_UNLISTED` in `delivery.rs`) and ends with its request, 8 s later at most; the rest is for
+/// clocks that differ.
+pub const SETTLES_AFTER: Duration = Duration::from_secs(60);
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EndpointStatus {
@@ -115,6 +120,10 @@ pub struct EndpointState {
     pub disabling: Option<EventId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recovery: Option<EventId>,
+    /// All its deliveries made before this time have ended, are retried, or stand in the sparse index as pending
+    /// ([`crate::store::Store::settle`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settled_to: Option<Timestamp>,
     /// We disabled it, and no delivery has succeeded since.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_down: bool,
@@ -189,6 +198,18 @@ impl Endpoint {
     #[must_use]
     pub fn rate_limit_per_second(&self) -> Option<u16> {
         self.state.rate_limit.map(|limit| limit.per_second)
+    }
+
+    /// The time before which each pending delivery stands in the sparse index.
+    #[must_use]
+    pub fn settled_to(&self) -> Timestamp {
+        self.state.settled_to.unwrap_or(Timestamp::from_millis(0))
+    }
+
+    /// Whether [`crate::store::Store::settle`] can find anything: the endpoint is older than the newest rows that it reads.
+    #[must_use]
+    pub fn can_settle(&self, now: Timestamp) -> bool {
+        self.settled_to().max(self.id.created_at()) < now.minus(SETTLES_AFTER)
     }
 
     /// The partitions of the deliveries table that hold its deliveries.

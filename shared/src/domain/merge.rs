@@ -154,6 +154,22 @@ impl<T> Merge<T> {
     pub fn page(self) -> Vec<T> {
         self.found.into_iter().map(|row| row.value).collect()
     }
+
+    /// The rows of an unfinished page that certainly belong to it, and the key below which the list is to be read on.
+    /// `None` when some list has not answered yet.
+    #[must_use]
+    pub fn so_far(mut self) -> Option<(Vec<T>, Uuid)> {
+        let mut read_to = Uuid::nil();
+        for unread in &self.lists {
+            match unread {
+                Unread::All => return None,
+                Unread::Below(key) => read_to = read_to.max(*key),
+                Unread::Nothing => {}
+            }
+        }
+        self.found.retain(|row| row.key >= read_to);
+        Some((self.page(), read_to))
+    }
 }
 
 #[cfg(test)]
@@ -182,23 +198,25 @@ mod tests {
                 return Done { page: merge.page(), looked_at, rounds, questions };
             }
             (rounds, questions) = (rounds + 1, questions + asks.len());
-            let answers: Vec<_> = asks
-                .into_iter()
-                .map(|ask| {
-                    let below = ask.below.map_or(u128::MAX, |below| below.as_u128());
-                    let unread = lists[ask.list].iter().filter(|(key, ..)| *key < below);
-                    let seen: Vec<_> = unread.take(ask.rows).collect();
-                    looked_at += seen.len();
-                    // As DynamoDB, which finds the end only when it reads past the last row.
-                    let read_to =
-                        seen.last().filter(|_| seen.len() == ask.rows).map(|(key, ..)| Uuid::from_u128(*key));
-                    let passing = seen.into_iter().filter(|(_, _, passes)| *passes);
-                    let row = |&(key, bytes, _): &_| Row { key: Uuid::from_u128(key), bytes, value: key };
-                    (ask.list, Part { rows: passing.map(row).collect(), read_to })
-                })
-                .collect();
+            looked_at += asks.iter().map(|ask| unread(lists, *ask).count()).sum::<usize>();
+            let answers: Vec<_> = asks.into_iter().map(|ask| answer(lists, ask)).collect();
             merge.add(answers);
         }
+    }
+
+    /// What a list has to show for a question.
+    fn unread(lists: &Lists, ask: Ask) -> impl Iterator<Item = &(u128, usize, bool)> {
+        let below = ask.below.map_or(u128::MAX, |below| below.as_u128());
+        lists[ask.list].iter().filter(move |(key, ..)| *key < below).take(ask.rows)
+    }
+
+    fn answer(lists: &Lists, ask: Ask) -> (usize, Part<u128>) {
+        let seen: Vec<_> = unread(lists, ask).collect();
+        // As DynamoDB, which finds the end only when it reads past the last row.
+        let read_to = seen.last().filter(|_| seen.len() == ask.rows).map(|(key, ..)| Uuid::from_u128(*key));
+        let passing = seen.into_iter().filter(|(_, _, passes)| *passes);
+        let row = |&(key, bytes, _): &_| Row { key: Uuid::from_u128(key), bytes, value: key };
+        (ask.list, Part { rows: passing.map(row).collect(), read_to })
     }
 
     /// What a page must be: the sorted rows of all lists, up to its end.
@@ -240,6 +258,52 @@ mod tests {
             let wanted = Wanted { rows, bytes, look, spread: random.random_range(1..=lists) };
             assert_eq!(run(&all, wanted).page, expected(&all, wanted), "case {case}: {wanted:?}");
         }
+    }
+
+    #[test]
+    fn a_page_that_is_given_up_goes_on_where_it_was() {
+        let mut random = StdRng::seed_from_u64(5);
+        let mut given_up = 0;
+        for case in 0..300 {
+            let mut all: Lists = vec![Vec::new(); random.random_range(1..=6)];
+            let lists = all.len();
+            for key in (1..=400).rev() {
+                all[random.random_range(0..lists)].push((key, 0, random.random_ratio(1, 20)));
+            }
+            let wanted = Wanted { rows: 10, bytes: usize::MAX, look: 12, spread: lists };
+            let (mut pages, mut below) = (Vec::new(), u128::MAX);
+            loop {
+                let left: Lists = all
+                    .iter()
+                    .map(|list| list.iter().filter(|(key, ..)| *key < below).copied().collect())
+                    .collect();
+                let mut merge = Merge::new(lists, wanted);
+                let (mut read_to, mut rounds) = (None, 0);
+                let page = loop {
+                    let asks = merge.asks();
+                    if asks.is_empty() {
+                        break merge.page();
+                    }
+                    if rounds == 2 {
+                        let (page, key) = merge.so_far().expect("all lists have answered");
+                        read_to = Some(key.as_u128());
+                        given_up += 1;
+                        break page;
+                    }
+                    rounds += 1;
+                    let answers: Vec<_> = asks.into_iter().map(|ask| answer(&left, ask)).collect();
+                    merge.add(answers);
+                };
+                let is_full = page.len() == wanted.rows;
+                below = read_to.unwrap_or_else(|| page.last().copied().unwrap_or(0));
+                pages.extend(page);
+                if read_to.is_none() && !is_full {
+                    break;
+                }
+            }
+            assert_eq!(pages, expected(&all, Wanted { rows: 400, ..wanted }), "case {case}");
+        }
+        assert!(given_up > 300, "{given_up}");
     }
 
     #[test]

@@ -1,10 +1,9 @@
 //! The change that a decision makes to a delivery's row, written in one conditional update.
 
 use crate::attempt::{Attempt, Trigger};
-use crate::delivery::{Delivery, DeliveryStatus, FailureReason, attention};
+use crate::delivery::{Delivery, DeliveryStatus, FailureReason};
 use crate::id::ReplayId;
 use crate::job::Chain;
-use crate::partition::Partition;
 use crate::rate_limit::Slot;
 use crate::time::Timestamp;
 
@@ -80,7 +79,6 @@ impl Transition {
 
     /// Changes a delivery in memory as the write changes its row.
     pub fn apply(&self, delivery: &mut Delivery) {
-        let needs_attention = self.status.wants_attention();
         delivery.status = self.status;
         delivery.triggered_by = self.triggered_by;
         delivery.next_retry_at = self.next_retry_at;
@@ -89,12 +87,11 @@ impl Transition {
         delivery.slot = self.slot;
         delivery.uncounted = self.uncounted;
         delivery.updated_at = self.at;
-        let shard = Partition::of(&delivery.id).shard;
-        delivery.attention = needs_attention.then(|| attention(&delivery.endpoint_id, shard, self.status));
+        delivery.attention = delivery.attention_at(self.at);
         if let Some(attempt) = &self.attempt {
             delivery.attempt_count += 1;
             delivery.attempts.push(attempt.clone());
-            if needs_attention {
+            if self.status.wants_attention() {
                 // The event's row has it too. A read there for each further attempt costs a fifth of the second write
                 // unit that every further write of this row would cost.
                 delivery.payload = None;

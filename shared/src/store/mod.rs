@@ -60,6 +60,7 @@ pub use self::budgets::{Budgets, Spent};
 pub use self::deliveries::{Advanced, DeliveryFilter, Loaded};
 pub use self::endpoints::{Created, Patched, Rotated, Taken};
 pub use self::events::{Accepted, EventFilter, ReadEvent};
+pub use self::ranges::Found;
 pub use self::sessions::Refreshed;
 pub use self::statements::MAX_STATEMENTS;
 

@@ -1,6 +1,7 @@
 //! Ranges of keys that sort by time, one page of a query, and a page over several partitions.
 
 use std::future::Future;
+use std::time::Instant;
 
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
@@ -53,20 +54,37 @@ fn before(id: Uuid) -> String {
     Uuid::from_u128(id.as_u128().saturating_sub(1)).to_string()
 }
 
-/// The newest rows of several partitions, newest first. `read` asks one of them.
+/// Rows of a list, newest first.
+#[derive(Debug)]
+pub struct Found<T> {
+    pub rows: Vec<T>,
+    /// The key below which the search is to go on, when its time ended before it had all rows that were asked for.
+    pub stopped_at: Option<Uuid>,
+}
+
+/// The newest rows of several partitions, newest first. `read` asks one of them. Once `stop` is past, the search ends with
+/// the answers that are under way.
 pub(super) async fn merged<T, R>(
     partitions: usize,
     wanted: Wanted,
+    stop: Option<Instant>,
     read: impl Fn(Ask) -> R,
-) -> Result<Vec<T>, StoreError>
+) -> Result<Found<T>, StoreError>
 where
     R: Future<Output = Result<Part<T>, StoreError>>,
 {
     let mut merge = Merge::new(partitions, wanted);
-    loop {
+    for round in 0_u32.. {
         let asks = merge.asks();
         if asks.is_empty() {
-            return Ok(merge.page());
+            break;
+        }
+        // The first round asks every list.
+        if round > 0 && stop.is_some_and(|stop| Instant::now() >= stop) {
+            let so_far = merge.so_far();
+            let (rows, stopped_at) =
+                so_far.ok_or_else(|| StoreError::Broken("a list was not asked".into()))?;
+            return Ok(Found { rows, stopped_at: Some(stopped_at) });
         }
         let answers = asks.into_iter().map(|ask| {
             let answer = read(ask);
@@ -75,6 +93,7 @@ where
         let answers: Vec<_> = stream::iter(answers).buffer_unordered(AT_ONCE).try_collect().await?;
         merge.add(answers);
     }
+    Ok(Found { rows: merge.page(), stopped_at: None })
 }
 
 /// One page of a query, and where the next one starts.

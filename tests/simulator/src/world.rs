@@ -381,6 +381,13 @@ impl World {
         self.busy[index(lane)]
     }
 
+    /// A lane's messages that wait for an invocation, and those that are hidden or at work.
+    #[must_use]
+    pub const fn depth(&self, lane: Lane) -> (u64, u64) {
+        let queue = &self.queues[index(lane)];
+        (queue.visible(), queue.hidden())
+    }
+
     /// Whether no job is left anywhere.
     #[must_use]
     pub fn is_quiet(&self) -> bool {

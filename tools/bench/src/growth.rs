@@ -6,13 +6,15 @@ use std::time::{Duration, Instant};
 
 use echo_lanes::dynamo::Dynamo;
 use echo_lanes::lane::FIRST_ATTEMPTS;
+use echo_lanes::sqs::Outgoing;
+use echo_shared::endpoint::SETTLES_AFTER;
 use echo_shared::event_name::EventName;
 use echo_shared::id::EventId;
 use echo_shared::partition::Partition;
 use echo_shared::shards::Shard;
 use echo_shared::time::Timestamp;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::process;
 use crate::progress::Progress;
@@ -29,6 +31,10 @@ const RARE: usize = 20;
 
 const TIMES: usize = 5;
 
+/// How many deliveries come between two that settle their endpoint, on average. So many are left unsettled when a page of
+/// pending ones is measured.
+const BETWEEN_LANDMARKS: usize = 128;
+
 /// One operation at one size.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Point {
@@ -37,8 +43,7 @@ pub(crate) struct Point {
     pub(crate) size: usize,
     pub(crate) read_units: f64,
     pub(crate) write_units: f64,
-    /// `None` if the API answers that it cannot search so much in time.
-    pub(crate) wall_ms: Option<f64>,
+    pub(crate) wall_ms: f64,
     pub(crate) cpu_ms: f64,
 }
 
@@ -59,9 +64,17 @@ pub(crate) async fn measure(progress: &Progress) -> io::Result<Growth> {
     }
     stage.deliver(FIRST_ATTEMPTS, 10).await?;
     let template = stage.lane.aws.dynamo.items("deliveries").into_iter().next().unwrap_or_default();
+    // Younger endpoints are not settled.
+    tokio::time::sleep(SETTLES_AFTER + Duration::from_secs(1)).await;
+    let landmark = landmark(&stage, &template).await?;
     let mut stored = 0;
     for (step, size) in STORED.into_iter().enumerate() {
-        load(&stage.lane.aws.dynamo, &template, stored, size);
+        let unsettled = size.saturating_sub(BETWEEN_LANDMARKS).max(stored);
+        load(&stage.lane.aws.dynamo, &template, stored, unsettled);
+        if unsettled > stored {
+            growth.stored.push(settle(&stage, &landmark, size, unsettled - stored).await?);
+        }
+        load(&stage.lane.aws.dynamo, &template, unsettled, size);
         stored = size;
         stored_points(&stage, size, &mut growth).await?;
         progress.step(step + 1, STORED.len());
@@ -83,8 +96,7 @@ pub(crate) async fn measure(progress: &Progress) -> io::Result<Growth> {
 fn load(dynamo: &Dynamo, template: &Value, stored: usize, size: usize) {
     let now = Timestamp::now();
     let endpoint_id = template["endpoint_id"]["S"].as_str().unwrap_or_default().to_owned();
-    let bucket = EventName::from_stored(sample::EVENT).bucket();
-    let partition = Partition { bucket, shard: Shard(0) };
+    let partition = partition();
     // One delivery every two seconds up to now: a million of them take 23 days.
     let at = |n: usize| {
         Timestamp::from_millis(now.as_millis() - 2_000 * i64::try_from(STORED[2] - n).unwrap_or(0))
@@ -100,6 +112,62 @@ fn load(dynamo: &Dynamo, template: &Value, stored: usize, size: usize) {
         row
     });
     dynamo.copies("deliveries", template, rows);
+}
+
+/// A job whose delivery settles its endpoint: the event of a delivery that there is, under another id.
+async fn landmark(stage: &Stage, template: &Value) -> io::Result<String> {
+    let text = |row: &Value, name: &str| row[name]["S"].as_str().unwrap_or_default().to_owned();
+    let dynamo = &stage.lane.aws.dynamo;
+    let id = loop {
+        let id = partition().new_id(Timestamp::now());
+        if id.is_landmark() {
+            break id.to_string();
+        }
+    };
+    let old = text(template, "event_id");
+    let event = dynamo.items("events").into_iter().find(|event| text(event, "event_id") == old);
+    let event_id = EventId::new(Timestamp::now()).to_string();
+    let event = event.unwrap_or_default().to_string().replace(&old, &event_id);
+    dynamo.put("events", &serde_json::from_str(&event.replace(&text(template, "id"), &id))?);
+    let job = json!({ "v": 1, "project_id": text(template, "project_id"), "event_id": event_id,
+        "endpoint_id": text(template, "endpoint_id"), "delivery_id": id });
+    send(stage, &job.to_string())?;
+    stage.deliver(FIRST_ATTEMPTS, 1).await?;
+    Ok(job.to_string())
+}
+
+fn partition() -> Partition {
+    Partition { bucket: EventName::from_stored(sample::EVENT).bucket(), shard: Shard(0) }
+}
+
+fn send(stage: &Stage, job: &str) -> io::Result<()> {
+    let outgoing = Outgoing { body: job.to_owned(), group: None, delay: Duration::ZERO };
+    let sent = stage.lane.aws.sqs.send(FIRST_ATTEMPTS, outgoing);
+    sent.map(drop).map_err(|refused| io::Error::other(format!("{refused:?}")))
+}
+
+/// Settles the endpoint as its landmarks would have while the rows came in, and gives the units for each row. The landmark's
+/// delivery has ended, so its job does nothing else; the reads of its rows are not counted.
+#[expect(clippy::cast_precision_loss, reason = "a million")]
+async fn settle(stage: &Stage, landmark: &str, size: usize, rows: usize) -> io::Result<Point> {
+    let (began, before) = (Instant::now(), stage.cpu().1);
+    stage.lane.aws.watch.start();
+    // Each landmark reads 400 rows, and the last ones read none.
+    for _ in 0..=rows.div_ceil(400) {
+        send(stage, landmark)?;
+        stage.deliver(FIRST_ATTEMPTS, 1).await?;
+    }
+    let mut calls = stage.lane.aws.watch.stop();
+    calls.retain(|call| call.operation != "BatchGetItem");
+    let (units, each) = (Units::of_calls(&calls), rows.max(1) as f64);
+    Ok(Point {
+        operation: "settle one",
+        size,
+        read_units: units.read_units / each,
+        write_units: units.write_units / each,
+        wall_ms: began.elapsed().as_secs_f64() * 1e3 / each,
+        cpu_ms: (stage.cpu().1 - before).as_secs_f64() * 1e3 / each,
+    })
 }
 
 async fn stored_points(stage: &Stage, size: usize, growth: &mut Growth) -> io::Result<()> {
@@ -120,7 +188,6 @@ async fn stored_points(stage: &Stage, size: usize, growth: &mut Growth) -> io::R
     let sandboxes = stage.lane.api.sandboxes();
     let peak = sandboxes.iter().map(|sandbox| process::peak_rss_mb(sandbox.pid)).fold(0.0, f64::max);
     growth.api_rss_mb.push((size, peak));
-    // This read comes last, because it may use up the function's time limit, which ends the function's process.
     growth.stored.push(read(stage, "rare: pending", size, &format!("{log}?limit=50&status=pending")).await?);
     Ok(())
 }
@@ -133,12 +200,8 @@ async fn read(stage: &Stage, operation: &'static str, size: usize, target: &str)
     let mut times = 0;
     while times < TIMES {
         let began = Instant::now();
-        let answer = stage.get(target).await;
+        expect(&stage.get(target).await, 200)?;
         times += 1;
-        if answer.status != 200 {
-            walls.clear();
-            break;
-        }
         walls.push(began.elapsed().as_secs_f64() * 1e3);
         // One run is enough for an operation that takes seconds.
         if began.elapsed() > Duration::from_secs(2) {
@@ -147,7 +210,7 @@ async fn read(stage: &Stage, operation: &'static str, size: usize, target: &str)
     }
     let units = Units::of_calls(&stage.lane.aws.watch.stop()) * (1.0 / times as f64);
     let cpu = stage.cpu().0.saturating_sub(before);
-    let wall_ms = (!walls.is_empty()).then(|| median(walls));
+    let wall_ms = median(walls);
     let cpu_ms = cpu.as_secs_f64() * 1e3 / times as f64;
     Ok(Point {
         operation,
@@ -172,5 +235,5 @@ async fn accept(stage: &Stage, size: usize) -> io::Result<Point> {
     let cpu_ms = (stage.cpu().0 - before).as_secs_f64() * 1e3 / TIMES as f64;
     while stage.deliver(FIRST_ATTEMPTS, 10).await?.is_some() {}
     let Units { read_units, write_units, .. } = units;
-    Ok(Point { operation: "accept", size, read_units, write_units, wall_ms: Some(median(walls)), cpu_ms })
+    Ok(Point { operation: "accept", size, read_units, write_units, wall_ms: median(walls), cpu_ms })
 }

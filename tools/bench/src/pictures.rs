@@ -143,7 +143,7 @@ fn price(results: &Results, peers: &Peers) -> Option<Chart> {
 
 fn growth(results: &Results) -> Option<Chart> {
     let growth = results.growth.as_ref()?;
-    let shown = ["first page", "next page", "rare: failed", "one delivery", "accept"];
+    let shown = ["first page", "next page", "rare: failed", "rare: pending", "one delivery", "accept"];
     let points = growth.stored.iter().filter(|point| shown.contains(&point.operation));
     let mut bars: Vec<(String, Bar)> = points
         .map(|point| {

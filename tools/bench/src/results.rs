@@ -69,7 +69,7 @@ impl Results {
             growth[point.operation][point.size.to_string()] = json!({
                 "read_units": rounded(point.read_units),
                 "write_units": rounded(point.write_units),
-                "wall_ms": point.wall_ms.map(rounded),
+                "wall_ms": rounded(point.wall_ms),
             });
         }
         for (size, mb) in self.growth.iter().flat_map(|growth| &growth.api_rss_mb) {

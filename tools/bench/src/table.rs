@@ -197,9 +197,9 @@ fn growth(results: &Results, table: &mut Table) {
     {
         table.heading(title);
         for point in points {
-            let value = point.wall_ms.map_or("400 in 10 s".to_owned(), |ms| format!("{ms:.1} ms"));
+            let value = format!("{:.1} ms", point.wall_ms);
             let units =
-                format!("{:.1} R, {:.1} W, {:.1} ms CPU", point.read_units, point.write_units, point.cpu_ms);
+                format!("{:.2} R, {:.2} W, {:.1} ms CPU", point.read_units, point.write_units, point.cpu_ms);
             table.figure(&format!("{}, {}", point.operation, point.size), value, &units);
         }
     }

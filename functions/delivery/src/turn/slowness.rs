@@ -1,8 +1,10 @@
 //! The attempts of a batch show which endpoints are slow or hang (`echo_shared::slowness`); this module marks that on the
-//! endpoints' rows. A mark is a hint: no attempt waits for its write, and no promise depends on it.
+//! endpoints' rows. A mark is a hint: no attempt waits for its write, and no promise depends on it. The same holds for the time
+//! up to which an endpoint's deliveries are settled, so it is moved on here too.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use echo_shared::endpoint::Endpoint;
 use echo_shared::id::EndpointId;
@@ -10,8 +12,12 @@ use echo_shared::slowness::{is_answer_noted, slow_until};
 use echo_shared::store::StoreError;
 use echo_shared::time::Timestamp;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use crate::App;
+
+/// Settling that takes longer is left to a later delivery.
+const SETTLE_TIME: Duration = Duration::from_secs(2);
 
 /// The marks that one batch makes, each kind at most once on an endpoint.
 #[derive(Debug, Default)]
@@ -29,6 +35,7 @@ enum Mark {
     Unanswered,
     Answered,
     Probed,
+    Settled,
 }
 
 impl SpeedMarks {
@@ -70,6 +77,17 @@ impl SpeedMarks {
         self.write(Mark::Answered, endpoint.id, async move { app.store.note_answer(&endpoint, now).await });
     }
 
+    /// Moves on the time up to which the endpoint's deliveries are settled ([`echo_shared::store::Store::settle`]).
+    pub(crate) fn settle(&self, app: &Arc<App>, endpoint: &Endpoint, now: Timestamp) {
+        if !endpoint.can_settle(now) {
+            return;
+        }
+        let (app, endpoint) = (Arc::clone(app), endpoint.clone());
+        self.write(Mark::Settled, endpoint.id, async move {
+            timeout(SETTLE_TIME, app.store.settle(&endpoint, now)).await.unwrap_or(Ok(()))
+        });
+    }
+
     /// Whether this job may ask for the endpoint's probe. Only one job of the batch may, because at most one gets it.
     pub(crate) fn may_probe(&self, endpoint: &Endpoint) -> bool {
         self.lock().made.insert((endpoint.id, Mark::Probed))
@@ -87,7 +105,7 @@ impl SpeedMarks {
         }
         marked.writes.spawn(async move {
             if let Err(error) = write.await {
-                tracing::warn!(%endpoint_id, ?mark, %error, "a mark of an endpoint's speed was not written");
+                tracing::warn!(%endpoint_id, ?mark, %error, "a mark of an endpoint was not written");
             }
         });
     }

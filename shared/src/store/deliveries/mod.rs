@@ -1,6 +1,7 @@
 //! The rows of deliveries: the first write of each, and the reads.
 
 mod pages;
+mod settle;
 mod transitions;
 
 pub use self::pages::DeliveryFilter;
@@ -60,13 +61,16 @@ impl Store {
     }
 
     pub(super) fn new_delivery(&self, delivery: &Delivery) -> Result<NewRow<'_>, StoreError> {
-        Ok(NewRow { table: &self.tables.deliveries, key: "id", item: to_item(delivery)? })
+        let row = settle::entered(delivery, Timestamp::now());
+        Ok(NewRow { table: &self.tables.deliveries, key: "id", item: to_item(&row)? })
     }
 
     /// Writes the first rows of several events' deliveries together and says for each whether its row certainly exists.
     /// The caller passes the others to [`Self::create_deliveries`], which returns the reason.
     pub async fn try_create_deliveries(&self, deliveries: &[Delivery]) -> Vec<bool> {
-        let written = insert_each(&self.client, &self.tables.deliveries, deliveries, |row| row.id).await;
+        let now = Timestamp::now();
+        let rows: Vec<_> = deliveries.iter().map(|delivery| settle::entered(delivery, now)).collect();
+        let written = insert_each(&self.client, &self.tables.deliveries, &rows, |row| row.id).await;
         written.into_iter().map(|written| written != Written::Unknown).collect()
     }
 

@@ -1,9 +1,11 @@
 //! An endpoint's deliveries, newest first. A page reads from the end of a few partitions, so its cost depends on the
 //! size of the page and not on the number of stored deliveries. `failed` and `retrying` deliveries come from the sparse
-//! index.
+//! index, `pending` ones from both (`settle.rs`).
 //!
-//! `success` and `pending` are found by reading the partitions. When almost nothing succeeded, a filter for `success`
-//! reads past the failures, at a quarter of a read unit each.
+//! `success` is found by reading the partitions. When almost nothing succeeded, a filter for `success` reads past the
+//! failures, at a quarter of a read unit each.
+
+use std::time::{Duration, Instant};
 
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 
@@ -14,7 +16,7 @@ use crate::id::DeliveryId;
 use crate::merge::{Ask, Part, Row, Wanted};
 use crate::partition::Partition;
 use crate::shards::{Shard, Shards};
-use crate::store::ranges::{Range, merged, query_page};
+use crate::store::ranges::{Found, Range, merged, query_page};
 use crate::store::{Item, Store, StoreError, from_item, number, text, value};
 use crate::time::Timestamp;
 
@@ -32,35 +34,59 @@ pub struct DeliveryFilter {
     pub until: Option<Timestamp>,
 }
 
+/// What a page asks for, but for its size.
+#[derive(Clone, Copy)]
+struct Page<'a> {
+    endpoint: &'a Endpoint,
+    filter: &'a DeliveryFilter,
+    after: Option<DeliveryId>,
+    /// When the search ends with what it has found.
+    stop: Instant,
+    now: Timestamp,
+}
+
 impl Store {
-    /// Up to `limit` deliveries older than `after`, newest first. Fewer than `limit` mean that there are no more.
+    /// Up to `limit` deliveries older than `after`, newest first. Fewer than `limit` mean that there are no more, or that the
+    /// search has stopped after `search`.
     pub async fn deliveries(
         &self,
         endpoint: &Endpoint,
         filter: &DeliveryFilter,
         after: Option<DeliveryId>,
         limit: usize,
+        search: Duration,
         now: Timestamp,
-    ) -> Result<Vec<Delivery>, StoreError> {
+    ) -> Result<Found<Delivery>, StoreError> {
+        let page = Page { endpoint, filter, after, stop: Instant::now() + search, now };
         match filter.status {
-            Some(status) if status.wants_attention() => {
-                self.by_attention(endpoint, status, filter, after, limit, now).await
-            }
-            _ => self.by_time(endpoint, filter, after, limit, now).await,
+            Some(DeliveryStatus::Pending) => self.pending(&page, limit).await,
+            Some(status) if status.wants_attention() => self.by_attention(&page, status, limit).await,
+            _ => self.by_time(&page, limit).await,
         }
     }
 
+    /// Pending deliveries: from their partitions as far as those are not settled, and then from the index.
+    async fn pending(&self, page: &Page<'_>, limit: usize) -> Result<Found<Delivery>, StoreError> {
+        let (filter, settled_to) = (page.filter, page.endpoint.settled_to());
+        let since = Some(filter.since.map_or(settled_to, |since| since.max(settled_to)));
+        let unsettled = DeliveryFilter { since, ..filter.clone() };
+        let mut found = self.by_time(&Page { filter: &unsettled, ..*page }, limit).await?;
+        if found.stopped_at.is_some() || found.rows.len() >= limit {
+            return Ok(found);
+        }
+        let until = Some(filter.until.map_or(settled_to, |until| until.min(settled_to)));
+        let settled = DeliveryFilter { until, ..filter.clone() };
+        let page = Page { filter: &settled, ..*page };
+        let older = self.by_attention(&page, DeliveryStatus::Pending, limit - found.rows.len()).await?;
+        found.rows.extend(older.rows);
+        Ok(Found { stopped_at: older.stopped_at, ..found })
+    }
+
     /// Rows straight from their partitions.
-    async fn by_time(
-        &self,
-        endpoint: &Endpoint,
-        filter: &DeliveryFilter,
-        after: Option<DeliveryId>,
-        limit: usize,
-        now: Timestamp,
-    ) -> Result<Vec<Delivery>, StoreError> {
-        let Some(range) = range(filter, after) else {
-            return Ok(Vec::new());
+    async fn by_time(&self, page: &Page<'_>, limit: usize) -> Result<Found<Delivery>, StoreError> {
+        let Page { endpoint, filter, .. } = page;
+        let Some(range) = range(filter, page.after) else {
+            return Ok(Found { rows: Vec::new(), stopped_at: None });
         };
         let partitions = match &filter.event_name {
             Some(name) => Partition::all([name.bucket()], endpoint.shards),
@@ -71,7 +97,7 @@ impl Store {
             .client
             .query()
             .expression_attribute_names("#of", "partition")
-            .expression_attribute_values(":now", number(now.as_seconds()))
+            .expression_attribute_values(":now", number(page.now.as_seconds()))
             // A query pays for 4 KB at least, twice as much when it is strongly consistent. Over 16 shards that would be
             // most of a page's price.
             .consistent_read(endpoint.shards == Shards::ONE);
@@ -100,26 +126,24 @@ impl Store {
                 self.part(query, of, range, ask.rows, row).await
             }
         };
-        merged(partitions.len(), wanted, read).await
+        merged(partitions.len(), wanted, Some(page.stop), read).await
     }
 
     /// Rows of one status, found through the sparse index. The index holds keys only and may lag behind, so each row is
     /// read from the table and compared with the filter again.
     async fn by_attention(
         &self,
-        endpoint: &Endpoint,
+        page: &Page<'_>,
         status: DeliveryStatus,
-        filter: &DeliveryFilter,
-        mut after: Option<DeliveryId>,
         limit: usize,
-        now: Timestamp,
-    ) -> Result<Vec<Delivery>, StoreError> {
+    ) -> Result<Found<Delivery>, StoreError> {
+        let Page { endpoint, filter, mut after, stop, now } = *page;
         let mut rows = Vec::new();
         while rows.len() < limit
             && let Some(range) = range(filter, after)
         {
             let wanted = limit - rows.len();
-            let ids = self.attention_ids(endpoint, status, filter, &range, wanted).await?;
+            let Found { rows: ids, stopped_at } = self.attention_ids(page, status, &range, wanted).await?;
             let keys: Vec<_> = ids.iter().map(|id| (endpoint.id, *id)).collect();
             let mut found = self.deliveries_by_id(&keys).await?;
             let matching = ids.iter().filter_map(|id| found.remove(id)).filter(|row| {
@@ -127,24 +151,30 @@ impl Store {
                 named && row.status == status && !row.is_expired(now)
             });
             rows.extend(matching);
+            if stopped_at.is_some() {
+                return Ok(Found { rows, stopped_at });
+            }
             if ids.len() < wanted {
                 break;
             }
             after = ids.last().copied();
+            if Instant::now() >= stop {
+                return Ok(Found { rows, stopped_at: after.map(|id| id.as_uuid()) });
+            }
         }
-        Ok(rows)
+        Ok(Found { rows, stopped_at: None })
     }
 
     /// The newest ids that the index lists in a range. It has one partition for all names, so an id tells by its bucket
     /// whether its delivery can have the filter's name.
     async fn attention_ids(
         &self,
-        endpoint: &Endpoint,
+        page: &Page<'_>,
         status: DeliveryStatus,
-        filter: &DeliveryFilter,
         range: &Range,
         wanted: usize,
-    ) -> Result<Vec<DeliveryId>, StoreError> {
+    ) -> Result<Found<DeliveryId>, StoreError> {
+        let Page { endpoint, filter, .. } = page;
         let shards: Vec<Shard> = endpoint.shards.all().collect();
         let bucket = filter.event_name.as_ref().map(EventName::bucket);
         let query =
@@ -165,7 +195,7 @@ impl Store {
             }
         };
         let wanted = Wanted { rows: wanted, bytes: usize::MAX, look, spread: shards.len() };
-        merged(shards.len(), wanted, read).await
+        merged(shards.len(), wanted, Some(page.stop), read).await
     }
 
     /// The newest rows of one partition in a range. `#of` is the attribute that must be `of`.

@@ -310,6 +310,19 @@ impl Store {
         })
     }
 
+    /// Notes up to which time an endpoint's deliveries are settled, unless the row says more already.
+    pub(super) async fn note_settled(&self, endpoint: &Endpoint, to: Timestamp) -> Result<(), StoreError> {
+        let update = self
+            .update_state(endpoint)
+            .condition_expression(
+                "attribute_exists(id) AND (attribute_not_exists(settled_to) OR settled_to < :to)",
+            )
+            .update_expression("SET settled_to = :to")
+            .expression_attribute_values(":to", number(to.as_millis()));
+        held(update).await?;
+        Ok(())
+    }
+
     /// An update of the settings, which must exist.
     fn update_settings(&self, endpoint: &Endpoint) -> UpdateItemFluentBuilder {
         self.update_part(Part::Settings, endpoint)

@@ -101,7 +101,8 @@ impl Store {
             let rows = limit - read.len();
             let look = if filter.event_name.is_some() { LOOK } else { 0 };
             let wanted = Wanted { rows, bytes: enough_bytes - bytes, look, spread: log.shards.len() };
-            let entries = merged(2 * log.shards.len(), wanted, |ask| self.entries(&log, &range, ask)).await?;
+            let read_list = |ask| self.entries(&log, &range, ask);
+            let entries = merged(2 * log.shards.len(), wanted, None, read_list).await?.rows;
             let is_last = entries.len() < rows;
             let mut entries = entries.into_iter().peekable();
             while entries.peek().is_some() {

@@ -7,12 +7,13 @@ use echo_shared::delivery::{Delivery, DeliveryStatus};
 use echo_shared::endpoint::Endpoint;
 use echo_shared::event_name::EventNames;
 use echo_shared::id::{DeliveryId, EndpointId};
-use echo_shared::store::DeliveryFilter;
+use echo_shared::store::{DeliveryFilter, Found};
 use echo_shared::time::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::time::timeout;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 use super::body::DeliveryBody;
 use crate::app::App;
@@ -24,8 +25,11 @@ use crate::openapi::values::PageCursor;
 /// The most envelopes that certainly fit a page, however large each is. Each further load asks for twice as many.
 const FIRST_LOAD: usize = 11;
 
-/// Kept below the function's own time, so that a search through millions of rows has an answer.
-const SEARCH_TIME: Duration = Duration::from_secs(10);
+/// After this time a search ends with what it has found. The next page goes on from there.
+const SEARCH_TIME: Duration = Duration::from_secs(5);
+
+/// Kept below the function's own time, so that a slow store has an answer too.
+const LONGEST_SEARCH: Duration = Duration::from_secs(10);
 
 /// A page of deliveries.
 #[derive(Serialize, ToSchema)]
@@ -79,8 +83,10 @@ impl Page {
     /// When the store did not answer.
     pub async fn load(&self, app: &App, endpoint: &Endpoint, now: Timestamp) -> Result<PageBody, ApiError> {
         // One more than is shown, to know whether there is more.
-        let search = app.store.deliveries(endpoint, &self.filter, self.after, self.limit + 1, now);
-        let rows = timeout(SEARCH_TIME, search).await.map_err(|_| self.took_too_long())??;
+        let limit = self.limit + 1;
+        let search = app.store.deliveries(endpoint, &self.filter, self.after, limit, SEARCH_TIME, now);
+        let too_long = |_| ApiError::unavailable("a search took too long");
+        let Found { rows, stopped_at } = timeout(LONGEST_SEARCH, search).await.map_err(too_long)??;
         let shown = &rows[..rows.len().min(self.limit)];
         let mut data = Vec::with_capacity(shown.len());
         let mut budget = Budget::default();
@@ -96,17 +102,9 @@ impl Page {
             load *= 2;
         }
         let has_more = data.len() < rows.len();
-        let last = data.len().checked_sub(1).filter(|_| has_more).map(|index| &rows[index]);
-        Ok(PageBody { next_cursor: last.map(|row| self.cursor_after(row)), data })
-    }
-
-    fn took_too_long(&self) -> ApiError {
-        if self.filter.since.is_some() || self.filter.until.is_some() {
-            return ApiError::unavailable("a search took too long");
-        }
-        ApiError::invalid(
-            "since or until must narrow the search: so many deliveries cannot be looked through in time",
-        )
+        let last = data.len().checked_sub(1).filter(|_| has_more).map(|index| rows[index].id.as_uuid());
+        let next_cursor = last.or(stopped_at).map(|position| self.cursor_after(position));
+        Ok(PageBody { next_cursor, data })
     }
 
     /// The rows as JSON, up to the first that the budget does not hold.
@@ -126,7 +124,7 @@ impl Page {
         Ok(bodies)
     }
 
-    fn cursor_after(&self, row: &Delivery) -> String {
-        cursor::encode(row.id.as_uuid(), &self.scope.each_ref().map(String::as_str))
+    fn cursor_after(&self, position: Uuid) -> String {
+        cursor::encode(position, &self.scope.each_ref().map(String::as_str))
     }
 }

@@ -217,6 +217,30 @@ fn a_delivery_takes_on_what_was_written_of_its_attempt() {
     assert_eq!(delivery.attempts, [first, second]);
 }
 
+/// What nobody would find among the rows that are read by time stands in the index.
+#[test]
+fn a_delivery_that_stays_pending_stands_in_the_index() {
+    let (fresh, endpoint, job) = fixture();
+    let listed = Some(format!("{}#0#pending", fresh.endpoint_id));
+    assert_eq!((fresh.attention_at(at(9)), fresh.attention_at(at(10))), (None, listed.clone()));
+    let put_off = |slot, now| {
+        let slot = Slot { at: slot, limit_since: T0 };
+        let decided = woken(&job, Lane::FirstAttempts).put_off(&fresh, &endpoint, slot, now);
+        let mut delivery = fresh.clone();
+        decided.write.expect("a write").transition.apply(&mut delivery);
+        delivery.attention
+    };
+    assert_eq!(
+        [(9, 2), (10, 2), (9, 9), (9, 10)].map(|(slot, now)| put_off(at(slot), at(now)).is_some()),
+        [false, true, false, true]
+    );
+    for (now, expected) in [(9, None), (10, listed)] {
+        let mut delivery = fresh.clone();
+        Transition::by_hand(NEW, at(now)).apply(&mut delivery);
+        assert_eq!(delivery.attention, expected, "by hand after {now} s");
+    }
+}
+
 #[test]
 fn a_short_wait_is_slept_through() {
     let (mut delivery, ..) = fixture();
