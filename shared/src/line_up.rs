@@ -89,10 +89,7 @@ pub async fn line_up(sinks: Sinks<'_>, deliveries: InStreams) -> Result<(), Acce
 }
 
 /// As [`line_up`], and returns the streams that failed with the reasons.
-pub async fn line_up_each(
-    sinks: Sinks<'_>,
-    deliveries: InStreams,
-) -> (HashSet<StreamKey>, Vec<AcceptError>) {
+pub async fn line_up_each(sinks: Sinks<'_>, deliveries: InStreams) -> (HashSet<StreamKey>, Vec<AcceptError>) {
     let mut streams: BTreeMap<(ProjectId, StreamKey), Batch> = BTreeMap::new();
     for InStream { project_id, stream, entry, expires_at, is_slow } in deliveries.0 {
         let new = || Batch { entries: Vec::new(), expires_at, is_slow };

@@ -176,7 +176,8 @@ fn start_streams(
     let start_one = |((message, lane, job, span), group)| {
         let (app, marks, tally) = (Arc::clone(app), Arc::clone(marks), Arc::clone(tally));
         let began = Instant::now();
-        let runner = Runner { app, message: Arc::clone(&message), lane, job, marks, tally, deadline, began, group };
+        let runner =
+            Runner { app, message: Arc::clone(&message), lane, job, marks, tally, deadline, began, group };
         start(message, span, runner.run())
     };
     jobs.into_iter().zip(own).map(start_one).collect()
@@ -212,8 +213,18 @@ async fn start_turns(
         let rows = rows.map_err(|_| ());
         let (app, marks, tally) = (Arc::clone(app), Arc::clone(marks), Arc::clone(tally));
         let shared = shared.clone();
-        let turn =
-            Turn { app, message: message.clone(), lane, job, reservation, marks, shared, tally, deadline, in_stream: None };
+        let turn = Turn {
+            app,
+            message: message.clone(),
+            lane,
+            job,
+            reservation,
+            marks,
+            shared,
+            tally,
+            deadline,
+            in_stream: None,
+        };
         start(message, span, async move {
             match rows {
                 Err(()) => turn.message.back_off().await,

@@ -41,7 +41,9 @@ pub(crate) async fn bury(
         Ok(Job::Delivery(job)) => {
             end_and_wake(&app, &message, &job, &tally).await.map_err(|error| error.to_string())
         }
-        Ok(Job::Stream(job)) => end_stream(&app, &message, &job, &tally).await.map_err(|error| error.to_string()),
+        Ok(Job::Stream(job)) => {
+            end_stream(&app, &message, &job, &tally).await.map_err(|error| error.to_string())
+        }
         Ok(Job::Replay(job)) => end_replay(&app, &message, &job).await.map_err(|error| error.to_string()),
         Err(error) => park(&app, &message, "jobs", body, &error.to_string()).await,
     };

@@ -63,9 +63,7 @@ pub(crate) struct Group {
 }
 
 /// For each job of a batch, its group.
-pub(crate) fn of_batch<'a>(
-    jobs: impl Iterator<Item = (&'a str, &'a StreamJob)>,
-) -> Vec<Option<Arc<Group>>> {
+pub(crate) fn of_batch<'a>(jobs: impl Iterator<Item = (&'a str, &'a StreamJob)>) -> Vec<Option<Arc<Group>>> {
     let jobs: Vec<_> = jobs.collect();
     let mut messages: HashMap<&StreamJob, Vec<String>> = HashMap::new();
     for (message, job) in &jobs {
@@ -89,9 +87,7 @@ enum Step {
 
 impl Runner {
     pub(crate) async fn run(self) -> Disposal {
-        let ran = async {
-            if self.acts().await? { self.rounds().await } else { Ok(Disposal::Delete) }
-        };
+        let ran = async { if self.acts().await? { self.rounds().await } else { Ok(Disposal::Delete) } };
         match ran.await {
             Ok(disposal) => disposal,
             Err(error) => {
@@ -107,7 +103,9 @@ impl Runner {
         let choose = async {
             let head = self.app.store.stream_head(&self.job.key()).await?;
             let runner = head.and_then(|head| head.block).map(|block| block.runner);
-            Ok::<_, StoreError>(runner.filter(|it| messages.contains(it)).unwrap_or_else(|| messages[0].clone()))
+            Ok::<_, StoreError>(
+                runner.filter(|it| messages.contains(it)).unwrap_or_else(|| messages[0].clone()),
+            )
         };
         Ok(*acting.get_or_try_init(|| choose).await? == self.message.id)
     }
@@ -138,9 +136,7 @@ impl Runner {
         };
         match (look(head.as_ref(), last, woken), block) {
             (Look::Leave, _) => Ok(Step::Over(Disposal::Delete)),
-            (Look::Next { place, number }, _) => {
-                self.take_next(head.as_ref(), place, number, after).await
-            }
+            (Look::Next { place, number }, _) => self.take_next(head.as_ref(), place, number, after).await,
             (Look::Inside, Some(block)) => self.look_inside(&head, block, woken).await,
             (Look::Inside, None) => Ok(Step::Over(self.message.back_off().await)),
         }
@@ -369,13 +365,19 @@ impl Runner {
 ///
 /// # Errors
 /// When DynamoDB did not answer.
-pub(crate) async fn stuck_at(app: &App, message: &Message, job: &StreamJob) -> Result<Option<Entry>, StoreError> {
+pub(crate) async fn stuck_at(
+    app: &App,
+    message: &Message,
+    job: &StreamJob,
+) -> Result<Option<Entry>, StoreError> {
     let (stream, store) = (job.key(), &app.store);
     let Some(block) = store.stream_head(&stream).await?.and_then(|head| head.block) else { return Ok(None) };
     let (entries, rows) = within(store, &stream, &block).await?;
     let now = Timestamp::now();
-    let seen: Vec<Seen> =
-        entries_of(&block, &entries).iter().map(|entry| Seen::of(rows.get(&entry.delivery_id), now)).collect();
+    let seen: Vec<Seen> = entries_of(&block, &entries)
+        .iter()
+        .map(|entry| Seen::of(rows.get(&entry.delivery_id), now))
+        .collect();
     let woken = Woken { message: &message.id, after: job.after };
     // The job is over, so nobody has to wait for it.
     let timeout = app.settings.request_timeout;

@@ -223,7 +223,14 @@ mod tests {
             stream: Some(StreamTag::Customer([7; 12])),
         };
         assert_eq!(Job::decode(&job.encode()), Ok(Job::Delivery(job.clone())));
-        let plain = DeliveryJob { chain: None, manual_at: None, by_hand: false, waits_since: None, stream: None, ..job };
+        let plain = DeliveryJob {
+            chain: None,
+            manual_at: None,
+            by_hand: false,
+            waits_since: None,
+            stream: None,
+            ..job
+        };
         assert_eq!(Job::decode(&plain.encode()), Ok(Job::Delivery(plain.clone())));
         let step = ReplayJob {
             project_id: plain.project_id,

@@ -51,12 +51,7 @@ impl Store {
     ///
     /// # Errors
     /// After an error some of them may have their places.
-    pub async fn append(
-        &self,
-        stream: &StreamKey,
-        new: &[Entry],
-        expires_at: i64,
-    ) -> Result<(), StoreError> {
+    pub async fn append(&self, stream: &StreamKey, new: &[Entry], expires_at: i64) -> Result<(), StoreError> {
         // The tail may be an early chunk, so half the price of a read will do.
         let known = self
             .client
@@ -172,7 +167,9 @@ impl Store {
             .update_item()
             .table_name(&self.tables.streams)
             .set_key(Some(row_key(stream, HEAD)))
-            .update_expression("SET #block = :block, expires_at = :expires, tail = if_not_exists(tail, :zero)")
+            .update_expression(
+                "SET #block = :block, expires_at = :expires, tail = if_not_exists(tail, :zero)",
+            )
             .expression_attribute_names("#block", "block")
             .expression_attribute_values(":block", value(block)?)
             .expression_attribute_values(":expires", number(expires_at))

@@ -105,8 +105,7 @@ async fn a_grant_that_is_taken_away_fails_the_walk() {
     let run = posted(&world, &changed("dynamodb:PartiQLInsert, ", "")).await;
     let has_settled = run.lane.settle(Duration::from_secs(2)).await;
     let verdict = judge(&run, has_settled, AUTOMATIC).await;
-    let wanted =
-        "api: dynamodb:PartiQLInsert on arn:aws:dynamodb:us-east-1:123456789012:table/echo-webhooks-00000000-deliveries";
+    let wanted = "api: dynamodb:PartiQLInsert on arn:aws:dynamodb:us-east-1:123456789012:table/echo-webhooks-00000000-deliveries";
     assert!(verdict.violations.iter().any(|one| one.contains(wanted)), "{:?}", verdict.violations);
 
     let run = posted(&world, &changed("sqs:SendMessage", "sqs:SendNothing")).await;

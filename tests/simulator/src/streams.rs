@@ -288,7 +288,9 @@ impl State {
 enum Turn {
     Ended,
     /// Another message drives it, or this one does later.
-    GoesOn { delete: bool },
+    GoesOn {
+        delete: bool,
+    },
 }
 
 /// What becomes of a message.
@@ -389,7 +391,12 @@ impl Job {
         Ok(Disposal::Delete)
     }
 
-    async fn run(&self, message: u64, stream: usize, mut after: Option<DeliveryId>) -> Result<Disposal, Fault> {
+    async fn run(
+        &self,
+        message: u64,
+        stream: usize,
+        mut after: Option<DeliveryId>,
+    ) -> Result<Disposal, Fault> {
         let name = message.to_string();
         for _ in 0..5 {
             let woken = Woken { message: &name, after };
@@ -401,8 +408,13 @@ impl Job {
             };
             let design = self.design();
             let looked = match (look(head.as_ref(), last, woken), &block) {
-                (Look::Inside, Some(block)) if design == Design::LastEndsAll && last.is_some_and(|it| it.has_ended) => {
-                    Look::Next { place: Place::after(block), number: last.and_then(|it| it.sequence).unwrap_or(0) + 1 }
+                (Look::Inside, Some(block))
+                    if design == Design::LastEndsAll && last.is_some_and(|it| it.has_ended) =>
+                {
+                    Look::Next {
+                        place: Place::after(block),
+                        number: last.and_then(|it| it.sequence).unwrap_or(0) + 1,
+                    }
                 }
                 (looked, _) => looked,
             };
@@ -413,14 +425,16 @@ impl Job {
                     None => return Ok(Disposal::Delete),
                 },
                 (Look::Inside, Some(block)) => {
-                    let chunk = self.call(|world| world.streams[stream].chunks.get(&block.chunk).cloned()).await?;
+                    let chunk =
+                        self.call(|world| world.streams[stream].chunks.get(&block.chunk).cloned()).await?;
                     let chunk = chunk.unwrap_or(Chunk { made: 0, entries: Vec::new() });
                     let own = &chunk.entries[block.from as usize..block.to as usize];
                     let seen: Vec<Seen> =
                         self.call(|world| own.iter().map(|it| world.seen(it.delivery_id)).collect()).await?;
                     let clock = self.clock() + if design == Design::NoStandingBack { 100_000 } else { 0 };
                     let now = Timestamp::from_millis(clock);
-                    let woken = if design == Design::NoReturn { Woken { message: "", ..woken } } else { woken };
+                    let woken =
+                        if design == Design::NoReturn { Woken { message: "", ..woken } } else { woken };
                     match inside(block, &chunk.entries, &seen, woken, now, REQUEST_TIMEOUT) {
                         Inside::Leave => return Ok(Disposal::Delete),
                         Inside::Done { number } => {
@@ -442,7 +456,8 @@ impl Job {
                         Inside::StandIn { index } => {
                             let of = chunk.entries[index as usize];
                             let id = of.delivery_id;
-                            let row = self.call(|world| world.rows.get(&id).copied().unwrap_or_default()).await?;
+                            let row =
+                                self.call(|world| world.rows.get(&id).copied().unwrap_or_default()).await?;
                             let due = row.due_at.max(row.updated_at) + 35_000;
                             if !row.has_ended {
                                 if self.clock() < due {
@@ -480,7 +495,12 @@ impl Job {
         Ok(Disposal::Keep)
     }
 
-    async fn next(&self, stream: usize, mut place: Place, number: u64) -> Result<Option<(Block, Chunk)>, Fault> {
+    async fn next(
+        &self,
+        stream: usize,
+        mut place: Place,
+        number: u64,
+    ) -> Result<Option<(Block, Chunk)>, Fault> {
         loop {
             let chunk = self.call(|world| world.streams[stream].chunks.get(&place.chunk).cloned()).await?;
             match (coming(place, 0, chunk.as_ref()), chunk) {
@@ -695,7 +715,8 @@ pub fn run(seed: u64, streams: usize, events: u64, faults: Faults, design: Desig
             world.now = world.now.max(now);
             let now = world.now;
             let most = faults.skew_ms;
-            let skew = if most == 0 { 0 } else { world.random.below(2 * most.cast_unsigned()).cast_signed() - most };
+            let skew =
+                if most == 0 { 0 } else { world.random.below(2 * most.cast_unsigned()).cast_signed() - most };
             let ready = world.messages.iter().find(|(_, message)| message.visible_at <= now);
             let message = ready.map(|(id, message)| (*id, message.body.clone()));
             if let Some((id, _)) = &message {

@@ -12,15 +12,8 @@ const STORM: Faults = Faults {
     disabled: false,
 };
 
-const CALM: Faults = Faults {
-    crash: 0,
-    refused: 0,
-    answer_lost: 0,
-    duplicate: 0,
-    repeated: 0,
-    skew_ms: 0,
-    disabled: false,
-};
+const CALM: Faults =
+    Faults { crash: 0, refused: 0, answer_lost: 0, duplicate: 0, repeated: 0, skew_ms: 0, disabled: false };
 
 /// What is wrong with a world.
 fn wrong(outcome: &Outcome) -> Option<String> {
@@ -101,11 +94,13 @@ fn numbers_have_no_gap_where_every_delivery_is_attempted() {
 
 #[test]
 fn numbers_have_no_gap_where_some_end_without_an_attempt() {
+    let mut ended_so = 0;
     for seed in 0..100 {
         let outcome = run(seed, 2, 150, Faults { disabled: true, ..CALM }, Design::AsBuilt);
         assert_eq!((wrong(&outcome), gap(&outcome)), (None, None), "seed {seed}");
-        assert!(outcome.fates.values().any(|fate| fate.may_lack_a_request), "seed {seed}: none ended so");
+        ended_so += outcome.fates.values().filter(|fate| fate.first_request_at.is_none()).count();
     }
+    assert!(ended_so > 100, "{ended_so} ended without an attempt");
 }
 
 /// A number that never arrives is a delivery that failed, however many functions die meanwhile.

@@ -63,7 +63,11 @@ impl Granted {
             .iter()
             .filter_map(|(name, value)| Some((name.clone(), arn_of.get(value)?.clone())))
             .collect();
-        Self { roles: Arc::new(Roles::of(template)), variables: Arc::new(variables), tables: Arc::new(tables) }
+        Self {
+            roles: Arc::new(Roles::of(template)),
+            variables: Arc::new(variables),
+            tables: Arc::new(tables),
+        }
     }
 
     /// The project's template, with this bus for operational events. The template is read once for each bus.
