@@ -1,4 +1,4 @@
-//! Three deliveries of a stream: each waits until the one before it has ended.
+//! Two deliveries of a stream: each waits until the one before it has ended.
 
 use std::collections::HashSet;
 
@@ -10,7 +10,7 @@ use crate::receiver::{Behaviour, Hit};
 use crate::run::{Ending, Run};
 use crate::world::ONE;
 
-const EVENTS: usize = 3;
+const EVENTS: usize = 2;
 
 /// The events are accepted while the walk watches.
 #[derive(Debug)]
