@@ -1,23 +1,27 @@
 //! A stream's runner: takes the next deliveries of an ordered endpoint's stream and makes their first attempts one after
 //! another. `echo_shared::stream` decides each step; this module carries it out (docs/ordering.md).
 
-use std::collections::{HashMap, HashSet};
+mod block;
+mod group;
+
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use echo_shared::decision::{Lane, OVERTAKEN_WAIT, stand_back};
 use echo_shared::delivery::Delivery;
-use echo_shared::endpoint::{Endpoint, EndpointStatus};
 use echo_shared::id::DeliveryId;
 use echo_shared::job::{Chain, DeliveryJob, StreamJob};
-use echo_shared::store::{Advanced, Store, StoreError};
+use echo_shared::store::{Advanced, StoreError};
 use echo_shared::stream::{
-    Block, Coming, Entry, Head, Inside, LINGERS, Look, Place, Seen, StreamKey, Woken, coming, inside, look,
+    Block, Coming, Entry, Head, Inside, LINGERS, Look, Place, Seen, Woken, coming, inside, look,
 };
 use echo_shared::time::Timestamp;
-use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
+pub(crate) use self::block::stuck_at;
+use self::block::{entries_of, is_active, lane_of, within};
+pub(crate) use self::group::{Group, of_batch};
 use crate::App;
 use crate::message::{Disposal, Message};
 use crate::metrics::Tally;
@@ -52,29 +56,6 @@ pub(crate) struct Runner {
     pub(crate) began: Instant,
     /// The batch's other jobs of the same stream, if there are any.
     pub(crate) group: Option<Arc<Group>>,
-}
-
-/// A batch's jobs of one stream that are all alike. One of them acts, and the others have nothing left to do: the one acts after
-/// all of them were sent. The job that had taken the stream before acts itself.
-#[derive(Debug)]
-pub(crate) struct Group {
-    messages: Vec<String>,
-    acting: OnceCell<String>,
-}
-
-/// For each job of a batch, its group.
-pub(crate) fn of_batch<'a>(jobs: impl Iterator<Item = (&'a str, &'a StreamJob)>) -> Vec<Option<Arc<Group>>> {
-    let jobs: Vec<_> = jobs.collect();
-    let mut messages: HashMap<&StreamJob, Vec<String>> = HashMap::new();
-    for (message, job) in &jobs {
-        messages.entry(job).or_default().push((*message).to_owned());
-    }
-    let group = |(job, messages): (_, Vec<String>)| {
-        let group = (messages.len() > 1).then(|| Arc::new(Group { messages, acting: OnceCell::new() }));
-        (job, group)
-    };
-    let groups: HashMap<&StreamJob, Option<Arc<Group>>> = messages.into_iter().map(group).collect();
-    jobs.iter().map(|(_, job)| groups.get(job).cloned().flatten()).collect()
 }
 
 /// How a step of a run ended.
@@ -358,64 +339,5 @@ impl Runner {
             deadline: self.deadline,
             in_stream,
         }
-    }
-}
-
-/// The delivery that a stream's job could not get past; none if the job did not have the stream.
-///
-/// # Errors
-/// When DynamoDB did not answer.
-pub(crate) async fn stuck_at(
-    app: &App,
-    message: &Message,
-    job: &StreamJob,
-) -> Result<Option<Entry>, StoreError> {
-    let (stream, store) = (job.key(), &app.store);
-    let Some(block) = store.stream_head(&stream).await?.and_then(|head| head.block) else { return Ok(None) };
-    let (entries, rows) = within(store, &stream, &block).await?;
-    let now = Timestamp::now();
-    let seen: Vec<Seen> = entries_of(&block, &entries)
-        .iter()
-        .map(|entry| Seen::of(rows.get(&entry.delivery_id), now))
-        .collect();
-    let woken = Woken { message: &message.id, after: job.after };
-    // The job is over, so nobody has to wait for it.
-    let timeout = app.settings.request_timeout;
-    let act = inside(&block, &entries, &seen, woken, now.plus(stand_back(timeout)), timeout);
-    Ok(match act {
-        Inside::TakeOver { index, .. } | Inside::StandIn { index } => entries.get(index as usize).copied(),
-        Inside::Leave | Inside::Done { .. } | Inside::Wait { .. } => None,
-    })
-}
-
-/// The entries of a block's chunk, and the rows of the block's deliveries.
-async fn within(
-    store: &Store,
-    stream: &StreamKey,
-    block: &Block,
-) -> Result<(Vec<Entry>, HashMap<DeliveryId, Delivery>), StoreError> {
-    let chunk = store.stream_chunk(stream, block.chunk).await?.filter(|chunk| chunk.made == block.made);
-    let entries = chunk.map(|chunk| chunk.entries).unwrap_or_default();
-    let own = entries_of(block, &entries);
-    let ids: Vec<_> = own.iter().map(|entry| (stream.endpoint_id, entry.delivery_id)).collect();
-    let rows = store.deliveries_by_id(&ids).await?;
-    Ok((entries, rows))
-}
-
-fn entries_of<'a>(block: &Block, entries: &'a [Entry]) -> &'a [Entry] {
-    let to = (block.to as usize).min(entries.len());
-    &entries[(block.from as usize).min(to)..to]
-}
-
-fn is_active(endpoint: Option<&Endpoint>) -> bool {
-    endpoint.is_some_and(|endpoint| endpoint.status == EndpointStatus::Active)
-}
-
-/// The lane that serves an endpoint's stream.
-fn lane_of(endpoint: Option<&Endpoint>) -> Lane {
-    if endpoint.is_some_and(|endpoint| endpoint.is_slow(Timestamp::now())) {
-        Lane::Slow
-    } else {
-        Lane::FirstAttempts
     }
 }
