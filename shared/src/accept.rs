@@ -17,6 +17,7 @@ use crate::delivery::Delivery;
 use crate::event::{Event, EventDelivery};
 use crate::id::EndpointId;
 use crate::job::DeliveryJob;
+use crate::line_up::{InStreams, line_up};
 use crate::queue::Queue;
 use crate::route::Routes;
 use crate::store::{Accepted, Store, StoreError};
@@ -64,6 +65,8 @@ pub struct EventWritten {
     pub acceptance: Acceptance,
     missing: Vec<EventDelivery>,
     pub jobs: Jobs,
+    /// The deliveries that are still to be appended to their streams, once all rows are written.
+    pub in_streams: InStreams,
 }
 
 /// The jobs of one event or several, still to be sent.
@@ -73,7 +76,7 @@ pub struct Jobs {
     /// Jobs that stand back, because their delivery may have a job already.
     backups: Vec<DeliveryJob>,
     /// The endpoints whose jobs go to the queue of slow endpoints.
-    slow: HashSet<EndpointId>,
+    pub(crate) slow: HashSet<EndpointId>,
 }
 
 impl Jobs {
@@ -107,9 +110,11 @@ pub async fn accept(
     let accepted = sinks.store.accept_event(&event, now).await?;
     let event_written = after_event_written(sinks, event, accepted, routes, now).await?;
     let rows = event_written.rows();
+    let EventWritten { acceptance, jobs, in_streams, .. } = event_written;
     let written = async { Ok(sinks.store.create_deliveries(&rows).await?) };
-    try_join(written, send_all(sinks, event_written.jobs)).await?;
-    Ok(event_written.acceptance)
+    try_join(written, send_all(sinks, jobs)).await?;
+    line_up(sinks, in_streams).await?;
+    Ok(acceptance)
 }
 
 /// Makes an event durable whose id was made for it, so that no such event can be there already. Its rows go in one request,
@@ -125,9 +130,10 @@ pub async fn accept_new(
 ) -> Result<Acceptance, AcceptError> {
     let event_written = written_new(event, routes, now);
     let rows = event_written.rows();
-    let EventWritten { acceptance, jobs, .. } = event_written;
+    let EventWritten { acceptance, jobs, in_streams, .. } = event_written;
     let written = async { Ok(sinks.store.create_event(&acceptance.event, &rows).await?) };
     try_join(written, send_all(sinks, jobs)).await?;
+    line_up(sinks, in_streams).await?;
     Ok(acceptance)
 }
 
@@ -146,9 +152,18 @@ pub async fn after_event_written(
     match accepted {
         Accepted::New => Ok(written_new(event, routes, now)),
         Accepted::Exists(first) if first.content_hash == event.content_hash => {
-            let (missing, backups) = left_over(sinks, &first, now).await?;
-            let jobs = Jobs { first: Vec::new(), backups, slow: slow_ones(routes, now) };
-            Ok(EventWritten { acceptance: Acceptance { event: *first, duplicate: true }, missing, jobs })
+            let (missing, untried) = left_over(sinks, &first, now).await?;
+            let slow = slow_ones(routes, now);
+            let in_streams = InStreams::of(&first, &untried, &slow);
+            let plain = untried.iter().filter(|listed| listed.stream.is_none());
+            let backups = plain.map(|listed| first.first_job(listed).standing_back()).collect();
+            let jobs = Jobs { first: Vec::new(), backups, slow };
+            Ok(EventWritten {
+                acceptance: Acceptance { event: *first, duplicate: true },
+                missing,
+                jobs,
+                in_streams,
+            })
         }
         Accepted::Exists(first) => Err(AcceptError::Conflict { accepted_at: first.accepted_at }),
     }
@@ -156,10 +171,13 @@ pub async fn after_event_written(
 
 /// The rows and jobs of an event that was not there before.
 pub(crate) fn written_new(event: Event, routes: &Routes, now: Timestamp) -> EventWritten {
-    let first = event.deliveries.iter().map(|listed| event.first_job(listed)).collect();
+    let plain = event.deliveries.iter().filter(|listed| listed.stream.is_none());
+    let first = plain.map(|listed| event.first_job(listed)).collect();
     let missing = event.deliveries.clone();
-    let jobs = Jobs { first, backups: Vec::new(), slow: slow_ones(routes, now) };
-    EventWritten { acceptance: Acceptance { event, duplicate: false }, missing, jobs }
+    let slow = slow_ones(routes, now);
+    let in_streams = InStreams::of(&event, &missing, &slow);
+    let jobs = Jobs { first, backups: Vec::new(), slow };
+    EventWritten { acceptance: Acceptance { event, duplicate: false }, missing, jobs, in_streams }
 }
 
 fn slow_ones(routes: &Routes, now: Timestamp) -> HashSet<EndpointId> {
@@ -174,13 +192,13 @@ impl EventWritten {
     }
 }
 
-/// The first acceptance may have stopped half-way. Returns the deliveries whose rows are missing, and a job that stands back
-/// for each delivery without an attempt.
+/// The first acceptance may have stopped half-way. Returns the deliveries whose rows are missing, and the deliveries without an
+/// attempt. Those may lack a job, or a place in their stream.
 async fn left_over(
     sinks: Sinks<'_>,
     event: &Event,
     now: Timestamp,
-) -> Result<(Vec<EventDelivery>, Vec<DeliveryJob>), StoreError> {
+) -> Result<(Vec<EventDelivery>, Vec<EventDelivery>), StoreError> {
     let rows = event.deliveries.iter().map(|listed| async {
         let row = sinks.store.delivery(&event.project_id, &listed.endpoint_id, &listed.id, now).await?;
         Ok::<_, StoreError>((*listed, row))
@@ -188,8 +206,8 @@ async fn left_over(
     let rows = try_join_all(rows).await?;
     let missing = rows.iter().filter(|(_, row)| row.is_none()).map(|(listed, _)| *listed).collect();
     let untried = rows.iter().filter(|(_, row)| row.as_ref().is_none_or(Delivery::is_untried));
-    let backups = untried.map(|(listed, _)| event.first_job(listed).standing_back()).collect();
-    Ok((missing, backups))
+    let untried = untried.map(|(listed, _)| *listed).collect();
+    Ok((missing, untried))
 }
 
 /// Sends jobs and returns the jobs that are not certain to be queued. When the send of a first job is in doubt, the job may

@@ -8,6 +8,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::mem;
+use std::time::Duration;
 
 use futures_util::future::{join, join_all};
 use futures_util::{StreamExt, stream};
@@ -19,17 +20,24 @@ use crate::accept::{
 use crate::delivery::Delivery;
 use crate::event::Event;
 use crate::job::DeliveryJob;
+use crate::line_up::{InStreams, line_up_each};
 use crate::route::Routes;
 use crate::store::{Accepted, MAX_STATEMENTS, Store, StoreError};
 use crate::time::Timestamp;
 
 type Outcome = Result<Acceptance, AcceptError>;
 
+/// An event whose rows are written, with its ordered deliveries, which have no place yet.
+type Durable = Result<(Acceptance, InStreams), AcceptError>;
+
 /// A group takes no further event past this many deliveries. The rows and jobs of so many are 14 requests side by side.
 const GROUP_DELIVERIES: usize = 100;
 
 /// The groups at work at once, so that a large request opens dozens of connections and not hundreds.
 const GROUPS_AT_ONCE: usize = 4;
+
+/// The time that is kept for the places of ordered deliveries. They come after all rows, so that the array's order counts.
+const LINE_UP_TIME: Duration = Duration::from_secs(2);
 
 /// An event of a request.
 #[derive(Debug)]
@@ -57,6 +65,7 @@ pub async fn accept_many(
     let (known, new): (Vec<_>, Vec<_>) = firsts.into_iter().partition(|(_, posted)| posted.has_own_id);
     let known = groups(known).into_iter().map(|group| (group, true));
     let new = groups(new).into_iter().map(|group| (group, false));
+    let rows_by = if routes.has_order() { deadline - LINE_UP_TIME } else { deadline };
     let groups = known.chain(new).map(|(group, has_own_ids)| async move {
         let (places, events): (Vec<usize>, Vec<Event>) = group.into_iter().unzip();
         let accepted = async {
@@ -66,11 +75,11 @@ pub async fn accept_many(
                 accept_new_group(sinks, events, routes, now).await
             }
         };
-        let outcomes = timeout_at(deadline, accepted).await;
+        let outcomes = timeout_at(rows_by, accepted).await;
         places.into_iter().zip(outcomes.unwrap_or_default()).collect::<Vec<_>>()
     });
     let done = stream::iter(groups).buffer_unordered(GROUPS_AT_ONCE).concat().await;
-    let mut outcomes: BTreeMap<usize, Outcome> = done.into_iter().collect();
+    let mut outcomes = in_line(sinks, done.into_iter().collect(), deadline).await;
     for (place, Posted { event, .. }) in repeats {
         let outcome = match first_of(&event, &outcomes) {
             Some(first) => repeated(&event, first),
@@ -83,6 +92,31 @@ pub async fn accept_many(
         outcomes.insert(place, outcome);
     }
     (0..asked).map(|place| outcomes.remove(&place).unwrap_or(Err(AcceptError::TooLate))).collect()
+}
+
+/// Gives ordered deliveries their places, in the order of the events.
+async fn in_line(
+    sinks: Sinks<'_>,
+    durable: BTreeMap<usize, Durable>,
+    deadline: Instant,
+) -> BTreeMap<usize, Outcome> {
+    let mut all = InStreams::default();
+    for (_, in_streams) in durable.values().flatten() {
+        all.add(in_streams);
+    }
+    let placed = async {
+        if all.is_empty() { Ok(HashSet::new()) } else { Ok::<_, ()>(line_up_each(sinks, all).await.0) }
+    };
+    let failed = timeout_at(deadline, placed).await.unwrap_or(Err(()));
+    let outcome = |durable: Durable| {
+        let (acceptance, in_streams) = durable?;
+        let is_placed = match &failed {
+            Ok(failed) => !in_streams.is_in(failed),
+            Err(()) => in_streams.is_empty(),
+        };
+        if is_placed { Ok(acceptance) } else { Err(AcceptError::TooLate) }
+    };
+    durable.into_iter().map(|(place, durable)| (place, outcome(durable))).collect()
 }
 
 /// The durable event with the same id.
@@ -122,7 +156,7 @@ fn groups(events: Vec<(usize, Posted)>) -> Vec<Vec<(usize, Event)>> {
 type Written = Vec<Result<EventWritten, AcceptError>>;
 
 /// Accepts events that may be there already: their own rows first, then the rows of their deliveries beside the jobs.
-async fn accept_group(sinks: Sinks<'_>, events: Vec<Event>, routes: &Routes, now: Timestamp) -> Vec<Outcome> {
+async fn accept_group(sinks: Sinks<'_>, events: Vec<Event>, routes: &Routes, now: Timestamp) -> Vec<Durable> {
     let is_written = sinks.store.accept_events(&events).await;
     let written = events.into_iter().zip(is_written).map(|(event, is_written)| async move {
         let accepted = if is_written { Accepted::New } else { sinks.store.accept_event(&event, now).await? };
@@ -140,7 +174,7 @@ async fn accept_new_group(
     events: Vec<Event>,
     routes: &Routes,
     now: Timestamp,
-) -> Vec<Outcome> {
+) -> Vec<Durable> {
     let written = events.into_iter().map(|event| Ok(written_new(event, routes, now)));
     let mut written: Written = written.collect();
     let jobs = take_jobs(&mut written);
@@ -179,13 +213,13 @@ async fn write_events(store: &Store, written: &Written) -> Vec<Result<(), StoreE
 }
 
 /// `rows` says for each event that came so far whether its rows are written.
-fn outcomes(written: Written, rows: Vec<Result<(), StoreError>>, in_doubt: &[DeliveryJob]) -> Vec<Outcome> {
+fn outcomes(written: Written, rows: Vec<Result<(), StoreError>>, in_doubt: &[DeliveryJob]) -> Vec<Durable> {
     let mut rows = rows.into_iter();
     let outcome = |written: Result<EventWritten, AcceptError>| {
-        let EventWritten { acceptance, .. } = written?;
+        let EventWritten { acceptance, in_streams, .. } = written?;
         rows.next().unwrap_or(Ok(()))?;
         match in_doubt.iter().filter(|job| job.event_id == acceptance.event.event_id).count() {
-            0 => Ok(acceptance),
+            0 => Ok((acceptance, in_streams)),
             jobs => Err(AcceptError::InDoubt(jobs)),
         }
     };

@@ -1,7 +1,8 @@
 //! All that both functions use.
 //!
 //! [`domain`] holds the rules and is pure. [`store`] keeps rows in DynamoDB, [`queue`] moves jobs through SQS, and [`accept`]
-//! makes an event durable with these two, [`accept_many`] several; [`aws`] is the part that their clients share. Each function starts with
+//! makes an event durable with these two, [`accept_many`] several, and [`line_up`] gives ordered deliveries
+//! their places; [`aws`] is the part that their clients share. Each function starts with
 //! [`config`], [`logging`] and [`tls`], and reads [`clock`].
 
 pub mod accept;
@@ -10,6 +11,7 @@ pub mod aws;
 pub mod clock;
 pub mod config;
 pub mod domain;
+pub mod line_up;
 pub mod logging;
 pub mod queue;
 pub mod store;
@@ -20,5 +22,5 @@ pub use domain::{
     account, address, amazon, api_key, attempt, budget, cursor, custom_headers, decision, delivery, endpoint,
     endpoint_patch, endpoint_url, event, event_input, event_name, fields, id, intake, job, merge,
     operational, origin, partition, payload, project, rate_limit, replay, route, schedule, scope, session,
-    shards, signature, signing_secret, skipped, slowness, time, transition,
+    shards, signature, signing_secret, skipped, slowness, stream, time, transition,
 };

@@ -99,6 +99,7 @@ proptest! {
             let again = match &job {
                 Job::Delivery(job) => job.encode(),
                 Job::Replay(step) => step.encode(),
+                Job::Stream(look) => look.encode(),
             };
             prop_assert_eq!(Job::decode(&again), Ok(job));
         }

@@ -132,6 +132,8 @@ async fn each_field_can_be_changed_alone() {
         json!({"rate_limit_per_second": 1_000}),
         json!({"rate_limit_per_second": 1}),
         json!({"rate_limit_per_second": null}),
+        json!({"ordered": "customer_id"}),
+        json!({"ordered": null}),
     ];
     let mut before = endpoint.created.clone();
     for change in changes {
@@ -151,6 +153,7 @@ async fn each_field_can_be_changed_alone() {
             "description",
             "headers",
             "rate_limit_per_second",
+            "ordered",
         ] {
             if change.get(field).is_none() {
                 assert_eq!(after[field], before[field], "{field} changed with {change}");

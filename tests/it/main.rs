@@ -22,6 +22,7 @@ mod logs;
 mod loops;
 mod manual_retry;
 mod operational;
+mod ordering;
 mod precedence;
 mod projects;
 mod queues;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use echo_shared::decision::{Lane, OVERTAKEN_WAIT};
-use echo_shared::job::{DeliveryJob, Job};
+use echo_shared::job::{DeliveryJob, Job, StreamJob};
 use echo_shared::store::{Loaded, StoreError};
 use echo_shared::time::Timestamp;
 use tokio::task::JoinHandle;
@@ -20,6 +20,7 @@ use crate::message::{Disposal, Message};
 use crate::metrics::Tally;
 use crate::replay_step;
 use crate::sqs_event::{BatchResponse, ItemFailure, Record};
+use crate::streams::{Runner, of_batch};
 use crate::turn::rows::{self, Rows};
 use crate::turn::slots::{self, Reservation};
 use crate::turn::slowness::SpeedMarks;
@@ -58,6 +59,12 @@ fn span_of(job: &Job, request_id: &str) -> Span {
             replay_id = %job.replay_id,
             endpoint_id = %job.endpoint_id,
         ),
+        Job::Stream(job) => tracing::info_span!(
+            "stream",
+            request_id,
+            endpoint_id = %job.endpoint_id,
+            stream = String::from(job.stream),
+        ),
     }
 }
 
@@ -82,6 +89,7 @@ async fn work(
 ) -> BatchResponse {
     let mut started = Vec::with_capacity(records.len());
     let mut jobs = Vec::new();
+    let mut streams: Vec<(Arc<Message>, Lane, StreamJob, Span)> = Vec::new();
     let mut events = Vec::new();
     for record in records {
         let (source, queue) = app.queues.named(record.queue_name());
@@ -114,6 +122,7 @@ async fn work(
             (Some(_), Ok(Job::Replay(job))) => {
                 started.push(start(message.clone(), span, replay_step::take(app.clone(), message, job)));
             }
+            (Some(lane), Ok(Job::Stream(job))) => streams.push((message, lane, job, span)),
             (Some(_), Err(error)) => {
                 tracing::error!(message_id = message.id, %error, "a message is not a job that this build knows");
                 let kept = message.clone();
@@ -124,6 +133,7 @@ async fn work(
 
     started.extend(start_events(app, events, tally));
     let marks = Arc::new(SpeedMarks::default());
+    started.extend(start_streams(app, streams, &marks, tally, deadline));
     started.extend(start_turns(app, jobs, &marks, tally, deadline).await);
 
     let last_moment = deadline - ANSWER_TIME;
@@ -152,6 +162,25 @@ fn start_events(app: &Arc<App>, events: Vec<(Arc<Message>, String)>, tally: &Arc
         start(message.clone(), Span::current(), intake.clone().take(message, body))
     };
     events.into_iter().map(start_event).collect()
+}
+
+/// Starts a task for each job of a stream.
+fn start_streams(
+    app: &Arc<App>,
+    jobs: Vec<(Arc<Message>, Lane, StreamJob, Span)>,
+    marks: &Arc<SpeedMarks>,
+    tally: &Arc<Tally>,
+    deadline: Instant,
+) -> Vec<Started> {
+    let own = of_batch(jobs.iter().map(|(message, _, job, _)| (message.id.as_str(), job)));
+    let start_one = |((message, lane, job, span), group)| {
+        let (app, marks, tally) = (Arc::clone(app), Arc::clone(marks), Arc::clone(tally));
+        let began = Instant::now();
+        let runner =
+            Runner { app, message: Arc::clone(&message), lane, job, marks, tally, deadline, began, group };
+        start(message, span, runner.run())
+    };
+    jobs.into_iter().zip(own).map(start_one).collect()
 }
 
 /// Reads the rows of all jobs in one request, and starts a task for each job's turn.
@@ -187,8 +216,18 @@ async fn start_turns(
         let rows = rows.map_err(|_| ());
         let (app, marks, tally) = (Arc::clone(app), Arc::clone(marks), Arc::clone(tally));
         let shared = shared.clone();
-        let turn =
-            Turn { app, message: message.clone(), lane, job, reservation, marks, shared, tally, deadline };
+        let turn = Turn {
+            app,
+            message: message.clone(),
+            lane,
+            job,
+            reservation,
+            marks,
+            shared,
+            tally,
+            deadline,
+            in_stream: None,
+        };
         start(message, span, async move {
             match rows {
                 Err(()) => turn.message.back_off().await,

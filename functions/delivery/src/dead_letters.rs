@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use echo_shared::decision::OVERTAKEN_WAIT;
 use echo_shared::delivery::FailureReason;
-use echo_shared::job::{DeliveryJob, Job, NotAJob, ReplayJob};
+use echo_shared::job::{DeliveryJob, Job, NotAJob, ReplayJob, StreamJob};
 use echo_shared::replay::{ReplayStatus, StopReason};
 use echo_shared::store::{Advanced, StoreError};
 use echo_shared::time::Timestamp;
@@ -19,7 +19,7 @@ use crate::own_fault::OwnFault;
 use crate::sqs_event::Record;
 use crate::turn::health;
 use crate::turn::rows::{self, Rows};
-use crate::{App, replay_step};
+use crate::{App, replay_step, streams};
 
 /// A job that has the turn acts within this time, or is lost. A job that waits for longer is replaced by a new one about once a day.
 const ACTS_WITHIN: Duration = Duration::from_secs(3 * 24 * 60 * 60);
@@ -38,7 +38,12 @@ pub(crate) async fn bury(
     let is_event = record.given_up_by() == app.queues.intake.name();
     let ended = match job {
         _ if is_event => park(&app, &message, INTAKE, body, KEPT_OUT).await,
-        Ok(Job::Delivery(job)) => end(&app, &message, &job, &tally).await.map_err(|error| error.to_string()),
+        Ok(Job::Delivery(job)) => {
+            end_and_wake(&app, &message, &job, &tally).await.map_err(|error| error.to_string())
+        }
+        Ok(Job::Stream(job)) => {
+            end_stream(&app, &message, &job, &tally).await.map_err(|error| error.to_string())
+        }
         Ok(Job::Replay(job)) => end_replay(&app, &message, &job).await.map_err(|error| error.to_string()),
         Err(error) => park(&app, &message, "jobs", body, &error.to_string()).await,
     };
@@ -66,6 +71,20 @@ async fn park(
     tracing::error!(message_id = message.id, source, reason, "a message is parked as it is");
     let parked = app.queues.park(message, source, body, reason).await;
     parked.map(|()| Disposal::Delete).map_err(|error| error.to_string())
+}
+
+/// Ends the delivery of a job that came here, and lets the stream go on that waited for it.
+async fn end_and_wake(
+    app: &App,
+    message: &Message,
+    job: &DeliveryJob,
+    tally: &Tally,
+) -> Result<Disposal, OwnFault> {
+    let ended = end(app, message, job, tally).await?;
+    if let (Disposal::Delete, Some(wakes)) = (ended, job.wakes()) {
+        app.queues.first_attempts.wake(&wakes).await?;
+    }
+    Ok(ended)
 }
 
 /// Ends the delivery of a job that came here, unless it has ended.
@@ -107,6 +126,24 @@ async fn end(app: &App, message: &Message, job: &DeliveryJob, tally: &Tally) -> 
         }
         Advanced::Overtaken => Ok(message.hide(OVERTAKEN_WAIT).await),
     }
+}
+
+/// Ends the delivery that a stream's job could not get past, if the job had the stream, and lets the stream go on.
+async fn end_stream(
+    app: &App,
+    message: &Message,
+    job: &StreamJob,
+    tally: &Tally,
+) -> Result<Disposal, OwnFault> {
+    let mut after = job.after;
+    if let Some(entry) = streams::stuck_at(app, message, job).await? {
+        if end(app, message, &job.delivery_job(entry), tally).await? != Disposal::Delete {
+            return Ok(Disposal::Keep);
+        }
+        after = Some(entry.delivery_id);
+    }
+    app.queues.first_attempts.wake(&StreamJob { after, ..job.clone() }).await?;
+    Ok(Disposal::Delete)
 }
 
 /// Stops a replay whose step came here, unless another job has gone on with it.

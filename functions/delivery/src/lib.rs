@@ -2,7 +2,7 @@
 //!
 //! In reading order: [`sqs_event`] is the invocation as Lambda hands it over, and `batch` takes each record by itself. `turn`
 //! is one job's whole turn: `echo_shared::decision` decides it. `sender` makes the request. `replay_step` is one step
-//! of trying many deliveries again, `intake` accepts events, and `dead_letters` ends the deliveries that failed in every other
+//! of trying many deliveries again, `streams` keeps the order of ordered endpoints, `intake` accepts events, and `dead_letters` ends the deliveries that failed in every other
 //! way. `coalescer` joins requests of one batch, `message` hides messages, `lanes` moves jobs between queues, `operator`
 //! tells the operator, and `metrics` counts.
 
@@ -19,6 +19,7 @@ mod own_fault;
 mod replay_step;
 mod sender;
 pub mod sqs_event;
+mod streams;
 mod turn;
 
 use std::sync::Arc;

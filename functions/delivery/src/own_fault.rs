@@ -2,12 +2,15 @@
 
 use echo_shared::accept::AcceptError;
 use echo_shared::aws::Failure;
+use echo_shared::queue::QueueError;
 use echo_shared::store::StoreError;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum OwnFault {
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error("a stream is not woken yet: {0}")]
+    NotWoken(#[from] QueueError),
     #[error("an operational event is not accepted yet: {0}")]
     NotAccepted(#[source] AcceptError),
     #[error("EventBridge did not take an operational event: {0}")]

@@ -128,6 +128,7 @@ mod tests {
                 events: name(),
                 deliveries: name(),
                 replays: name(),
+                streams: name(),
                 routes: name(),
             };
             let store = Store::new(crate::store::client(&self.config()), tables);

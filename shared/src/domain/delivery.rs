@@ -100,6 +100,9 @@ pub struct Delivery {
     /// The slot of the endpoint's rate limit that the due attempt waits for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slot: Option<Slot>,
+    /// The delivery's number in its stream, from its first attempt on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sequence: Option<u64>,
     /// The latest replay that tried the delivery again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replay_id: Option<ReplayId>,
@@ -143,6 +146,7 @@ impl Delivery {
             failure_reason: None,
             chain: None,
             slot: None,
+            sequence: None,
             replay_id: None,
             uncounted: false,
             counted: false,
@@ -164,6 +168,7 @@ impl Delivery {
             manual_at: Some(manual_at),
             by_hand: false,
             waits_since: None,
+            stream: None,
         }
     }
 

@@ -12,6 +12,7 @@ use crate::rate_limit::RateLimit;
 use crate::shards::Shards;
 use crate::signing_secret::SigningSecret;
 use crate::slowness::Hanging;
+use crate::stream::Order;
 use crate::time::Timestamp;
 
 /// How long the previous secret still signs after a rotation (contract §3).
@@ -82,6 +83,9 @@ pub struct Endpoint {
     /// Headers that each request carries beside ours.
     #[serde(default, skip_serializing_if = "CustomHeaders::is_empty")]
     pub headers: CustomHeaders,
+    /// Whether its deliveries come one after another, all or those of each customer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ordered: Option<Order>,
     pub updated_at: Timestamp,
     /// The other row.
     #[serde(skip)]
@@ -154,6 +158,7 @@ impl Endpoint {
             events,
             description: None,
             headers: CustomHeaders::default(),
+            ordered: None,
             updated_at: now,
             state: EndpointState::default(),
         }

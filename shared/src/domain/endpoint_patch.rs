@@ -4,6 +4,7 @@ use crate::custom_headers::CustomHeaders;
 use crate::endpoint::{DisabledReason, Endpoint, EndpointState, EndpointStatus};
 use crate::event_name::EventName;
 use crate::rate_limit::RateLimit;
+use crate::stream::Order;
 use crate::time::Timestamp;
 
 /// The changes that a caller asks for; `None` leaves a field as it is.
@@ -18,18 +19,21 @@ pub struct EndpointPatch {
     pub headers: Option<CustomHeaders>,
     /// The inner `None` removes it.
     pub rate_limit_per_second: Option<Option<u16>>,
+    /// The inner `None` switches it off.
+    pub ordered: Option<Option<Order>>,
 }
 
 impl EndpointPatch {
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        let Self { url, events, status, description, headers, rate_limit_per_second } = self;
+        let Self { url, events, status, description, headers, rate_limit_per_second, ordered } = self;
         url.is_none()
             && events.is_none()
             && status.is_none()
             && description.is_none()
             && headers.is_none()
             && rate_limit_per_second.is_none()
+            && ordered.is_none()
     }
 
     /// Whether it may still be made after another change: none of its fields was changed, or all of them already are as it
@@ -41,7 +45,8 @@ impl EndpointPatch {
             && (self.status.is_none() || before.status == after.status)
             && (self.description.is_none() || before.description == after.description)
             && (self.headers.is_none() || before.headers == after.headers)
-            && (self.rate_limit_per_second.is_none() || before.state.rate_limit == after.state.rate_limit);
+            && (self.rate_limit_per_second.is_none() || before.state.rate_limit == after.state.rate_limit)
+            && (self.ordered.is_none() || before.ordered == after.ordered);
         is_apart || self.is_in(after)
     }
 
@@ -89,6 +94,9 @@ impl EndpointPatch {
         if let Some(headers) = &self.headers {
             after.headers = headers.clone();
         }
+        if let Some(ordered) = self.ordered {
+            after.ordered = ordered;
+        }
         if let Some(limit) = self.new_rate_limit(endpoint) {
             after.state.rate_limit = limit.map(|per_second| RateLimit { per_second, since: now });
             (after.state.slots_taken_until, after.state.late_slots_taken_until) = (None, None);
@@ -117,19 +125,20 @@ impl EndpointPatch {
     /// Whether the project's routing row changes too.
     #[must_use]
     pub const fn touches_route(&self) -> bool {
-        self.url.is_some() || self.status.is_some() || self.events.is_some()
+        self.url.is_some() || self.status.is_some() || self.events.is_some() || self.ordered.is_some()
     }
 
     /// Whether an endpoint looks as this change leaves it.
     #[must_use]
     pub fn is_in(&self, endpoint: &Endpoint) -> bool {
-        let Self { url, events, status, description, headers, rate_limit_per_second } = self;
+        let Self { url, events, status, description, headers, rate_limit_per_second, ordered } = self;
         url.as_ref().is_none_or(|url| *url == endpoint.url)
             && events.as_ref().is_none_or(|events| *events == endpoint.events)
             && status.is_none_or(|status| status == endpoint.status)
             && description.as_ref().is_none_or(|description| *description == endpoint.description)
             && headers.as_ref().is_none_or(|headers| *headers == endpoint.headers)
             && rate_limit_per_second.is_none_or(|limit| limit == endpoint.rate_limit_per_second())
+            && ordered.is_none_or(|ordered| ordered == endpoint.ordered)
     }
 }
 

@@ -15,6 +15,7 @@ use crate::payload::Payload;
 use crate::route::Routes;
 use crate::shards::Shard;
 use crate::skipped::{Skipped, SkippedEndpoint};
+use crate::stream::{Entry, StreamKey, StreamTag};
 use crate::time::Timestamp;
 
 /// An event is listed by its id when the time in the id is at most this far from the event's acceptance.
@@ -86,13 +87,22 @@ pub fn partition(project_id: &ProjectId, shard: Shard) -> String {
 pub struct EventDelivery {
     pub id: DeliveryId,
     pub endpoint_id: EndpointId,
+    /// The stream in which the delivery stands. It stays there, whatever becomes of the endpoint's order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream: Option<StreamTag>,
 }
 
 impl EventDelivery {
     /// A new delivery, whose row does not exist yet.
     #[must_use]
     pub fn new(name: &EventName, shard: Shard, endpoint_id: EndpointId, now: Timestamp) -> Self {
-        Self { id: Partition { bucket: name.bucket(), shard }.new_id(now), endpoint_id }
+        Self { id: Partition { bucket: name.bucket(), shard }.new_id(now), endpoint_id, stream: None }
+    }
+
+    /// The stream of an ordered delivery.
+    #[must_use]
+    pub fn in_stream(&self) -> Option<StreamKey> {
+        Some(StreamKey { endpoint_id: self.endpoint_id, tag: self.stream? })
     }
 }
 
@@ -112,7 +122,10 @@ impl Event {
         let mut skipped = Vec::new();
         for (&endpoint_id, route) in &routes.endpoints {
             match route.skips(&content.name) {
-                None => deliveries.push(EventDelivery::new(&content.name, shard, endpoint_id, now)),
+                None => deliveries.push(EventDelivery {
+                    stream: route.order.map(|order| order.stream_of(content.customer_id.as_deref())),
+                    ..EventDelivery::new(&content.name, shard, endpoint_id, now)
+                }),
                 Some(reason) => skipped.push(SkippedEndpoint { endpoint_id, reason }),
             }
         }
@@ -120,7 +133,8 @@ impl Event {
         Self { deliveries, skipped: Skipped(skipped), ..event }
     }
 
-    /// An event for one endpoint alone, whether or not that subscribes to the event's name.
+    /// An event for one endpoint alone, whether or not that subscribes to the event's name. It stands in no stream, because a
+    /// person waits for it.
     #[must_use]
     pub fn for_one(
         event_id: EventId,
@@ -172,7 +186,14 @@ impl Event {
             manual_at: None,
             by_hand: self.by_hand,
             waits_since: None,
+            stream: listed.stream,
         }
+    }
+
+    /// One of its deliveries as its stream holds it.
+    #[must_use]
+    pub const fn entry(&self, listed: &EventDelivery) -> Entry {
+        Entry { delivery_id: listed.id, event_id: self.event_id }
     }
 
     /// The entry of a job's delivery.

@@ -1,4 +1,4 @@
-//! The queue messages: "look at this delivery" and "go on with this replay". The row itself says which attempt is due, and
+//! The queue messages: "look at this delivery", "go on with this replay" and "look at this stream". The row itself says which attempt is due, and
 //! when.
 
 use std::fmt;
@@ -6,11 +6,13 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{DeliveryId, EndpointId, EventId, ProjectId, ReplayId};
+use crate::stream::{Entry, StreamKey, StreamTag};
 use crate::time::Timestamp;
 
 /// The versions of messages that this build writes and reads.
 const DELIVERY: u64 = 1;
 const REPLAY: u64 = 2;
+const STREAM: u64 = 3;
 
 /// Names one job among the jobs that may exist for a delivery. The delivery's row names the job that has the turn, so a
 /// copy made by SQS or by a repeated send stands back instead of sending a second request.
@@ -75,6 +77,9 @@ pub struct DeliveryJob {
     /// Since when the delivery's jobs are sent on without an attempt. A job that stands in for a lost one may lack it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waits_since: Option<Timestamp>,
+    /// The stream that waits for the delivery's end. A manual retry stands outside of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream: Option<StreamTag>,
 }
 
 impl DeliveryJob {
@@ -82,6 +87,13 @@ impl DeliveryJob {
     #[must_use]
     pub fn standing_back(self) -> Self {
         Self { chain: Some(Chain::new()), ..self }
+    }
+
+    /// The job that lets a stream go on after this one's delivery; none if no stream waits for it.
+    #[must_use]
+    pub fn wakes(&self) -> Option<StreamJob> {
+        let Self { project_id, endpoint_id, delivery_id, .. } = *self;
+        Some(StreamJob { project_id, endpoint_id, stream: self.stream?, after: Some(delivery_id) })
     }
 }
 
@@ -102,11 +114,51 @@ pub struct ReplayJob {
     pub step: u32,
 }
 
+/// A look at a stream: its next deliveries may be due.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct StreamJob {
+    pub project_id: ProjectId,
+    pub endpoint_id: EndpointId,
+    pub stream: StreamTag,
+    /// This delivery of the stream has ended, and whoever handed it on left the rest to this job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<DeliveryId>,
+}
+
+impl StreamJob {
+    #[must_use]
+    pub const fn key(&self) -> StreamKey {
+        StreamKey { endpoint_id: self.endpoint_id, tag: self.stream }
+    }
+
+    /// The job of one of the stream's deliveries, as if it were its first one.
+    #[must_use]
+    pub const fn delivery_job(&self, entry: Entry) -> DeliveryJob {
+        DeliveryJob {
+            project_id: self.project_id,
+            endpoint_id: self.endpoint_id,
+            delivery_id: entry.delivery_id,
+            event_id: entry.event_id,
+            chain: None,
+            manual_at: None,
+            by_hand: false,
+            waits_since: None,
+            stream: Some(self.stream),
+        }
+    }
+
+    #[must_use]
+    pub fn encode(&self) -> String {
+        versioned(STREAM, self)
+    }
+}
+
 /// Any message of ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Job {
     Delivery(DeliveryJob),
     Replay(ReplayJob),
+    Stream(StreamJob),
 }
 
 fn versioned(v: u64, job: &impl Serialize) -> String {
@@ -145,6 +197,7 @@ impl Job {
         let job = match v {
             DELIVERY => serde_json::from_str(text).map(Self::Delivery),
             REPLAY => serde_json::from_str(text).map(Self::Replay),
+            STREAM => serde_json::from_str(text).map(Self::Stream),
             _ => return Err(NotAJob::UnknownVersion(v)),
         };
         job.map_err(|_| NotAJob::Malformed)
@@ -167,9 +220,17 @@ mod tests {
             manual_at: Some(at),
             by_hand: true,
             waits_since: Some(at),
+            stream: Some(StreamTag::Customer([7; 12])),
         };
         assert_eq!(Job::decode(&job.encode()), Ok(Job::Delivery(job.clone())));
-        let plain = DeliveryJob { chain: None, manual_at: None, by_hand: false, waits_since: None, ..job };
+        let plain = DeliveryJob {
+            chain: None,
+            manual_at: None,
+            by_hand: false,
+            waits_since: None,
+            stream: None,
+            ..job
+        };
         assert_eq!(Job::decode(&plain.encode()), Ok(Job::Delivery(plain.clone())));
         let step = ReplayJob {
             project_id: plain.project_id,
@@ -178,6 +239,14 @@ mod tests {
             step: 7,
         };
         assert_eq!(Job::decode(&step.encode()), Ok(Job::Replay(step)));
+        for stream in [StreamTag::Endpoint, StreamTag::NoCustomer, StreamTag::Customer([0xa5; 12])] {
+            let DeliveryJob { project_id, endpoint_id, delivery_id, .. } = plain;
+            let look = StreamJob { project_id, endpoint_id, stream, after: Some(delivery_id) };
+            assert_eq!(Job::decode(&look.encode()), Ok(Job::Stream(look.clone())));
+            let waits_for = DeliveryJob { stream: Some(stream), ..plain.clone() };
+            assert_eq!(waits_for.wakes(), Some(look));
+        }
+        assert_eq!(plain.wakes(), None);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! place. [`fields`], [`event_input`] and [`intake`] read the producers' input, and [`payload`] packs it.
 //! [`signing_secret`], [`signature`] and [`custom_headers`] go into a request. [`job`] is a message in a queue.
 //! [`schedule`], [`rate_limit`], [`slowness`], [`budget`] and [`decision`] choose the next step, and [`transition`] is the
-//! change that a decision makes to a row. [`replay`] tries many deliveries again, [`operational`] tells the operator,
+//! change that a decision makes to a row. [`stream`] is the order of an ordered endpoint's deliveries. [`replay`] tries many deliveries again, [`operational`] tells the operator,
 //! [`cursor`] marks a place in a list, and [`merge`] makes one list of several.
 
 pub mod account;
@@ -46,5 +46,6 @@ pub mod signature;
 pub mod signing_secret;
 pub mod skipped;
 pub mod slowness;
+pub mod stream;
 pub mod time;
 pub mod transition;

@@ -9,6 +9,7 @@ use crate::endpoint::{Endpoint, EndpointStatus, SkipReason};
 use crate::event_name::EventName;
 use crate::id::EndpointId;
 use crate::shards::Shards;
+use crate::stream::Order;
 use crate::time::Timestamp;
 
 /// All endpoints of a project.
@@ -30,6 +31,8 @@ pub struct Route {
     /// Until when its jobs go to the slow lane. It may be out of date: a job in the wrong lane is passed on.
     #[serde(rename = "slow", default, skip_serializing_if = "Option::is_none")]
     slow_until: Option<Timestamp>,
+    #[serde(rename = "o", default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<Order>,
 }
 
 impl Routes {
@@ -43,6 +46,12 @@ impl Routes {
     #[must_use]
     pub fn to(endpoint: &Endpoint) -> Self {
         Self { shards: endpoint.shards, endpoints: [(endpoint.id, Route::to(endpoint))].into() }
+    }
+
+    /// Whether some endpoint is ordered.
+    #[must_use]
+    pub fn has_order(&self) -> bool {
+        self.endpoints.values().any(|route| route.order.is_some())
     }
 
     /// Whether the jobs of an endpoint go to the slow lane.
@@ -59,6 +68,7 @@ impl Route {
             names: endpoint.events.iter().cloned().collect(),
             is_off: endpoint.status == EndpointStatus::Disabled,
             slow_until: endpoint.state.slow_until,
+            order: endpoint.ordered,
         }
     }
 

@@ -16,6 +16,8 @@ pub struct Transition {
     pub failure_reason: Option<FailureReason>,
     pub chain: Option<Chain>,
     pub slot: Option<Slot>,
+    /// The delivery's number in its stream; it stays once it is there.
+    pub sequence: Option<u64>,
     pub uncounted: bool,
     /// The attempt that led to the change, if one was made.
     pub attempt: Option<Attempt>,
@@ -35,6 +37,7 @@ impl Transition {
             failure_reason: delivery.failure_reason,
             chain: delivery.chain,
             slot: delivery.slot,
+            sequence: delivery.sequence,
             uncounted: delivery.uncounted,
             attempt: None,
             replay_id: None,
@@ -70,6 +73,7 @@ impl Transition {
             failure_reason: None,
             chain: Some(chain),
             slot: None,
+            sequence: None,
             uncounted: false,
             attempt: None,
             replay_id: None,
@@ -85,6 +89,7 @@ impl Transition {
         delivery.failure_reason = self.failure_reason;
         delivery.chain = self.chain;
         delivery.slot = self.slot;
+        delivery.sequence = self.sequence.or(delivery.sequence);
         delivery.uncounted = self.uncounted;
         delivery.updated_at = self.at;
         delivery.attention = delivery.attention_at(self.at);

@@ -15,6 +15,7 @@
 //! | deliveries | endpoint, bucket and shard; id | status and attempts; expires |
 //! | budgets | project, kind and minute | permits that are leased; expires after an hour |
 //! | replays | endpoint, id | filter, position, the page to start next; expires |
+//! | streams | stream, part | the head: how far the stream has come. A chunk: deliveries in their order; expires |
 //!
 //! # Errors
 //! Each function that returns a [`StoreError`] returns `Unavailable` when DynamoDB did not answer or did not carry the
@@ -35,6 +36,7 @@ mod replays;
 mod routes;
 mod sessions;
 mod statements;
+mod streams;
 mod transactions;
 mod update;
 
@@ -87,7 +89,7 @@ pub fn client(config: &aws_config::SdkConfig) -> Client {
     Client::from_conf(config)
 }
 
-/// The tables that both functions use: routes, endpoints, events, deliveries and replays.
+/// The tables that both functions use: routes, endpoints, events, deliveries, replays and streams.
 #[derive(Debug, Clone)]
 pub struct Store {
     client: Client,
@@ -102,6 +104,7 @@ pub struct Tables {
     pub events: String,
     pub deliveries: String,
     pub replays: String,
+    pub streams: String,
 }
 
 impl Tables {
@@ -115,6 +118,7 @@ impl Tables {
             events: named("events"),
             deliveries: named("deliveries"),
             replays: named("replays"),
+            streams: named("streams"),
         }
     }
 }

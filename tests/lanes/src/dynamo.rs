@@ -24,7 +24,7 @@ use crate::http::Reply;
 use crate::partiql;
 
 /// The product's tables: name, partition key, sort key.
-const TABLES: [(&str, &str, Option<&str>); 12] = [
+const TABLES: [(&str, &str, Option<&str>); 13] = [
     ("accounts", "email_key", None),
     ("login_failures", "email_key", None),
     ("sessions", "account_id", Some("id")),
@@ -36,6 +36,7 @@ const TABLES: [(&str, &str, Option<&str>); 12] = [
     ("events", "partition", Some("event_id")),
     ("deliveries", "partition", Some("id")),
     ("replays", "endpoint_id", Some("id")),
+    ("streams", "stream", Some("part")),
     ("budgets", "budget", None),
 ];
 
@@ -303,7 +304,8 @@ fn definition(name: &str, partition: &str, sort: Option<&str>) -> Value {
     let mut attributes = vec![json!({ "AttributeName": partition, "AttributeType": "S" })];
     let mut keys = vec![json!({ "AttributeName": partition, "KeyType": "HASH" })];
     if let Some(sort) = sort {
-        attributes.push(json!({ "AttributeName": sort, "AttributeType": "S" }));
+        let type_of = if sort == "part" && name == "streams" { "N" } else { "S" };
+        attributes.push(json!({ "AttributeName": sort, "AttributeType": type_of }));
         keys.push(json!({ "AttributeName": sort, "KeyType": "RANGE" }));
     }
     let mut table = json!({ "TableName": name, "KeySchema": keys, "BillingMode": "PAY_PER_REQUEST" });

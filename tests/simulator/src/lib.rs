@@ -4,7 +4,7 @@
 //! three lanes, and `row` is one delivery's row. [`queue`] is SQS, `sides` are the queues outside the lanes, and
 //! [`pollers`] pass a lane's messages to Lambda. [`steps`] carries decisions out as the delivery function does, and
 //! `speed` marks how fast endpoints answer. [`chaos`] has the faults that happen now and then, [`broken`] the outages.
-//! [`metrics`] is CloudWatch, and [`alarms`] are the template's alarms.
+//! [`streams`] is a world of its own, of ordered deliveries. [`metrics`] is CloudWatch, and [`alarms`] are the template's alarms.
 
 pub mod alarms;
 pub mod broken;
@@ -18,4 +18,5 @@ mod row;
 mod sides;
 mod speed;
 pub mod steps;
+pub mod streams;
 pub mod world;

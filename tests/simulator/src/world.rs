@@ -325,6 +325,7 @@ impl World {
             manual_at: None,
             by_hand: false,
             waits_since: None,
+            stream: None,
         };
         Self {
             random: Random::new(seed),

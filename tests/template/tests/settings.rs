@@ -267,7 +267,7 @@ fn the_tables_have_the_names_that_the_functions_use() {
     let template = Template::load();
     let prefix = &environment(&template, "ApiFunction")["TABLES_PREFIX"];
     assert_eq!(*prefix, environment(&template, "DeliveryFunction")["TABLES_PREFIX"]);
-    let Tables { routes, endpoints, events, deliveries, replays } = Tables::of(prefix);
+    let Tables { routes, endpoints, events, deliveries, replays, streams } = Tables::of(prefix);
     let RegistryTables { accounts, login_failures, sessions, projects, api_keys, api_key_hashes, .. } =
         RegistryTables::of(prefix);
     let used = BTreeSet::from([
@@ -276,6 +276,7 @@ fn the_tables_have_the_names_that_the_functions_use() {
         (events, "EventsTable"),
         (deliveries, "DeliveriesTable"),
         (replays, "ReplaysTable"),
+        (streams, "StreamsTable"),
         (accounts, "AccountsTable"),
         (login_failures, "LoginFailuresTable"),
         (sessions, "SessionsTable"),

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use super::Resource;
 use super::operation::{delete, get, patch, post};
 use super::values::{EndpointUrl, OwnHeaders, WantedEvents};
-use crate::routes::endpoints::{EndpointBody, EndpointState, SecretBody};
+use crate::routes::endpoints::{EndpointBody, EndpointState, OrderShown, SecretBody};
 
 /// A new endpoint.
 #[derive(Debug, ToSchema)]
@@ -26,6 +26,9 @@ pub struct NewEndpoint {
     /// The most requests it gets in a second. Deliveries beyond it wait, in no certain order.
     #[schema(minimum = 1, maximum = 1_000)]
     pub rate_limit_per_second: Option<u16>,
+    /// The first attempt of a delivery waits until the delivery before it has ended, its retries included. Null is no order.
+    #[schema(value_type = Option<OrderShown>)]
+    pub ordered: Option<String>,
 }
 
 /// The fields to change, at least one.
@@ -48,6 +51,9 @@ pub struct EndpointChange {
     /// Null takes it away.
     #[schema(minimum = 1, maximum = 1_000)]
     pub rate_limit_per_second: Option<u16>,
+    /// Holds for the events accepted from now on. Deliveries that wait keep the order in which they were accepted.
+    #[schema(value_type = Option<OrderShown>)]
+    pub ordered: Option<String>,
 }
 
 const WEBHOOKS: &str = "/v1/projects/{projectId}/webhooks";
@@ -111,5 +117,6 @@ fn endpoint() -> Value {
         "headers": { "x-tenant": "acme" },
         "rate_limit_per_second": null,
         "hanging_since": null,
+        "ordered": null,
     })
 }

@@ -61,6 +61,7 @@ headers! {
     StandardSignature: |form| form.pattern(Some("^v1,[A-Za-z0-9+/]{43}=( v1,[A-Za-z0-9+/]{43}=)?$"))
         .examples([json!("v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=")]);
     UnixSeconds: |form| form.pattern(Some("^[0-9]+$")).examples([json!("1751317241")]);
+    SequenceNumber: |form| form.pattern(Some("^[1-9][0-9]*$")).examples([json!("7")]);
     AttemptNumber: |form| form.pattern(Some("^[1-9][0-9]?$")).examples([json!("1")]);
     OriginMark: |form| form.pattern(Some("^[0-9a-f]{32}$"))
         .examples([json!("5d41402abc4b2a76b9719d911017c592")]);
@@ -93,6 +94,10 @@ pub(super) fn webhooks() -> (Paths, Vec<Named>) {
         .header::<Time>(
             "x-echo-event-time",
             "When the event was accepted: the same on every attempt. By it a receiver tells the older of two events.",
+        )
+        .header_sometimes::<SequenceNumber>(
+            "x-echo-sequence",
+            "Of an ordered endpoint: the delivery's number in its stream, from 1. A number that never arrives is a delivery that failed.",
         )
         .header::<Id>("x-echo-delivery", "The delivery's id.")
         .header::<AttemptNumber>("x-echo-attempt", "The number of the attempt, from 1.")

@@ -6,6 +6,7 @@ use echo_shared::accept::{self, AcceptError, Acceptance, EventWritten, Jobs};
 use echo_shared::delivery::Delivery;
 use echo_shared::event::Event;
 use echo_shared::id::{EventId, ProjectId};
+use echo_shared::line_up::line_up;
 use echo_shared::route::Routes;
 use echo_shared::store::{Accepted, StoreError};
 use echo_shared::time::Timestamp;
@@ -44,8 +45,9 @@ impl Accepting {
         let accepted = self.write_event(app, &event, now).await?;
         let event_written = accept::after_event_written(app.sinks(), event, accepted, routes, now).await?;
         self.write_rows(app, event_written.rows()).await?;
-        let EventWritten { acceptance, jobs, .. } = event_written;
+        let EventWritten { acceptance, jobs, in_streams, .. } = event_written;
         self.send(&acceptance.event, jobs).await?;
+        line_up(app.sinks(), in_streams).await?;
         Ok(acceptance)
     }
 

@@ -1,5 +1,6 @@
 //! The headers of one attempt (contract §5).
 
+use echo_shared::attempt::Trigger;
 use echo_shared::delivery::Delivery;
 use echo_shared::endpoint::Endpoint;
 use echo_shared::event::Event;
@@ -40,6 +41,9 @@ pub(crate) fn signed(
     let ours = ours.map(|(name, value)| (name.to_owned(), value));
     let previous = endpoint.previous_secret_at(now).map(|secret| echo_signature(secret, body));
     let previous = previous.map(|signature| ("x-echo-signature-previous".to_owned(), signature));
+    // A manual attempt stands outside of the stream.
+    let sequence = delivery.sequence.filter(|_| delivery.triggered_by == Trigger::Auto);
+    let sequence = sequence.map(|number| ("x-echo-sequence".to_owned(), number.to_string()));
     let own = endpoint.headers.expose().iter().map(|(name, value)| (name.clone(), value.clone()));
-    ours.into_iter().chain(previous).chain(own).collect()
+    ours.into_iter().chain(previous).chain(sequence).chain(own).collect()
 }

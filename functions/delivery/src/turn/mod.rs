@@ -46,7 +46,7 @@ use crate::sender::headers::{self, Request};
 use crate::sender::{Post, Sent, failure};
 
 /// Time that is kept free at an invocation's end: the first to record an attempt, the second to answer Lambda.
-const RECORD_TIME: Duration = Duration::from_secs(3);
+pub(crate) const RECORD_TIME: Duration = Duration::from_secs(3);
 const HAND_BACK_TIME: Duration = Duration::from_secs(2);
 
 /// After a success that took this long the endpoint is read again. Another delivery's failure may have been counted
@@ -55,7 +55,7 @@ const HAND_BACK_TIME: Duration = Duration::from_secs(2);
 const STALE: Duration = Duration::from_millis(250);
 
 /// How long the calls before an attempt may take. After that another job may take this one for lost.
-const SLOW_STORE: Duration = Duration::from_secs(2);
+pub(crate) const SLOW_STORE: Duration = Duration::from_secs(2);
 
 /// A job and everything that its turn needs.
 #[derive(Debug)]
@@ -72,6 +72,24 @@ pub(crate) struct Turn {
     pub(crate) tally: Arc<Tally>,
     /// When Lambda ends the invocation.
     pub(crate) deadline: Instant,
+    /// Set on the turn that a stream's runner makes on a delivery that it has just taken.
+    pub(crate) in_stream: Option<InStream>,
+}
+
+/// A delivery that its stream's runner has taken, so that no other job may make its first attempt.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct InStream {
+    /// Its number; none if it is about to end without an attempt.
+    pub(crate) number: Option<u64>,
+}
+
+/// How a turn ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TurnEnd {
+    /// The delivery has ended, now or before.
+    Ended,
+    /// The delivery goes on later: its message stays, or another job has taken its place.
+    GoesOn(Disposal),
 }
 
 /// Requests that the turns of one batch make together instead of one each.
@@ -97,8 +115,13 @@ impl Turn {
                 Err(error) => Err(error.into()),
             },
         };
+        let taken = match taken {
+            Ok(TurnEnd::Ended) => self.wake_stream().await,
+            Ok(TurnEnd::GoesOn(disposal)) => return disposal,
+            Err(error) => Err(error),
+        };
         match taken {
-            Ok(disposal) => disposal,
+            Ok(()) => Disposal::Delete,
             Err(error) => {
                 tracing::error!(%error, "an internal fault holds a delivery up");
                 self.message.back_off().await
@@ -106,18 +129,29 @@ impl Turn {
         }
     }
 
+    /// Lets the stream go on that waits for this job's delivery, if one does.
+    async fn wake_stream(&self) -> Result<(), OwnFault> {
+        let Some(job) = self.job.wakes() else { return Ok(()) };
+        // A lane that does not fit the endpoint's speed passes the job on.
+        let lane = if self.lane == Lane::Slow { Lane::Slow } else { Lane::FirstAttempts };
+        Ok(self.app.queues.of(lane).wake(&job).await?)
+    }
+
     async fn load(&self) -> Result<Rows, StoreError> {
         let loaded = rows::load(&self.app.store, &[&self.job]).await?;
         Ok(Rows::of(&self.job, &loaded))
     }
 
-    async fn act(&self, mut rows: Rows) -> Result<Disposal, OwnFault> {
+    pub(crate) async fn act(&self, mut rows: Rows) -> Result<TurnEnd, OwnFault> {
         loop {
             let now = Timestamp::now();
-            let delivery = match rows.delivery {
+            let mut delivery = match rows.delivery {
                 Some(delivery) => Some(delivery),
                 None => rows::create_missing(&self.app.store, &self.job, rows.event.as_deref()).await?,
             };
+            if let (Some(delivery), Some(in_stream)) = (&mut delivery, self.in_stream) {
+                delivery.sequence = delivery.sequence.or(in_stream.number);
+            }
             let (endpoint, event) = (rows.endpoint.as_ref(), rows.event.as_deref());
             let needs_event = delivery.as_ref().is_none_or(|delivery| !delivery.status.is_final());
             let without_event = (needs_event && event.is_none())
@@ -125,7 +159,7 @@ impl Turn {
             if let Some(WithoutEvent::LookAgain { at }) = without_event {
                 let wait = at.since(now);
                 if wait > SHORT_WAIT || !self.has_time_after(wait) {
-                    return Ok(self.message.hide(wait).await);
+                    return Ok(TurnEnd::GoesOn(self.message.hide(wait).await));
                 }
                 sleep(wait).await;
                 rows = self.load().await?;
@@ -133,7 +167,7 @@ impl Turn {
             }
             let Some(delivery) = delivery.filter(|delivery| !delivery.is_expired(now)) else {
                 tracing::warn!("a job was dropped: its delivery has expired or never was");
-                return Ok(Disposal::Delete);
+                return Ok(TurnEnd::Ended);
             };
             let request_timeout = self.app.settings.request_timeout;
             let mut wake = match without_event {
@@ -145,7 +179,12 @@ impl Turn {
                     tracing::warn!("a delivery ends: its event was never accepted");
                     Wake::End { reason: FailureReason::Internal }
                 }
-                None => on_wake(&delivery, endpoint, &self.job, self.lane, now, request_timeout),
+                None => {
+                    // The clock of the function that accepted the event may be ahead, and the runner has taken the delivery.
+                    let due = self.in_stream.map_or(now, |_| now.max(delivery.id.created_at()));
+                    let wake = on_wake(&delivery, endpoint, &self.job, self.lane, due, request_timeout);
+                    if self.in_stream.is_some() { wake.claimed() } else { wake }
+                }
             };
             if let (Wake::Attempt { probe: Some(hanging), claim, .. }, Some(endpoint)) = (wake, endpoint)
                 && !self.takes_probe(endpoint, hanging).await?
@@ -169,7 +208,7 @@ impl Turn {
                     self.attempt(delivery, endpoint, event, number, claim, need).await
                 }
                 // Without an endpoint or an event no attempt is decided.
-                _ => Ok(self.message.back_off().await),
+                _ => Ok(TurnEnd::GoesOn(self.message.back_off().await)),
             };
         }
     }
@@ -187,7 +226,7 @@ impl Turn {
     }
 
     /// Whether an attempt that starts after `wait` can end and be recorded within this invocation.
-    fn has_time_after(&self, wait: Duration) -> bool {
+    pub(crate) fn has_time_after(&self, wait: Duration) -> bool {
         Instant::now() + wait + self.app.settings.request_timeout + RECORD_TIME <= self.deadline
     }
 
@@ -207,13 +246,13 @@ impl Turn {
         number: u32,
         claim: bool,
         need: Need,
-    ) -> Result<Disposal, OwnFault> {
+    ) -> Result<TurnEnd, OwnFault> {
         let decided_at = Instant::now();
         let envelope = event.payload.unpack().map_err(StoreError::from)?;
         if claim {
             let claimed = self.woken().claim(&delivery, Timestamp::now());
             if self.write(&delivery, &claimed).await? == Advanced::Overtaken {
-                return Ok(self.overtaken().await);
+                return Ok(TurnEnd::GoesOn(self.overtaken().await));
             }
             claimed.transition.apply(&mut delivery);
         }
@@ -221,7 +260,7 @@ impl Turn {
             let wait = slot.at.since(Timestamp::now());
             if wait > SHORT_WAIT || !self.has_time_after(wait) {
                 if decided_at.elapsed() > SLOW_STORE {
-                    return Ok(self.message.back_off().await);
+                    return Ok(TurnEnd::GoesOn(self.message.back_off().await));
                 }
                 let now = Timestamp::now();
                 let decided = self.woken().put_off(&delivery, endpoint, slot, now);
@@ -232,7 +271,7 @@ impl Turn {
         // The decision allows the attempt a time that began with the decision; a slow store may have used it up.
         if decided_at.elapsed() > SLOW_STORE || !self.has_time_after(Duration::ZERO) {
             tracing::warn!("too little time is left for an attempt and its record");
-            return Ok(self.message.back_off().await);
+            return Ok(TurnEnd::GoesOn(self.message.back_off().await));
         }
 
         let (began_at, began) = (Timestamp::now(), Instant::now());

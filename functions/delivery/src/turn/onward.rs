@@ -13,7 +13,7 @@ use echo_shared::transition::Transition;
 
 use crate::message::{Disposal, time_in_queue};
 use crate::own_fault::OwnFault;
-use crate::turn::{HAND_BACK_TIME, Turn, health, records, retries};
+use crate::turn::{HAND_BACK_TIME, Turn, TurnEnd, health, records, retries};
 
 impl Turn {
     /// Writes a decision, and lets the job go where it says if the row was still as it was read.
@@ -23,10 +23,10 @@ impl Turn {
         endpoint: Option<&Endpoint>,
         Decided { write, next }: Decided,
         now: Timestamp,
-    ) -> Result<Disposal, OwnFault> {
+    ) -> Result<TurnEnd, OwnFault> {
         if let Some(write) = write {
             if self.write(&delivery, &write).await? == Advanced::Overtaken {
-                return Ok(self.overtaken().await);
+                return Ok(TurnEnd::GoesOn(self.overtaken().await));
             }
             self.count(&delivery, &write.transition);
             write.transition.apply(&mut delivery);
@@ -36,11 +36,12 @@ impl Turn {
                 if delivery.uncounted {
                     health::tell(&self.app, &delivery, endpoint, now).await?;
                 }
-                Ok(Disposal::Delete)
+                Ok(TurnEnd::Ended)
             }
-            Next::HideUntil(at) => Ok(self.hide_until(at, delivery.slot).await),
+            Next::HideUntil(at) => Ok(TurnEnd::GoesOn(self.hide_until(at, delivery.slot).await)),
             Next::SendOn { job, lane, at, stands_in_at } => {
-                Ok(self.send_on(job, lane, at, stands_in_at, delivery.slot).await)
+                let sent = self.send_on(job, lane, at, stands_in_at, delivery.slot).await;
+                Ok(TurnEnd::GoesOn(sent))
             }
         }
     }

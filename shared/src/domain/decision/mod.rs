@@ -72,6 +72,20 @@ pub enum Wake {
 }
 
 impl Wake {
+    /// The same for a job that has the turn already, because it has taken the delivery's stream.
+    #[must_use]
+    pub const fn claimed(self) -> Self {
+        match self {
+            // A probe is taken first, which takes time, so the turn on the row is still to be claimed.
+            Self::Attempt { number, need, probe: None, .. } => {
+                Self::Attempt { number, claim: false, need, probe: None }
+            }
+            Self::MoveToSlowLane { .. } => Self::MoveToSlowLane { claim: false },
+            Self::WaitForProbe { until, .. } => Self::WaitForProbe { until, claim: false },
+            other => other,
+        }
+    }
+
     /// When a job that makes no attempt now looks again.
     #[must_use]
     pub const fn waits_until(self) -> Option<Timestamp> {

@@ -193,6 +193,9 @@ fn changes(
         ("uncounted", optional_value(after.uncounted.then_some(true))?),
         ("attention", after.attention.as_ref().map(text)),
     ];
+    if let Some(sequence) = transition.sequence {
+        changes.push(("sequence", Some(number(sequence))));
+    }
     if transition.attempt.is_some() {
         changes.push(("attempt_count", Some(number(after.attempt_count))));
         if after.attention.is_some() {

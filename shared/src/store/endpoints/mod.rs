@@ -353,7 +353,8 @@ async fn held(update: UpdateItemFluentBuilder) -> Result<bool, StoreError> {
 
 /// The changes to the settings that a patch makes.
 fn settings_changes(patch: &EndpointPatch, after: &Endpoint) -> Result<Changes, StoreError> {
-    let EndpointPatch { url, events, status, description, headers, rate_limit_per_second: _ } = patch;
+    let EndpointPatch { url, events, status, description, headers, rate_limit_per_second: _, ordered } =
+        patch;
     let mut changes = Changes::default().set("updated_at", number(after.updated_at.as_millis()));
     if url.is_some() {
         changes = changes.set("url", text(&after.url)).set("url_since", number(after.url_since.as_millis()));
@@ -379,6 +380,9 @@ fn settings_changes(patch: &EndpointPatch, after: &Endpoint) -> Result<Changes, 
     if headers.is_some() {
         let kept = (!after.headers.is_empty()).then(|| value(&after.headers)).transpose()?;
         changes = changes.set_or_remove("headers", kept);
+    }
+    if ordered.is_some() {
+        changes = changes.set_or_remove("ordered", after.ordered.map(|order| text(order.as_str())));
     }
     Ok(changes)
 }

@@ -11,6 +11,7 @@ mod intake;
 mod limited;
 mod manual_retry;
 mod operational;
+mod ordered;
 mod replay;
 mod sessions;
 
@@ -57,7 +58,7 @@ pub trait Path: fmt::Debug + Send + Sync {
 }
 
 /// Every path, in the order of the table.
-pub const ALL: [&dyn Path; 45] = [
+pub const ALL: [&dyn Path; 48] = [
     &accounts::SignUp,
     &accounts::CreateProject,
     &accounts::CreateKey,
@@ -84,6 +85,9 @@ pub const ALL: [&dyn Path; 45] = [
     &first_attempts::TimesOut,
     &first_attempts::AllFail,
     &first_attempts::TenFail,
+    &ordered::Accepted,
+    &ordered::Delivered,
+    &ordered::Retried,
     &health::MovesToSlowLane,
     &health::Probe,
     &limited::Limited,

@@ -7,6 +7,7 @@ use echo_shared::endpoint_url::EndpointUrl;
 use echo_shared::event_name::{EventName, EventNames};
 use echo_shared::fields::{Fields, Refused, string};
 use echo_shared::rate_limit::MAX_PER_SECOND;
+use echo_shared::stream::Order;
 use serde_json::value::RawValue;
 
 use crate::config::Settings;
@@ -65,6 +66,14 @@ pub(super) fn rate_limit_per_second(fields: &Fields<'_>) -> Result<Option<Option
     fields.optional("rate_limit_per_second", allowed, |value| {
         let limit: Option<u16> = serde_json::from_str(value.get()).ok()?;
         limit.is_none_or(|limit| (1..=MAX_PER_SECOND).contains(&limit)).then_some(limit)
+    })
+}
+
+/// `null` switches it off.
+pub(super) fn ordered(fields: &Fields<'_>) -> Result<Option<Option<Order>>, Refused> {
+    fields.optional("ordered", "null, endpoint or customer_id", |value| match value.get() {
+        "null" => Some(None),
+        _ => Order::parse(&string(value)?).map(Some),
     })
 }
 

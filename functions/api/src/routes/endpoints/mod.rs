@@ -14,11 +14,12 @@ use echo_shared::event_name::EventName;
 use echo_shared::id::{EndpointId, ProjectId};
 use echo_shared::rate_limit::RateLimit;
 use echo_shared::store::{Created, Patched, Rotated};
+use echo_shared::stream::Order;
 use echo_shared::time::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use self::fields::{description, events, headers, rate_limit_per_second, status, url};
+use self::fields::{description, events, headers, ordered, rate_limit_per_second, status, url};
 use crate::app::{App, AppState};
 use crate::auth::{Caller, InProject};
 use crate::error::ApiError;
@@ -47,6 +48,15 @@ pub enum DisabledReasonShown {
     Manual,
     ConsecutiveFailures,
     Gone,
+}
+
+/// What comes in order: the deliveries of the endpoint, or of each `customer_id` at it.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = Order)]
+pub enum OrderShown {
+    Endpoint,
+    CustomerId,
 }
 
 /// A webhook endpoint.
@@ -89,6 +99,9 @@ pub struct EndpointBody {
     /// Since when it does not answer: it gets an attempt now and then, and its other deliveries wait. Null while it answers.
     #[schema(value_type = Option<values::Time>, required)]
     hanging_since: Option<String>,
+    /// Whether its deliveries come one after another: all of them, or those of each customer. Null is no order.
+    #[schema(required)]
+    ordered: Option<OrderShown>,
 }
 
 /// A new signing secret.
@@ -125,6 +138,10 @@ impl From<Endpoint> for EndpointBody {
             headers: endpoint.headers.expose().clone(),
             rate_limit_per_second,
             hanging_since: endpoint.state.hanging_since.map(|at| at.to_string()),
+            ordered: endpoint.ordered.map(|order| match order {
+                Order::Endpoint => OrderShown::Endpoint,
+                Order::Customer => OrderShown::CustomerId,
+            }),
         }
     }
 }
@@ -178,6 +195,7 @@ pub async fn create(
         disabled_at: is_disabled.then_some(now),
         description: description(&fields)?.flatten(),
         headers: headers(&fields)?.unwrap_or_default(),
+        ordered: ordered(&fields)?.flatten(),
         ..Endpoint::new(project.id, project.shards, url, events, now)
     };
     endpoint.state.rate_limit = limit.map(|per_second| RateLimit { per_second, since: now });
@@ -237,10 +255,11 @@ pub async fn update(
         description: description(&fields)?,
         headers: headers(&fields)?,
         rate_limit_per_second: rate_limit_per_second(&fields)?,
+        ordered: ordered(&fields)?,
     };
     if patch.is_empty() {
         return Err(ApiError::invalid(
-            "At least one of url, events, status, description, headers and rate_limit_per_second is required",
+            "At least one of url, events, status, description, headers, rate_limit_per_second and ordered is required",
         ));
     }
     let end = Instant::now() + CHANGE_TIME;

@@ -1,0 +1,343 @@
+//! A stream's runner: takes the next deliveries of an ordered endpoint's stream and makes their first attempts one after
+//! another. `echo_shared::stream` decides each step; this module carries it out (docs/ordering.md).
+
+mod block;
+mod group;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use echo_shared::decision::{Lane, OVERTAKEN_WAIT, stand_back};
+use echo_shared::delivery::Delivery;
+use echo_shared::id::DeliveryId;
+use echo_shared::job::{Chain, DeliveryJob, StreamJob};
+use echo_shared::store::{Advanced, StoreError};
+use echo_shared::stream::{
+    Block, Coming, Entry, Head, Inside, LINGERS, Look, Place, Seen, Woken, coming, inside, look,
+};
+use echo_shared::time::Timestamp;
+use tokio::time::Instant;
+
+pub(crate) use self::block::stuck_at;
+use self::block::{entries_of, is_active, lane_of, within};
+pub(crate) use self::group::{Group, of_batch};
+use crate::App;
+use crate::message::{Disposal, Message};
+use crate::metrics::Tally;
+use crate::own_fault::OwnFault;
+use crate::turn::rows::{self, Rows};
+use crate::turn::slowness::SpeedMarks;
+use crate::turn::{InStream, RECORD_TIME, SLOW_STORE, Turn, TurnEnd};
+
+/// A runner goes on for so long, and then leaves the stream to a new job, so that it keeps no place in its lane for itself.
+const SLICE: Duration = Duration::from_secs(5);
+
+/// A runner's message comes back after this time if its function dies: after the invocation's end, and long before the queue's
+/// own visibility timeout.
+const COMES_BACK: Duration = Duration::from_secs(45);
+
+/// An endpoint that was read longer ago is read again before an attempt.
+const STALE: Duration = Duration::from_secs(1);
+
+/// How often a job looks again at once after another job has changed the stream.
+const ROUNDS: usize = 5;
+
+/// A job of a stream, and everything that its run needs.
+#[derive(Debug)]
+pub(crate) struct Runner {
+    pub(crate) app: Arc<App>,
+    pub(crate) message: Arc<Message>,
+    pub(crate) lane: Lane,
+    pub(crate) job: StreamJob,
+    pub(crate) marks: Arc<SpeedMarks>,
+    pub(crate) tally: Arc<Tally>,
+    pub(crate) deadline: Instant,
+    pub(crate) began: Instant,
+    /// The batch's other jobs of the same stream, if there are any.
+    pub(crate) group: Option<Arc<Group>>,
+}
+
+/// How a step of a run ended.
+enum Step {
+    /// The run is over.
+    Over(Disposal),
+    /// Look at the stream again, after this delivery if one is named.
+    LookAgain { after: Option<DeliveryId> },
+}
+
+impl Runner {
+    pub(crate) async fn run(self) -> Disposal {
+        let ran = async { if self.acts().await? { self.rounds().await } else { Ok(Disposal::Delete) } };
+        match ran.await {
+            Ok(disposal) => disposal,
+            Err(error) => {
+                tracing::error!(%error, "an internal fault holds a stream up");
+                self.message.back_off().await
+            }
+        }
+    }
+
+    /// Whether this job acts for its group.
+    async fn acts(&self) -> Result<bool, StoreError> {
+        let Some(Group { messages, acting }) = self.group.as_deref() else { return Ok(true) };
+        let choose = async {
+            let head = self.app.store.stream_head(&self.job.key()).await?;
+            let runner = head.and_then(|head| head.block).map(|block| block.runner);
+            Ok::<_, StoreError>(
+                runner.filter(|it| messages.contains(it)).unwrap_or_else(|| messages[0].clone()),
+            )
+        };
+        Ok(*acting.get_or_try_init(|| choose).await? == self.message.id)
+    }
+
+    async fn rounds(&self) -> Result<Disposal, OwnFault> {
+        let mut after = self.job.after;
+        for _ in 0..ROUNDS {
+            match self.round(after).await? {
+                Step::Over(disposal) => return Ok(disposal),
+                Step::LookAgain { after: Some(ended) } => after = Some(ended),
+                Step::LookAgain { after: None } => {}
+            }
+        }
+        Ok(self.message.hide(OVERTAKEN_WAIT).await)
+    }
+
+    async fn round(&self, after: Option<DeliveryId>) -> Result<Step, OwnFault> {
+        let store = &self.app.store;
+        let woken = Woken { message: &self.message.id, after };
+        let head = store.stream_head(&self.job.key()).await?;
+        let block = head.as_ref().and_then(|head| head.block.as_ref());
+        let last = match block {
+            Some(block) => {
+                let rows = store.deliveries_by_id(&[(self.job.endpoint_id, block.last)]).await?;
+                Some(Seen::of(rows.get(&block.last), Timestamp::now()))
+            }
+            None => None,
+        };
+        match (look(head.as_ref(), last, woken), block) {
+            (Look::Leave, _) => Ok(Step::Over(Disposal::Delete)),
+            (Look::Next { place, number }, _) => self.take_next(head.as_ref(), place, number, after).await,
+            (Look::Inside, Some(block)) => self.look_inside(&head, block, woken).await,
+            (Look::Inside, None) => Ok(Step::Over(self.message.back_off().await)),
+        }
+    }
+
+    async fn look_inside(
+        &self,
+        head: &Option<Head>,
+        block: &Block,
+        woken: Woken<'_>,
+    ) -> Result<Step, OwnFault> {
+        let (store, stream) = (&self.app.store, self.job.key());
+        let (entries, rows) = within(store, &stream, block).await?;
+        let own = entries_of(block, &entries);
+        let now = Timestamp::now();
+        let seen: Vec<Seen> = own.iter().map(|entry| Seen::of(rows.get(&entry.delivery_id), now)).collect();
+        let timeout = self.app.settings.request_timeout;
+        match inside(block, &entries, &seen, woken, now, timeout) {
+            Inside::Leave => Ok(Step::Over(Disposal::Delete)),
+            Inside::Done { number } => {
+                self.take_next(head.as_ref(), Place::after(block), number, woken.after).await
+            }
+            Inside::Wait { until } => Ok(Step::Over(self.message.hide(until.since(now)).await)),
+            Inside::TakeOver { index, number, is_tried } => {
+                let rest = Block { from: index, number, ..block.clone() };
+                self.take(Some(block), rest, &entries, is_tried, woken.after).await
+            }
+            Inside::StandIn { index } => {
+                let Some(entry) = entries.get(index as usize) else {
+                    return Ok(Step::Over(self.message.back_off().await));
+                };
+                let row = rows.get(&entry.delivery_id);
+                self.stand_in(*entry, row).await
+            }
+        }
+    }
+
+    /// Acts for a delivery that was handed on and has not ended. If its row names no other job, this one is its job.
+    async fn stand_in(&self, entry: Entry, row: Option<&Delivery>) -> Result<Step, OwnFault> {
+        let chain = row.and_then(|row| row.chain).map(|_| Chain::new());
+        let turn = self.turn(DeliveryJob { chain, ..self.job.delivery_job(entry) }, None);
+        let loaded = rows::load(&self.app.store, &[&turn.job]).await?;
+        match turn.act(Rows::of(&turn.job, &loaded)).await? {
+            TurnEnd::GoesOn(disposal) => Ok(Step::Over(disposal)),
+            TurnEnd::Ended => Ok(Step::LookAgain { after: Some(entry.delivery_id) }),
+        }
+    }
+
+    /// Takes what comes next, if anything does.
+    async fn take_next(
+        &self,
+        head: Option<&Head>,
+        mut place: Place,
+        number: u64,
+        after: Option<DeliveryId>,
+    ) -> Result<Step, OwnFault> {
+        let before = head.and_then(|head| head.block.as_ref());
+        let tail = head.map_or(0, |head| head.tail);
+        loop {
+            let chunk = self.app.store.stream_chunk(&self.job.key(), place.chunk).await?;
+            let (from, to) = match coming(place, tail, chunk.as_ref()) {
+                Coming::Nothing => return Ok(Step::Over(Disposal::Delete)),
+                Coming::LookAt(next) => {
+                    place = next;
+                    continue;
+                }
+                Coming::Entries { from, to } => (from, to),
+            };
+            let Some((chunk, last)) = chunk.and_then(|chunk| Some((chunk.clone(), *chunk.entries.last()?)))
+            else {
+                return Ok(Step::Over(Disposal::Delete));
+            };
+            let block = Block {
+                turn: before.map_or(0, |before| before.turn),
+                chunk: place.chunk,
+                made: chunk.made,
+                from,
+                to,
+                last: last.delivery_id,
+                number,
+                runner: String::new(),
+                token: 0,
+                taken_at: Timestamp::now(),
+            };
+            return self.take(before, block, &chunk.entries, false, after).await;
+        }
+    }
+
+    /// Takes a block for this job, and works through it.
+    async fn take(
+        &self,
+        before: Option<&Block>,
+        block: Block,
+        entries: &[Entry],
+        is_tried: bool,
+        after: Option<DeliveryId>,
+    ) -> Result<Step, OwnFault> {
+        let store = &self.app.store;
+        let endpoint = store.endpoint(&self.job.project_id, &self.job.endpoint_id).await?;
+        if self.lane != Lane::Slow && endpoint.as_ref().is_some_and(|it| it.is_slow(Timestamp::now())) {
+            return Ok(Step::Over(self.leave_to(Lane::Slow, after).await));
+        }
+        if !self.has_time() {
+            return Ok(Step::Over(self.message.hide(Duration::ZERO).await));
+        }
+        let taken_at = Timestamp::now();
+        let block = Block {
+            turn: block.turn + 1,
+            runner: self.message.id.clone(),
+            token: rand::random(),
+            taken_at,
+            ..block
+        };
+        let life = Instant::now();
+        let expires_at = taken_at.plus(self.app.settings.retention + LINGERS).as_seconds();
+        let stream = self.job.key();
+        let take = store.take_block(&stream, before, &block, expires_at);
+        let (taken, hidden) = tokio::join!(take, self.message.hide(COMES_BACK));
+        if hidden == Disposal::HeldBack {
+            tracing::warn!("if this function dies, its stream waits for the queue's visibility timeout");
+        }
+        match taken? {
+            Advanced::Overtaken => Ok(Step::LookAgain { after }),
+            Advanced::Done => self.work(&block, entries, is_tried, life).await,
+        }
+    }
+
+    /// Makes the first attempts of a block's deliveries. `life` is the time of the latest write that others can see: just before
+    /// the block was taken, and then before each attempt.
+    async fn work(
+        &self,
+        block: &Block,
+        entries: &[Entry],
+        is_tried: bool,
+        mut life: Instant,
+    ) -> Result<Step, OwnFault> {
+        let own = entries_of(block, entries);
+        let jobs: Vec<DeliveryJob> = own.iter().map(|entry| self.job.delivery_job(*entry)).collect();
+        let loaded = rows::load(&self.app.store, &jobs.iter().collect::<Vec<_>>()).await?;
+        let loaded_at = Instant::now();
+        let (mut number, mut ended) = (block.number, None);
+        let mut met = HashSet::new();
+        for (place, job) in jobs.into_iter().enumerate() {
+            let delivery_id = job.delivery_id;
+            if ended.is_some() && (self.began.elapsed() > SLICE || !self.has_time()) {
+                return Ok(Step::Over(self.leave_to(self.lane, ended).await));
+            }
+            let mut rows = Rows::of(&job, &loaded);
+            let seen = Seen::of(rows.delivery.as_ref(), Timestamp::now());
+            // An acceptance that was repeated may have appended a delivery twice.
+            if seen.has_ended || !met.insert(delivery_id) {
+                continue;
+            }
+            if seen.is_handed_on {
+                return Ok(Step::LookAgain { after: None });
+            }
+            if loaded_at.elapsed() > STALE {
+                rows = Rows::of(&job, &rows::load(&self.app.store, &[&job]).await?);
+            }
+            let lane = lane_of(rows.endpoint.as_ref());
+            if ended.is_some() && lane == Lane::Slow && self.lane != Lane::Slow {
+                return Ok(Step::Over(self.leave_to(lane, ended).await));
+            }
+            // Later another job may take this one for lost. The message comes back, and looks at what was done.
+            if life.elapsed() > self.app.settings.request_timeout + SLOW_STORE {
+                return Ok(Step::Over(self.message.back_off().await));
+            }
+            let may_be_sent = is_active(rows.endpoint.as_ref()) || (is_tried && place == 0);
+            let in_stream = InStream { number: may_be_sent.then_some(number) };
+            let turn = self.turn(job, Some(in_stream));
+            life = Instant::now();
+            match turn.act(rows).await? {
+                TurnEnd::GoesOn(disposal) => return Ok(Step::Over(disposal)),
+                TurnEnd::Ended => {
+                    number += u64::from(may_be_sent);
+                    ended = Some(delivery_id);
+                }
+            }
+        }
+        self.after_block(block, number).await
+    }
+
+    /// Goes on behind a block, or leaves the stream to a new job.
+    async fn after_block(&self, block: &Block, number: u64) -> Result<Step, OwnFault> {
+        if self.began.elapsed() > SLICE || !self.has_time() {
+            return Ok(Step::Over(self.leave_to(self.lane, None).await));
+        }
+        let head = Head { tail: block.chunk, block: Some(block.clone()) };
+        Box::pin(self.take_next(Some(&head), Place::after(block), number, None)).await
+    }
+
+    /// Leaves the stream to a new job, which goes on after a delivery that has ended.
+    async fn leave_to(&self, lane: Lane, after: Option<DeliveryId>) -> Disposal {
+        let job = StreamJob { after, ..self.job.clone() };
+        match self.app.queues.of(lane).wake(&job).await {
+            Ok(()) => Disposal::Delete,
+            Err(error) => {
+                tracing::warn!(%error, "a stream's next job was perhaps not queued; this one stands in");
+                self.message.hide(stand_back(self.app.settings.request_timeout)).await.by_our_fault()
+            }
+        }
+    }
+
+    /// Whether an attempt that starts now can end and be recorded within this invocation.
+    fn has_time(&self) -> bool {
+        Instant::now() + self.app.settings.request_timeout + RECORD_TIME <= self.deadline
+    }
+
+    fn turn(&self, job: DeliveryJob, in_stream: Option<InStream>) -> Turn {
+        Turn {
+            app: Arc::clone(&self.app),
+            message: Arc::clone(&self.message),
+            lane: self.lane,
+            job,
+            reservation: None,
+            marks: Arc::clone(&self.marks),
+            shared: None,
+            tally: Arc::clone(&self.tally),
+            deadline: self.deadline,
+            in_stream,
+        }
+    }
+}

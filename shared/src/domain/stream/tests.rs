@@ -1,0 +1,132 @@
+//! The decisions about one stream, each by itself.
+
+use super::*;
+use crate::decision::stand_back;
+
+const TIMEOUT: Duration = Duration::from_secs(15);
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_millis(1_776_009_119_000 + seconds * 1_000)
+}
+
+fn entry(n: u8) -> Entry {
+    let id = uuid::Uuid::from_bytes([n; 16]);
+    Entry { delivery_id: DeliveryId::from_uuid(id), event_id: EventId::from_uuid(id) }
+}
+
+fn entries(count: u8) -> Vec<Entry> {
+    (0..count).map(entry).collect()
+}
+
+/// Three deliveries, of which the first two have the numbers 5 and 6 if they are attempted.
+fn block() -> Block {
+    Block {
+        turn: 3,
+        chunk: 2,
+        made: 9,
+        from: 1,
+        to: 4,
+        last: entry(3).delivery_id,
+        number: 5,
+        runner: "me".to_owned(),
+        token: 7,
+        taken_at: at(0),
+    }
+}
+
+fn ended(sequence: Option<u64>) -> Seen {
+    Seen { has_row: true, has_ended: true, is_handed_on: true, sequence, updated_at: at(1) }
+}
+
+fn untried() -> Seen {
+    Seen { has_row: true, has_ended: false, is_handed_on: false, sequence: None, updated_at: at(-60) }
+}
+
+const ME: Woken<'_> = Woken { message: "me", after: None };
+const OTHER: Woken<'_> = Woken { message: "other", after: None };
+
+#[test]
+fn a_stream_is_named_by_its_endpoint_and_a_hash_of_its_customer() {
+    let of = |order: Order, customer| String::from(order.stream_of(customer));
+    assert_eq!(of(Order::Endpoint, Some("a")), "e");
+    assert_eq!(of(Order::Customer, None), "c");
+    assert_eq!(of(Order::Customer, Some("a")), "cca978112ca1bbdcafac231b3");
+    assert_ne!(of(Order::Customer, Some("")), of(Order::Customer, None));
+    for bad in ["", "x", "c1", "cca978112ca1bbdcafac231bg"] {
+        assert_eq!(StreamTag::try_from(bad.to_owned()), Err(NotATag), "{bad}");
+    }
+}
+
+#[test]
+fn a_job_takes_what_comes_next_or_leaves() {
+    let head = Head { tail: 2, block: Some(block()) };
+    assert_eq!(look(None, None, OTHER), Look::Next { place: Place::START, number: 1 });
+    assert_eq!(look(Some(&Head::default()), None, OTHER), Look::Next { place: Place::START, number: 1 });
+    assert_eq!(look(Some(&head), Some(untried()), OTHER), Look::Leave);
+    assert_eq!(look(Some(&head), Some(untried()), ME), Look::Inside);
+    let marked = Woken { after: Some(entry(1).delivery_id), ..OTHER };
+    assert_eq!(look(Some(&head), Some(untried()), marked), Look::Inside);
+    assert_eq!(look(Some(&head), Some(ended(Some(7))), OTHER), Look::Inside, "others may not have ended");
+    let one = Head { block: Some(Block { from: 3, ..block() }), ..head };
+    let place = Place { chunk: 2, made: Some(9), from: 4 };
+    assert_eq!(look(Some(&one), Some(ended(Some(5))), OTHER), Look::Next { place, number: 6 });
+    assert_eq!(look(Some(&one), Some(ended(None)), OTHER), Look::Next { place, number: 5 });
+}
+
+#[test]
+fn only_the_job_that_took_a_block_or_was_left_it_goes_on_inside() {
+    let seen = [ended(Some(5)), untried(), untried()];
+    let act = |woken, now| inside(&block(), &entries(5), &seen, woken, now, TIMEOUT);
+    assert_eq!(act(OTHER, at(1_000)), Inside::Leave);
+    // The last sign of life is the end of the first one.
+    let until = at(1).plus(stand_back(TIMEOUT));
+    assert_eq!(act(ME, at(30)), Inside::Wait { until });
+    assert_eq!(act(ME, until), Inside::TakeOver { index: 2, number: 6, is_tried: true });
+    let after = |n| Woken { after: Some(entry(n).delivery_id), ..OTHER };
+    assert_eq!(act(after(1), at(2)), Inside::TakeOver { index: 2, number: 6, is_tried: false });
+    // In front of the block, not ended, and unknown.
+    for n in [0, 2, 4, 77] {
+        assert_eq!(act(after(n), at(1_000)), Inside::Leave, "{n}");
+    }
+}
+
+#[test]
+fn a_delivery_that_was_handed_on_keeps_its_stream() {
+    let retrying = Seen { is_handed_on: true, sequence: Some(5), ..untried() };
+    let seen = [retrying, untried(), untried()];
+    let act = |woken| inside(&block(), &entries(5), &seen, woken, at(1_000), TIMEOUT);
+    assert_eq!((act(OTHER), act(ME)), (Inside::Leave, Inside::StandIn { index: 1 }));
+}
+
+#[test]
+fn numbers_have_no_gap_among_those_that_were_attempted() {
+    let done = |seen: [Seen; 3]| inside(&block(), &entries(5), &seen, OTHER, at(1), TIMEOUT);
+    let (none, gone) = (ended(None), Seen { has_row: false, ..ended(None) });
+    assert_eq!(done([ended(Some(5)), ended(Some(6)), ended(Some(7))]), Inside::Done { number: 8 });
+    assert_eq!(done([none, none, none]), Inside::Done { number: 5 });
+    assert_eq!(done([none, ended(Some(5)), none]), Inside::Done { number: 6 });
+    // An entry that is there twice was numbered in an earlier block.
+    assert_eq!(done([ended(Some(2)), ended(Some(5)), none]), Inside::Done { number: 6 });
+    assert_eq!(
+        done([gone, ended(Some(6)), none]),
+        Inside::Done { number: 8 },
+        "as many as there can have been"
+    );
+}
+
+#[test]
+fn entries_are_taken_chunk_by_chunk() {
+    let chunk = |count| Chunk { made: 9, entries: entries(count) };
+    let place = Place { chunk: 2, made: Some(9), from: 3 };
+    assert_eq!(coming(place, 2, Some(&chunk(5))), Coming::Entries { from: 3, to: 5 });
+    assert_eq!(coming(place, 2, Some(&chunk(3))), Coming::Nothing);
+    let full = Place { from: 24, ..place };
+    let next = Place { chunk: 3, made: None, from: 0 };
+    assert_eq!(coming(full, 2, Some(&chunk(24))), Coming::LookAt(next));
+    assert_eq!(
+        coming(Place { made: Some(8), ..place }, 2, Some(&chunk(2))),
+        Coming::Entries { from: 0, to: 2 }
+    );
+    assert_eq!(coming(next, 3, None), Coming::Nothing);
+    assert_eq!(coming(next, 4, None), Coming::LookAt(Place { chunk: 4, ..next }));
+}

@@ -1,0 +1,198 @@
+//! The streams of ordered endpoints (docs/ordering.md). A stream has a row for its head and one for each chunk.
+//!
+//! A chunk is appended to only while it is not full, and a full one stays full. So an appender that knows an early chunk goes on
+//! from there to the one that has room, and no place is given twice or out of order.
+//!
+//! `contains` finds an element of a list (docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.OperatorsAndFunctions.html).
+//! Rows expire at any time after their `expires_at`, until they are written again
+//! (docs.aws.amazon.com/amazondynamodb/latest/developerguide/howitworks-ttl.html). So a chunk that expired and was made again
+//! tells itself by `made`.
+
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
+
+use super::{
+    Advanced, Item, Store, StoreError, from_item, if_condition_held, key, number, row_in_the_way, text, value,
+};
+use crate::stream::{Block, Chunk, Entry, FULL, Head, StreamKey};
+
+/// The part of the head. The parts of chunks are their numbers.
+const HEAD: i64 = -1;
+
+/// How many chunks an append goes on through. The head tells the last chunk or one shortly before it.
+const ROUNDS: u64 = 64;
+
+fn row_key(stream: &StreamKey, part: i64) -> Item {
+    key([("stream", text(stream)), ("part", number(part))])
+}
+
+fn part_of(chunk: u64) -> i64 {
+    i64::try_from(chunk).unwrap_or(i64::MAX)
+}
+
+fn entries(of: &[Entry]) -> Result<AttributeValue, StoreError> {
+    Ok(AttributeValue::L(of.iter().map(value).collect::<Result<_, _>>()?))
+}
+
+/// How one append ended.
+enum Appended {
+    /// The chunk has so many entries now.
+    Done(usize),
+    Full,
+}
+
+impl Store {
+    /// A stream's head, read strongly consistently.
+    pub async fn stream_head(&self, stream: &StreamKey) -> Result<Option<Head>, StoreError> {
+        super::row(&self.client, &self.tables.streams, row_key(stream, HEAD)).await
+    }
+
+    /// A chunk of a stream, read strongly consistently.
+    pub async fn stream_chunk(&self, stream: &StreamKey, chunk: u64) -> Result<Option<Chunk>, StoreError> {
+        super::row(&self.client, &self.tables.streams, row_key(stream, part_of(chunk))).await
+    }
+
+    /// Appends deliveries to a stream in their order. A repeat of a write whose answer was lost finds its last entry and counts
+    /// as done. A delivery that is appended twice is passed over the second time.
+    ///
+    /// # Errors
+    /// After an error some of them may have their places.
+    pub async fn append(&self, stream: &StreamKey, new: &[Entry], expires_at: i64) -> Result<(), StoreError> {
+        // The tail may be an early chunk, so half the price of a read will do.
+        let known = self
+            .client
+            .get_item()
+            .table_name(&self.tables.streams)
+            .set_key(Some(row_key(stream, HEAD)))
+            .projection_expression("tail")
+            .send()
+            .await?;
+        let known: Option<Head> = known.item.map(from_item).transpose()?;
+        let known = known.unwrap_or_default().tail;
+        let mut chunk = known;
+        for new in new.chunks(FULL) {
+            chunk = self.append_from(stream, chunk, new, expires_at).await?;
+        }
+        if chunk > known
+            && let Err(error) = self.move_tail(stream, chunk, expires_at).await
+        {
+            // Others find the last chunk from the one that the head tells.
+            tracing::warn!(%error, "the last chunk of a stream was not noted");
+        }
+        Ok(())
+    }
+
+    /// Appends to the first chunk from this one on that is not full, and returns the chunk to append to next.
+    async fn append_from(
+        &self,
+        stream: &StreamKey,
+        from: u64,
+        new: &[Entry],
+        expires_at: i64,
+    ) -> Result<u64, StoreError> {
+        for chunk in from..from + ROUNDS {
+            match self.append_to(stream, chunk, new, expires_at).await? {
+                Appended::Done(len) => return Ok(if len < FULL { chunk } else { chunk + 1 }),
+                Appended::Full => {}
+            }
+        }
+        Err(StoreError::Unavailable("the end of a stream was not found".into()))
+    }
+
+    async fn append_to(
+        &self,
+        stream: &StreamKey,
+        chunk: u64,
+        new: &[Entry],
+        expires_at: i64,
+    ) -> Result<Appended, StoreError> {
+        let Some(last) = new.last() else { return Ok(Appended::Done(0)) };
+        let result = self
+            .client
+            .update_item()
+            .table_name(&self.tables.streams)
+            .set_key(Some(row_key(stream, part_of(chunk))))
+            .update_expression(
+                "SET entries = list_append(if_not_exists(entries, :none), :new), \
+                 made = if_not_exists(made, :made), expires_at = :expires",
+            )
+            .condition_expression(
+                "(attribute_not_exists(entries) OR size(entries) < :full) AND NOT contains(entries, :last)",
+            )
+            .expression_attribute_values(":none", AttributeValue::L(Vec::new()))
+            .expression_attribute_values(":new", entries(new)?)
+            .expression_attribute_values(":made", number(rand::random::<u32>()))
+            .expression_attribute_values(":expires", number(expires_at))
+            .expression_attribute_values(":full", number(FULL))
+            .expression_attribute_values(":last", value(last)?)
+            .return_values(ReturnValue::AllNew)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send()
+            .await;
+        let error = match result {
+            Ok(answer) => {
+                let chunk: Chunk = from_item(answer.attributes.unwrap_or_default())?;
+                return Ok(Appended::Done(chunk.entries.len()));
+            }
+            Err(error) => error,
+        };
+        let Some(chunk) = row_in_the_way::<Chunk, _>(error)? else { return Ok(Appended::Full) };
+        let is_there = chunk.entries.contains(last);
+        Ok(if is_there { Appended::Done(chunk.entries.len()) } else { Appended::Full })
+    }
+
+    async fn move_tail(&self, stream: &StreamKey, tail: u64, expires_at: i64) -> Result<(), StoreError> {
+        let moved = self
+            .client
+            .update_item()
+            .table_name(&self.tables.streams)
+            .set_key(Some(row_key(stream, HEAD)))
+            .update_expression("SET tail = :tail, expires_at = :expires")
+            .condition_expression("attribute_not_exists(tail) OR tail < :tail")
+            .expression_attribute_values(":tail", number(tail))
+            .expression_attribute_values(":expires", number(expires_at))
+            .send()
+            .await;
+        if_condition_held(moved)?;
+        Ok(())
+    }
+
+    /// Takes deliveries of a stream, if nobody has taken any since its head was read. Of two jobs that try, one is overtaken.
+    ///
+    /// # Errors
+    /// When DynamoDB did not write it.
+    pub async fn take_block(
+        &self,
+        stream: &StreamKey,
+        before: Option<&Block>,
+        block: &Block,
+        expires_at: i64,
+    ) -> Result<Advanced, StoreError> {
+        let update = self
+            .client
+            .update_item()
+            .table_name(&self.tables.streams)
+            .set_key(Some(row_key(stream, HEAD)))
+            .update_expression(
+                "SET #block = :block, expires_at = :expires, tail = if_not_exists(tail, :zero)",
+            )
+            .expression_attribute_names("#block", "block")
+            .expression_attribute_values(":block", value(block)?)
+            .expression_attribute_values(":expires", number(expires_at))
+            .expression_attribute_values(":zero", number(0))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        let update = match before {
+            None => update.condition_expression("attribute_not_exists(#block)"),
+            Some(before) => update
+                .condition_expression("#block.#turn = :turn AND #block.#token = :token")
+                .expression_attribute_names("#turn", "turn")
+                .expression_attribute_names("#token", "token")
+                .expression_attribute_values(":turn", number(before.turn))
+                .expression_attribute_values(":token", number(before.token)),
+        };
+        let Err(error) = update.send().await else { return Ok(Advanced::Done) };
+        // A repeat whose first answer was lost finds its own block.
+        let row: Option<Head> = row_in_the_way(error)?;
+        let is_ours = row.and_then(|row| row.block).is_some_and(|there| there == *block);
+        Ok(if is_ours { Advanced::Done } else { Advanced::Overtaken })
+    }
+}
