@@ -100,6 +100,7 @@ proptest! {
                 Job::Delivery(job) => job.encode(),
                 Job::Replay(step) => step.encode(),
                 Job::Stream(look) => look.encode(),
+                Job::Reseal(step) => step.encode(),
             };
             prop_assert_eq!(Job::decode(&again), Ok(job));
         }

@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use echo_shared::custom_headers::CustomHeaders;
 use echo_shared::endpoint::{DisabledReason, Endpoint, EndpointState, EndpointStatus};
 use echo_shared::event::{Event, EventContent};
 use echo_shared::event_name::{EventName, EventNames};
 use echo_shared::id::{EndpointId, EventId, ProjectId};
 use echo_shared::rate_limit::RateLimit;
 use echo_shared::route::{Route, Routes};
+use echo_shared::sealed::SealedHeaders;
 use echo_shared::shards::Shards;
 use echo_shared::time::Timestamp;
 use serde::Serialize;
@@ -43,7 +43,10 @@ fn rows_are_as_large_as_the_limits_suppose() {
     let now = Timestamp::from_millis(1_776_009_119_499);
     let (project, event_id) = (ProjectId::new(now), EventId::new(now));
     let url = "https://hooks.example.com/webhooks/echo".to_owned();
-    let endpoint = |name| Endpoint::new(project, Shards::ONE, url.clone(), vec![name], now);
+    let secret = || vec![1].into();
+    let endpoint = |name| {
+        Endpoint::new(project, EndpointId::new(now), Shards::ONE, url.clone(), vec![name], secret(), now)
+    };
     let wanting = endpoint(ended.clone());
     let other = endpoint(started);
     let disabled = Endpoint { status: EndpointStatus::Disabled, ..wanting.clone() };
@@ -97,10 +100,11 @@ fn fifty_endpoints_with_three_usual_names_are_one_read_unit() {
     let usual = ["call.started", "call.ended", "call.summary"];
     let names: usize = usual.iter().map(|name| name.len()).sum();
     let usual = usual.map(EventName::from_stored).to_vec();
-    let headers = CustomHeaders::new([("x-large".to_owned(), "x".repeat(4_096))]).expect("headers");
-    let endpoint = || Endpoint {
-        headers: headers.clone(),
-        ..Endpoint::new(project, Shards::ONE, "https://hooks.example.com/".to_owned(), usual.clone(), now)
+    let headers = SealedHeaders([("x-large".to_owned(), vec![1; 4_096].into())].into());
+    let endpoint = || {
+        let (id, url) = (EndpointId::new(now), "https://hooks.example.com/".to_owned());
+        let plain = Endpoint::new(project, id, Shards::ONE, url, usual.clone(), vec![1].into(), now);
+        Endpoint { headers: headers.clone(), ..plain }
     };
     let endpoints: Vec<Endpoint> = (0..50).map(|_| endpoint()).collect();
     let (none, whole) = (routing_row(project, &[]), routing_row(project, &endpoints));

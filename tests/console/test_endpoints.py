@@ -61,7 +61,7 @@ def test_a_change_by_another_person_stays(signed_in, customer, receiver):
     dialog.get_by_role("button", name="Save").click()
     expect(dialog).to_have_count(0)
     shown = customer.call("GET", path, status=200)
-    assert {name: shown[name] for name in theirs} == theirs
+    assert {name: shown[name] for name in theirs} == theirs | {"headers": {"x-tenant": "********"}}
     assert shown["events"] == ["call.summary"]
 
     page.get_by_role("button", name="Edit").click()
@@ -88,7 +88,7 @@ def test_an_endpoint_gets_a_description_a_limit_and_headers_of_its_own(signed_in
     expect(page.locator("#main .title")).to_contain_text("Production, <b>the first</b>")
     expect(page.get_by_role("region", name="Health")).to_contain_text("25 per second")
     made = customer.call("GET", "/webhooks", status=200)[0]
-    assert made["headers"] == {"authorization": "Bearer abc.def", "x-tenant": "acme"}
+    assert made["headers"] == {"authorization": "********", "x-tenant": "********"}
     assert (made["description"], made["rate_limit_per_second"]) == ("Production, <b>the first</b>", 25)
 
     page.get_by_role("link", name="Endpoints").first.click()
@@ -105,7 +105,30 @@ def test_an_endpoint_gets_a_description_a_limit_and_headers_of_its_own(signed_in
     dialog.get_by_role("button", name="Save").click()
     expect(page.get_by_role("region", name="Health")).to_contain_text("No limit")
     changed = customer.call("GET", f"/webhooks/{made['id']}", status=200)
-    assert (changed["description"], changed["rate_limit_per_second"], changed["headers"]) == (None, None, {"x-tenant": "acme"})
+    assert (changed["description"], changed["rate_limit_per_second"], changed["headers"]) == (None, None, {"x-tenant": "********"})
+    customer.emit()
+    customer.settled(made, 1)
+    assert receiver.requests[0][0]["x-tenant"] == "acme"
+
+
+def test_a_saved_header_value_is_kept_but_does_not_move_to_another_origin(signed_in, customer, receiver):
+    path, elsewhere = f"/webhooks/{customer.endpoint(receiver.url)['id']}", "http://127.0.0.1:9/elsewhere"
+    made = customer.call("PATCH", path, {"headers": {"authorization": "Bearer abc.def", "x-tenant": "acme"}}, 200)
+    page = signed_in()
+    page.get_by_role("link", name=receiver.url).click()
+    page.get_by_role("button", name="Edit").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_label("Header value").first).to_have_value("********")
+    dialog.get_by_label("URL").fill(elsewhere)
+    dialog.get_by_role("button", name="Save").click()
+    expect(dialog.locator("[data-field=headers] + div").get_by_role("alert")).to_contain_text("enter the value of each header again")
+    assert customer.call("GET", path, status=200) == made
+    dialog.get_by_label("Header value").first.fill("Bearer new")
+    dialog.get_by_role("button", name="Remove this header").last.click()
+    dialog.get_by_role("button", name="Save").click()
+    expect(dialog).to_have_count(0)
+    changed = customer.call("GET", path, status=200)
+    assert (changed["url"], changed["headers"]) == (elsewhere, {"authorization": "********"})
 
 
 def test_a_refusal_is_shown_at_its_field_and_the_form_stays_as_typed(signed_in, customer, receiver):
@@ -148,7 +171,7 @@ def test_a_refusal_is_shown_at_its_field_and_the_form_stays_as_typed(signed_in, 
     dialog.get_by_role("button", name="Save").click()
     expect(page.get_by_role("region", name="Health")).to_contain_text("1,000 per second")
     changed = customer.call("GET", f"/webhooks/{endpoint['id']}", status=200)
-    assert (changed["description"], changed["headers"]) == ("Billing", {"x-a": "example.org"})
+    assert (changed["description"], changed["headers"]) == ("Billing", {"x-a": "********"})
 
 
 def test_a_secret_is_hidden_until_revealed_and_is_another_once_rotated(signed_in, customer, receiver):

@@ -11,6 +11,7 @@ use echo_shared::api_key::Beyond;
 use echo_shared::fields::Refused;
 use echo_shared::queue::QueueError;
 use echo_shared::scope::Scope;
+use echo_shared::sealing::{NotOpened, SealingError};
 use echo_shared::store::{Spent, StoreError};
 use echo_shared::time::Timestamp;
 use serde::Serialize;
@@ -317,6 +318,20 @@ impl From<StoreError> for ApiError {
         match error {
             StoreError::Unavailable(_) => Self::unavailable(error),
             StoreError::Broken(_) => Self::internal(error),
+        }
+    }
+}
+
+/// A key that is unknown may come, or come back: nothing is wrong with the row.
+impl From<SealingError> for ApiError {
+    fn from(error: SealingError) -> Self {
+        match error {
+            SealingError::Unavailable(_)
+            | SealingError::Bad(_)
+            | SealingError::NotOpened(NotOpened::UnknownKey { .. }) => Self::unavailable(error),
+            SealingError::NotOpened(NotOpened::Damaged { .. }) | SealingError::NotSealed => {
+                Self::internal(error)
+            }
         }
     }
 }

@@ -49,7 +49,7 @@ impl Service {
             let value = match name {
                 "SIGNUP_POLICY" => signup_policy,
                 "API_ENDPOINT" => "https://a1b2c3.execute-api.eu-west-1.amazonaws.com",
-                "ROOT_SECRET_ARN" => "http://127.0.0.1:1/something",
+                "ROOT_SECRET_ARN" | "SEALING_KEYS_ARN" => "http://127.0.0.1:1/something",
                 _ if name == "TABLES_PREFIX" || name.ends_with("_QUEUE_URL") => {
                     "http://127.0.0.1:1/something"
                 }

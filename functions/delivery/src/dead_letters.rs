@@ -27,6 +27,9 @@ const ACTS_WITHIN: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 /// The reason on an event that was parked without having been refused.
 const KEPT_OUT: &str = "faults of ours kept it from being accepted; send it again under the same event_id";
 
+/// The reason on a step of the sweep that was parked.
+const GAVE_UP_SWEEP: &str = "faults of ours kept the sweep from going on; begin it again";
+
 pub(crate) async fn bury(
     app: Arc<App>,
     message: Arc<Message>,
@@ -45,6 +48,7 @@ pub(crate) async fn bury(
             end_stream(&app, &message, &job, &tally).await.map_err(|error| error.to_string())
         }
         Ok(Job::Replay(job)) => end_replay(&app, &message, &job).await.map_err(|error| error.to_string()),
+        Ok(Job::Reseal(_)) => park(&app, &message, "jobs", body, GAVE_UP_SWEEP).await,
         Err(error) => park(&app, &message, "jobs", body, &error.to_string()).await,
     };
     match ended {

@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::custom_headers::CustomHeaders;
 use crate::event_name::EventName;
 use crate::id::{EndpointId, EventId, ProjectId};
 use crate::rate_limit::RateLimit;
+use crate::sealed::{Field, Place, Sealed, SealedHeaders};
 use crate::shards::Shards;
-use crate::signing_secret::SigningSecret;
 use crate::slowness::Hanging;
 use crate::stream::Order;
 use crate::time::Timestamp;
@@ -63,9 +62,10 @@ pub struct Endpoint {
     /// When it got this URL. The state has the same time, so what an attempt showed of an earlier receiver is not written
     /// there.
     pub url_since: Timestamp,
-    pub signing_secret: SigningSecret,
+    pub signing_secret: Sealed,
+    /// Removed once the rotation overlaps no longer, by the next change of the settings or by the sweep.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub previous_secret: Option<SigningSecret>,
+    pub previous_secret: Option<Sealed>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous_secret_until: Option<Timestamp>,
     pub status: EndpointStatus,
@@ -81,8 +81,8 @@ pub struct Endpoint {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// Headers that each request carries beside ours.
-    #[serde(default, skip_serializing_if = "CustomHeaders::is_empty")]
-    pub headers: CustomHeaders,
+    #[serde(default, skip_serializing_if = "SealedHeaders::is_empty")]
+    pub headers: SealedHeaders,
     /// Whether its deliveries come one after another, all or those of each customer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ordered: Option<Order>,
@@ -137,18 +137,20 @@ impl Endpoint {
     #[must_use]
     pub fn new(
         project_id: ProjectId,
+        id: EndpointId,
         shards: Shards,
         url: String,
         events: Vec<EventName>,
+        signing_secret: Sealed,
         now: Timestamp,
     ) -> Self {
         Self {
             project_id,
-            id: EndpointId::new(now),
+            id,
             shards,
             url,
             url_since: now,
-            signing_secret: SigningSecret::generate(),
+            signing_secret,
             previous_secret: None,
             previous_secret_until: None,
             status: EndpointStatus::Active,
@@ -157,7 +159,7 @@ impl Endpoint {
             event_names_ever: events.iter().cloned().collect(),
             events,
             description: None,
-            headers: CustomHeaders::default(),
+            headers: SealedHeaders::default(),
             ordered: None,
             updated_at: now,
             state: EndpointState::default(),
@@ -177,16 +179,17 @@ impl Endpoint {
         }
     }
 
-    /// The secrets that sign now: the current one, and the previous one while a rotation overlaps.
-    pub fn secrets_at(&self, now: Timestamp) -> impl Iterator<Item = &SigningSecret> {
-        [Some(&self.signing_secret), self.previous_secret_at(now)].into_iter().flatten()
-    }
-
     /// The secret before the current one, while a rotation overlaps.
     #[must_use]
-    pub fn previous_secret_at(&self, now: Timestamp) -> Option<&SigningSecret> {
+    pub fn previous_secret_at(&self, now: Timestamp) -> Option<&Sealed> {
         let overlaps = self.previous_secret_until.is_some_and(|until| now < until);
         self.previous_secret.as_ref().filter(|_| overlaps)
+    }
+
+    /// The place of one of its sealed values.
+    #[must_use]
+    pub const fn place<'a>(&'a self, field: Field<'a>) -> Place<'a> {
+        Place { project_id: &self.project_id, endpoint_id: &self.id, field }
     }
 
     #[must_use]

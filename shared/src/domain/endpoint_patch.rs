@@ -1,9 +1,9 @@
 //! A change of an endpoint by its owner.
 
-use crate::custom_headers::CustomHeaders;
 use crate::endpoint::{DisabledReason, Endpoint, EndpointState, EndpointStatus};
 use crate::event_name::EventName;
 use crate::rate_limit::RateLimit;
+use crate::sealed::SealedHeaders;
 use crate::stream::Order;
 use crate::time::Timestamp;
 
@@ -16,7 +16,7 @@ pub struct EndpointPatch {
     /// The inner `None` removes it.
     pub description: Option<Option<String>>,
     /// No headers at all remove the endpoint's headers.
-    pub headers: Option<CustomHeaders>,
+    pub headers: Option<SealedHeaders>,
     /// The inner `None` removes it.
     pub rate_limit_per_second: Option<Option<u16>>,
     /// The inner `None` switches it off.
@@ -54,6 +54,9 @@ impl EndpointPatch {
     #[must_use]
     pub fn apply(&self, endpoint: &Endpoint, now: Timestamp) -> Endpoint {
         let mut after = Endpoint { updated_at: now, ..endpoint.clone() };
+        if after.previous_secret_at(now).is_none() {
+            (after.previous_secret, after.previous_secret_until) = (None, None);
+        }
         if self.starts_afresh() {
             // The speed of earlier answers says nothing about a new receiver, or about one that was just mended.
             after.state = EndpointState {
@@ -145,7 +148,7 @@ impl EndpointPatch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::{EventId, ProjectId};
+    use crate::id::{EndpointId, EventId, ProjectId};
     use crate::shards::Shards;
 
     const T0: Timestamp = Timestamp::from_millis(1_776_009_119_499);
@@ -172,7 +175,8 @@ mod tests {
             ..EndpointState::default()
         };
         let url = "https://example.com/".to_owned();
-        Endpoint { state, ..Endpoint::new(ProjectId::new(T0), Shards::ONE, url, names, T0) }
+        let (project, id, secret) = (ProjectId::new(T0), EndpointId::new(T0), vec![1].into());
+        Endpoint { state, ..Endpoint::new(project, id, Shards::ONE, url, names, secret, T0) }
     }
 
     fn applied(patch: &EndpointPatch, before: &Endpoint) -> Endpoint {
@@ -234,5 +238,19 @@ mod tests {
         assert_eq!(after.event_names_ever.len(), 2);
         assert!(patch.touches_route());
         assert!(!EndpointPatch::default().touches_route());
+    }
+
+    #[test]
+    fn a_previous_secret_that_signs_no_longer_goes_with_any_change() {
+        let rotated = |until| Endpoint {
+            previous_secret: Some(vec![2].into()),
+            previous_secret_until: Some(until),
+            ..endpoint()
+        };
+        let patch = EndpointPatch { description: Some(None), ..EndpointPatch::default() };
+        let expired = applied(&patch, &rotated(LATER));
+        assert_eq!((expired.previous_secret, expired.previous_secret_until), (None, None));
+        let overlapping = rotated(LATER.plus(std::time::Duration::from_secs(1)));
+        assert_eq!(applied(&patch, &overlapping).previous_secret, overlapping.previous_secret);
     }
 }

@@ -1,4 +1,4 @@
-//! The queue messages: "look at this delivery", "go on with this replay" and "look at this stream". The row itself says which attempt is due, and
+//! The queue messages: "look at this delivery", "go on with this replay", "look at this stream" and "go on with the sweep". The row itself says which attempt is due, and
 //! when.
 
 use std::fmt;
@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{DeliveryId, EndpointId, EventId, ProjectId, ReplayId};
+use crate::sealed::KeyId;
 use crate::stream::{Entry, StreamKey, StreamTag};
 use crate::time::Timestamp;
 
@@ -13,6 +14,7 @@ use crate::time::Timestamp;
 const DELIVERY: u64 = 1;
 const REPLAY: u64 = 2;
 const STREAM: u64 = 3;
+const RESEAL: u64 = 5;
 
 /// Names one job among the jobs that may exist for a delivery. The delivery's row names the job that has the turn, so a
 /// copy made by SQS or by a repeated send stands back instead of sending a second request.
@@ -153,12 +155,31 @@ impl StreamJob {
     }
 }
 
+/// One step of the sweep that seals all endpoints' values anew. An operator sends the first one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResealJob {
+    /// The key under which all values should be.
+    pub key: KeyId,
+    /// Whether every function seals under the key by now. The first step sends the next one for the time when that is so.
+    #[serde(default)]
+    pub is_settled: bool,
+    /// The endpoint after which the table is read on; absent at the table's start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<EndpointId>,
+    /// How many endpoints were sealed anew so far, and how many could not be.
+    #[serde(default)]
+    pub resealed: u64,
+    #[serde(default)]
+    pub left: u64,
+}
+
 /// Any message of ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Job {
     Delivery(DeliveryJob),
     Replay(ReplayJob),
     Stream(StreamJob),
+    Reseal(ResealJob),
 }
 
 fn versioned(v: u64, job: &impl Serialize) -> String {
@@ -185,6 +206,13 @@ impl ReplayJob {
     }
 }
 
+impl ResealJob {
+    #[must_use]
+    pub fn encode(&self) -> String {
+        versioned(RESEAL, self)
+    }
+}
+
 impl Job {
     /// # Errors
     /// When the text is no job, or a job of a version that this build does not know.
@@ -198,6 +226,7 @@ impl Job {
             DELIVERY => serde_json::from_str(text).map(Self::Delivery),
             REPLAY => serde_json::from_str(text).map(Self::Replay),
             STREAM => serde_json::from_str(text).map(Self::Stream),
+            RESEAL => serde_json::from_str(text).map(Self::Reseal),
             _ => return Err(NotAJob::UnknownVersion(v)),
         };
         job.map_err(|_| NotAJob::Malformed)
@@ -247,6 +276,18 @@ mod tests {
             assert_eq!(waits_for.wakes(), Some(look));
         }
         assert_eq!(plain.wakes(), None);
+        let key = KeyId::parse("k2").expect("an id");
+        let sweep = ResealJob {
+            key: key.clone(),
+            is_settled: true,
+            after: Some(plain.endpoint_id),
+            resealed: 7,
+            left: 1,
+        };
+        assert_eq!(Job::decode(&sweep.encode()), Ok(Job::Reseal(sweep)));
+        // As an operator sends it.
+        let first = ResealJob { key, is_settled: false, after: None, resealed: 0, left: 0 };
+        assert_eq!(Job::decode(r#"{"v": 5, "key": "k2"}"#), Ok(Job::Reseal(first)));
     }
 
     #[test]

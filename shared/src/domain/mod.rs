@@ -4,7 +4,8 @@
 //! say where the service may send. [`account`], [`session`], [`project`], [`api_key`] with its [`scope`]s, [`endpoint`],
 //! [`event`], [`delivery`] and [`attempt`] are the things that the service keeps; [`shards`] and [`partition`] choose the
 //! place. [`fields`], [`event_input`] and [`intake`] read the producers' input, and [`payload`] packs it.
-//! [`signing_secret`], [`signature`] and [`custom_headers`] go into a request. [`job`] is a message in a queue.
+//! [`signing_secret`], [`signature`] and [`custom_headers`] go into a request, and [`endpoint_secrets`] are those of one endpoint;
+//! [`sealed`] is their form in a row, and [`masks`] stand in their place. [`job`] is a message in a queue.
 //! [`schedule`], [`rate_limit`], [`slowness`], [`budget`] and [`decision`] choose the next step, and [`transition`] is the
 //! change that a decision makes to a row. [`stream`] is the order of an ordered endpoint's deliveries. [`replay`] tries many deliveries again, [`operational`] tells the operator,
 //! [`cursor`] marks a place in a list, and [`merge`] makes one list of several.
@@ -21,6 +22,7 @@ pub mod decision;
 pub mod delivery;
 pub mod endpoint;
 pub mod endpoint_patch;
+pub mod endpoint_secrets;
 pub mod endpoint_url;
 pub mod event;
 pub mod event_input;
@@ -29,6 +31,7 @@ pub mod fields;
 pub mod id;
 pub mod intake;
 pub mod job;
+pub mod masks;
 pub mod merge;
 pub mod operational;
 pub mod origin;
@@ -40,6 +43,7 @@ pub mod replay;
 pub mod route;
 pub mod schedule;
 pub mod scope;
+pub mod sealed;
 pub mod session;
 pub mod shards;
 pub mod signature;

@@ -294,7 +294,8 @@ mod tests {
 
     fn endpoint() -> Endpoint {
         let names = ["call.started", "call.ended"].map(EventName::from_stored).to_vec();
-        Endpoint::new(ProjectId::new(T0), Shards::ONE, "https://example.com".to_owned(), names, T0)
+        let (project, id, url) = (ProjectId::new(T0), EndpointId::new(T0), "https://example.com".to_owned());
+        Endpoint::new(project, id, Shards::ONE, url, names, vec![1].into(), T0)
     }
 
     fn filter(status: DeliveryStatus, event_name: Option<&str>, include_skipped: bool) -> ReplayFilter {

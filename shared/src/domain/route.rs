@@ -99,7 +99,8 @@ mod tests {
     fn an_endpoint_gets_the_events_that_it_names_while_it_is_active() {
         let [wanted, other] = ["call.ended", "call.started"].map(EventName::from_stored);
         let url = "https://example.com".to_owned();
-        let active = Endpoint::new(ProjectId::new(T0), Shards::ONE, url, vec![wanted.clone()], T0);
+        let (project, id, names) = (ProjectId::new(T0), EndpointId::new(T0), vec![wanted.clone()]);
+        let active = Endpoint::new(project, id, Shards::ONE, url, names, vec![1].into(), T0);
         let disabled = Endpoint { status: EndpointStatus::Disabled, ..active.clone() };
         assert_eq!(Route::to(&active).skips(&wanted), None);
         assert_eq!(Route::to(&active).skips(&other), Some(SkipReason::NotSubscribed));

@@ -10,7 +10,7 @@
 //! | API keys | project, id | the key as it is listed |
 //! | API key hashes | hash | the project that the key opens, its shards and scopes |
 //! | routes | project and copy | all endpoints of a project, as far as accepting an event needs them |
-//! | endpoints | id, part | part `settings`: URL, secrets, headers, status. Part `state`: failures, speed, slots |
+//! | endpoints | id, part | part `settings`: URL, sealed secrets and headers, status. Part `state`: failures, speed, slots |
 //! | events | project and shard, event id | envelope, content hash, deliveries, skipped endpoints; expires |
 //! | deliveries | endpoint, bucket and shard; id | status and attempts; expires |
 //! | budgets | project, kind and minute | permits that are leased; expires after an hour |
@@ -60,7 +60,7 @@ use crate::aws::Failure;
 pub use self::accounts::{Guessed, LoginBudget, SignedUp};
 pub use self::budgets::{Budgets, Spent};
 pub use self::deliveries::{Advanced, DeliveryFilter, Loaded};
-pub use self::endpoints::{Created, Patched, Rotated, Taken};
+pub use self::endpoints::{Created, Patched, Rotated, Rotation, Scanned, Taken};
 pub use self::events::{Accepted, EventFilter, ReadEvent};
 pub use self::ranges::Found;
 pub use self::sessions::Refreshed;

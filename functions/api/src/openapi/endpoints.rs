@@ -45,7 +45,8 @@ pub struct EndpointChange {
     /// Null takes it away.
     #[schema(max_length = 512)]
     pub description: Option<String>,
-    /// All headers; they replace the ones before. Null removes them.
+    /// All headers; they replace the ones before. The value `********` keeps the value that the endpoint has under that name. Null
+    /// removes all. If `url` moves to another origin (scheme, host or port), every value must be sent again.
     #[schema(value_type = Option<OwnHeaders>)]
     pub headers: Option<BTreeMap<String, String>>,
     /// Null takes it away.
@@ -114,7 +115,7 @@ fn endpoint() -> Value {
         "disabled_reason": null,
         "disabled_at": null,
         "description": "Production",
-        "headers": { "x-tenant": "acme" },
+        "headers": { "x-tenant": "********" },
         "rate_limit_per_second": null,
         "hanging_since": null,
         "ordered": null,

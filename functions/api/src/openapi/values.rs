@@ -9,6 +9,7 @@ use echo_shared::account::EMAIL_CHARS;
 use echo_shared::custom_headers::{
     MAX_HEADERS, MAX_NAME_CHARS, MAX_VALUE_CHARS, RESERVED, RESERVED_PREFIXES,
 };
+use echo_shared::masks::MASK;
 use echo_shared::scope::Scope;
 
 const UUID: &str = "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$";
@@ -127,8 +128,8 @@ impl PartialSchema for OwnHeaders {
         let about = "At most 20 headers, of at most 8,192 characters with their names: any name except `host`, `user-agent`, \
                      `content-…`, `webhook-…`, `x-echo-…` and those of HTTP framing (`connection`, `keep-alive`, `te`, \
                      `trailer`, `transfer-encoding`, `upgrade`, `expect`, `proxy-…`, `accept-encoding`, `forwarded`, \
-                     `x-forwarded-…`). Names are kept in lower case. A value may be a credential: it is shown here and to \
-                     the receiver, and nowhere else.";
+                     `x-forwarded-…`). Names are kept in lower case. A value may be a credential, so no \
+                     answer shows it.";
         let value = ObjectBuilder::new()
             .schema_type(Type::String)
             .max_length(Some(MAX_VALUE_CHARS))
@@ -160,6 +161,24 @@ fn in_either_case(name: &str) -> String {
 }
 
 impl ToSchema for OwnHeaders {}
+
+/// The same as an answer shows them.
+#[derive(Debug)]
+pub struct MaskedHeaders;
+
+impl PartialSchema for MaskedHeaders {
+    fn schema() -> RefOr<Schema> {
+        let value = ObjectBuilder::new().schema_type(Type::String).enum_values(Some([MASK]));
+        ObjectBuilder::new()
+            .schema_type(Type::Object)
+            .additional_properties(Some(Schema::from(value)))
+            .max_properties(Some(MAX_HEADERS))
+            .description(Some("Each header's name, and a mask in place of its value."))
+            .into()
+    }
+}
+
+impl ToSchema for MaskedHeaders {}
 
 /// How many things a page may hold.
 #[derive(Debug)]

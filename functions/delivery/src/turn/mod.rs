@@ -249,6 +249,7 @@ impl Turn {
     ) -> Result<TurnEnd, OwnFault> {
         let decided_at = Instant::now();
         let envelope = event.payload.unpack().map_err(StoreError::from)?;
+        let secrets = self.app.keys.open(|keys| keys.secrets_of(endpoint, Timestamp::now())).await?;
         if claim {
             let claimed = self.woken().claim(&delivery, Timestamp::now());
             if self.write(&delivery, &claimed).await? == Advanced::Overtaken {
@@ -276,7 +277,7 @@ impl Turn {
 
         let (began_at, began) = (Timestamp::now(), Instant::now());
         let headers = headers::signed(
-            &Request { delivery: &delivery, endpoint, event, number },
+            &Request { delivery: &delivery, secrets: &secrets, event, number },
             &self.app.settings.origin,
             &envelope,
             began_at,

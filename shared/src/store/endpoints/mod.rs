@@ -3,9 +3,11 @@
 //! is then written depends on conditions.
 
 mod health;
+mod resealed;
 mod slots;
 mod slowness;
 
+pub use self::resealed::Scanned;
 pub use self::slots::Taken;
 
 use std::collections::{BTreeSet, HashMap};
@@ -21,8 +23,8 @@ use crate::endpoint::{Endpoint, EndpointStatus, ROTATION_OVERLAP};
 use crate::endpoint_patch::EndpointPatch;
 use crate::event_name::EventName;
 use crate::id::{EndpointId, ProjectId};
+use crate::sealed::Sealed;
 use crate::shards::{Shard, Shards};
-use crate::signing_secret::SigningSecret;
 use crate::store::deliveries::keys;
 use crate::store::transactions::{any_condition_failed, first_condition_failed, transact};
 use crate::store::update::Changes;
@@ -116,10 +118,17 @@ pub enum Created {
 /// How the rotation of a secret ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rotated {
-    To(SigningSecret),
-    /// Another rotation came first.
-    Overtaken,
+    Done,
+    /// The row has another secret, or the same one under another key.
+    Overtaken(Box<Endpoint>),
     Gone,
+}
+
+/// A rotation: both secrets, sealed for their places.
+#[derive(Debug, Clone)]
+pub struct Rotation {
+    pub signing_secret: Sealed,
+    pub previous_secret: Sealed,
 }
 
 impl Registry {
@@ -283,30 +292,37 @@ impl Store {
     ///
     /// A rotation that happened twice would remove the secret that the receiver still uses. So a repeated write whose first
     /// answer was lost finds its own secret and counts as done, and a late write finds another secret and does nothing.
-    pub async fn rotate_secret(&self, endpoint: &Endpoint, now: Timestamp) -> Result<Rotated, StoreError> {
-        let secret = SigningSecret::generate();
+    pub async fn rotate_secret(
+        &self,
+        endpoint: &Endpoint,
+        to: &Rotation,
+        now: Timestamp,
+    ) -> Result<Rotated, StoreError> {
+        // Later than the time on the row, as in a patch.
+        let now = now.max(endpoint.updated_at.plus(Duration::from_millis(1)));
         let result = self
             .update_settings(endpoint)
             .condition_expression("signing_secret = :old")
             .update_expression(
-                "SET previous_secret = :old, previous_secret_until = :until, \
+                "SET previous_secret = :previous, previous_secret_until = :until, \
                  signing_secret = :secret, updated_at = :now",
             )
-            .expression_attribute_values(":old", text(endpoint.signing_secret.expose()))
+            .expression_attribute_values(":old", value(&endpoint.signing_secret)?)
+            .expression_attribute_values(":previous", value(&to.previous_secret)?)
             .expression_attribute_values(":until", number(now.plus(ROTATION_OVERLAP).as_millis()))
-            .expression_attribute_values(":secret", text(secret.expose()))
+            .expression_attribute_values(":secret", value(&to.signing_secret)?)
             .expression_attribute_values(":now", number(now.as_millis()))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
             .await;
         let error = match result {
-            Ok(_) => return Ok(Rotated::To(secret)),
+            Ok(_) => return Ok(Rotated::Done),
             Err(error) => error,
         };
         Ok(match row_in_the_way::<Endpoint, _>(error)? {
             None => Rotated::Gone,
-            Some(row) if row.signing_secret == secret => Rotated::To(secret),
-            Some(_) => Rotated::Overtaken,
+            Some(row) if row.signing_secret == to.signing_secret => Rotated::Done,
+            Some(row) => Rotated::Overtaken(Box::new(row)),
         })
     }
 
@@ -356,6 +372,9 @@ fn settings_changes(patch: &EndpointPatch, after: &Endpoint) -> Result<Changes, 
     let EndpointPatch { url, events, status, description, headers, rate_limit_per_second: _, ordered } =
         patch;
     let mut changes = Changes::default().set("updated_at", number(after.updated_at.as_millis()));
+    if after.previous_secret.is_none() {
+        changes = changes.remove(&["previous_secret", "previous_secret_until"]);
+    }
     if url.is_some() {
         changes = changes.set("url", text(&after.url)).set("url_since", number(after.url_since.as_millis()));
     }

@@ -14,6 +14,7 @@ mod operational;
 mod ordered;
 mod replay;
 mod sessions;
+mod sweep;
 
 use std::fmt;
 
@@ -58,7 +59,7 @@ pub trait Path: fmt::Debug + Send + Sync {
 }
 
 /// Every path, in the order of the table.
-pub const ALL: [&dyn Path; 48] = [
+pub const ALL: [&dyn Path; 49] = [
     &accounts::SignUp,
     &accounts::CreateProject,
     &accounts::CreateKey,
@@ -107,6 +108,7 @@ pub const ALL: [&dyn Path; 48] = [
     &operational::GivenUpAndDisabled,
     &operational::Recovered,
     &operational::GaveUpInternally,
+    &sweep::Sweep,
 ];
 
 /// # Panics

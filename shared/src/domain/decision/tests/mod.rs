@@ -3,7 +3,7 @@ use crate::attempt::{BodyFault, Missing, SendFailure};
 use crate::delivery::DeliveryStatus;
 use crate::event::{Event, EventContent};
 use crate::event_name::EventName;
-use crate::id::{EventId, ProjectId};
+use crate::id::{EndpointId, EventId, ProjectId};
 use crate::job::Chain;
 use crate::rate_limit::{RateLimit, Slot};
 use crate::route::Routes;
@@ -21,8 +21,8 @@ fn at(seconds: u64) -> Timestamp {
 fn fixture() -> (Delivery, Endpoint, DeliveryJob) {
     let name = EventName::from_stored("call.ended");
     let project_id = ProjectId::new(T0);
-    let endpoint =
-        Endpoint::new(project_id, Shards::ONE, "https://example.com".to_owned(), vec![name.clone()], T0);
+    let (id, url) = (EndpointId::new(T0), "https://example.com".to_owned());
+    let endpoint = Endpoint::new(project_id, id, Shards::ONE, url, vec![name.clone()], vec![1].into(), T0);
     let content = EventContent {
         name,
         customer_id: None,
