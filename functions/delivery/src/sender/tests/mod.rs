@@ -80,11 +80,22 @@ async fn outcome_of(answer: impl AsRef<[u8]> + Send + Sync + 'static) -> Outcome
 }
 
 fn answered(status: u16, body: &str) -> Outcome {
-    Outcome::Answered { status, body: body.to_owned(), retry_after: None, broken_off: None }
+    ended(status, body, None, None)
 }
 
 fn broken_off(status: u16, body: &str, fault: BodyFault) -> Outcome {
-    Outcome::Answered { status, body: body.to_owned(), retry_after: None, broken_off: Some(fault) }
+    ended(status, body, None, Some(fault))
+}
+
+fn ended(status: u16, body: &str, retry_after: Option<Duration>, broken_off: Option<BodyFault>) -> Outcome {
+    Outcome::Answered {
+        status,
+        body: body.to_owned(),
+        truncated: false,
+        location: None,
+        retry_after,
+        broken_off,
+    }
 }
 
 fn failed(cause: SendFailure) -> Outcome {
@@ -151,8 +162,27 @@ async fn retry_after_is_read_of_429_and_503() {
     for (status, expected) in [(429, Some(120)), (503, Some(120)), (500, None)] {
         let answer = format!("HTTP/1.1 {status} X\r\nretry-after: 120\r\ncontent-length: 0\r\n\r\n");
         let retry_after = expected.map(Duration::from_secs);
-        let expected = Outcome::Answered { status, body: String::new(), retry_after, broken_off: None };
-        assert_eq!(outcome_of(answer).await, expected);
+        assert_eq!(outcome_of(answer).await, ended(status, "", retry_after, None));
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed_and_its_target_is_kept() {
+    for (status, kept) in [(302, Some("https://example.com/b?c=d")), (201, None)] {
+        let answer = format!(
+            "HTTP/1.1 {status} X\r\nlocation: https://example.com/b?c=d\r\ncontent-length: 0\r\n\r\n"
+        );
+        let Outcome::Answered { location, .. } = outcome_of(answer).await else { panic!("{status}") };
+        assert_eq!(location.as_deref(), kept, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_longer_than_is_kept_says_so() {
+    for (length, expected) in [(1_024, false), (1_025, true), (60_000, true)] {
+        let answer = format!("HTTP/1.1 500 X\r\ncontent-length: {length}\r\n\r\n{}", "x".repeat(length));
+        let Outcome::Answered { body, truncated, .. } = outcome_of(answer).await else { panic!("{length}") };
+        assert_eq!((body.len(), truncated), (1_024, expected), "{length}");
     }
 }
 
