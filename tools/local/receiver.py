@@ -7,12 +7,10 @@ import hashlib
 import hmac
 import http.server
 import re
-import textwrap
 import threading
 import time
 
 from console import bold, dim, green, red, say
-
 
 SHOWN_BYTES = 4_000
 
@@ -82,6 +80,6 @@ def show(path, headers, body, verified, status):
     lines += [f"  {dim(name)}: {value}" for name, value in headers.items() if name.lower().startswith(("x-echo-", "webhook-"))]
     # The body's own bytes: parsing and printing it again would change numbers such as 1.10.
     text = body[:SHOWN_BYTES].decode(errors="backslashreplace")
-    lines += [f"  {line}" for row in text.splitlines() for line in textwrap.wrap(row, 120) or [""]]
+    lines += [f"  {row}" for row in text.splitlines()]
     lines += [dim(f"  … {len(body) - SHOWN_BYTES} more bytes")] if len(body) > SHOWN_BYTES else []
     say("\n".join(lines))
