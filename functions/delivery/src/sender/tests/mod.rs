@@ -152,7 +152,10 @@ async fn a_redirect_is_not_followed() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let elsewhere = listener.local_addr().expect("an address");
     let redirect = format!("HTTP/1.1 307 T\r\nlocation: http://{elsewhere}/\r\ncontent-length: 0\r\n\r\n");
-    assert_eq!(outcome_of(redirect).await, answered(307, ""));
+    let Outcome::Answered { status: 307, location, .. } = outcome_of(redirect).await else {
+        panic!("no answer")
+    };
+    assert_eq!(location, Some(format!("http://{elsewhere}/")));
     let followed = tokio::time::timeout(Duration::from_millis(100), listener.accept()).await;
     assert!(followed.is_err(), "the redirect was followed");
 }
@@ -167,14 +170,9 @@ async fn retry_after_is_read_of_429_and_503() {
 }
 
 #[tokio::test]
-async fn a_redirect_is_not_followed_and_its_target_is_kept() {
-    for (status, kept) in [(302, Some("https://example.com/b?c=d")), (201, None)] {
-        let answer = format!(
-            "HTTP/1.1 {status} X\r\nlocation: https://example.com/b?c=d\r\ncontent-length: 0\r\n\r\n"
-        );
-        let Outcome::Answered { location, .. } = outcome_of(answer).await else { panic!("{status}") };
-        assert_eq!(location.as_deref(), kept, "{status}");
-    }
+async fn only_a_redirect_has_a_target() {
+    let answer = "HTTP/1.1 201 X\r\nlocation: https://example.com/b\r\ncontent-length: 0\r\n\r\n";
+    assert_eq!(outcome_of(answer).await, answered(201, ""));
 }
 
 #[tokio::test]
@@ -268,7 +266,10 @@ async fn a_large_body_is_cut_and_the_connection_dropped() {
         let _ = closed.send(());
     })
     .await;
-    assert_eq!(post_to(&url).await, answered(200, &"x".repeat(MAX_RESPONSE_BODY_BYTES)));
+    let Outcome::Answered { status: 200, body, truncated: true, .. } = post_to(&url).await else {
+        panic!("no answer that was cut")
+    };
+    assert_eq!(body, "x".repeat(MAX_RESPONSE_BODY_BYTES));
     let dropped = tokio::time::timeout(TIMEOUT, is_closed).await;
     assert!(matches!(dropped, Ok(Ok(()))), "the connection is still open");
 }
