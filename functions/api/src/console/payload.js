@@ -58,6 +58,11 @@ function foldAll(tree, open) {
 }
 
 export function payloadPanel(text) {
+  if (text === "null") {
+    const title = h("h2", { id: "payload-title" }, "Payload");
+    const said = h("span", { class: "quiet" }, "It was erased, and so were the receivers' answers.");
+    return h("section", { class: "panel", "aria-labelledby": "payload-title" }, title, said);
+  }
   const tree = h("div", { class: "code json", tabindex: "0", role: "group", "aria-label": "Payload, formatted" }, node(null, text, "", 0));
   const strings = text.split(/("(?:[^"\\]|\\.)*")/).map((part, index) => (index % 2 ? h("bdi", null, part) : part));
   const bytes = h("pre", { class: "code wrap", tabindex: "0", "aria-label": "Payload, as it was sent" }, strings);
