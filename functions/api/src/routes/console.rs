@@ -2,7 +2,7 @@
 //! that it shows, with the credential of the person who signs in. (Rejected: a key made at sign-in and revoked at sign-out.
 //! A closed tab would leave it valid.)
 //!
-//! The files are compiled into the function, below 150 KB together, and served under addresses with their hash; the
+//! The files are compiled into the function, below 170 KB together, and served under addresses with their hash; the
 //! page itself is revalidated. The page asks for everything relative to its own address, so any base path may be in
 //! front. There is no build step.
 
