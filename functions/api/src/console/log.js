@@ -86,7 +86,8 @@ export function log({ label, here, query, signal, headings, names, statuses, not
     const none = bar.isUsed()
       ? empty("Nothing matches", `No ${label.toLowerCase()} match these filters.`, button("Clear the filters", bar.clear))
       : nothing;
-    if (!data.length) fill(place, none);
+    // A search through very many rows may find nothing yet, and go on from its cursor.
+    if (!data.length && !cursor) fill(place, none);
     else if (!place.contains(list)) fill(place, list, more);
     if (data.some(isMoving)) follow();
   };

@@ -30,7 +30,7 @@ async function count(path, { since, until, status, event_name: name }, signal) {
     cursor = json.next_cursor;
     if (!cursor) return plural(counted, "delivery matches", "deliveries match");
   }
-  return `More than ${counted} deliveries match`;
+  return `At least ${plural(counted, "delivery matches", "deliveries match")}`;
 }
 
 /** Asks which deliveries to send again. `done` gets the replay. */
