@@ -65,6 +65,7 @@ impl Victim {
                 format!("{webhook}/replay"),
                 Some(json!({"since": "2026-01-01T00:00:00Z", "status": "success"})),
             ),
+            (Method::GET, format!("{webhook}/replays"), None),
             (Method::GET, format!("{webhook}/replays/{}", Uuid::now_v7()), None),
             (Method::GET, format!("{webhook}/deliveries"), None),
             (Method::GET, delivery.clone(), None),

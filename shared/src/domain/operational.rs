@@ -200,10 +200,13 @@ mod tests {
         let outcome = Outcome::Answered {
             status: 500,
             body: "answer-secret".to_owned(),
+            truncated: false,
+            location: None,
             retry_after: None,
             broken_off: None,
         };
-        let attempt = Attempt::new(AttemptId::new(now), Trigger::Auto, &outcome, Duration::ZERO);
+        let attempt =
+            Attempt::new(AttemptId::new(now), Trigger::Auto, &endpoint.url, &outcome, Duration::ZERO);
         delivery.attempts = vec![attempt];
         delivery.attempt_count = 1;
         delivery.status = DeliveryStatus::Failed;

@@ -90,6 +90,28 @@ impl Store {
         Ok(replay.filter(|replay| !replay.is_expired(now)))
     }
 
+    /// An endpoint's newest replays, newest first.
+    pub async fn replays(
+        &self,
+        endpoint_id: &EndpointId,
+        most: usize,
+        now: Timestamp,
+    ) -> Result<Vec<Replay>, StoreError> {
+        let query = self
+            .client
+            .query()
+            .table_name(&self.tables.replays)
+            // The row of the latest replay's name sorts after every id.
+            .key_condition_expression("endpoint_id = :endpoint AND id < :latest")
+            .expression_attribute_values(":endpoint", text(endpoint_id))
+            .expression_attribute_values(":latest", text(LATEST))
+            .consistent_read(true)
+            .scan_index_forward(false);
+        let (items, _) = query_page(query, most, None).await?;
+        let replays = items.into_iter().map(from_item).collect::<Result<Vec<Replay>, _>>()?;
+        Ok(replays.into_iter().filter(|replay| !replay.is_expired(now)).collect())
+    }
+
     /// Replaces a replay's row by the row of the next step, if no other job has done so. A repeated write whose first
     /// answer was lost is recognized and counts as done.
     pub async fn advance_replay(&self, next: &Replay) -> Result<Advanced, StoreError> {

@@ -2,6 +2,7 @@ use echo_shared::scope::Scope;
 use serde_json::{Value, json};
 
 use super::Resource;
+use super::lists::DeliveryFields;
 use super::operation::{get, post};
 use super::received::envelope;
 use super::values::{GivenTime, KnownEventName, PageCursor, PageLimit};
@@ -25,6 +26,7 @@ pub(super) fn resource() -> Resource {
         .query::<GivenTime>("until", "Only those made before this moment.")
         .query::<PageLimit>("limit", "Most deliveries on a page.")
         .query::<PageCursor>("cursor", "Where to go on: `next_cursor` of the page before.")
+        .query::<DeliveryFields>("fields", "Only these fields of each delivery. Without `payload`, a page is far smaller.")
         .gives::<PageBody>(200, "A page.", json!({ "data": [delivery()], "next_cursor": null }));
     let show = get(DELIVERY, "getDelivery", "Show a delivery")
         .needs(Scope::Read)
@@ -61,6 +63,7 @@ fn delivery() -> Value {
         "created_at": "2025-06-30T21:00:41.405Z",
         "updated_at": "2025-06-30T21:00:41.610Z",
         "failure_reason": null,
+        "last_attempt": { "http_status": 200, "error_message": null, "created_at": "2025-06-30T21:00:41.525Z" },
     })
 }
 
@@ -77,6 +80,9 @@ fn with_attempts() -> Value {
         "success": true,
         "error_message": null,
         "created_at": "2025-06-30T21:00:41.525Z",
+        "url": "https://your-server.com/webhooks/echo",
+        "response_truncated": false,
+        "location": null,
     }]);
     delivery
 }

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::Resource;
+use super::lists::EventFields;
 use super::operation::{get, post};
 use super::received::envelope;
 use super::values::{GivenId, GivenTime, KnownEventName, PageCursor, PageLimit};
@@ -96,6 +97,7 @@ pub(super) fn resource() -> Resource {
         .query::<GivenTime>("until", "Only those created before this moment.")
         .query::<PageLimit>("limit", "Most events on a page.")
         .query::<PageCursor>("cursor", "Where to go on: `next_cursor` of the page before.")
+        .query::<EventFields>("fields", "Only these fields of each event. Without `payload`, a page is far smaller.")
         .gives::<EventPageBody>(200, "A page.", json!({ "data": [event()], "next_cursor": null }));
     let show = get(EVENT, "getEvent", "Show an event")
         .needs(Scope::Read)
@@ -150,6 +152,7 @@ fn event() -> Value {
             "created_at": "2025-06-30T21:00:41.405Z",
             "updated_at": "2025-06-30T21:00:41.610Z",
             "failure_reason": null,
+            "last_attempt": { "http_status": 200, "error_message": null, "created_at": "2025-06-30T21:00:41.525Z" },
         }],
         "skipped": [{
             "webhook_endpoint_id": "0197c2a4-5c31-7d02-8e17-1f0b9c4a7d33",

@@ -285,7 +285,8 @@ impl Turn {
         let Sent { outcome, again } = self.send(endpoint, headers, envelope, began_at).await;
         self.tally.add(|counts| counts.sent_again += u64::from(again));
         let took = began.elapsed();
-        let attempt = Attempt::new(AttemptId::new(began_at), delivery.triggered_by, &outcome, took);
+        let attempt =
+            Attempt::new(AttemptId::new(began_at), delivery.triggered_by, &endpoint.url, &outcome, took);
         tracing::info!(
             attempt = number,
             http_status = attempt.http_status,

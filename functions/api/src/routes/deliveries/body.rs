@@ -74,6 +74,24 @@ pub struct DeliveryBody {
     /// Null unless the status is `failed`.
     #[schema(required)]
     failure_reason: Option<FailureReasonShown>,
+    /// Null before the first attempt.
+    #[schema(required)]
+    last_attempt: Option<LastAttemptBody>,
+}
+
+/// How the latest attempt of a delivery ended.
+#[derive(Serialize, ToSchema)]
+#[schema(as = LastAttempt)]
+pub struct LastAttemptBody {
+    /// The status received; null without one.
+    #[schema(required, minimum = 100, maximum = 999)]
+    http_status: Option<u16>,
+    /// For people: the fault that ended the attempt or broke the answer's body off; null when the whole answer came.
+    #[schema(required)]
+    error_message: Option<String>,
+    /// When the attempt began.
+    #[schema(value_type = values::Time)]
+    created_at: String,
 }
 
 /// A delivery and every attempt at it.
@@ -115,6 +133,14 @@ pub struct AttemptBody {
     /// When the attempt began.
     #[schema(value_type = values::Time)]
     created_at: String,
+    /// Where the request went: the endpoint's URL at that moment.
+    #[schema(value_type = values::EndpointUrl)]
+    url: String,
+    /// Whether the answer was longer than `response_body`.
+    response_truncated: bool,
+    /// Where a redirect leads. The service does not follow it. Null for any other answer.
+    #[schema(required, max_length = 2048)]
+    location: Option<String>,
 }
 
 impl From<DeliveryStatus> for DeliveryState {
@@ -165,6 +191,7 @@ impl DeliveryBody {
             created_at: delivery.id.created_at().to_string(),
             updated_at: delivery.updated_at.to_string(),
             failure_reason: delivery.failure_reason.map(FailureReasonShown::from),
+            last_attempt: LastAttemptBody::of(delivery),
         })
     }
 }
@@ -174,6 +201,17 @@ impl DeliveryBody {
     pub(super) fn retried(self, at: Timestamp) -> Self {
         let status = DeliveryState::Pending;
         Self { status, updated_at: at.to_string(), failure_reason: None, ..self }
+    }
+}
+
+impl LastAttemptBody {
+    pub fn of(delivery: &Delivery) -> Option<Self> {
+        let attempt = delivery.attempts.last()?;
+        Some(Self {
+            http_status: attempt.http_status,
+            error_message: attempt.error_message.clone(),
+            created_at: attempt.id.created_at().to_string(),
+        })
     }
 }
 
@@ -193,6 +231,9 @@ impl AttemptBody {
             success: attempt.success(),
             error_message: attempt.error_message.clone(),
             created_at: attempt.id.created_at().to_string(),
+            url: attempt.url.clone(),
+            response_truncated: attempt.response_truncated,
+            location: attempt.location.clone(),
         }
     }
 }

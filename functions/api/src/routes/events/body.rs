@@ -17,7 +17,7 @@ use crate::app::App;
 use crate::error::ApiError;
 use crate::openapi::received::Envelope;
 use crate::openapi::values;
-use crate::routes::deliveries::body::{DeliveryState, FailureReasonShown};
+use crate::routes::deliveries::body::{DeliveryState, FailureReasonShown, LastAttemptBody};
 
 /// An event with its deliveries as they are now.
 #[derive(Serialize, ToSchema)]
@@ -59,6 +59,9 @@ pub struct EventDeliveryBody {
     /// Null unless the status is `failed`.
     #[schema(required)]
     failure_reason: Option<FailureReasonShown>,
+    /// Null before the first attempt.
+    #[schema(required)]
+    last_attempt: Option<LastAttemptBody>,
 }
 
 /// An endpoint that the event made no delivery for.
@@ -121,6 +124,7 @@ impl EventDeliveryBody {
             created_at: created_at.to_string(),
             updated_at: row.map_or(created_at, |row| row.updated_at).to_string(),
             failure_reason: row.and_then(|row| row.failure_reason).map(FailureReasonShown::from),
+            last_attempt: row.and_then(LastAttemptBody::of),
         }
     }
 }

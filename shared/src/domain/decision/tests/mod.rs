@@ -207,13 +207,23 @@ fn a_slot_makes_no_retry_early() {
 }
 
 fn answered(status: u16, retry_after: Option<u64>) -> Outcome {
-    let retry_after = retry_after.map(Duration::from_secs);
-    Outcome::Answered { status, body: String::new(), retry_after, broken_off: None }
+    ended(status, retry_after, None)
 }
 
 fn broken_off(status: u16, retry_after: Option<u64>) -> Outcome {
+    ended(status, retry_after, Some(BodyFault::CutShort))
+}
+
+fn ended(status: u16, retry_after: Option<u64>, broken_off: Option<BodyFault>) -> Outcome {
     let retry_after = retry_after.map(Duration::from_secs);
-    Outcome::Answered { status, body: String::new(), retry_after, broken_off: Some(BodyFault::CutShort) }
+    Outcome::Answered {
+        status,
+        body: String::new(),
+        truncated: false,
+        location: None,
+        retry_after,
+        broken_off,
+    }
 }
 
 #[test]
