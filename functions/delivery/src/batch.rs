@@ -14,6 +14,7 @@ use tracing::{Instrument, Span};
 
 use crate::App;
 use crate::dead_letters;
+use crate::erasure_step;
 use crate::intake::Intake;
 use crate::lanes::Source;
 use crate::message::{Disposal, Message};
@@ -65,6 +66,7 @@ fn span_of(job: &Job, request_id: &str) -> Span {
             endpoint_id = %job.endpoint_id,
             stream = String::from(job.stream),
         ),
+        Job::Erasure(job) => tracing::info_span!("erasure", request_id, project_id = %job.project_id),
     }
 }
 
@@ -123,6 +125,9 @@ async fn work(
                 started.push(start(message.clone(), span, replay_step::take(app.clone(), message, job)));
             }
             (Some(lane), Ok(Job::Stream(job))) => streams.push((message, lane, job, span)),
+            (Some(_), Ok(Job::Erasure(job))) => {
+                started.push(start(message.clone(), span, erasure_step::take(app.clone(), message, job)));
+            }
             (Some(_), Err(error)) => {
                 tracing::error!(message_id = message.id, %error, "a message is not a job that this build knows");
                 let kept = message.clone();

@@ -5,7 +5,7 @@
 //! [`event`], [`delivery`] and [`attempt`] are the things that the service keeps; [`shards`] and [`partition`] choose the
 //! place. [`fields`], [`event_input`] and [`intake`] read the producers' input, and [`payload`] packs it.
 //! [`signing_secret`], [`signature`] and [`custom_headers`] go into a request. [`job`] is a message in a queue.
-//! [`schedule`], [`rate_limit`], [`slowness`], [`budget`] and [`decision`] choose the next step, and [`transition`] is the
+//! [`erasure`] is the way of a project's erasure. [`schedule`], [`rate_limit`], [`slowness`], [`budget`] and [`decision`] choose the next step, and [`transition`] is the
 //! change that a decision makes to a row. [`stream`] is the order of an ordered endpoint's deliveries. [`replay`] tries many deliveries again, [`operational`] tells the operator,
 //! [`cursor`] marks a place in a list, and [`merge`] makes one list of several.
 
@@ -22,6 +22,7 @@ pub mod delivery;
 pub mod endpoint;
 pub mod endpoint_patch;
 pub mod endpoint_url;
+pub mod erasure;
 pub mod event;
 pub mod event_input;
 pub mod event_name;

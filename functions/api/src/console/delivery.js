@@ -13,6 +13,11 @@ const LAST_LOOK_MS = 15_000;
 
 /** The envelope, formatted or exactly as it was sent. */
 export function payloadPanel(text) {
+  if (text === "null") {
+    const title = h("h2", { id: "payload-title" }, "Payload");
+    const said = h("span", { class: "quiet" }, "It was erased, and so were the receivers' answers.");
+    return h("section", { class: "panel", "aria-labelledby": "payload-title" }, title, said);
+  }
   const code = h("pre", { class: "code", tabindex: "0" });
   const ways = [
     ["Formatted", pretty],
