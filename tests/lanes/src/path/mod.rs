@@ -5,6 +5,7 @@ mod accepting;
 mod accounts;
 mod dead_letters;
 mod endpoints;
+pub mod erasure;
 mod first_attempts;
 mod health;
 mod intake;
@@ -68,6 +69,9 @@ pub const ALL: [&dyn Path; 48] = [
     &sessions::LogOutEverywhere,
     &sessions::ChangePassword,
     &sessions::ResetPassword,
+    &erasure::Project,
+    &erasure::Account,
+    &erasure::Payload,
     &endpoints::Create,
     &endpoints::Change,
     &accepting::One,
