@@ -1,6 +1,7 @@
 //! What the job of a project's erasure deletes, step by step. Each step finds its rows by what is left of them, so it may stop at
 //! any point and be repeated.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
@@ -83,6 +84,11 @@ impl Store {
             let listed = events.iter().flat_map(|event| &event.deliveries);
             let listed = listed.map(|listed| delivery_key(&listed.endpoint_id, &listed.id)).collect();
             delete_all(&self.client, &self.tables.deliveries, listed).await?;
+            let streams = events.iter().flat_map(|event| &event.deliveries).filter_map(EventDelivery::in_stream);
+            let streams: BTreeSet<String> = streams.map(|stream| stream.to_string()).collect();
+            for stream in &streams {
+                self.erase_stream(stream).await?;
+            }
             let keys = events.iter().map(|event| event_key(project_id, shard, &event.event_id)).collect();
             delete_all(&self.client, &self.tables.events, keys).await?;
             if next.is_none() {
@@ -90,6 +96,19 @@ impl Store {
             }
         }
         Ok(false)
+    }
+
+    /// Deletes the head and the chunks of a stream.
+    async fn erase_stream(&self, stream: &str) -> Result<(), StoreError> {
+        loop {
+            let query = of_partition(&self.tables.streams, "stream", stream, self)
+                .projection_expression("#partition, part");
+            let (keys, next) = query_page(query, PAGE, None).await?;
+            delete_all(&self.client, &self.tables.streams, keys).await?;
+            if next.is_none() {
+                return Ok(());
+            }
+        }
     }
 
     /// Deletes what is left of a project's former endpoints: deliveries that no event lists, replays, and the row that names the
@@ -123,7 +142,7 @@ impl Store {
         end: Instant,
     ) -> Result<bool, StoreError> {
         let id = &former.id;
-        let buckets: std::collections::BTreeSet<u8> =
+        let buckets: BTreeSet<u8> =
             former.event_names.iter().map(crate::event_name::EventName::bucket).collect();
         for partition in Partition::all(buckets, former.shards) {
             let mut after = None;
