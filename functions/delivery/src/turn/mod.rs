@@ -250,7 +250,9 @@ impl Turn {
     ) -> Result<TurnEnd, OwnFault> {
         let decided_at = Instant::now();
         // Without a payload no attempt is decided.
-        let Some(payload) = &event.payload else { return Ok(self.message.back_off().await) };
+        let Some(payload) = &event.payload else {
+            return Ok(TurnEnd::GoesOn(self.message.back_off().await));
+        };
         let envelope = payload.unpack().map_err(StoreError::from)?;
         if claim {
             let claimed = self.woken().claim(&delivery, Timestamp::now());

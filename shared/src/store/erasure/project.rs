@@ -84,7 +84,8 @@ impl Store {
             let listed = events.iter().flat_map(|event| &event.deliveries);
             let listed = listed.map(|listed| delivery_key(&listed.endpoint_id, &listed.id)).collect();
             delete_all(&self.client, &self.tables.deliveries, listed).await?;
-            let streams = events.iter().flat_map(|event| &event.deliveries).filter_map(EventDelivery::in_stream);
+            let streams =
+                events.iter().flat_map(|event| &event.deliveries).filter_map(EventDelivery::in_stream);
             let streams: BTreeSet<String> = streams.map(|stream| stream.to_string()).collect();
             for stream in &streams {
                 self.erase_stream(stream).await?;

@@ -59,7 +59,7 @@ pub trait Path: fmt::Debug + Send + Sync {
 }
 
 /// Every path, in the order of the table.
-pub const ALL: [&dyn Path; 48] = [
+pub const ALL: [&dyn Path; 51] = [
     &accounts::SignUp,
     &accounts::CreateProject,
     &accounts::CreateKey,
