@@ -18,7 +18,7 @@ use futures_util::future::join_all;
 
 use crate::aws::Failure;
 use crate::id::ProjectId;
-use crate::job::{DeliveryJob, ReplayJob, ResealJob, StreamJob};
+use crate::job::{DeliveryJob, ErasureJob, ReplayJob, ResealJob, StreamJob};
 
 /// The longest SQS delays a message (`DelaySeconds`).
 pub const MAX_DELAY: Duration = Duration::from_secs(900);
@@ -144,6 +144,14 @@ impl Queue {
     /// When the job is not certain to be in the queue. It may be there all the same.
     pub async fn wake(&self, job: &StreamJob) -> Result<(), QueueError> {
         self.send_body(job.encode(), &job.project_id.to_string(), Duration::ZERO).await
+    }
+
+    /// Sends an erasure's step as [`Self::send`] does a delivery's job.
+    ///
+    /// # Errors
+    /// When the job is not certain to be in the queue. It may be there all the same.
+    pub async fn send_erasure(&self, step: &ErasureJob, delay: Duration) -> Result<(), QueueError> {
+        self.send_body(step.encode(), &step.project_id.to_string(), delay).await
     }
 
     /// The message's group is its project. When one group has more than a tenth of all messages in flight, SQS hands out the

@@ -59,7 +59,7 @@ fn rows_are_as_large_as_the_limits_suppose() {
     let event = |endpoints: &[&Endpoint]| {
         let endpoints =
             endpoints.iter().map(|endpoint| (EndpointId::new(now), Route::to(endpoint))).collect();
-        let routes = Routes { shards: Shards::ONE, endpoints };
+        let routes = Routes { endpoints, ..Routes::none(Shards::ONE) };
         Event::accept(project, event_id, &content, &routes, now, Duration::from_secs(86_400))
     };
     let row = |endpoints: &[&Endpoint]| row_size(&event(endpoints));
@@ -89,7 +89,7 @@ fn says(said: &str) {
 /// The size of the routing row of a project with these endpoints.
 fn routing_row(project: ProjectId, endpoints: &[Endpoint]) -> usize {
     let entry = |endpoint: &Endpoint| (endpoint.id, Route::to(endpoint));
-    let routes = Routes { shards: Shards::ONE, endpoints: endpoints.iter().map(entry).collect() };
+    let routes = Routes { endpoints: endpoints.iter().map(entry).collect(), ..Routes::none(Shards::ONE) };
     "copy".len() + format!("{project}#0").len() + row_size(&routes)
 }
 

@@ -82,6 +82,7 @@ async fn a_wrong_method_is_405_and_the_right_ones_are_named() {
     let cases = [
         (Method::GET, "/auth/signup".to_owned(), &["POST"][..]),
         (Method::DELETE, "/auth/login".to_owned(), &["POST"]),
+        (Method::GET, "/auth/account".to_owned(), &["DELETE"]),
         (Method::GET, "/auth/refresh".to_owned(), &["POST"]),
         (Method::PUT, project.path("/webhooks"), &["GET", "POST"]),
         (Method::DELETE, project.path("/webhooks"), &["GET", "POST"]),
@@ -228,7 +229,11 @@ async fn an_unknown_query_parameter_is_refused_by_every_call() {
             let method: Method = method.to_uppercase().parse().expect("a method");
             let api = match path.as_str() {
                 "/auth/refresh" => Api::anonymous().with_bearer(&account.refresh_token),
-                "/v1/projects" | "/auth/logout" | "/auth/password" => account.bearer(),
+                "/v1/projects"
+                | "/v1/projects/{projectId}"
+                | "/auth/account"
+                | "/auth/logout"
+                | "/auth/password" => account.bearer(),
                 _ => project.api.clone(),
             };
             let body = operation.get("requestBody").map(|_| b"{}".to_vec());

@@ -9,6 +9,7 @@ mod endpoint_changes;
 mod endpoint_options;
 mod endpoint_urls;
 mod endpoints;
+mod erasure;
 mod errors;
 mod event_bodies;
 mod event_log;

@@ -118,6 +118,12 @@ impl ApiError {
         Self::invalid("current_password must be the account's present password")
     }
 
+    /// As [`Self::current_password_wrong`], where the field has another name.
+    #[must_use]
+    pub fn password_wrong() -> Self {
+        Self::invalid("password must be the account's present password")
+    }
+
     #[must_use]
     pub fn signup_token_refused() -> Self {
         Self::unauthenticated(
@@ -228,6 +234,11 @@ impl ApiError {
     }
 
     #[must_use]
+    pub fn payload_erased() -> Self {
+        Self::conflict("The event's payload has been erased")
+    }
+
+    #[must_use]
     pub fn replay_running() -> Self {
         Self::conflict("A replay of the webhook endpoint is running, and only one may at a time")
     }
@@ -306,7 +317,7 @@ impl From<Refused> for ApiError {
 impl From<AcceptError> for ApiError {
     fn from(error: AcceptError) -> Self {
         match error {
-            AcceptError::Conflict { .. } => Self::conflict(error.to_string()),
+            AcceptError::Conflict { .. } | AcceptError::Erased => Self::conflict(error.to_string()),
             AcceptError::Store(error) => error.into(),
             AcceptError::InDoubt(_) | AcceptError::TooLate => Self::unavailable(error),
         }

@@ -7,7 +7,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderValue, header};
 use axum::middleware::{Next, from_fn_with_state, map_response};
 use axum::response::Response;
-use axum::routing::{get, patch, post};
+use axum::routing::{delete, get, patch, post};
 use echo_shared::event_input;
 use echo_shared::scope::Scope;
 use tracing::{Span, field};
@@ -62,6 +62,7 @@ fn open() -> Router<AppState> {
         .route("/logout", post(auth::log_out))
         .route("/password", post(auth::change_password))
         .route("/reset", post(auth::reset_password))
+        .route("/account", delete(auth::erase_account))
         .method_not_allowed_fallback(|| async { ApiError::method_not_allowed() })
         .route_layer(from_fn_with_state(LIMIT, body::read))
         .route_layer(map_response(never_stored))
@@ -72,7 +73,7 @@ fn authenticated(app: &AppState) -> Router<AppState> {
     let in_webhook = |rest: &str| format!("{WEBHOOK}{rest}");
     let for_any_key = Router::new()
         .route("/projects", get(projects::list).post(projects::create))
-        .route(PROJECT, get(projects::show));
+        .route(PROJECT, get(projects::show).delete(projects::erase));
     let reading = Router::new()
         .route(&in_project("/webhooks"), get(endpoints::list))
         .route(WEBHOOK, get(endpoints::show))
@@ -89,6 +90,7 @@ fn authenticated(app: &AppState) -> Router<AppState> {
         .route(&in_webhook("/test"), post(events::send_test))
         .route(&in_webhook("/replay"), post(replays::create))
         .route(&in_webhook("/deliveries/{delivery_id}/retry"), post(deliveries::retry))
+        .route(&in_project("/events/{event_id}/payload"), delete(events::erase_payload))
         .route_layer(from_fn_with_state(Scope::EndpointsWrite, require));
     let managing_keys = Router::new()
         .route("/api-keys", get(api_keys::list).post(api_keys::create))

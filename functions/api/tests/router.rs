@@ -158,7 +158,7 @@ async fn anothers_project_is_403_whatever_the_rest() {
 async fn a_wrong_method_is_405_with_the_right_ones() {
     let service = Service::new("open");
     for (path, allow) in [
-        ("~", "GET,HEAD"),
+        ("~", "DELETE,GET,HEAD"),
         ("~/webhooks", "GET,HEAD,POST"),
         ("/api~/events", "GET,HEAD,POST"),
         ("/v1/api-keys", "GET,HEAD,POST"),

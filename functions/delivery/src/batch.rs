@@ -14,6 +14,7 @@ use tracing::{Instrument, Span};
 
 use crate::App;
 use crate::dead_letters;
+use crate::erasure_step;
 use crate::intake::Intake;
 use crate::lanes::Source;
 use crate::message::{Disposal, Message};
@@ -67,6 +68,7 @@ fn span_of(job: &Job, request_id: &str) -> Span {
             stream = String::from(job.stream),
         ),
         Job::Reseal(job) => tracing::info_span!("sweep", request_id, key = %job.key),
+        Job::Erasure(job) => tracing::info_span!("erasure", request_id, project_id = %job.project_id),
     }
 }
 
@@ -127,6 +129,9 @@ async fn work(
             (Some(lane), Ok(Job::Stream(job))) => streams.push((message, lane, job, span)),
             (Some(_), Ok(Job::Reseal(job))) => {
                 started.push(start(message.clone(), span, reseal_step::take(app.clone(), message, job)));
+            }
+            (Some(_), Ok(Job::Erasure(job))) => {
+                started.push(start(message.clone(), span, erasure_step::take(app.clone(), message, job)));
             }
             (Some(_), Err(error)) => {
                 tracing::error!(message_id = message.id, %error, "a message is not a job that this build knows");

@@ -2,8 +2,8 @@
 //!
 //! In reading order: [`sqs_event`] is the invocation as Lambda hands it over, and `batch` takes each record by itself. `turn`
 //! is one job's whole turn: `echo_shared::decision` decides it. `sender` makes the request. `replay_step` is one step
-//! of trying many deliveries again, `reseal_step` one of the sweep under a new key, `streams` keeps the order of ordered endpoints,
-//! `intake` accepts events, and `dead_letters` ends the deliveries that failed in every other
+//! of trying many deliveries again, `erasure_step` one of erasing a project, `reseal_step` one of the sweep under a new key, `streams` keeps
+//! the order of ordered endpoints, `intake` accepts events, and `dead_letters` ends the deliveries that failed in every other
 //! way. `coalescer` joins requests of one batch, `message` hides messages, `lanes` moves jobs between queues, `operator`
 //! tells the operator, and `metrics` counts.
 
@@ -11,6 +11,7 @@ mod batch;
 mod coalescer;
 mod config;
 mod dead_letters;
+mod erasure_step;
 mod intake;
 mod lanes;
 mod message;

@@ -183,6 +183,7 @@ async fn try_again(
         row.replay_id.is_none_or(|other| other < replay.id)
             && row.status == replay.filter.status
             && row.attempt_count < MAX_ATTEMPTS
+            && !row.erased
             && !row.is_to_be_counted()
             && !row.is_expired(now)
     };
@@ -273,7 +274,8 @@ async fn make_one(
 ) -> Result<Skipped, StoreError> {
     let now = Timestamp::now();
     let shard = endpoint.shards.of(id);
-    let Some(event) = app.store.event(&replay.project_id, shard, id, now).await? else {
+    let event = app.store.event(&replay.project_id, shard, id, now).await?;
+    let Some(event) = event.filter(|event| !event.is_erased()) else {
         return Ok(Skipped::Gone);
     };
     if let Some(listed) = event.deliveries.iter().find(|listed| listed.endpoint_id == endpoint.id) {

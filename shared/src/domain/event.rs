@@ -58,9 +58,12 @@ pub struct Event {
     pub project_id: ProjectId,
     pub event_id: EventId,
     pub event_name: EventName,
-    /// The SHA-256 of the envelope, in hex. Two posts with one id are the same event if their hashes are equal.
+    /// The SHA-256 of the envelope, in hex. Two posts with one id are the same event if their hashes are equal. Empty once the
+    /// payload is erased, because a short content can be guessed from its hash.
     pub content_hash: String,
-    pub payload: Payload,
+    /// `None` once it is erased.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload: Option<Payload>,
     pub deliveries: Vec<EventDelivery>,
     #[serde(default, skip_serializing_if = "Skipped::is_empty")]
     pub skipped: Skipped,
@@ -164,7 +167,7 @@ impl Event {
             event_id,
             event_name: content.name.clone(),
             content_hash: hex::encode(Sha256::digest(&envelope)),
-            payload: Payload::pack(&envelope),
+            payload: Some(Payload::pack(&envelope)),
             deliveries: Vec::new(),
             skipped: Skipped::default(),
             listed: (!event_id.is_of_about(now, LISTED_AS_IT_IS)).then(|| EventId::new(now)),
@@ -202,6 +205,11 @@ impl Event {
         let is_it =
             |listed: &&EventDelivery| listed.id == job.delivery_id && listed.endpoint_id == job.endpoint_id;
         self.deliveries.iter().find(is_it)
+    }
+
+    #[must_use]
+    pub const fn is_erased(&self) -> bool {
+        self.payload.is_none()
     }
 
     /// Whether the delivery belongs to this event.

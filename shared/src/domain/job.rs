@@ -1,4 +1,5 @@
-//! The queue messages: "look at this delivery", "go on with this replay", "look at this stream" and "go on with the sweep". The row itself says which attempt is due, and
+//! The queue messages: "look at this delivery", "go on with this replay", "look at this stream", "go on with this erasure" and "go on
+//! with the sweep". The row itself says which attempt is due, and
 //! when.
 
 use std::fmt;
@@ -7,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{DeliveryId, EndpointId, EventId, ProjectId, ReplayId};
 use crate::sealed::KeyId;
+use crate::shards::Shard;
 use crate::stream::{Entry, StreamKey, StreamTag};
 use crate::time::Timestamp;
 
@@ -14,6 +16,7 @@ use crate::time::Timestamp;
 const DELIVERY: u64 = 1;
 const REPLAY: u64 = 2;
 const STREAM: u64 = 3;
+const ERASURE: u64 = 4;
 const RESEAL: u64 = 5;
 
 /// Names one job among the jobs that may exist for a delivery. The delivery's row names the job that has the turn, so a
@@ -173,6 +176,28 @@ pub struct ResealJob {
     pub left: u64,
 }
 
+/// What the next step of an erasure erases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Position {
+    /// The endpoints, so that no further attempt is made.
+    Endpoints,
+    /// The events of a shard, and the deliveries that they list.
+    Events { shard: Shard, not_before: Timestamp },
+    /// What is left of endpoints: their replays, and deliveries of events that were never accepted.
+    FormerEndpoints,
+    /// The counts of its budget, and the routing rows.
+    Project,
+}
+
+/// One step of a project's erasure.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErasureJob {
+    pub project_id: ProjectId,
+    pub asked_at: Timestamp,
+    pub position: Position,
+}
+
 /// Any message of ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Job {
@@ -180,6 +205,7 @@ pub enum Job {
     Replay(ReplayJob),
     Stream(StreamJob),
     Reseal(ResealJob),
+    Erasure(ErasureJob),
 }
 
 fn versioned(v: u64, job: &impl Serialize) -> String {
@@ -213,6 +239,13 @@ impl ResealJob {
     }
 }
 
+impl ErasureJob {
+    #[must_use]
+    pub fn encode(&self) -> String {
+        versioned(ERASURE, self)
+    }
+}
+
 impl Job {
     /// # Errors
     /// When the text is no job, or a job of a version that this build does not know.
@@ -227,6 +260,7 @@ impl Job {
             REPLAY => serde_json::from_str(text).map(Self::Replay),
             STREAM => serde_json::from_str(text).map(Self::Stream),
             RESEAL => serde_json::from_str(text).map(Self::Reseal),
+            ERASURE => serde_json::from_str(text).map(Self::Erasure),
             _ => return Err(NotAJob::UnknownVersion(v)),
         };
         job.map_err(|_| NotAJob::Malformed)
@@ -288,6 +322,10 @@ mod tests {
         // As an operator sends it.
         let first = ResealJob { key, is_settled: false, after: None, resealed: 0, left: 0 };
         assert_eq!(Job::decode(r#"{"v": 5, "key": "k2"}"#), Ok(Job::Reseal(first)));
+        for position in [Position::Endpoints, Position::Events { shard: Shard(3), not_before: at }] {
+            let erasure = ErasureJob { project_id: plain.project_id, asked_at: at, position };
+            assert_eq!(Job::decode(&erasure.encode()), Ok(Job::Erasure(erasure)));
+        }
     }
 
     #[test]
@@ -302,6 +340,7 @@ mod tests {
             r#"{"v":"1"}"#,
             r#"{"v":1,"project_id":"x"}"#,
             r#"{"v":2}"#,
+            r#"{"v":3}"#,
         ] {
             assert_eq!(Job::decode(bad), Err(NotAJob::Malformed), "{bad}");
         }

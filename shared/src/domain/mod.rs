@@ -6,7 +6,7 @@
 //! place. [`fields`], [`event_input`] and [`intake`] read the producers' input, and [`payload`] packs it.
 //! [`signing_secret`], [`signature`] and [`custom_headers`] go into a request, and [`endpoint_secrets`] are those of one endpoint;
 //! [`sealed`] is their form in a row, and [`masks`] stand in their place. [`job`] is a message in a queue.
-//! [`schedule`], [`rate_limit`], [`slowness`], [`budget`] and [`decision`] choose the next step, and [`transition`] is the
+//! [`erasure`] is the way of a project's erasure. [`schedule`], [`rate_limit`], [`slowness`], [`budget`] and [`decision`] choose the next step, and [`transition`] is the
 //! change that a decision makes to a row. [`stream`] is the order of an ordered endpoint's deliveries. [`replay`] tries many deliveries again, [`operational`] tells the operator,
 //! [`cursor`] marks a place in a list, and [`merge`] makes one list of several.
 
@@ -24,6 +24,7 @@ pub mod endpoint;
 pub mod endpoint_patch;
 pub mod endpoint_secrets;
 pub mod endpoint_url;
+pub mod erasure;
 pub mod event;
 pub mod event_input;
 pub mod event_name;

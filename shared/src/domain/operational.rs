@@ -54,12 +54,12 @@ pub fn with_operational(names: &EventNames) -> EventNames {
 }
 
 /// Whether the operator is told of a delivery that failed for this reason. A person who asked for an attempt sees its end
-/// anyway, and an endpoint that its owner disabled or deleted is no news.
+/// anyway, and an endpoint that its owner disabled or deleted is no news, nor is a payload that was erased.
 #[must_use]
 pub fn is_told(reason: FailureReason, trigger: Trigger) -> bool {
     let is_news = match reason {
         FailureReason::Exhausted | FailureReason::Gone | FailureReason::Internal => true,
-        FailureReason::EndpointDisabled | FailureReason::EndpointDeleted => false,
+        FailureReason::EndpointDisabled | FailureReason::EndpointDeleted | FailureReason::Erased => false,
     };
     is_news && trigger == Trigger::Auto
 }

@@ -19,6 +19,9 @@ pub struct Routes {
     pub shards: Shards,
     /// In the order of their ids, which is oldest first.
     pub endpoints: BTreeMap<EndpointId, Route>,
+    /// The project is being erased: for everyone else there is no such project any more.
+    #[serde(rename = "erased", default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_erased: bool,
 }
 
 /// One endpoint. The names of the attributes are short, because a row of 4 KB with fifty endpoints costs one read unit.
@@ -39,13 +42,14 @@ impl Routes {
     /// The routes of a new project.
     #[must_use]
     pub const fn none(shards: Shards) -> Self {
-        Self { shards, endpoints: BTreeMap::new() }
+        Self { shards, endpoints: BTreeMap::new(), is_erased: false }
     }
 
     /// An endpoint alone, as if its project had no other.
     #[must_use]
     pub fn to(endpoint: &Endpoint) -> Self {
-        Self { shards: endpoint.shards, endpoints: [(endpoint.id, Route::to(endpoint))].into() }
+        let endpoints = [(endpoint.id, Route::to(endpoint))].into();
+        Self { endpoints, ..Self::none(endpoint.shards) }
     }
 
     /// Whether some endpoint is ordered.

@@ -14,7 +14,7 @@
 //! | events | project and shard, event id | envelope, content hash, deliveries, skipped endpoints; expires |
 //! | deliveries | endpoint, bucket and shard; id | status and attempts; expires |
 //! | budgets | project, kind and minute | permits that are leased; expires after an hour |
-//! | replays | endpoint, id | filter, position, the page to start next; expires |
+//! | replays | endpoint, id | filter, position, the page to start next; or a deleted endpoint; expires |
 //! | streams | stream, part | the head: how far the stream has come. A chunk: deliveries in their order; expires |
 //!
 //! # Errors
@@ -26,8 +26,10 @@ mod accounts;
 mod api_keys;
 mod budgets;
 mod conflicts;
+mod deletions;
 mod deliveries;
 mod endpoints;
+mod erasure;
 mod events;
 mod inserts;
 mod projects;
@@ -61,6 +63,7 @@ pub use self::accounts::{Guessed, LoginBudget, SignedUp};
 pub use self::budgets::{Budgets, Spent};
 pub use self::deliveries::{Advanced, DeliveryFilter, Loaded};
 pub use self::endpoints::{Created, Patched, Rotated, Rotation, Scanned, Taken};
+pub use self::erasure::Ended;
 pub use self::events::{Accepted, EventFilter, ReadEvent};
 pub use self::ranges::Found;
 pub use self::sessions::Refreshed;
@@ -149,6 +152,7 @@ pub struct RegistryTables {
     pub api_key_hashes: String,
     pub routes: String,
     pub endpoints: String,
+    pub replays: String,
 }
 
 impl RegistryTables {
@@ -165,6 +169,7 @@ impl RegistryTables {
             api_key_hashes: named("api_key_hashes"),
             routes: named("routes"),
             endpoints: named("endpoints"),
+            replays: named("replays"),
         }
     }
 }

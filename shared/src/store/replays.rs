@@ -206,7 +206,7 @@ impl Store {
     }
 
     /// Lists a delivery on an event that skipped the delivery's endpoint. The same write removes the endpoint from the
-    /// skipped ones. `Overtaken` when the event's row is no longer as it was read.
+    /// skipped ones. `Overtaken` when the event's row is no longer as it was read, or its payload is erased.
     pub async fn unskip(&self, event: &Event, delivery: &EventDelivery) -> Result<Advanced, StoreError> {
         if !event.skipped.has(&delivery.endpoint_id) {
             return Ok(Advanced::Overtaken);
@@ -224,7 +224,9 @@ impl Store {
             .table_name(&self.tables.events)
             .key("partition", text(&event.partition))
             .key("event_id", text(event.event_id))
-            .condition_expression("accepted_at = :accepted AND #skipped = :as_read")
+            .condition_expression(
+                "accepted_at = :accepted AND #skipped = :as_read AND attribute_exists(payload)",
+            )
             .expression_attribute_values(":accepted", number(event.accepted_at.as_millis()))
             .expression_attribute_values(":as_read", value(&event.skipped)?);
         let result = changes.of_item(update).send().await;
@@ -234,5 +236,5 @@ impl Store {
 }
 
 fn matches(row: &Delivery, filter: &ReplayFilter, now: Timestamp) -> bool {
-    row.status == filter.status && filter.has_name(&row.event_name) && !row.is_expired(now)
+    row.status == filter.status && !row.erased && filter.has_name(&row.event_name) && !row.is_expired(now)
 }

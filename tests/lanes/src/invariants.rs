@@ -55,9 +55,10 @@ pub async fn judge(run: &Run<'_>, has_settled: bool, most_attempts: usize) -> Ve
         let left = CONSUMED.map(|queue| (queue, run.lane.aws.sqs.depth(queue)));
         verdict.losses.push(format!("it did not come to rest; in the queues: {left:?}"));
     }
+    let erased: HashSet<String> = run.notes().erased.iter().cloned().collect();
     promises(run, &evidence, &mut verdict);
-    attempts(&evidence, most_attempts, &mut verdict);
-    events(run, &evidence, &mut verdict);
+    attempts(&evidence, &erased, most_attempts, &mut verdict);
+    events(run, &evidence, &erased, &mut verdict);
     history(run, &mut verdict);
     bodies(&evidence.hits, &mut verdict);
     closed(run, &evidence, &mut verdict);
@@ -115,7 +116,7 @@ fn promises(run: &Run<'_>, evidence: &Evidence, verdict: &mut Verdict) {
 }
 
 /// The counts of attempts are right, and each request without a record has a reason.
-fn attempts(evidence: &Evidence, most: usize, verdict: &mut Verdict) {
+fn attempts(evidence: &Evidence, erased: &HashSet<String>, most: usize, verdict: &mut Verdict) {
     let faulty = &evidence.faulty;
     let mut requests: BTreeMap<(&str, u32), Vec<&Hit>> = BTreeMap::new();
     for hit in &evidence.hits {
@@ -141,6 +142,10 @@ fn attempts(evidence: &Evidence, most: usize, verdict: &mut Verdict) {
         }
     }
     for ((id, number), hits) in requests {
+        // An attempt that was under way when its payload was erased is not recorded.
+        if erased.contains(id) {
+            continue;
+        }
         let row = evidence.deliveries.get(id);
         let recorded = row.and_then(|row| row["attempt_count"].as_u64()).unwrap_or(0);
         let has_record = u64::from(number) <= recorded;
@@ -158,7 +163,7 @@ fn attempts(evidence: &Evidence, most: usize, verdict: &mut Verdict) {
 
 /// Nothing is sent for an event without a row: its producer got no 202, and nobody could look it up. A delivery without an
 /// event has ended without an attempt, or waits for an event that nobody will send again.
-fn events(run: &Run<'_>, evidence: &Evidence, verdict: &mut Verdict) {
+fn events(run: &Run<'_>, evidence: &Evidence, erased: &HashSet<String>, verdict: &mut Verdict) {
     let events = run.lane.aws.dynamo.rows("events");
     let listed: HashSet<&str> = events
         .iter()
@@ -171,7 +176,9 @@ fn events(run: &Run<'_>, evidence: &Evidence, verdict: &mut Verdict) {
             verdict.violations.push(format!("{id} has no event and went on: {row}"));
         }
     }
-    for hit in evidence.hits.iter().filter(|hit| !listed.contains(hit.delivery_id.as_str())) {
+    let unlisted =
+        |hit: &&Hit| !listed.contains(hit.delivery_id.as_str()) && !erased.contains(&hit.delivery_id);
+    for hit in evidence.hits.iter().filter(unlisted) {
         verdict.violations.push(format!("{} was sent without an event", hit.delivery_id));
     }
 }
@@ -188,7 +195,7 @@ fn was_disturbed(hit: &Hit, batches: &[Batch], faulty: &HashSet<u64>) -> bool {
     invocation_of(hit, batches).is_none_or(|batch| batch.why.is_some() || faulty.contains(&batch.invocation))
 }
 
-/// Only a manual retry changes a delivery that has ended. Counts go up one by one and never down.
+/// Only a manual retry and an erasure change a delivery that has ended. Counts go up one by one and never down.
 fn history(run: &Run<'_>, verdict: &mut Verdict) {
     let retried = run.notes().retried.clone();
     let mut last: HashMap<String, Value> = HashMap::new();
@@ -200,7 +207,8 @@ fn history(run: &Run<'_>, verdict: &mut Verdict) {
                 && before["attempts"] == row["attempts"]
                 && before["failure_reason"] == row["failure_reason"];
             let is_retry = retried.contains(&id) && row["triggered_by"] == "manual";
-            if is_final(before) && !same && !is_retry {
+            let is_erasure = row["erased"] == true && before["status"] == row["status"];
+            if is_final(before) && !same && !is_retry && !is_erasure {
                 verdict.violations.push(format!("{id} had ended and changed: {before} to {row}"));
             }
             let (was, is) = (before["attempt_count"].as_u64(), row["attempt_count"].as_u64());

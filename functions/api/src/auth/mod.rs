@@ -58,7 +58,10 @@ enum PathProject {
 /// # Errors
 /// When the credential is not valid, or not for the project in the path.
 pub async fn authenticate(app: &App, request: &mut Request) -> Result<(), ApiError> {
-    let caller = identify(app, request.headers()).await?;
+    let (caller, email) = identify(app, request.headers()).await?;
+    if let Some(email) = email {
+        request.extensions_mut().insert(AccountEmail(email));
+    }
     if let Some(id) = project_in(request.uri().path()) {
         let project = match ProjectId::parse(id) {
             Ok(id) => PathProject::Open(caller.enter(app, id).await?),
@@ -86,28 +89,29 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-async fn identify(app: &App, headers: &HeaderMap) -> Result<Caller, ApiError> {
+/// The caller, and the e-mail of its account if it has an access token.
+async fn identify(app: &App, headers: &HeaderMap) -> Result<(Caller, Option<EmailKey>), ApiError> {
     if headers.contains_key(API_KEY) {
         let key = api_key(headers).ok_or_else(ApiError::api_key_refused)?;
-        return grant(app, &key).await.map(Caller::Key);
+        return Ok((Caller::Key(grant(app, &key).await?), None));
     }
     let token = bearer(headers).ok_or_else(ApiError::credential_missing)?;
-    account(app, token).await.map(Caller::Account)
+    let (id, email) = account(app, token).await?;
+    Ok((Caller::Account(id), Some(email)))
 }
 
 /// The account whose living session the access token belongs to.
-async fn account(app: &App, token: &str) -> Result<AccountId, ApiError> {
+async fn account(app: &App, token: &str) -> Result<(AccountId, EmailKey), ApiError> {
     let now = Timestamp::now();
     let claims = app.secrets.derived().await?.tokens.verify(TokenType::Access, token, now);
     let claims = claims.ok_or_else(ApiError::access_token_refused)?;
-    let session = (claims.sub, claims.sid);
+    let (session, email) = ((claims.sub, claims.sid), EmailKey::of(&claims.email));
     if app.sessions.get(&session, now).is_none() {
-        let email = EmailKey::of(&claims.email);
         let lives = app.registry.session(&email, &claims.sub, &claims.sid, now).await?;
         lives.ok_or_else(ApiError::access_token_refused)?;
         app.sessions.put(session, (), now);
     }
-    Ok(claims.sub)
+    Ok((claims.sub, email))
 }
 
 async fn grant(app: &App, key: &ApiKey) -> Result<KeyGrant, ApiError> {
@@ -203,16 +207,28 @@ impl<S: Sync> FromRequestParts<S> for InProject {
     }
 }
 
+/// The e-mail in the caller's access token: the key of the account's row.
+#[derive(Debug, Clone)]
+struct AccountEmail(EmailKey);
+
 /// A caller with an access token, for routes that a key does not open.
-#[derive(Debug, Clone, Copy)]
-pub struct AccountCaller(pub AccountId);
+#[derive(Debug, Clone)]
+pub struct AccountCaller {
+    pub id: AccountId,
+    pub email: EmailKey,
+}
 
 impl<S: Sync> FromRequestParts<S> for AccountCaller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
         match caller(parts)? {
-            Caller::Account(id) => Ok(Self(id)),
+            Caller::Account(id) => {
+                let email = parts.extensions.get::<AccountEmail>().cloned();
+                let AccountEmail(email) =
+                    email.ok_or_else(|| ApiError::internal("an access token without an e-mail"))?;
+                Ok(Self { id, email })
+            }
             Caller::Key(_) => Err(ApiError::access_token_needed()),
         }
     }

@@ -21,6 +21,7 @@ export const REASONS = {
   gone: "the receiver answered 410 Gone",
   endpoint_disabled: "the endpoint was disabled",
   endpoint_deleted: "the endpoint was deleted",
+  erased: "the payload was erased",
   internal: "an internal error of the service",
 };
 

@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::Resource;
-use super::operation::post;
+use super::operation::{delete, post};
 use super::values::{Email, ResetToken};
 use crate::routes::auth::{SignedInBody, SignedUpBody};
 
@@ -52,6 +52,13 @@ pub struct PasswordReset {
     pub token: String,
     #[schema(min_length = 8, max_length = 128, format = Password)]
     pub new_password: String,
+}
+
+/// The password of an account, once more.
+#[derive(Debug, ToSchema)]
+pub struct Confirmation {
+    #[schema(format = Password)]
+    pub password: String,
 }
 
 /// Yes or no.
@@ -124,10 +131,20 @@ pub(super) fn resource() -> Resource {
         }))
         .answers_nothing(204, "The new password holds.")
         .refuses(&[401, 429, 500, 503]);
+    let erase = delete("/auth/account", "eraseAccount", "Erase the account")
+        .about(
+            "With all of its projects and sessions. After the answer its tokens and keys open nothing, and its e-mail is free; the rows of its \
+             projects are gone within 24 hours. After a 503, or no answer, send the same request again: a part may be erased. A wrong \
+             `password` is a 400, and counts as a failed login.",
+        )
+        .secured_only("accessToken")
+        .takes::<Confirmation>(json!({ "password": "correct horse battery" }))
+        .answers_nothing(202, "The account is erased.")
+        .refuses(&[401, 429, 500, 503]);
     Resource {
         tag: "Accounts",
         about: "Signing up, logging in, passwords, and the tokens that manage projects and API keys.",
-        routes: vec![sign_up, log_in, refresh, log_out, change, reset],
+        routes: vec![sign_up, log_in, refresh, log_out, change, reset, erase],
     }
 }
 

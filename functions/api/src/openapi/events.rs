@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use super::Resource;
 use super::lists::EventFields;
-use super::operation::{get, post};
+use super::operation::{delete, get, post};
 use super::received::envelope;
 use super::values::{GivenId, GivenTime, KnownEventName, PageCursor, PageLimit};
 use crate::routes::events::AcceptedBody;
@@ -16,6 +16,7 @@ use crate::routes::events::page::EventPageBody;
 const EVENTS: &str = "/v1/projects/{projectId}/events";
 const BATCH: &str = "/v1/projects/{projectId}/events/batch";
 const EVENT: &str = "/v1/projects/{projectId}/events/{eventId}";
+const PAYLOAD: &str = "/v1/projects/{projectId}/events/{eventId}/payload";
 const TEST: &str = "/v1/projects/{projectId}/webhooks/{webhookId}/test";
 
 /// An event to deliver.
@@ -104,6 +105,15 @@ pub(super) fn resource() -> Resource {
         .about("With its deliveries, those to endpoints deleted since among them, and the endpoints that were skipped.")
         .gives::<EventBody>(200, "The event.", event())
         .refuses(&[404]);
+    let erase = delete(PAYLOAD, "eraseEventPayload", "Erase an event's payload")
+        .needs(Scope::EndpointsWrite)
+        .about(
+            "The payload with `customer_id` and `notification_id`, and the receivers' answers, are gone from the event and its deliveries, those \
+             to endpoints deleted since among them. A delivery that waits ends `failed` (`erased`), and none can be retried. Ids, times and \
+             statuses stay, and the `event_id` stays taken: the same id again is a 409. Once more is a 204 too.",
+        )
+        .answers_nothing(204, "The payload is erased.")
+        .refuses(&[404]);
     let test = post(TEST, "sendTestEvent", "Send a test event")
         .needs(Scope::EndpointsWrite)
         .about(
@@ -114,7 +124,7 @@ pub(super) fn resource() -> Resource {
         .gives::<AcceptedBody>(202, "Accepted, and durable.", accepted())
         .refuses(&[409, 429]);
     let about = "Events that your backend posted. Kept 30 days (the setting `RetentionDays`).";
-    Resource { tag: "Events", about, routes: vec![create, batch, list, show, test] }
+    Resource { tag: "Events", about, routes: vec![create, batch, list, show, erase, test] }
 }
 
 fn accepted() -> Value {

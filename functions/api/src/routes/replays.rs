@@ -182,7 +182,7 @@ pub async fn create(
     app.retries.send_step(&job, FIRST_STEP_DELAY).await?;
     match app.store.create_replay(&replay, latest).await? {
         Created::Done => Ok((StatusCode::ACCEPTED, Json(replay.into()))),
-        Created::CapReached => Err(ApiError::replay_running()),
+        Created::CapReached | Created::OwnerGone => Err(ApiError::replay_running()),
     }
 }
 

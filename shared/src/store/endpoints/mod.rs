@@ -24,13 +24,13 @@ use crate::endpoint_patch::EndpointPatch;
 use crate::event_name::EventName;
 use crate::id::{EndpointId, ProjectId};
 use crate::sealed::Sealed;
-use crate::shards::{Shard, Shards};
+use crate::shards::Shard;
 use crate::store::deliveries::keys;
 use crate::store::transactions::{any_condition_failed, first_condition_failed, transact};
 use crate::store::update::Changes;
 use crate::store::{
-    Item, Registry, Store, StoreError, from_item, if_condition_held, key, number, routes, row_in_the_way,
-    text, to_item, value,
+    Item, Registry, Store, StoreError, erasure, from_item, if_condition_held, key, number, routes,
+    row_in_the_way, text, to_item, value,
 };
 use crate::time::Timestamp;
 
@@ -113,6 +113,8 @@ pub enum Patched {
 pub enum Created {
     Done,
     CapReached,
+    /// The project or the account that it was for is erased, or about to be.
+    OwnerGone,
 }
 
 /// How the rotation of a secret ended.
@@ -145,18 +147,24 @@ impl Registry {
         }
         match transact(&self.client, writes).await {
             Ok(()) => Ok(Created::Done),
-            Err(error) if first_condition_failed(&error) => Ok(Created::CapReached),
+            Err(error) if first_condition_failed(&error) => {
+                let has_project =
+                    routes::has_row(&self.client, &self.tables.routes, &endpoint.project_id).await?;
+                Ok(if has_project { Created::CapReached } else { Created::OwnerGone })
+            }
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Removes an endpoint; false when there was none. Its deliveries end at their next wake-up.
+    /// Removes an endpoint; false when there was none. Its deliveries end at their next wake-up. A row stays for the erasure of
+    /// its project, until its last delivery has expired.
     pub async fn delete_endpoint(
         &self,
-        project_id: &ProjectId,
-        shards: Shards,
-        id: &EndpointId,
+        endpoint: &Endpoint,
+        kept_for: Duration,
+        now: Timestamp,
     ) -> Result<bool, StoreError> {
+        let Endpoint { id, project_id, shards, .. } = endpoint;
         let delete =
             |part: Part| Delete::builder().table_name(&self.tables.endpoints).set_key(Some(part.key(id)));
         let settings = delete(Part::Settings)
@@ -166,7 +174,8 @@ impl Registry {
         let state = delete(Part::State).build()?;
         let mut writes =
             [settings, state].map(|delete| TransactWriteItem::builder().delete(delete).build()).to_vec();
-        writes.extend(routes::remove(&self.tables.routes, project_id, shards, id)?);
+        writes.push(erasure::former(&self.tables.replays, endpoint, kept_for, now)?);
+        writes.extend(routes::remove(&self.tables.routes, project_id, *shards, id)?);
         match transact(&self.client, writes).await {
             Ok(()) => Ok(true),
             Err(error) if first_condition_failed(&error) => Ok(false),
@@ -203,7 +212,10 @@ impl Store {
         Ok(endpoint.filter(|endpoint| endpoint.project_id == *project_id))
     }
 
-    async fn endpoints_by_id(&self, ids: &[EndpointId]) -> Result<HashMap<EndpointId, Endpoint>, StoreError> {
+    pub(super) async fn endpoints_by_id(
+        &self,
+        ids: &[EndpointId],
+    ) -> Result<HashMap<EndpointId, Endpoint>, StoreError> {
         let wanted = keys(ids.iter().flat_map(both_keys))?;
         let mut found = self.batch_get(HashMap::from([(self.tables.endpoints.clone(), wanted)])).await?;
         of_parts(found.remove(&self.tables.endpoints).unwrap_or_default())

@@ -5,6 +5,7 @@ mod accepting;
 mod accounts;
 mod dead_letters;
 mod endpoints;
+pub mod erasure;
 mod first_attempts;
 mod health;
 mod intake;
@@ -59,7 +60,7 @@ pub trait Path: fmt::Debug + Send + Sync {
 }
 
 /// Every path, in the order of the table.
-pub const ALL: [&dyn Path; 49] = [
+pub const ALL: [&dyn Path; 52] = [
     &accounts::SignUp,
     &accounts::CreateProject,
     &accounts::CreateKey,
@@ -69,6 +70,9 @@ pub const ALL: [&dyn Path; 49] = [
     &sessions::LogOutEverywhere,
     &sessions::ChangePassword,
     &sessions::ResetPassword,
+    &erasure::Project,
+    &erasure::Account,
+    &erasure::Payload,
     &endpoints::Create,
     &endpoints::Change,
     &accepting::One,

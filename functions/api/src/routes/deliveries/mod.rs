@@ -60,8 +60,8 @@ async fn find_by_path(
 }
 
 async fn body_of(app: &App, delivery: &Delivery) -> Result<DeliveryBody, ApiError> {
-    let envelopes = app.store.envelopes(std::slice::from_ref(delivery)).await?;
-    DeliveryBody::new(delivery, envelopes.concat())
+    let mut envelopes = app.store.envelopes(std::slice::from_ref(delivery)).await?;
+    DeliveryBody::new(delivery, envelopes.pop().flatten())
 }
 
 /// `GET …/deliveries`
@@ -105,6 +105,9 @@ pub async fn retry(
     }
     if !delivery.status.is_final() {
         return Err(not_finished());
+    }
+    if delivery.erased {
+        return Err(ApiError::payload_erased());
     }
     if delivery.attempt_count >= MAX_ATTEMPTS {
         return Err(ApiError::conflict(format!(

@@ -136,7 +136,7 @@ impl Page {
         let envelopes = if self.chosen.has("payload") {
             app.store.envelopes(rows).await?
         } else {
-            vec![b"null".to_vec(); rows.len()]
+            vec![None; rows.len()]
         };
         let mut bodies = Vec::with_capacity(rows.len());
         for (row, envelope) in rows.iter().zip(envelopes) {

@@ -215,6 +215,7 @@ pub async fn create(
         Created::CapReached => Err(ApiError::conflict(format!(
             "The project has {cap} webhook endpoints, which is the most allowed"
         ))),
+        Created::OwnerGone => Err(ApiError::foreign_project()),
     }
 }
 
@@ -306,12 +307,9 @@ pub async fn delete(
     ids: PathIds,
     query: QueryValues,
 ) -> Result<StatusCode, ApiError> {
-    let id = ids.endpoint()?;
-    if let Err(refused) = query.only(&[]) {
-        // A 404 comes first.
-        return Err(find(&app, &project, &id).await.err().unwrap_or(refused));
-    }
-    if app.registry.delete_endpoint(&project.id, project.shards, &id).await? {
+    let endpoint = find(&app, &project, &ids.endpoint()?).await?;
+    query.only(&[])?;
+    if app.registry.delete_endpoint(&endpoint, app.settings.retention, Timestamp::now()).await? {
         Ok(StatusCode::NO_CONTENT)
     } else {
         Err(ApiError::endpoint_not_found())
