@@ -56,6 +56,7 @@ impl Victim {
             (Method::POST, "/events".to_owned(), Some(json!({"event_name": "call.ended"}))),
             (Method::GET, "/events".to_owned(), None),
             (Method::GET, format!("/events/{}", self.event), None),
+            (Method::GET, "/deliveries".to_owned(), None),
             (Method::GET, webhook.clone(), None),
             (Method::PATCH, webhook.clone(), Some(json!({"status": "disabled"}))),
             (Method::POST, format!("{webhook}/secret/rotate"), None),

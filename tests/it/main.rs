@@ -25,6 +25,7 @@ mod operational;
 mod ordering;
 mod precedence;
 mod projects;
+mod project_deliveries;
 mod queues;
 mod rate_limits;
 mod receivers;

@@ -55,6 +55,7 @@ async fn answers_have_the_fields_that_are_described() {
     let delivery = accepted["deliveries"][0]["id"].as_str().expect("a delivery");
     let delivery = project.get(&format!("/webhooks/{}/deliveries/{delivery}", endpoint.id)).await.ok(200);
     let page = project.get(&format!("/webhooks/{}/deliveries", endpoint.id)).await.ok(200);
+    let of_project = project.get("/deliveries").await.ok(200);
     let shown = project.get(&format!("/webhooks/{}", endpoint.id)).await.ok(200);
     let events = project.get("/events").await.ok(200);
     let both = json!({"events": [{"event_name": "call.ended"}, {}]});
@@ -71,6 +72,7 @@ async fn answers_have_the_fields_that_are_described() {
         ("DeliveryWithAttempts", &delivery),
         ("Delivery", &page["data"][0]),
         ("DeliveryPage", &page),
+        ("DeliveryPage", &of_project),
         ("EventPage", &events),
         ("Event", &events["data"][0]),
         ("EventDelivery", &events["data"][0]["deliveries"][0]),

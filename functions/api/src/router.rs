@@ -77,6 +77,7 @@ fn authenticated(app: &AppState) -> Router<AppState> {
         .route(&in_project("/webhooks"), get(endpoints::list))
         .route(WEBHOOK, get(endpoints::show))
         .route(&in_project("/events/{event_id}"), get(events::show))
+        .route(&in_project("/deliveries"), get(deliveries::list_all))
         .route(&in_webhook("/replays/{replay_id}"), get(replays::show))
         .route(&in_webhook("/deliveries"), get(deliveries::list))
         .route(&in_webhook("/deliveries/{delivery_id}"), get(deliveries::show))

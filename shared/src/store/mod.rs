@@ -59,7 +59,7 @@ use crate::aws::Failure;
 
 pub use self::accounts::{Guessed, LoginBudget, SignedUp};
 pub use self::budgets::{Budgets, Spent};
-pub use self::deliveries::{Advanced, DeliveryFilter, Loaded};
+pub use self::deliveries::{Advanced, DeliveryFilter, Loaded, Owners};
 pub use self::endpoints::{Created, Patched, Rotated, Taken};
 pub use self::events::{Accepted, EventFilter, ReadEvent};
 pub use self::ranges::Found;

@@ -81,6 +81,11 @@ pub(super) fn both_keys(id: &EndpointId) -> [Item; 2] {
     [Part::Settings.key(id), Part::State.key(id)]
 }
 
+/// The key of the settings alone.
+pub(super) fn settings_key(id: &EndpointId) -> Item {
+    Part::Settings.key(id)
+}
+
 /// The endpoints of which both parts are here.
 pub(super) fn of_parts(items: Vec<Item>) -> Result<HashMap<EndpointId, Endpoint>, StoreError> {
     let part = |item: &Item, part: Part| item.get("part").is_some_and(|name| *name == text(part.name()));
