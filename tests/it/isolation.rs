@@ -67,6 +67,7 @@ impl Victim {
                 Some(json!({"since": "2026-01-01T00:00:00Z", "status": "success"})),
             ),
             (Method::GET, format!("{webhook}/replays/{}", Uuid::now_v7()), None),
+            (Method::POST, format!("{webhook}/filter/test"), Some(json!({"filter": null, "event": {}}))),
             (Method::GET, format!("{webhook}/deliveries"), None),
             (Method::GET, delivery.clone(), None),
             (Method::POST, format!("{delivery}/retry"), None),

@@ -46,16 +46,14 @@ async fn lists_what_its_endpoints_list(project: Project) {
     listed(&project, "&status=failed", 24).await;
     listed(&project, "&status=success", 25).await;
 
-    for query in
-        ["", "&status=failed", "&status=success", "&event_name=call.summary", "&event_name=call.started"]
-    {
+    for query in ["", "&status=failed", "&event_name=call.started"] {
         let mut of_endpoints = BTreeSet::new();
         for endpoint in &endpoints {
             let get = async |page: String| endpoint.deliveries(&format!("{page}{query}")).await;
             of_endpoints.extend(pages::ids(&pages::walk(get, 100, "id", shape::delivery).await, "id"));
         }
         assert!(of_endpoints.len() > 12, "{query}");
-        for limit in [100, 7] {
+        for limit in [100, 11] {
             assert_eq!(found(&project, query, limit).await, of_endpoints, "{query}, pages of {limit}");
         }
     }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::custom_headers::CustomHeaders;
 use crate::event_name::EventName;
+use crate::filter::FilterText;
 use crate::id::{EndpointId, EventId, ProjectId};
 use crate::rate_limit::RateLimit;
 use crate::shards::Shards;
@@ -48,6 +49,8 @@ pub enum DisabledReason {
 pub enum SkipReason {
     EndpointDisabled,
     NotSubscribed,
+    /// Its filter does not match.
+    Filtered,
 }
 
 /// An endpoint. Its two parts are rows of their own: the settings, which its owner changes, and the state, which deliveries
@@ -86,6 +89,9 @@ pub struct Endpoint {
     /// Whether its deliveries come one after another, all or those of each customer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ordered: Option<Order>,
+    /// Which of the events with these names it gets; `None` is all. Its hash stands in the routing row, in the same transaction.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<FilterText>,
     pub updated_at: Timestamp,
     /// The other row.
     #[serde(skip)]
@@ -159,6 +165,7 @@ impl Endpoint {
             description: None,
             headers: CustomHeaders::default(),
             ordered: None,
+            filter: None,
             updated_at: now,
             state: EndpointState::default(),
         }

@@ -3,6 +3,7 @@
 use crate::custom_headers::CustomHeaders;
 use crate::endpoint::{DisabledReason, Endpoint, EndpointState, EndpointStatus};
 use crate::event_name::EventName;
+use crate::filter::FilterText;
 use crate::rate_limit::RateLimit;
 use crate::stream::Order;
 use crate::time::Timestamp;
@@ -21,12 +22,14 @@ pub struct EndpointPatch {
     pub rate_limit_per_second: Option<Option<u16>>,
     /// The inner `None` switches it off.
     pub ordered: Option<Option<Order>>,
+    /// The inner `None` removes it.
+    pub filter: Option<Option<FilterText>>,
 }
 
 impl EndpointPatch {
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        let Self { url, events, status, description, headers, rate_limit_per_second, ordered } = self;
+        let Self { url, events, status, description, headers, rate_limit_per_second, ordered, filter } = self;
         url.is_none()
             && events.is_none()
             && status.is_none()
@@ -34,6 +37,7 @@ impl EndpointPatch {
             && headers.is_none()
             && rate_limit_per_second.is_none()
             && ordered.is_none()
+            && filter.is_none()
     }
 
     /// Whether it may still be made after another change: none of its fields was changed, or all of them already are as it
@@ -46,7 +50,8 @@ impl EndpointPatch {
             && (self.description.is_none() || before.description == after.description)
             && (self.headers.is_none() || before.headers == after.headers)
             && (self.rate_limit_per_second.is_none() || before.state.rate_limit == after.state.rate_limit)
-            && (self.ordered.is_none() || before.ordered == after.ordered);
+            && (self.ordered.is_none() || before.ordered == after.ordered)
+            && (self.filter.is_none() || before.filter == after.filter);
         is_apart || self.is_in(after)
     }
 
@@ -97,6 +102,9 @@ impl EndpointPatch {
         if let Some(ordered) = self.ordered {
             after.ordered = ordered;
         }
+        if let Some(filter) = &self.filter {
+            after.filter.clone_from(filter);
+        }
         if let Some(limit) = self.new_rate_limit(endpoint) {
             after.state.rate_limit = limit.map(|per_second| RateLimit { per_second, since: now });
             (after.state.slots_taken_until, after.state.late_slots_taken_until) = (None, None);
@@ -125,13 +133,17 @@ impl EndpointPatch {
     /// Whether the project's routing row changes too.
     #[must_use]
     pub const fn touches_route(&self) -> bool {
-        self.url.is_some() || self.status.is_some() || self.events.is_some() || self.ordered.is_some()
+        self.url.is_some()
+            || self.status.is_some()
+            || self.events.is_some()
+            || self.ordered.is_some()
+            || self.filter.is_some()
     }
 
     /// Whether an endpoint looks as this change leaves it.
     #[must_use]
     pub fn is_in(&self, endpoint: &Endpoint) -> bool {
-        let Self { url, events, status, description, headers, rate_limit_per_second, ordered } = self;
+        let Self { url, events, status, description, headers, rate_limit_per_second, ordered, filter } = self;
         url.as_ref().is_none_or(|url| *url == endpoint.url)
             && events.as_ref().is_none_or(|events| *events == endpoint.events)
             && status.is_none_or(|status| status == endpoint.status)
@@ -139,6 +151,7 @@ impl EndpointPatch {
             && headers.as_ref().is_none_or(|headers| *headers == endpoint.headers)
             && rate_limit_per_second.is_none_or(|limit| limit == endpoint.rate_limit_per_second())
             && ordered.is_none_or(|ordered| ordered == endpoint.ordered)
+            && filter.as_ref().is_none_or(|filter| *filter == endpoint.filter)
     }
 }
 

@@ -3,7 +3,7 @@
 //! In reading order: [`id`] and [`time`] name and date things. [`endpoint_url`], [`address`], [`amazon`] and [`origin`]
 //! say where the service may send. [`account`], [`session`], [`project`], [`api_key`] with its [`scope`]s, [`endpoint`],
 //! [`event`], [`delivery`] and [`attempt`] are the things that the service keeps; [`shards`] and [`partition`] choose the
-//! place. [`fields`], [`event_input`] and [`intake`] read the producers' input, and [`payload`] packs it.
+//! place. [`fields`], [`event_input`] and [`intake`] read the producers' input, [`filter`] judges it, and [`payload`] packs it.
 //! [`signing_secret`], [`signature`] and [`custom_headers`] go into a request. [`job`] is a message in a queue.
 //! [`schedule`], [`rate_limit`], [`slowness`], [`budget`] and [`decision`] choose the next step, and [`transition`] is the
 //! change that a decision makes to a row. [`stream`] is the order of an ordered endpoint's deliveries. [`replay`] tries many deliveries again, [`operational`] tells the operator,
@@ -26,6 +26,7 @@ pub mod event;
 pub mod event_input;
 pub mod event_name;
 pub mod fields;
+pub mod filter;
 pub mod id;
 pub mod intake;
 pub mod job;

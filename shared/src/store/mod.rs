@@ -29,6 +29,7 @@ mod conflicts;
 mod deliveries;
 mod endpoints;
 mod events;
+mod filters;
 mod inserts;
 mod projects;
 mod ranges;
@@ -94,6 +95,7 @@ pub fn client(config: &aws_config::SdkConfig) -> Client {
 pub struct Store {
     client: Client,
     tables: Tables,
+    filters: filters::KeptFilters,
 }
 
 /// The tables of [`Store`], by name.
@@ -125,8 +127,8 @@ impl Tables {
 
 impl Store {
     #[must_use]
-    pub const fn new(client: Client, tables: Tables) -> Self {
-        Self { client, tables }
+    pub fn new(client: Client, tables: Tables) -> Self {
+        Self { client, tables, filters: filters::KeptFilters::default() }
     }
 }
 

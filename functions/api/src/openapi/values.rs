@@ -161,6 +161,27 @@ fn in_either_case(name: &str) -> String {
 
 impl ToSchema for OwnHeaders {}
 
+/// A filter of an endpoint.
+#[derive(Debug)]
+pub struct EventFilter;
+
+impl PartialSchema for EventFilter {
+    fn schema() -> RefOr<Schema> {
+        let about = "An EventBridge event pattern over the envelope, of at most 4,096 bytes: its fields are those of the envelope. A field's \
+                     value is an array, of which one entry must match, or, inside `data`, an object. Entries are values, and objects with one \
+                     operator of `anything-but`, `cidr`, `equals-ignore-case`, `exists`, `numeric`, `prefix`, `suffix` and `wildcard`. `$or` \
+                     holds patterns of which one must match. A refusal names the place that is wrong.";
+        ObjectBuilder::new()
+            .schema_type(Type::Object)
+            .min_properties(Some(1))
+            .description(Some(about))
+            .examples([json!({ "data": { "duration_seconds": [{ "numeric": [">", 60] }] } })])
+            .into()
+    }
+}
+
+impl ToSchema for EventFilter {}
+
 /// How many things a page may hold.
 #[derive(Debug)]
 pub struct PageLimit;

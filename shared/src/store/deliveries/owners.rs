@@ -76,7 +76,7 @@ impl Store {
     /// All endpoints of a project; `None` when there is no such project. An endpoint that was just made or deleted may be
     /// missing.
     pub async fn owners(&self, project_id: &ProjectId, copy: Shard) -> Result<Option<Owners>, StoreError> {
-        let Some(routes) = self.routes(project_id, copy).await? else { return Ok(None) };
+        let Some(routes) = self.routing_row(project_id, copy).await? else { return Ok(None) };
         let ids: Vec<EndpointId> = routes.endpoints.into_keys().collect();
         let reads = ids.chunks(100).map(|ids| async {
             // Names are only ever added, and the list may be a moment late, so half the price will do.
@@ -100,7 +100,7 @@ impl Store {
         project_id: &ProjectId,
         copy: Shard,
     ) -> Result<Option<Owners>, StoreError> {
-        let Some(routes) = self.routes(project_id, copy).await? else { return Ok(None) };
+        let Some(routes) = self.routing_row(project_id, copy).await? else { return Ok(None) };
         let endpoints = routes.endpoints.into_keys().map(|id| (id, BTreeSet::new())).collect();
         Ok(Some(Owners { shards: routes.shards, settled_to: Timestamp::from_millis(0), endpoints }))
     }

@@ -179,7 +179,7 @@ impl Store {
         project_id: &ProjectId,
         copy: Shard,
     ) -> Result<Option<Vec<Endpoint>>, StoreError> {
-        let Some(routes) = self.routes(project_id, copy).await? else { return Ok(None) };
+        let Some(routes) = self.routing_row(project_id, copy).await? else { return Ok(None) };
         let ids: Vec<EndpointId> = routes.endpoints.into_keys().collect();
         let mut endpoints = Vec::with_capacity(ids.len());
         for ids in ids.chunks(ENDPOINTS_AT_ONCE) {
@@ -358,7 +358,7 @@ async fn held(update: UpdateItemFluentBuilder) -> Result<bool, StoreError> {
 
 /// The changes to the settings that a patch makes.
 fn settings_changes(patch: &EndpointPatch, after: &Endpoint) -> Result<Changes, StoreError> {
-    let EndpointPatch { url, events, status, description, headers, rate_limit_per_second: _, ordered } =
+    let EndpointPatch { url, events, status, description, headers, rate_limit_per_second: _, ordered, filter } =
         patch;
     let mut changes = Changes::default().set("updated_at", number(after.updated_at.as_millis()));
     if url.is_some() {
@@ -388,6 +388,9 @@ fn settings_changes(patch: &EndpointPatch, after: &Endpoint) -> Result<Changes, 
     }
     if ordered.is_some() {
         changes = changes.set_or_remove("ordered", after.ordered.map(|order| text(order.as_str())));
+    }
+    if filter.is_some() {
+        changes = changes.set_or_remove("filter", after.filter.as_ref().map(|filter| text(filter.as_str())));
     }
     Ok(changes)
 }

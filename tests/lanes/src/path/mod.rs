@@ -58,7 +58,7 @@ pub trait Path: fmt::Debug + Send + Sync {
 }
 
 /// Every path, in the order of the table.
-pub const ALL: [&dyn Path; 48] = [
+pub const ALL: [&dyn Path; 49] = [
     &accounts::SignUp,
     &accounts::CreateProject,
     &accounts::CreateKey,
@@ -76,6 +76,7 @@ pub const ALL: [&dyn Path; 48] = [
     &accepting::NewTen,
     &accepting::Slow,
     &accepting::Again,
+    &accepting::Filtered,
     &accepting::Leased,
     &accepting::Batch,
     &first_attempts::Succeeds,

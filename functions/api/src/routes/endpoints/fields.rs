@@ -6,6 +6,7 @@ use echo_shared::endpoint::EndpointStatus;
 use echo_shared::endpoint_url::EndpointUrl;
 use echo_shared::event_name::{EventName, EventNames};
 use echo_shared::fields::{Fields, Refused, string};
+use echo_shared::filter::FilterText;
 use echo_shared::rate_limit::MAX_PER_SECOND;
 use echo_shared::stream::Order;
 use serde_json::value::RawValue;
@@ -91,6 +92,19 @@ pub(super) fn url(
         return Err(Refused::new(format!("url would be requested as {requested}; register that")));
     }
     Ok(Some(url.as_str().to_owned()))
+}
+
+/// `null` takes it away.
+pub(super) fn filter(fields: &Fields<'_>) -> Result<Option<Option<FilterText>>, Refused> {
+    let mut wrong = None;
+    let filter = fields.optional("filter", "null or an event pattern", |value| match value.get() {
+        "null" => Some(None),
+        _ => FilterText::new(value).map_err(|why| wrong = Some(why)).ok().map(Some),
+    });
+    match wrong {
+        Some(wrong) => Err(Refused::new(format!("filter {wrong}"))),
+        None => filter,
+    }
 }
 
 /// Duplicates collapse; the order is the caller's.

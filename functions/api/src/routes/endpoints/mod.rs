@@ -1,6 +1,7 @@
 //! `/v1/projects/{projectId}/webhooks`: where a project wants its events (contract §3).
 
 mod fields;
+pub mod filter_test;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -17,9 +18,10 @@ use echo_shared::store::{Created, Patched, Rotated};
 use echo_shared::stream::Order;
 use echo_shared::time::Timestamp;
 use serde::Serialize;
+use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use self::fields::{description, events, headers, ordered, rate_limit_per_second, status, url};
+use self::fields::{description, events, filter, headers, ordered, rate_limit_per_second, status, url};
 use crate::app::{App, AppState};
 use crate::auth::{Caller, InProject};
 use crate::error::ApiError;
@@ -102,6 +104,9 @@ pub struct EndpointBody {
     /// Whether its deliveries come one after another: all of them, or those of each customer. Null is no order.
     #[schema(required)]
     ordered: Option<OrderShown>,
+    /// Which events, of those that it is subscribed to, it gets; null is all.
+    #[schema(value_type = Option<values::EventFilter>, required)]
+    filter: Option<Box<RawValue>>,
 }
 
 /// A new signing secret.
@@ -112,10 +117,15 @@ pub struct SecretBody {
     signing_secret: String,
 }
 
-impl From<Endpoint> for EndpointBody {
-    fn from(endpoint: Endpoint) -> Self {
+impl EndpointBody {
+    /// The endpoint, with its secrets.
+    ///
+    /// # Errors
+    /// When a stored filter is not JSON.
+    fn new(endpoint: Endpoint) -> Result<Self, ApiError> {
+        let filter = endpoint.filter.as_ref().map(|filter| RawValue::from_string(filter.as_str().to_owned()));
         let rate_limit_per_second = endpoint.rate_limit_per_second();
-        Self {
+        Ok(Self {
             id: endpoint.id,
             project_id: endpoint.project_id,
             signing_secret: Some(endpoint.signing_secret.expose().to_owned()),
@@ -142,7 +152,8 @@ impl From<Endpoint> for EndpointBody {
                 Order::Endpoint => OrderShown::Endpoint,
                 Order::Customer => OrderShown::CustomerId,
             }),
-        }
+            filter: filter.transpose().map_err(ApiError::internal)?,
+        })
     }
 }
 
@@ -151,15 +162,18 @@ const MASK: &str = "********";
 
 impl EndpointBody {
     /// The endpoint, with its secrets if the caller gets them.
-    fn shown_to(caller: &Caller, endpoint: Endpoint) -> Self {
-        let mut body = Self::from(endpoint);
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    fn shown_to(caller: &Caller, endpoint: Endpoint) -> Result<Self, ApiError> {
+        let mut body = Self::new(endpoint)?;
         if !caller.sees_secrets() {
             body.signing_secret = None;
             for value in body.headers.values_mut() {
                 MASK.clone_into(value);
             }
         }
-        body
+        Ok(body)
     }
 }
 
@@ -196,12 +210,13 @@ pub async fn create(
         description: description(&fields)?.flatten(),
         headers: headers(&fields)?.unwrap_or_default(),
         ordered: ordered(&fields)?.flatten(),
+        filter: filter(&fields)?.flatten(),
         ..Endpoint::new(project.id, project.shards, url, events, now)
     };
     endpoint.state.rate_limit = limit.map(|per_second| RateLimit { per_second, since: now });
     let cap = app.settings.max_endpoints_per_project;
     match app.registry.create_endpoint(&endpoint, cap).await? {
-        Created::Done => Ok((StatusCode::CREATED, Json(endpoint.into()))),
+        Created::Done => Ok((StatusCode::CREATED, Json(EndpointBody::new(endpoint)?))),
         Created::CapReached => Err(ApiError::conflict(format!(
             "The project has {cap} webhook endpoints, which is the most allowed"
         ))),
@@ -219,7 +234,7 @@ pub async fn list(
     let copy = project.shards.any(rand::random());
     let endpoints = app.store.endpoints(&project.id, copy).await?.ok_or_else(ApiError::foreign_project)?;
     let shown = endpoints.into_iter().map(|endpoint| EndpointBody::shown_to(&caller, endpoint));
-    Ok(Json(shown.collect()))
+    shown.collect::<Result<_, _>>().map(Json)
 }
 
 /// `GET …/webhooks/{webhookId}`
@@ -232,7 +247,7 @@ pub async fn show(
 ) -> Result<Json<EndpointBody>, ApiError> {
     let endpoint = find(&app, &project, &ids.endpoint()?).await?;
     query.only(&[])?;
-    Ok(Json(EndpointBody::shown_to(&caller, endpoint)))
+    EndpointBody::shown_to(&caller, endpoint).map(Json)
 }
 
 /// `PATCH …/webhooks/{webhookId}`
@@ -256,16 +271,17 @@ pub async fn update(
         headers: headers(&fields)?,
         rate_limit_per_second: rate_limit_per_second(&fields)?,
         ordered: ordered(&fields)?,
+        filter: filter(&fields)?,
     };
     if patch.is_empty() {
         return Err(ApiError::invalid(
-            "At least one of url, events, status, description, headers, rate_limit_per_second and ordered is required",
+            "At least one of url, events, status, description, headers, rate_limit_per_second, ordered and filter is required",
         ));
     }
     let end = Instant::now() + CHANGE_TIME;
     loop {
         match app.store.patch_endpoint(&endpoint, &patch, Timestamp::now()).await? {
-            Patched::Done(endpoint) => return Ok(Json((*endpoint).into())),
+            Patched::Done(endpoint) => return EndpointBody::new(*endpoint).map(Json),
             // When several changes come at once, one is made each time, and the others try again.
             Patched::Overtaken(latest) => {
                 if Instant::now() >= end || !patch.may_follow(&endpoint, &latest) {

@@ -77,6 +77,7 @@ pub struct SkippedBody {
 pub enum SkipReasonShown {
     EndpointDisabled,
     NotSubscribed,
+    Filtered,
 }
 
 impl EventBody {
@@ -94,6 +95,7 @@ impl EventBody {
             reason: match skipped.reason {
                 SkipReason::EndpointDisabled => SkipReasonShown::EndpointDisabled,
                 SkipReason::NotSubscribed => SkipReasonShown::NotSubscribed,
+                SkipReason::Filtered => SkipReasonShown::Filtered,
             },
         };
         Ok(Self {
