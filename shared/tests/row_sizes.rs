@@ -43,7 +43,7 @@ fn rows_are_as_large_as_the_limits_suppose() {
     let now = Timestamp::from_millis(1_776_009_119_499);
     let (project, event_id) = (ProjectId::new(now), EventId::new(now));
     let url = "https://hooks.example.com/webhooks/echo".to_owned();
-    let endpoint = |name| Endpoint::new(project, Shards::ONE, url.clone(), vec![name], now);
+    let endpoint = |name: EventName| Endpoint::new(project, Shards::ONE, url.clone(), vec![name.into()], now);
     let wanting = endpoint(ended.clone());
     let other = endpoint(started);
     let disabled = Endpoint { status: EndpointStatus::Disabled, ..wanting.clone() };
@@ -96,7 +96,7 @@ fn fifty_endpoints_with_three_usual_names_are_one_read_unit() {
     let project = ProjectId::new(now);
     let usual = ["call.started", "call.ended", "call.summary"];
     let names: usize = usual.iter().map(|name| name.len()).sum();
-    let usual = usual.map(EventName::from_stored).to_vec();
+    let usual = usual.map(|name| EventName::from_stored(name).into()).to_vec();
     let headers = CustomHeaders::new([("x-large".to_owned(), "x".repeat(4_096))]).expect("headers");
     let endpoint = || Endpoint {
         headers: headers.clone(),

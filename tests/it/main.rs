@@ -39,3 +39,4 @@ mod sessions;
 mod shards;
 mod signing;
 mod test_events;
+mod wildcards;

@@ -14,6 +14,7 @@ use crate::shards::Shards;
 use crate::signing_secret::SigningSecret;
 use crate::slowness::Hanging;
 use crate::stream::Order;
+use crate::subscription::Subscription;
 use crate::time::Timestamp;
 
 /// How long the previous secret still signs after a rotation (contract §3).
@@ -76,8 +77,8 @@ pub struct Endpoint {
     pub disabled_reason: Option<DisabledReason>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disabled_at: Option<Timestamp>,
-    pub events: Vec<EventName>,
-    /// Every name that it ever subscribed to. These names tell which partitions can hold its deliveries.
+    pub events: Vec<Subscription>,
+    /// Every name that it ever subscribed to, with one name for all wildcards. They tell which partitions can hold its deliveries.
     #[serde(with = "serde_dynamo::string_set")]
     pub event_names_ever: BTreeSet<EventName>,
     /// Its owner's own words.
@@ -145,7 +146,7 @@ impl Endpoint {
         project_id: ProjectId,
         shards: Shards,
         url: String,
-        events: Vec<EventName>,
+        events: Vec<Subscription>,
         now: Timestamp,
     ) -> Self {
         Self {
@@ -160,7 +161,7 @@ impl Endpoint {
             status: EndpointStatus::Active,
             disabled_reason: None,
             disabled_at: None,
-            event_names_ever: events.iter().cloned().collect(),
+            event_names_ever: events.iter().map(Subscription::noted).collect(),
             events,
             description: None,
             headers: CustomHeaders::default(),
@@ -222,6 +223,19 @@ impl Endpoint {
     #[must_use]
     pub fn can_settle(&self, now: Timestamp) -> bool {
         self.settled_to().max(self.id.created_at()) < now.minus(SETTLES_AFTER)
+    }
+
+    /// Whether its lists already look where [`Self::bucket_of`] puts a delivery of this name.
+    #[must_use]
+    pub fn has_bucket_of(&self, name: &EventName) -> bool {
+        self.event_names_ever.contains(name) || self.event_names_ever.contains(&EventName::of_wildcards())
+    }
+
+    /// The bucket of a delivery that is not made by a subscription, such as a test.
+    #[must_use]
+    pub fn bucket_of(&self, name: &EventName) -> u8 {
+        let is_listed = self.event_names_ever.contains(name) || !self.has_bucket_of(name);
+        if is_listed { name.bucket() } else { EventName::of_wildcards().bucket() }
     }
 
     /// The partitions of the deliveries table that hold its deliveries.

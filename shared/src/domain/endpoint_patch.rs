@@ -2,17 +2,17 @@
 
 use crate::custom_headers::CustomHeaders;
 use crate::endpoint::{DisabledReason, Endpoint, EndpointState, EndpointStatus};
-use crate::event_name::EventName;
 use crate::filter::FilterText;
 use crate::rate_limit::RateLimit;
 use crate::stream::Order;
+use crate::subscription::Subscription;
 use crate::time::Timestamp;
 
 /// The changes that a caller asks for; `None` leaves a field as it is.
 #[derive(Debug, Clone, Default)]
 pub struct EndpointPatch {
     pub url: Option<String>,
-    pub events: Option<Vec<EventName>>,
+    pub events: Option<Vec<Subscription>>,
     pub status: Option<EndpointStatus>,
     /// The inner `None` removes it.
     pub description: Option<Option<String>>,
@@ -74,7 +74,7 @@ impl EndpointPatch {
             after.url_since = now;
         }
         if let Some(events) = &self.events {
-            after.event_names_ever.extend(events.iter().cloned());
+            after.event_names_ever.extend(events.iter().map(Subscription::noted));
             after.events.clone_from(events);
         }
         match self.status {
@@ -158,6 +158,7 @@ impl EndpointPatch {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event_name::EventName;
     use crate::id::{EventId, ProjectId};
     use crate::shards::Shards;
 
@@ -170,7 +171,7 @@ mod tests {
 
     /// An endpoint that fails, is slow and hangs.
     fn endpoint() -> Endpoint {
-        let names = vec![EventName::from_stored("call.ended")];
+        let names = vec![EventName::from_stored("call.ended").into()];
         let state = EndpointState {
             rate_limit: Some(limited(5)),
             slots_taken_until: Some(7),
@@ -240,7 +241,7 @@ mod tests {
 
     #[test]
     fn names_that_were_ever_subscribed_stay_known() {
-        let events = vec![EventName::from_stored("call.started")];
+        let events = vec![EventName::from_stored("call.started").into()];
         let patch = EndpointPatch { events: Some(events.clone()), ..EndpointPatch::default() };
         let after = applied(&patch, &endpoint());
         assert_eq!(after.events, events);

@@ -96,8 +96,8 @@ pub struct EventDelivery {
 impl EventDelivery {
     /// A new delivery, whose row does not exist yet.
     #[must_use]
-    pub fn new(name: &EventName, shard: Shard, endpoint_id: EndpointId, now: Timestamp) -> Self {
-        Self { id: Partition { bucket: name.bucket(), shard }.new_id(now), endpoint_id, stream: None }
+    pub fn new(partition: Partition, endpoint_id: EndpointId, now: Timestamp) -> Self {
+        Self { id: partition.new_id(now), endpoint_id, stream: None }
     }
 
     /// The stream of an ordered delivery.
@@ -124,12 +124,12 @@ impl Event {
         let envelope = content.envelope(&event_id);
         let seen = Document::new(&envelope);
         for (&endpoint_id, route) in &routes.endpoints {
-            match route.skips(&content.name, &seen) {
-                None => deliveries.push(EventDelivery {
+            match route.bucket_for(&content.name, &seen) {
+                Ok(bucket) => deliveries.push(EventDelivery {
                     stream: route.order.map(|order| order.stream_of(content.customer_id.as_deref())),
-                    ..EventDelivery::new(&content.name, shard, endpoint_id, now)
+                    ..EventDelivery::new(Partition { bucket, shard }, endpoint_id, now)
                 }),
-                Some(reason) => skipped.push(SkippedEndpoint { endpoint_id, reason }),
+                Err(reason) => skipped.push(SkippedEndpoint { endpoint_id, reason }),
             }
         }
         let event = Self::without_deliveries(project_id, shard, event_id, content, &envelope, now, retention);
@@ -149,7 +149,8 @@ impl Event {
         let shard = endpoint.shards.of(&event_id);
         let (project_id, envelope) = (endpoint.project_id, content.envelope(&event_id));
         let event = Self::without_deliveries(project_id, shard, event_id, content, &envelope, now, retention);
-        let deliveries = vec![EventDelivery::new(&content.name, shard, endpoint.id, now)];
+        let partition = Partition { bucket: endpoint.bucket_of(&content.name), shard };
+        let deliveries = vec![EventDelivery::new(partition, endpoint.id, now)];
         Self { deliveries, by_hand: true, ..event }
     }
 

@@ -13,6 +13,7 @@ use crate::filter::{Document, Filter, FilterHash, FilterText};
 use crate::id::EndpointId;
 use crate::shards::Shards;
 use crate::stream::Order;
+use crate::subscription::Subscription;
 use crate::time::Timestamp;
 
 /// All endpoints of a project.
@@ -28,7 +29,7 @@ pub struct Routes {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Route {
     #[serde(rename = "n", with = "serde_dynamo::string_set")]
-    names: BTreeSet<EventName>,
+    names: BTreeSet<Subscription>,
     #[serde(rename = "off", default, skip_serializing_if = "std::ops::Not::not")]
     is_off: bool,
     /// Until when its jobs go to the slow lane. It may be out of date: a job in the wrong lane is passed on.
@@ -96,17 +97,24 @@ impl Route {
         }
     }
 
-    /// Why an event of this name makes no delivery here; `None` when it does.
-    #[must_use]
-    pub fn skips(&self, name: &EventName, envelope: &Document<'_>) -> Option<SkipReason> {
-        if !self.names.contains(name) {
-            Some(SkipReason::NotSubscribed)
-        } else if self.is_off {
-            Some(SkipReason::EndpointDisabled)
-        } else if self.compiled.as_ref().is_some_and(|filter| !filter.matches(envelope)) {
-            Some(SkipReason::Filtered)
+    /// The bucket of the delivery that an event of this name makes here.
+    ///
+    /// # Errors
+    /// The reason why it makes none.
+    pub fn bucket_for(&self, name: &EventName, envelope: &Document<'_>) -> Result<u8, SkipReason> {
+        let bucket = if self.names.contains(name.as_str()) {
+            name.bucket()
+        } else if self.names.iter().any(|subscription| subscription.covers(name)) {
+            EventName::of_wildcards().bucket()
         } else {
-            None
+            return Err(SkipReason::NotSubscribed);
+        };
+        if self.is_off {
+            Err(SkipReason::EndpointDisabled)
+        } else if self.compiled.as_ref().is_some_and(|filter| !filter.matches(envelope)) {
+            Err(SkipReason::Filtered)
+        } else {
+            Ok(bucket)
         }
     }
 }
@@ -117,19 +125,20 @@ mod tests {
 
     use super::*;
     use crate::endpoint::EndpointState;
+    use crate::event_name::EventNames;
     use crate::id::ProjectId;
 
     const T0: Timestamp = Timestamp::from_millis(1_776_009_119_499);
 
     fn skips(route: &Route, name: &EventName) -> Option<SkipReason> {
-        route.skips(name, &Document::new(b"{}"))
+        route.bucket_for(name, &Document::new(b"{}")).err()
     }
 
     #[test]
     fn an_endpoint_gets_the_events_that_it_names_while_it_is_active() {
         let [wanted, other] = ["call.ended", "call.started"].map(EventName::from_stored);
         let url = "https://example.com".to_owned();
-        let active = Endpoint::new(ProjectId::new(T0), Shards::ONE, url, vec![wanted.clone()], T0);
+        let active = Endpoint::new(ProjectId::new(T0), Shards::ONE, url, vec![wanted.clone().into()], T0);
         let disabled = Endpoint { status: EndpointStatus::Disabled, ..active.clone() };
         assert_eq!(skips(&Route::to(&active), &wanted), None);
         assert_eq!(skips(&Route::to(&active), &other), Some(SkipReason::NotSubscribed));
@@ -152,7 +161,7 @@ mod tests {
         let text = FilterText::new(serde_json::from_str(text).expect("JSON")).expect("a pattern");
         let filtered = Endpoint {
             filter: Some(text.clone()),
-            ..Endpoint::new(ProjectId::new(T0), Shards::ONE, url, vec![name.clone()], T0)
+            ..Endpoint::new(ProjectId::new(T0), Shards::ONE, url, vec![name.clone().into()], T0)
         };
         let mut routes = Routes::to(&filtered);
         assert_eq!(routes.lacking(), [(filtered.id, text.hash())]);
@@ -160,9 +169,28 @@ mod tests {
         routes.add_filters(|_| None);
         routes.add_filters(|hash| (*hash == filter.hash()).then(|| Arc::clone(&filter)));
         assert_eq!(routes.lacking(), []);
-        let skips =
-            |envelope: &str| routes.endpoints[&filtered.id].skips(&name, &Document::new(envelope.as_bytes()));
+        let skips = |envelope: &str| {
+            routes.endpoints[&filtered.id].bucket_for(&name, &Document::new(envelope.as_bytes())).err()
+        };
         assert_eq!(skips(r#"{"customer_id": "a"}"#), None);
         assert_eq!(skips(r#"{"customer_id": "b"}"#), Some(SkipReason::Filtered));
+    }
+
+    #[test]
+    fn the_deliveries_of_a_wildcard_share_a_bucket_and_a_name_of_its_own_keeps_its_own() {
+        let names = EventNames::parse("call.ended").expect("names");
+        let subscriptions =
+            ["call.*", "call.ended"].map(|text| Subscription::parse(text, &names).expect(text));
+        let url = "https://example.com".to_owned();
+        let endpoint = Endpoint::new(ProjectId::new(T0), Shards::ONE, url, subscriptions.to_vec(), T0);
+        let bucket = |name: &str| {
+            Route::to(&endpoint).bucket_for(&EventName::from_stored(name), &Document::new(b"{}"))
+        };
+        let of_wildcards = EventName::of_wildcards().bucket();
+        assert_eq!(bucket("call.ended"), Ok(EventName::from_stored("call.ended").bucket()));
+        assert_eq!([bucket("call.started"), bucket("call.x")], [Ok(of_wildcards), Ok(of_wildcards)]);
+        assert_eq!(bucket("order.paid"), Err(SkipReason::NotSubscribed));
+        assert_eq!(endpoint.bucket_of(&EventName::from_stored("order.paid")), of_wildcards);
+        assert!(endpoint.buckets().contains(&of_wildcards) && endpoint.buckets().len() == 2);
     }
 }

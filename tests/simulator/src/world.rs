@@ -300,7 +300,7 @@ impl World {
                 project_id,
                 Shards::ONE,
                 "https://example.com".into(),
-                vec![name.clone()],
+                vec![name.clone().into()],
                 timestamp(0),
             )
         };

@@ -47,10 +47,10 @@ impl Owners {
     /// The partitions that can hold deliveries of this name, or of any name.
     #[must_use]
     pub fn partitions(&self, name: Option<&EventName>) -> Vec<(EndpointId, Partition)> {
-        let wanted = name.map(EventName::bucket);
+        let wanted = name.map(EventName::buckets);
         let of_endpoint = |(id, buckets): &(EndpointId, BTreeSet<u8>)| {
             let buckets =
-                buckets.iter().copied().filter(|bucket| wanted.is_none_or(|wanted| wanted == *bucket));
+                buckets.iter().copied().filter(|bucket| wanted.is_none_or(|wanted| wanted.contains(bucket)));
             let id = *id;
             Partition::all(buckets, self.shards).into_iter().map(move |partition| (id, partition))
         };

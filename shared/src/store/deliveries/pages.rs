@@ -101,7 +101,10 @@ impl Store {
             conditions.push("event_name = :event_name");
             query = query.expression_attribute_values(":event_name", text(name));
         }
-        let mut look = 0;
+        // Where other names share a partition, the query reads past them.
+        let shared = EventName::of_wildcards().bucket();
+        let is_mixed = partitions.iter().any(|(_, partition)| partition.bucket == shared);
+        let mut look = if filter.event_name.is_some() && is_mixed { LOOK } else { 0 };
         if let Some(status) = filter.status {
             conditions.push("#status = :status");
             query = query
@@ -172,10 +175,10 @@ impl Store {
     ) -> Result<Found<(EndpointId, DeliveryId)>, StoreError> {
         let Page { owners, filter, .. } = page;
         let shards = owners.shards();
-        let bucket = filter.event_name.as_ref().map(EventName::bucket);
+        let buckets = filter.event_name.as_ref().map(EventName::buckets);
         let query =
             self.client.query().index_name("by_attention").expression_attribute_names("#of", "attention");
-        let look = if bucket.is_some() { LOOK } else { 0 };
+        let look = if buckets.is_some() { LOOK } else { 0 };
         let read = |ask: Ask| {
             let (endpoint_id, shard) = shards[ask.list];
             let (query, of) = (query.clone(), attention(&endpoint_id, shard, status));
@@ -186,8 +189,9 @@ impl Store {
                     Ok(Row { key: id.as_uuid(), bytes: 0, value: (endpoint_id, id) })
                 };
                 let mut part = self.part(query, of, range, ask.rows, row).await?;
-                part.rows
-                    .retain(|row| bucket.is_none_or(|bucket| Partition::of(&row.value.1).bucket == bucket));
+                part.rows.retain(|row| {
+                    buckets.is_none_or(|buckets| buckets.contains(&Partition::of(&row.value.1).bucket))
+                });
                 Ok(part)
             }
         };

@@ -274,7 +274,7 @@ impl Store {
     /// Records that an endpoint gets an event of a name to which it was perhaps never subscribed. The endpoint's list of
     /// deliveries then looks into the partition of that name too. False when the endpoint is gone.
     pub async fn note_event_name(&self, endpoint: &Endpoint, name: &EventName) -> Result<bool, StoreError> {
-        if endpoint.event_names_ever.contains(name) {
+        if endpoint.has_bucket_of(name) {
             return Ok(true);
         }
         let update = self
@@ -366,7 +366,7 @@ fn settings_changes(patch: &EndpointPatch, after: &Endpoint) -> Result<Changes, 
     }
     if let Some(events) = events {
         // The row may have got another name since it was read.
-        let names: BTreeSet<String> = events.iter().map(ToString::to_string).collect();
+        let names: BTreeSet<String> = events.iter().map(|event| event.noted().to_string()).collect();
         changes = changes
             .set("events", value(events)?)
             .add("event_names_ever", AttributeValue::Ss(names.into_iter().collect()));

@@ -11,11 +11,11 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use echo_shared::endpoint::{DisabledReason, Endpoint, EndpointStatus};
 use echo_shared::endpoint_patch::EndpointPatch;
-use echo_shared::event_name::EventName;
 use echo_shared::id::{EndpointId, ProjectId};
 use echo_shared::rate_limit::RateLimit;
 use echo_shared::store::{Created, Patched, Rotated};
 use echo_shared::stream::Order;
+use echo_shared::subscription::Subscription;
 use echo_shared::time::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -75,8 +75,8 @@ pub struct EndpointBody {
     #[schema(value_type = Option<values::SigningSecret>, required)]
     signing_secret: Option<String>,
     status: EndpointState,
-    #[schema(value_type = Vec<values::EventName>)]
-    events: Vec<EventName>,
+    #[schema(value_type = Vec<values::Subscription>)]
+    events: Vec<Subscription>,
     /// Deliveries in a row that ended in failure; any success makes it 0.
     consecutive_failures: u32,
     #[schema(value_type = values::Time)]
@@ -197,8 +197,7 @@ pub async fn create(
     let fields = body.fields()?;
     let url = url(&fields, &app.settings, host)?.ok_or_else(|| missing("url", "an absolute https URL"))?;
     let names = app.settings.names_in(&project.id);
-    let events = events(&fields, names)?
-        .ok_or_else(|| missing("events", &format!("a non-empty array of: {names}")))?;
+    let events = events(&fields, names)?.ok_or_else(|| missing("events", &fields::events_allowed(names)))?;
     let now = Timestamp::now();
     let limit = rate_limit_per_second(&fields)?.flatten();
     let status = fields.nullable("status", "active or disabled", status)?.unwrap_or(EndpointStatus::Active);

@@ -21,8 +21,13 @@ fn at(seconds: u64) -> Timestamp {
 fn fixture() -> (Delivery, Endpoint, DeliveryJob) {
     let name = EventName::from_stored("call.ended");
     let project_id = ProjectId::new(T0);
-    let endpoint =
-        Endpoint::new(project_id, Shards::ONE, "https://example.com".to_owned(), vec![name.clone()], T0);
+    let endpoint = Endpoint::new(
+        project_id,
+        Shards::ONE,
+        "https://example.com".to_owned(),
+        vec![name.clone().into()],
+        T0,
+    );
     let content = EventContent {
         name,
         customer_id: None,
