@@ -77,12 +77,21 @@ impl Values {
             Value::Null => self.null,
             _ => false,
         };
-        self.present || is_listed || self.tests.iter().any(|test| test.takes(value))
+        if self.present || is_listed || self.tests.is_empty() {
+            return self.present || is_listed;
+        }
+        // Text is checked once for all tests.
+        let text = match value {
+            Value::Text(text) => std::str::from_utf8(text).ok(),
+            _ => None,
+        };
+        self.tests.iter().any(|test| test.takes(value, text))
     }
 }
 
 impl Test {
-    fn takes(&self, value: &Value<'_>) -> bool {
+    /// `text` is the value if that is a string in UTF-8.
+    fn takes(&self, value: &Value<'_>, text: Option<&str>) -> bool {
         match self {
             Self::ButTexts(excluded) => {
                 !matches!(value, Value::Text(text) if excluded.iter().any(|one| one.as_bytes() == &**text))
@@ -90,7 +99,7 @@ impl Test {
             Self::ButNumbers(excluded) => {
                 !matches!(value, Value::Number(number) if excluded.iter().any(|one| are_equal(*one, *number)))
             }
-            Self::But(tests) => !tests.iter().any(|test| test.takes(value)),
+            Self::But(tests) => !tests.iter().any(|test| test.takes(value, text)),
             Self::Numeric { above, below } => {
                 let Value::Number(number) = value else { return false };
                 let is_inside = |bound: Option<(Number, bool)>, side: Ordering| {
@@ -105,10 +114,7 @@ impl Test {
             | Self::Suffix(_)
             | Self::EqualsIgnoreCase(_)
             | Self::Wildcard(_)
-            | Self::Cidr(_) => {
-                let Value::Text(text) = value else { return false };
-                std::str::from_utf8(text).is_ok_and(|text| self.takes_text(text))
-            }
+            | Self::Cidr(_) => text.is_some_and(|text| self.takes_text(text)),
         }
     }
 
