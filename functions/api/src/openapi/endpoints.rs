@@ -7,7 +7,6 @@ use utoipa::ToSchema;
 use super::Resource;
 use super::events::NewEvent;
 use super::operation::{delete, get, patch, post};
-use super::events::NewEvent;
 use super::values::{EndpointUrl, EventFilter, OwnHeaders, WantedEvents};
 use crate::routes::endpoints::filter_test::VerdictBody;
 use crate::routes::endpoints::{EndpointBody, EndpointState, OrderShown, SecretBody};

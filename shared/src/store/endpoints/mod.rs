@@ -358,8 +358,16 @@ async fn held(update: UpdateItemFluentBuilder) -> Result<bool, StoreError> {
 
 /// The changes to the settings that a patch makes.
 fn settings_changes(patch: &EndpointPatch, after: &Endpoint) -> Result<Changes, StoreError> {
-    let EndpointPatch { url, events, status, description, headers, rate_limit_per_second: _, ordered, filter } =
-        patch;
+    let EndpointPatch {
+        url,
+        events,
+        status,
+        description,
+        headers,
+        rate_limit_per_second: _,
+        ordered,
+        filter,
+    } = patch;
     let mut changes = Changes::default().set("updated_at", number(after.updated_at.as_millis()));
     if url.is_some() {
         changes = changes.set("url", text(&after.url)).set("url_since", number(after.url_since.as_millis()));
