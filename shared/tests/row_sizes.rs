@@ -44,8 +44,9 @@ fn rows_are_as_large_as_the_limits_suppose() {
     let (project, event_id) = (ProjectId::new(now), EventId::new(now));
     let url = "https://hooks.example.com/webhooks/echo".to_owned();
     let secret = || vec![1].into();
-    let endpoint = |name| {
-        Endpoint::new(project, EndpointId::new(now), Shards::ONE, url.clone(), vec![name], secret(), now)
+    let endpoint = |name: EventName| {
+        let names = vec![name.into()];
+        Endpoint::new(project, EndpointId::new(now), Shards::ONE, url.clone(), names, secret(), now)
     };
     let wanting = endpoint(ended.clone());
     let other = endpoint(started);
@@ -99,7 +100,7 @@ fn fifty_endpoints_with_three_usual_names_are_one_read_unit() {
     let project = ProjectId::new(now);
     let usual = ["call.started", "call.ended", "call.summary"];
     let names: usize = usual.iter().map(|name| name.len()).sum();
-    let usual = usual.map(EventName::from_stored).to_vec();
+    let usual = usual.map(|name| EventName::from_stored(name).into()).to_vec();
     let headers = SealedHeaders([("x-large".to_owned(), vec![1; 4_096].into())].into());
     let endpoint = || {
         let (id, url) = (EndpointId::new(now), "https://hooks.example.com/".to_owned());

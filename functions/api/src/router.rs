@@ -79,7 +79,9 @@ fn authenticated(app: &AppState) -> Router<AppState> {
         .route(WEBHOOK, get(endpoints::show))
         .route(&in_project("/events/{event_id}"), get(events::show))
         .route(&in_webhook("/replays"), get(replays::list))
+        .route(&in_project("/deliveries"), get(deliveries::list_all))
         .route(&in_webhook("/replays/{replay_id}"), get(replays::show))
+        .route(&in_webhook("/filter/test"), post(endpoints::filter_test::test_filter))
         .route(&in_webhook("/deliveries"), get(deliveries::list))
         .route(&in_webhook("/deliveries/{delivery_id}"), get(deliveries::show))
         .route_layer(from_fn_with_state(Scope::Read, require));

@@ -12,6 +12,7 @@ use echo_shared::endpoint::Endpoint;
 use echo_shared::event::EventDelivery;
 use echo_shared::id::{DeliveryId, EventId};
 use echo_shared::job::{Chain, DeliveryJob, ReplayJob};
+use echo_shared::partition::Partition;
 use echo_shared::queue::Queue;
 use echo_shared::replay::{Match, PAGE, Position, Progress, Replay, StepAction, StopReason, on_wake};
 use echo_shared::store::{Advanced, EventFilter, StoreError};
@@ -291,7 +292,8 @@ async fn make_one(
         return Ok(Skipped::Gone);
     }
     app.store.note_event_name(endpoint, &event.event_name).await?;
-    let listed = EventDelivery::new(&event.event_name, shard, endpoint.id, now);
+    let partition = Partition { bucket: endpoint.bucket_of(&event.event_name), shard };
+    let listed = EventDelivery::new(partition, endpoint.id, now);
     if app.store.unskip(&event, &listed).await? == Advanced::Overtaken {
         return Ok(Skipped::Contested);
     }

@@ -6,12 +6,14 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::event_name::EventName;
+use crate::filter::FilterText;
 use crate::id::{EndpointId, EventId, ProjectId};
 use crate::rate_limit::RateLimit;
 use crate::sealed::{Field, Place, Sealed, SealedHeaders};
 use crate::shards::Shards;
 use crate::slowness::Hanging;
 use crate::stream::Order;
+use crate::subscription::Subscription;
 use crate::time::Timestamp;
 
 /// How long the previous secret still signs after a rotation (contract §3).
@@ -47,6 +49,8 @@ pub enum DisabledReason {
 pub enum SkipReason {
     EndpointDisabled,
     NotSubscribed,
+    /// Its filter does not match.
+    Filtered,
 }
 
 /// An endpoint. Its two parts are rows of their own: the settings, which its owner changes, and the state, which deliveries
@@ -73,8 +77,8 @@ pub struct Endpoint {
     pub disabled_reason: Option<DisabledReason>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disabled_at: Option<Timestamp>,
-    pub events: Vec<EventName>,
-    /// Every name that it ever subscribed to. These names tell which partitions can hold its deliveries.
+    pub events: Vec<Subscription>,
+    /// Every name that it ever subscribed to, with one name for all wildcards. They tell which partitions can hold its deliveries.
     #[serde(with = "serde_dynamo::string_set")]
     pub event_names_ever: BTreeSet<EventName>,
     /// Its owner's own words.
@@ -86,6 +90,9 @@ pub struct Endpoint {
     /// Whether its deliveries come one after another, all or those of each customer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ordered: Option<Order>,
+    /// Which of the events with these names it gets; `None` is all. Its hash stands in the routing row, in the same transaction.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<FilterText>,
     pub updated_at: Timestamp,
     /// The other row.
     #[serde(skip)]
@@ -140,7 +147,7 @@ impl Endpoint {
         id: EndpointId,
         shards: Shards,
         url: String,
-        events: Vec<EventName>,
+        events: Vec<Subscription>,
         signing_secret: Sealed,
         now: Timestamp,
     ) -> Self {
@@ -156,11 +163,12 @@ impl Endpoint {
             status: EndpointStatus::Active,
             disabled_reason: None,
             disabled_at: None,
-            event_names_ever: events.iter().cloned().collect(),
+            event_names_ever: events.iter().map(Subscription::noted).collect(),
             events,
             description: None,
             headers: SealedHeaders::default(),
             ordered: None,
+            filter: None,
             updated_at: now,
             state: EndpointState::default(),
         }
@@ -218,6 +226,19 @@ impl Endpoint {
     #[must_use]
     pub fn can_settle(&self, now: Timestamp) -> bool {
         self.settled_to().max(self.id.created_at()) < now.minus(SETTLES_AFTER)
+    }
+
+    /// Whether its lists already look where [`Self::bucket_of`] puts a delivery of this name.
+    #[must_use]
+    pub fn has_bucket_of(&self, name: &EventName) -> bool {
+        self.event_names_ever.contains(name) || self.event_names_ever.contains(&EventName::of_wildcards())
+    }
+
+    /// The bucket of a delivery that is not made by a subscription, such as a test.
+    #[must_use]
+    pub fn bucket_of(&self, name: &EventName) -> u8 {
+        let is_listed = self.event_names_ever.contains(name) || !self.has_bucket_of(name);
+        if is_listed { name.bucket() } else { EventName::of_wildcards().bucket() }
     }
 
     /// The partitions of the deliveries table that hold its deliveries.

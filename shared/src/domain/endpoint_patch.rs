@@ -1,17 +1,18 @@
 //! A change of an endpoint by its owner.
 
 use crate::endpoint::{DisabledReason, Endpoint, EndpointState, EndpointStatus};
-use crate::event_name::EventName;
+use crate::filter::FilterText;
 use crate::rate_limit::RateLimit;
 use crate::sealed::SealedHeaders;
 use crate::stream::Order;
+use crate::subscription::Subscription;
 use crate::time::Timestamp;
 
 /// The changes that a caller asks for; `None` leaves a field as it is.
 #[derive(Debug, Clone, Default)]
 pub struct EndpointPatch {
     pub url: Option<String>,
-    pub events: Option<Vec<EventName>>,
+    pub events: Option<Vec<Subscription>>,
     pub status: Option<EndpointStatus>,
     /// The inner `None` removes it.
     pub description: Option<Option<String>>,
@@ -21,12 +22,14 @@ pub struct EndpointPatch {
     pub rate_limit_per_second: Option<Option<u16>>,
     /// The inner `None` switches it off.
     pub ordered: Option<Option<Order>>,
+    /// The inner `None` removes it.
+    pub filter: Option<Option<FilterText>>,
 }
 
 impl EndpointPatch {
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        let Self { url, events, status, description, headers, rate_limit_per_second, ordered } = self;
+        let Self { url, events, status, description, headers, rate_limit_per_second, ordered, filter } = self;
         url.is_none()
             && events.is_none()
             && status.is_none()
@@ -34,6 +37,7 @@ impl EndpointPatch {
             && headers.is_none()
             && rate_limit_per_second.is_none()
             && ordered.is_none()
+            && filter.is_none()
     }
 
     /// Whether it may still be made after another change: none of its fields was changed, or all of them already are as it
@@ -46,7 +50,8 @@ impl EndpointPatch {
             && (self.description.is_none() || before.description == after.description)
             && (self.headers.is_none() || before.headers == after.headers)
             && (self.rate_limit_per_second.is_none() || before.state.rate_limit == after.state.rate_limit)
-            && (self.ordered.is_none() || before.ordered == after.ordered);
+            && (self.ordered.is_none() || before.ordered == after.ordered)
+            && (self.filter.is_none() || before.filter == after.filter);
         is_apart || self.is_in(after)
     }
 
@@ -72,7 +77,7 @@ impl EndpointPatch {
             after.url_since = now;
         }
         if let Some(events) = &self.events {
-            after.event_names_ever.extend(events.iter().cloned());
+            after.event_names_ever.extend(events.iter().map(Subscription::noted));
             after.events.clone_from(events);
         }
         match self.status {
@@ -99,6 +104,9 @@ impl EndpointPatch {
         }
         if let Some(ordered) = self.ordered {
             after.ordered = ordered;
+        }
+        if let Some(filter) = &self.filter {
+            after.filter.clone_from(filter);
         }
         if let Some(limit) = self.new_rate_limit(endpoint) {
             after.state.rate_limit = limit.map(|per_second| RateLimit { per_second, since: now });
@@ -128,13 +136,17 @@ impl EndpointPatch {
     /// Whether the project's routing row changes too.
     #[must_use]
     pub const fn touches_route(&self) -> bool {
-        self.url.is_some() || self.status.is_some() || self.events.is_some() || self.ordered.is_some()
+        self.url.is_some()
+            || self.status.is_some()
+            || self.events.is_some()
+            || self.ordered.is_some()
+            || self.filter.is_some()
     }
 
     /// Whether an endpoint looks as this change leaves it.
     #[must_use]
     pub fn is_in(&self, endpoint: &Endpoint) -> bool {
-        let Self { url, events, status, description, headers, rate_limit_per_second, ordered } = self;
+        let Self { url, events, status, description, headers, rate_limit_per_second, ordered, filter } = self;
         url.as_ref().is_none_or(|url| *url == endpoint.url)
             && events.as_ref().is_none_or(|events| *events == endpoint.events)
             && status.is_none_or(|status| status == endpoint.status)
@@ -142,12 +154,14 @@ impl EndpointPatch {
             && headers.as_ref().is_none_or(|headers| *headers == endpoint.headers)
             && rate_limit_per_second.is_none_or(|limit| limit == endpoint.rate_limit_per_second())
             && ordered.is_none_or(|ordered| ordered == endpoint.ordered)
+            && filter.as_ref().is_none_or(|filter| *filter == endpoint.filter)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event_name::EventName;
     use crate::id::{EndpointId, EventId, ProjectId};
     use crate::shards::Shards;
 
@@ -160,7 +174,7 @@ mod tests {
 
     /// An endpoint that fails, is slow and hangs.
     fn endpoint() -> Endpoint {
-        let names = vec![EventName::from_stored("call.ended")];
+        let names = vec![EventName::from_stored("call.ended").into()];
         let state = EndpointState {
             rate_limit: Some(limited(5)),
             slots_taken_until: Some(7),
@@ -231,7 +245,7 @@ mod tests {
 
     #[test]
     fn names_that_were_ever_subscribed_stay_known() {
-        let events = vec![EventName::from_stored("call.started")];
+        let events = vec![EventName::from_stored("call.started").into()];
         let patch = EndpointPatch { events: Some(events.clone()), ..EndpointPatch::default() };
         let after = applied(&patch, &endpoint());
         assert_eq!(after.events, events);

@@ -1,9 +1,9 @@
 //! The rules: values and pure functions, one noun a file. Nothing here sees AWS, tokio, the clock or the environment.
 //!
 //! In reading order: [`id`] and [`time`] name and date things. [`endpoint_url`], [`address`], [`amazon`] and [`origin`]
-//! say where the service may send. [`account`], [`session`], [`project`], [`api_key`] with its [`scope`]s, [`endpoint`],
+//! say where the service may send. [`account`], [`session`], [`project`], [`api_key`] with its [`scope`]s, [`endpoint`] with its [`subscription`]s,
 //! [`event`], [`delivery`] and [`attempt`] are the things that the service keeps; [`shards`] and [`partition`] choose the
-//! place. [`fields`], [`event_input`] and [`intake`] read the producers' input, and [`payload`] packs it.
+//! place. [`fields`], [`event_input`] and [`intake`] read the producers' input, [`filter`] judges it, and [`payload`] packs it.
 //! [`signing_secret`], [`signature`] and [`custom_headers`] go into a request, and [`endpoint_secrets`] are those of one endpoint;
 //! [`sealed`] is their form in a row, and [`masks`] stand in their place. [`job`] is a message in a queue.
 //! [`erasure`] is the way of a project's erasure. [`schedule`], [`rate_limit`], [`slowness`], [`budget`] and [`decision`] choose the next step, and [`transition`] is the
@@ -29,6 +29,7 @@ pub mod event;
 pub mod event_input;
 pub mod event_name;
 pub mod fields;
+pub mod filter;
 pub mod id;
 pub mod intake;
 pub mod job;
@@ -52,5 +53,6 @@ pub mod signing_secret;
 pub mod skipped;
 pub mod slowness;
 pub mod stream;
+pub mod subscription;
 pub mod time;
 pub mod transition;

@@ -9,7 +9,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use crate::attempt::{Attempt, Trigger};
 use crate::delivery::{Delivery, FailureReason};
 use crate::endpoint::{DisabledReason, Endpoint};
-use crate::event_name::{EventName, EventNames};
+use crate::event_name::{EventName, EventNames, OPERATIONAL};
 use crate::id::{DeliveryId, EndpointId, EventId, ProjectId};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,9 +28,9 @@ impl Kind {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
-            Self::EndpointDisabled => "endpoint.disabled",
-            Self::EndpointRecovered => "endpoint.recovered",
-            Self::DeliveryFailed => "delivery.failed",
+            Self::EndpointDisabled => OPERATIONAL[0],
+            Self::EndpointRecovered => OPERATIONAL[1],
+            Self::DeliveryFailed => OPERATIONAL[2],
         }
     }
 
@@ -181,7 +181,7 @@ mod tests {
         let now = Timestamp::from_millis(1_776_009_119_499);
         let name = EventName::from_stored("call.ended");
         let url = "https://Hooks.example.com:8443/path-secret?token=query-secret".to_owned();
-        let (project, id, names) = (ProjectId::new(now), EndpointId::new(now), vec![name.clone()]);
+        let (project, id, names) = (ProjectId::new(now), EndpointId::new(now), vec![name.clone().into()]);
         let mut endpoint = Endpoint::new(project, id, Shards::ONE, url, names, vec![1].into(), now);
         endpoint.state.consecutive_failures = 10;
         endpoint.disabled_reason = Some(DisabledReason::ConsecutiveFailures);

@@ -31,6 +31,7 @@ mod deliveries;
 mod endpoints;
 mod erasure;
 mod events;
+mod filters;
 mod inserts;
 mod projects;
 mod ranges;
@@ -61,7 +62,7 @@ use crate::aws::Failure;
 
 pub use self::accounts::{Guessed, LoginBudget, SignedUp};
 pub use self::budgets::{Budgets, Spent};
-pub use self::deliveries::{Advanced, DeliveryFilter, Loaded};
+pub use self::deliveries::{Advanced, DeliveryFilter, Loaded, Owners};
 pub use self::endpoints::{Created, Patched, Rotated, Rotation, Scanned, Taken};
 pub use self::erasure::Ended;
 pub use self::events::{Accepted, EventFilter, ReadEvent};
@@ -97,6 +98,7 @@ pub fn client(config: &aws_config::SdkConfig) -> Client {
 pub struct Store {
     client: Client,
     tables: Tables,
+    filters: filters::KeptFilters,
 }
 
 /// The tables of [`Store`], by name.
@@ -128,8 +130,8 @@ impl Tables {
 
 impl Store {
     #[must_use]
-    pub const fn new(client: Client, tables: Tables) -> Self {
-        Self { client, tables }
+    pub fn new(client: Client, tables: Tables) -> Self {
+        Self { client, tables, filters: filters::KeptFilters::default() }
     }
 }
 

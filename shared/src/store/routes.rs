@@ -21,14 +21,35 @@ use crate::route::{Route, Routes};
 use crate::shards::{Shard, Shards};
 use crate::time::Timestamp;
 
+/// How often a routing row is read in all, when filters of its endpoints change meanwhile.
+const READS: usize = 4;
+
 pub(super) fn row_key(project_id: &ProjectId, copy: Shard) -> Item {
     key([("copy", text(format_args!("{project_id}#{copy}")))])
 }
 
 impl Store {
     /// A project's endpoints, as far as the acceptance of an event needs them, from one copy of the row, read strongly
-    /// consistently. `None` when there is no such project, or when it is being erased.
+    /// consistently, with all filters. `None` when there is no such project, or when it is being erased.
+    ///
+    /// # Errors
+    /// `Unavailable` also when a filter changes with each read.
     pub async fn routes(&self, project_id: &ProjectId, copy: Shard) -> Result<Option<Routes>, StoreError> {
+        for _ in 0..READS {
+            let Some(mut routes) = self.routing_row(project_id, copy).await? else { return Ok(None) };
+            if self.add_filters(&mut routes).await? {
+                return Ok(Some(routes));
+            }
+        }
+        Err(StoreError::Unavailable("filters change faster than they are read".into()))
+    }
+
+    /// The same without the filters.
+    pub(super) async fn routing_row(
+        &self,
+        project_id: &ProjectId,
+        copy: Shard,
+    ) -> Result<Option<Routes>, StoreError> {
         let routes: Option<Routes> =
             row(&self.client, &self.tables.routes, row_key(project_id, copy)).await?;
         Ok(routes.filter(|routes| !routes.is_erased))

@@ -3,8 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::PoisonError;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::fault::CallRecord;
 use crate::lane::{Auth, CONSUMED};
@@ -316,7 +319,8 @@ fn routes(run: &Run<'_>, verdict: &mut Verdict) {
     for row in &settings {
         let mut names: Vec<_> = row["events"].as_array().cloned().unwrap_or_default();
         names.sort_by_key(ToString::to_string);
-        let entry = json!({ "n": names, "off": row["status"] == "disabled" });
+        let filter = row["filter"].as_str().map(|text| STANDARD.encode(&Sha256::digest(text)[..16]));
+        let entry = json!({ "n": names, "off": row["status"] == "disabled", "f": filter });
         for copy in 0..row["shards"].as_u64().unwrap_or(0) {
             let copy = wanted.entry(format!("{}#{copy}", text(row, "project_id"))).or_default();
             copy.insert(text(row, "id").to_owned(), entry.clone());
@@ -327,7 +331,7 @@ fn routes(run: &Run<'_>, verdict: &mut Verdict) {
         let entries = row["endpoints"].as_object().into_iter().flatten().map(|(id, entry)| {
             let mut names: Vec<_> = entry["n"].as_array().cloned().unwrap_or_default();
             names.sort_by_key(ToString::to_string);
-            (id.clone(), json!({ "n": names, "off": entry["off"] == true }))
+            (id.clone(), json!({ "n": names, "off": entry["off"] == true, "f": entry["f"] }))
         });
         found.insert(text(&row, "copy").to_owned(), entries.collect());
     }

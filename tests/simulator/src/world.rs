@@ -301,7 +301,7 @@ impl World {
                 EndpointId::new(timestamp(0)),
                 Shards::ONE,
                 "https://example.com".into(),
-                vec![name.clone()],
+                vec![name.clone().into()],
                 vec![1].into(),
                 timestamp(0),
             )

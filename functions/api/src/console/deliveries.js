@@ -55,7 +55,7 @@ export function deliveryLog({ url, here, events, query, signal, changed }) {
     ...{ here, query, signal, changed },
     headings: HEADINGS,
     // The endpoint may still subscribe to names that were removed from this deployment.
-    names: [...new Set([...EVENT_NAMES, ...events])],
+    names: [...new Set([...EVENT_NAMES, ...events.filter((name) => !name.endsWith("*"))])],
     statuses: STATUSES,
     nothing: empty("No deliveries yet", "Deliveries to this endpoint appear here with all their attempts."),
     load: async ({ filters, cursor }) =>

@@ -49,7 +49,7 @@ pub struct EventBatch {
 /// The sample to send.
 #[derive(Debug, ToSchema)]
 pub struct TestEvent {
-    /// The first event that the endpoint is subscribed to when absent.
+    /// When absent, the first event that the endpoint is subscribed to, or the first that its wildcards cover.
     #[schema(value_type = Option<KnownEventName>)]
     pub event_name: Option<String>,
 }

@@ -1,7 +1,7 @@
 //! Values that have a form of their own, each described once.
 
 use serde_json::json;
-use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaFormat, Type};
+use utoipa::openapi::schema::{AnyOfBuilder, ObjectBuilder, Schema, SchemaFormat, Type};
 use utoipa::openapi::{ArrayBuilder, Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
@@ -58,6 +58,13 @@ strings! {
     EventName: "An event name: one of this deployment's, now or when the thing was stored.", |form| {
         form.pattern(Some("^[A-Za-z0-9._-]{1,64}$")).examples([json!("call.ended")])
     };
+    Wildcard: "`*` for every event, or a prefix such as `call.*` for every event whose name begins with `call.`. It covers names that come later, and \
+        never the operational ones.", |form| {
+        form.pattern(Some(r"^(\*|[A-Za-z0-9._-]{1,63}\.\*)$")).examples([json!("call.*")])
+    };
+    Subscription: "An event name, or a wildcard: `*`, or a prefix such as `call.*`.", |form| {
+        form.pattern(Some(r"^(\*|[A-Za-z0-9._-]{1,64}|[A-Za-z0-9._-]{1,63}\.\*)$")).examples([json!("call.ended")])
+    };
     EndpointUrl: "Where deliveries go: an absolute `https` URL without user info or fragment, with a host name that DNS can have. \
         A literal address must be public, unless the deployment exempts its network. Path and query are requested exactly as they are shown: \
         a URL that URL parsers would change, such as `/a/../b`, is refused, and `message` shows the changed URL. A host name is requested \
@@ -107,15 +114,18 @@ pub struct WantedEvents;
 
 impl PartialSchema for WantedEvents {
     fn schema() -> RefOr<Schema> {
-        let about = "The events that are delivered. Duplicates collapse.";
-        let name = Ref::from_schema_name("KnownEventName");
-        ArrayBuilder::new().items(name).min_items(Some(1)).description(Some(about)).into()
+        let about = "The events that are delivered: names and wildcards. Duplicates collapse.";
+        let either = AnyOfBuilder::new()
+            .item(Ref::from_schema_name("KnownEventName"))
+            .item(Ref::from_schema_name("Wildcard"));
+        ArrayBuilder::new().items(either).min_items(Some(1)).description(Some(about)).into()
     }
 }
 
 impl ToSchema for WantedEvents {
     fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
         schemas.push((KnownEventName::name().into(), KnownEventName::schema()));
+        schemas.push((Wildcard::name().into(), Wildcard::schema()));
     }
 }
 
@@ -179,6 +189,27 @@ impl PartialSchema for MaskedHeaders {
 }
 
 impl ToSchema for MaskedHeaders {}
+
+/// A filter of an endpoint.
+#[derive(Debug)]
+pub struct EventFilter;
+
+impl PartialSchema for EventFilter {
+    fn schema() -> RefOr<Schema> {
+        let about = "An EventBridge event pattern over the envelope, of at most 4,096 bytes: its fields are those of the envelope. A field's \
+                     value is an array, of which one entry must match, or, inside `data`, an object. Entries are values, and objects with one \
+                     operator of `anything-but`, `cidr`, `equals-ignore-case`, `exists`, `numeric`, `prefix`, `suffix` and `wildcard`. `$or` \
+                     holds patterns of which one must match. A refusal names the place that is wrong.";
+        ObjectBuilder::new()
+            .schema_type(Type::Object)
+            .min_properties(Some(1))
+            .description(Some(about))
+            .examples([json!({ "data": { "duration_seconds": [{ "numeric": [">", 60] }] } })])
+            .into()
+    }
+}
+
+impl ToSchema for EventFilter {}
 
 /// How many things a page may hold.
 #[derive(Debug)]

@@ -1,9 +1,11 @@
 //! The rows of deliveries: the first write of each, and the reads.
 
+mod owners;
 mod pages;
 mod settle;
 mod transitions;
 
+pub use self::owners::Owners;
 pub use self::pages::DeliveryFilter;
 pub(super) use self::pages::id_of;
 pub use self::transitions::Advanced;

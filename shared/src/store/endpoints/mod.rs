@@ -83,6 +83,11 @@ pub(super) fn both_keys(id: &EndpointId) -> [Item; 2] {
     [Part::Settings.key(id), Part::State.key(id)]
 }
 
+/// The key of the settings alone.
+pub(super) fn settings_key(id: &EndpointId) -> Item {
+    Part::Settings.key(id)
+}
+
 /// The endpoints of which both parts are here.
 pub(super) fn of_parts(items: Vec<Item>) -> Result<HashMap<EndpointId, Endpoint>, StoreError> {
     let part = |item: &Item, part: Part| item.get("part").is_some_and(|name| *name == text(part.name()));
@@ -192,7 +197,7 @@ impl Store {
         project_id: &ProjectId,
         copy: Shard,
     ) -> Result<Option<Vec<Endpoint>>, StoreError> {
-        let Some(routes) = self.routes(project_id, copy).await? else { return Ok(None) };
+        let Some(routes) = self.routing_row(project_id, copy).await? else { return Ok(None) };
         let ids: Vec<EndpointId> = routes.endpoints.into_keys().collect();
         let mut endpoints = Vec::with_capacity(ids.len());
         for ids in ids.chunks(ENDPOINTS_AT_ONCE) {
@@ -290,7 +295,7 @@ impl Store {
     /// Records that an endpoint gets an event of a name to which it was perhaps never subscribed. The endpoint's list of
     /// deliveries then looks into the partition of that name too. False when the endpoint is gone.
     pub async fn note_event_name(&self, endpoint: &Endpoint, name: &EventName) -> Result<bool, StoreError> {
-        if endpoint.event_names_ever.contains(name) {
+        if endpoint.has_bucket_of(name) {
             return Ok(true);
         }
         let update = self
@@ -381,8 +386,16 @@ async fn held(update: UpdateItemFluentBuilder) -> Result<bool, StoreError> {
 
 /// The changes to the settings that a patch makes.
 fn settings_changes(patch: &EndpointPatch, after: &Endpoint) -> Result<Changes, StoreError> {
-    let EndpointPatch { url, events, status, description, headers, rate_limit_per_second: _, ordered } =
-        patch;
+    let EndpointPatch {
+        url,
+        events,
+        status,
+        description,
+        headers,
+        rate_limit_per_second: _,
+        ordered,
+        filter,
+    } = patch;
     let mut changes = Changes::default().set("updated_at", number(after.updated_at.as_millis()));
     if after.previous_secret.is_none() {
         changes = changes.remove(&["previous_secret", "previous_secret_until"]);
@@ -392,7 +405,7 @@ fn settings_changes(patch: &EndpointPatch, after: &Endpoint) -> Result<Changes, 
     }
     if let Some(events) = events {
         // The row may have got another name since it was read.
-        let names: BTreeSet<String> = events.iter().map(ToString::to_string).collect();
+        let names: BTreeSet<String> = events.iter().map(|event| event.noted().to_string()).collect();
         changes = changes
             .set("events", value(events)?)
             .add("event_names_ever", AttributeValue::Ss(names.into_iter().collect()));
@@ -414,6 +427,9 @@ fn settings_changes(patch: &EndpointPatch, after: &Endpoint) -> Result<Changes, 
     }
     if ordered.is_some() {
         changes = changes.set_or_remove("ordered", after.ordered.map(|order| text(order.as_str())));
+    }
+    if filter.is_some() {
+        changes = changes.set_or_remove("filter", after.filter.as_ref().map(|filter| text(filter.as_str())));
     }
     Ok(changes)
 }

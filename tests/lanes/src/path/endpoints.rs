@@ -93,6 +93,8 @@ impl Path for Change {
             json!({ "rate_limit_per_second": 900 }),
             json!({ "url": url, "events": ["call.ended"] }),
             json!({ "headers": { "x-own": "********", "x-more": "more" } }),
+            json!({ "filter": { "data": { "n": [1] } } }),
+            json!({ "filter": null, "status": "active" }),
         ] {
             run.insist("PATCH", &run.endpoint(0, ""), &run.key(), Some(&change), &[200]).await;
             let shown = run.insist("GET", &run.endpoint(0, ""), &run.key(), None, &[200]).await;

@@ -60,7 +60,7 @@ pub trait Path: fmt::Debug + Send + Sync {
 }
 
 /// Every path, in the order of the table.
-pub const ALL: [&dyn Path; 52] = [
+pub const ALL: [&dyn Path; 53] = [
     &accounts::SignUp,
     &accounts::CreateProject,
     &accounts::CreateKey,
@@ -81,6 +81,7 @@ pub const ALL: [&dyn Path; 52] = [
     &accepting::NewTen,
     &accepting::Slow,
     &accepting::Again,
+    &accepting::Filtered,
     &accepting::Leased,
     &accepting::Batch,
     &first_attempts::Succeeds,

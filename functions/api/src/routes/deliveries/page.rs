@@ -1,13 +1,13 @@
-//! One page of an endpoint's deliveries: its query, and where it ends.
+//! One page of deliveries, of an endpoint or of a project: its query, and where it ends.
 
 use std::time::Duration;
 
 use echo_shared::cursor;
 use echo_shared::delivery::{Delivery, DeliveryStatus};
-use echo_shared::endpoint::Endpoint;
 use echo_shared::event_name::EventNames;
-use echo_shared::id::{DeliveryId, EndpointId};
-use echo_shared::store::{DeliveryFilter, Found};
+use echo_shared::id::{DeliveryId, EndpointId, ProjectId};
+use echo_shared::shards::Shard;
+use echo_shared::store::{DeliveryFilter, Found, Owners};
 use echo_shared::time::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -48,6 +48,8 @@ pub const FIELDS: &[&str] = &[
     "failure_reason",
     "last_attempt",
 ];
+/// The most partitions that a page without an event's name asks. A page of one name asks no more: 100 endpoints with 64 shards.
+const MOST_PARTITIONS: usize = 6_400;
 
 /// A page of deliveries.
 #[derive(Serialize, ToSchema)]
@@ -71,9 +73,25 @@ pub struct Page {
 }
 
 impl Page {
+    /// A page of one endpoint.
+    ///
     /// # Errors
-    /// When a value is not allowed, or the cursor belongs to another endpoint or other filters.
-    pub fn read(query: &QueryValues, endpoint_id: &EndpointId, names: &EventNames) -> Result<Self, ApiError> {
+    /// As [`Self::read`].
+    pub fn of_endpoint(query: &QueryValues, id: &EndpointId, names: &EventNames) -> Result<Self, ApiError> {
+        Self::read(query, id.to_string(), names)
+    }
+
+    /// A page of all endpoints of a project.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn of_project(query: &QueryValues, id: &ProjectId, names: &EventNames) -> Result<Self, ApiError> {
+        Self::read(query, format!("project {id}"), names)
+    }
+
+    /// # Errors
+    /// When a value is not allowed, or the cursor belongs to another list or other filters.
+    fn read(query: &QueryValues, list: String, names: &EventNames) -> Result<Self, ApiError> {
         query.only(&["status", "event_name", "since", "until", "limit", "cursor", "fields"])?;
         let statuses = "one of: pending, retrying, success, failed";
         let filter = DeliveryFilter {
@@ -84,7 +102,7 @@ impl Page {
         };
         let limit = paging::limit(query)?;
         let scope = [
-            endpoint_id.to_string(),
+            list,
             filter.status.map_or("", DeliveryStatus::as_str).to_owned(),
             filter.event_name.as_ref().map_or_else(String::new, ToString::to_string),
             scope_of(filter.since),
@@ -98,12 +116,32 @@ impl Page {
         Ok(Self { filter, limit, after, scope, chosen: Chosen::read(query, FIELDS)? })
     }
 
+    /// The endpoints of a project, as far as this page needs them.
+    ///
+    /// # Errors
+    /// When the project is gone, the store did not answer, or the page would take too many queries.
+    pub async fn owners(&self, app: &App, id: &ProjectId, copy: Shard) -> Result<Owners, ApiError> {
+        let is_indexed = self.filter.status.is_some_and(DeliveryStatus::wants_attention);
+        if is_indexed {
+            return app.store.owners_by_id(id, copy).await?.ok_or_else(ApiError::foreign_project);
+        }
+        let owners = app.store.owners(id, copy).await?.ok_or_else(ApiError::foreign_project)?;
+        let name = self.filter.event_name.as_ref();
+        if name.is_none() && owners.partitions(name).len() > MOST_PARTITIONS {
+            return Err(ApiError::invalid(
+                "event_name, or a status of failed or retrying, must narrow the search: the project has too many endpoints, event \
+                 names and shards to look through all of them",
+            ));
+        }
+        Ok(owners)
+    }
+
     /// # Errors
     /// When the store did not answer.
-    pub async fn load(&self, app: &App, endpoint: &Endpoint, now: Timestamp) -> Result<PageBody, ApiError> {
+    pub async fn load(&self, app: &App, owners: &Owners, now: Timestamp) -> Result<PageBody, ApiError> {
         // One more than is shown, to know whether there is more.
         let limit = self.limit + 1;
-        let search = app.store.deliveries(endpoint, &self.filter, self.after, limit, SEARCH_TIME, now);
+        let search = app.store.deliveries(owners, &self.filter, self.after, limit, SEARCH_TIME, now);
         let too_long = |_| ApiError::unavailable("a search took too long");
         let Found { rows, stopped_at } = timeout(LONGEST_SEARCH, search).await.map_err(too_long)??;
         let shown = &rows[..rows.len().min(self.limit)];

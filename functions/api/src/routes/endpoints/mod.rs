@@ -1,6 +1,7 @@
 //! `/v1/projects/{projectId}/webhooks`: where a project wants its events (contract §3).
 
 mod fields;
+pub mod filter_test;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -10,7 +11,6 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use echo_shared::endpoint::{DisabledReason, Endpoint, EndpointStatus};
 use echo_shared::endpoint_patch::EndpointPatch;
-use echo_shared::event_name::EventName;
 use echo_shared::id::{EndpointId, ProjectId};
 use echo_shared::masks::{self, MASK};
 use echo_shared::rate_limit::RateLimit;
@@ -18,11 +18,13 @@ use echo_shared::sealed::{Field, Place};
 use echo_shared::signing_secret::SigningSecret;
 use echo_shared::store::{Created, Patched, Rotated, Rotation};
 use echo_shared::stream::Order;
+use echo_shared::subscription::Subscription;
 use echo_shared::time::Timestamp;
 use serde::Serialize;
+use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use self::fields::{description, events, headers, ordered, rate_limit_per_second, status, url};
+use self::fields::{description, events, filter, headers, ordered, rate_limit_per_second, status, url};
 use crate::app::{App, AppState};
 use crate::auth::{Caller, InProject};
 use crate::error::ApiError;
@@ -79,8 +81,8 @@ pub struct EndpointBody {
     #[schema(value_type = Option<values::SigningSecret>, required)]
     signing_secret: Option<String>,
     status: EndpointState,
-    #[schema(value_type = Vec<values::EventName>)]
-    events: Vec<EventName>,
+    #[schema(value_type = Vec<values::Subscription>)]
+    events: Vec<Subscription>,
     /// Deliveries in a row that ended in failure; any success makes it 0.
     consecutive_failures: u32,
     #[schema(value_type = values::Time)]
@@ -108,6 +110,9 @@ pub struct EndpointBody {
     /// Whether its deliveries come one after another: all of them, or those of each customer. Null is no order.
     #[schema(required)]
     ordered: Option<OrderShown>,
+    /// Which events, of those that it is subscribed to, it gets; null is all.
+    #[schema(value_type = Option<values::EventFilter>, required)]
+    filter: Option<Box<RawValue>>,
 }
 
 /// A new signing secret.
@@ -126,9 +131,13 @@ impl SecretBody {
 
 impl EndpointBody {
     /// `secret` is absent for a caller who does not get it.
-    fn new(endpoint: Endpoint, secret: Option<&SigningSecret>) -> Self {
+    ///
+    /// # Errors
+    /// When a stored filter is not JSON.
+    fn new(endpoint: Endpoint, secret: Option<&SigningSecret>) -> Result<Self, ApiError> {
+        let filter = endpoint.filter.as_ref().map(|filter| RawValue::from_string(filter.as_str().to_owned()));
         let rate_limit_per_second = endpoint.rate_limit_per_second();
-        Self {
+        Ok(Self {
             id: endpoint.id,
             project_id: endpoint.project_id,
             signing_secret: secret.map(|secret| secret.expose().to_owned()),
@@ -155,16 +164,17 @@ impl EndpointBody {
                 Order::Endpoint => OrderShown::Endpoint,
                 Order::Customer => OrderShown::CustomerId,
             }),
-        }
+            filter: filter.transpose().map_err(ApiError::internal)?,
+        })
     }
 
     /// The endpoint, with its secret if the caller gets it.
     async fn shown_to(app: &App, caller: &Caller, endpoint: Endpoint) -> Result<Self, ApiError> {
         if !caller.sees_secrets() {
-            return Ok(Self::new(endpoint, None));
+            return Self::new(endpoint, None);
         }
         let secret = app.keys.open(|keys| keys.signing_secret_of(&endpoint)).await?;
-        Ok(Self::new(endpoint, Some(&secret)))
+        Self::new(endpoint, Some(&secret))
     }
 }
 
@@ -188,8 +198,7 @@ pub async fn create(
     let fields = body.fields()?;
     let url = url(&fields, &app.settings, host)?.ok_or_else(|| missing("url", "an absolute https URL"))?;
     let names = app.settings.names_in(&project.id);
-    let events = events(&fields, names)?
-        .ok_or_else(|| missing("events", &format!("a non-empty array of: {names}")))?;
+    let events = events(&fields, names)?.ok_or_else(|| missing("events", &fields::events_allowed(names)))?;
     let now = Timestamp::now();
     let limit = rate_limit_per_second(&fields)?.flatten();
     let status = fields.nullable("status", "active or disabled", status)?.unwrap_or(EndpointStatus::Active);
@@ -205,13 +214,14 @@ pub async fn create(
         disabled_at: is_disabled.then_some(now),
         description,
         ordered: ordered(&fields)?.flatten(),
+        filter: filter(&fields)?.flatten(),
         ..Endpoint::new(project.id, id, project.shards, url, events, sealed, now)
     };
     endpoint.headers = keys.seal_headers(&endpoint, &headers)?;
     endpoint.state.rate_limit = limit.map(|per_second| RateLimit { per_second, since: now });
     let cap = app.settings.max_endpoints_per_project;
     match app.registry.create_endpoint(&endpoint, cap).await? {
-        Created::Done => Ok((StatusCode::CREATED, Json(EndpointBody::new(endpoint, Some(&secret))))),
+        Created::Done => Ok((StatusCode::CREATED, Json(EndpointBody::new(endpoint, Some(&secret))?))),
         Created::CapReached => Err(ApiError::conflict(format!(
             "The project has {cap} webhook endpoints, which is the most allowed"
         ))),
@@ -246,7 +256,7 @@ pub async fn show(
 ) -> Result<Json<EndpointBody>, ApiError> {
     let endpoint = find(&app, &project, &ids.endpoint()?).await?;
     query.only(&[])?;
-    Ok(Json(EndpointBody::shown_to(&app, &caller, endpoint).await?))
+    EndpointBody::shown_to(&app, &caller, endpoint).await.map(Json)
 }
 
 /// `PATCH …/webhooks/{webhookId}`
@@ -271,10 +281,11 @@ pub async fn update(
         headers: None,
         rate_limit_per_second: rate_limit_per_second(&fields)?,
         ordered: ordered(&fields)?,
+        filter: filter(&fields)?,
     };
     if without_headers.is_empty() && headers.is_none() {
         return Err(ApiError::invalid(
-            "At least one of url, events, status, description, headers, rate_limit_per_second and ordered is required",
+            "At least one of url, events, status, description, headers, rate_limit_per_second, ordered and filter is required",
         ));
     }
     let end = Instant::now() + CHANGE_TIME;
@@ -287,7 +298,7 @@ pub async fn update(
             patch.headers = Some(app.keys.seal(|keys| keys.seal_headers(&endpoint, headers)).await?);
         }
         match app.store.patch_endpoint(&endpoint, &patch, Timestamp::now()).await? {
-            Patched::Done(endpoint) => return Ok(Json(EndpointBody::new(*endpoint, Some(&secret)))),
+            Patched::Done(endpoint) => return EndpointBody::new(*endpoint, Some(&secret)).map(Json),
             // When several changes come at once, one is made each time, and the others try again.
             Patched::Overtaken(latest) => {
                 if Instant::now() >= end || !patch.may_follow(&endpoint, &latest) {

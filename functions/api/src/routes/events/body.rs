@@ -81,6 +81,7 @@ pub struct SkippedBody {
 pub enum SkipReasonShown {
     EndpointDisabled,
     NotSubscribed,
+    Filtered,
 }
 
 impl EventBody {
@@ -97,6 +98,7 @@ impl EventBody {
             reason: match skipped.reason {
                 SkipReason::EndpointDisabled => SkipReasonShown::EndpointDisabled,
                 SkipReason::NotSubscribed => SkipReasonShown::NotSubscribed,
+                SkipReason::Filtered => SkipReasonShown::Filtered,
             },
         };
         Ok(Self {

@@ -22,7 +22,8 @@ fn fixture() -> (Delivery, Endpoint, DeliveryJob) {
     let name = EventName::from_stored("call.ended");
     let project_id = ProjectId::new(T0);
     let (id, url) = (EndpointId::new(T0), "https://example.com".to_owned());
-    let endpoint = Endpoint::new(project_id, id, Shards::ONE, url, vec![name.clone()], vec![1].into(), T0);
+    let names = vec![name.clone().into()];
+    let endpoint = Endpoint::new(project_id, id, Shards::ONE, url, names, vec![1].into(), T0);
     let content = EventContent {
         name,
         customer_id: None,
