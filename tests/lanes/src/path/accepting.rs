@@ -135,7 +135,8 @@ impl Path for Filtered {
         One.walk(run).await;
         let skipping = json!({ "event_name": ONE, "data": { "n": 2 } });
         let answers = run.insist("POST", &run.project("/events"), &run.key(), Some(&skipping), &[202]).await;
-        if answers.iter().any(|answer| answer.json()["deliveries"] != json!([])) {
+        // The tries before the last one may have met the fault.
+        if answers.last().is_none_or(|answer| answer.json()["deliveries"] != json!([])) {
             run.violation("an event passed a filter that does not match it".to_owned());
         }
     }
