@@ -21,6 +21,6 @@ pub mod tls;
 pub use domain::{
     account, address, amazon, api_key, attempt, budget, cursor, custom_headers, decision, delivery, endpoint,
     endpoint_patch, endpoint_url, event, event_input, event_name, fields, id, intake, job, merge,
-    operational, origin, partition, payload, project, rate_limit, replay, route, schedule, scope, session,
-    shards, signature, signing_secret, skipped, slowness, stream, time, transition,
+    operational, origin, partition, payload, portal_link, project, rate_limit, replay, route, schedule,
+    scope, session, shards, signature, signing_secret, skipped, slowness, stream, time, transition,
 };

@@ -23,6 +23,7 @@ mod loops;
 mod manual_retry;
 mod operational;
 mod ordering;
+mod portal;
 mod precedence;
 mod projects;
 mod queues;

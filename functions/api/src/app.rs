@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use aws_config::SdkConfig;
 use echo_shared::accept::Sinks;
-use echo_shared::id::{AccountId, SessionId};
+use echo_shared::id::{AccountId, PortalLinkId, SessionId};
 use echo_shared::queue::{self, Queue};
 use echo_shared::store::{self, Budgets, Registry, Store};
 
 use crate::auth::grants::GrantCache;
+use crate::auth::portals::PortalGrant;
 use crate::auth::recent::Recent;
 use crate::auth::secrets::RootSecret;
 use crate::config::{Config, Settings};
@@ -30,6 +31,8 @@ pub struct App {
     pub grants: GrantCache,
     /// Sessions that lived when they were last looked up.
     pub sessions: Recent<(AccountId, SessionId), ()>,
+    /// Sessions of portal links, likewise.
+    pub portals: Recent<PortalLinkId, PortalGrant>,
     pub settings: Settings,
 }
 
@@ -48,6 +51,7 @@ impl App {
             secrets: RootSecret::new(aws, config.root_secret_arn),
             grants: GrantCache::default(),
             sessions: Recent::default(),
+            portals: Recent::default(),
             settings: config.settings,
         }
     }

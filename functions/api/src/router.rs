@@ -7,7 +7,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderValue, header};
 use axum::middleware::{Next, from_fn_with_state, map_response};
 use axum::response::Response;
-use axum::routing::{get, patch, post};
+use axum::routing::{delete, get, patch, post};
 use echo_shared::event_input;
 use echo_shared::scope::Scope;
 use tracing::{Span, field};
@@ -19,7 +19,10 @@ use crate::http::body::{self, LIMIT};
 use crate::http::loops;
 use crate::http::observe::observe;
 use crate::http::request::PathIds;
-use crate::routes::{api_keys, auth, console, deliveries, endpoints, events, projects, reference, replays};
+use crate::routes::{
+    api_keys, auth, console, deliveries, endpoints, events, portal, portal_links, projects, reference,
+    replays,
+};
 
 const PROJECT: &str = "/projects/{project_id}";
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
@@ -38,6 +41,7 @@ pub fn at_plain_paths(app: AppState) -> Router {
     Router::new()
         .nest("/console", console::routes())
         .route("/console/", get(console::without_slash))
+        .merge(portal::routes())
         .nest("/auth", open())
         .nest("/v1", authenticated(&app))
         .merge(reference())
@@ -62,6 +66,7 @@ fn open() -> Router<AppState> {
         .route("/logout", post(auth::log_out))
         .route("/password", post(auth::change_password))
         .route("/reset", post(auth::reset_password))
+        .route("/portal", post(auth::open_portal))
         .method_not_allowed_fallback(|| async { ApiError::method_not_allowed() })
         .route_layer(from_fn_with_state(LIMIT, body::read))
         .route_layer(map_response(never_stored))
@@ -92,6 +97,8 @@ fn authenticated(app: &AppState) -> Router<AppState> {
     let managing_keys = Router::new()
         .route("/api-keys", get(api_keys::list).post(api_keys::create))
         .route("/api-keys/{api_key_id}/revoke", patch(api_keys::revoke))
+        .route(&in_project("/portal-links"), get(portal_links::list).post(portal_links::create))
+        .route(&in_project("/portal-links/{portal_link_id}"), delete(portal_links::end))
         .route_layer(from_fn_with_state(Scope::KeysWrite, require));
     // These have a larger body.
     let events_listed = Router::new()
@@ -140,9 +147,11 @@ async fn admit(State(app): State<AppState>, mut request: Request, next: Next) ->
 
 /// Who makes a change, for its log line.
 fn note_caller(request: &Request) {
+    let span = Span::current();
     match request.extensions().get() {
-        Some(Caller::Key(grant)) => Span::current().record("by_key", field::display(grant.api_key_id)),
-        Some(Caller::Account(id)) => Span::current().record("by_account", field::display(id)),
+        Some(Caller::Key(grant)) => span.record("by_key", field::display(grant.api_key_id)),
+        Some(Caller::Account(id)) => span.record("by_account", field::display(id)),
+        Some(Caller::Portal(grant)) => span.record("by_portal_link", field::display(grant.link_id)),
         None => return,
     };
 }
@@ -170,6 +179,9 @@ async fn wrong_method(
             if let Ok(delivery_id) = ids.delivery() {
                 deliveries::find(&app, &project, &endpoint_id, &delivery_id).await?;
             }
+        }
+        if let Ok(link_id) = ids.portal_link() {
+            portal_links::find(&app, &project, &link_id).await?;
         }
         Ok(())
     };

@@ -1,9 +1,9 @@
 //! The rules: values and pure functions, one noun a file. Nothing here sees AWS, tokio, the clock or the environment.
 //!
 //! In reading order: [`id`] and [`time`] name and date things. [`endpoint_url`], [`address`], [`amazon`] and [`origin`]
-//! say where the service may send. [`account`], [`session`], [`project`], [`api_key`] with its [`scope`]s, [`endpoint`],
-//! [`event`], [`delivery`] and [`attempt`] are the things that the service keeps; [`shards`] and [`partition`] choose the
-//! place. [`fields`], [`event_input`] and [`intake`] read the producers' input, and [`payload`] packs it.
+//! say where the service may send. [`account`], [`session`], [`project`], [`api_key`] with its [`scope`]s,
+//! [`portal_link`], [`endpoint`], [`event`], [`delivery`] and [`attempt`] are the things that the service keeps; [`shards`]
+//! and [`partition`] choose the place. [`fields`], [`event_input`] and [`intake`] read the producers' input, and [`payload`] packs it.
 //! [`signing_secret`], [`signature`] and [`custom_headers`] go into a request. [`job`] is a message in a queue.
 //! [`schedule`], [`rate_limit`], [`slowness`], [`budget`] and [`decision`] choose the next step, and [`transition`] is the
 //! change that a decision makes to a row. [`stream`] is the order of an ordered endpoint's deliveries. [`replay`] tries many deliveries again, [`operational`] tells the operator,
@@ -34,6 +34,7 @@ pub mod operational;
 pub mod origin;
 pub mod partition;
 pub mod payload;
+pub mod portal_link;
 pub mod project;
 pub mod rate_limit;
 pub mod replay;

@@ -6,6 +6,7 @@
 //! | accounts | e-mail in lower case | the person who signed up |
 //! | login failures | caller and e-mail; e-mail alone for all callers | tries that are left in this window; expires |
 //! | sessions | account, id | one login: the generation of its refresh token; expires |
+//! | | `portal#<project>`, id | a link to the portal and the session that it opened; expires |
 //! | projects | account, id | name, shards, number of active keys |
 //! | API keys | project, id | the key as it is listed |
 //! | API key hashes | hash | the project that the key opens, its shards and scopes |
@@ -30,6 +31,7 @@ mod deliveries;
 mod endpoints;
 mod events;
 mod inserts;
+mod portal_links;
 mod projects;
 mod ranges;
 mod replays;
@@ -62,6 +64,7 @@ pub use self::budgets::{Budgets, Spent};
 pub use self::deliveries::{Advanced, DeliveryFilter, Loaded};
 pub use self::endpoints::{Created, Patched, Rotated, Taken};
 pub use self::events::{Accepted, EventFilter, ReadEvent};
+pub use self::portal_links::Redeemed;
 pub use self::ranges::Found;
 pub use self::sessions::Refreshed;
 pub use self::statements::MAX_STATEMENTS;

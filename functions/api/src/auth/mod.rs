@@ -3,6 +3,7 @@
 
 pub mod grants;
 pub mod passwords;
+pub mod portals;
 pub mod recent;
 pub mod reset;
 pub mod secrets;
@@ -16,12 +17,14 @@ use axum::response::Response;
 use echo_shared::account::EmailKey;
 use echo_shared::api_key::{ApiKey, ApiKeyStatus, CreatedBy, KeyGrant, Reach};
 use echo_shared::id::{AccountId, ProjectId};
+use echo_shared::portal_link::PortalToken;
 use echo_shared::scope::Scope;
 use echo_shared::shards::Shards;
 use echo_shared::time::Timestamp;
 use tracing::Span;
 
 use crate::app::{App, AppState};
+use crate::auth::portals::PortalGrant;
 use crate::auth::tokens::TokenType;
 use crate::error::ApiError;
 use crate::http::body;
@@ -36,6 +39,8 @@ pub enum Caller {
     Key(KeyGrant),
     /// The holder of an access token, which opens all projects of one account.
     Account(AccountId),
+    /// The holder of a portal session, which opens a part of one project.
+    Portal(PortalGrant),
 }
 
 /// The project that a request is about. Its caller may use it.
@@ -92,6 +97,9 @@ async fn identify(app: &App, headers: &HeaderMap) -> Result<Caller, ApiError> {
         return grant(app, &key).await.map(Caller::Key);
     }
     let token = bearer(headers).ok_or_else(ApiError::credential_missing)?;
+    if PortalToken::is_meant(token) {
+        return portals::grant(app, token).await.map(Caller::Portal);
+    }
     account(app, token).await.map(Caller::Account)
 }
 
@@ -133,7 +141,7 @@ pub async fn require(State(scope): State<Scope>, request: Request, next: Next) -
     let caller = request.extensions().get::<Caller>();
     let caller = caller.ok_or_else(|| ApiError::internal("a route that needs a scope has no caller"))?;
     if !caller.reach().scopes.contains(scope) {
-        return Err(ApiError::scope_missing(scope));
+        return Err(caller.lacks(scope));
     }
     Ok(next.run(request).await)
 }
@@ -144,21 +152,39 @@ impl Caller {
         match self {
             Self::Key(grant) => grant.reach,
             Self::Account(_) => Reach::WHOLE,
+            Self::Portal(grant) => Reach { scopes: grant.scopes, ends_at: Some(grant.ends_at) },
         }
     }
 
-    /// Whether the caller gets the secrets of endpoints.
+    /// Whether the caller gets the signing secrets of endpoints.
     #[must_use]
     pub const fn sees_secrets(&self) -> bool {
         self.reach().scopes.contains(Scope::EndpointsWrite)
     }
 
+    /// Whether the caller gets the values of endpoints' headers. Somebody else may have set those that a portal shows.
     #[must_use]
-    pub const fn as_maker(&self) -> CreatedBy {
+    pub const fn sees_header_values(&self) -> bool {
+        self.sees_secrets() && !self.is_portal()
+    }
+
+    #[must_use]
+    pub const fn is_portal(&self) -> bool {
+        matches!(self, Self::Portal(_))
+    }
+
+    /// # Errors
+    /// When the caller is in a portal, which makes neither keys nor links.
+    pub fn as_maker(&self) -> Result<CreatedBy, ApiError> {
         match self {
-            Self::Key(grant) => CreatedBy::Key(grant.api_key_id),
-            Self::Account(_) => CreatedBy::Account,
+            Self::Key(grant) => Ok(CreatedBy::Key(grant.api_key_id)),
+            Self::Account(_) => Ok(CreatedBy::Account),
+            Self::Portal(_) => Err(self.lacks(Scope::KeysWrite)),
         }
+    }
+
+    fn lacks(&self, scope: Scope) -> ApiError {
+        if self.is_portal() { ApiError::outside_the_portal(scope) } else { ApiError::scope_missing(scope) }
     }
 
     /// # Errors
@@ -166,6 +192,7 @@ impl Caller {
     async fn enter(&self, app: &App, id: ProjectId) -> Result<InProject, ApiError> {
         let opened = match self {
             Self::Key(grant) => (grant.project_id == id).then_some((grant.account_id, grant.shards)),
+            Self::Portal(grant) => (grant.project_id == id).then_some((grant.owner_id, grant.shards)),
             Self::Account(account_id) => {
                 let project = app.registry.project(account_id, &id).await?;
                 project.map(|project| (project.account_id, project.shards))
@@ -214,6 +241,7 @@ impl<S: Sync> FromRequestParts<S> for AccountCaller {
         match caller(parts)? {
             Caller::Account(id) => Ok(Self(id)),
             Caller::Key(_) => Err(ApiError::access_token_needed()),
+            Caller::Portal(_) => Err(ApiError::not_in_the_portal()),
         }
     }
 }
@@ -233,6 +261,7 @@ impl FromRequestParts<AppState> for ChosenProject {
         let id = match (named, &caller) {
             (Some(id), _) => id,
             (None, Caller::Key(grant)) => grant.project_id,
+            (None, Caller::Portal(grant)) => grant.project_id,
             (None, Caller::Account(account_id)) => {
                 match app.registry.projects(account_id).await?.as_slice() {
                     [only] => only.id,

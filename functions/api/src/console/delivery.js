@@ -6,6 +6,7 @@ import { REASONS } from "./deliveries.js";
 import { fill, h, icon, svg } from "./dom.js";
 import { plural, size, span, time } from "./format.js";
 import { byteLength, pretty } from "./json.js";
+import { can } from "./portal.js";
 import { button, copyable, copyButton, fact, link, pill, segments, toast, working } from "./widgets.js";
 
 const FIRST_LOOK_MS = 1_500;
@@ -144,10 +145,11 @@ export async function deliveryView({ path, home, ids: [endpointId, id], signal }
     fill(
       actions,
       isFinal
-        ? button(delivery.status === "failed" ? "Retry now" : "Send again", retry, {
-            kind: delivery.status === "failed" ? "primary" : "",
-            mark: "retry",
-          })
+        ? can("change") &&
+            button(delivery.status === "failed" ? "Retry now" : "Send again", retry, {
+              kind: delivery.status === "failed" ? "primary" : "",
+              mark: "retry",
+            })
         : h("p", { class: "quiet" }, "This page updates by itself"),
     );
     fill(parts, factsPanel(delivery, home), attemptsPanel(delivery), payloadPanel(raw(answer, "payload")));

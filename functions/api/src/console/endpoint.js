@@ -7,6 +7,7 @@ import { fill, h, icon } from "./dom.js";
 import { deleteEndpoint, disableEndpoint, editEndpoint, enableEndpoint, rotateSecret, testEndpoint } from "./endpoint_forms.js";
 import { breakable, plural, time } from "./format.js";
 import { limitText, rateText } from "./endpoints.js";
+import { can } from "./portal.js";
 import { replayForm, replayPanel } from "./replay.js";
 import { verifyPanel } from "./verify.js";
 import { button, copyable, fact, link, pill, problemBox, working } from "./widgets.js";
@@ -144,7 +145,7 @@ export async function endpointView({ path, home, ids: [id], query, signal, reloa
           copyable(endpoint.id, "the endpoint id"),
         ),
       ),
-      h("div", { class: "buttons" }, actions),
+      h("div", { class: "buttons" }, can("change") && actions),
     ),
     place,
     disabledNotice(endpoint),

@@ -3,6 +3,7 @@
 import { change, EVENT_NAMES, Problem } from "./api.js";
 import { formDialog, tell } from "./dialogs.js";
 import { h } from "./dom.js";
+import { headersHint } from "./portal.js";
 import { button, checked, checks, copyButton, field, named, toast } from "./widgets.js";
 
 const text = (value, props) => h("input", { type: "text", value, autocomplete: "off", spellcheck: "false", ...props });
@@ -34,7 +35,14 @@ function headersField(headers) {
       throw new Problem(400, "Custom headers must have different names.", { field: "headers" });
     return Object.fromEntries(pairs);
   };
-  const hint = h("p", { class: "hint" }, "Sent with each request, for example ", h("code", null, "authorization"), ".");
+  const hint = h(
+    "p",
+    { class: "hint" },
+    "Sent with each request, for example ",
+    h("code", null, "authorization"),
+    ".",
+    headersHint(headers),
+  );
   return {
     element: named(
       "headers",

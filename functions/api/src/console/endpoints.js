@@ -5,6 +5,7 @@ import { deliveriesChart, percent, tally } from "./charts.js";
 import { fill, h } from "./dom.js";
 import { createEndpoint } from "./endpoint_forms.js";
 import { breakable, plural, time } from "./format.js";
+import { can } from "./portal.js";
 import { button, cell, empty, link, mainCell, pill, table, viewHead } from "./widgets.js";
 
 const LATEST = 24;
@@ -71,7 +72,7 @@ export async function endpointsView({ path, home, signal }) {
     createEndpoint(path, (made) => {
       location.hash = `${home}/endpoints/${made.id}?tab=verify`;
     });
-  const newButton = (label) => button(label, create, { kind: "primary", mark: "plus" });
+  const newButton = (label) => can("change") && button(label, create, { kind: "primary", mark: "plus" });
   const rows = endpoints.map((endpoint) => row(endpoint, home));
   inTurn(
     endpoints.map((endpoint, index) => async () => {

@@ -9,6 +9,8 @@ import { endpointsView } from "./endpoints.js";
 import { eventsView, eventView } from "./events.js";
 import { keepTimes } from "./format.js";
 import { keysView } from "./keys.js";
+import { BRAND, can, dress, isPortal, portalView, portalWho } from "./portal.js";
+import { hideCode } from "./portal_session.js";
 import { session } from "./session.js";
 import { signInView } from "./signin.js";
 import { button, link, loading, problemBox, toast } from "./widgets.js";
@@ -58,9 +60,9 @@ async function signOutHere() {
 
 function askToSignIn(notice) {
   known = null;
-  document.title = "Sign in · Echo Webhooks";
-  fill(app, signInView(notice, show));
-  app.querySelector("input").focus();
+  document.title = isPortal ? BRAND : `Sign in · ${BRAND}`;
+  fill(app, isPortal ? portalView(notice, show) : signInView(notice, show));
+  (app.querySelector("input") ?? app.querySelector("h1")).focus();
 }
 
 function frame(project, section, main) {
@@ -78,23 +80,23 @@ function frame(project, section, main) {
     h(
       "header",
       { class: "top" },
-      h("div", { class: "brand" }, h("span", { class: "mark", "aria-hidden": "true" }), h("span", null, "Echo Webhooks")),
-      h("select", { class: "project", "aria-label": "Project", onchange: choose, disabled: known.length < 2 }, options),
+      h("div", { class: "brand" }, h("span", { class: "mark", "aria-hidden": "true" }), h("span", null, BRAND)),
+      !isPortal && h("select", { class: "project", "aria-label": "Project", onchange: choose, disabled: known.length < 2 }, options),
       h(
         "nav",
         { "aria-label": "Sections" },
-        SECTIONS.map(([name, label]) => link(label, to(name).href, to(name))),
+        SECTIONS.filter(([name]) => can(name)).map(([name, label]) => link(label, to(name).href, to(name))),
       ),
       h(
         "div",
         { class: "who" },
-        h("span", { class: "quiet" }, session().email ?? "API key"),
+        isPortal ? portalWho() : h("span", { class: "quiet" }, session().email ?? "API key"),
         session().kind === "account" && button("Account", () => showAccount(signOutEverywhere, leave), { kind: "small ghost" }),
         button("Sign out", signOutHere, { kind: "small ghost" }),
       ),
     ),
     main,
-    h("footer", null, link("API reference", "docs")),
+    !isPortal && h("footer", null, link("API reference", "docs")),
   ];
 }
 
@@ -105,12 +107,15 @@ async function show() {
   const main = h("main", { id: "main", tabindex: "-1" });
   try {
     if (!session()) return askToSignIn();
+    hideCode();
     if (!known) {
       fill(app, h("main", { id: "main" }, loading("Loading your projects")));
       known = await projects(signal);
     }
     const { project, rest, query } = place();
-    const route = VIEWS.map(([path, view, section]) => ({ match: rest?.match(path), view, section })).find(({ match }) => match);
+    const route = VIEWS.map(([path, view, section]) => ({ match: rest?.match(path), view, section })).find(
+      ({ match, section }) => match && can(section),
+    );
     if (!route || !known.some(({ id }) => id === project)) {
       if (!known.length)
         return fill(app, ...frame("", "", fill(main, h("p", null, "This account has no project. You can create one with the API."))));
@@ -129,7 +134,7 @@ async function show() {
     };
     const { title, content } = await route.view(context);
     if (signal.aborted) return undefined;
-    document.title = `${title} · Echo Webhooks`;
+    document.title = `${title} · ${BRAND}`;
     fill(main, content);
     if (!isFirst) main.querySelector("h1")?.focus({ preventScroll: true });
     isFirst = false;
@@ -159,5 +164,6 @@ addEventListener("unhandledrejection", (event) => {
   }
 });
 addEventListener("hashchange", show);
+dress();
 keepTimes();
 show();

@@ -45,7 +45,8 @@ pub struct EndpointChange {
     /// Null takes it away.
     #[schema(max_length = 512)]
     pub description: Option<String>,
-    /// All headers; they replace the ones before. Null removes them.
+    /// All headers; they replace the ones before. Null removes them. In a portal session, which does not see the values, `********`
+    /// keeps a value, unless `url` changes.
     #[schema(value_type = Option<OwnHeaders>)]
     pub headers: Option<BTreeMap<String, String>>,
     /// Null takes it away.

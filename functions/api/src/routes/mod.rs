@@ -7,6 +7,8 @@ pub mod console;
 pub mod deliveries;
 pub mod endpoints;
 pub mod events;
+pub mod portal;
+pub mod portal_links;
 pub mod projects;
 pub mod reference;
 pub mod replays;

@@ -12,6 +12,7 @@ mod limited;
 mod manual_retry;
 mod operational;
 mod ordered;
+mod portal;
 mod replay;
 mod sessions;
 
@@ -58,7 +59,7 @@ pub trait Path: fmt::Debug + Send + Sync {
 }
 
 /// Every path, in the order of the table.
-pub const ALL: [&dyn Path; 48] = [
+pub const ALL: [&dyn Path; 49] = [
     &accounts::SignUp,
     &accounts::CreateProject,
     &accounts::CreateKey,
@@ -68,6 +69,7 @@ pub const ALL: [&dyn Path; 48] = [
     &sessions::LogOutEverywhere,
     &sessions::ChangePassword,
     &sessions::ResetPassword,
+    &portal::Redeem,
     &endpoints::Create,
     &endpoints::Change,
     &accepting::One,

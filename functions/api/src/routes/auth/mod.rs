@@ -1,9 +1,11 @@
 //! `/auth`: signing up and logging in, the tokens of a session, and new passwords (contract §2).
 
 mod new_password;
+mod portal;
 mod tokens;
 
 pub use self::new_password::{change_password, reset_password};
+pub use self::portal::{PortalOpenedBody, open_portal};
 pub use self::tokens::{log_out, refresh};
 
 use axum::Json;

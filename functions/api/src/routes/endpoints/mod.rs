@@ -1,7 +1,9 @@
 //! `/v1/projects/{projectId}/webhooks`: where a project wants its events (contract §3).
 
 mod fields;
+mod hidden;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -69,7 +71,7 @@ pub struct EndpointBody {
     project_id: ProjectId,
     #[schema(value_type = values::EndpointUrl)]
     url: String,
-    /// Null for an API key without the scope `endpoints:write`.
+    /// Null for an API key or a portal session without the scope `endpoints:write`.
     #[schema(value_type = Option<values::SigningSecret>, required)]
     signing_secret: Option<String>,
     status: EndpointState,
@@ -90,7 +92,8 @@ pub struct EndpointBody {
     /// Its owner's own words.
     #[schema(required, max_length = 512)]
     description: Option<String>,
-    /// Sent with each request beside those of the service.
+    /// Sent with each request beside those of the service. Without the scope `endpoints:write`, and in a portal session, each value is
+    /// `********`.
     #[schema(value_type = values::OwnHeaders)]
     headers: BTreeMap<String, String>,
     /// The most requests it gets in a second; null is no limit.
@@ -146,17 +149,16 @@ impl From<Endpoint> for EndpointBody {
     }
 }
 
-/// What stands in place of the value of a header.
-const MASK: &str = "********";
-
 impl EndpointBody {
     /// The endpoint, with its secrets if the caller gets them.
     fn shown_to(caller: &Caller, endpoint: Endpoint) -> Self {
         let mut body = Self::from(endpoint);
         if !caller.sees_secrets() {
             body.signing_secret = None;
+        }
+        if !caller.sees_header_values() {
             for value in body.headers.values_mut() {
-                MASK.clone_into(value);
+                hidden::MASK.clone_into(value);
             }
         }
         body
@@ -174,6 +176,7 @@ pub async fn find(app: &App, project: &InProject, id: &EndpointId) -> Result<End
 /// `POST …/webhooks`
 pub async fn create(
     State(app): State<AppState>,
+    caller: Caller,
     project: InProject,
     host: CalledHost,
     query: QueryValues,
@@ -201,7 +204,7 @@ pub async fn create(
     endpoint.state.rate_limit = limit.map(|per_second| RateLimit { per_second, since: now });
     let cap = app.settings.max_endpoints_per_project;
     match app.registry.create_endpoint(&endpoint, cap).await? {
-        Created::Done => Ok((StatusCode::CREATED, Json(endpoint.into()))),
+        Created::Done => Ok((StatusCode::CREATED, Json(EndpointBody::shown_to(&caller, endpoint)))),
         Created::CapReached => Err(ApiError::conflict(format!(
             "The project has {cap} webhook endpoints, which is the most allowed"
         ))),
@@ -238,6 +241,7 @@ pub async fn show(
 /// `PATCH …/webhooks/{webhookId}`
 pub async fn update(
     State(app): State<AppState>,
+    caller: Caller,
     project: InProject,
     ids: PathIds,
     host: CalledHost,
@@ -264,8 +268,13 @@ pub async fn update(
     }
     let end = Instant::now() + CHANGE_TIME;
     loop {
+        let patch = if caller.sees_header_values() {
+            Cow::Borrowed(&patch)
+        } else {
+            hidden::kept(&patch, &endpoint)?
+        };
         match app.store.patch_endpoint(&endpoint, &patch, Timestamp::now()).await? {
-            Patched::Done(endpoint) => return Ok(Json((*endpoint).into())),
+            Patched::Done(endpoint) => return Ok(Json(EndpointBody::shown_to(&caller, *endpoint))),
             // When several changes come at once, one is made each time, and the others try again.
             Patched::Overtaken(latest) => {
                 if Instant::now() >= end || !patch.may_follow(&endpoint, &latest) {
