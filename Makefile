@@ -53,7 +53,8 @@ bench: ## Measure cold start, CPU, cost and growth; draws the charts in docs/
 	cargo run $(BENCH)
 
 cost: ## What your own volumes would cost: EVENTS, FANOUT, FAILED_SHARE and more
-	@cargo run --quiet $(BENCH) -- calculate
+	@echo 'Compiling the calculator: the first time takes some minutes, later a second.'
+	@cargo run --quiet $(BENCH) -- calculate $(MAKEOVERRIDES)
 
 build: setup ## Build both functions for AWS, as `sam deploy` wants them (arm64 unless Architecture=x86_64)
 	@exec $(PYTHON) tools/local/build.py

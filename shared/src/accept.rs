@@ -43,6 +43,8 @@ pub enum AcceptError {
          compared byte for byte"
     )]
     Conflict { accepted_at: Timestamp },
+    #[error("event_id was already used in this project, for an event whose payload has been erased")]
+    Erased,
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("{0} jobs are not certain to be queued")]
@@ -151,6 +153,7 @@ pub async fn after_event_written(
 ) -> Result<EventWritten, AcceptError> {
     match accepted {
         Accepted::New => Ok(written_new(event, routes, now)),
+        Accepted::Exists(first) if first.is_erased() => Err(AcceptError::Erased),
         Accepted::Exists(first) if first.content_hash == event.content_hash => {
             let (missing, untried) = left_over(sinks, &first, now).await?;
             let slow = slow_ones(routes, now);

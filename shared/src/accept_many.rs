@@ -234,6 +234,7 @@ mod tests {
     use crate::event::{EventContent, EventDelivery};
     use crate::event_name::EventName;
     use crate::id::{EndpointId, EventId, ProjectId};
+    use crate::partition::Partition;
     use crate::shards::{Shard, Shards};
 
     const NOW: Timestamp = Timestamp::from_millis(1_776_009_119_499);
@@ -248,7 +249,8 @@ mod tests {
         let (project, id) = (ProjectId::new(NOW), EventId::new(NOW));
         let mut event =
             Event::accept(project, id, &content, &Routes::none(Shards::ONE), NOW, Duration::from_secs(60));
-        let delivery = |_| EventDelivery::new(&content.name, Shard(0), EndpointId::new(NOW), NOW);
+        let delivery =
+            |_| EventDelivery::new(Partition { bucket: 0, shard: Shard(0) }, EndpointId::new(NOW), NOW);
         event.deliveries = (0..deliveries).map(delivery).collect();
         event
     }

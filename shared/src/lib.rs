@@ -1,8 +1,8 @@
 //! All that both functions use.
 //!
-//! [`domain`] holds the rules and is pure. [`store`] keeps rows in DynamoDB, [`queue`] moves jobs through SQS, and [`accept`]
-//! makes an event durable with these two, [`accept_many`] several, and [`line_up`] gives ordered deliveries
-//! their places; [`aws`] is the part that their clients share. Each function starts with
+//! [`domain`] holds the rules and is pure. [`store`] keeps rows in DynamoDB, [`sealing`] seals what is secret in them, [`queue`]
+//! moves jobs through SQS, and [`accept`] makes an event durable with these two, [`accept_many`] several, and [`line_up`] gives
+//! ordered deliveries their places; [`aws`] is the part that their clients share. Each function starts with
 //! [`config`], [`logging`] and [`tls`], and reads [`clock`].
 
 pub mod accept;
@@ -14,13 +14,15 @@ pub mod domain;
 pub mod line_up;
 pub mod logging;
 pub mod queue;
+pub mod sealing;
 pub mod store;
 pub mod tls;
 
 // A path names the noun, wherever its file is.
 pub use domain::{
     account, address, amazon, api_key, attempt, budget, cursor, custom_headers, decision, delivery, endpoint,
-    endpoint_patch, endpoint_url, event, event_input, event_name, fields, id, intake, job, merge,
-    operational, origin, partition, payload, portal_link, project, rate_limit, replay, route, schedule,
-    scope, session, shards, signature, signing_secret, skipped, slowness, stream, time, transition,
+    endpoint_patch, endpoint_secrets, endpoint_url, erasure, event, event_input, event_name, fields, filter,
+    id, intake, job, masks, merge, operational, origin, partition, payload, portal_link, project, rate_limit,
+    replay, route, schedule, scope, sealed, session, shards, signature, signing_secret, skipped, slowness,
+    stream, subscription, time, transition,
 };

@@ -18,7 +18,7 @@ use futures_util::future::join_all;
 
 use crate::aws::Failure;
 use crate::id::ProjectId;
-use crate::job::{DeliveryJob, ReplayJob, StreamJob};
+use crate::job::{DeliveryJob, ErasureJob, ReplayJob, ResealJob, StreamJob};
 
 /// The longest SQS delays a message (`DelaySeconds`).
 pub const MAX_DELAY: Duration = Duration::from_secs(900);
@@ -119,7 +119,7 @@ impl Queue {
     /// # Errors
     /// When the job is not certain to be in the queue. It may be there all the same.
     pub async fn send(&self, job: &DeliveryJob, delay: Duration) -> Result<(), QueueError> {
-        self.send_body(job.encode(), &job.project_id, delay).await
+        self.send_body(job.encode(), &job.project_id.to_string(), delay).await
     }
 
     /// Sends a replay's step as [`Self::send`] does a delivery's job.
@@ -127,7 +127,15 @@ impl Queue {
     /// # Errors
     /// When the job is not certain to be in the queue. It may be there all the same.
     pub async fn send_step(&self, step: &ReplayJob, delay: Duration) -> Result<(), QueueError> {
-        self.send_body(step.encode(), &step.project_id, delay).await
+        self.send_body(step.encode(), &step.project_id.to_string(), delay).await
+    }
+
+    /// Sends a step of the sweep in the same way. The sweep has a group of its own.
+    ///
+    /// # Errors
+    /// When the job is not certain to be in the queue. It may be there all the same.
+    pub async fn send_sweep(&self, step: &ResealJob, delay: Duration) -> Result<(), QueueError> {
+        self.send_body(step.encode(), "sweep", delay).await
     }
 
     /// Sends a stream's job as [`Self::send`] does a delivery's.
@@ -135,19 +143,27 @@ impl Queue {
     /// # Errors
     /// When the job is not certain to be in the queue. It may be there all the same.
     pub async fn wake(&self, job: &StreamJob) -> Result<(), QueueError> {
-        self.send_body(job.encode(), &job.project_id, Duration::ZERO).await
+        self.send_body(job.encode(), &job.project_id.to_string(), Duration::ZERO).await
+    }
+
+    /// Sends an erasure's step as [`Self::send`] does a delivery's job.
+    ///
+    /// # Errors
+    /// When the job is not certain to be in the queue. It may be there all the same.
+    pub async fn send_erasure(&self, step: &ErasureJob, delay: Duration) -> Result<(), QueueError> {
+        self.send_body(step.encode(), &step.project_id.to_string(), delay).await
     }
 
     /// The message's group is its project. When one group has more than a tenth of all messages in flight, SQS hands out the
     /// messages of quiet groups first (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-fair-queues.html>). So projects share a lane
     /// fairly, however many endpoints they have. (Rejected: the endpoint as the group. Each of fifty hanging endpoints has
     /// 2 % of the lane, below the tenth, and together they fill it.)
-    async fn send_body(&self, body: String, group: &ProjectId, delay: Duration) -> Result<(), QueueError> {
+    async fn send_body(&self, body: String, group: &str, delay: Duration) -> Result<(), QueueError> {
         self.client
             .send_message()
             .queue_url(&self.url)
             .message_body(body)
-            .message_group_id(group.to_string())
+            .message_group_id(group)
             .delay_seconds(seconds(delay, MAX_DELAY))
             .send()
             .await?;

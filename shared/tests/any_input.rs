@@ -31,6 +31,11 @@ const STEP: &str = concat!(
     r#""replay_id":"01a20113-3a57-7c63-9fb6-0c94e1b2e27a","step":7}"#
 );
 
+const ERASURE: &str = concat!(
+    r#"{"v":4,"project_id":"01a20113-3a57-7c63-9fb6-0c94e1b2e278","asked_at":1776009119499,"#,
+    r#""position":{"events":{"shard":7,"not_before":1776009239499}}}"#
+);
+
 const SENT: &str = concat!(
     r#"{"project_id":"01a20113-3a57-7c63-9fb6-0c94e1b2e278","event_name":"call.ended","customer_id":"c","#,
     r#""event_id":"01a20113-3a57-7c63-9fb6-0c94e1b2e279","data":{"b":1.10,"a":["x",null]}}"#
@@ -94,12 +99,14 @@ proptest! {
     }
 
     #[test]
-    fn a_message_that_is_a_job_says_the_same_again(text in prop_oneof![".{0,200}", damaged(JOB), damaged(STEP)]) {
+    fn a_message_that_is_a_job_says_the_same_again(text in prop_oneof![".{0,200}", damaged(JOB), damaged(STEP), damaged(ERASURE)]) {
         if let Ok(job) = Job::decode(&text) {
             let again = match &job {
                 Job::Delivery(job) => job.encode(),
                 Job::Replay(step) => step.encode(),
                 Job::Stream(look) => look.encode(),
+                Job::Reseal(step) => step.encode(),
+                Job::Erasure(step) => step.encode(),
             };
             prop_assert_eq!(Job::decode(&again), Ok(job));
         }

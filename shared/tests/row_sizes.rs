@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use echo_shared::custom_headers::CustomHeaders;
 use echo_shared::endpoint::{DisabledReason, Endpoint, EndpointState, EndpointStatus};
 use echo_shared::event::{Event, EventContent};
 use echo_shared::event_name::{EventName, EventNames};
 use echo_shared::id::{EndpointId, EventId, ProjectId};
 use echo_shared::rate_limit::RateLimit;
 use echo_shared::route::{Route, Routes};
+use echo_shared::sealed::SealedHeaders;
 use echo_shared::shards::Shards;
 use echo_shared::time::Timestamp;
 use serde::Serialize;
@@ -43,7 +43,11 @@ fn rows_are_as_large_as_the_limits_suppose() {
     let now = Timestamp::from_millis(1_776_009_119_499);
     let (project, event_id) = (ProjectId::new(now), EventId::new(now));
     let url = "https://hooks.example.com/webhooks/echo".to_owned();
-    let endpoint = |name| Endpoint::new(project, Shards::ONE, url.clone(), vec![name], now);
+    let secret = || vec![1].into();
+    let endpoint = |name: EventName| {
+        let names = vec![name.into()];
+        Endpoint::new(project, EndpointId::new(now), Shards::ONE, url.clone(), names, secret(), now)
+    };
     let wanting = endpoint(ended.clone());
     let other = endpoint(started);
     let disabled = Endpoint { status: EndpointStatus::Disabled, ..wanting.clone() };
@@ -56,7 +60,7 @@ fn rows_are_as_large_as_the_limits_suppose() {
     let event = |endpoints: &[&Endpoint]| {
         let endpoints =
             endpoints.iter().map(|endpoint| (EndpointId::new(now), Route::to(endpoint))).collect();
-        let routes = Routes { shards: Shards::ONE, endpoints };
+        let routes = Routes { endpoints, ..Routes::none(Shards::ONE) };
         Event::accept(project, event_id, &content, &routes, now, Duration::from_secs(86_400))
     };
     let row = |endpoints: &[&Endpoint]| row_size(&event(endpoints));
@@ -86,7 +90,7 @@ fn says(said: &str) {
 /// The size of the routing row of a project with these endpoints.
 fn routing_row(project: ProjectId, endpoints: &[Endpoint]) -> usize {
     let entry = |endpoint: &Endpoint| (endpoint.id, Route::to(endpoint));
-    let routes = Routes { shards: Shards::ONE, endpoints: endpoints.iter().map(entry).collect() };
+    let routes = Routes { endpoints: endpoints.iter().map(entry).collect(), ..Routes::none(Shards::ONE) };
     "copy".len() + format!("{project}#0").len() + row_size(&routes)
 }
 
@@ -96,11 +100,12 @@ fn fifty_endpoints_with_three_usual_names_are_one_read_unit() {
     let project = ProjectId::new(now);
     let usual = ["call.started", "call.ended", "call.summary"];
     let names: usize = usual.iter().map(|name| name.len()).sum();
-    let usual = usual.map(EventName::from_stored).to_vec();
-    let headers = CustomHeaders::new([("x-large".to_owned(), "x".repeat(4_096))]).expect("headers");
-    let endpoint = || Endpoint {
-        headers: headers.clone(),
-        ..Endpoint::new(project, Shards::ONE, "https://hooks.example.com/".to_owned(), usual.clone(), now)
+    let usual = usual.map(|name| EventName::from_stored(name).into()).to_vec();
+    let headers = SealedHeaders([("x-large".to_owned(), vec![1; 4_096].into())].into());
+    let endpoint = || {
+        let (id, url) = (EndpointId::new(now), "https://hooks.example.com/".to_owned());
+        let plain = Endpoint::new(project, id, Shards::ONE, url, usual.clone(), vec![1].into(), now);
+        Endpoint { headers: headers.clone(), ..plain }
     };
     let endpoints: Vec<Endpoint> = (0..50).map(|_| endpoint()).collect();
     let (none, whole) = (routing_row(project, &[]), routing_row(project, &endpoints));

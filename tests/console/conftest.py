@@ -41,7 +41,7 @@ class Receiver:
     """A customer's server. `answer` is a status and a body, or a function that makes them from a request's body."""
 
     def __init__(self):
-        self.requests, self.answer = [], (200, b'{"received":true}')
+        self.requests, self.answer, self.headers = [], (200, b'{"received":true}'), {}
         receiver = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -53,6 +53,8 @@ class Receiver:
                 status, text = receiver.answer(body) if callable(receiver.answer) else receiver.answer
                 self.send_response(status)
                 self.send_header("content-length", str(len(text)))
+                for name, value in receiver.headers.items():
+                    self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(text)
 
@@ -150,6 +152,14 @@ def signed_in(open_page, customer):
         return page
 
     return signed_in
+
+
+def until(page, condition):
+    """Waits until JavaScript's condition holds. Playwright's own function for this is refused by the page's policy."""
+    deadline = time.monotonic() + PATIENCE_MS / 1_000
+    while not page.evaluate(condition):
+        assert time.monotonic() < deadline, f"{condition} did not come to hold"
+        page.wait_for_timeout(50)
 
 
 def sign_in(page, customer, password=None):

@@ -89,7 +89,7 @@ def main():
             if name:
                 page.screenshot(path=DOCS / f"console{name}.png")
             else:
-                page.locator("tbody tr", has_text="all attempts failed").locator("a").first.click()
+                page.locator("tbody tr", has_text="HTTP 503").locator("a").first.click()
                 page.locator("ol.attempts").wait_for()
                 page.screenshot(path=DOCS / "console-delivery.png")
             page.unroute_all(behavior="ignoreErrors")

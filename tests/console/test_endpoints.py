@@ -49,6 +49,60 @@ def test_an_endpoint_is_edited_disabled_enabled_and_deleted(signed_in, customer,
     assert customer.call("GET", f"/webhooks/{endpoint['id']}")[0] == 404
 
 
+def test_failing_endpoints_come_first_and_are_found_again(signed_in, customer, receiver):
+    receiver.answer = lambda body: (200, b"") if b"call.started" in body else (500, b"")
+    for number in range(30):
+        customer.endpoint(f"{receiver.url}/quiet/{number:02}", ["call.summary"])
+    good = customer.endpoint(f"{receiver.url}/good", ["call.started"])
+    bad = customer.endpoint(f"{receiver.url}/bad", ["call.ended"])
+    customer.emit("call.started"), customer.emit("call.ended")
+    customer.settled(good, 1), customer.settled(bad, 1)
+    page = signed_in(viewport={"width": 1280, "height": 700})
+    rows = page.locator("tbody tr")
+    expect(rows).to_have_count(32)
+    expect(rows.first).to_contain_text("/bad")
+    expect(rows.first).to_contain_text("Failing")
+    expect(rows.first).to_contain_text("HTTP 500")
+    expect(page.get_by_text("32 endpoints, 32 active, 1 failing")).to_be_visible()
+
+    page.get_by_label("Search endpoints").fill("quiet/2")
+    expect(rows).to_have_count(10)
+    page.get_by_label("Order").select_option("Newest first")
+    expect(rows.first).to_contain_text("/quiet/29")
+    page.get_by_label("Status", exact=True).select_option("Failing")
+    expect(page.get_by_text("No endpoint matches.")).to_be_visible()
+    page.get_by_label("Status", exact=True).select_option("All")
+    rows.first.get_by_role("link").click()
+    expect(page.get_by_role("heading", name="/quiet/29")).to_be_visible()
+    page.go_back()
+    expect(rows).to_have_count(10)
+    expect(page.get_by_label("Search endpoints")).to_have_value("quiet/2")
+
+    page.get_by_label("Search endpoints").fill("")
+    page.get_by_label("Order").select_option("By URL")
+    last = rows.last.get_by_role("link")
+    last.scroll_into_view_if_needed()
+    last.click()
+    expect(page.get_by_role("heading", name="/quiet/29")).to_be_visible()
+    page.go_back()
+    expect(last).to_be_in_viewport()
+
+
+def test_a_list_of_endpoints_comes_without_payloads(signed_in, customer, receiver):
+    endpoints = [customer.endpoint(f"{receiver.url}/{number}") for number in range(3)]
+    for _ in range(8):
+        customer.emit(data={"text": "x" * 20_000})
+    customer.settled(endpoints[0], 8)
+    page = signed_in()
+    expect(page.locator("main .bone")).to_have_count(0)
+    sizes = []
+    page.on("response", lambda answer: sizes.append(len(answer.body())) if "/v1/" in answer.url else None)
+    page.reload()
+    expect(page.get_by_role("img", name="Latest 8 deliveries").last).to_be_visible()
+    expect(page.locator("main .bone")).to_have_count(0)
+    assert sum(sizes) < 20_000, sizes
+
+
 def test_a_change_by_another_person_stays(signed_in, customer, receiver):
     path = f"/webhooks/{customer.endpoint(receiver.url)['id']}"
     page = signed_in()
@@ -61,7 +115,7 @@ def test_a_change_by_another_person_stays(signed_in, customer, receiver):
     dialog.get_by_role("button", name="Save").click()
     expect(dialog).to_have_count(0)
     shown = customer.call("GET", path, status=200)
-    assert {name: shown[name] for name in theirs} == theirs
+    assert {name: shown[name] for name in theirs} == theirs | {"headers": {"x-tenant": "********"}}
     assert shown["events"] == ["call.summary"]
 
     page.get_by_role("button", name="Edit").click()
@@ -88,7 +142,7 @@ def test_an_endpoint_gets_a_description_a_limit_and_headers_of_its_own(signed_in
     expect(page.locator("#main .title")).to_contain_text("Production, <b>the first</b>")
     expect(page.get_by_role("region", name="Health")).to_contain_text("25 per second")
     made = customer.call("GET", "/webhooks", status=200)[0]
-    assert made["headers"] == {"authorization": "Bearer abc.def", "x-tenant": "acme"}
+    assert made["headers"] == {"authorization": "********", "x-tenant": "********"}
     assert (made["description"], made["rate_limit_per_second"]) == ("Production, <b>the first</b>", 25)
 
     page.get_by_role("link", name="Endpoints").first.click()
@@ -105,7 +159,30 @@ def test_an_endpoint_gets_a_description_a_limit_and_headers_of_its_own(signed_in
     dialog.get_by_role("button", name="Save").click()
     expect(page.get_by_role("region", name="Health")).to_contain_text("No limit")
     changed = customer.call("GET", f"/webhooks/{made['id']}", status=200)
-    assert (changed["description"], changed["rate_limit_per_second"], changed["headers"]) == (None, None, {"x-tenant": "acme"})
+    assert (changed["description"], changed["rate_limit_per_second"], changed["headers"]) == (None, None, {"x-tenant": "********"})
+    customer.emit()
+    customer.settled(made, 1)
+    assert receiver.requests[0][0]["x-tenant"] == "acme"
+
+
+def test_a_saved_header_value_is_kept_but_does_not_move_to_another_origin(signed_in, customer, receiver):
+    path, elsewhere = f"/webhooks/{customer.endpoint(receiver.url)['id']}", "http://127.0.0.1:9/elsewhere"
+    made = customer.call("PATCH", path, {"headers": {"authorization": "Bearer abc.def", "x-tenant": "acme"}}, 200)
+    page = signed_in()
+    page.get_by_role("link", name=receiver.url).click()
+    page.get_by_role("button", name="Edit").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_label("Header value").first).to_have_value("********")
+    dialog.get_by_label("URL").fill(elsewhere)
+    dialog.get_by_role("button", name="Save").click()
+    expect(dialog.locator("[data-field=headers] + div").get_by_role("alert")).to_contain_text("enter the value of each header again")
+    assert customer.call("GET", path, status=200) == made
+    dialog.get_by_label("Header value").first.fill("Bearer new")
+    dialog.get_by_role("button", name="Remove this header").last.click()
+    dialog.get_by_role("button", name="Save").click()
+    expect(dialog).to_have_count(0)
+    changed = customer.call("GET", path, status=200)
+    assert (changed["url"], changed["headers"]) == (elsewhere, {"authorization": "********"})
 
 
 def test_a_refusal_is_shown_at_its_field_and_the_form_stays_as_typed(signed_in, customer, receiver):
@@ -148,7 +225,7 @@ def test_a_refusal_is_shown_at_its_field_and_the_form_stays_as_typed(signed_in, 
     dialog.get_by_role("button", name="Save").click()
     expect(page.get_by_role("region", name="Health")).to_contain_text("1,000 per second")
     changed = customer.call("GET", f"/webhooks/{endpoint['id']}", status=200)
-    assert (changed["description"], changed["headers"]) == ("Billing", {"x-a": "example.org"})
+    assert (changed["description"], changed["headers"]) == ("Billing", {"x-a": "********"})
 
 
 def test_a_secret_is_hidden_until_revealed_and_is_another_once_rotated(signed_in, customer, receiver):
@@ -228,6 +305,11 @@ def test_a_key_is_shown_once_and_revoked(signed_in, customer):
     shown = page.get_by_role("dialog").get_by_text(re.compile("^echo_[0-9a-f]{64}$"))
     expect(shown).to_be_visible()
     key = shown.text_content()
+    # The key is never shown again, so only the button closes the dialog.
+    for _ in range(3):
+        page.keyboard.press("Escape")
+    page.mouse.click(5, 5)
+    expect(shown).to_be_visible()
     page.get_by_role("button", name="Copy key").click()
     expect(page.get_by_text("Key copied")).to_be_visible()
     assert page.evaluate("navigator.clipboard.readText()") == key

@@ -49,7 +49,7 @@ def test_events_are_shown_with_who_got_them_and_who_was_skipped(signed_in, custo
     delivered = page.get_by_role("region", name="Deliveries")
     expect(delivered).to_contain_text("Delivered")
     expect(page.get_by_label("Skipped endpoints")).to_contain_text("the endpoint was not subscribed")
-    expect(page.locator("pre")).to_contain_text('"text": "<b>bold</b>"')
+    expect(page.get_by_role("group", name="Payload, formatted")).to_contain_text('"text": "<b>bold</b>"')
     delivered.get_by_role("link", name=f"{receiver.url}/taken").click()
     expect(page.locator("ol.attempts > li")).to_have_count(1)
     page.get_by_role("link", name=event["event_id"]).click()
@@ -73,6 +73,7 @@ def test_failed_deliveries_are_replayed(signed_in, customer, receiver):
     expect(rows).to_have_count(2)
     page.get_by_role("button", name="Replay").click()
     page.get_by_role("dialog").get_by_label("Event", exact=True).select_option("call.ended")
+    expect(page.get_by_role("dialog").get_by_role("status")).to_have_text("1 delivery matches.")
     page.get_by_role("button", name="Start replay").click()
     replay = page.get_by_role("region", name="Replay")
     expect(replay).to_contain_text("Finished")
@@ -82,6 +83,22 @@ def test_failed_deliveries_are_replayed(signed_in, customer, receiver):
     expect(rows.filter(has_text="call.summary")).to_contain_text("Failed")
     page.reload()
     expect(replay).to_contain_text("1 match found, 1 sent again")
+    # The replay stays in view while the list is filtered.
+    page.get_by_label("Event", exact=True).select_option("call.summary")
+    expect(rows).to_have_count(1)
+    expect(replay).to_be_visible()
+    assert "replay=" in page.url
+    replay.get_by_role("link", name="All replays").click()
+    listed = page.get_by_role("region", name="Replays").locator("tbody tr")
+    expect(listed).to_contain_text("Failed deliveries of call.ended")
+    listed.get_by_role("link").click()
+    expect(replay).to_contain_text("1 match found, 1 sent again")
+
+    page.get_by_role("button", name="Replay", exact=True).click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("To", exact=True).fill("2001-01-01T00:00")
+    dialog.get_by_role("button", name="Start replay").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("From must be earlier than To.")
 
 
 def test_an_event_that_does_not_exist_is_not_found(signed_in, customer):

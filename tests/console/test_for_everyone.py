@@ -27,6 +27,8 @@ def tab_to(page: Page, text):
 
 def test_all_is_done_by_keyboard(open_page, customer, receiver):
     page = open_page()
+    # The page first asks the browser's other tabs for a session.
+    expect(page.get_by_label("E-mail")).to_be_focused()
     page.keyboard.type(customer.email)
     page.keyboard.press("Tab")
     page.keyboard.type(customer.password)
@@ -71,7 +73,23 @@ def views(page: Page, customer, receiver):
     yield "delivery"
     page.get_by_role("button", name="Raw", exact=True).click()
     yield "raw payload"
+    page.get_by_role("button", name="Both", exact=True).click()
+    page.locator("ol.attempts details summary").first.click()
+    yield "both payloads and a request"
+    page.get_by_role("button", name="Compare two").click()
+    yield "a comparison"
+    page.keyboard.press("Escape")
     page.get_by_role("link", name="Deliveries of this endpoint").click()
+    page.get_by_label("Time", exact=True).select_option("From … to …")
+    expect(page.get_by_label("From")).to_be_visible()
+    yield "filters"
+    page.get_by_role("button", name="Replay", exact=True).click()
+    expect(page.get_by_role("dialog").get_by_role("status")).to_contain_text("1 delivery matches")
+    yield "a replay's form"
+    page.keyboard.press("Escape")
+    page.get_by_role("link", name="Replays").click()
+    expect(page.get_by_text("No replays yet")).to_be_visible()
+    yield "replays"
     page.get_by_role("link", name="Verify").click()
     page.get_by_role("button", name="Reveal").click()
     yield "verify"
@@ -130,7 +148,7 @@ def test_late_content_moves_no_control(signed_in, customer, receiver, width):
             with page.expect_response(re.compile("/deliveries")):
                 held.pop().continue_()
         expect(page.locator("main .bone")).to_have_count(0)
-        assert control.bounding_box() == before, address
+        assert (control.bounding_box(), address) == (before, address)
 
     arrives(f"endpoints/{second['id']}?tab=verify", 1, page.get_by_role("button", name="Copy the signing secret"))
     arrives("endpoints", 2, page.locator("tbody a").last)

@@ -107,26 +107,6 @@ def test_a_link_for_looking_has_no_buttons_that_change_and_no_secret(open_page, 
     expect(page.get_by_role("button", name="Send again")).to_have_count(0)
 
 
-def test_hidden_headers_stay_and_do_not_move_to_another_url(open_page, customer, receiver):
-    endpoint = customer.endpoint(receiver.url)
-    customer.call("PATCH", f"/webhooks/{endpoint['id']}", {"headers": {"x-token": "s3cret"}}, 200)
-    page = enter(open_page, Link(customer))
-    page.get_by_role("link", name=receiver.url).click()
-    page.get_by_role("button", name="Edit").click()
-    expect(page.get_by_text("The values are hidden.")).to_be_visible()
-    page.get_by_label("Description").fill("Mended")
-    page.get_by_role("button", name="Save").click()
-    expect(page.get_by_text("Mended")).to_be_visible()
-    page.get_by_role("button", name="Edit").click()
-    page.get_by_label("URL").fill(f"{receiver.url}/other")
-    page.get_by_role("button", name="Save").click()
-    expect(page.get_by_role("alert")).to_contain_text("must be sent with every value again")
-    page.get_by_label("Header value").fill("another")
-    page.get_by_role("button", name="Save").click()
-    expect(page.get_by_role("heading", name=f"{receiver.url}/other")).to_be_visible()
-    assert customer.call("GET", f"/webhooks/{endpoint['id']}", status=200)["headers"] == {"x-token": "another"}
-
-
 def test_a_program_that_only_loads_the_page_uses_nothing_up(open_page, customer):
     link = Link(customer)
     for _ in range(3):

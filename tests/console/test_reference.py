@@ -29,15 +29,41 @@ def test_search_narrows_the_list_and_leads_to_what_it_finds(open_page):
     expect(page.locator("#index").get_by_role("link", name="Sign up")).to_be_visible()
     page.keyboard.press("/")
     page.keyboard.type("rotate secret")
-    links = page.locator("#index a:visible")
-    expect(links).to_have_count(1)
     page.keyboard.press("Enter")
     assert page.url.endswith("#rotateSigningSecret")
     expect(page.locator("#rotateSigningSecret")).to_be_in_viewport()
-    page.get_by_label("Search operations").fill("no such thing")
+    page.get_by_label("Search operations").fill("no-such-thing")
     expect(page.get_by_text("Nothing matches.")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.locator("#index").get_by_role("link", name="Sign up")).to_be_visible()
+
+
+def test_search_finds_fields_statuses_and_headers(open_page):
+    page = open_page("/docs")
+    search, links = page.get_by_label("Search operations"), page.locator("#index a:visible")
+    search.fill("rate_limit_per_second")
+    expect(page.locator("#index").get_by_role("link", name="Create a webhook endpoint")).to_be_visible()
+    expect(page.locator("#index").get_by_role("link", name="Sign up")).to_be_hidden()
+    links.first.click()
+    expect(page.locator("li.found[data-name=rate_limit_per_second]")).to_be_in_viewport()
+    search.fill("410")
+    expect(links.first).to_be_visible()
+    search.fill("retry-after")
+    expect(page.locator("#index").get_by_role("link", name="Post an event", exact=False).first).to_be_visible()
+    links.first.click()
+    expect(page.locator("[data-name=retry-after].found")).to_be_in_viewport()
+
+
+def test_samples_have_the_readers_own_ids(open_page, customer, api_url):
+    page = open_page(f"/docs?project_id={customer.project_id}")
+    request = page.locator("#createEvent .samples pre").first
+    expect(request).to_contain_text(f"{api_url}/v1/projects/{customer.project_id}/events'")
+    shown = page.locator("#getWebhookEndpoint .samples pre").first
+    expect(shown).to_contain_text("/webhooks/WEBHOOK_ID'")
+    page.get_by_label("Endpoint id").fill("0197c2a4-5c30-7aaa-9bbc-79638b7b01e0")
+    expect(shown).to_contain_text("/webhooks/0197c2a4-5c30-7aaa-9bbc-79638b7b01e0'")
+    page.get_by_label("Endpoint id").fill("'; rm -rf /; '")
+    expect(shown).to_contain_text("/webhooks/WEBHOOK_ID'")
 
 
 def test_it_fits_a_phone_and_is_the_same_under_api(open_page):

@@ -5,9 +5,9 @@ import json
 from playwright.sync_api import Page
 
 import demo
-from conftest import expect, sign_in
+from conftest import expect, sign_in, until
 
-SIGN_IN = "You stay signed in until you sign out or close this tab."
+SIGN_IN = "You stay signed in until you sign out or close the last tab of this console."
 
 
 def change_session(page: Page, **changes):
@@ -87,10 +87,68 @@ def test_a_new_password_ends_the_other_sessions(signed_in, customer, api_url):
     expect(page.get_by_role("heading", name="Endpoints")).to_be_visible()
 
 
+def test_a_link_in_a_new_tab_keeps_the_session_and_its_end_ends_both(signed_in, customer, receiver, api_url):
+    endpoint = customer.endpoint(receiver.url)
+    page = signed_in()
+    page.get_by_role("link", name=receiver.url).click()
+    expect(page.get_by_role("heading", name=receiver.url)).to_be_visible()
+    other = page.context.new_page()
+    other.goto(page.url)
+    expect(other.get_by_role("heading", name=receiver.url)).to_be_visible()
+    assert endpoint["id"] in other.url
+
+    # Both tabs find their access token out of date: one refreshes, and the other takes its tokens.
+    before = kept(page)
+    for tab in (page, other):
+        change_session(tab, access="e.x.p")
+    for tab in (page, other):
+        expect(tab.get_by_role("heading", name=receiver.url)).to_be_visible()
+    until(page, "JSON.parse(sessionStorage.getItem('echo-console')).access !== 'e.x.p'")
+    assert kept(page)["refresh"] == kept(other)["refresh"] != before["refresh"]
+
+    other.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_text("You signed out in another tab.")).to_be_visible()
+    assert page.evaluate("sessionStorage.length") == 0
+    # Another browser has no part in it.
+    other.close()
+
+
+def test_another_browser_does_not_get_the_session(signed_in, open_page):
+    signed_in()
+    other = open_page()
+    expect(other.get_by_text(SIGN_IN)).to_be_visible()
+
+
+def test_a_link_to_somebody_elses_project_says_so(signed_in, customer, api_url):
+    page = signed_in()
+    strange = "01a20259-3a57-7c63-9fb6-0c94e1b2e278"
+    page.evaluate("address => (location.hash = address)", f"#/projects/{strange}/endpoints")
+    expect(page.get_by_role("heading", name="This link leads to a project that is not yours")).to_be_visible()
+    expect(page.locator("#main")).to_contain_text(strange)
+    page.locator("#main").get_by_role("link", name="default").click()
+    expect(page.get_by_text("No endpoints yet")).to_be_visible()
+
+
+def test_an_answer_that_is_not_json_is_told_as_a_fault(signed_in, customer):
+    page = signed_in()
+    page.route("**/webhooks", lambda route: route.fulfill(status=200, content_type="text/html", body="<h1>Log in to the Wi-Fi</h1>"))
+    page.reload()
+    expect(page.get_by_role("alert")).to_contain_text("The answer has the status 200, but it is not JSON.")
+    page.unroute_all()
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_text("No endpoints yet")).to_be_visible()
+
+
+def test_the_page_says_how_the_first_account_is_made(open_page, api_url):
+    page = open_page()
+    page.get_by_role("link", name="A call of the API").click()
+    page.wait_for_url(f"{api_url}/docs#signUp")
+
+
 def test_the_reference_is_one_click_away_and_back(signed_in, api_url):
     page = signed_in()
     page.get_by_role("link", name="API reference").click()
-    page.wait_for_url(f"{api_url}/docs")
+    page.wait_for_url(f"{api_url}/docs?project_id=*")
     page.go_back()
     expect(page.get_by_role("heading", name="Endpoints")).to_be_visible()
 

@@ -127,6 +127,7 @@ async fn a_redirect_is_not_followed() {
         let delivery = endpoint.attempted(&id, 1).await;
         assert_eq!(delivery["attempts"][0]["http_status"], status);
         assert_eq!(delivery["attempts"][0]["success"], false);
+        assert_eq!(delivery["attempts"][0]["location"], target.url());
         endpoint.set_status("disabled").await;
     }
     assert_eq!(target.count(), 0, "a redirect was followed");
@@ -145,11 +146,53 @@ async fn a_response_body_is_cut_at_one_kib_between_characters() {
         ("short é".to_owned(), "short é".to_owned()),
     ];
     for (body, shown) in cases {
+        let is_cut = body != shown;
         let receiver = Receiver::answering(Reply::status(200).body(body)).await;
         let endpoint = project.endpoint(&receiver.url()).await;
         let id = project.emit_one().await;
-        assert_eq!(endpoint.ended(&id, "success").await["attempts"][0]["response_body"], shown);
+        let attempt = endpoint.ended(&id, "success").await["attempts"][0].clone();
+        assert_eq!(attempt["response_body"], shown);
+        assert_eq!(attempt["response_truncated"], is_cut, "{attempt}");
         endpoint.delete().await;
+    }
+}
+
+#[tokio::test]
+async fn each_attempt_tells_its_url_and_the_delivery_its_last_attempt() {
+    let (project, receiver) = (Project::new().await, Receiver::answering(500).await);
+    let endpoint = project.endpoint(&receiver.url()).await;
+    let id = project.emit_one().await;
+    endpoint.attempted(&id, 1).await;
+    let moved = receiver.url_of("/moved");
+    endpoint.patch(&json!({"url": moved})).await;
+    let ended = endpoint.ended(&id, "failed").await;
+    let attempts = ended["attempts"].as_array().expect("attempts");
+    let last = &attempts[attempts.len() - 1];
+    assert_eq!((&attempts[0]["url"], &last["url"]), (&json!(receiver.url()), &json!(moved)));
+    let told = json!({"http_status": 500, "error_message": null, "created_at": last["created_at"]});
+    assert_eq!(ended["last_attempt"], told);
+    let event = project.get(&format!("/events/{}", text(&ended, "event_id"))).await.ok(200);
+    assert_eq!(event["deliveries"][0]["last_attempt"], told);
+}
+
+#[tokio::test]
+async fn a_list_has_only_the_fields_that_are_asked_for() {
+    let (project, receiver) = (Project::new().await, Receiver::start().await);
+    let endpoint = project.endpoint(&receiver.url()).await;
+    let id = project.emit_one().await;
+    let whole = endpoint.ended(&id, "success").await;
+
+    let page = endpoint.deliveries("?fields=status,id,last_attempt").await.ok(200);
+    let asked = ["id", "status", "last_attempt"].map(|name| (name.to_owned(), whole[name].clone()));
+    assert_eq!(page["data"][0], json!(serde_json::Map::from_iter(asked)));
+    let page = endpoint.deliveries("?fields=payload").await.ok(200);
+    assert_eq!(page["data"][0], json!({"payload": whole["payload"]}));
+    let page = project.get("/events?fields=event_id,skipped").await.ok(200);
+    assert_eq!(page["data"][0], json!({"event_id": whole["event_id"], "skipped": []}));
+
+    for query in ["?fields=", "?fields=id,", "?fields=attempts", "?fields=id&fields=status"] {
+        endpoint.deliveries(query).await.refuses_field("fields");
+        project.get(&format!("/events{query}")).await.refuses_field("fields");
     }
 }
 

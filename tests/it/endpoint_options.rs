@@ -23,7 +23,7 @@ async fn an_endpoint_has_none_of_it_unless_it_says_so() {
     let more = json!({"description": "é".repeat(512), "headers": {"X-Tenant": "acme", "Authorization": "Bearer a.b"}});
     let created = create(&project, URL, more).await.ok(201);
     assert_eq!(created["description"], "é".repeat(512));
-    assert_eq!(created["headers"], json!({"authorization": "Bearer a.b", "x-tenant": "acme"}));
+    assert_eq!(created["headers"], json!({"authorization": "********", "x-tenant": "********"}));
     let id = created["id"].as_str().expect("an id");
     assert_eq!(project.get(&format!("/webhooks/{id}")).await.ok(200), created);
     let cleared = json!({"description": null, "headers": null});
@@ -111,10 +111,10 @@ async fn a_refused_header_is_named() {
 
 #[tokio::test]
 async fn changes_at_once_all_hold() {
-    let (project, receiver) = (Project::new().await, Receiver::answering(Reply::status(200)).await);
+    let project = Project::new().await;
     let endpoint = project.endpoint(URL).await;
     let changes = [
-        json!({"url": receiver.url()}),
+        json!({"url": format!("{URL}other")}),
         json!({"events": ["call.ended"]}),
         json!({"description": "d"}),
         json!({"headers": {"x-a": "1"}}),
@@ -125,6 +125,7 @@ async fn changes_at_once_all_hold() {
         let shown = endpoint.show().await;
         for change in &changes {
             for (field, value) in change.as_object().expect("an object") {
+                let value = if field == "headers" { &json!({"x-a": "********"}) } else { value };
                 assert_eq!(&shown[field], value, "round {round}");
             }
         }
@@ -132,4 +133,49 @@ async fn changes_at_once_all_hold() {
             .patch(&json!({"url": URL, "events": ["call.started"], "description": null, "headers": null, "rate_limit_per_second": null}))
             .await;
     }
+}
+
+#[tokio::test]
+async fn no_value_of_a_header_comes_back_and_a_mask_keeps_it() {
+    let (project, receiver) = (Project::new().await, Receiver::answering(Reply::status(200)).await);
+    let headers = json!({"authorization": "Bearer s3cret", "x-tenant": "acme"});
+    let created = create(&project, &receiver.url(), json!({"headers": headers})).await;
+    assert!(!created.text().contains("s3cret"));
+    let endpoint = echo_tests::endpoint::Endpoint::new(&project, created.ok(201));
+    let masked = json!({"authorization": "********", "x-tenant": "********"});
+    assert_eq!(endpoint.created["headers"], masked);
+    // As a client does that changes one value of what it was shown, and adds another.
+    let change = json!({"headers": {"authorization": "********", "x-tenant": "other", "x-new": "1"}});
+    let changed = project.api.patch(&endpoint.path(""), &change).await;
+    assert!(!changed.text().contains("s3cret") && !changed.text().contains("other"));
+    project.emit_one().await;
+    let request = receiver.first().await;
+    for (name, value) in [("authorization", "Bearer s3cret"), ("x-tenant", "other"), ("x-new", "1")] {
+        assert_eq!(request.header(name), value);
+    }
+    let unknown = json!({"headers": {"x-unknown": "********"}});
+    let message = project.api.patch(&endpoint.path(""), &unknown).await.refused(400);
+    assert!(message.starts_with("headers must give a value for x-unknown"), "{message}");
+    create(&project, URL, unknown).await.refuses_field("headers");
+}
+
+/// Whoever may change an endpoint could otherwise send its headers to a host of their own.
+#[tokio::test]
+async fn no_value_of_a_header_moves_to_another_origin() {
+    let (project, receiver) = (Project::new().await, Receiver::answering(Reply::status(200)).await);
+    let headers = json!({"headers": {"authorization": "Bearer s3cret"}});
+    let endpoint =
+        echo_tests::endpoint::Endpoint::new(&project, create(&project, URL, headers).await.ok(201));
+    let masked = json!({"authorization": "********"});
+    for change in [json!({"url": receiver.url()}), json!({"url": receiver.url(), "headers": masked})] {
+        let message = project.api.patch(&endpoint.path(""), &change).await.refused(400);
+        assert!(message.starts_with("headers must be sent with every value again"), "{message}");
+    }
+    assert_eq!(endpoint.show().await, endpoint.created);
+    endpoint.patch(&json!({"url": format!("{URL}elsewhere?on=this-origin")})).await;
+    endpoint.patch(&json!({"url": receiver.url(), "headers": {"authorization": "Bearer another"}})).await;
+    project.emit_one().await;
+    assert_eq!(receiver.first().await.header("authorization"), "Bearer another");
+    endpoint.patch(&json!({"url": URL, "headers": null})).await;
+    endpoint.patch(&json!({"url": receiver.url()})).await;
 }

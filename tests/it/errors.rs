@@ -82,6 +82,7 @@ async fn a_wrong_method_is_405_and_the_right_ones_are_named() {
     let cases = [
         (Method::GET, "/auth/signup".to_owned(), &["POST"][..]),
         (Method::DELETE, "/auth/login".to_owned(), &["POST"]),
+        (Method::GET, "/auth/account".to_owned(), &["DELETE"]),
         (Method::GET, "/auth/refresh".to_owned(), &["POST"]),
         (Method::PUT, project.path("/webhooks"), &["GET", "POST"]),
         (Method::DELETE, project.path("/webhooks"), &["GET", "POST"]),
@@ -89,6 +90,7 @@ async fn a_wrong_method_is_405_and_the_right_ones_are_named() {
         (Method::POST, endpoint.path(""), &["DELETE", "GET", "PATCH"]),
         (Method::GET, endpoint.path("/secret/rotate"), &["POST"]),
         (Method::POST, endpoint.path("/deliveries"), &["GET"]),
+        (Method::POST, project.path("/deliveries"), &["GET"]),
         (Method::DELETE, "/v1/api-keys".to_owned(), &["GET", "POST"]),
         (Method::POST, format!("/v1/api-keys/{}/revoke", Uuid::now_v7()), &["PATCH"]),
         (Method::PATCH, project.path("/events"), &["GET", "POST"]),
@@ -228,7 +230,11 @@ async fn an_unknown_query_parameter_is_refused_by_every_call() {
             let method: Method = method.to_uppercase().parse().expect("a method");
             let api = match path.as_str() {
                 "/auth/refresh" => Api::anonymous().with_bearer(&account.refresh_token),
-                "/v1/projects" | "/auth/logout" | "/auth/password" => account.bearer(),
+                "/v1/projects"
+                | "/v1/projects/{projectId}"
+                | "/auth/account"
+                | "/auth/logout"
+                | "/auth/password" => account.bearer(),
                 _ => project.api.clone(),
             };
             let body = operation.get("requestBody").map(|_| b"{}".to_vec());

@@ -35,6 +35,7 @@ fn check(event: &Value) {
                 "created_at",
                 "updated_at",
                 "failure_reason",
+                "last_attempt",
             ],
         );
         assert!(timestamp(&delivery["updated_at"]) >= timestamp(&delivery["created_at"]), "{delivery}");
@@ -97,6 +98,7 @@ async fn an_event_shows_its_payload_its_deliveries_and_who_was_skipped() {
         "created_at": ended["created_at"],
         "updated_at": ended["updated_at"],
         "failure_reason": null,
+        "last_attempt": ended["last_attempt"],
     }]);
     assert_eq!(event["deliveries"], of_ours);
     let skipped: BTreeSet<(&str, &str)> = event["skipped"]

@@ -125,10 +125,6 @@ async fn a_refused_event_is_parked_with_the_reason_and_nothing_else_happens() {
         (without(&event, "project_id").to_string(), format!("project_id is required and {id}")),
         (with(&event, "project_id", json!(mark)).to_string(), format!("project_id {id}")),
         (
-            with(&event, "project_id", json!(Uuid::now_v7())).to_string(),
-            "project_id names no project".to_owned(),
-        ),
-        (
             without(&event, "event_name").to_string(),
             format!("event_name is required and must be one of: {names}"),
         ),
@@ -173,6 +169,19 @@ async fn a_refused_event_is_parked_with_the_reason_and_nothing_else_happens() {
     assert!(!logged("Delivery", "\"IntakeRefused\":").await.is_empty(), "refusals are not counted");
     receiver.no_more_than(0, Duration::from_secs(2)).await;
     assert_eq!(deliveries(&endpoint).await, 0);
+}
+
+#[tokio::test]
+async fn of_an_event_for_no_project_only_the_ids_are_parked() {
+    let project = Project::new().await;
+    let (nowhere, event) = (Uuid::now_v7(), event(&project));
+    intake().await.send(&with(&event, "project_id", json!(nowhere)).to_string()).await;
+    let ids = json!({"project_id": nowhere, "event_id": event["event_id"], "event_name": "call.ended"});
+    let why = parked()
+        .await
+        .take_where(|body| serde_json::from_str::<Value>(body).is_ok_and(|body| body == ids))
+        .await;
+    assert_eq!(why["reason"], "project_id names no project; what the event says is not kept");
 }
 
 #[tokio::test]

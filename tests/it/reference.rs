@@ -55,7 +55,10 @@ async fn answers_have_the_fields_that_are_described() {
     let delivery = accepted["deliveries"][0]["id"].as_str().expect("a delivery");
     let delivery = project.get(&format!("/webhooks/{}/deliveries/{delivery}", endpoint.id)).await.ok(200);
     let page = project.get(&format!("/webhooks/{}/deliveries", endpoint.id)).await.ok(200);
+    let of_project = project.get("/deliveries").await.ok(200);
     let shown = project.get(&format!("/webhooks/{}", endpoint.id)).await.ok(200);
+    let tried = json!({"filter": null, "event": {"event_name": "call.ended"}});
+    let verdict = project.post(&format!("/webhooks/{}/filter/test", endpoint.id), &tried).await.ok(200);
     let events = project.get("/events").await.ok(200);
     let both = json!({"events": [{"event_name": "call.ended"}, {}]});
     let both = project.post("/events/batch", &both).await.ok(200);
@@ -71,6 +74,8 @@ async fn answers_have_the_fields_that_are_described() {
         ("DeliveryWithAttempts", &delivery),
         ("Delivery", &page["data"][0]),
         ("DeliveryPage", &page),
+        ("DeliveryPage", &of_project),
+        ("FilterVerdict", &verdict),
         ("EventPage", &events),
         ("Event", &events["data"][0]),
         ("EventDelivery", &events["data"][0]["deliveries"][0]),

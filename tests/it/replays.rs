@@ -104,6 +104,12 @@ async fn each_failed_delivery_gets_one_manual_attempt() {
     // The deliveries have succeeded, so a second replay finds nothing.
     let again = start(&project, &endpoint, &json!({"since": hour_ago()})).await;
     counts(&over(&project, &endpoint, &again).await, "finished", 0, 0);
+
+    let listed = project.api.get(&endpoint.path("/replays")).await.ok(200);
+    let ids: Vec<&str> = listed.as_array().expect("an array").iter().map(|each| text(each, "id")).collect();
+    assert_eq!(ids, [again.as_str(), id.as_str()], "newest first");
+    assert_eq!(listed[1], replay);
+    project.api.get(&endpoint.path("/replays?limit=1")).await.refused(400);
 }
 
 #[tokio::test]

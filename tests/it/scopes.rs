@@ -42,7 +42,7 @@ async fn a_producers_key_posts_events_and_does_nothing_else() {
     let accepted = producer.post_event(&json!({"event_name": "call.ended"})).await;
     let event = format!("/events/{}", text(&accepted, "event_id"));
     let webhook = format!("/webhooks/{}", endpoint.id);
-    for path in ["/webhooks", &webhook, "/events", &event, &format!("{webhook}/deliveries")] {
+    for path in ["/webhooks", &webhook, "/events", &event, "/deliveries", &format!("{webhook}/deliveries")] {
         names(&producer.get(path).await, "read");
     }
     for path in ["/webhooks", &format!("{webhook}/test"), &format!("{webhook}/secret/rotate")] {
@@ -64,7 +64,6 @@ async fn a_reading_key_gets_no_secret() {
     let reader = with_scopes(&project, &["read"]).await;
     let mut masked = created;
     masked["signing_secret"] = Value::Null;
-    masked["headers"]["authorization"] = json!("********");
     assert_eq!(reader.get("/webhooks").await.ok(200), json!([masked]));
     assert_eq!(reader.get(&format!("/webhooks/{}", endpoint.id)).await.ok(200), masked);
     names(&reader.post("/events", &json!({"event_name": "call.ended"})).await, "events:write");

@@ -97,6 +97,10 @@ impl Api {
         self.send(Method::DELETE, path, None).await
     }
 
+    pub async fn delete_with(&self, path: &str, body: &Value) -> Answer {
+        self.send(Method::DELETE, path, Some(body.to_string().into_bytes())).await
+    }
+
     /// Repeats a request that got a 503, as the 503 asks. A POST is sent once only, because repeating it could change
     /// something twice. On a slow machine the emulator may answer the service too late, and the service then answers
     /// 503.

@@ -119,7 +119,7 @@ pub fn endpoint(value: &Value) {
     assert!(timestamp(&value["updated_at"]) >= timestamp(&value["created_at"]), "{value}");
 }
 
-const DELIVERY: [&str; 12] = [
+const DELIVERY: [&str; 13] = [
     "id",
     "webhook_endpoint_id",
     "project_id",
@@ -132,6 +132,7 @@ const DELIVERY: [&str; 12] = [
     "created_at",
     "updated_at",
     "failure_reason",
+    "last_attempt",
 ];
 
 /// Checks a delivery as lists show it.
@@ -175,13 +176,24 @@ fn check_delivery(value: &Value) {
     }
     if status == "failed" {
         let reason = text(value, "failure_reason");
-        let known = ["exhausted", "gone", "endpoint_disabled", "endpoint_deleted", "internal"];
+        let known = ["exhausted", "gone", "endpoint_disabled", "endpoint_deleted", "erased", "internal"];
         assert!(known.contains(&reason), "{value}");
     } else {
         assert!(value["failure_reason"].is_null(), "{value}");
     }
+    let last = &value["last_attempt"];
+    if value["attempt_count"] == 0 {
+        assert!(last.is_null(), "{value}");
+    } else {
+        fields(last, &["http_status", "error_message", "created_at"]);
+        assert!(timestamp(&last["created_at"]) >= timestamp(&value["created_at"]), "{value}");
+    }
     assert!(timestamp(&value["updated_at"]) >= timestamp(&value["created_at"]), "{value}");
     let payload = &value["payload"];
+    // It was erased.
+    if payload.is_null() {
+        return;
+    }
     fields(payload, &["event_id", "event_name", "customer_id", "notification_id", "data"]);
     assert_eq!(payload["event_id"], value["event_id"], "{value}");
     assert_eq!(payload["event_name"], value["event_name"], "{value}");
@@ -191,7 +203,8 @@ fn check_delivery(value: &Value) {
 #[track_caller]
 fn check_attempt(attempt: &Value, delivery: &Value, number: usize) {
     let names = ["id", "delivery_id", "attempt_number", "triggered_by", "http_status", "response_body"];
-    let more = ["duration_ms", "success", "error_message", "created_at"];
+    let more =
+        ["duration_ms", "success", "error_message", "created_at", "url", "response_truncated", "location"];
     fields(attempt, &[&names[..], &more[..]].concat());
     made(attempt);
     assert_eq!(attempt["delivery_id"], delivery["id"], "{attempt}");
@@ -202,6 +215,10 @@ fn check_attempt(attempt: &Value, delivery: &Value, number: usize) {
     assert!(body.is_null() || body.as_str().is_some_and(|body| body.len() <= 1024), "{attempt}");
     assert!(attempt["duration_ms"].is_u64(), "{attempt}");
     assert!(attempt["success"].is_boolean(), "{attempt}");
+    assert!(text(attempt, "url").starts_with("http"), "{attempt}");
+    assert!(attempt["response_truncated"].is_boolean(), "{attempt}");
+    let status = attempt["http_status"].as_u64().unwrap_or_default();
+    assert!(attempt["location"].is_null() || (300..400).contains(&status), "{attempt}");
     assert!(attempt["error_message"].is_null() || attempt["error_message"].is_string(), "{attempt}");
     assert!(timestamp(&attempt["created_at"]) >= timestamp(&delivery["created_at"]), "{attempt}");
 }

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import secrets
 import shutil
 import urllib.error
@@ -90,10 +91,17 @@ def demonstrate(api_url, receiver, saved):
     return known
 
 
-def write_invocations(known):
-    """Writes the recorded invocations with this project and this key, for `cargo lambda invoke`."""
+RECORDED_PROJECT = "019d8257-8a4b-7000-8000-000000000001"
+RECORDED_QUEUE = re.compile(r"(?<=:)echo-webhooks-(\w+)(?=\")")
+
+
+def write_invocations(known, queues):
+    """Writes the recorded invocations with this project, this key and these queues, for `cargo lambda invoke`. The delivery function
+    tells jobs from events by the queue that they come from."""
     shutil.rmtree(LOCAL / "events", ignore_errors=True)
     (LOCAL / "events").mkdir()
     for recorded in EVENTS.glob("*.json"):
         text = recorded.read_text().replace("PROJECT_ID", known["project_id"]).replace("API_KEY", known["api_key"])
+        text = text.replace(RECORDED_PROJECT, known["project_id"])
+        text = RECORDED_QUEUE.sub(lambda found: queues[found[1]].rsplit("/", 1)[-1].rsplit(":", 1)[-1], text)
         (LOCAL / "events" / recorded.name).write_text(text)

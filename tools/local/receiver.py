@@ -6,12 +6,13 @@
 import hashlib
 import hmac
 import http.server
-import json
 import re
 import threading
 import time
 
 from console import bold, dim, green, red, say
+
+SHOWN_BYTES = 4_000
 
 
 class Receiver:
@@ -77,10 +78,8 @@ def show(path, headers, body, verified, status):
     mark = green("✓ x-echo-signature verified") if verified else red("✗ not signed with the secret of any endpoint")
     lines = [f"\n{dim(time.strftime('%H:%M:%S'))} {bold('received')} POST {path}  {mark}  {dim(f'answered {status}')}"]
     lines += [f"  {dim(name)}: {value}" for name, value in headers.items() if name.lower().startswith(("x-echo-", "webhook-"))]
-    try:
-        text = json.dumps(json.loads(body), indent=2, ensure_ascii=False)
-    except ValueError:
-        text = repr(body)
-    rows = text.splitlines()
-    lines += [f"  {row}" for row in rows[:40]] + ([dim(f"  … {len(rows) - 40} more lines")] if len(rows) > 40 else [])
+    # The body's own bytes: parsing and printing it again would change numbers such as 1.10.
+    text = body[:SHOWN_BYTES].decode(errors="backslashreplace")
+    lines += [f"  {row}" for row in text.splitlines()]
+    lines += [dim(f"  … {len(body) - SHOWN_BYTES} more bytes")] if len(body) > SHOWN_BYTES else []
     say("\n".join(lines))

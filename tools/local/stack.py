@@ -104,7 +104,7 @@ def run():
             known = demo.demonstrate(api_url, receiver, folder / "account.json")
         except Failed as failure:
             raise Failed(f"{failure}\n{logs.troubles(emulator)}") from failure
-        demo.write_invocations(known)
+        demo.write_invocations(known, deploy.resource_names(emulator))
         stack.callback(STACK_FILE.unlink, missing_ok=True)
         write(STACK_FILE, {"api_url": api_url, **known, "receiver_url": receiver.url, **describe(emulator, parameters)})
         _say_ready(api_url, known, receiver.url, time.monotonic() - begun)

@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "local"))
 
 import cost
@@ -42,6 +43,7 @@ def go_through(account, scratch, report):
     """Runs the checks in an order that saves waiting: the scratch queues are tried while the stack is idle."""
     first = account.projects[0]
     endpoint = service.first_try(first, scratch, report)
+    service.sealed(first, endpoint, report)
     retry = service.Retry(account.project("smoke retry"), scratch)
     service.gone(account.project("smoke gone"), scratch, report)
     service.rotation(first, endpoint, scratch, report)

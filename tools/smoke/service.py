@@ -7,6 +7,7 @@ from datetime import datetime
 
 import boto3
 
+import sealing
 import signatures
 from console import Failed
 
@@ -63,6 +64,17 @@ def gone(project, scratch, report):
             raise Failed(f"the delivery is {delivery['status']}, {delivery['failure_reason']}")
         path = f"/webhooks/{endpoint['id']}"
         project.until(path, lambda endpoint: endpoint["status"] == "disabled", 30)
+
+
+def sealed(project, endpoint, report):
+    with report.check("the endpoint's secret is sealed in the table, under the key that seals") as note:
+        key = {"id": {"S": endpoint["id"]}, "part": {"S": "settings"}}
+        table = project.stack.outputs["EndpointsTableName"]
+        row = boto3.client("dynamodb").get_item(TableName=table, Key=key, ConsistentRead=True)["Item"]
+        used, current = {sealing.key_of(value) for value in sealing.values(row)}, sealing.read(project.stack)[sealing.CURRENT]
+        if used != {current} or "whsec_" in str(row):
+            raise Failed(f"the row's values are under {used or 'no key'}, and {current} seals")
+        note.says(f"the key is {current}")
 
 
 def rotation(project, endpoint, scratch, report):

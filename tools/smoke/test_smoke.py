@@ -15,8 +15,9 @@ import boto3
 from botocore.stub import Stubber
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "local")]
+sys.path[:0] = [str(HERE), str(HERE.parent / "local"), str(HERE.parent)]
 
+import sealing
 import settings
 import signatures
 import target
@@ -35,6 +36,36 @@ def outcome(work):
     with contextlib.redirect_stdout(printed):
         print(report.table())
     return [result for _, result, _, _ in report.rows], printed.getvalue()
+
+
+class ASealingKey(unittest.TestCase):
+    def retired(self, key, counts):
+        """The secret after an attempt to retire a key, and the refusal if there was one."""
+        kept = {"current": "k2", "k1": "one", "k2": "two"}
+        with (
+            mock.patch.object(sealing, "read", lambda _: dict(kept)),
+            mock.patch.object(sealing, "count", lambda _: counts),
+            mock.patch.object(sealing, "write", lambda _, keys: (kept.clear(), kept.update(keys))),
+            mock.patch.object(sealing, "say", lambda _: None),
+        ):
+            try:
+                sealing.retire(STACK, key)
+            except Failed as failure:
+                return kept, str(failure)
+        return kept, None
+
+    def test_retires_when_nothing_is_sealed_under_it(self):
+        self.assertEqual(self.retired("k1", {"k1": 0, "k2": 9}), ({"current": "k2", "k2": "two"}, None))
+        for key, counts, why in (("k1", {"k1": 1}, "1 values"), ("k2", {"k1": 0, "k2": 0}, "the key that seals"), ("k3", {}, "no key k3")):
+            kept, refusal = self.retired(key, counts)
+            self.assertEqual(kept, {"current": "k2", "k1": "one", "k2": "two"})
+            self.assertIn(why, refusal)
+
+    def test_is_named_by_each_value_of_a_row(self):
+        value = {"B": b"\x01\x02k1" + bytes(28)}
+        row = {"signing_secret": value, "previous_secret": value, "headers": {"M": {"x-a": {"B": b"\x01\x03k22" + bytes(30)}}}}
+        self.assertEqual([sealing.key_of(one) for one in sealing.values(row)], ["k1", "k1", "k22"])
+        self.assertEqual(len(sealing.values({"signing_secret": value})), 1)
 
 
 class AReport(unittest.TestCase):

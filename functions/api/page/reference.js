@@ -107,7 +107,7 @@ function field(name, schema, { sent = false, required = false, depth = 0, note }
   const general = ["uuid", "date-time"].includes(node.format);
   const own = general && schema.$ref && !schema.description ? undefined : node.description;
   const about = [note, own, !general && node.about].filter((text, at, all) => text && all.indexOf(text) === at);
-  return h("li", {},
+  return h("li", { "data-name": name },
     h("div", { class: "field" }, h("b", {}, name), h("span", { class: "type" }, typeName(node)),
       required && h("span", { class: "required" }, "required")),
     about.map((text) => prose(text)),
@@ -135,21 +135,44 @@ function json(value) {
 
 function sample(title, text, shown = text) {
   const copy = h("button", { type: "button" }, "Copy");
+  const code = h("code", {}, shown);
   copy.addEventListener("click", async () => {
-    await navigator.clipboard.writeText(text);
+    await navigator.clipboard.writeText(code.textContent);
     copy.textContent = "Copied";
     setTimeout(() => { copy.textContent = "Copy"; }, 1500);
   });
-  return h("div", { class: "sample" }, h("div", {}, title, copy), h("pre", { tabindex: "0" }, h("code", {}, shown)));
+  return h("div", { class: "sample" }, h("div", {}, title, copy), h("pre", { tabindex: "0" }, code));
 }
 
 function example(media) {
   return media?.example === undefined ? undefined : ordered(media.example, media.schema);
 }
 
-/** The path parameter `{projectId}` as PROJECT_ID, for the reader to replace. */
+/** The reader's own ids for the samples: from the address (`docs?project_id=…`), as the console links here, or typed. */
+const own = new URLSearchParams(location.search);
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+const OWN = { project_id: "Project", webhook_id: "Endpoint" };
+
+/** The path parameter `{projectId}` as the reader's id, or as PROJECT_ID for the reader to replace. */
 function placeholder(_, name) {
-  return name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase();
+  const plain = name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+  const id = own.get(plain) ?? "";
+  return plain in OWN && UUID.test(id) ? id : plain.toUpperCase();
+}
+
+/** Inputs for the ids. They stay in the address, so that a reload keeps them; an id is no secret. */
+function ownIds() {
+  const inputs = Object.entries(OWN).map(([name, label]) => {
+    const input = h("input", { value: own.get(name) ?? "", placeholder: name.toUpperCase(), spellcheck: "false", autocomplete: "off" });
+    input.addEventListener("input", () => {
+      if (input.value.trim()) own.set(name, input.value.trim().toLowerCase());
+      else own.delete(name);
+      history.replaceState(null, "", `${own.size ? `?${own}` : location.pathname}${location.hash}`);
+      document.dispatchEvent(new Event("ids"));
+    });
+    return h("label", {}, h("span", {}, `${label} id`), input);
+  });
+  return h("div", { class: "own" }, inputs);
 }
 
 function arrival(operation) {
@@ -172,6 +195,15 @@ function curl(path, method, operation) {
   return lines.join(" \\\n  ");
 }
 
+/** The request as a command. It changes with the ids that the reader types. */
+function requestSample(path, method, operation) {
+  const shown = sample("Request", curl(path, method, operation));
+  document.addEventListener("ids", () => {
+    shown.querySelector("code").textContent = curl(path, method, operation);
+  });
+  return shown;
+}
+
 function parameters(operation) {
   const titles = { path: "In the path", query: "In the query", header: "Headers" };
   return Object.entries(titles).map(([place, title]) => {
@@ -191,7 +223,7 @@ function answers(operation) {
       return field(name, schema, { note: about });
     });
     const good = /^2/.test(status);
-    return h("details", { class: "answer", open: good && Boolean(media) },
+    return h("details", { class: "answer", open: good && Boolean(media), "data-name": status },
       h("summary", {}, h("span", { class: `status ${good ? "good" : "bad"}` }, status), inline(description)),
       media && fields(media.schema, false),
       media && !good && sample("Example", JSON.stringify(example(media), null, 2), json(example(media))),
@@ -229,7 +261,7 @@ function operationSection({ path, method, operation: it }, received) {
       request && [h("h4", {}, "Body"), prose(flat(request.schema).description), fields(request.schema, true)],
       answers(it)),
     h("div", { class: "samples" },
-      !received && sample("Request", curl(path, method, it)),
+      !received && requestSample(path, method, it),
       received && sample("The request to your URL", arrival(it)),
       answer !== undefined && sample(`Response · ${best[0]}`, JSON.stringify(answer, null, 2), json(answer))));
 }
@@ -251,7 +283,8 @@ function intro() {
     h("dl", { class: "facts" },
       h("dt", {}, "Base URL"), h("dd", {}, h("code", {}, base)),
       h("dt", {}, "Version"), h("dd", {}, version),
-      h("dt", {}, "Description"), h("dd", {}, h("a", { href: "openapi.json" }, `OpenAPI ${spec.openapi}`))));
+      h("dt", {}, "Description"), h("dd", {}, h("a", { href: "openapi.json" }, `OpenAPI ${spec.openapi}`)),
+      h("dt", {}, "Your ids"), h("dd", {}, ownIds())));
 }
 
 /** The operations of each tag, in the order of the tags. */
@@ -273,16 +306,43 @@ function render() {
   document.getElementById("version").textContent = spec.info.version;
   main.replaceChildren(intro(), credentialsSection());
   for (const { tag, routes } of groups()) {
-    index.append(h("section", {}, h("h2", {}, tag.name), h("ul", {}, routes.map((each) => {
+    const sections = routes.map((each) => operationSection(each, each.received));
+    index.append(h("section", {}, h("h2", {}, tag.name), h("ul", {}, routes.map((each, at) => {
       const { operation: it, method, path } = each;
-      const text = [it.summary, it.operationId, path, method, it.description, tag.name].join(" ").toLowerCase();
-      return h("li", { "data-text": text },
-        h("a", { href: `#${it.operationId}` }, h("span", { class: `method ${method}` }, method), h("span", {}, it.summary)));
+      const text = [it.summary, it.operationId, path, method, tag.name, wordsOf(sections[at])].join(" ").toLowerCase();
+      const link = h("a", { href: `#${it.operationId}` }, h("span", { class: `method ${method}` }, method), h("span", {}, it.summary));
+      return h("li", { "data-text": text }, link, h("small", { class: "where soft" }));
     }))));
     main.append(h("section", { class: "tag" },
-      h("h2", {}, tag.name), h("div", { class: "lead" }, prose(tag.description)),
-      routes.map((each) => operationSection(each, each.received))));
+      h("h2", {}, tag.name), h("div", { class: "lead" }, prose(tag.description)), sections));
   }
+}
+
+/** What a section says, without its samples: their ids and numbers would match nearly everything. */
+function wordsOf(section) {
+  const said = section.cloneNode(true);
+  for (const each of said.querySelectorAll(".sample")) each.remove();
+  return [...said.querySelectorAll("b, p, h4, .status, .type, summary")].map((each) => each.textContent).join(" ");
+}
+
+/** The field, header or status of an operation that a word names: one with this very name before one with the word in its name. */
+function placeOf(id, words) {
+  const named = [...document.getElementById(id).querySelectorAll("[data-name]")];
+  for (const fits of [(name, word) => name === word, (name, word) => name.includes(word)]) {
+    const found = named.find((each) => words.some((word) => fits(each.dataset.name.toLowerCase(), word)));
+    if (found) return found;
+  }
+  return undefined;
+}
+
+/** Opens the parts around an element and shows the element. */
+function reveal(element) {
+  for (let each = element; each; each = each.parentElement?.closest("details")) {
+    if (each instanceof HTMLDetailsElement) each.open = true;
+  }
+  element.scrollIntoView({ block: "center" });
+  element.classList.add("found");
+  setTimeout(() => element.classList.remove("found"), 2500);
 }
 
 function search() {
@@ -291,10 +351,18 @@ function search() {
   // On a small screen an open list would fill the page.
   menu.open = matchMedia("(min-width: 48rem)").matches;
   const links = () => [...document.querySelectorAll("#index li:not([hidden]) a")];
+  const asked = () => box.value.toLowerCase().split(/\s+/).filter(Boolean);
+  // An operation with the words in its own name comes before one with the words in a field's.
+  const best = () => {
+    const named = links().find((link) => asked().every((word) => `${link.textContent} ${link.hash}`.toLowerCase().includes(word)));
+    return named ?? links()[0];
+  };
+  const idOf = (row) => row.querySelector("a").hash.slice(1);
   box.addEventListener("input", () => {
-    const words = box.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const words = asked();
     for (const row of document.querySelectorAll("#index li")) {
       row.hidden = !words.every((word) => row.dataset.text.includes(word));
+      row.querySelector(".where").textContent = (!row.hidden && words.length && placeOf(idOf(row), words)?.dataset.name) || "";
     }
     for (const section of document.querySelectorAll("#index section")) {
       section.hidden = !section.querySelector("li:not([hidden])");
@@ -302,8 +370,16 @@ function search() {
     menu.open ||= words.length > 0;
     document.getElementById("none").hidden = links().length > 0;
   });
+  document.getElementById("index").addEventListener("click", (event) => {
+    const row = event.target.closest("li");
+    const words = asked();
+    const place = row && words.length && placeOf(idOf(row), words);
+    // After the browser has followed the link.
+    if (place) setTimeout(() => reveal(place));
+  });
   document.addEventListener("keydown", (event) => {
-    const typing = event.target instanceof HTMLInputElement;
+    const typing = event.target === box;
+    if (event.target instanceof HTMLInputElement && !typing) return;
     if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey) {
       event.preventDefault();
       box.focus();
@@ -312,7 +388,7 @@ function search() {
       box.dispatchEvent(new Event("input"));
       box.blur();
     } else if (event.key === "Enter" && typing) {
-      links()[0]?.click();
+      best()?.click();
     } else if (event.key === "ArrowDown" || event.key === "ArrowUp") {
       const all = links();
       const at = typing ? -1 : all.indexOf(document.activeElement);

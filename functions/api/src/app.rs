@@ -6,6 +6,7 @@ use aws_config::SdkConfig;
 use echo_shared::accept::Sinks;
 use echo_shared::id::{AccountId, PortalLinkId, SessionId};
 use echo_shared::queue::{self, Queue};
+use echo_shared::sealing::Keyring;
 use echo_shared::store::{self, Budgets, Registry, Store};
 
 use crate::auth::grants::GrantCache;
@@ -28,6 +29,7 @@ pub struct App {
     /// All jobs for slow endpoints.
     pub slow_endpoints: Queue,
     pub secrets: RootSecret,
+    pub keys: Keyring,
     pub grants: GrantCache,
     /// Sessions that lived when they were last looked up.
     pub sessions: Recent<(AccountId, SessionId), ()>,
@@ -49,6 +51,7 @@ impl App {
             retries: Queue::new(sqs.clone(), config.retries_queue_url),
             slow_endpoints: Queue::new(sqs, config.slow_endpoints_queue_url),
             secrets: RootSecret::new(aws, config.root_secret_arn),
+            keys: Keyring::new(aws, config.sealing_keys_arn),
             grants: GrantCache::default(),
             sessions: Recent::default(),
             portals: Recent::default(),

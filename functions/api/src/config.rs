@@ -25,6 +25,8 @@ pub struct Config {
     pub retries_queue_url: String,
     pub slow_endpoints_queue_url: String,
     pub root_secret_arn: String,
+    /// The secret with the keys of endpoints' sealed values.
+    pub sealing_keys_arn: String,
     pub settings: Settings,
 }
 
@@ -93,6 +95,7 @@ impl Config {
             retries_queue_url: required(lookup, "RETRIES_QUEUE_URL")?,
             slow_endpoints_queue_url: required(lookup, "SLOW_ENDPOINTS_QUEUE_URL")?,
             root_secret_arn: required(lookup, "ROOT_SECRET_ARN")?,
+            sealing_keys_arn: required(lookup, "SEALING_KEYS_ARN")?,
             settings: Settings::from_lookup(lookup)?,
         })
     }
@@ -145,7 +148,7 @@ mod tests {
             let named = name == "TABLES_PREFIX" || name.ends_with("_URL") && name.contains("QUEUE");
             let default = match name {
                 "API_ENDPOINT" => Some("https://a1b2c3.execute-api.eu-west-1.amazonaws.com"),
-                _ => (named || name == "ROOT_SECRET_ARN").then_some("something"),
+                _ => (named || name.ends_with("_ARN")).then_some("something"),
             };
             changed.or(default).map(str::to_owned)
         })

@@ -11,6 +11,7 @@ use echo_shared::api_key::Beyond;
 use echo_shared::fields::Refused;
 use echo_shared::queue::QueueError;
 use echo_shared::scope::Scope;
+use echo_shared::sealing::{NotOpened, SealingError};
 use echo_shared::store::{Spent, StoreError};
 use echo_shared::time::Timestamp;
 use serde::Serialize;
@@ -144,6 +145,12 @@ impl ApiError {
     #[must_use]
     pub fn current_password_wrong() -> Self {
         Self::invalid("current_password must be the account's present password")
+    }
+
+    /// As [`Self::current_password_wrong`], where the field has another name.
+    #[must_use]
+    pub fn password_wrong() -> Self {
+        Self::invalid("password must be the account's present password")
     }
 
     #[must_use]
@@ -281,6 +288,11 @@ impl ApiError {
     }
 
     #[must_use]
+    pub fn payload_erased() -> Self {
+        Self::conflict("The event's payload has been erased")
+    }
+
+    #[must_use]
     pub fn replay_running() -> Self {
         Self::conflict("A replay of the webhook endpoint is running, and only one may at a time")
     }
@@ -359,7 +371,7 @@ impl From<Refused> for ApiError {
 impl From<AcceptError> for ApiError {
     fn from(error: AcceptError) -> Self {
         match error {
-            AcceptError::Conflict { .. } => Self::conflict(error.to_string()),
+            AcceptError::Conflict { .. } | AcceptError::Erased => Self::conflict(error.to_string()),
             AcceptError::Store(error) => error.into(),
             AcceptError::InDoubt(_) | AcceptError::TooLate => Self::unavailable(error),
         }
@@ -371,6 +383,20 @@ impl From<StoreError> for ApiError {
         match error {
             StoreError::Unavailable(_) => Self::unavailable(error),
             StoreError::Broken(_) => Self::internal(error),
+        }
+    }
+}
+
+/// A key that is unknown may come, or come back: nothing is wrong with the row.
+impl From<SealingError> for ApiError {
+    fn from(error: SealingError) -> Self {
+        match error {
+            SealingError::Unavailable(_)
+            | SealingError::Bad(_)
+            | SealingError::NotOpened(NotOpened::UnknownKey { .. }) => Self::unavailable(error),
+            SealingError::NotOpened(NotOpened::Damaged { .. }) | SealingError::NotSealed => {
+                Self::internal(error)
+            }
         }
     }
 }

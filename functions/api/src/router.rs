@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, header};
-use axum::middleware::{Next, from_fn_with_state, map_response};
+use axum::middleware::{Next, from_fn, from_fn_with_state, map_response};
 use axum::response::Response;
 use axum::routing::{delete, get, patch, post};
 use echo_shared::event_input;
@@ -13,7 +13,7 @@ use echo_shared::scope::Scope;
 use tracing::{Span, field};
 
 use crate::app::AppState;
-use crate::auth::{Caller, InProject, authenticate, require};
+use crate::auth::{Caller, InProject, authenticate, outside_the_portal, require};
 use crate::error::ApiError;
 use crate::http::body::{self, LIMIT};
 use crate::http::loops;
@@ -67,6 +67,7 @@ fn open() -> Router<AppState> {
         .route("/password", post(auth::change_password))
         .route("/reset", post(auth::reset_password))
         .route("/portal", post(auth::open_portal))
+        .route("/account", delete(auth::erase_account))
         .method_not_allowed_fallback(|| async { ApiError::method_not_allowed() })
         .route_layer(from_fn_with_state(LIMIT, body::read))
         .route_layer(map_response(never_stored))
@@ -77,12 +78,15 @@ fn authenticated(app: &AppState) -> Router<AppState> {
     let in_webhook = |rest: &str| format!("{WEBHOOK}{rest}");
     let for_any_key = Router::new()
         .route("/projects", get(projects::list).post(projects::create))
-        .route(PROJECT, get(projects::show));
+        .route(PROJECT, get(projects::show).delete(projects::erase));
     let reading = Router::new()
         .route(&in_project("/webhooks"), get(endpoints::list))
         .route(WEBHOOK, get(endpoints::show))
         .route(&in_project("/events/{event_id}"), get(events::show))
+        .route(&in_webhook("/replays"), get(replays::list))
+        .route(&in_project("/deliveries"), get(deliveries::list_all))
         .route(&in_webhook("/replays/{replay_id}"), get(replays::show))
+        .route(&in_webhook("/filter/test"), post(endpoints::filter_test::test_filter))
         .route(&in_webhook("/deliveries"), get(deliveries::list))
         .route(&in_webhook("/deliveries/{delivery_id}"), get(deliveries::show))
         .route_layer(from_fn_with_state(Scope::Read, require));
@@ -93,6 +97,11 @@ fn authenticated(app: &AppState) -> Router<AppState> {
         .route(&in_webhook("/test"), post(events::send_test))
         .route(&in_webhook("/replay"), post(replays::create))
         .route(&in_webhook("/deliveries/{delivery_id}/retry"), post(deliveries::retry))
+        .route_layer(from_fn_with_state(Scope::EndpointsWrite, require));
+    // A project's customer erases nothing that the project has to show.
+    let erasing = Router::new()
+        .route(&in_project("/events/{event_id}/payload"), delete(events::erase_payload))
+        .route_layer(from_fn(outside_the_portal))
         .route_layer(from_fn_with_state(Scope::EndpointsWrite, require));
     let managing_keys = Router::new()
         .route("/api-keys", get(api_keys::list).post(api_keys::create))
@@ -120,6 +129,7 @@ fn authenticated(app: &AppState) -> Router<AppState> {
     for_any_key
         .merge(reading)
         .merge(managing_endpoints)
+        .merge(erasing)
         .merge(managing_keys)
         .method_not_allowed_fallback(wrong_method)
         .route_layer(from_fn_with_state(LIMIT, body::read))

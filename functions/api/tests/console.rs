@@ -26,7 +26,7 @@ impl Answer {
 
 fn service() -> Router {
     let config = Config::from_lookup(|name| {
-        let is_text = name == "TABLES_PREFIX" || name.ends_with("_QUEUE_URL") || name == "ROOT_SECRET_ARN";
+        let is_text = name == "TABLES_PREFIX" || name.ends_with("_QUEUE_URL") || name.ends_with("_ARN");
         let is_address = name == "API_ENDPOINT";
         (is_text || is_address).then(|| "http://something.example/".to_owned())
     });

@@ -49,7 +49,7 @@ impl Service {
             let value = match name {
                 "SIGNUP_POLICY" => signup_policy,
                 "API_ENDPOINT" => "https://a1b2c3.execute-api.eu-west-1.amazonaws.com",
-                "ROOT_SECRET_ARN" => "http://127.0.0.1:1/something",
+                "ROOT_SECRET_ARN" | "SEALING_KEYS_ARN" => "http://127.0.0.1:1/something",
                 _ if name == "TABLES_PREFIX" || name.ends_with("_QUEUE_URL") => {
                     "http://127.0.0.1:1/something"
                 }
@@ -158,7 +158,7 @@ async fn anothers_project_is_403_whatever_the_rest() {
 async fn a_wrong_method_is_405_with_the_right_ones() {
     let service = Service::new("open");
     for (path, allow) in [
-        ("~", "GET,HEAD"),
+        ("~", "DELETE,GET,HEAD"),
         ("~/webhooks", "GET,HEAD,POST"),
         ("/api~/events", "GET,HEAD,POST"),
         ("/v1/api-keys", "GET,HEAD,POST"),

@@ -14,11 +14,13 @@ use tracing::{Instrument, Span};
 
 use crate::App;
 use crate::dead_letters;
+use crate::erasure_step;
 use crate::intake::Intake;
 use crate::lanes::Source;
 use crate::message::{Disposal, Message};
 use crate::metrics::Tally;
 use crate::replay_step;
+use crate::reseal_step;
 use crate::sqs_event::{BatchResponse, ItemFailure, Record};
 use crate::streams::{Runner, of_batch};
 use crate::turn::rows::{self, Rows};
@@ -65,6 +67,8 @@ fn span_of(job: &Job, request_id: &str) -> Span {
             endpoint_id = %job.endpoint_id,
             stream = String::from(job.stream),
         ),
+        Job::Reseal(job) => tracing::info_span!("sweep", request_id, key = %job.key),
+        Job::Erasure(job) => tracing::info_span!("erasure", request_id, project_id = %job.project_id),
     }
 }
 
@@ -123,6 +127,12 @@ async fn work(
                 started.push(start(message.clone(), span, replay_step::take(app.clone(), message, job)));
             }
             (Some(lane), Ok(Job::Stream(job))) => streams.push((message, lane, job, span)),
+            (Some(_), Ok(Job::Reseal(job))) => {
+                started.push(start(message.clone(), span, reseal_step::take(app.clone(), message, job)));
+            }
+            (Some(_), Ok(Job::Erasure(job))) => {
+                started.push(start(message.clone(), span, erasure_step::take(app.clone(), message, job)));
+            }
             (Some(_), Err(error)) => {
                 tracing::error!(message_id = message.id, %error, "a message is not a job that this build knows");
                 let kept = message.clone();
@@ -197,7 +207,13 @@ async fn start_turns(
             app.crowding.look(job.lane, &app.queues).await;
         }
     };
-    let (loaded, ()) = tokio::join!(load(app, &jobs), look);
+    // The first batch of a process reads the sealing keys beside its rows.
+    let keys = async {
+        if !jobs.is_empty() {
+            app.keys.read_ahead().await;
+        }
+    };
+    let (loaded, (), ()) = tokio::join!(load(app, &jobs), look, keys);
     let reservations = match &loaded {
         Ok(Some(loaded)) => {
             let wanted = jobs.iter().map(|job| (&job.job, job.lane));

@@ -19,6 +19,8 @@ pub struct Config {
     pub tables: Tables,
     pub budgets_table: String,
     pub queue_urls: QueueUrls,
+    /// The secret with the keys of endpoints' sealed values.
+    pub sealing_keys_arn: String,
     /// The project whose endpoints get operational events, and the bus that gets them. Neither by default.
     pub operator_project_id: Option<ProjectId>,
     pub operational_bus: Option<String>,
@@ -80,6 +82,7 @@ impl Config {
                 parked: required(&lookup, "PARKED_QUEUE_URL")?,
                 intake: required(&lookup, "INTAKE_QUEUE_URL")?,
             },
+            sealing_keys_arn: required(&lookup, "SEALING_KEYS_ARN")?,
             operator_project_id: operator_project(&lookup)?,
             operational_bus: lookup("OPERATIONAL_EVENT_BUS_NAME").filter(|name| !name.is_empty()),
             settings: Settings {
@@ -107,7 +110,8 @@ mod tests {
         let named = || format!("the-{name}");
         match name {
             "API_ENDPOINT" => Some("https://a1b2c3.execute-api.eu-west-1.amazonaws.com".to_owned()),
-            _ => (name == "TABLES_PREFIX" || name.ends_with("_QUEUE_URL")).then(named),
+            _ => (matches!(name, "TABLES_PREFIX" | "SEALING_KEYS_ARN") || name.ends_with("_QUEUE_URL"))
+                .then(named),
         }
     }
 
@@ -127,6 +131,7 @@ mod tests {
         for (name, value) in [
             ("PARKED_QUEUE_URL", ""),
             ("INTAKE_QUEUE_URL", ""),
+            ("SEALING_KEYS_ARN", ""),
             ("API_ENDPOINT", ""),
             ("API_ENDPOINT", "a1b2c3"),
             ("EVENT_NAMES", "call ended"),

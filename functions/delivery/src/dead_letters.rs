@@ -1,5 +1,5 @@
-//! Messages that the other queues gave up. The delivery of such a job ends `failed` (`internal`). An event, or a message
-//! that is no job, is parked as it is.
+//! Messages that the other queues gave up. The delivery of such a job ends `failed` (`internal`). An event, a
+//! step of an erasure, or a message that is no job, is parked as it is.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +27,12 @@ const ACTS_WITHIN: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 /// The reason on an event that was parked without having been refused.
 const KEPT_OUT: &str = "faults of ours kept it from being accepted; send it again under the same event_id";
 
+/// The reason on a step of the sweep that was parked.
+const GAVE_UP_SWEEP: &str = "faults of ours kept the sweep from going on; begin it again";
+/// The reason on a step of an erasure that was parked.
+const GIVEN_UP: &str =
+    "faults of ours kept a project from being erased; send this body to the queue of retries again";
+
 pub(crate) async fn bury(
     app: Arc<App>,
     message: Arc<Message>,
@@ -45,6 +51,8 @@ pub(crate) async fn bury(
             end_stream(&app, &message, &job, &tally).await.map_err(|error| error.to_string())
         }
         Ok(Job::Replay(job)) => end_replay(&app, &message, &job).await.map_err(|error| error.to_string()),
+        Ok(Job::Reseal(_)) => park(&app, &message, "jobs", body, GAVE_UP_SWEEP).await,
+        Ok(Job::Erasure(_)) => park(&app, &message, "jobs", body, GIVEN_UP).await,
         Err(error) => park(&app, &message, "jobs", body, &error.to_string()).await,
     };
     match ended {

@@ -2,7 +2,8 @@
 //!
 //! In reading order: [`sqs_event`] is the invocation as Lambda hands it over, and `batch` takes each record by itself. `turn`
 //! is one job's whole turn: `echo_shared::decision` decides it. `sender` makes the request. `replay_step` is one step
-//! of trying many deliveries again, `streams` keeps the order of ordered endpoints, `intake` accepts events, and `dead_letters` ends the deliveries that failed in every other
+//! of trying many deliveries again, `erasure_step` one of erasing a project, `reseal_step` one of the sweep under a new key, `streams` keeps
+//! the order of ordered endpoints, `intake` accepts events, and `dead_letters` ends the deliveries that failed in every other
 //! way. `coalescer` joins requests of one batch, `message` hides messages, `lanes` moves jobs between queues, `operator`
 //! tells the operator, and `metrics` counts.
 
@@ -10,6 +11,7 @@ mod batch;
 mod coalescer;
 mod config;
 mod dead_letters;
+mod erasure_step;
 mod intake;
 mod lanes;
 mod message;
@@ -17,6 +19,7 @@ mod metrics;
 mod operator;
 mod own_fault;
 mod replay_step;
+mod reseal_step;
 mod sender;
 pub mod sqs_event;
 mod streams;
@@ -27,6 +30,7 @@ use std::time::Duration;
 
 use echo_shared::accept::Sinks;
 use echo_shared::queue::{self, Queue};
+use echo_shared::sealing::Keyring;
 use echo_shared::store::{self, Budgets, Store};
 use echo_shared::time::Timestamp;
 use echo_shared::tls::Tls;
@@ -50,6 +54,7 @@ pub struct App {
     store: Store,
     budgets: Budgets,
     queues: Queues,
+    keys: Keyring,
     sender: Sender,
     settings: Settings,
     crowding: Crowding,
@@ -86,6 +91,7 @@ impl App {
                 parked: queue(config.queue_urls.parked),
                 intake: queue(config.queue_urls.intake),
             },
+            keys: Keyring::new(sdk, config.sealing_keys_arn),
             sender: Sender::new(timeout, addresses, tls),
             operator: Operator::new(config.operator_project_id, config.operational_bus, sdk),
             settings: config.settings,
@@ -129,6 +135,7 @@ impl App {
         let lookup = |name: &str| match name {
             "TABLES_PREFIX" => Some("cut-off-".to_owned()),
             "API_ENDPOINT" => Some("https://api.example".to_owned()),
+            "SEALING_KEYS_ARN" => Some("arn:keys".to_owned()),
             name if name.ends_with("_QUEUE_URL") => Some(format!("https://sqs.example/1/{name}")),
             _ => None,
         };

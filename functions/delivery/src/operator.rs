@@ -111,7 +111,7 @@ async fn accept_in(app: &App, project_id: ProjectId, notice: &Notice) -> Result<
     // The id alone identifies the event: its details may have changed when it is sent again.
     let event = Event { content_hash: id.to_string(), ..event };
     match accept(app.sinks(), event, &routes, now).await {
-        Ok(_) => Ok(()),
+        Ok(_) | Err(AcceptError::Erased) => Ok(()),
         Err(AcceptError::Conflict { .. }) => {
             tracing::error!(event_id = %id, "an event of the operator's project has the id of an operational event");
             Ok(())

@@ -3,6 +3,7 @@
 use echo_shared::accept::AcceptError;
 use echo_shared::aws::Failure;
 use echo_shared::queue::QueueError;
+use echo_shared::sealing::SealingError;
 use echo_shared::store::StoreError;
 
 #[derive(Debug, thiserror::Error)]
@@ -11,6 +12,9 @@ pub(crate) enum OwnFault {
     Store(#[from] StoreError),
     #[error("a stream is not woken yet: {0}")]
     NotWoken(#[from] QueueError),
+    /// Nothing is sent unsigned or without its headers.
+    #[error(transparent)]
+    Sealing(#[from] SealingError),
     #[error("an operational event is not accepted yet: {0}")]
     NotAccepted(#[source] AcceptError),
     #[error("EventBridge did not take an operational event: {0}")]

@@ -12,6 +12,7 @@ use echo_shared::endpoint::Endpoint;
 use echo_shared::event::EventDelivery;
 use echo_shared::id::{DeliveryId, EventId};
 use echo_shared::job::{Chain, DeliveryJob, ReplayJob};
+use echo_shared::partition::Partition;
 use echo_shared::queue::Queue;
 use echo_shared::replay::{Match, PAGE, Position, Progress, Replay, StepAction, StopReason, on_wake};
 use echo_shared::store::{Advanced, EventFilter, StoreError};
@@ -183,6 +184,7 @@ async fn try_again(
         row.replay_id.is_none_or(|other| other < replay.id)
             && row.status == replay.filter.status
             && row.attempt_count < MAX_ATTEMPTS
+            && !row.erased
             && !row.is_to_be_counted()
             && !row.is_expired(now)
     };
@@ -273,7 +275,8 @@ async fn make_one(
 ) -> Result<Skipped, StoreError> {
     let now = Timestamp::now();
     let shard = endpoint.shards.of(id);
-    let Some(event) = app.store.event(&replay.project_id, shard, id, now).await? else {
+    let event = app.store.event(&replay.project_id, shard, id, now).await?;
+    let Some(event) = event.filter(|event| !event.is_erased()) else {
         return Ok(Skipped::Gone);
     };
     if let Some(listed) = event.deliveries.iter().find(|listed| listed.endpoint_id == endpoint.id) {
@@ -289,7 +292,8 @@ async fn make_one(
         return Ok(Skipped::Gone);
     }
     app.store.note_event_name(endpoint, &event.event_name).await?;
-    let listed = EventDelivery::new(&event.event_name, shard, endpoint.id, now);
+    let partition = Partition { bucket: endpoint.bucket_of(&event.event_name), shard };
+    let listed = EventDelivery::new(partition, endpoint.id, now);
     if app.store.unskip(&event, &listed).await? == Advanced::Overtaken {
         return Ok(Skipped::Contested);
     }

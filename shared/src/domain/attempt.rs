@@ -27,6 +27,10 @@ pub enum Outcome {
         status: u16,
         /// The start of the body, as far as it came.
         body: String,
+        /// Whether more of the body came than is kept.
+        truncated: bool,
+        /// Where a redirect leads. It is not followed.
+        location: Option<String>,
         /// The wait that `retry-after` of a 429 or 503 asks for.
         retry_after: Option<Duration>,
         /// Why the body did not come whole; `None` also when as much of it came as is kept.
@@ -165,10 +169,16 @@ pub enum BodyFault {
 pub struct Attempt {
     pub id: AttemptId,
     pub triggered_by: Trigger,
+    /// The endpoint's URL at that moment. The endpoint may have another one now.
+    pub url: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http_status: Option<u16>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response_body: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub response_truncated: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location: Option<String>,
     pub duration_ms: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_message: Option<String>,
@@ -176,15 +186,29 @@ pub struct Attempt {
 
 impl Attempt {
     #[must_use]
-    pub fn new(id: AttemptId, triggered_by: Trigger, outcome: &Outcome, took: Duration) -> Self {
-        let (http_status, response_body, error_message) = match outcome {
-            Outcome::Answered { status, body, broken_off, .. } => {
-                (Some(*status), Some(body.clone()), broken_off.map(|fault| fault.to_string()))
-            }
-            Outcome::Failed { cause } => (None, None, Some(cause.to_string())),
+    pub fn new(id: AttemptId, triggered_by: Trigger, url: &str, outcome: &Outcome, took: Duration) -> Self {
+        let attempt = Self {
+            id,
+            triggered_by,
+            url: url.to_owned(),
+            http_status: None,
+            response_body: None,
+            response_truncated: false,
+            location: None,
+            duration_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+            error_message: None,
         };
-        let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-        Self { id, triggered_by, http_status, response_body, duration_ms, error_message }
+        match outcome {
+            Outcome::Answered { status, body, truncated, location, broken_off, .. } => Self {
+                http_status: Some(*status),
+                response_body: Some(body.clone()),
+                response_truncated: *truncated,
+                location: location.clone(),
+                error_message: broken_off.map(|fault| fault.to_string()),
+                ..attempt
+            },
+            Outcome::Failed { cause } => Self { error_message: Some(cause.to_string()), ..attempt },
+        }
     }
 
     /// The status alone decides: a message beside a status names the fault that broke the body off.
@@ -194,10 +218,11 @@ impl Attempt {
     }
 }
 
-/// The start of an answer as text: at most [`MAX_RESPONSE_BODY_BYTES`], cut at a character boundary. Bytes that are not UTF-8
-/// are replaced.
+/// The start of an answer as text, and whether it was cut: at most [`MAX_RESPONSE_BODY_BYTES`], cut at a character boundary.
+/// Bytes that are not UTF-8 are replaced.
 #[must_use]
-pub fn excerpt(bytes: &[u8]) -> String {
+pub fn excerpt(bytes: &[u8]) -> (String, bool) {
+    let mut is_cut = bytes.len() > MAX_RESPONSE_BODY_BYTES;
     let mut text = String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_RESPONSE_BODY_BYTES)]).into_owned();
     // The limit may cut a character in two. Such a character is dropped and not replaced.
     if bytes.len() >= MAX_RESPONSE_BODY_BYTES {
@@ -205,26 +230,36 @@ pub fn excerpt(bytes: &[u8]) -> String {
         if tail.is_err_and(|error| error.error_len().is_none()) && text.ends_with(char::REPLACEMENT_CHARACTER)
         {
             text.pop();
+            is_cut = true;
         }
     }
     while text.len() > MAX_RESPONSE_BODY_BYTES {
         text.pop();
+        is_cut = true;
     }
-    text
+    (text, is_cut)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const URL: &str = "https://example.com/hook";
+
     #[test]
     fn an_answer_whose_body_broke_off_keeps_its_status_and_says_why() {
         for (status, success) in [(200, true), (500, false)] {
             let broken_off = Some(BodyFault::CutShort);
-            let outcome =
-                Outcome::Answered { status, body: "half".to_owned(), retry_after: None, broken_off };
+            let outcome = Outcome::Answered {
+                status,
+                body: "half".to_owned(),
+                truncated: false,
+                location: None,
+                retry_after: None,
+                broken_off,
+            };
             let id = AttemptId::new(crate::time::Timestamp::from_millis(0));
-            let attempt = Attempt::new(id, Trigger::Auto, &outcome, Duration::ZERO);
+            let attempt = Attempt::new(id, Trigger::Auto, URL, &outcome, Duration::ZERO);
             assert_eq!((attempt.success(), outcome.is_success()), (success, success));
             assert_eq!((attempt.http_status, attempt.response_body.as_deref()), (Some(status), Some("half")));
             let message = attempt.error_message.expect("a note");
@@ -235,9 +270,11 @@ mod tests {
     #[test]
     fn an_excerpt_is_cut_between_characters() {
         let long = format!("{}é and more", "a".repeat(1_023));
-        assert_eq!(excerpt(long.as_bytes()), "a".repeat(1_023));
-        assert_eq!(excerpt("é".as_bytes()), "é");
-        assert_eq!(excerpt(b"a\xffb"), "a\u{fffd}b");
-        assert!(excerpt(&[0xff; 4_000]).len() <= MAX_RESPONSE_BODY_BYTES);
+        assert_eq!(excerpt(long.as_bytes()), ("a".repeat(1_023), true));
+        assert_eq!(excerpt("é".as_bytes()), ("é".to_owned(), false));
+        assert_eq!(excerpt(b"a\xffb"), ("a\u{fffd}b".to_owned(), false));
+        assert_eq!(excerpt(&[b'a'; MAX_RESPONSE_BODY_BYTES]), ("a".repeat(1_024), false));
+        let (text, is_cut) = excerpt(&[0xff; 1_000]);
+        assert!(text.len() <= MAX_RESPONSE_BODY_BYTES && is_cut, "a replaced byte takes three");
     }
 }

@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
-
 pub const MAX_HEADERS: usize = 20;
 pub const MAX_NAME_CHARS: usize = 128;
 pub const MAX_VALUE_CHARS: usize = 4_096;
@@ -36,8 +34,7 @@ pub const ALLOWED: &str = "an object of at most 20 headers with names and values
      with a value of 1 to 4096 visible ASCII characters and single spaces inside";
 
 /// Names in lower case, and their values.
-#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct CustomHeaders(BTreeMap<String, String>);
 
 impl CustomHeaders {
@@ -51,8 +48,20 @@ impl CustomHeaders {
                 return None;
             }
         }
-        let total: usize = headers.iter().map(|(name, value)| name.len() + value.len()).sum();
-        (headers.len() <= MAX_HEADERS && total <= MAX_TOTAL_CHARS).then_some(Self(headers))
+        let headers = Self(headers);
+        (headers.0.len() <= MAX_HEADERS && headers.total() <= MAX_TOTAL_CHARS).then_some(headers)
+    }
+
+    /// Headers that were checked when they were stored.
+    #[must_use]
+    pub const fn from_stored(headers: BTreeMap<String, String>) -> Self {
+        Self(headers)
+    }
+
+    /// The characters of all names and values.
+    #[must_use]
+    pub fn total(&self) -> usize {
+        self.0.iter().map(|(name, value)| name.len() + value.len()).sum()
     }
 
     #[must_use]

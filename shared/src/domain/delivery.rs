@@ -64,6 +64,8 @@ pub enum FailureReason {
     Gone,
     EndpointDisabled,
     EndpointDeleted,
+    /// The event's payload was erased before the delivery had ended.
+    Erased,
     Internal,
 }
 
@@ -112,6 +114,9 @@ pub struct Delivery {
     /// The failure is counted, but the operator is still to be told. A repeat does not count it again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub counted: bool,
+    /// The payload and the receivers' answers were erased. No further attempt is made or recorded.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub erased: bool,
     /// The envelope, if it is small. A large one is on the event's row alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payload: Option<Payload>,
@@ -150,7 +155,8 @@ impl Delivery {
             replay_id: None,
             uncounted: false,
             counted: false,
-            payload: event.payload.fits_inline().then(|| event.payload.clone()),
+            erased: false,
+            payload: event.payload.as_ref().filter(|payload| payload.fits_inline()).cloned(),
             updated_at: listed.id.created_at(),
             expires_at: event.expires_at,
         }
@@ -180,6 +186,17 @@ impl Delivery {
             status => status.wants_attention(),
         };
         stands.then(|| attention(&self.endpoint_id, Partition::of(&self.id).shard, self.status))
+    }
+
+    /// Takes off what the producer and the receivers said.
+    pub fn erase(&mut self) {
+        self.erased = true;
+        self.payload = None;
+        for attempt in &mut self.attempts {
+            attempt.response_body = None;
+            attempt.response_truncated = false;
+            attempt.location = None;
+        }
     }
 
     /// Whether no attempt has been made yet.

@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::custom_headers::CustomHeaders;
 use crate::event_name::EventName;
+use crate::filter::FilterText;
 use crate::id::{EndpointId, EventId, ProjectId};
 use crate::rate_limit::RateLimit;
+use crate::sealed::{Field, Place, Sealed, SealedHeaders};
 use crate::shards::Shards;
-use crate::signing_secret::SigningSecret;
 use crate::slowness::Hanging;
 use crate::stream::Order;
+use crate::subscription::Subscription;
 use crate::time::Timestamp;
 
 /// How long the previous secret still signs after a rotation (contract §3).
@@ -48,6 +49,8 @@ pub enum DisabledReason {
 pub enum SkipReason {
     EndpointDisabled,
     NotSubscribed,
+    /// Its filter does not match.
+    Filtered,
 }
 
 /// An endpoint. Its two parts are rows of their own: the settings, which its owner changes, and the state, which deliveries
@@ -63,9 +66,10 @@ pub struct Endpoint {
     /// When it got this URL. The state has the same time, so what an attempt showed of an earlier receiver is not written
     /// there.
     pub url_since: Timestamp,
-    pub signing_secret: SigningSecret,
+    pub signing_secret: Sealed,
+    /// Removed once the rotation overlaps no longer, by the next change of the settings or by the sweep.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub previous_secret: Option<SigningSecret>,
+    pub previous_secret: Option<Sealed>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous_secret_until: Option<Timestamp>,
     pub status: EndpointStatus,
@@ -73,19 +77,22 @@ pub struct Endpoint {
     pub disabled_reason: Option<DisabledReason>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disabled_at: Option<Timestamp>,
-    pub events: Vec<EventName>,
-    /// Every name that it ever subscribed to. These names tell which partitions can hold its deliveries.
+    pub events: Vec<Subscription>,
+    /// Every name that it ever subscribed to, with one name for all wildcards. They tell which partitions can hold its deliveries.
     #[serde(with = "serde_dynamo::string_set")]
     pub event_names_ever: BTreeSet<EventName>,
     /// Its owner's own words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// Headers that each request carries beside ours.
-    #[serde(default, skip_serializing_if = "CustomHeaders::is_empty")]
-    pub headers: CustomHeaders,
+    #[serde(default, skip_serializing_if = "SealedHeaders::is_empty")]
+    pub headers: SealedHeaders,
     /// Whether its deliveries come one after another, all or those of each customer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ordered: Option<Order>,
+    /// Which of the events with these names it gets; `None` is all. Its hash stands in the routing row, in the same transaction.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<FilterText>,
     pub updated_at: Timestamp,
     /// The other row.
     #[serde(skip)]
@@ -137,28 +144,31 @@ impl Endpoint {
     #[must_use]
     pub fn new(
         project_id: ProjectId,
+        id: EndpointId,
         shards: Shards,
         url: String,
-        events: Vec<EventName>,
+        events: Vec<Subscription>,
+        signing_secret: Sealed,
         now: Timestamp,
     ) -> Self {
         Self {
             project_id,
-            id: EndpointId::new(now),
+            id,
             shards,
             url,
             url_since: now,
-            signing_secret: SigningSecret::generate(),
+            signing_secret,
             previous_secret: None,
             previous_secret_until: None,
             status: EndpointStatus::Active,
             disabled_reason: None,
             disabled_at: None,
-            event_names_ever: events.iter().cloned().collect(),
+            event_names_ever: events.iter().map(Subscription::noted).collect(),
             events,
             description: None,
-            headers: CustomHeaders::default(),
+            headers: SealedHeaders::default(),
             ordered: None,
+            filter: None,
             updated_at: now,
             state: EndpointState::default(),
         }
@@ -177,16 +187,17 @@ impl Endpoint {
         }
     }
 
-    /// The secrets that sign now: the current one, and the previous one while a rotation overlaps.
-    pub fn secrets_at(&self, now: Timestamp) -> impl Iterator<Item = &SigningSecret> {
-        [Some(&self.signing_secret), self.previous_secret_at(now)].into_iter().flatten()
-    }
-
     /// The secret before the current one, while a rotation overlaps.
     #[must_use]
-    pub fn previous_secret_at(&self, now: Timestamp) -> Option<&SigningSecret> {
+    pub fn previous_secret_at(&self, now: Timestamp) -> Option<&Sealed> {
         let overlaps = self.previous_secret_until.is_some_and(|until| now < until);
         self.previous_secret.as_ref().filter(|_| overlaps)
+    }
+
+    /// The place of one of its sealed values.
+    #[must_use]
+    pub const fn place<'a>(&'a self, field: Field<'a>) -> Place<'a> {
+        Place { project_id: &self.project_id, endpoint_id: &self.id, field }
     }
 
     #[must_use]
@@ -215,6 +226,19 @@ impl Endpoint {
     #[must_use]
     pub fn can_settle(&self, now: Timestamp) -> bool {
         self.settled_to().max(self.id.created_at()) < now.minus(SETTLES_AFTER)
+    }
+
+    /// Whether its lists already look where [`Self::bucket_of`] puts a delivery of this name.
+    #[must_use]
+    pub fn has_bucket_of(&self, name: &EventName) -> bool {
+        self.event_names_ever.contains(name) || self.event_names_ever.contains(&EventName::of_wildcards())
+    }
+
+    /// The bucket of a delivery that is not made by a subscription, such as a test.
+    #[must_use]
+    pub fn bucket_of(&self, name: &EventName) -> u8 {
+        let is_listed = self.event_names_ever.contains(name) || !self.has_bucket_of(name);
+        if is_listed { name.bucket() } else { EventName::of_wildcards().bucket() }
     }
 
     /// The partitions of the deliveries table that hold its deliveries.

@@ -1,32 +1,35 @@
 //! A change of an endpoint by its owner.
 
-use crate::custom_headers::CustomHeaders;
 use crate::endpoint::{DisabledReason, Endpoint, EndpointState, EndpointStatus};
-use crate::event_name::EventName;
+use crate::filter::FilterText;
 use crate::rate_limit::RateLimit;
+use crate::sealed::SealedHeaders;
 use crate::stream::Order;
+use crate::subscription::Subscription;
 use crate::time::Timestamp;
 
 /// The changes that a caller asks for; `None` leaves a field as it is.
 #[derive(Debug, Clone, Default)]
 pub struct EndpointPatch {
     pub url: Option<String>,
-    pub events: Option<Vec<EventName>>,
+    pub events: Option<Vec<Subscription>>,
     pub status: Option<EndpointStatus>,
     /// The inner `None` removes it.
     pub description: Option<Option<String>>,
     /// No headers at all remove the endpoint's headers.
-    pub headers: Option<CustomHeaders>,
+    pub headers: Option<SealedHeaders>,
     /// The inner `None` removes it.
     pub rate_limit_per_second: Option<Option<u16>>,
     /// The inner `None` switches it off.
     pub ordered: Option<Option<Order>>,
+    /// The inner `None` removes it.
+    pub filter: Option<Option<FilterText>>,
 }
 
 impl EndpointPatch {
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        let Self { url, events, status, description, headers, rate_limit_per_second, ordered } = self;
+        let Self { url, events, status, description, headers, rate_limit_per_second, ordered, filter } = self;
         url.is_none()
             && events.is_none()
             && status.is_none()
@@ -34,6 +37,7 @@ impl EndpointPatch {
             && headers.is_none()
             && rate_limit_per_second.is_none()
             && ordered.is_none()
+            && filter.is_none()
     }
 
     /// Whether it may still be made after another change: none of its fields was changed, or all of them already are as it
@@ -46,7 +50,8 @@ impl EndpointPatch {
             && (self.description.is_none() || before.description == after.description)
             && (self.headers.is_none() || before.headers == after.headers)
             && (self.rate_limit_per_second.is_none() || before.state.rate_limit == after.state.rate_limit)
-            && (self.ordered.is_none() || before.ordered == after.ordered);
+            && (self.ordered.is_none() || before.ordered == after.ordered)
+            && (self.filter.is_none() || before.filter == after.filter);
         is_apart || self.is_in(after)
     }
 
@@ -54,6 +59,9 @@ impl EndpointPatch {
     #[must_use]
     pub fn apply(&self, endpoint: &Endpoint, now: Timestamp) -> Endpoint {
         let mut after = Endpoint { updated_at: now, ..endpoint.clone() };
+        if after.previous_secret_at(now).is_none() {
+            (after.previous_secret, after.previous_secret_until) = (None, None);
+        }
         if self.starts_afresh() {
             // The speed of earlier answers says nothing about a new receiver, or about one that was just mended.
             after.state = EndpointState {
@@ -69,7 +77,7 @@ impl EndpointPatch {
             after.url_since = now;
         }
         if let Some(events) = &self.events {
-            after.event_names_ever.extend(events.iter().cloned());
+            after.event_names_ever.extend(events.iter().map(Subscription::noted));
             after.events.clone_from(events);
         }
         match self.status {
@@ -96,6 +104,9 @@ impl EndpointPatch {
         }
         if let Some(ordered) = self.ordered {
             after.ordered = ordered;
+        }
+        if let Some(filter) = &self.filter {
+            after.filter.clone_from(filter);
         }
         if let Some(limit) = self.new_rate_limit(endpoint) {
             after.state.rate_limit = limit.map(|per_second| RateLimit { per_second, since: now });
@@ -125,13 +136,17 @@ impl EndpointPatch {
     /// Whether the project's routing row changes too.
     #[must_use]
     pub const fn touches_route(&self) -> bool {
-        self.url.is_some() || self.status.is_some() || self.events.is_some() || self.ordered.is_some()
+        self.url.is_some()
+            || self.status.is_some()
+            || self.events.is_some()
+            || self.ordered.is_some()
+            || self.filter.is_some()
     }
 
     /// Whether an endpoint looks as this change leaves it.
     #[must_use]
     pub fn is_in(&self, endpoint: &Endpoint) -> bool {
-        let Self { url, events, status, description, headers, rate_limit_per_second, ordered } = self;
+        let Self { url, events, status, description, headers, rate_limit_per_second, ordered, filter } = self;
         url.as_ref().is_none_or(|url| *url == endpoint.url)
             && events.as_ref().is_none_or(|events| *events == endpoint.events)
             && status.is_none_or(|status| status == endpoint.status)
@@ -139,13 +154,15 @@ impl EndpointPatch {
             && headers.as_ref().is_none_or(|headers| *headers == endpoint.headers)
             && rate_limit_per_second.is_none_or(|limit| limit == endpoint.rate_limit_per_second())
             && ordered.is_none_or(|ordered| ordered == endpoint.ordered)
+            && filter.as_ref().is_none_or(|filter| *filter == endpoint.filter)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::{EventId, ProjectId};
+    use crate::event_name::EventName;
+    use crate::id::{EndpointId, EventId, ProjectId};
     use crate::shards::Shards;
 
     const T0: Timestamp = Timestamp::from_millis(1_776_009_119_499);
@@ -157,7 +174,7 @@ mod tests {
 
     /// An endpoint that fails, is slow and hangs.
     fn endpoint() -> Endpoint {
-        let names = vec![EventName::from_stored("call.ended")];
+        let names = vec![EventName::from_stored("call.ended").into()];
         let state = EndpointState {
             rate_limit: Some(limited(5)),
             slots_taken_until: Some(7),
@@ -172,7 +189,8 @@ mod tests {
             ..EndpointState::default()
         };
         let url = "https://example.com/".to_owned();
-        Endpoint { state, ..Endpoint::new(ProjectId::new(T0), Shards::ONE, url, names, T0) }
+        let (project, id, secret) = (ProjectId::new(T0), EndpointId::new(T0), vec![1].into());
+        Endpoint { state, ..Endpoint::new(project, id, Shards::ONE, url, names, secret, T0) }
     }
 
     fn applied(patch: &EndpointPatch, before: &Endpoint) -> Endpoint {
@@ -227,12 +245,26 @@ mod tests {
 
     #[test]
     fn names_that_were_ever_subscribed_stay_known() {
-        let events = vec![EventName::from_stored("call.started")];
+        let events = vec![EventName::from_stored("call.started").into()];
         let patch = EndpointPatch { events: Some(events.clone()), ..EndpointPatch::default() };
         let after = applied(&patch, &endpoint());
         assert_eq!(after.events, events);
         assert_eq!(after.event_names_ever.len(), 2);
         assert!(patch.touches_route());
         assert!(!EndpointPatch::default().touches_route());
+    }
+
+    #[test]
+    fn a_previous_secret_that_signs_no_longer_goes_with_any_change() {
+        let rotated = |until| Endpoint {
+            previous_secret: Some(vec![2].into()),
+            previous_secret_until: Some(until),
+            ..endpoint()
+        };
+        let patch = EndpointPatch { description: Some(None), ..EndpointPatch::default() };
+        let expired = applied(&patch, &rotated(LATER));
+        assert_eq!((expired.previous_secret, expired.previous_secret_until), (None, None));
+        let overlapping = rotated(LATER.plus(std::time::Duration::from_secs(1)));
+        assert_eq!(applied(&patch, &overlapping).previous_secret, overlapping.previous_secret);
     }
 }

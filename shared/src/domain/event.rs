@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::endpoint::Endpoint;
 use crate::event_name::EventName;
+use crate::filter::Document;
 use crate::id::{DeliveryId, EndpointId, EventId, ProjectId};
 use crate::job::DeliveryJob;
 use crate::partition::Partition;
@@ -58,9 +59,12 @@ pub struct Event {
     pub project_id: ProjectId,
     pub event_id: EventId,
     pub event_name: EventName,
-    /// The SHA-256 of the envelope, in hex. Two posts with one id are the same event if their hashes are equal.
+    /// The SHA-256 of the envelope, in hex. Two posts with one id are the same event if their hashes are equal. Empty once the
+    /// payload is erased, because a short content can be guessed from its hash.
     pub content_hash: String,
-    pub payload: Payload,
+    /// `None` once it is erased.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload: Option<Payload>,
     pub deliveries: Vec<EventDelivery>,
     #[serde(default, skip_serializing_if = "Skipped::is_empty")]
     pub skipped: Skipped,
@@ -95,8 +99,8 @@ pub struct EventDelivery {
 impl EventDelivery {
     /// A new delivery, whose row does not exist yet.
     #[must_use]
-    pub fn new(name: &EventName, shard: Shard, endpoint_id: EndpointId, now: Timestamp) -> Self {
-        Self { id: Partition { bucket: name.bucket(), shard }.new_id(now), endpoint_id, stream: None }
+    pub fn new(partition: Partition, endpoint_id: EndpointId, now: Timestamp) -> Self {
+        Self { id: partition.new_id(now), endpoint_id, stream: None }
     }
 
     /// The stream of an ordered delivery.
@@ -120,21 +124,23 @@ impl Event {
         let shard = routes.shards.of(&event_id);
         let mut deliveries = Vec::new();
         let mut skipped = Vec::new();
+        let envelope = content.envelope(&event_id);
+        let seen = Document::new(&envelope);
         for (&endpoint_id, route) in &routes.endpoints {
-            match route.skips(&content.name) {
-                None => deliveries.push(EventDelivery {
+            match route.bucket_for(&content.name, &seen) {
+                Ok(bucket) => deliveries.push(EventDelivery {
                     stream: route.order.map(|order| order.stream_of(content.customer_id.as_deref())),
-                    ..EventDelivery::new(&content.name, shard, endpoint_id, now)
+                    ..EventDelivery::new(Partition { bucket, shard }, endpoint_id, now)
                 }),
-                Some(reason) => skipped.push(SkippedEndpoint { endpoint_id, reason }),
+                Err(reason) => skipped.push(SkippedEndpoint { endpoint_id, reason }),
             }
         }
-        let event = Self::without_deliveries(project_id, shard, event_id, content, now, retention);
+        let event = Self::without_deliveries(project_id, shard, event_id, content, &envelope, now, retention);
         Self { deliveries, skipped: Skipped(skipped), ..event }
     }
 
-    /// An event for one endpoint alone, whether or not that subscribes to the event's name. It stands in no stream, because a
-    /// person waits for it.
+    /// An event for one endpoint alone, whether or not that subscribes to the event's name, and whatever its filter. It stands
+    /// in no stream, because a person waits for it.
     #[must_use]
     pub fn for_one(
         event_id: EventId,
@@ -144,8 +150,10 @@ impl Event {
         retention: Duration,
     ) -> Self {
         let shard = endpoint.shards.of(&event_id);
-        let event = Self::without_deliveries(endpoint.project_id, shard, event_id, content, now, retention);
-        let deliveries = vec![EventDelivery::new(&content.name, shard, endpoint.id, now)];
+        let (project_id, envelope) = (endpoint.project_id, content.envelope(&event_id));
+        let event = Self::without_deliveries(project_id, shard, event_id, content, &envelope, now, retention);
+        let partition = Partition { bucket: endpoint.bucket_of(&content.name), shard };
+        let deliveries = vec![EventDelivery::new(partition, endpoint.id, now)];
         Self { deliveries, by_hand: true, ..event }
     }
 
@@ -154,17 +162,17 @@ impl Event {
         shard: Shard,
         event_id: EventId,
         content: &EventContent<'_>,
+        envelope: &[u8],
         now: Timestamp,
         retention: Duration,
     ) -> Self {
-        let envelope = content.envelope(&event_id);
         Self {
             partition: partition(&project_id, shard),
             project_id,
             event_id,
             event_name: content.name.clone(),
-            content_hash: hex::encode(Sha256::digest(&envelope)),
-            payload: Payload::pack(&envelope),
+            content_hash: hex::encode(Sha256::digest(envelope)),
+            payload: Some(Payload::pack(envelope)),
             deliveries: Vec::new(),
             skipped: Skipped::default(),
             listed: (!event_id.is_of_about(now, LISTED_AS_IT_IS)).then(|| EventId::new(now)),
@@ -202,6 +210,11 @@ impl Event {
         let is_it =
             |listed: &&EventDelivery| listed.id == job.delivery_id && listed.endpoint_id == job.endpoint_id;
         self.deliveries.iter().find(is_it)
+    }
+
+    #[must_use]
+    pub const fn is_erased(&self) -> bool {
+        self.payload.is_none()
     }
 
     /// Whether the delivery belongs to this event.

@@ -28,6 +28,35 @@ impl EventName {
     pub fn bucket(&self) -> u8 {
         Sha256::digest(self.0.as_bytes())[0]
     }
+
+    /// Stands for all names that an endpoint gets by a wildcard. Their deliveries share one bucket, so that a page asks no more
+    /// partitions when names are added.
+    #[must_use]
+    pub fn of_wildcards() -> Self {
+        Self("*".to_owned())
+    }
+
+    /// The buckets that can hold an endpoint's deliveries of this name.
+    #[must_use]
+    pub fn buckets(&self) -> [u8; 2] {
+        [self.bucket(), Self::of_wildcards().bucket()]
+    }
+
+    /// Whether the service itself makes the events of this name (contract §7).
+    #[must_use]
+    pub fn is_operational(&self) -> bool {
+        OPERATIONAL.contains(&self.as_str())
+    }
+}
+
+/// The names of operational events.
+pub const OPERATIONAL: [&str; 3] = ["endpoint.disabled", "endpoint.recovered", "delivery.failed"];
+
+/// Whether a text can be an event's name: 1 to 64 letters, digits, dots, dashes and underscores.
+#[must_use]
+pub fn is_name(text: &str) -> bool {
+    let is_legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    (1..=64).contains(&text.len()) && text.chars().all(is_legal)
 }
 
 impl fmt::Display for EventName {
@@ -54,8 +83,7 @@ impl EventNames {
     pub fn parse(list: &str) -> Result<Self, String> {
         let mut names: Vec<EventName> = Vec::new();
         for name in list.split(',').map(str::trim) {
-            let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-            if name.is_empty() || name.len() > 64 || !name.chars().all(legal) {
+            if !is_name(name) {
                 return Err(format!("'{name}' is not 1 to 64 letters, digits, dots, dashes and underscores"));
             }
             let name = EventName(name.to_owned());

@@ -1,4 +1,5 @@
-//! The queue messages: "look at this delivery", "go on with this replay" and "look at this stream". The row itself says which attempt is due, and
+//! The queue messages: "look at this delivery", "go on with this replay", "look at this stream", "go on with this erasure" and "go on
+//! with the sweep". The row itself says which attempt is due, and
 //! when.
 
 use std::fmt;
@@ -6,6 +7,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{DeliveryId, EndpointId, EventId, ProjectId, ReplayId};
+use crate::sealed::KeyId;
+use crate::shards::Shard;
 use crate::stream::{Entry, StreamKey, StreamTag};
 use crate::time::Timestamp;
 
@@ -13,6 +16,8 @@ use crate::time::Timestamp;
 const DELIVERY: u64 = 1;
 const REPLAY: u64 = 2;
 const STREAM: u64 = 3;
+const ERASURE: u64 = 4;
+const RESEAL: u64 = 5;
 
 /// Names one job among the jobs that may exist for a delivery. The delivery's row names the job that has the turn, so a
 /// copy made by SQS or by a repeated send stands back instead of sending a second request.
@@ -153,12 +158,54 @@ impl StreamJob {
     }
 }
 
+/// One step of the sweep that seals all endpoints' values anew. An operator sends the first one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResealJob {
+    /// The key under which all values should be.
+    pub key: KeyId,
+    /// Whether every function seals under the key by now. The first step sends the next one for the time when that is so.
+    #[serde(default)]
+    pub is_settled: bool,
+    /// The endpoint after which the table is read on; absent at the table's start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<EndpointId>,
+    /// How many endpoints were sealed anew so far, and how many could not be.
+    #[serde(default)]
+    pub resealed: u64,
+    #[serde(default)]
+    pub left: u64,
+}
+
+/// What the next step of an erasure erases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Position {
+    /// The endpoints, so that no further attempt is made.
+    Endpoints,
+    /// The events of a shard, and the deliveries that they list.
+    Events { shard: Shard, not_before: Timestamp },
+    /// What is left of endpoints: their replays, and deliveries of events that were never accepted.
+    FormerEndpoints,
+    /// The counts of its budget, and the routing rows.
+    Project,
+}
+
+/// One step of a project's erasure.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErasureJob {
+    pub project_id: ProjectId,
+    pub asked_at: Timestamp,
+    pub position: Position,
+}
+
 /// Any message of ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Job {
     Delivery(DeliveryJob),
     Replay(ReplayJob),
     Stream(StreamJob),
+    Reseal(ResealJob),
+    Erasure(ErasureJob),
 }
 
 fn versioned(v: u64, job: &impl Serialize) -> String {
@@ -185,6 +232,20 @@ impl ReplayJob {
     }
 }
 
+impl ResealJob {
+    #[must_use]
+    pub fn encode(&self) -> String {
+        versioned(RESEAL, self)
+    }
+}
+
+impl ErasureJob {
+    #[must_use]
+    pub fn encode(&self) -> String {
+        versioned(ERASURE, self)
+    }
+}
+
 impl Job {
     /// # Errors
     /// When the text is no job, or a job of a version that this build does not know.
@@ -198,6 +259,8 @@ impl Job {
             DELIVERY => serde_json::from_str(text).map(Self::Delivery),
             REPLAY => serde_json::from_str(text).map(Self::Replay),
             STREAM => serde_json::from_str(text).map(Self::Stream),
+            RESEAL => serde_json::from_str(text).map(Self::Reseal),
+            ERASURE => serde_json::from_str(text).map(Self::Erasure),
             _ => return Err(NotAJob::UnknownVersion(v)),
         };
         job.map_err(|_| NotAJob::Malformed)
@@ -247,6 +310,22 @@ mod tests {
             assert_eq!(waits_for.wakes(), Some(look));
         }
         assert_eq!(plain.wakes(), None);
+        let key = KeyId::parse("k2").expect("an id");
+        let sweep = ResealJob {
+            key: key.clone(),
+            is_settled: true,
+            after: Some(plain.endpoint_id),
+            resealed: 7,
+            left: 1,
+        };
+        assert_eq!(Job::decode(&sweep.encode()), Ok(Job::Reseal(sweep)));
+        // As an operator sends it.
+        let first = ResealJob { key, is_settled: false, after: None, resealed: 0, left: 0 };
+        assert_eq!(Job::decode(r#"{"v": 5, "key": "k2"}"#), Ok(Job::Reseal(first)));
+        for position in [Position::Endpoints, Position::Events { shard: Shard(3), not_before: at }] {
+            let erasure = ErasureJob { project_id: plain.project_id, asked_at: at, position };
+            assert_eq!(Job::decode(&erasure.encode()), Ok(Job::Erasure(erasure)));
+        }
     }
 
     #[test]
@@ -261,6 +340,7 @@ mod tests {
             r#"{"v":"1"}"#,
             r#"{"v":1,"project_id":"x"}"#,
             r#"{"v":2}"#,
+            r#"{"v":3}"#,
         ] {
             assert_eq!(Job::decode(bad), Err(NotAJob::Malformed), "{bad}");
         }

@@ -1,11 +1,12 @@
 //! The rules: values and pure functions, one noun a file. Nothing here sees AWS, tokio, the clock or the environment.
 //!
 //! In reading order: [`id`] and [`time`] name and date things. [`endpoint_url`], [`address`], [`amazon`] and [`origin`]
-//! say where the service may send. [`account`], [`session`], [`project`], [`api_key`] with its [`scope`]s,
-//! [`portal_link`], [`endpoint`], [`event`], [`delivery`] and [`attempt`] are the things that the service keeps; [`shards`]
-//! and [`partition`] choose the place. [`fields`], [`event_input`] and [`intake`] read the producers' input, and [`payload`] packs it.
-//! [`signing_secret`], [`signature`] and [`custom_headers`] go into a request. [`job`] is a message in a queue.
-//! [`schedule`], [`rate_limit`], [`slowness`], [`budget`] and [`decision`] choose the next step, and [`transition`] is the
+//! say where the service may send. [`account`], [`session`], [`project`], [`api_key`] with its [`scope`]s, [`portal_link`], [`endpoint`] with its [`subscription`]s,
+//! [`event`], [`delivery`] and [`attempt`] are the things that the service keeps; [`shards`] and [`partition`] choose the
+//! place. [`fields`], [`event_input`] and [`intake`] read the producers' input, [`filter`] judges it, and [`payload`] packs it.
+//! [`signing_secret`], [`signature`] and [`custom_headers`] go into a request, and [`endpoint_secrets`] are those of one endpoint;
+//! [`sealed`] is their form in a row, and [`masks`] stand in their place. [`job`] is a message in a queue.
+//! [`erasure`] is the way of a project's erasure. [`schedule`], [`rate_limit`], [`slowness`], [`budget`] and [`decision`] choose the next step, and [`transition`] is the
 //! change that a decision makes to a row. [`stream`] is the order of an ordered endpoint's deliveries. [`replay`] tries many deliveries again, [`operational`] tells the operator,
 //! [`cursor`] marks a place in a list, and [`merge`] makes one list of several.
 
@@ -21,14 +22,18 @@ pub mod decision;
 pub mod delivery;
 pub mod endpoint;
 pub mod endpoint_patch;
+pub mod endpoint_secrets;
 pub mod endpoint_url;
+pub mod erasure;
 pub mod event;
 pub mod event_input;
 pub mod event_name;
 pub mod fields;
+pub mod filter;
 pub mod id;
 pub mod intake;
 pub mod job;
+pub mod masks;
 pub mod merge;
 pub mod operational;
 pub mod origin;
@@ -41,6 +46,7 @@ pub mod replay;
 pub mod route;
 pub mod schedule;
 pub mod scope;
+pub mod sealed;
 pub mod session;
 pub mod shards;
 pub mod signature;
@@ -48,5 +54,6 @@ pub mod signing_secret;
 pub mod skipped;
 pub mod slowness;
 pub mod stream;
+pub mod subscription;
 pub mod time;
 pub mod transition;

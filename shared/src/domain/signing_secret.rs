@@ -1,14 +1,11 @@
-//! The secret that signs one endpoint's deliveries. The API shows it, and nothing else does.
+//! The secret that signs one endpoint's deliveries. The API shows it, and nothing else does. Rows hold it sealed.
 
 use std::fmt;
-
-use serde::{Deserialize, Serialize};
 
 const PREFIX: &str = "whsec_";
 
 /// `whsec_` and 64 lower-case hex digits.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct SigningSecret(String);
 
 impl SigningSecret {

@@ -15,6 +15,7 @@ const BYTES_EACH: usize = 17;
 
 const NOT_SUBSCRIBED: u8 = 0;
 const ENDPOINT_DISABLED: u8 = 1;
+const FILTERED: u8 = 2;
 
 /// An endpoint that existed when the event came, but got no delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +52,7 @@ impl Skipped {
             bytes.push(match skipped.reason {
                 SkipReason::NotSubscribed => NOT_SUBSCRIBED,
                 SkipReason::EndpointDisabled => ENDPOINT_DISABLED,
+                SkipReason::Filtered => FILTERED,
             });
         }
         bytes
@@ -63,6 +65,7 @@ impl Skipped {
             let reason = match *reason {
                 NOT_SUBSCRIBED => SkipReason::NotSubscribed,
                 ENDPOINT_DISABLED => SkipReason::EndpointDisabled,
+                FILTERED => SkipReason::Filtered,
                 _ => return None,
             };
             let endpoint_id = EndpointId::from_uuid(Uuid::from_slice(id).ok()?);
@@ -108,14 +111,15 @@ mod tests {
         let all = Skipped(vec![
             skipped(id(1_776_009_119_499), SkipReason::NotSubscribed),
             skipped(id(1_776_009_119_500), SkipReason::EndpointDisabled),
+            skipped(id(1_776_009_119_501), SkipReason::Filtered),
         ]);
         let row = serde_dynamo::to_attribute_value::<_, serde_dynamo::AttributeValue>(&all).expect("a value");
         assert_eq!(row, serde_dynamo::AttributeValue::B(all.pack()));
-        assert_eq!(all.pack().len(), 34);
+        assert_eq!(all.pack().len(), 51);
         assert_eq!(serde_dynamo::from_attribute_value::<_, Skipped>(row).expect("the same"), all);
         assert!(all.has(&all.0[1].endpoint_id));
-        assert_eq!(all.without(&all.0[1].endpoint_id), Skipped(all.0[..1].to_vec()));
-        for damaged in [&all.pack()[..33], &[2; 17]] {
+        assert_eq!(all.without(&all.0[2].endpoint_id), Skipped(all.0[..2].to_vec()));
+        for damaged in [&all.pack()[..33], &[3; 17]] {
             assert_eq!(Skipped::unpack(damaged), None);
         }
     }

@@ -23,6 +23,8 @@ pub struct Transition {
     pub attempt: Option<Attempt>,
     /// The replay that makes the change. A delivery that this replay or a later one has moved on is not moved on again.
     pub replay_id: Option<ReplayId>,
+    /// Takes the payload and the receivers' answers off the row. No other change comes after this one.
+    pub erases: bool,
     pub at: Timestamp,
 }
 
@@ -41,6 +43,7 @@ impl Transition {
             uncounted: delivery.uncounted,
             attempt: None,
             replay_id: None,
+            erases: false,
             at,
         }
     }
@@ -59,7 +62,18 @@ impl Transition {
             failure_reason: Some(reason),
             next_retry_at: None,
             slot: None,
+            erases: matches!(reason, FailureReason::Erased),
             ..Self::unchanged(delivery, at)
+        }
+    }
+
+    /// Erases what the producer and the receivers said. A delivery that waits ends; one that has ended keeps its times.
+    #[must_use]
+    pub fn erased(delivery: &Delivery, at: Timestamp) -> Self {
+        if delivery.status.is_final() {
+            Self { erases: true, ..Self::unchanged(delivery, delivery.updated_at) }
+        } else {
+            Self::ended(delivery, FailureReason::Erased, at)
         }
     }
 
@@ -77,6 +91,7 @@ impl Transition {
             uncounted: false,
             attempt: None,
             replay_id: None,
+            erases: false,
             at,
         }
     }
@@ -104,6 +119,9 @@ impl Transition {
         }
         if self.replay_id.is_some() {
             delivery.replay_id = self.replay_id;
+        }
+        if self.erases {
+            delivery.erase();
         }
     }
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use aws_sdk_dynamodb::types::builders::UpdateBuilder;
 use aws_sdk_dynamodb::types::{TransactWriteItem, Update};
 
-use super::projects::put_new;
+use super::erasure::STAYS;
+use super::projects::{project_key, put_new};
 use super::transactions::{first_condition_failed, transact};
 use super::update::Changes;
 use super::{Created, Registry, StoreError, key, number, row, rows, text, to_item, value};
@@ -31,18 +32,24 @@ impl Registry {
         ])
     }
 
-    /// Makes a key, unless its project has the most active keys that it may have.
-    pub async fn create_api_key(&self, key: &ApiKeyRecord) -> Result<Created, StoreError> {
+    /// Makes a key, unless its project has the most active keys that it may have, or is gone.
+    pub async fn create_api_key(&self, key: &ApiKeyRecord, now: Timestamp) -> Result<Created, StoreError> {
         let count = self
             .count_key(&key.account_id, &key.project_id, 1)
-            .condition_expression("attribute_exists(id) AND active_key_count < :cap")
+            .condition_expression(format!("attribute_exists(id) AND active_key_count < :cap AND {STAYS}"))
             .expression_attribute_values(":cap", number(MAX_ACTIVE_KEYS))
+            .expression_attribute_values(":now", number(now.as_millis()))
             .build()?;
         let mut writes = vec![TransactWriteItem::builder().update(count).build()];
         writes.extend(self.new_key(key)?);
         match transact(&self.client, writes).await {
             Ok(()) => Ok(Created::Done),
-            Err(error) if first_condition_failed(&error) => Ok(Created::CapReached),
+            Err(error) if first_condition_failed(&error) => {
+                let project = self.project(&key.account_id, &key.project_id).await?;
+                let stays =
+                    project.is_some_and(|project| project.closing_until.is_none_or(|until| until < now));
+                Ok(if stays { Created::CapReached } else { Created::OwnerGone })
+            }
             Err(error) => Err(error.into()),
         }
     }
@@ -50,8 +57,7 @@ impl Registry {
     fn count_key(&self, account_id: &AccountId, project_id: &ProjectId, change: i8) -> UpdateBuilder {
         Update::builder()
             .table_name(&self.tables.projects)
-            .key("account_id", text(account_id))
-            .key("id", text(project_id))
+            .set_key(Some(project_key(account_id, project_id)))
             .update_expression("ADD active_key_count :change")
             .expression_attribute_values(":change", number(change))
     }

@@ -9,7 +9,8 @@ use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
 use serde::Deserialize;
 use tokio::time::timeout;
 
-use super::{StoreError, number, row_in_the_way, text};
+use super::deletions::delete_all;
+use super::{StoreError, key, number, row_in_the_way, text};
 use crate::budget::{Asked, Budgeted, Lease, Limits, Minute};
 use crate::id::ProjectId;
 use crate::time::Timestamp;
@@ -86,7 +87,7 @@ impl Budgets {
                 Asked::Taken => taken += 1,
                 Asked::RefusedUntil(until) => return Err(Spent { until, taken }),
                 Asked::LeaseMore(block, minute) => {
-                    let row = row_name(of, project_id, minute);
+                    let row = row_name(of, project_id, minute.number());
                     let leased = timeout(LEASE_TIME, self.lease(&row, block, per_minute, minute)).await;
                     lease.add(match leased {
                         Ok(Ok(permits)) => permits,
@@ -111,6 +112,21 @@ impl Budgets {
             leases.clear();
         }
         Arc::clone(leases.entry((*project_id, of)).or_default())
+    }
+
+    /// Deletes the counts of a project whose rows have not expired. DynamoDB deletes the older ones.
+    ///
+    /// # Errors
+    /// When DynamoDB did not delete them all.
+    pub async fn erase(&self, project_id: &ProjectId, now: Timestamp) -> Result<(), StoreError> {
+        let oldest = now.minus(Duration::from_secs(KEPT_SECONDS.unsigned_abs() + 120));
+        // The clock of another instance may be ahead.
+        let newest = now.plus(Duration::from_secs(60));
+        let minutes = Minute::of(oldest).number()..=Minute::of(newest).number();
+        let names = minutes.flat_map(|minute| {
+            [Budgeted::Events, Budgeted::TestEvents].map(|of| row_name(of, project_id, minute))
+        });
+        delete_all(&self.client, &self.table, names.map(|name| key([("budget", text(name))])).collect()).await
     }
 
     /// Leases `block` permits, or as many as are left. `ADD` creates an absent row, and counts an absent number from 0
@@ -142,10 +158,10 @@ impl Budgets {
     }
 }
 
-fn row_name(of: Budgeted, project_id: &ProjectId, minute: Minute) -> String {
+fn row_name(of: Budgeted, project_id: &ProjectId, minute: i64) -> String {
     let what = match of {
         Budgeted::Events => "events",
         Budgeted::TestEvents => "test_events",
     };
-    format!("{project_id}|{what}|{}", minute.number())
+    format!("{project_id}|{what}|{minute}")
 }

@@ -11,11 +11,11 @@
 //! | API keys | project, id | the key as it is listed |
 //! | API key hashes | hash | the project that the key opens, its shards and scopes |
 //! | routes | project and copy | all endpoints of a project, as far as accepting an event needs them |
-//! | endpoints | id, part | part `settings`: URL, secrets, headers, status. Part `state`: failures, speed, slots |
+//! | endpoints | id, part | part `settings`: URL, sealed secrets and headers, status. Part `state`: failures, speed, slots |
 //! | events | project and shard, event id | envelope, content hash, deliveries, skipped endpoints; expires |
 //! | deliveries | endpoint, bucket and shard; id | status and attempts; expires |
 //! | budgets | project, kind and minute | permits that are leased; expires after an hour |
-//! | replays | endpoint, id | filter, position, the page to start next; expires |
+//! | replays | endpoint, id | filter, position, the page to start next; or a deleted endpoint; expires |
 //! | streams | stream, part | the head: how far the stream has come. A chunk: deliveries in their order; expires |
 //!
 //! # Errors
@@ -27,9 +27,12 @@ mod accounts;
 mod api_keys;
 mod budgets;
 mod conflicts;
+mod deletions;
 mod deliveries;
 mod endpoints;
+mod erasure;
 mod events;
+mod filters;
 mod inserts;
 mod portal_links;
 mod projects;
@@ -61,8 +64,9 @@ use crate::aws::Failure;
 
 pub use self::accounts::{Guessed, LoginBudget, SignedUp};
 pub use self::budgets::{Budgets, Spent};
-pub use self::deliveries::{Advanced, DeliveryFilter, Loaded};
-pub use self::endpoints::{Created, Patched, Rotated, Taken};
+pub use self::deliveries::{Advanced, DeliveryFilter, Loaded, Owners};
+pub use self::endpoints::{Created, Patched, Rotated, Rotation, Scanned, Taken};
+pub use self::erasure::Ended;
 pub use self::events::{Accepted, EventFilter, ReadEvent};
 pub use self::portal_links::Redeemed;
 pub use self::ranges::Found;
@@ -97,6 +101,7 @@ pub fn client(config: &aws_config::SdkConfig) -> Client {
 pub struct Store {
     client: Client,
     tables: Tables,
+    filters: filters::KeptFilters,
 }
 
 /// The tables of [`Store`], by name.
@@ -128,8 +133,8 @@ impl Tables {
 
 impl Store {
     #[must_use]
-    pub const fn new(client: Client, tables: Tables) -> Self {
-        Self { client, tables }
+    pub fn new(client: Client, tables: Tables) -> Self {
+        Self { client, tables, filters: filters::KeptFilters::default() }
     }
 }
 
@@ -152,6 +157,7 @@ pub struct RegistryTables {
     pub api_key_hashes: String,
     pub routes: String,
     pub endpoints: String,
+    pub replays: String,
 }
 
 impl RegistryTables {
@@ -168,6 +174,7 @@ impl RegistryTables {
             api_key_hashes: named("api_key_hashes"),
             routes: named("routes"),
             endpoints: named("endpoints"),
+            replays: named("replays"),
         }
     }
 }

@@ -2,11 +2,13 @@
 
 use aws_sdk_dynamodb::types::{Put, TransactWriteItem, Update};
 
-use super::transactions::{first_condition_failed, transact};
+use super::transactions::{first_refused, transact};
 use super::{Created, Item, Registry, StoreError, key, number, row, rows, text, to_item};
+use crate::account::EmailKey;
 use crate::api_key::ApiKeyRecord;
 use crate::id::{AccountId, ProjectId};
 use crate::project::Project;
+use crate::time::Timestamp;
 
 impl Registry {
     /// The writes that make a project with its routing row and its first key. They belong into one transaction.
@@ -21,12 +23,14 @@ impl Registry {
         Ok(writes)
     }
 
-    /// Makes a project with its first key, unless its account has `cap` projects already: all rows or none.
+    /// Makes a project with its first key, unless its account has `cap` projects already, or is gone: all rows or none.
     pub async fn create_project(
         &self,
         project: &Project,
         key: &ApiKeyRecord,
+        email: &EmailKey,
         cap: u32,
+        now: Timestamp,
     ) -> Result<Created, StoreError> {
         // Signing up made the first project, which is not in this count.
         let Some(most_added) = cap.checked_sub(1).filter(|most| *most > 0) else {
@@ -35,19 +39,22 @@ impl Registry {
         // The count has a partition of its own, so that the account's list of projects does not contain it.
         let count = Update::builder()
             .table_name(&self.tables.projects)
-            .key("account_id", text(format_args!("count|{}", project.account_id)))
-            .key("id", text("added"))
+            .set_key(Some(count_key(&project.account_id)))
             .update_expression("ADD added :one")
             .condition_expression("attribute_not_exists(added) OR added < :most")
             .expression_attribute_values(":one", number(1))
             .expression_attribute_values(":most", number(most_added))
             .build()?;
-        let mut writes = vec![TransactWriteItem::builder().update(count).build()];
+        let mut writes = vec![
+            TransactWriteItem::builder().update(count).build(),
+            self.account_stays(email, &project.account_id, now)?,
+        ];
         writes.extend(self.project_with_key(project, key)?);
-        match transact(&self.client, writes).await {
-            Ok(()) => Ok(Created::Done),
-            Err(error) if first_condition_failed(&error) => Ok(Created::CapReached),
-            Err(error) => Err(error.into()),
+        let Err(error) = transact(&self.client, writes).await else { return Ok(Created::Done) };
+        match first_refused(&error) {
+            Some(0) => Ok(Created::CapReached),
+            Some(1) => Ok(Created::OwnerGone),
+            _ => Err(error.into()),
         }
     }
 
@@ -62,9 +69,17 @@ impl Registry {
         account_id: &AccountId,
         id: &ProjectId,
     ) -> Result<Option<Project>, StoreError> {
-        let key = key([("account_id", text(account_id)), ("id", text(id))]);
-        row(&self.client, &self.tables.projects, key).await
+        row(&self.client, &self.tables.projects, project_key(account_id, id)).await
     }
+}
+
+/// The key of an account's count of projects beside the first.
+pub(super) fn count_key(account_id: &AccountId) -> Item {
+    key([("account_id", text(format_args!("count|{account_id}"))), ("id", text("added"))])
+}
+
+pub(super) fn project_key(account_id: &AccountId, id: &ProjectId) -> Item {
+    key([("account_id", text(account_id)), ("id", text(id))])
 }
 
 /// A put of a row whose key is new, so that an id can never overwrite another.

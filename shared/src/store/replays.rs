@@ -90,6 +90,28 @@ impl Store {
         Ok(replay.filter(|replay| !replay.is_expired(now)))
     }
 
+    /// An endpoint's newest replays, newest first.
+    pub async fn replays(
+        &self,
+        endpoint_id: &EndpointId,
+        most: usize,
+        now: Timestamp,
+    ) -> Result<Vec<Replay>, StoreError> {
+        let query = self
+            .client
+            .query()
+            .table_name(&self.tables.replays)
+            // The row of the latest replay's name sorts after every id.
+            .key_condition_expression("endpoint_id = :endpoint AND id < :latest")
+            .expression_attribute_values(":endpoint", text(endpoint_id))
+            .expression_attribute_values(":latest", text(LATEST))
+            .consistent_read(true)
+            .scan_index_forward(false);
+        let (items, _) = query_page(query, most, None).await?;
+        let replays = items.into_iter().map(from_item).collect::<Result<Vec<Replay>, _>>()?;
+        Ok(replays.into_iter().filter(|replay| !replay.is_expired(now)).collect())
+    }
+
     /// Replaces a replay's row by the row of the next step, if no other job has done so. A repeated write whose first
     /// answer was lost is recognized and counts as done.
     pub async fn advance_replay(&self, next: &Replay) -> Result<Advanced, StoreError> {
@@ -184,7 +206,7 @@ impl Store {
     }
 
     /// Lists a delivery on an event that skipped the delivery's endpoint. The same write removes the endpoint from the
-    /// skipped ones. `Overtaken` when the event's row is no longer as it was read.
+    /// skipped ones. `Overtaken` when the event's row is no longer as it was read, or its payload is erased.
     pub async fn unskip(&self, event: &Event, delivery: &EventDelivery) -> Result<Advanced, StoreError> {
         if !event.skipped.has(&delivery.endpoint_id) {
             return Ok(Advanced::Overtaken);
@@ -202,7 +224,9 @@ impl Store {
             .table_name(&self.tables.events)
             .key("partition", text(&event.partition))
             .key("event_id", text(event.event_id))
-            .condition_expression("accepted_at = :accepted AND #skipped = :as_read")
+            .condition_expression(
+                "accepted_at = :accepted AND #skipped = :as_read AND attribute_exists(payload)",
+            )
             .expression_attribute_values(":accepted", number(event.accepted_at.as_millis()))
             .expression_attribute_values(":as_read", value(&event.skipped)?);
         let result = changes.of_item(update).send().await;
@@ -212,5 +236,5 @@ impl Store {
 }
 
 fn matches(row: &Delivery, filter: &ReplayFilter, now: Timestamp) -> bool {
-    row.status == filter.status && filter.has_name(&row.event_name) && !row.is_expired(now)
+    row.status == filter.status && !row.erased && filter.has_name(&row.event_name) && !row.is_expired(now)
 }

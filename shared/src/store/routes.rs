@@ -6,6 +6,7 @@
 //! The endpoints are a map, and a write names the entry that it changes by its path
 //! (docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.UpdateExpressions.html).
 
+use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::builders::UpdateBuilder;
 use aws_sdk_dynamodb::types::{TransactWriteItem, Update};
@@ -20,15 +21,38 @@ use crate::route::{Route, Routes};
 use crate::shards::{Shard, Shards};
 use crate::time::Timestamp;
 
-fn row_key(project_id: &ProjectId, copy: Shard) -> Item {
+/// How often a routing row is read in all, when filters of its endpoints change meanwhile.
+const READS: usize = 4;
+
+pub(super) fn row_key(project_id: &ProjectId, copy: Shard) -> Item {
     key([("copy", text(format_args!("{project_id}#{copy}")))])
 }
 
 impl Store {
     /// A project's endpoints, as far as the acceptance of an event needs them, from one copy of the row, read strongly
-    /// consistently. `None` when there is no such project.
+    /// consistently, with all filters. `None` when there is no such project, or when it is being erased.
+    ///
+    /// # Errors
+    /// `Unavailable` also when a filter changes with each read.
     pub async fn routes(&self, project_id: &ProjectId, copy: Shard) -> Result<Option<Routes>, StoreError> {
-        row(&self.client, &self.tables.routes, row_key(project_id, copy)).await
+        for _ in 0..READS {
+            let Some(mut routes) = self.routing_row(project_id, copy).await? else { return Ok(None) };
+            if self.add_filters(&mut routes).await? {
+                return Ok(Some(routes));
+            }
+        }
+        Err(StoreError::Unavailable("filters change faster than they are read".into()))
+    }
+
+    /// The same without the filters.
+    pub(super) async fn routing_row(
+        &self,
+        project_id: &ProjectId,
+        copy: Shard,
+    ) -> Result<Option<Routes>, StoreError> {
+        let routes: Option<Routes> =
+            row(&self.client, &self.tables.routes, row_key(project_id, copy)).await?;
+        Ok(routes.filter(|routes| !routes.is_erased))
     }
 
     /// Says on each copy that the slow lane serves an endpoint until then.
@@ -62,6 +86,16 @@ impl Store {
     }
 }
 
+/// Whether a project has its routing row, and is not being erased.
+pub(super) async fn has_row(
+    client: &Client,
+    table: &str,
+    project_id: &ProjectId,
+) -> Result<bool, StoreError> {
+    let routes: Option<Routes> = row(client, table, row_key(project_id, Shard::FIRST)).await?;
+    Ok(routes.is_some_and(|routes| !routes.is_erased))
+}
+
 impl Registry {
     /// The writes that make a new project's routing row.
     pub(super) fn new_routes(&self, project: &Project) -> Result<Vec<TransactWriteItem>, StoreError> {
@@ -82,10 +116,34 @@ pub(super) fn add(table: &str, endpoint: &Endpoint, cap: u32) -> Result<Vec<Tran
     on_each_copy(table, &endpoint.project_id, endpoint.shards, &endpoint.id, |update| {
         update
             .update_expression("SET #endpoints.#id = :entry")
-            .condition_expression("size(#endpoints) < :cap AND attribute_not_exists(#endpoints.#id)")
+            .condition_expression(
+                "size(#endpoints) < :cap AND attribute_not_exists(#endpoints.#id) AND attribute_not_exists(#erased)",
+            )
+            .expression_attribute_names("#erased", "erased")
             .expression_attribute_values(":entry", entry.clone())
             .expression_attribute_values(":cap", number(cap))
     })
+}
+
+/// The writes that mark a project's routing row: for all but its erasure, there is no such project any more.
+pub(super) fn mark_erased(
+    table: &str,
+    project_id: &ProjectId,
+    shards: Shards,
+) -> Result<Vec<TransactWriteItem>, StoreError> {
+    let mark = |copy| {
+        let update = Update::builder()
+            .table_name(table)
+            .set_key(Some(row_key(project_id, copy)))
+            .update_expression("SET #erased = :true")
+            .condition_expression("attribute_exists(#endpoints)")
+            .expression_attribute_names("#erased", "erased")
+            .expression_attribute_names("#endpoints", "endpoints")
+            .expression_attribute_values(":true", value(&true)?)
+            .build()?;
+        Ok(TransactWriteItem::builder().update(update).build())
+    };
+    shards.all().map(mark).collect()
 }
 
 /// The writes that change an endpoint's entry to what the endpoint says.

@@ -3,7 +3,8 @@
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
 use futures_util::future::try_join;
 
-use super::inserts::{NewRow, put_new};
+use super::projects::put_new;
+use super::transactions::{first_condition_failed, transact};
 use super::{Registry, StoreError, key, number, row, row_in_the_way, text, to_item};
 use crate::account::{Account, EmailKey};
 use crate::id::{AccountId, SessionId};
@@ -34,10 +35,24 @@ impl Registry {
         Ok(found.filter(|(account, session)| session.lives(account, now)))
     }
 
-    /// Begins a session. It lives once its account's row names its set.
-    pub async fn begin_session(&self, session: &Session) -> Result<(), StoreError> {
-        let row = NewRow { table: &self.tables.sessions, key: "id", item: to_item(session)? };
-        put_new(&self.client, row).await
+    /// Begins a session of an account; false when the account is gone, or about to be erased. The session lives once the
+    /// account's row names its set. A session that came after the account's erasure would leave a row that nothing erases, so one
+    /// transaction checks that the account stays.
+    pub async fn begin_session(
+        &self,
+        account: &Account,
+        session: &Session,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let writes = vec![
+            self.account_stays(&account.email_key, &account.id, now)?,
+            put_new(&self.tables.sessions, "id", to_item(session)?)?,
+        ];
+        match transact(&self.client, writes).await {
+            Ok(()) => Ok(true),
+            Err(error) if first_condition_failed(&error) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Answers a refresh token of this generation. A token that shows a copy ends the session.
@@ -88,6 +103,6 @@ impl Registry {
     }
 }
 
-fn session_key(account_id: &AccountId, id: &SessionId) -> super::Item {
+pub(super) fn session_key(account_id: &AccountId, id: &SessionId) -> super::Item {
     key([("account_id", text(account_id)), ("id", text(id))])
 }

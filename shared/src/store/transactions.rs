@@ -61,6 +61,11 @@ pub(super) fn first_condition_failed<R>(error: &SdkError<TransactWriteItemsError
     conditions_failed(error).next() == Some(true)
 }
 
+/// The first of a cancelled transaction's writes whose condition does not hold.
+pub(super) fn first_refused<R>(error: &SdkError<TransactWriteItemsError, R>) -> Option<usize> {
+    conditions_failed(error).position(|failed| failed)
+}
+
 /// Whether a transaction was cancelled because the condition of one of its writes does not hold.
 pub(super) fn any_condition_failed<R>(error: &SdkError<TransactWriteItemsError, R>) -> bool {
     conditions_failed(error).any(|failed| failed)

@@ -1,6 +1,6 @@
 //! The AWS of one lane: the server that the functions' SDK clients talk to.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -11,9 +11,14 @@ use crate::http::Reply;
 use crate::iam::Iam;
 use crate::partiql;
 use crate::partitions::Partitions;
+use crate::sealed;
 use crate::sqs::Sqs;
 use crate::sqs_api;
 use crate::watch::Watch;
+
+/// The ARNs of the secrets.
+pub const ROOT_SECRET: &str = "arn:aws:secretsmanager:us-east-1:123456789012:secret:root";
+pub const SEALING_KEYS: &str = "arn:aws:secretsmanager:us-east-1:123456789012:secret:sealing-keys";
 
 #[derive(Debug)]
 pub struct Aws {
@@ -24,6 +29,8 @@ pub struct Aws {
     pub iam: Iam,
     pub watch: Watch,
     pub root_secret: String,
+    /// The text of the secret with the sealing keys.
+    pub sealing_keys: Mutex<String>,
     pub buses: Mutex<Vec<Value>>,
     /// The bodies of messages that Lambda gave up as part of a recursive loop.
     pub ended_loops: Mutex<Vec<String>>,
@@ -47,7 +54,7 @@ impl<'a> Call<'a> {
         Self { service, operation, body, trace }
     }
 
-    /// Operation and table or queue, such as `PutItem events`.
+    /// Operation and table, queue or secret, such as `PutItem events`.
     #[must_use]
     pub fn what(&self) -> String {
         let request: Value = serde_json::from_str(self.body).unwrap_or_default();
@@ -65,8 +72,10 @@ impl<'a> Call<'a> {
             tables.keys().cloned().collect::<Vec<_>>().join("+")
         } else if let Some(statement) = request["Statements"][0]["Statement"].as_str() {
             partiql::table(statement).to_owned()
+        } else if let Some(secret) = request["SecretId"].as_str() {
+            secret.rsplit(':').next().unwrap_or_default().to_owned()
         } else {
-            first_table().unwrap_or_else(|| "secret".to_owned())
+            first_table().unwrap_or_default()
         };
         format!("{} {on}", self.operation)
     }
@@ -130,13 +139,37 @@ impl Aws {
                 sqs_api::call(&self.sqs, call.operation, call.body, call.trace, failing)
             }
             "AWSEvents" => self.put_events(call.body),
-            "secretsmanager" => Reply::ok(
-                json!({ "ARN": "arn:aws:secretsmanager:us-east-1:123456789012:secret:root", "Name": "root",
-                    "VersionId": "00000000-0000-0000-0000-000000000001", "SecretString": self.root_secret })
-                .to_string(),
-            ),
+            "secretsmanager" => self.secret(call),
             other => Reply::error(400, "UnknownOperationException", other),
         }
+    }
+
+    /// The value of a secret
+    /// (docs.aws.amazon.com/secretsmanager/latest/apireference/API_GetSecretValue.html).
+    fn secret(&self, call: &Call<'_>) -> Reply {
+        let request: Value = serde_json::from_str(call.body).unwrap_or_default();
+        let (name, text) = match (call.operation, request["SecretId"].as_str()) {
+            ("GetSecretValue", Some(ROOT_SECRET)) => ("root", self.root_secret.clone()),
+            ("GetSecretValue", Some(SEALING_KEYS)) => ("sealing-keys", self.sealing_keys().clone()),
+            ("GetSecretValue", _) => {
+                let message = "Secrets Manager can't find the specified secret.";
+                return Reply::error(400, "ResourceNotFoundException", message);
+            }
+            (other, _) => return Reply::error(400, "UnknownOperationException", other),
+        };
+        let version = "00000000-0000-4000-8000-000000000001";
+        let answer = json!({ "ARN": request["SecretId"], "Name": name, "VersionId": version,
+            "SecretString": text, "VersionStages": ["AWSCURRENT"], "CreatedDate": 1_776_009_119.5 });
+        Reply::ok(answer.to_string())
+    }
+
+    fn sealing_keys(&self) -> MutexGuard<'_, String> {
+        self.sealing_keys.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives the secret keys of these ids, the last of which seals.
+    pub fn put_sealing_keys(&self, ids: &[&str]) {
+        *self.sealing_keys() = sealed::keys(ids);
     }
 
     /// A batch read that finds only rows that it reads strongly consistently.

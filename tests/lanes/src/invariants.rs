@@ -3,8 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::PoisonError;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::fault::CallRecord;
 use crate::lane::{Auth, CONSUMED};
@@ -55,9 +58,10 @@ pub async fn judge(run: &Run<'_>, has_settled: bool, most_attempts: usize) -> Ve
         let left = CONSUMED.map(|queue| (queue, run.lane.aws.sqs.depth(queue)));
         verdict.losses.push(format!("it did not come to rest; in the queues: {left:?}"));
     }
+    let erased: HashSet<String> = run.notes().erased.iter().cloned().collect();
     promises(run, &evidence, &mut verdict);
-    attempts(&evidence, most_attempts, &mut verdict);
-    events(run, &evidence, &mut verdict);
+    attempts(&evidence, &erased, most_attempts, &mut verdict);
+    events(run, &evidence, &erased, &mut verdict);
     history(run, &mut verdict);
     bodies(&evidence.hits, &mut verdict);
     closed(run, &evidence, &mut verdict);
@@ -115,7 +119,7 @@ fn promises(run: &Run<'_>, evidence: &Evidence, verdict: &mut Verdict) {
 }
 
 /// The counts of attempts are right, and each request without a record has a reason.
-fn attempts(evidence: &Evidence, most: usize, verdict: &mut Verdict) {
+fn attempts(evidence: &Evidence, erased: &HashSet<String>, most: usize, verdict: &mut Verdict) {
     let faulty = &evidence.faulty;
     let mut requests: BTreeMap<(&str, u32), Vec<&Hit>> = BTreeMap::new();
     for hit in &evidence.hits {
@@ -141,6 +145,10 @@ fn attempts(evidence: &Evidence, most: usize, verdict: &mut Verdict) {
         }
     }
     for ((id, number), hits) in requests {
+        // An attempt that was under way when its payload was erased is not recorded.
+        if erased.contains(id) {
+            continue;
+        }
         let row = evidence.deliveries.get(id);
         let recorded = row.and_then(|row| row["attempt_count"].as_u64()).unwrap_or(0);
         let has_record = u64::from(number) <= recorded;
@@ -158,7 +166,7 @@ fn attempts(evidence: &Evidence, most: usize, verdict: &mut Verdict) {
 
 /// Nothing is sent for an event without a row: its producer got no 202, and nobody could look it up. A delivery without an
 /// event has ended without an attempt, or waits for an event that nobody will send again.
-fn events(run: &Run<'_>, evidence: &Evidence, verdict: &mut Verdict) {
+fn events(run: &Run<'_>, evidence: &Evidence, erased: &HashSet<String>, verdict: &mut Verdict) {
     let events = run.lane.aws.dynamo.rows("events");
     let listed: HashSet<&str> = events
         .iter()
@@ -171,7 +179,9 @@ fn events(run: &Run<'_>, evidence: &Evidence, verdict: &mut Verdict) {
             verdict.violations.push(format!("{id} has no event and went on: {row}"));
         }
     }
-    for hit in evidence.hits.iter().filter(|hit| !listed.contains(hit.delivery_id.as_str())) {
+    let unlisted =
+        |hit: &&Hit| !listed.contains(hit.delivery_id.as_str()) && !erased.contains(&hit.delivery_id);
+    for hit in evidence.hits.iter().filter(unlisted) {
         verdict.violations.push(format!("{} was sent without an event", hit.delivery_id));
     }
 }
@@ -188,7 +198,7 @@ fn was_disturbed(hit: &Hit, batches: &[Batch], faulty: &HashSet<u64>) -> bool {
     invocation_of(hit, batches).is_none_or(|batch| batch.why.is_some() || faulty.contains(&batch.invocation))
 }
 
-/// Only a manual retry changes a delivery that has ended. Counts go up one by one and never down.
+/// Only a manual retry and an erasure change a delivery that has ended. Counts go up one by one and never down.
 fn history(run: &Run<'_>, verdict: &mut Verdict) {
     let retried = run.notes().retried.clone();
     let mut last: HashMap<String, Value> = HashMap::new();
@@ -200,7 +210,8 @@ fn history(run: &Run<'_>, verdict: &mut Verdict) {
                 && before["attempts"] == row["attempts"]
                 && before["failure_reason"] == row["failure_reason"];
             let is_retry = retried.contains(&id) && row["triggered_by"] == "manual";
-            if is_final(before) && !same && !is_retry {
+            let is_erasure = row["erased"] == true && before["status"] == row["status"];
+            if is_final(before) && !same && !is_retry && !is_erasure {
                 verdict.violations.push(format!("{id} had ended and changed: {before} to {row}"));
             }
             let (was, is) = (before["attempt_count"].as_u64(), row["attempt_count"].as_u64());
@@ -308,7 +319,8 @@ fn routes(run: &Run<'_>, verdict: &mut Verdict) {
     for row in &settings {
         let mut names: Vec<_> = row["events"].as_array().cloned().unwrap_or_default();
         names.sort_by_key(ToString::to_string);
-        let entry = json!({ "n": names, "off": row["status"] == "disabled" });
+        let filter = row["filter"].as_str().map(|text| STANDARD.encode(&Sha256::digest(text)[..16]));
+        let entry = json!({ "n": names, "off": row["status"] == "disabled", "f": filter });
         for copy in 0..row["shards"].as_u64().unwrap_or(0) {
             let copy = wanted.entry(format!("{}#{copy}", text(row, "project_id"))).or_default();
             copy.insert(text(row, "id").to_owned(), entry.clone());
@@ -319,7 +331,7 @@ fn routes(run: &Run<'_>, verdict: &mut Verdict) {
         let entries = row["endpoints"].as_object().into_iter().flatten().map(|(id, entry)| {
             let mut names: Vec<_> = entry["n"].as_array().cloned().unwrap_or_default();
             names.sort_by_key(ToString::to_string);
-            (id.clone(), json!({ "n": names, "off": entry["off"] == true }))
+            (id.clone(), json!({ "n": names, "off": entry["off"] == true, "f": entry["f"] }))
         });
         found.insert(text(&row, "copy").to_owned(), entries.collect());
     }

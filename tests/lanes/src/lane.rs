@@ -10,7 +10,7 @@ use echo_template::Template;
 use serde_json::Value;
 use tokio::task::JoinHandle;
 
-use crate::aws::Aws;
+use crate::aws::{Aws, ROOT_SECRET, SEALING_KEYS};
 use crate::clock;
 use crate::dynamo::Dynamo;
 use crate::fault::Faults;
@@ -21,6 +21,7 @@ use crate::iam::{Granted, Iam};
 use crate::mapping::{Batches, Mapping};
 use crate::partitions::Partitions;
 use crate::receiver::Receiver;
+use crate::sealed;
 use crate::sqs::{QueueSettings, Sqs};
 use crate::sqs_api::queue_url;
 use crate::throttle::Throttles;
@@ -151,6 +152,7 @@ impl Lane {
             faults: Faults::default(),
             iam: Iam::new(&granted, &known),
             watch: Watch::default(),
+            sealing_keys: std::sync::Mutex::new(sealed::keys(&["k1"])),
             root_secret: "lane-root-secret-lane-root-secret-lane-root-secret-lane-root-sec".to_owned(),
             buses: std::sync::Mutex::default(),
             ended_loops: std::sync::Mutex::default(),
@@ -303,7 +305,8 @@ fn environment(kind: Kind, overrides: &[(&'static str, String)]) -> HashMap<Stri
         ("RUST_BACKTRACE", "1"),
         ("TABLES_PREFIX", ""),
         ("API_ENDPOINT", "https://lane.execute-api.us-east-1.amazonaws.com"),
-        ("ROOT_SECRET_ARN", "arn:aws:secretsmanager:us-east-1:123456789012:secret:root"),
+        ("ROOT_SECRET_ARN", ROOT_SECRET),
+        ("SEALING_KEYS_ARN", SEALING_KEYS),
         ("EVENT_NAMES", "call.started,call.ended,call.summary"),
         ("MAX_ENDPOINTS_PER_PROJECT", "50"),
         ("MAX_PROJECTS_PER_ACCOUNT", "100"),

@@ -220,6 +220,7 @@ mod tests {
             iam: Iam::new(&Granted::with_bus(""), &[].into()),
             watch: Watch::default(),
             root_secret: String::new(),
+            sealing_keys: Mutex::default(),
             buses: Mutex::default(),
             ended_loops: Mutex::default(),
         });

@@ -62,8 +62,10 @@ async fn shown(run: &Run<'_>) {
     get(run.project("/events")).await;
     get(run.project(&format!("/events?event_name={ONE}"))).await;
     get(run.endpoint(0, "/deliveries")).await;
+    get(run.project("/deliveries")).await;
     for status in ["pending", "retrying", "success", "failed"] {
         get(run.endpoint(0, &format!("/deliveries?status={status}"))).await;
+        get(run.project(&format!("/deliveries?status={status}"))).await;
     }
     let sent = run.notes().sent.clone();
     for sent in sent {

@@ -212,5 +212,6 @@ async fn the_longest_list_of_the_largest_endpoints_is_answered() {
     let listed = call("GET", None).await;
     println!("{} bytes as they reach the caller", listed.body.len());
     assert_eq!(listed.json().as_array().map(Vec::len), Some(100), "status {}", listed.status);
-    assert_eq!(listed.json()[99]["headers"], body["headers"]);
+    let names = |headers: &Value| headers.as_object().map(|all| all.keys().cloned().collect::<Vec<_>>());
+    assert_eq!(names(&listed.json()[99]["headers"]), names(&body["headers"]));
 }

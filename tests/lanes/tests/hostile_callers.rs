@@ -108,7 +108,7 @@ fn target(random: &mut Random, parts: &Parts) -> String {
     let project = id(random, &parts.own_project, &parts.foreign_project);
     let webhook = id(random, &parts.own_webhook, &parts.foreign_webhook);
     let delivery = id(random, &parts.own_delivery, &parts.foreign_webhook);
-    let path = match random.below(14) {
+    let path = match random.below(15) {
         0 => "/auth/signup".to_owned(),
         1 => "/auth/refresh".to_owned(),
         2 => "/v1/projects".to_owned(),
@@ -121,6 +121,7 @@ fn target(random: &mut Random, parts: &Parts) -> String {
         9 => format!("/v1/projects/{project}/webhooks/{webhook}/deliveries/{delivery}/retry"),
         10 => format!("/v1/projects/{project}/nothing/{delivery}"),
         11 => format!("/v1/projects/{project}/webhooks/{webhook}/deliveries"),
+        12 => format!("/v1/projects/{project}/deliveries"),
         _ => format!("/v1/projects/{project}/events"),
     };
     format!("{prefix}{path}{}", query(random, parts))

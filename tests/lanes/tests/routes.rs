@@ -221,3 +221,55 @@ async fn an_endpoint_that_is_deleted_between_two_reads_is_left_out() {
         assert_eq!(run.lane.call("GET", &run.endpoint(n, ""), &run.key(), None).await.status, 404);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fifty_filters_are_read_once_and_then_kept() {
+    let world = world().await;
+    let mut run = run(&world, &[]).await;
+    run.lane.stop_mappings();
+    let bearer = Auth::Bearer(&world.access_token);
+    let created = run.lane.call("POST", "/v1/projects", &bearer, Some(&json!({ "name": "filtered" }))).await;
+    let project = ok(&created, 201);
+    let key = Auth::Key(project["api_key"].as_str().expect("a key"));
+    let of_project = |rest: &str| format!("/v1/projects/{}{rest}", project["id"].as_str().expect("an id"));
+    for n in 0..50 {
+        let filter = json!({ "data": { "n": [n], "long": [{ "anything-but": "x".repeat(3_900) }] } });
+        let body = json!({ "url": "https://example.com/", "events": [ONE], "filter": filter });
+        ok(&run.lane.call("POST", &of_project("/webhooks"), &key, Some(&body)).await, 201);
+    }
+    let mut reads = Vec::new();
+    for n in 0..3 {
+        let event = json!({ "event_name": ONE, "data": { "n": n, "long": "y" } });
+        run.lane.aws.watch.start();
+        let accepted = ok(&run.lane.call("POST", &of_project("/events"), &key, Some(&event)).await, 202);
+        assert_eq!(accepted["deliveries"].as_array().map(Vec::len), Some(1));
+        let units = units(run.lane.aws.watch.stop());
+        let of_filters = units.iter().filter(|(what, _)| what.starts_with("BatchGetItem"));
+        reads.push(of_filters.flat_map(|(_, units)| units).sum::<f64>());
+        assert!(units["GetItem routes"].iter().sum::<f64>() <= 2.0, "{units:?}");
+    }
+    // Two units for each of the settings, which have more than 4 KB.
+    assert_eq!(reads, [100.0, 0.0, 0.0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_waits_until_routes_and_settings_name_the_same_filter() {
+    let world = world().await;
+    let mut run = run(&world, &[]).await;
+    run.lane.stop_mappings();
+    let filter = json!({ "filter": { "data": { "n": [1] } } });
+    run.insist("PATCH", &run.endpoint(0, ""), &run.key(), Some(&filter), &[200]).await;
+    let event = json!({ "event_name": ONE, "data": { "n": 1 } });
+    let dynamo = &run.lane.aws.dynamo;
+    let right = dynamo.items("routes").remove(0);
+    let mut wrong = right.clone();
+    wrong["endpoints"]["M"][&world.endpoints[0]]["M"]["f"] = json!({ "B": "AAAAAAAAAAAAAAAAAAAAAA==" });
+    assert_ne!(right, wrong);
+    dynamo.put("routes", &wrong);
+    // As between two reads of which a change is in the middle, but for longer than any change takes.
+    let refused = run.lane.call("POST", &run.project("/events"), &run.key(), Some(&event)).await;
+    assert_eq!(refused.status, 503, "{}", refused.json());
+    dynamo.put("routes", &right);
+    let accepted = ok(&run.lane.call("POST", &run.project("/events"), &run.key(), Some(&event)).await, 202);
+    assert_eq!(accepted["deliveries"].as_array().map(Vec::len), Some(1));
+}

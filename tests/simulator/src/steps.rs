@@ -282,7 +282,14 @@ impl World {
         }
         let now = self.clock(&work);
         let outcome = if ok {
-            Outcome::Answered { status: 200, body: String::new(), retry_after: None, broken_off: None }
+            Outcome::Answered {
+                status: 200,
+                body: String::new(),
+                truncated: false,
+                location: None,
+                retry_after: None,
+                broken_off: None,
+            }
         } else {
             Outcome::Failed { cause: SendFailure::TimedOut { missing: Missing::Answer, seconds: 15 } }
         };
@@ -292,7 +299,7 @@ impl World {
         let decided = self.decide(&work, |woken, delivery, endpoint| {
             let (number, trigger) = (delivery.attempt_count + 1, delivery.triggered_by);
             let step = after_attempt(number, trigger, &outcome, &schedule, now, jitter);
-            let attempt = Attempt::new(AttemptId::new(now), trigger, &outcome, took);
+            let attempt = Attempt::new(AttemptId::new(now), trigger, &endpoint.url, &outcome, took);
             woken.conclude(delivery, endpoint, attempt, step, now)
         });
         self.carry_out(id, decided, now);

@@ -11,7 +11,7 @@ use echo_shared::delivery::{Delivery, DeliveryStatus};
 use echo_shared::endpoint::Endpoint;
 use echo_shared::event::{Event, EventContent};
 use echo_shared::event_name::EventName;
-use echo_shared::id::{EventId, ProjectId};
+use echo_shared::id::{EndpointId, EventId, ProjectId};
 use echo_shared::job::DeliveryJob;
 use echo_shared::rate_limit::RateLimit;
 use echo_shared::route::Routes;
@@ -298,9 +298,11 @@ impl World {
         let new = || {
             Endpoint::new(
                 project_id,
+                EndpointId::new(timestamp(0)),
                 Shards::ONE,
                 "https://example.com".into(),
-                vec![name.clone()],
+                vec![name.clone().into()],
+                vec![1].into(),
                 timestamp(0),
             )
         };

@@ -55,9 +55,10 @@ fn the_operators_key_encrypts_tables_queues_logs_and_the_secret() {
     }
     // The services through which a role may use the key are those that its function calls.
     let template = Template::full();
-    for (role, services) in
-        [("ApiRole", &["dynamodb", "sqs", "secretsmanager"][..]), ("DeliveryRole", &["dynamodb", "sqs"])]
-    {
+    for (role, services) in [
+        ("ApiRole", &["dynamodb", "sqs", "secretsmanager"][..]),
+        ("DeliveryRole", &["dynamodb", "sqs", "secretsmanager"]),
+    ] {
         let policies = each(&template.resource(role)["Properties"]["Policies"]);
         let mut all = policies.into_iter().flat_map(|policy| each(&policy["PolicyDocument"]["Statement"]));
         let of_key =

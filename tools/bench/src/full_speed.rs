@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::PoisonError;
 
 use echo_lanes::dynamo::Dynamo;
 use echo_lanes::function::Settings;
@@ -73,6 +74,7 @@ pub(crate) async fn run(stage: &Stage, run: &Run<'_>) -> io::Result<Ran> {
         "delivery": function(run.delivery, delivery),
         "tables": tables,
         "root_secret": stage.lane.aws.root_secret,
+        "sealing_keys": *stage.lane.aws.sealing_keys.lock().unwrap_or_else(PoisonError::into_inner),
         "events": run.invocations,
         "warm_up": run.warm_up,
         "queue_arn": mapping::arn(FIRST_ATTEMPTS),

@@ -42,7 +42,7 @@ const PARTS: [&str; 7] = ["cold-start", "cpu", "cost", "growth", "ceilings", "sl
 async fn main() -> ExitCode {
     let asked: Vec<String> = std::env::args().skip(1).collect();
     let done = match asked.first().map(String::as_str) {
-        Some("calculate") => volumes::print(),
+        Some("calculate") => volumes::print(&asked[1..]),
         Some(part) if !PARTS.contains(&part) => Err(io::Error::other(format!(
             "'{part}' is no part: name some of {}, or none for all, or `calculate`",
             PARTS.join(", ")

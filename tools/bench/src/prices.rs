@@ -38,6 +38,8 @@ pub(crate) struct PerGb {
 pub(crate) struct PerMonth {
     pub(crate) alarm: f64,
     pub(crate) secret: f64,
+    /// A metric that gets a value in every hour.
+    pub(crate) metric: f64,
 }
 
 impl Prices {

@@ -10,7 +10,13 @@ use crate::prices::Prices;
 use crate::results::root;
 use crate::units::Units;
 
-/// The volumes of a month; each one is an environment variable.
+/// The names of the volumes.
+const NAMES: [&str; 6] = ["EVENTS", "FANOUT", "FAILED_SHARE", "BATCH", "PAGES", "RETENTION_DAYS"];
+
+/// The metrics that get a value when there is traffic: accepted, delivered, failed and retried, and two of times.
+const METRICS: f64 = 6.0;
+
+/// The volumes of a month, each given as an argument `NAME=value` or as an environment variable.
 #[derive(Debug, Clone, Copy)]
 struct Volumes {
     events: f64,
@@ -36,8 +42,19 @@ struct Measure {
     units: Units,
 }
 
-fn number(name: &str, default: f64, least: f64, most: f64) -> io::Result<f64> {
-    let Some(text) = setting(name) else { return Ok(default) };
+/// # Errors
+/// When an argument is not `NAME=value` with a known name: a misspelt volume would be left out of the bill without a word.
+fn check(given: &[String]) -> io::Result<()> {
+    let unknown = given.iter().find(|arg| !NAMES.contains(&arg.split_once('=').map_or("", |(name, _)| name)));
+    unknown.map_or(Ok(()), |arg| {
+        Err(io::Error::other(format!("'{arg}' is no volume: name some of {}", NAMES.join("=…, ") + "=…")))
+    })
+}
+
+fn number(given: &[String], name: &str, default: f64, least: f64, most: f64) -> io::Result<f64> {
+    let mut args = given.iter().filter_map(|arg| arg.split_once('='));
+    let arg = args.find(|(each, _)| *each == name).map(|(_, value)| value.to_owned());
+    let Some(text) = arg.or_else(|| setting(name)) else { return Ok(default) };
     let number = text.replace('_', "").parse().ok().filter(|number| (least..=most).contains(number));
     number.ok_or_else(|| {
         io::Error::other(format!("{name} is '{text}': must be a number from {least} to {most}"))
@@ -45,7 +62,9 @@ fn number(name: &str, default: f64, least: f64, most: f64) -> io::Result<f64> {
 }
 
 impl Volumes {
-    fn read() -> io::Result<Self> {
+    fn read(given: &[String]) -> io::Result<Self> {
+        check(given)?;
+        let number = |name, default, least, most| number(given, name, default, least, most);
         Ok(Self {
             events: number("EVENTS", 1e6, 0.0, 1e12)?,
             fanout: number("FANOUT", 1.0, 0.0, 1_000.0)?,
@@ -75,8 +94,8 @@ impl Volumes {
 
 /// # Errors
 /// When a volume is not allowed, or no measurement exists yet.
-pub(crate) fn print() -> io::Result<()> {
-    let volumes = Volumes::read()?;
+pub(crate) fn print(given: &[String]) -> io::Result<()> {
+    let volumes = Volumes::read(given)?;
     let path = root().join("docs/measured.json");
     let text = std::fs::read_to_string(&path)
         .map_err(|error| io::Error::other(format!("docs/measured.json: {error}; `make bench` writes it")))?;
@@ -99,6 +118,7 @@ pub(crate) fn print() -> io::Result<()> {
         prices.date,
         prices.region
     );
+    let metrics = if volumes.events > 0.0 { METRICS * prices.per_month.metric } else { 0.0 };
     let lines = [
         ("API Gateway", dollars.api_gateway),
         ("table writes", dollars.writes),
@@ -108,18 +128,15 @@ pub(crate) fn print() -> io::Result<()> {
         ("their duration", dollars.duration),
         ("alarms and secret", idle.alarms + idle.secrets),
         ("polling of idle queues", idle.polling),
-    ];
-    for (name, dollars) in lines {
-        println!("  {name:24} {dollars:12.2} $");
-    }
-    let total: f64 = lines.iter().map(|(_, dollars)| dollars).sum();
-    println!("  {:24} {total:12.2} $\n", "together");
-    for (name, dollars) in [
         ("logs, taken in", dollars.logs),
+        ("metrics, traffic each hour", metrics),
         ("egress to receivers", dollars.egress),
         ("storage, once it is full", dollars.storage),
-    ] {
-        println!("  {name:24} {dollars:12.2} $");
+    ];
+    let total: f64 = lines.iter().map(|(_, dollars)| dollars).sum();
+    println!("  {:26} {total:12.2} $\n", "together");
+    for (name, dollars) in lines {
+        println!("  {name:26} {dollars:12.2} $");
     }
     println!(
         "\nFree tiers are left out: they make small volumes cheaper. Busy queues are polled less than idle ones."
@@ -130,6 +147,18 @@ pub(crate) fn print() -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_misspelt_volume_is_refused() {
+        let read = |args: &[&str]| {
+            let given: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+            Volumes::read(&given).map(|volumes| (volumes.events, volumes.fanout))
+        };
+        assert_eq!(read(&["EVENTS=5_000_000", "FANOUT=2"]).expect("known names"), (5e6, 2.0));
+        for bad in ["EVENT=5", "EVENTS", "events=5", "FANOUT=many", "FANOUT=-1"] {
+            assert!(read(&[bad]).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn measured_volumes_come_out_as_measured() {

@@ -63,7 +63,10 @@ enum PathProject {
 /// # Errors
 /// When the credential is not valid, or not for the project in the path.
 pub async fn authenticate(app: &App, request: &mut Request) -> Result<(), ApiError> {
-    let caller = identify(app, request.headers()).await?;
+    let (caller, email) = identify(app, request.headers()).await?;
+    if let Some(email) = email {
+        request.extensions_mut().insert(AccountEmail(email));
+    }
     if let Some(id) = project_in(request.uri().path()) {
         let project = match ProjectId::parse(id) {
             Ok(id) => PathProject::Open(caller.enter(app, id).await?),
@@ -91,31 +94,32 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-async fn identify(app: &App, headers: &HeaderMap) -> Result<Caller, ApiError> {
+/// The caller, and the e-mail of its account if it has an access token.
+async fn identify(app: &App, headers: &HeaderMap) -> Result<(Caller, Option<EmailKey>), ApiError> {
     if headers.contains_key(API_KEY) {
         let key = api_key(headers).ok_or_else(ApiError::api_key_refused)?;
-        return grant(app, &key).await.map(Caller::Key);
+        return Ok((Caller::Key(grant(app, &key).await?), None));
     }
     let token = bearer(headers).ok_or_else(ApiError::credential_missing)?;
     if PortalToken::is_meant(token) {
-        return portals::grant(app, token).await.map(Caller::Portal);
+        return Ok((Caller::Portal(portals::grant(app, token).await?), None));
     }
-    account(app, token).await.map(Caller::Account)
+    let (id, email) = account(app, token).await?;
+    Ok((Caller::Account(id), Some(email)))
 }
 
 /// The account whose living session the access token belongs to.
-async fn account(app: &App, token: &str) -> Result<AccountId, ApiError> {
+async fn account(app: &App, token: &str) -> Result<(AccountId, EmailKey), ApiError> {
     let now = Timestamp::now();
     let claims = app.secrets.derived().await?.tokens.verify(TokenType::Access, token, now);
     let claims = claims.ok_or_else(ApiError::access_token_refused)?;
-    let session = (claims.sub, claims.sid);
+    let (session, email) = ((claims.sub, claims.sid), EmailKey::of(&claims.email));
     if app.sessions.get(&session, now).is_none() {
-        let email = EmailKey::of(&claims.email);
         let lives = app.registry.session(&email, &claims.sub, &claims.sid, now).await?;
         lives.ok_or_else(ApiError::access_token_refused)?;
         app.sessions.put(session, (), now);
     }
-    Ok(claims.sub)
+    Ok((claims.sub, email))
 }
 
 async fn grant(app: &App, key: &ApiKey) -> Result<KeyGrant, ApiError> {
@@ -146,6 +150,14 @@ pub async fn require(State(scope): State<Scope>, request: Request, next: Next) -
     Ok(next.run(request).await)
 }
 
+/// A layer of routes that no portal session opens, although it has their scope.
+pub async fn outside_the_portal(request: Request, next: Next) -> Result<Response, ApiError> {
+    if request.extensions().get::<Caller>().is_some_and(Caller::is_portal) {
+        return Err(ApiError::not_in_the_portal());
+    }
+    Ok(next.run(request).await)
+}
+
 impl Caller {
     #[must_use]
     pub const fn reach(&self) -> Reach {
@@ -160,12 +172,6 @@ impl Caller {
     #[must_use]
     pub const fn sees_secrets(&self) -> bool {
         self.reach().scopes.contains(Scope::EndpointsWrite)
-    }
-
-    /// Whether the caller gets the values of endpoints' headers. Somebody else may have set those that a portal shows.
-    #[must_use]
-    pub const fn sees_header_values(&self) -> bool {
-        self.sees_secrets() && !self.is_portal()
     }
 
     #[must_use]
@@ -230,16 +236,28 @@ impl<S: Sync> FromRequestParts<S> for InProject {
     }
 }
 
+/// The e-mail in the caller's access token: the key of the account's row.
+#[derive(Debug, Clone)]
+struct AccountEmail(EmailKey);
+
 /// A caller with an access token, for routes that a key does not open.
-#[derive(Debug, Clone, Copy)]
-pub struct AccountCaller(pub AccountId);
+#[derive(Debug, Clone)]
+pub struct AccountCaller {
+    pub id: AccountId,
+    pub email: EmailKey,
+}
 
 impl<S: Sync> FromRequestParts<S> for AccountCaller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
         match caller(parts)? {
-            Caller::Account(id) => Ok(Self(id)),
+            Caller::Account(id) => {
+                let email = parts.extensions.get::<AccountEmail>().cloned();
+                let AccountEmail(email) =
+                    email.ok_or_else(|| ApiError::internal("an access token without an e-mail"))?;
+                Ok(Self { id, email })
+            }
             Caller::Key(_) => Err(ApiError::access_token_needed()),
             Caller::Portal(_) => Err(ApiError::not_in_the_portal()),
         }

@@ -1,7 +1,7 @@
 // Calls to the API that serves this page.
 
 import { rawField } from "./json.js";
-import { keep, session } from "./session.js";
+import { alone, begin, end, renew, session, takeOver } from "./session.js";
 
 /** The API and this page share a prefix: /console goes with /v1, and /api/console with /api/v1. */
 const ROOT = new URL("./", document.baseURI);
@@ -38,7 +38,14 @@ async function send(method, path, { query = {}, body, signal, authorization = {}
 
 function read({ answer, text }) {
   const requestId = answer.headers.get("x-request-id");
-  if (answer.ok) return { text, json: text ? JSON.parse(text) : null };
+  if (answer.ok) {
+    try {
+      return { text, json: text ? JSON.parse(text) : null };
+    } catch {
+      const said = `The answer has the status ${answer.status}, but it is not JSON.`;
+      throw new Problem(answer.status, `${said} Something between this page and the service may have replaced it.`, { requestId });
+    }
+  }
   const retryAfter = Number(answer.headers.get("retry-after")) || null;
   let message = `The service answered ${answer.status}.`;
   try {
@@ -62,20 +69,26 @@ const signedIn = (json) => ({ kind: "account", email: json.user.email, access: j
 
 let refreshing = null;
 
+async function refreshed() {
+  // Another tab may have refreshed while this one slept. A refresh token that is used twice can end the session.
+  if (await takeOver()) return true;
+  const account = session();
+  if (!account) return false;
+  try {
+    const { json } = read(await send("POST", "auth/refresh", { authorization: { authorization: `Bearer ${account.refresh}` } }));
+    if (session()?.id === account.id) renew(signedIn(json));
+    return true;
+  } catch (problem) {
+    if (problem.status === 401) return false;
+    throw problem;
+  }
+}
+
 /** Refreshes the session. Calls at the same time share one refresh. Resolves to false when the session has ended. */
-function refresh(account) {
-  refreshing ??= (async () => {
-    try {
-      const { json } = read(await send("POST", "auth/refresh", { authorization: { authorization: `Bearer ${account.refresh}` } }));
-      if (session()) keep(signedIn(json));
-      return true;
-    } catch (problem) {
-      if (problem.status === 401) return false;
-      throw problem;
-    } finally {
-      refreshing = null;
-    }
-  })();
+function refresh() {
+  refreshing ??= alone(refreshed).finally(() => {
+    refreshing = null;
+  });
   return refreshing;
 }
 
@@ -85,12 +98,12 @@ async function authorized(method, path, options) {
   let sent = await send(method, path, { ...options, authorization: authorizationOf(account) });
   if (sent.answer.status === 401 && account.kind === "account") {
     // Another call may have refreshed the session in the meantime.
-    if (session()?.access !== account.access || (await refresh(account))) {
+    if (session()?.access !== account.access || (await refresh())) {
       if (session()) sent = await send(method, path, { ...options, authorization: authorizationOf(session()) });
     }
   }
   if (sent.answer.status === 401) {
-    keep(null);
+    end();
     throw new SignedOut(401, ENDED[account.kind]);
   }
   return read(sent);
@@ -119,13 +132,13 @@ export const change = (method, path, body) => authorized(method, path, { body })
 
 export async function signIn(email, password) {
   const { json } = read(await send("POST", "auth/login", { body: { email, password } }));
-  keep(signedIn(json));
+  begin(signedIn(json));
 }
 
-/** Signs out: this tab at once, and then the service, which ends the session. */
+/** Signs out: the tabs at once, and then the service, which ends the session. */
 export async function signOut() {
   const account = session();
-  keep(null);
+  end();
   if (!account || account.kind === "key") return;
   // The refresh token lasts longer than the access token, and either ends the session. A portal has one token.
   const sent = await send("POST", "auth/logout", { authorization: { authorization: `Bearer ${account.refresh ?? account.access}` } });
@@ -135,18 +148,18 @@ export async function signOut() {
 
 export async function signOutEverywhere() {
   await change("POST", "auth/logout?everywhere=true");
-  keep(null);
+  end();
 }
 
-/** Changes the password. All sessions end, and this tab keeps the new one. */
+/** Changes the password. All sessions end, and this browser keeps the new one. */
 export async function changePassword(current, next) {
   const { json } = await change("POST", "auth/password", { current_password: current, new_password: next });
-  keep(signedIn(json));
+  renew(signedIn(json));
 }
 
 export async function signInWithKey(key) {
   read(await send("GET", "v1/projects", { authorization: { "x-api-key": key } }));
-  keep({ kind: "key", key });
+  begin({ kind: "key", key });
 }
 
 /** Redeems the code of a portal link. */

@@ -3,11 +3,19 @@
 import { h } from "./dom.js";
 import { button, working } from "./widgets.js";
 
-/** Shows a dialog with the contents that `parts(close)` returns. Resolves when the dialog has closed. */
-export function dialog(title, parts) {
+/**
+ * Shows a dialog with the contents that `parts(close)` returns. Resolves when the dialog has closed. Escape does not close a dialog that
+ * `stays`: only its own button does.
+ */
+export function dialog(title, parts, { stays = false } = {}) {
   return new Promise((resolve) => {
-    const element = h("dialog", { "aria-labelledby": "dialog-title" });
+    const element = h("dialog", { "aria-labelledby": "dialog-title", closedby: stays ? "none" : null });
     const close = () => element.close();
+    if (stays) {
+      // Browsers that do not know `closedby` have these two events.
+      element.addEventListener("cancel", (event) => event.preventDefault());
+      element.addEventListener("keydown", (event) => event.key === "Escape" && event.preventDefault());
+    }
     element.append(h("h2", { id: "dialog-title" }, title), ...[parts(close)].flat().filter(Boolean));
     element.addEventListener("close", () => {
       element.remove();
@@ -58,6 +66,8 @@ export function formDialog(title, body, { action, kind = "primary", cancel = "Ca
   });
 }
 
-/** A dialog with something to read or copy, and a button that closes it. */
+/** A dialog with something that may never be shown again, and the button that closes it. */
 export const tell = (title, ...body) =>
-  dialog(title, (close) => [...body, h("div", { class: "actions" }, button("Done", close, { kind: "primary", autofocus: true }))]);
+  dialog(title, (close) => [...body, h("div", { class: "actions" }, button("Done", close, { kind: "primary", autofocus: true }))], {
+    stays: true,
+  });

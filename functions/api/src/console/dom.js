@@ -1,14 +1,44 @@
 // Functions that build the page. Strings become text nodes and nothing here parses HTML, so the page shows the text of receivers
 // and producers and never runs it.
 
+const TEXT_ONLY = ["option", "title", "text"];
 const SVG = "http://www.w3.org/2000/svg";
+
+// Characters that show nothing, or turn the text around them: controls except tab and line end, directional marks, invisible spaces.
+const HIDDEN = /([\p{Cc}\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\u{e0000}-\u{e007f}])/u;
+const SHOWN_AS_THEY_ARE = "\t\n\r";
+
+const codeOf = (char) => `U+${char.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}`;
+
+const isHidden = (part, index) => index % 2 === 1 && !SHOWN_AS_THEY_ARE.includes(part);
+
+/** Text for a place that holds no elements, with a code in place of each hidden character. */
+export const plain = (text) =>
+  String(text)
+    .split(HIDDEN)
+    .map((part, index) => (isHidden(part, index) ? `[${codeOf(part)}]` : part))
+    .join("");
+
+/** A text as nodes. A hidden character stays in the text, where it can be copied, and is shown by its code. */
+function nodes(text) {
+  const parts = text.split(HIDDEN);
+  if (parts.length === 1) return [text];
+  return parts.map((part, index) => {
+    if (!isHidden(part, index)) return part;
+    const mark = document.createElement("span");
+    mark.className = "hidden-char";
+    mark.dataset.code = codeOf(part);
+    mark.textContent = part;
+    return mark;
+  });
+}
 
 function build(element, props, children) {
   for (const [name, value] of Object.entries(props ?? {})) {
     if (value === undefined || value === null || value === false) continue;
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
     else if (name === "value" || name === "checked" || name === "selected") element[name] = value;
-    else element.setAttribute(name, value === true ? "" : value);
+    else element.setAttribute(name, value === true ? "" : plain(value));
   }
   add(element, children);
   return element;
@@ -17,7 +47,8 @@ function build(element, props, children) {
 function add(element, children) {
   for (const child of children.flat(Infinity)) {
     if (child === undefined || child === null || child === false) continue;
-    element.append(child instanceof Node ? child : String(child));
+    if (child instanceof Node) element.append(child);
+    else element.append(...(TEXT_ONLY.includes(element.localName) ? [plain(child)] : nodes(String(child))));
   }
 }
 

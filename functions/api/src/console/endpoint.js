@@ -6,11 +6,11 @@ import { deliveryLog } from "./deliveries.js";
 import { fill, h, icon } from "./dom.js";
 import { deleteEndpoint, disableEndpoint, editEndpoint, enableEndpoint, rotateSecret, testEndpoint } from "./endpoint_forms.js";
 import { breakable, plural, time } from "./format.js";
-import { limitText, rateText } from "./endpoints.js";
+import { healthOf, lastAttempt, limitText, rateText, SUMMARY } from "./endpoints.js";
 import { can } from "./portal.js";
-import { replayForm, replayPanel } from "./replay.js";
+import { replayForm, replayList, replayPanel } from "./replay.js";
 import { verifyPanel } from "./verify.js";
-import { button, copyable, fact, link, pill, problemBox, working } from "./widgets.js";
+import { button, copyable, copyButton, fact, link, pill, problemBox, working } from "./widgets.js";
 
 const LATEST = 60;
 const KEYS = [
@@ -48,10 +48,10 @@ function hangingNotice(endpoint) {
 
 async function showHealth(place, url, signal) {
   try {
-    const { json } = await get(`${url}/deliveries`, { query: { limit: LATEST }, signal });
+    const { json } = await get(`${url}/deliveries`, { query: { limit: LATEST, fields: SUMMARY }, signal });
     fill(place.chart, deliveriesChart(json.data, LATEST));
     fill(place.rate, rateText(json.data));
-    fill(place.last, time(json.data[0]?.created_at));
+    fill(place.last, lastAttempt(json.data));
   } catch (problem) {
     if (signal.aborted || problem.status === 401) throw problem;
     fill(
@@ -62,7 +62,11 @@ async function showHealth(place, url, signal) {
 }
 
 function health(endpoint, url, signal) {
-  const place = { chart: h("div", { class: "wide-chart" }, h("span", { class: "bone" })), rate: h("span"), last: h("span") };
+  const place = {
+    chart: h("div", { class: "wide-chart" }, h("span", { class: "bone" })),
+    rate: h("span"),
+    last: h("span", { class: "last-place" }),
+  };
   const show = () => showHealth(place, url, signal);
   show();
   const failures = endpoint.consecutive_failures;
@@ -74,7 +78,7 @@ function health(endpoint, url, signal) {
       { class: "facts" },
       fact("Delivered", place.rate),
       fact("Failures in a row", h("span", { class: failures ? "bad-text" : "" }, String(failures))),
-      fact("Last delivery", place.last),
+      fact("Last attempt", place.last),
       fact("Rate limit", limitText(endpoint) ?? h("span", { class: "quiet" }, "No limit")),
       fact("Created", time(endpoint.created_at)),
     ),
@@ -113,16 +117,19 @@ export async function endpointView({ path, home, ids: [id], query, signal, reloa
     button("Rotate secret", () => rotateSecret(url, reload)),
     button("Delete", () => deleteEndpoint(url, endpoint, leave), { kind: "danger-text" }),
   ];
-  const tab = query.get("tab") === "verify" ? "verify" : "deliveries";
   const tabs = [
     ["deliveries", "Deliveries", here],
+    ["replays", "Replays", `${here}?tab=replays`],
     ["verify", "Verify", `${here}?tab=verify`],
   ];
+  const [[tab]] = tabs.filter(([name]) => name === (query.get("tab") ?? "deliveries")).concat(tabs);
   const { panel, show } = health(endpoint, url, signal);
-  const below =
-    tab === "verify"
-      ? { section: verifyPanel(endpoint), freshen: show }
-      : deliveryLog({ url, here, events: endpoint.events, query, signal, changed: show });
+  const parts = {
+    deliveries: () => deliveryLog({ url, here, events: endpoint.events, query, signal, changed: show }),
+    replays: () => ({ section: replayList({ url, here, signal }), freshen: show }),
+    verify: () => ({ section: verifyPanel(endpoint), freshen: show }),
+  };
+  const below = parts[tab]();
   const content = [
     link([icon("back"), "Endpoints"], `${home}/endpoints`, { class: "crumb" }),
     h(
@@ -131,18 +138,19 @@ export async function endpointView({ path, home, ids: [id], query, signal, reloa
       h(
         "div",
         { class: "title" },
-        h("h1", { class: "url", tabindex: "-1" }, breakable(endpoint.url)),
+        h("h1", { class: "url clamped", tabindex: "-1", title: endpoint.url }, breakable(endpoint.url)),
         endpoint.description && h("p", { class: "break" }, endpoint.description),
         h(
           "div",
           { class: "under-title" },
-          pill(endpoint.status),
+          pill(healthOf(endpoint)),
           h(
             "span",
             { class: "chips" },
             endpoint.events.map((name) => h("span", { class: "chip" }, name)),
           ),
           copyable(endpoint.id, "the endpoint id"),
+          copyButton(() => endpoint.url, "Copy URL", { said: "URL copied" }),
         ),
       ),
       h("div", { class: "buttons" }, can("change") && actions),
@@ -150,7 +158,7 @@ export async function endpointView({ path, home, ids: [id], query, signal, reloa
     place,
     disabledNotice(endpoint),
     hangingNotice(endpoint),
-    query.has("replay") && replayPanel({ url, id: query.get("replay"), signal, changed: below.freshen }),
+    query.has("replay") && replayPanel({ url, id: query.get("replay"), here, signal, changed: below.freshen }),
     panel,
     h(
       "nav",

@@ -3,10 +3,12 @@
 import { change, EVENT_NAMES, Problem } from "./api.js";
 import { formDialog, tell } from "./dialogs.js";
 import { h } from "./dom.js";
-import { headersHint } from "./portal.js";
 import { button, checked, checks, copyButton, field, named, toast } from "./widgets.js";
 
 const text = (value, props) => h("input", { type: "text", value, autocomplete: "off", spellcheck: "false", ...props });
+
+/** What the API shows in place of a header's value. Sent back, it keeps the value. */
+const MASK = "********";
 
 /** A line for each header, and a button that adds one. A value may be a credential, so it shows only while it has the focus. */
 function headersField(headers) {
@@ -19,7 +21,7 @@ function headersField(headers) {
     };
     const parts = [
       text(name, { "aria-label": "Header name", placeholder: "x-tenant" }),
-      text(value, { "aria-label": "Header value", class: "masked" }),
+      text(value, { "aria-label": "Header value", class: "masked", onfocus: ({ target }) => target.select() }),
     ];
     line.append(...parts, button("", drop, { kind: "small ghost", mark: "cross", "aria-label": "Remove this header" }));
     lines.append(line);
@@ -35,14 +37,8 @@ function headersField(headers) {
       throw new Problem(400, "Custom headers must have different names.", { field: "headers" });
     return Object.fromEntries(pairs);
   };
-  const hint = h(
-    "p",
-    { class: "hint" },
-    "Sent with each request, for example ",
-    h("code", null, "authorization"),
-    ".",
-    headersHint(headers),
-  );
+  const kept = Object.keys(headers).length ? [" A saved value is never shown again; ", h("code", null, MASK), " keeps it."] : [];
+  const hint = h("p", { class: "hint" }, "Sent with each request, for example ", h("code", null, "authorization"), ".", kept);
   return {
     element: named(
       "headers",
@@ -107,6 +103,15 @@ export function createEndpoint(path, done) {
   });
 }
 
+/** No saved value moves to another origin: whoever may edit an endpoint could otherwise send it to a host of their own. */
+function requireValuesAgain({ url, headers }, endpoint) {
+  const moves = URL.canParse(url) && new URL(url).origin !== new URL(endpoint.url).origin;
+  if (moves && Object.values(headers).includes(MASK))
+    throw new Problem(400, "The URL moves to another origin, so enter the value of each header again, or remove the header.", {
+      field: "headers",
+    });
+}
+
 /** Sends only the changed fields, so that changes which someone else made in the meantime stay. */
 export function editEndpoint(path, endpoint, done) {
   const { body, read } = form(endpoint);
@@ -115,7 +120,9 @@ export function editEndpoint(path, endpoint, done) {
   return formDialog("Edit endpoint", body, {
     action: "Save",
     submit: async () => {
-      const changes = Object.entries(read()).filter(differs);
+      const values = read();
+      requireValuesAgain(values, endpoint);
+      const changes = Object.entries(values).filter(differs);
       if (!changes.length) return;
       await change("PATCH", path, Object.fromEntries(changes));
       toast("Saved. The change applies from now on.");
@@ -145,7 +152,7 @@ export function disableEndpoint(path, done) {
 
 /** Sends one sample event to this endpoint only, whether or not it subscribes to the event. */
 export function testEndpoint(path, endpoint, done) {
-  const names = [...new Set([...endpoint.events, ...EVENT_NAMES])];
+  const names = [...new Set([...endpoint.events.filter((name) => !name.endsWith("*")), ...EVENT_NAMES])];
   const name = h(
     "select",
     null,

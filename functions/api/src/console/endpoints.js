@@ -1,22 +1,32 @@
-// All endpoints of a project, each with a summary of its health.
+// All endpoints of a project, each with a summary of its health. The failing ones come first.
 
 import { get } from "./api.js";
 import { deliveriesChart, percent, tally } from "./charts.js";
+import { ending } from "./deliveries.js";
 import { fill, h } from "./dom.js";
 import { createEndpoint } from "./endpoint_forms.js";
-import { breakable, plural, time } from "./format.js";
+import { absolute, breakable, plural, time } from "./format.js";
 import { can } from "./portal.js";
 import { button, cell, empty, link, mainCell, pill, table, viewHead } from "./widgets.js";
 
 const LATEST = 24;
 const AT_ONCE = 4;
+/** A page of payloads can have megabytes. */
+export const SUMMARY = "id,event_name,status,created_at,last_attempt";
 
-/** Runs the jobs, at most `AT_ONCE` at a time. */
-async function inTurn(jobs) {
+/** Runs jobs as they are added, at most `AT_ONCE` at a time. */
+function queue() {
+  const waiting = [];
+  let running = 0;
   const next = async () => {
-    for (let job = jobs.shift(); job; job = jobs.shift()) await job();
+    running += 1;
+    for (let job = waiting.shift(); job; job = waiting.shift()) await job();
+    running -= 1;
   };
-  await Promise.all(Array.from({ length: AT_ONCE }, next));
+  return (job) => {
+    waiting.push(job);
+    if (running < AT_ONCE) next();
+  };
 }
 
 /** The delivered share of the finished deliveries, as text. */
@@ -32,15 +42,34 @@ export function rateText(deliveries) {
   );
 }
 
+/** How and when the latest attempt ended. */
+export function lastAttempt(deliveries) {
+  const attempts = deliveries.map((delivery) => delivery.last_attempt).filter(Boolean);
+  const [last] = attempts.sort((one, other) => other.created_at.localeCompare(one.created_at));
+  if (!last) return h("span", { class: "last quiet" }, "never");
+  const isGood = last.http_status >= 200 && last.http_status < 300;
+  return h(
+    "span",
+    { class: "last" },
+    h("span", { class: isGood ? "" : "bad-text", title: last.error_message }, last.http_status ? ending(last) : "No response"),
+    time(last.created_at),
+    h("span", { class: "quiet absolute" }, absolute(last.created_at)),
+  );
+}
+
 /** The rate limit as text, or null. */
 export const limitText = ({ rate_limit_per_second: limit }) => limit && `${limit.toLocaleString("en")} per second`;
+
+/** `disabled`, `failing` or `active`. An endpoint fails whose last delivery failed, or that does not answer at all. */
+export const healthOf = ({ status, consecutive_failures: failures, hanging_since: hanging }) =>
+  status === "active" && (failures > 0 || hanging) ? "failing" : status;
 
 function row(endpoint, home) {
   const chart = cell("Latest deliveries", "chart", h("span", { class: "bone short" }));
   const rate = cell("Delivered", "number", "…");
-  const last = cell("Last delivery", "when", "…");
+  const last = cell("Last attempt", "when", h("span", { class: "last" }, "…"));
   const failures = endpoint.consecutive_failures;
-  const title = link(breakable(endpoint.url), `${home}/endpoints/${endpoint.id}`, { class: "url" });
+  const title = link(breakable(endpoint.url), `${home}/endpoints/${endpoint.id}`, { class: "url clamped", title: endpoint.url });
   const chips = h(
     "span",
     { class: "chips" },
@@ -51,7 +80,7 @@ function row(endpoint, home) {
     "tr",
     null,
     mainCell(title, endpoint.description && h("span", { class: "quiet break" }, endpoint.description), chips),
-    cell("Status", "status", pill(endpoint.status)),
+    cell("Status", "status", pill(healthOf(endpoint))),
     chart,
     rate,
     cell("Failures in a row", `number ${failures ? "bad-text" : ""}`, String(failures)),
@@ -60,40 +89,68 @@ function row(endpoint, home) {
   const show = (deliveries) => {
     fill(chart, deliveriesChart(deliveries, LATEST));
     fill(rate, rateText(deliveries));
-    fill(last, time(deliveries[0]?.created_at));
+    fill(last, lastAttempt(deliveries));
   };
-  const fail = () => [chart, rate, last].forEach((each) => fill(each, h("span", { class: "quiet" }, "not available")));
-  return { element, show, fail };
+  const fail = () => [chart, rate, last].forEach((each) => fill(each, h("span", { class: "quiet last" }, "not available")));
+  const text = [endpoint.url, endpoint.description, endpoint.id, ...endpoint.events].join(" ").toLowerCase();
+  return { endpoint, element, show, fail, text };
 }
 
-export async function endpointsView({ path, home, signal }) {
+const HEALTH = ["failing", "active", "disabled"];
+const byHealth = (one, other) => HEALTH.indexOf(healthOf(one)) - HEALTH.indexOf(healthOf(other));
+const byUrl = (one, other) => one.url.localeCompare(other.url);
+const byAge = (one, other) => one.id.localeCompare(other.id);
+const ORDERS = [
+  ["", "Failing first", (one, other) => byHealth(one, other) || byAge(one, other)],
+  ["url", "By URL", byUrl],
+  ["newest", "Newest first", (one, other) => byAge(other, one)],
+  ["oldest", "Oldest first", byAge],
+];
+const SHOWN = [
+  ["", "All"],
+  ["failing", "Failing"],
+  ["active", "Active"],
+  ["disabled", "Disabled"],
+];
+
+/** What is searched for, kept in the address. `arrange` shows the rows that match, in their order. */
+function tools(query, here, arrange) {
+  const choice = (name, label, options) =>
+    h(
+      "select",
+      { name, "aria-label": label },
+      options.map(([value, text]) => h("option", { value, selected: query.get(name) === value }, text)),
+    );
+  const search = h("input", {
+    type: "search",
+    name: "q",
+    placeholder: "Search URLs",
+    "aria-label": "Search endpoints",
+    value: query.get("q") ?? "",
+  });
+  const apply = () => {
+    const asked = new URLSearchParams([...new FormData(form)].filter(([, value]) => value));
+    history.replaceState(history.state, "", asked.size ? `${here}?${asked}` : here);
+    arrange(asked);
+  };
+  const submit = (press) => press.preventDefault();
+  const form = h(
+    "form",
+    { class: "filters", role: "search", "aria-label": "Endpoints", oninput: apply, onsubmit: submit },
+    search,
+    choice("show", "Status", SHOWN),
+    choice("sort", "Order", ORDERS),
+  );
+  return h("div", { class: "bar" }, form);
+}
+
+export async function endpointsView({ path, home, query, signal }) {
   const { json: endpoints } = await get(`${path}/webhooks`, { signal });
   const create = () =>
     createEndpoint(path, (made) => {
       location.hash = `${home}/endpoints/${made.id}?tab=verify`;
     });
   const newButton = (label) => can("change") && button(label, create, { kind: "primary", mark: "plus" });
-  const rows = endpoints.map((endpoint) => row(endpoint, home));
-  inTurn(
-    endpoints.map((endpoint, index) => async () => {
-      try {
-        const { json } = await get(`${path}/webhooks/${endpoint.id}/deliveries`, { query: { limit: LATEST }, signal });
-        rows[index].show(json.data);
-      } catch (problem) {
-        if (signal.aborted || problem.status === 401) throw problem;
-        rows[index].fail();
-      }
-    }),
-  );
-  const active = endpoints.filter(({ status }) => status === "active").length;
-  const headings = [
-    ["Endpoint"],
-    ["Status"],
-    [`Latest ${LATEST} deliveries`],
-    ["Delivered", "number"],
-    ["Failures in a row", "number"],
-    ["Last delivery", "when"],
-  ];
   if (!endpoints.length) {
     const none = empty(
       "No endpoints yet",
@@ -102,13 +159,70 @@ export async function endpointsView({ path, home, signal }) {
     );
     return { title: "Endpoints", content: [viewHead("Endpoints"), h("div", { class: "panel" }, none)] };
   }
-  const list = table(
-    headings,
-    rows.map(({ element }) => element),
+  const rows = endpoints.map((endpoint) => row(endpoint, home));
+  const add = queue();
+  const load = ({ endpoint, show, fail }) =>
+    add(async () => {
+      try {
+        const asked = { limit: LATEST, fields: SUMMARY };
+        const { json } = await get(`${path}/webhooks/${endpoint.id}/deliveries`, { query: asked, signal });
+        show(json.data);
+      } catch (problem) {
+        if (signal.aborted || problem.status === 401) throw problem;
+        fail();
+      }
+    });
+  // Only the rows that come into view are read.
+  const seen = new IntersectionObserver(
+    (entries) => {
+      for (const { target, isIntersecting } of entries) {
+        if (!isIntersecting) continue;
+        seen.unobserve(target);
+        load(rows.find(({ element }) => element === target));
+      }
+    },
+    { rootMargin: "300px" },
   );
+  signal.addEventListener("abort", () => seen.disconnect());
+  const headings = [
+    ["Endpoint"],
+    ["Status"],
+    [`Latest ${LATEST} deliveries`],
+    ["Delivered", "number"],
+    ["Failures in a row", "number"],
+    ["Last attempt", "when"],
+  ];
+  const list = table(headings, []);
+  const none = h("p", { class: "empty", role: "status" });
+  const arrange = (asked) => {
+    const words = (asked.get("q") ?? "").toLowerCase().split(/\s+/).filter(Boolean);
+    const isShown = ({ text, endpoint }) =>
+      words.every((word) => text.includes(word)) && [null, "", healthOf(endpoint)].includes(asked.get("show"));
+    const [, , order] = ORDERS.find(([name]) => name === asked.get("sort")) ?? ORDERS[0];
+    const shown = rows.filter(isShown).sort((one, other) => order(one.endpoint, other.endpoint));
+    fill(
+      list.tBodies[0],
+      shown.map(({ element }) => element),
+    );
+    list.hidden = !shown.length;
+    none.hidden = shown.length > 0;
+    fill(none, shown.length ? "" : "No endpoint matches.");
+  };
+  arrange(query);
+  for (const { element } of rows) seen.observe(element);
+  const count = (health) => endpoints.filter((endpoint) => healthOf(endpoint) === health).length;
+  const failing = count("failing");
+  const disabled = count("disabled");
+  const under = [
+    plural(endpoints.length, "endpoint"),
+    `${endpoints.length - disabled} active`,
+    failing && h("b", { class: "bad-text" }, `${failing} failing`),
+    disabled && `${disabled} disabled`,
+  ];
+  const said = under.filter(Boolean).flatMap((part, index) => (index ? [", ", part] : [part]));
   const content = [
-    viewHead("Endpoints", `${plural(endpoints.length, "endpoint")}, ${active} active`, newButton("New endpoint")),
-    h("div", { class: "panel flush" }, list),
+    viewHead("Endpoints", said, newButton("New endpoint")),
+    h("div", { class: "panel flush" }, endpoints.length > 1 && tools(query, `${home}/endpoints`, arrange), list, none),
   ];
   return { title: "Endpoints", content };
 }

@@ -2,14 +2,16 @@
 
 import { EVENT_NAMES, get, raw } from "./api.js";
 import { outcome } from "./deliveries.js";
-import { payloadPanel } from "./delivery.js";
 import { fill, h, icon } from "./dom.js";
 import { breakable, plural, time } from "./format.js";
 import { isUnderWay, log, PAGE } from "./log.js";
+import { payloadPanel } from "./payload.js";
 import { cell, copyable, empty, link, mainCell, pill, shortId, table, viewHead } from "./widgets.js";
 
 const HEADINGS = [["Event"], ["Deliveries"], ["Skipped", "number"], ["Accepted", "when"]];
 const LOOK_MS = 2_500;
+// A page of payloads can have megabytes.
+const FIELDS = "event_id,event_name,created_at,deliveries,skipped";
 const REASONS = {
   endpoint_disabled: "the endpoint was disabled",
   not_subscribed: "the endpoint was not subscribed",
@@ -33,7 +35,7 @@ function counts(deliveries) {
   );
 }
 
-export function eventsView({ path, home, query, signal }) {
+export function eventsView({ project, path, home, query, signal }) {
   const here = `${home}/events`;
   const row = (event) =>
     h(
@@ -49,8 +51,13 @@ export function eventsView({ path, home, query, signal }) {
     ...{ here, query, signal, row },
     headings: HEADINGS,
     names: EVENT_NAMES,
-    nothing: empty("No events yet", "The events of your backend appear here, with their deliveries and the endpoints that they skipped."),
-    load: async ({ filters, cursor }) => (await get(`${path}/events`, { query: { ...filters, limit: PAGE, cursor }, signal })).json,
+    nothing: empty(
+      "No events yet",
+      "The events of your backend appear here, with their deliveries and the endpoints that they skipped.",
+      link("How to post an event", `docs?project_id=${project}#createEvent`, { class: "button" }),
+    ),
+    load: async ({ filters, cursor }) =>
+      (await get(`${path}/events`, { query: { ...filters, limit: PAGE, cursor, fields: FIELDS }, signal })).json,
     isMoving: ({ deliveries }) => deliveries.some(isUnderWay),
   });
   return { title: "Events", content: [viewHead("Events", "All accepted events, with or without deliveries."), section] };
@@ -68,7 +75,7 @@ function deliveriesPanel(event, urls, home) {
       mainCell(name),
       cell("Status", "status", pill(delivery.status)),
       cell("Attempts", "number", String(delivery.attempt_count)),
-      cell("Outcome", "quiet", outcome(delivery)),
+      cell("Outcome", "quiet break", h("span", null, outcome(delivery))),
       cell("Updated", "when", time(delivery.updated_at)),
     );
   };

@@ -40,38 +40,24 @@ export function rawField(text, name) {
   return undefined;
 }
 
-/** JSON text with line breaks and indents. Each string and number keeps its spelling. */
-export function pretty(text) {
-  let out = "";
-  let depth = 0;
-  const line = () => `\n${"  ".repeat(depth)}`;
-  for (let at = 0; at < text.length; ) {
-    const char = text[at];
-    if (char === '"') {
+/** What is directly inside an array or an object, as pairs of a key, null in an array, and a value: each as its own text. */
+export function inside(text) {
+  const hasKeys = text[0] === "{";
+  const found = [];
+  let at = afterSpace(text, 1);
+  while (!"}]".includes(text[at])) {
+    let key = null;
+    if (hasKeys) {
       const end = afterString(text, at);
-      out += text.slice(at, end);
-      at = end;
-      continue;
+      key = text.slice(at, end);
+      at = afterSpace(text, afterSpace(text, end) + 1);
     }
-    at += 1;
-    if (SPACE.includes(char)) continue;
-    if ("{[".includes(char)) {
-      const close = afterSpace(text, at);
-      if ("}]".includes(text[close])) {
-        out += char + text[close];
-        at = close + 1;
-      } else {
-        depth += 1;
-        out += char + line();
-      }
-    } else if ("}]".includes(char)) {
-      depth -= 1;
-      out += line() + char;
-    } else if (char === ",") out += char + line();
-    else if (char === ":") out += ": ";
-    else out += char;
+    const end = afterValue(text, at);
+    found.push([key, text.slice(at, end).trimEnd()]);
+    at = afterSpace(text, end);
+    if (text[at] === ",") at = afterSpace(text, at + 1);
   }
-  return out;
+  return found;
 }
 
 export const byteLength = (text) => new TextEncoder().encode(text).length;

@@ -1,52 +1,13 @@
-// A list with filters that are kept in the address, with pages, and with rows that update while deliveries are unfinished.
+// A list with filters, with pages, and with rows that update while deliveries are unfinished.
 
 import { fill, h } from "./dom.js";
-import { button, empty, link, loading, problemBox, table } from "./widgets.js";
+import { filterBar } from "./filters.js";
+import { remember, remembered, settle } from "./places.js";
+import { button, empty, loading, problemBox, table } from "./widgets.js";
 
 export const PAGE = 25;
 const FIRST_LOOK_MS = 1_500;
 const LAST_LOOK_MS = 60_000;
-
-/** Converts RFC 3339 to the value of a local date and time input, and back. */
-export const toLocal = (text) => {
-  const at = new Date(text ?? "");
-  return Number.isNaN(at.valueOf()) ? "" : new Date(at - at.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
-};
-export const fromLocal = (text) => (text ? new Date(text).toISOString() : "");
-
-/** A bar of filters. Their values are kept in the address, so that Back, Forward and a copied address show the same rows. */
-function filterBar(here, query, names, statuses) {
-  const select = (name, label, options) => {
-    const all = [
-      h("option", { value: "" }, `Any ${label.toLowerCase()}`),
-      ...options.map(([value, text]) => h("option", { value, selected: query.get(name) === value }, text)),
-    ];
-    return h("select", { name, "aria-label": label }, all);
-  };
-  const at = (name, label) =>
-    h("label", null, h("span", null, label), h("input", { type: "datetime-local", name, value: toLocal(query.get(name)) }));
-  const apply = (event) => {
-    event.preventDefault();
-    const next = new URLSearchParams();
-    for (const [name, value] of new FormData(form))
-      if (value) next.set(name, name === "since" || name === "until" ? fromLocal(value) : value);
-    location.hash = next.size ? `${here}?${next}` : here;
-  };
-  const form = h(
-    "form",
-    { class: "filters", onsubmit: apply, onchange: apply, role: "search", "aria-label": "Filter" },
-    statuses && select("status", "Status", statuses),
-    select(
-      "event_name",
-      "Event",
-      names.map((name) => [name, name]),
-    ),
-    at("since", "From"),
-    at("until", "To"),
-    query.size > 0 && link("Clear", here, { class: "clear" }),
-  );
-  return form;
-}
 
 /** Whether a delivery may change within the next minute. */
 export const isUnderWay = ({ status, next_retry_at: next }) =>
@@ -58,10 +19,6 @@ export const isUnderWay = ({ status, next_retry_at: next }) =>
  * Returns the `section` to show, and `freshen()`, which reads the rows again.
  */
 export function log({ label, here, query, signal, headings, names, statuses, nothing, load, row, isMoving, changed }) {
-  const filters = Object.fromEntries(
-    [...(statuses ? ["status"] : []), "event_name", "since", "until"].map((name) => [name, query.get(name) ?? ""]),
-  );
-  const isFiltered = Object.values(filters).some(Boolean);
   const list = table(headings);
   const [body] = list.tBodies;
   let rows = new Map();
@@ -69,16 +26,26 @@ export function log({ label, here, query, signal, headings, names, statuses, not
   const place = h("div", null, loading(`Loading ${label.toLowerCase()}`));
   let wait = FIRST_LOOK_MS;
   let timer = null;
+  // The filters of the rows that are shown: a cursor belongs to its filters.
+  let filters = {};
+  let reading = 0;
 
   // The button is never replaced: a button that is replaced between press and release loses the click.
   let older = null;
+  const showOlder = async () => {
+    const asked = reading;
+    const page = await load({ filters, cursor: older });
+    if (signal.aborted || asked !== reading) return null;
+    const [first] = page.data.map((item) => body.appendChild(row(item)));
+    offer(page.next_cursor);
+    return first;
+  };
   const next = button("Show older", async () => {
     next.setAttribute("aria-busy", "true");
     try {
-      const page = await load({ filters, cursor: older });
-      const [first] = page.data.map((item) => body.appendChild(row(item)));
-      offer(page.next_cursor);
+      const first = await showOlder();
       first?.querySelector("a").focus();
+      if (first) remember({ rows: body.children.length });
     } catch (problem) {
       if (signal.aborted || problem.status === 401) throw problem;
       fill(
@@ -116,35 +83,45 @@ export function log({ label, here, query, signal, headings, names, statuses, not
     showRows(data);
     if (focused) body.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus();
     offer(cursor);
-    const none = isFiltered
-      ? empty("Nothing matches", `No ${label.toLowerCase()} match these filters.`, link("Clear the filters", here, { class: "button" }))
+    const none = bar.isUsed()
+      ? empty("Nothing matches", `No ${label.toLowerCase()} match these filters.`, button("Clear the filters", bar.clear))
       : nothing;
-    if (!data.length) fill(place, none);
+    // A search through very many rows may find nothing yet, and go on from its cursor.
+    if (!data.length && !cursor) fill(place, none);
     else if (!place.contains(list)) fill(place, list, more);
     if (data.some(isMoving)) follow();
   };
   const refresh = async () => {
+    reading += 1;
+    const asked = reading;
+    const wanted = bar.values();
     try {
-      const page = await load({ filters });
-      if (signal.aborted) return;
+      const page = await load({ filters: wanted });
+      if (signal.aborted || asked !== reading) return false;
+      filters = wanted;
       show(page);
       changed?.();
+      return true;
     } catch (problem) {
       if (signal.aborted || problem.status === 401) throw problem;
-      fill(place, problemBox(problem, refresh));
+      if (asked === reading) fill(place, problemBox(problem, refresh));
+      return false;
     }
   };
   const refreshNow = () => {
     wait = FIRST_LOOK_MS;
     return refresh();
   };
+  const bar = filterBar({ here, query, names, statuses, changed: refreshNow });
   const again = button("Refresh", refreshNow, { kind: "small ghost", mark: "retry" });
-  refresh();
-  const section = h(
-    "section",
-    { class: "panel flush", "aria-label": label },
-    h("div", { class: "bar" }, filterBar(here, query, names, statuses), again),
-    place,
-  );
+  /** The rows that the list had when the person left it. */
+  const arrive = async () => {
+    const had = remembered().rows ?? 0;
+    let isMore = await refresh();
+    while (isMore && older && body.children.length < had) isMore = await showOlder();
+    settle();
+  };
+  arrive();
+  const section = h("section", { class: "panel flush", "aria-label": label }, h("div", { class: "bar" }, bar.form, again), place);
   return { section, freshen: () => hasPagedOn() || refresh() };
 }

@@ -3,15 +3,17 @@
 import { showAccount } from "./account.js";
 import { projects, SignedOut, signOut, signOutEverywhere } from "./api.js";
 import { deliveryView } from "./delivery.js";
-import { fill, h } from "./dom.js";
+import { fill, h, plain } from "./dom.js";
 import { endpointView } from "./endpoint.js";
 import { endpointsView } from "./endpoints.js";
 import { eventsView, eventView } from "./events.js";
 import { keepTimes } from "./format.js";
 import { keysView } from "./keys.js";
+import { arrive, keepPlaces, settle } from "./places.js";
 import { BRAND, can, dress, isPortal, portalView, portalWho } from "./portal.js";
 import { hideCode } from "./portal_session.js";
-import { session } from "./session.js";
+import { searchForm } from "./search.js";
+import { onEnd, session, takeOver } from "./session.js";
 import { signInView } from "./signin.js";
 import { button, link, loading, problemBox, toast } from "./widgets.js";
 
@@ -60,6 +62,7 @@ async function signOutHere() {
 
 function askToSignIn(notice) {
   known = null;
+  document.querySelector("dialog")?.close();
   document.title = isPortal ? BRAND : `Sign in · ${BRAND}`;
   fill(app, isPortal ? portalView(notice, show) : signInView(notice, show));
   (app.querySelector("input") ?? app.querySelector("h1")).focus();
@@ -67,13 +70,14 @@ function askToSignIn(notice) {
 
 function frame(project, section, main) {
   const choose = (event) => {
-    location.hash = `#/projects/${event.target.value}/${section}`;
+    location.hash = `#/projects/${event.target.value}/${section || "endpoints"}`;
   };
   const skip = (event) => {
     event.preventDefault();
     main.focus();
   };
   const options = known.map((each) => h("option", { value: each.id, selected: each.id === project }, each.name));
+  if (!project) options.unshift(h("option", { value: "", selected: true }, "No project"));
   const to = (name) => ({ href: `#/projects/${project}/${name}`, "aria-current": name === section ? "page" : null });
   return [
     h("a", { class: "skip", href: "#main", onclick: skip }, "Skip to content"),
@@ -81,12 +85,13 @@ function frame(project, section, main) {
       "header",
       { class: "top" },
       h("div", { class: "brand" }, h("span", { class: "mark", "aria-hidden": "true" }), h("span", null, BRAND)),
-      !isPortal && h("select", { class: "project", "aria-label": "Project", onchange: choose, disabled: known.length < 2 }, options),
+      !isPortal && h("select", { class: "project", "aria-label": "Project", onchange: choose, disabled: options.length < 2 }, options),
       h(
         "nav",
         { "aria-label": "Sections" },
-        SECTIONS.filter(([name]) => can(name)).map(([name, label]) => link(label, to(name).href, to(name))),
+        project && SECTIONS.filter(([name]) => can(name)).map(([name, label]) => link(label, to(name).href, to(name))),
       ),
+      project && searchForm(project),
       h(
         "div",
         { class: "who" },
@@ -96,11 +101,33 @@ function frame(project, section, main) {
       ),
     ),
     main,
-    !isPortal && h("footer", null, link("API reference", "docs")),
+    !isPortal && h("footer", null, link("API reference", project ? `docs?project_id=${project}` : "docs")),
+  ];
+}
+
+/** The view for an address in a project to which the person has no access. */
+function foreign(project) {
+  const has =
+    session().kind === "key" ? "The API key that you signed in with belongs to another project." : "Your account has no such project.";
+  return [
+    h("h1", { tabindex: "-1" }, "This link leads to a project that is not yours"),
+    h(
+      "p",
+      { class: "break" },
+      "The link names the project ",
+      h("code", null, project),
+      `. ${has} Sign in as somebody who has it, or go to:`,
+    ),
+    h(
+      "ul",
+      { class: "own-projects" },
+      known.map((each) => h("li", null, link(each.name, `#/projects/${each.id}/endpoints`))),
+    ),
   ];
 }
 
 async function show() {
+  arrive();
   shown.abort(new DOMException("another view is shown", "AbortError"));
   shown = new AbortController();
   const { signal } = shown;
@@ -113,6 +140,11 @@ async function show() {
       known = await projects(signal);
     }
     const { project, rest, query } = place();
+    if (!isPortal && project && known.length && !known.some(({ id }) => id === project)) {
+      document.title = `Not your project · ${BRAND}`;
+      fill(main, ...foreign(project));
+      return fill(app, ...frame("", "", main));
+    }
     const route = VIEWS.map(([path, view, section]) => ({ match: rest?.match(path), view, section })).find(
       ({ match, section }) => match && can(section),
     );
@@ -134,11 +166,11 @@ async function show() {
     };
     const { title, content } = await route.view(context);
     if (signal.aborted) return undefined;
-    document.title = `${title} · ${BRAND}`;
+    document.title = `${plain(title)} · ${BRAND}`;
     fill(main, content);
     if (!isFirst) main.querySelector("h1")?.focus({ preventScroll: true });
     isFirst = false;
-    scrollTo(0, 0);
+    settle();
   } catch (problem) {
     if (signal.aborted) return undefined;
     if (problem instanceof SignedOut) return askToSignIn(problem.message);
@@ -159,11 +191,16 @@ addEventListener("unhandledrejection", (event) => {
   if (event.reason?.name === "AbortError") event.preventDefault();
   if (event.reason instanceof SignedOut) {
     event.preventDefault();
-    document.querySelector("dialog")?.close();
     askToSignIn(event.reason.message);
   }
+});
+onEnd(() => {
+  shown.abort(new DOMException("the session has ended", "AbortError"));
+  askToSignIn("You signed out in another tab.");
 });
 addEventListener("hashchange", show);
 dress();
 keepTimes();
+keepPlaces();
+if (!session()) await takeOver();
 show();

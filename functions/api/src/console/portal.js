@@ -25,15 +25,6 @@ export const secretLacking = () =>
     ? "Your link is for looking only, so it does not show the secret. Ask for a link that can change endpoints."
     : "Your API key lacks the scope endpoints:write, so the service does not show it the secret.";
 
-/** Says what the hidden values of headers mean. */
-export const headersHint = (headers) =>
-  isPortal &&
-  Object.keys(headers).length > 0 && [
-    " The values are hidden. A value that you leave as ",
-    h("code", null, "********"),
-    " stays as it is. If you change the URL, give every value again.",
-  ];
-
 const CLOCK = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
 
 /** What the link allows and until when, for the top of each view. */

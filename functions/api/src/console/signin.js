@@ -2,7 +2,7 @@
 
 import { signIn, signInWithKey } from "./api.js";
 import { fill, h } from "./dom.js";
-import { field, segments, working } from "./widgets.js";
+import { field, link, segments, working } from "./widgets.js";
 
 function form(inputs, submit) {
   const place = h("div");
@@ -46,6 +46,13 @@ export function signInView(notice, done) {
     notice && h("p", { class: "notice", role: "alert" }, notice),
     tabs,
     place,
-    h("p", { class: "hint" }, "You stay signed in until you sign out or close this tab."),
+    h("p", { class: "hint" }, "You stay signed in until you sign out or close the last tab of this console."),
+    h(
+      "p",
+      { class: "hint" },
+      "No account yet? ",
+      link("A call of the API", "docs#signUp"),
+      " makes one. The service's operator has the token that it may need: the guide docs/deploy.md shows the command under ‘The first account’.",
+    ),
   );
 }

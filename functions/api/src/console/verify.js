@@ -3,7 +3,7 @@
 import { fill, h } from "./dom.js";
 import { secretLacking } from "./portal.js";
 import { SNIPPETS } from "./snippets.js";
-import { button, copyButton, segments } from "./widgets.js";
+import { button, copyButton, link, segments } from "./widgets.js";
 
 const HIDDEN = `whsec_${"•".repeat(12)}`;
 
@@ -58,7 +58,9 @@ export function verifyPanel({ signing_secret: secret }) {
       h(
         "p",
         { class: "quiet inset" },
-        "Verify the raw body before you parse its JSON. A delivery can arrive more than once, so ignore a webhook-id that you have handled before. Any Standard Webhooks library verifies with the same secret, and also refuses old requests.",
+        "Verify the raw body before you parse its JSON. A delivery can arrive more than once, so ignore a webhook-id that you have handled before. Any Standard Webhooks library verifies with the same secret, and also refuses old requests. ",
+        link("All headers of a request", "docs#receiveEvent"),
+        ".",
       ),
     ),
   );

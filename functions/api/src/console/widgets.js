@@ -10,6 +10,7 @@ const STATUSES = {
   retrying: ["retry", "warn", "Retrying"],
   pending: ["clock", "calm", "Pending"],
   active: ["check", "good", "Active"],
+  failing: ["alert", "bad", "Failing"],
   disabled: ["pause", "off", "Disabled"],
   revoked: ["cross", "off", "Revoked"],
   expired: ["clock", "off", "Expired"],

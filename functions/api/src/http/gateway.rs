@@ -22,24 +22,32 @@ struct Probe<'a> {
 /// The invocation, with characters that a request cannot carry escaped (path, query) or left out (headers).
 #[must_use]
 pub fn tidy(mut invocation: LambdaInvocation) -> LambdaInvocation {
-    if !is_tidy(&invocation.body)
-        && let Ok(mut event) = serde_json::from_slice::<Value>(&invocation.body)
-    {
-        if let Some(query) = event["rawQueryString"].as_str() {
-            event["rawQueryString"] = escape(query).into();
-        }
-        if let Some(path) = event["rawPath"].as_str() {
-            // Without its slash the path would follow the host directly and become part of the host's name.
-            let slash = if path.starts_with('/') { "" } else { "/" };
-            event["rawPath"] = format!("{slash}{}", escape(path)).into();
-        }
-        event["requestContext"]["http"]["path"] = event["rawPath"].clone();
-        if let Some(headers) = event["headers"].as_object_mut() {
-            headers.retain(|name, value| value.as_str().is_some_and(|value| is_header(name, value)));
-        }
-        invocation.body = event.to_string().into();
+    if !is_tidy(&invocation.body) {
+        invocation.body = tidied(&invocation.body).into();
     }
     invocation
+}
+
+/// A body that is no request by the gateway becomes `null`. `lambda_http` answers that with an error that says so, and panics on
+/// some others.
+fn tidied(body: &[u8]) -> String {
+    let mut event = serde_json::from_slice::<Value>(body).unwrap_or_default();
+    if !event["requestContext"]["http"].is_object() {
+        return Value::Null.to_string();
+    }
+    if let Some(query) = event["rawQueryString"].as_str() {
+        event["rawQueryString"] = escape(query).into();
+    }
+    if let Some(path) = event["rawPath"].as_str() {
+        // Without its slash the path would follow the host directly and become part of the host's name.
+        let slash = if path.starts_with('/') { "" } else { "/" };
+        event["rawPath"] = format!("{slash}{}", escape(path)).into();
+    }
+    event["requestContext"]["http"]["path"] = event["rawPath"].clone();
+    if let Some(headers) = event["headers"].as_object_mut() {
+        headers.retain(|name, value| value.as_str().is_some_and(|value| is_header(name, value)));
+    }
+    event.to_string()
 }
 
 fn is_tidy(body: &[u8]) -> bool {
@@ -99,6 +107,18 @@ mod tests {
         }
         assert!(!is_tidy(event("/", "a\nb").as_bytes()));
         assert!(!is_tidy(b"not json"));
+    }
+
+    #[test]
+    fn what_is_no_request_is_answered_with_an_error() {
+        let events = include_str!("../../../../events/producer-put-events.json");
+        for body in
+            [events, "7", "{}", "{\"Records\": []}", "{\"requestContext\": {\"http\": 7}}", "not json", ""]
+        {
+            assert!(!is_tidy(body.as_bytes()), "{body}");
+            let read = serde_json::from_str::<lambda_http::request::LambdaRequest>(&tidied(body.as_bytes()));
+            assert!(read.is_err(), "{body}");
+        }
     }
 
     #[test]

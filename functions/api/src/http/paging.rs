@@ -1,6 +1,7 @@
 //! The query values that the pages of all lists share, and the size at which a page ends (contract §6).
 
 use echo_shared::event_name::{EventName, EventNames};
+use echo_shared::fields::Fields;
 use echo_shared::time::{self, Timestamp};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
@@ -28,17 +29,48 @@ impl Default for Budget {
 }
 
 impl Budget {
-    /// The row as JSON. `None` when it does not fit any more.
+    /// The row. `None` when it does not fit any more.
+    pub fn take(&mut self, row: Box<RawValue>) -> Option<Box<RawValue>> {
+        self.0 = self.0.checked_sub(row.get().len() + 1)?;
+        Some(row)
+    }
+}
+
+/// The fields that a list's rows are to have; all of them when the query does not say.
+#[derive(Debug)]
+pub struct Chosen(Option<Vec<String>>);
+
+impl Chosen {
+    /// # Errors
+    /// When it names a field that the list's rows do not have.
+    pub fn read(query: &QueryValues, known: &[&str]) -> Result<Self, ApiError> {
+        let allowed = format!("one or more of these with commas between: {}", known.join(", "));
+        let chosen = query.optional("fields", &allowed, |text| {
+            let names: Vec<String> = text.split(',').map(str::to_owned).collect();
+            names.iter().all(|name| known.contains(&name.as_str())).then_some(names)
+        })?;
+        Ok(Self(chosen))
+    }
+
+    /// Whether the rows are to have this field.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.0.as_ref().is_none_or(|names| names.iter().any(|each| each == name))
+    }
+
+    /// The row with the chosen fields alone, in the row's order.
     ///
     /// # Errors
     /// When it cannot be written as JSON.
-    pub fn take(&mut self, row: &impl Serialize) -> Result<Option<Box<RawValue>>, ApiError> {
+    pub fn of(&self, row: &impl Serialize) -> Result<Box<RawValue>, ApiError> {
         let row = to_raw_value(row).map_err(ApiError::internal)?;
-        let Some(left) = self.0.checked_sub(row.get().len() + 1) else {
-            return Ok(None);
-        };
-        self.0 = left;
-        Ok(Some(row))
+        if self.0.is_none() {
+            return Ok(row);
+        }
+        let fields: Fields<'_> = serde_json::from_str(row.get()).map_err(ApiError::internal)?;
+        let chosen = fields.iter().filter(|(name, _)| self.has(name));
+        let pairs: Vec<String> = chosen.map(|(name, value)| format!("\"{name}\":{value}")).collect();
+        RawValue::from_string(format!("{{{}}}", pairs.join(","))).map_err(ApiError::internal)
     }
 }
 

@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::Resource;
-use super::operation::post;
+use super::operation::{delete, post};
 use super::values::{Email, Nonce, ResetToken};
 use crate::routes::auth::{PortalOpenedBody, SignedInBody, SignedUpBody};
 
@@ -62,6 +62,13 @@ pub struct PortalOpening {
     pub code: String,
     #[schema(value_type = Nonce)]
     pub nonce: String,
+}
+
+/// The password of an account, once more.
+#[derive(Debug, ToSchema)]
+pub struct Confirmation {
+    #[schema(format = Password)]
+    pub password: String,
 }
 
 /// Yes or no.
@@ -155,10 +162,20 @@ pub(super) fn resource() -> Resource {
             "expires_at": "2026-04-12T23:51:59.499Z",
         }))
         .refuses(&[401, 429, 500, 503]);
+    let erase = delete("/auth/account", "eraseAccount", "Erase the account")
+        .about(
+            "With all of its projects and sessions. After the answer its tokens and keys open nothing, and its e-mail is free; the rows of its \
+             projects are gone within 24 hours. After a 503, or no answer, send the same request again: a part may be erased. A wrong \
+             `password` is a 400, and counts as a failed login.",
+        )
+        .secured_only("accessToken")
+        .takes::<Confirmation>(json!({ "password": "correct horse battery" }))
+        .answers_nothing(202, "The account is erased.")
+        .refuses(&[401, 429, 500, 503]);
     Resource {
         tag: "Accounts",
         about: "Signing up, logging in, passwords, and the tokens that manage projects and API keys. Redeeming portal links.",
-        routes: vec![sign_up, log_in, refresh, log_out, change, reset, portal],
+        routes: vec![sign_up, log_in, refresh, log_out, change, reset, portal, erase],
     }
 }
 

@@ -2,30 +2,44 @@ use echo_shared::scope::Scope;
 use serde_json::{Value, json};
 
 use super::Resource;
-use super::operation::{get, post};
+use super::lists::DeliveryFields;
+use super::operation::{Described, get, post};
 use super::received::envelope;
 use super::values::{GivenTime, KnownEventName, PageCursor, PageLimit};
 use crate::routes::deliveries::body::{DeliveryBody, DeliveryState, DeliveryWithAttemptsBody};
 use crate::routes::deliveries::page::PageBody;
 
+const OF_PROJECT: &str = "/v1/projects/{projectId}/deliveries";
 const DELIVERIES: &str = "/v1/projects/{projectId}/webhooks/{webhookId}/deliveries";
 const DELIVERY: &str = "/v1/projects/{projectId}/webhooks/{webhookId}/deliveries/{deliveryId}";
 const RETRY: &str = "/v1/projects/{projectId}/webhooks/{webhookId}/deliveries/{deliveryId}/retry";
 
-pub(super) fn resource() -> Resource {
-    let list = get(DELIVERIES, "listDeliveries", "List deliveries")
+fn list(path: &'static str, id: &str, summary: &str, about: &str) -> Described {
+    get(path, id, summary)
         .needs(Scope::Read)
-        .about(
+        .about(&format!(
             "Newest first, a page at a time: give `next_cursor` back, with the same filters, for the next. A page ends early \
-             before its body would pass 3 MiB.",
-        )
+             before its body would pass 3 MiB.{about}"
+        ))
         .query::<DeliveryState>("status", "Only those in this status.")
         .query::<KnownEventName>("event_name", "Only those of this event.")
         .query::<GivenTime>("since", "Only those made at this moment or later.")
         .query::<GivenTime>("until", "Only those made before this moment.")
         .query::<PageLimit>("limit", "Most deliveries on a page.")
         .query::<PageCursor>("cursor", "Where to go on: `next_cursor` of the page before.")
-        .gives::<PageBody>(200, "A page.", json!({ "data": [delivery()], "next_cursor": null }));
+        .query::<DeliveryFields>("fields", "Only these fields of each delivery. Without `payload`, a page is far smaller.")
+        .gives::<PageBody>(200, "A page.", json!({ "data": [delivery()], "next_cursor": null }))
+}
+
+pub(super) fn resource() -> Resource {
+    let of_project = list(
+        OF_PROJECT,
+        "listProjectDeliveries",
+        "List a project's deliveries",
+        " The deliveries of all endpoints that the project has; those of deleted endpoints stay listed on their events. A \
+         delivery may be listed a moment late.",
+    );
+    let list = list(DELIVERIES, "listDeliveries", "List deliveries", "");
     let show = get(DELIVERY, "getDelivery", "Show a delivery")
         .needs(Scope::Read)
         .about("With its attempts, oldest first.")
@@ -43,7 +57,7 @@ pub(super) fn resource() -> Resource {
     Resource {
         tag: "Deliveries",
         about: "One event to one endpoint, and every attempt at it. Kept 30 days (the setting `RetentionDays`).",
-        routes: vec![list, show, retry],
+        routes: vec![of_project, list, show, retry],
     }
 }
 
@@ -61,6 +75,7 @@ fn delivery() -> Value {
         "created_at": "2025-06-30T21:00:41.405Z",
         "updated_at": "2025-06-30T21:00:41.610Z",
         "failure_reason": null,
+        "last_attempt": { "http_status": 200, "error_message": null, "created_at": "2025-06-30T21:00:41.525Z" },
     })
 }
 
@@ -77,6 +92,9 @@ fn with_attempts() -> Value {
         "success": true,
         "error_message": null,
         "created_at": "2025-06-30T21:00:41.525Z",
+        "url": "https://your-server.com/webhooks/echo",
+        "response_truncated": false,
+        "location": null,
     }]);
     delivery
 }

@@ -5,8 +5,10 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::Resource;
+use super::events::NewEvent;
 use super::operation::{delete, get, patch, post};
-use super::values::{EndpointUrl, OwnHeaders, WantedEvents};
+use super::values::{EndpointUrl, EventFilter, OwnHeaders, WantedEvents};
+use crate::routes::endpoints::filter_test::VerdictBody;
 use crate::routes::endpoints::{EndpointBody, EndpointState, OrderShown, SecretBody};
 
 /// A new endpoint.
@@ -29,6 +31,9 @@ pub struct NewEndpoint {
     /// The first attempt of a delivery waits until the delivery before it has ended, its retries included. Null is no order.
     #[schema(value_type = Option<OrderShown>)]
     pub ordered: Option<String>,
+    /// Which events, of those that it is subscribed to, it gets; null is all.
+    #[schema(value_type = Option<EventFilter>)]
+    pub filter: Option<Value>,
 }
 
 /// The fields to change, at least one.
@@ -45,8 +50,8 @@ pub struct EndpointChange {
     /// Null takes it away.
     #[schema(max_length = 512)]
     pub description: Option<String>,
-    /// All headers; they replace the ones before. Null removes them. In a portal session, which does not see the values, `********`
-    /// keeps a value, unless `url` changes.
+    /// All headers; they replace the ones before. The value `********` keeps the value that the endpoint has under that name. Null
+    /// removes all. If `url` moves to another origin (scheme, host or port), every value must be sent again.
     #[schema(value_type = Option<OwnHeaders>)]
     pub headers: Option<BTreeMap<String, String>>,
     /// Null takes it away.
@@ -55,10 +60,24 @@ pub struct EndpointChange {
     /// Holds for the events accepted from now on. Deliveries that wait keep the order in which they were accepted.
     #[schema(value_type = Option<OrderShown>)]
     pub ordered: Option<String>,
+    /// Null takes it away.
+    #[schema(value_type = Option<EventFilter>)]
+    pub filter: Option<Value>,
+}
+
+/// A filter and an event to try it on.
+#[derive(Debug, ToSchema)]
+pub struct FilterTest {
+    #[schema(value_type = Option<EventFilter>, required)]
+    pub filter: Option<Value>,
+    /// An event as it is posted, or the `payload` of one.
+    #[schema(value_type = NewEvent)]
+    pub event: Value,
 }
 
 const WEBHOOKS: &str = "/v1/projects/{projectId}/webhooks";
 const WEBHOOK: &str = "/v1/projects/{projectId}/webhooks/{webhookId}";
+const FILTER_TEST: &str = "/v1/projects/{projectId}/webhooks/{webhookId}/filter/test";
 const ROTATE: &str = "/v1/projects/{projectId}/webhooks/{webhookId}/secret/rotate";
 
 pub(super) fn resource() -> Resource {
@@ -94,10 +113,19 @@ pub(super) fn resource() -> Resource {
         )
         .gives::<SecretBody>(200, "The new secret.", json!({ "signing_secret": endpoint()["signing_secret"] }))
         .refuses(&[413, 415]);
+    let tried = json!({
+        "filter": { "data": { "duration_seconds": [{ "numeric": [">", 60] }] } },
+        "event": { "event_name": "call.ended", "data": { "duration_seconds": 227 } },
+    });
+    let test_filter = post(FILTER_TEST, "testFilter", "Try a filter")
+        .needs(Scope::Read)
+        .about("Says whether an event would pass a filter. Nothing is changed or sent, and the endpoint's own filter does not matter.")
+        .takes::<FilterTest>(tried)
+        .gives::<VerdictBody>(200, "Whether it matches.", json!({ "matches": true }));
     Resource {
         tag: "Webhook endpoints",
         about: "Where a project's events are delivered.",
-        routes: vec![create, list, show, update, delete, rotate],
+        routes: vec![create, list, show, update, delete, rotate, test_filter],
     }
 }
 
@@ -115,9 +143,10 @@ fn endpoint() -> Value {
         "disabled_reason": null,
         "disabled_at": null,
         "description": "Production",
-        "headers": { "x-tenant": "acme" },
+        "headers": { "x-tenant": "********" },
         "rate_limit_per_second": null,
         "hanging_since": null,
         "ordered": null,
+        "filter": null,
     })
 }

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::Resource;
-use super::operation::{get, post};
+use super::lists::EventFields;
+use super::operation::{delete, get, post};
 use super::received::envelope;
 use super::values::{GivenId, GivenTime, KnownEventName, PageCursor, PageLimit};
 use crate::routes::events::AcceptedBody;
@@ -15,6 +16,7 @@ use crate::routes::events::page::EventPageBody;
 const EVENTS: &str = "/v1/projects/{projectId}/events";
 const BATCH: &str = "/v1/projects/{projectId}/events/batch";
 const EVENT: &str = "/v1/projects/{projectId}/events/{eventId}";
+const PAYLOAD: &str = "/v1/projects/{projectId}/events/{eventId}/payload";
 const TEST: &str = "/v1/projects/{projectId}/webhooks/{webhookId}/test";
 
 /// An event to deliver.
@@ -47,7 +49,7 @@ pub struct EventBatch {
 /// The sample to send.
 #[derive(Debug, ToSchema)]
 pub struct TestEvent {
-    /// The first event that the endpoint is subscribed to when absent.
+    /// When absent, the first event that the endpoint is subscribed to, or the first that its wildcards cover.
     #[schema(value_type = Option<KnownEventName>)]
     pub event_name: Option<String>,
 }
@@ -96,11 +98,21 @@ pub(super) fn resource() -> Resource {
         .query::<GivenTime>("until", "Only those created before this moment.")
         .query::<PageLimit>("limit", "Most events on a page.")
         .query::<PageCursor>("cursor", "Where to go on: `next_cursor` of the page before.")
+        .query::<EventFields>("fields", "Only these fields of each event. Without `payload`, a page is far smaller.")
         .gives::<EventPageBody>(200, "A page.", json!({ "data": [event()], "next_cursor": null }));
     let show = get(EVENT, "getEvent", "Show an event")
         .needs(Scope::Read)
         .about("With its deliveries, those to endpoints deleted since among them, and the endpoints that were skipped.")
         .gives::<EventBody>(200, "The event.", event())
+        .refuses(&[404]);
+    let erase = delete(PAYLOAD, "eraseEventPayload", "Erase an event's payload")
+        .needs_outside_the_portal(Scope::EndpointsWrite)
+        .about(
+            "The payload with `customer_id` and `notification_id`, and the receivers' answers, are gone from the event and its deliveries, those \
+             to endpoints deleted since among them. A delivery that waits ends `failed` (`erased`), and none can be retried. Ids, times and \
+             statuses stay, and the `event_id` stays taken: the same id again is a 409. Once more is a 204 too.",
+        )
+        .answers_nothing(204, "The payload is erased.")
         .refuses(&[404]);
     let test = post(TEST, "sendTestEvent", "Send a test event")
         .needs(Scope::EndpointsWrite)
@@ -112,7 +124,7 @@ pub(super) fn resource() -> Resource {
         .gives::<AcceptedBody>(202, "Accepted, and durable.", accepted())
         .refuses(&[409, 429]);
     let about = "Events that your backend posted. Kept 30 days (the setting `RetentionDays`).";
-    Resource { tag: "Events", about, routes: vec![create, batch, list, show, test] }
+    Resource { tag: "Events", about, routes: vec![create, batch, list, show, erase, test] }
 }
 
 fn accepted() -> Value {
@@ -150,6 +162,7 @@ fn event() -> Value {
             "created_at": "2025-06-30T21:00:41.405Z",
             "updated_at": "2025-06-30T21:00:41.610Z",
             "failure_reason": null,
+            "last_attempt": { "http_status": 200, "error_message": null, "created_at": "2025-06-30T21:00:41.525Z" },
         }],
         "skipped": [{
             "webhook_endpoint_id": "0197c2a4-5c31-7d02-8e17-1f0b9c4a7d33",

@@ -11,6 +11,7 @@ pub mod auth;
 pub mod deliveries;
 pub mod endpoints;
 pub mod events;
+pub mod lists;
 mod operation;
 pub mod portal_links;
 pub mod projects;

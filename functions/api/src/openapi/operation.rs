@@ -77,6 +77,13 @@ impl Described {
         self.by_key_or_account(&[scope.as_str()]).refuses(&[403])
     }
 
+    /// As [`Self::needs`], for routes that no portal session opens.
+    pub(super) fn needs_outside_the_portal(self, scope: Scope) -> Self {
+        let key = SecurityRequirement::new("apiKey", [scope.as_str()]);
+        let account = SecurityRequirement::new::<_, [&str; 0], _>("accessToken", []);
+        Self { operation: self.operation.securities(Some([key, account])), ..self }.refuses(&[403])
+    }
+
     /// Allows calls with an access token, and with any API key.
     pub(super) fn for_any_key(self) -> Self {
         self.by_key_or_account(&[])

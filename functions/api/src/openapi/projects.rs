@@ -2,7 +2,8 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::Resource;
-use super::operation::{get, post};
+use super::auth::Confirmation;
+use super::operation::{delete, get, post};
 use crate::routes::projects::{NewProjectBody, ProjectBody};
 
 /// A project to make.
@@ -38,10 +39,20 @@ pub(super) fn resource() -> Resource {
     let show = get("/v1/projects/{projectId}", "getProject", "Show a project")
         .for_any_key()
         .gives::<ProjectBody>(200, "The project.", project());
+    let erase = delete("/v1/projects/{projectId}", "eraseProject", "Erase a project")
+        .about(
+            "With its keys, endpoints, events and deliveries. After the answer it is as if it had never been: its keys open nothing, what \
+             waits is not delivered, and events that still come in for it are dropped. Its rows are gone within 24 hours. An API key is not \
+             enough. A wrong `password` is a 400, and counts as a failed login.",
+        )
+        .secured_only("accessToken")
+        .takes::<Confirmation>(json!({ "password": "correct horse battery" }))
+        .answers_nothing(202, "The project is erased.")
+        .refuses(&[429]);
     Resource {
         tag: "Projects",
         about: "A project has endpoints, events and keys. An account starts with one project.",
-        routes: vec![create, list, show],
+        routes: vec![create, list, show, erase],
     }
 }
 

@@ -29,6 +29,7 @@ pub struct NewReplay {
 }
 
 const CREATE: &str = "/v1/projects/{projectId}/webhooks/{webhookId}/replay";
+const REPLAYS: &str = "/v1/projects/{projectId}/webhooks/{webhookId}/replays";
 const REPLAY: &str = "/v1/projects/{projectId}/webhooks/{webhookId}/replays/{replayId}";
 
 pub(super) fn resource() -> Resource {
@@ -42,6 +43,9 @@ pub(super) fn resource() -> Resource {
         .takes::<NewReplay>(json!({ "since": "2025-06-30T20:00:00.000Z", "include_skipped": true }))
         .gives::<ReplayBody>(202, "It has begun.", replay("running", 0))
         .refuses(&[409]);
+    let list = get(REPLAYS, "listReplays", "List replays")
+        .needs(Scope::Read)
+        .lists::<ReplayBody>("The newest 20, newest first.", replay("finished", 42));
     let show = get(REPLAY, "getReplay", "Show a replay").needs(Scope::Read).gives::<ReplayBody>(
         200,
         "How far it has come.",
@@ -50,7 +54,7 @@ pub(super) fn resource() -> Resource {
     Resource {
         tag: "Replays",
         about: "Orders to send an endpoint's deliveries of some period again. Kept as long as deliveries are.",
-        routes: vec![create, show],
+        routes: vec![create, list, show],
     }
 }
 

@@ -1,7 +1,7 @@
 //! Values that have a form of their own, each described once.
 
 use serde_json::json;
-use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaFormat, Type};
+use utoipa::openapi::schema::{AnyOfBuilder, ObjectBuilder, Schema, SchemaFormat, Type};
 use utoipa::openapi::{ArrayBuilder, Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
@@ -9,6 +9,7 @@ use echo_shared::account::EMAIL_CHARS;
 use echo_shared::custom_headers::{
     MAX_HEADERS, MAX_NAME_CHARS, MAX_VALUE_CHARS, RESERVED, RESERVED_PREFIXES,
 };
+use echo_shared::masks::MASK;
 use echo_shared::scope::Scope;
 
 const UUID: &str = "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$";
@@ -56,6 +57,13 @@ strings! {
     };
     EventName: "An event name: one of this deployment's, now or when the thing was stored.", |form| {
         form.pattern(Some("^[A-Za-z0-9._-]{1,64}$")).examples([json!("call.ended")])
+    };
+    Wildcard: "`*` for every event, or a prefix such as `call.*` for every event whose name begins with `call.`. It covers names that come later, and \
+        never the operational ones.", |form| {
+        form.pattern(Some(r"^(\*|[A-Za-z0-9._-]{1,63}\.\*)$")).examples([json!("call.*")])
+    };
+    Subscription: "An event name, or a wildcard: `*`, or a prefix such as `call.*`.", |form| {
+        form.pattern(Some(r"^(\*|[A-Za-z0-9._-]{1,64}|[A-Za-z0-9._-]{1,63}\.\*)$")).examples([json!("call.ended")])
     };
     EndpointUrl: "Where deliveries go: an absolute `https` URL without user info or fragment, with a host name that DNS can have. \
         A literal address must be public, unless the deployment exempts its network. Path and query are requested exactly as they are shown: \
@@ -118,15 +126,18 @@ pub struct WantedEvents;
 
 impl PartialSchema for WantedEvents {
     fn schema() -> RefOr<Schema> {
-        let about = "The events that are delivered. Duplicates collapse.";
-        let name = Ref::from_schema_name("KnownEventName");
-        ArrayBuilder::new().items(name).min_items(Some(1)).description(Some(about)).into()
+        let about = "The events that are delivered: names and wildcards. Duplicates collapse.";
+        let either = AnyOfBuilder::new()
+            .item(Ref::from_schema_name("KnownEventName"))
+            .item(Ref::from_schema_name("Wildcard"));
+        ArrayBuilder::new().items(either).min_items(Some(1)).description(Some(about)).into()
     }
 }
 
 impl ToSchema for WantedEvents {
     fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
         schemas.push((KnownEventName::name().into(), KnownEventName::schema()));
+        schemas.push((Wildcard::name().into(), Wildcard::schema()));
     }
 }
 
@@ -139,8 +150,8 @@ impl PartialSchema for OwnHeaders {
         let about = "At most 20 headers, of at most 8,192 characters with their names: any name except `host`, `user-agent`, \
                      `content-…`, `webhook-…`, `x-echo-…` and those of HTTP framing (`connection`, `keep-alive`, `te`, \
                      `trailer`, `transfer-encoding`, `upgrade`, `expect`, `proxy-…`, `accept-encoding`, `forwarded`, \
-                     `x-forwarded-…`). Names are kept in lower case. A value may be a credential: it is shown here and to \
-                     the receiver, and nowhere else.";
+                     `x-forwarded-…`). Names are kept in lower case. A value may be a credential, so no \
+                     answer shows it.";
         let value = ObjectBuilder::new()
             .schema_type(Type::String)
             .max_length(Some(MAX_VALUE_CHARS))
@@ -172,6 +183,45 @@ fn in_either_case(name: &str) -> String {
 }
 
 impl ToSchema for OwnHeaders {}
+
+/// The same as an answer shows them.
+#[derive(Debug)]
+pub struct MaskedHeaders;
+
+impl PartialSchema for MaskedHeaders {
+    fn schema() -> RefOr<Schema> {
+        let value = ObjectBuilder::new().schema_type(Type::String).enum_values(Some([MASK]));
+        ObjectBuilder::new()
+            .schema_type(Type::Object)
+            .additional_properties(Some(Schema::from(value)))
+            .max_properties(Some(MAX_HEADERS))
+            .description(Some("Each header's name, and a mask in place of its value."))
+            .into()
+    }
+}
+
+impl ToSchema for MaskedHeaders {}
+
+/// A filter of an endpoint.
+#[derive(Debug)]
+pub struct EventFilter;
+
+impl PartialSchema for EventFilter {
+    fn schema() -> RefOr<Schema> {
+        let about = "An EventBridge event pattern over the envelope, of at most 4,096 bytes: its fields are those of the envelope. A field's \
+                     value is an array, of which one entry must match, or, inside `data`, an object. Entries are values, and objects with one \
+                     operator of `anything-but`, `cidr`, `equals-ignore-case`, `exists`, `numeric`, `prefix`, `suffix` and `wildcard`. `$or` \
+                     holds patterns of which one must match. A refusal names the place that is wrong.";
+        ObjectBuilder::new()
+            .schema_type(Type::Object)
+            .min_properties(Some(1))
+            .description(Some(about))
+            .examples([json!({ "data": { "duration_seconds": [{ "numeric": [">", 60] }] } })])
+            .into()
+    }
+}
+
+impl ToSchema for EventFilter {}
 
 /// How many things a page may hold.
 #[derive(Debug)]

@@ -128,10 +128,14 @@ pub async fn create(
         created_by: caller.as_maker()?,
         ..ApiKeyRecord::new(project.account_id, project.id, project.shards, name, &key, now)
     };
-    if app.registry.create_api_key(&record).await? == Created::CapReached {
-        return Err(ApiError::conflict(format!(
-            "The project has {MAX_ACTIVE_KEYS} active API keys, which is the most allowed; revoke one first"
-        )));
+    match app.registry.create_api_key(&record, now).await? {
+        Created::Done => {}
+        Created::CapReached => {
+            return Err(ApiError::conflict(format!(
+                "The project has {MAX_ACTIVE_KEYS} active API keys, which is the most allowed; revoke one first"
+            )));
+        }
+        Created::OwnerGone => return Err(ApiError::foreign_project()),
     }
     let ApiKeyBody { id, name, key_prefix, status, created_at, scopes, created_by, expires_at, .. } =
         record.into();

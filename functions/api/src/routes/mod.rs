@@ -6,6 +6,7 @@ pub mod auth;
 pub mod console;
 pub mod deliveries;
 pub mod endpoints;
+pub mod erasure;
 pub mod events;
 pub mod portal;
 pub mod portal_links;

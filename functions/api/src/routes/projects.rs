@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use echo_shared::api_key::{ApiKey, ApiKeyRecord};
-use echo_shared::fields::NAME_CHARS;
+use echo_shared::fields::{NAME_CHARS, string};
 use echo_shared::id::ProjectId;
 use echo_shared::project::Project;
 use echo_shared::shards::Shards;
@@ -17,8 +17,9 @@ use crate::app::AppState;
 use crate::auth::{AccountCaller, Caller, InProject};
 use crate::error::ApiError;
 use crate::http::body::RequestBody;
-use crate::http::request::QueryValues;
+use crate::http::request::{FromNetwork, QueryValues};
 use crate::openapi::values;
+use crate::routes::erasure;
 
 /// A project.
 #[derive(Serialize, ToSchema)]
@@ -70,7 +71,7 @@ impl From<Project> for ProjectBody {
 /// `POST /v1/projects`
 pub async fn create(
     State(app): State<AppState>,
-    AccountCaller(account_id): AccountCaller,
+    AccountCaller { id: account_id, email }: AccountCaller,
     query: QueryValues,
     body: RequestBody,
 ) -> Result<(StatusCode, Json<NewProjectBody>), ApiError> {
@@ -85,13 +86,36 @@ pub async fn create(
     let key = ApiKey::generate();
     let record = ApiKeyRecord::new(account_id, project.id, project.shards, "default".to_owned(), &key, now);
     let cap = app.settings.max_projects_per_account;
-    if app.registry.create_project(&project, &record, cap).await? == Created::CapReached {
-        return Err(ApiError::conflict(format!("The account has {cap} projects, which is the most allowed")));
+    match app.registry.create_project(&project, &record, &email, cap, now).await? {
+        Created::Done => {}
+        Created::CapReached => {
+            let message = format!("The account has {cap} projects, which is the most allowed");
+            return Err(ApiError::conflict(message));
+        }
+        Created::OwnerGone => return Err(ApiError::access_token_refused()),
     }
     let ProjectBody { id, name, created_at, updated_at, shards } = project.into();
     let api_key = key.expose().to_owned();
     let body = NewProjectBody { id, name, api_key, created_at, updated_at, shards };
     Ok((StatusCode::CREATED, Json(body)))
+}
+
+/// `DELETE /v1/projects/{projectId}`
+pub async fn erase(
+    State(app): State<AppState>,
+    AccountCaller { email, .. }: AccountCaller,
+    FromNetwork(from): FromNetwork,
+    project: InProject,
+    query: QueryValues,
+    body: RequestBody,
+) -> Result<StatusCode, ApiError> {
+    query.only(&[])?;
+    let password = body.fields()?.required("password", "a string", string)?;
+    let now = Timestamp::now();
+    let account = app.registry.account(&email).await?.ok_or_else(ApiError::access_token_refused)?;
+    erasure::confirm(&app, &account, password, &from, now).await?;
+    erasure::erase_project(&app, &project.account_id, &project.id, project.shards, now).await?;
+    Ok(StatusCode::ACCEPTED)
 }
 
 /// `GET /v1/projects`: the projects of an account, or the project that a key or a portal session opens.

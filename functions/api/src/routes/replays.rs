@@ -28,6 +28,9 @@ use crate::openapi::values;
 /// The row is written just after the job is sent; waking a little later, the job finds it.
 const FIRST_STEP_DELAY: Duration = Duration::from_secs(1);
 
+/// How many replays of an endpoint are listed.
+const MOST_LISTED: usize = 20;
+
 /// `running`, or over: `finished` when it is through, `stopped` when it will not go on.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -179,8 +182,21 @@ pub async fn create(
     app.retries.send_step(&job, FIRST_STEP_DELAY).await?;
     match app.store.create_replay(&replay, latest).await? {
         Created::Done => Ok((StatusCode::ACCEPTED, Json(replay.into()))),
-        Created::CapReached => Err(ApiError::replay_running()),
+        Created::CapReached | Created::OwnerGone => Err(ApiError::replay_running()),
     }
+}
+
+/// `GET …/webhooks/{webhookId}/replays`
+pub async fn list(
+    State(app): State<AppState>,
+    project: InProject,
+    ids: PathIds,
+    query: QueryValues,
+) -> Result<Json<Vec<ReplayBody>>, ApiError> {
+    let endpoint = endpoints::find(&app, &project, &ids.endpoint()?).await?;
+    query.only(&[])?;
+    let replays = app.store.replays(&endpoint.id, MOST_LISTED, Timestamp::now()).await?;
+    Ok(Json(replays.into_iter().map(ReplayBody::from).collect()))
 }
 
 /// `GET …/webhooks/{webhookId}/replays/{replayId}`

@@ -132,7 +132,7 @@ async fn a_body_in_base64_is_the_bytes_that_it_stands_for() {
 #[tokio::test]
 async fn an_unknown_parameter_is_400_and_the_nearest_known_one_is_named() {
     let service = Service::new("open");
-    let events = "It has: event_name, since, until, limit, cursor";
+    let events = "It has: event_name, since, until, limit, cursor, fields";
     for (method, path, message) in [
         (
             "GET",
@@ -147,7 +147,8 @@ async fn an_unknown_parameter_is_400_and_the_nearest_known_one_is_named() {
         (
             "GET",
             "~/events?status=failed",
-            "status is no parameter of this call; it has: event_name, since, until, limit, cursor".to_owned(),
+            "status is no parameter of this call; it has: event_name, since, until, limit, cursor, fields"
+                .to_owned(),
         ),
         ("GET", "~/webhooks?limit=5", "limit is no parameter of this call; it has none".to_owned()),
         ("GET", "~?a", "a is no parameter of this call; it has none".to_owned()),

@@ -18,9 +18,9 @@ use echo_shared::fields::Refused;
 use echo_shared::id::ProjectId;
 use echo_shared::intake::{self, Incoming};
 use echo_shared::route::Routes;
-use echo_shared::shards::Shard;
 use echo_shared::store::{Spent, Store, StoreError};
 use echo_shared::time::Timestamp;
+use serde_json::json;
 use tokio::sync::OnceCell;
 
 use crate::App;
@@ -28,6 +28,9 @@ use crate::intake::accepting::Accepting;
 use crate::lanes::INTAKE;
 use crate::message::{Disposal, Message};
 use crate::metrics::Tally;
+
+/// The reason on a parked event of an unknown project.
+const NO_PROJECT: &str = "project_id names no project; what the event says is not kept";
 
 /// The reads and requests that the events of one batch share.
 #[derive(Debug, Clone)]
@@ -42,6 +45,13 @@ pub(crate) struct Intake {
 /// Why an event was not accepted.
 enum NotAccepted {
     Refused(Refused),
+    /// There is no such project, or none any more. This much of the event is parked: what it says may be of somebody who had the
+    /// project erased.
+    NoProject {
+        ids: String,
+    },
+    /// Its payload or its project has been erased: nobody may keep it.
+    Erased,
     /// The project's budget is spent, and the event waits for this long.
     OverBudget(ProjectId, Duration),
     /// An internal fault.
@@ -58,6 +68,7 @@ impl From<AcceptError> for NotAccepted {
     fn from(error: AcceptError) -> Self {
         match error {
             AcceptError::Conflict { .. } => Self::Refused(Refused::new(error.to_string())),
+            AcceptError::Erased => Self::Erased,
             AcceptError::Store(_) | AcceptError::InDoubt(_) | AcceptError::TooLate => {
                 Self::Fault(error.to_string())
             }
@@ -88,12 +99,11 @@ impl Intake {
                 Disposal::Delete
             }
             Err(NotAccepted::Refused(Refused(reason))) => {
-                if let Err(error) = app.queues.park(&message, INTAKE, &body, &reason).await {
-                    tracing::error!(message_id = message.id, %error, "a refused event is not parked yet");
-                    return message.back_off().await;
-                }
-                tracing::warn!(message_id = message.id, %reason, "an event was refused and is parked");
-                tally.add(|counts| counts.intake_refused += 1);
+                refuse(&app, &message, &tally, &body, &reason).await
+            }
+            Err(NotAccepted::NoProject { ids }) => refuse(&app, &message, &tally, &ids, NO_PROJECT).await,
+            Err(NotAccepted::Erased) => {
+                tracing::info!(message_id = message.id, "an event was dropped: it or its project is erased");
                 Disposal::Delete
             }
             Err(NotAccepted::OverBudget(project_id, wait)) => {
@@ -117,7 +127,15 @@ impl Intake {
         let Incoming { project_id, event_id, content } =
             intake::read(body, &message.id, &app.settings.event_names)?;
         let routes = self.projects.routes(&app.store, project_id).await.map_err(NotAccepted::Fault)?;
-        let routes = routes.ok_or_else(|| Refused::new("project_id names no project"))?;
+        let Some(routes) = routes else {
+            let name = &content.name;
+            let ids =
+                json!({ "project_id": project_id, "event_id": event_id, "event_name": name }).to_string();
+            return Err(NotAccepted::NoProject { ids });
+        };
+        if routes.is_erased {
+            return Err(NotAccepted::Erased);
+        }
         self.budget(message, project_id).await?;
         let now = Timestamp::now();
         let event = Event::accept(project_id, event_id, &content, &routes, now, app.settings.retention);
@@ -139,7 +157,18 @@ impl Intake {
     }
 }
 
-/// A project's routes; `None` if there is no such project; the fault if they could not be read.
+/// Parks what may be kept of a refused event.
+async fn refuse(app: &App, message: &Message, tally: &Tally, body: &str, reason: &str) -> Disposal {
+    if let Err(error) = app.queues.park(message, INTAKE, body, reason).await {
+        tracing::error!(message_id = message.id, %error, "a refused event is not parked yet");
+        return message.back_off().await;
+    }
+    tracing::warn!(message_id = message.id, %reason, "an event was refused and is parked");
+    tally.add(|counts| counts.intake_refused += 1);
+    Disposal::Delete
+}
+
+/// A project's routes, also while it is being erased; `None` if there is no such project; the fault if they could not be read.
 type Read = Result<Option<Arc<Routes>>, String>;
 
 /// The projects of a batch's events. Each is read once, after the events have come.
@@ -156,7 +185,7 @@ impl Projects {
 /// Reads a project's routes. Nothing has told how many copies there are, and one read serves all events of a batch, so the
 /// first copy is enough.
 async fn read(store: &Store, id: &ProjectId) -> Result<Option<Arc<Routes>>, StoreError> {
-    Ok(store.routes(id, Shard::FIRST).await?.map(Arc::new))
+    Ok(store.routes_to_erase(id).await?.map(Arc::new))
 }
 
 #[cfg(test)]

@@ -20,6 +20,8 @@ pub(crate) enum Framing {
 pub(crate) struct Body {
     expects: Expects,
     kept: Vec<u8>,
+    /// Whether bytes came that were not kept.
+    has_dropped: bool,
 }
 
 #[derive(Debug)]
@@ -43,7 +45,7 @@ impl Body {
             Framing::Chunked => Expects::ChunkSize,
             Framing::ToTheEnd => Expects::Anything,
         };
-        Self { expects, kept: Vec::new() }
+        Self { expects, kept: Vec::new(), has_dropped: false }
     }
 
     pub(crate) const fn is_whole(&self) -> bool {
@@ -58,6 +60,11 @@ impl Body {
     /// Whether the end of the connection is the end of the body.
     pub(crate) const fn may_end(&self) -> bool {
         matches!(self.expects, Expects::Anything | Expects::Nothing)
+    }
+
+    /// Whether the body is longer than the part that is kept. Where its end is not known yet, it counts as longer.
+    pub(crate) fn has_more(&self) -> bool {
+        self.has_dropped || (self.kept.len() == MAX_RESPONSE_BODY_BYTES && !self.is_whole())
     }
 
     pub(crate) fn into_start(self) -> Vec<u8> {
@@ -106,6 +113,7 @@ impl Body {
         let taken = usize::try_from(most).unwrap_or(usize::MAX).min(read.len());
         let room = MAX_RESPONSE_BODY_BYTES - self.kept.len();
         self.kept.extend_from_slice(&read[..taken.min(room)]);
+        self.has_dropped |= taken > room;
         read.drain(..taken);
         taken as u64
     }
@@ -190,5 +198,25 @@ mod tests {
         let mut body = Body::new(Framing::ToTheEnd);
         body.take(&mut bytes.into_bytes()).expect("fine");
         assert!(body.is_enough() && !body.is_whole());
+    }
+
+    #[test]
+    fn a_body_says_whether_it_has_more_than_is_kept() {
+        let has_more = |framing, bytes: &str| {
+            let (mut body, mut read) = (Body::new(framing), bytes.as_bytes().to_vec());
+            body.take(&mut read).expect("fine");
+            body.has_more()
+        };
+        let full = "x".repeat(MAX_RESPONSE_BODY_BYTES);
+        let chunk = format!("400\r\n{full}\r\n");
+        assert!(!has_more(Framing::Length(1_024), &full));
+        assert!(!has_more(Framing::Length(9), "short"));
+        assert!(has_more(Framing::Length(1_025), &full));
+        assert!(has_more(Framing::Length(1_025), &format!("{full}x")));
+        assert!(!has_more(Framing::Chunked, &format!("{chunk}0\r\n\r\n")));
+        assert!(has_more(Framing::Chunked, &chunk));
+        assert!(has_more(Framing::Chunked, &format!("{chunk}1\r\nx\r\n0\r\n\r\n")));
+        assert!(!has_more(Framing::ToTheEnd, "short"));
+        assert!(has_more(Framing::ToTheEnd, &full));
     }
 }

@@ -30,6 +30,8 @@ pub(crate) struct Heard {
     pub(crate) status: u16,
     pub(crate) retry_after: Option<Duration>,
     pub(crate) body: String,
+    pub(crate) truncated: bool,
+    pub(crate) location: Option<String>,
     pub(crate) broken_off: Option<BodyFault>,
     /// Whether another request may follow on the connection.
     pub(crate) is_reusable: bool,
@@ -78,8 +80,17 @@ pub(crate) async fn exchange(
     }
     // After a request that was not taken whole, or after bytes beyond the answer, the next bytes could belong to anything.
     let is_reusable = head.keeps_open && body.is_whole() && talk.is_sent() && talk.read.is_empty();
-    let body = excerpt(&body.into_start());
-    Ok(Heard { status: head.status, retry_after, body, broken_off, is_reusable })
+    let has_more = body.has_more();
+    let (body, is_cut) = excerpt(&body.into_start());
+    Ok(Heard {
+        status: head.status,
+        retry_after,
+        body,
+        truncated: has_more || is_cut,
+        location: head.location,
+        broken_off,
+        is_reusable,
+    })
 }
 
 enum NoHead {

@@ -4,12 +4,16 @@
 //! colon, an invalid field name, thousands of fields, a bare CR (RFC 9112 §2.2). It refuses a status line that is not
 //! HTTP/1, and lengths that differ or are no number, because they leave the answer's end unknown.
 
+use echo_shared::endpoint_url::MAX_URL_CHARS;
 use httparse::{EMPTY_HEADER, ParserConfig, Response, Status};
 
 use crate::sender::body::Framing;
 
 /// The most fields that an answer may have: enough for any answer that clients accept, and few enough to hold.
 const MOST_FIELDS: usize = 8_192;
+
+/// As many characters of a redirect's target are kept as its endpoint's URL may have.
+const LONGEST_LOCATION: usize = MAX_URL_CHARS;
 
 /// The parts of a head that matter to a sender.
 #[derive(Debug, PartialEq, Eq)]
@@ -20,6 +24,8 @@ pub(crate) struct Head {
     pub(crate) keeps_open: bool,
     /// The values of `retry-after`, in their order.
     pub(crate) retry_after: Vec<String>,
+    /// Where a redirect leads.
+    pub(crate) location: Option<String>,
 }
 
 impl Head {
@@ -90,7 +96,9 @@ pub(crate) fn parse(head: &[u8]) -> Option<Head> {
         _ => !is_coded || (!is_old && lengths.is_empty() && ends_in_chunked(&codings)),
     };
     let keeps_open = asks_to_stay && is_plain && !has_token(&connection, "close");
-    Some(Head { status, framing, keeps_open, retry_after: values("retry-after") })
+    let location = values("location").into_iter().next().filter(|_| matches!(status, 300..=399));
+    let location = location.map(|url| url.chars().take(LONGEST_LOCATION).collect());
+    Some(Head { status, framing, keeps_open, retry_after: values("retry-after"), location })
 }
 
 /// Whether `chunked` is the last coding, which alone shows where the body ends (RFC 9112 §6.3).

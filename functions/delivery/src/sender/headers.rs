@@ -2,7 +2,7 @@
 
 use echo_shared::attempt::Trigger;
 use echo_shared::delivery::Delivery;
-use echo_shared::endpoint::Endpoint;
+use echo_shared::endpoint_secrets::EndpointSecrets;
 use echo_shared::event::Event;
 use echo_shared::origin::{ORIGIN_HEADER, Origin};
 use echo_shared::signature::{echo_signature, standard_signatures};
@@ -12,26 +12,26 @@ use echo_shared::time::Timestamp;
 #[derive(Debug)]
 pub(crate) struct Request<'a> {
     pub(crate) delivery: &'a Delivery,
-    pub(crate) endpoint: &'a Endpoint,
+    pub(crate) secrets: &'a EndpointSecrets,
     pub(crate) event: &'a Event,
     pub(crate) number: u32,
 }
 
-/// Names and values, the endpoint's own among them, signed with the endpoint's secrets of this moment.
+/// Names and values, the endpoint's own among them, signed with the endpoint's secrets.
 pub(crate) fn signed(
     request: &Request<'_>,
     origin: &Origin,
     body: &[u8],
     now: Timestamp,
 ) -> Vec<(String, String)> {
-    let Request { delivery, endpoint, event, number } = request;
+    let Request { delivery, secrets, event, number } = request;
     let id = &delivery.event_id;
     let ours = [
         ("content-type", "application/json".to_owned()),
-        ("x-echo-signature", echo_signature(&endpoint.signing_secret, body)),
+        ("x-echo-signature", echo_signature(&secrets.signing, body)),
         ("webhook-id", id.to_string()),
         ("webhook-timestamp", now.as_seconds().to_string()),
-        ("webhook-signature", standard_signatures(endpoint.secrets_at(now), id, now, body)),
+        ("webhook-signature", standard_signatures(secrets.all(), id, now, body)),
         ("x-echo-event", delivery.event_name.to_string()),
         ("x-echo-event-time", event.accepted_at.to_string()),
         ("x-echo-delivery", delivery.id.to_string()),
@@ -39,11 +39,11 @@ pub(crate) fn signed(
         (ORIGIN_HEADER, origin.mark().to_owned()),
     ];
     let ours = ours.map(|(name, value)| (name.to_owned(), value));
-    let previous = endpoint.previous_secret_at(now).map(|secret| echo_signature(secret, body));
+    let previous = secrets.previous.as_ref().map(|secret| echo_signature(secret, body));
     let previous = previous.map(|signature| ("x-echo-signature-previous".to_owned(), signature));
     // A manual attempt stands outside of the stream.
     let sequence = delivery.sequence.filter(|_| delivery.triggered_by == Trigger::Auto);
     let sequence = sequence.map(|number| ("x-echo-sequence".to_owned(), number.to_string()));
-    let own = endpoint.headers.expose().iter().map(|(name, value)| (name.clone(), value.clone()));
+    let own = secrets.headers.expose().iter().map(|(name, value)| (name.clone(), value.clone()));
     ours.into_iter().chain(previous).chain(sequence).chain(own).collect()
 }

@@ -101,7 +101,7 @@ impl Sender {
         deadline: Deadline,
     ) -> Result<Outcome, NoAnswer> {
         let asked_at = Instant::now();
-        let Heard { status, retry_after, body, broken_off, is_reusable } =
+        let Heard { status, retry_after, body, truncated, location, broken_off, is_reusable } =
             exchange(&mut connection, request, deadline).await?;
         // A server that closes an idle connection may say so by a 408 (RFC 9110 §15.5.9), which is no answer to the request. It
         // does so at once, and a receiver that waited for something else takes longer.
@@ -113,7 +113,7 @@ impl Sender {
         } else {
             connection.close();
         }
-        Ok(Outcome::Answered { status, body, retry_after, broken_off })
+        Ok(Outcome::Answered { status, body, truncated, location, retry_after, broken_off })
     }
 }
 

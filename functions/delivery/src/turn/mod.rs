@@ -19,7 +19,7 @@ use std::time::Duration;
 use echo_shared::attempt::{Attempt, Outcome};
 use echo_shared::decision::{
     Lane, SHORT_WAIT, Wake, WithoutEvent, Woken, after_attempt, is_slept_through, on_wake, without_event,
-    without_probe,
+    without_payload, without_probe,
 };
 use echo_shared::delivery::{Delivery, FailureReason};
 use echo_shared::endpoint::Endpoint;
@@ -179,6 +179,7 @@ impl Turn {
                     tracing::warn!("a delivery ends: its event was never accepted");
                     Wake::End { reason: FailureReason::Internal }
                 }
+                None if needs_event && event.is_some_and(Event::is_erased) => without_payload(),
                 None => {
                     // The clock of the function that accepted the event may be ahead, and the runner has taken the delivery.
                     let due = self.in_stream.map_or(now, |_| now.max(delivery.id.created_at()));
@@ -248,7 +249,12 @@ impl Turn {
         need: Need,
     ) -> Result<TurnEnd, OwnFault> {
         let decided_at = Instant::now();
-        let envelope = event.payload.unpack().map_err(StoreError::from)?;
+        // Without a payload no attempt is decided.
+        let Some(payload) = &event.payload else {
+            return Ok(TurnEnd::GoesOn(self.message.back_off().await));
+        };
+        let envelope = payload.unpack().map_err(StoreError::from)?;
+        let secrets = self.app.keys.open(|keys| keys.secrets_of(endpoint, Timestamp::now())).await?;
         if claim {
             let claimed = self.woken().claim(&delivery, Timestamp::now());
             if self.write(&delivery, &claimed).await? == Advanced::Overtaken {
@@ -276,7 +282,7 @@ impl Turn {
 
         let (began_at, began) = (Timestamp::now(), Instant::now());
         let headers = headers::signed(
-            &Request { delivery: &delivery, endpoint, event, number },
+            &Request { delivery: &delivery, secrets: &secrets, event, number },
             &self.app.settings.origin,
             &envelope,
             began_at,
@@ -284,7 +290,8 @@ impl Turn {
         let Sent { outcome, again } = self.send(endpoint, headers, envelope, began_at).await;
         self.tally.add(|counts| counts.sent_again += u64::from(again));
         let took = began.elapsed();
-        let attempt = Attempt::new(AttemptId::new(began_at), delivery.triggered_by, &outcome, took);
+        let attempt =
+            Attempt::new(AttemptId::new(began_at), delivery.triggered_by, &endpoint.url, &outcome, took);
         tracing::info!(
             attempt = number,
             http_status = attempt.http_status,

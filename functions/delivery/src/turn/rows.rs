@@ -46,7 +46,7 @@ pub(crate) async fn load(store: &Store, jobs: &[&DeliveryJob]) -> Result<Loaded,
 /// Creates the row of a delivery that its event lists, for a job that arrived before the row was written.
 ///
 /// # Errors
-/// When DynamoDB did not answer.
+/// When DynamoDB did not answer, or the event has been erased meanwhile.
 pub(crate) async fn create_missing(
     store: &Store,
     job: &DeliveryJob,
@@ -56,6 +56,6 @@ pub(crate) async fn create_missing(
         return Ok(None);
     };
     let delivery = Delivery::pending(event, listed);
-    store.create_delivery(&delivery).await?;
+    store.create_listed_delivery(event, &delivery).await?;
     Ok(Some(delivery))
 }

@@ -58,7 +58,7 @@ pub enum Wake {
     CountFailure,
     /// It is too early, or another job has the turn: wait. No attempt is recorded.
     NotYet { until: Timestamp },
-    /// The endpoint is disabled or deleted: the delivery ends without an attempt.
+    /// The endpoint is disabled or deleted, or the event's payload is erased: the delivery ends without an attempt.
     End { reason: FailureReason },
     /// The endpoint is slow: its attempts belong in the slow lane. `claim` as for an attempt.
     MoveToSlowLane { claim: bool },
@@ -192,6 +192,12 @@ const fn probe_for(delivery: &Delivery, job: &DeliveryJob) -> ProbeFor {
 /// showed the same time.
 const API_TIMEOUTS: u32 = 8;
 
+/// The longest time in which an acceptance, an attempt or a step of a replay can still write a row that it decided on before.
+#[must_use]
+pub fn longest_write(api_timeout: Duration) -> Duration {
+    api_timeout * API_TIMEOUTS
+}
+
 /// The shortest and the longest wait for an event's row.
 const FIRST_LOOK_AGAIN: Duration = Duration::from_millis(50);
 const LONGEST_LOOK_AGAIN: Duration = Duration::from_secs(30);
@@ -222,12 +228,18 @@ pub fn without_event(
     let age = now.since(job.delivery_id.created_at());
     match delivery {
         Some(delivery) if delivery.attempt_count > 0 => WithoutEvent::Lost,
-        _ if age < api_timeout * API_TIMEOUTS => {
+        _ if age < longest_write(api_timeout) => {
             WithoutEvent::LookAgain { at: now.plus(age.clamp(FIRST_LOOK_AGAIN, LONGEST_LOOK_AGAIN)) }
         }
         None => WithoutEvent::Gone,
         Some(_) => WithoutEvent::NeverAccepted,
     }
+}
+
+/// The act of a job whose event's payload is erased: nothing is left to send. An ended delivery is left as it is.
+#[must_use]
+pub const fn without_payload() -> Wake {
+    Wake::End { reason: FailureReason::Erased }
 }
 
 /// How a delivery goes on after an attempt.

@@ -1,9 +1,11 @@
 //! The rows of deliveries: the first write of each, and the reads.
 
+mod owners;
 mod pages;
 mod settle;
 mod transitions;
 
+pub use self::owners::Owners;
 pub use self::pages::DeliveryFilter;
 pub(super) use self::pages::id_of;
 pub use self::transitions::Advanced;
@@ -12,7 +14,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_sdk_dynamodb::types::KeysAndAttributes;
+use aws_sdk_dynamodb::types::{ConditionCheck, KeysAndAttributes, TransactWriteItem};
 use futures_util::future::try_join_all;
 
 use crate::delivery::Delivery;
@@ -25,7 +27,8 @@ use crate::store::endpoints::{both_keys, of_parts};
 use crate::store::events::event_key;
 use crate::store::inserts::{NewRow, insert_each, put_all_new, put_new};
 use crate::store::statements::Written;
-use crate::store::{Item, Store, StoreError, from_item, key, row, text, to_item};
+use crate::store::transactions::{any_condition_failed, first_condition_failed, transact};
+use crate::store::{Item, Store, StoreError, from_item, key, projects, row, text, to_item};
 use crate::time::Timestamp;
 
 /// The rows that the delivery function reads for a whole batch before it decides.
@@ -49,6 +52,32 @@ impl Store {
     /// Writes a delivery's first row. A row that exists already stays as it is.
     pub async fn create_delivery(&self, delivery: &Delivery) -> Result<(), StoreError> {
         put_new(&self.client, self.new_delivery(delivery)?).await
+    }
+
+    /// As [`Self::create_delivery`], if the event that lists the delivery is still as it was read: neither gone nor erased. Its
+    /// job may have read the event long before.
+    ///
+    /// # Errors
+    /// When the event is no longer so: the job has to read again.
+    pub async fn create_listed_delivery(&self, event: &Event, delivery: &Delivery) -> Result<(), StoreError> {
+        let stays = if event.is_erased() { "event_id" } else { "payload" };
+        let check = ConditionCheck::builder()
+            .table_name(&self.tables.events)
+            .set_key(Some(event_key(&event.project_id, Partition::of(&delivery.id).shard, &event.event_id)))
+            .condition_expression(format!("attribute_exists({stays})"))
+            .build()?;
+        let writes = vec![
+            TransactWriteItem::builder().condition_check(check).build(),
+            projects::put_new(&self.tables.deliveries, "id", to_item(delivery)?)?,
+        ];
+        match transact(&self.client, writes).await {
+            Ok(()) => Ok(()),
+            Err(error) if first_condition_failed(&error) => {
+                Err(StoreError::Unavailable("an event was erased while its delivery was made".into()))
+            }
+            Err(error) if any_condition_failed(&error) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Writes deliveries' first rows. A row that exists already stays as it is.

@@ -1,6 +1,6 @@
-//! An endpoint's deliveries, newest first. A page reads from the end of a few partitions, so its cost depends on the
-//! size of the page and not on the number of stored deliveries. `failed` and `retrying` deliveries come from the sparse
-//! index, `pending` ones from both (`settle.rs`).
+//! The deliveries of an endpoint, or of all endpoints of a project, newest first. A page reads from the end of each
+//! partition, so its cost depends on the size of the page and not on the number of stored deliveries. `failed` and
+//! `retrying` deliveries come from the sparse index, `pending` ones of an endpoint from both (`settle.rs`).
 //!
 //! `success` is found by reading the partitions. When almost nothing succeeded, a filter for `success` reads past the
 //! failures, at a quarter of a read unit each.
@@ -10,12 +10,11 @@ use std::time::{Duration, Instant};
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 
 use crate::delivery::{Delivery, DeliveryStatus, attention};
-use crate::endpoint::Endpoint;
 use crate::event_name::EventName;
-use crate::id::DeliveryId;
+use crate::id::{DeliveryId, EndpointId};
 use crate::merge::{Ask, Part, Row, Wanted};
 use crate::partition::Partition;
-use crate::shards::{Shard, Shards};
+use crate::store::Owners;
 use crate::store::ranges::{Found, Range, merged, query_page};
 use crate::store::{Item, Store, StoreError, from_item, number, text, value};
 use crate::time::Timestamp;
@@ -37,7 +36,7 @@ pub struct DeliveryFilter {
 /// What a page asks for, but for its size.
 #[derive(Clone, Copy)]
 struct Page<'a> {
-    endpoint: &'a Endpoint,
+    owners: &'a Owners,
     filter: &'a DeliveryFilter,
     after: Option<DeliveryId>,
     /// When the search ends with what it has found.
@@ -50,14 +49,14 @@ impl Store {
     /// search has stopped after `search`.
     pub async fn deliveries(
         &self,
-        endpoint: &Endpoint,
+        owners: &Owners,
         filter: &DeliveryFilter,
         after: Option<DeliveryId>,
         limit: usize,
         search: Duration,
         now: Timestamp,
     ) -> Result<Found<Delivery>, StoreError> {
-        let page = Page { endpoint, filter, after, stop: Instant::now() + search, now };
+        let page = Page { owners, filter, after, stop: Instant::now() + search, now };
         match filter.status {
             Some(DeliveryStatus::Pending) => self.pending(&page, limit).await,
             Some(status) if status.wants_attention() => self.by_attention(&page, status, limit).await,
@@ -67,7 +66,7 @@ impl Store {
 
     /// Pending deliveries: from their partitions as far as those are not settled, and then from the index.
     async fn pending(&self, page: &Page<'_>, limit: usize) -> Result<Found<Delivery>, StoreError> {
-        let (filter, settled_to) = (page.filter, page.endpoint.settled_to());
+        let (filter, settled_to) = (page.filter, page.owners.settled_to);
         let since = Some(filter.since.map_or(settled_to, |since| since.max(settled_to)));
         let unsettled = DeliveryFilter { since, ..filter.clone() };
         let mut found = self.by_time(&Page { filter: &unsettled, ..*page }, limit).await?;
@@ -84,28 +83,28 @@ impl Store {
 
     /// Rows straight from their partitions.
     async fn by_time(&self, page: &Page<'_>, limit: usize) -> Result<Found<Delivery>, StoreError> {
-        let Page { endpoint, filter, .. } = page;
+        let Page { owners, filter, .. } = page;
         let Some(range) = range(filter, page.after) else {
             return Ok(Found { rows: Vec::new(), stopped_at: None });
         };
-        let partitions = match &filter.event_name {
-            Some(name) => Partition::all([name.bucket()], endpoint.shards),
-            None => Partition::all(endpoint.buckets(), endpoint.shards),
-        };
+        let partitions = owners.partitions(filter.event_name.as_ref());
         let mut conditions = vec!["expires_at > :now"];
         let mut query = self
             .client
             .query()
             .expression_attribute_names("#of", "partition")
             .expression_attribute_values(":now", number(page.now.as_seconds()))
-            // A query pays for 4 KB at least, twice as much when it is strongly consistent. Over 16 shards that would be
-            // most of a page's price.
-            .consistent_read(endpoint.shards == Shards::ONE);
+            // A query pays for 4 KB at least, twice as much when it is strongly consistent. Over 16 partitions that would
+            // be most of a page's price.
+            .consistent_read(owners.are_read_strongly());
         if let Some(name) = &filter.event_name {
             conditions.push("event_name = :event_name");
             query = query.expression_attribute_values(":event_name", text(name));
         }
-        let mut look = 0;
+        // Where other names share a partition, the query reads past them.
+        let shared = EventName::of_wildcards().bucket();
+        let is_mixed = partitions.iter().any(|(_, partition)| partition.bucket == shared);
+        let mut look = if filter.event_name.is_some() && is_mixed { LOOK } else { 0 };
         if let Some(status) = filter.status {
             conditions.push("#status = :status");
             query = query
@@ -116,7 +115,8 @@ impl Store {
         let query = query.filter_expression(conditions.join(" AND "));
         let wanted = Wanted { rows: limit, bytes: usize::MAX, look, spread: partitions.len() };
         let read = |ask: Ask| {
-            let (query, of) = (query.clone(), partitions[ask.list].key(&endpoint.id));
+            let (endpoint_id, partition) = &partitions[ask.list];
+            let (query, of) = (query.clone(), partition.key(endpoint_id));
             let range = range.below(ask.below);
             async move {
                 let row = |item| {
@@ -137,16 +137,15 @@ impl Store {
         status: DeliveryStatus,
         limit: usize,
     ) -> Result<Found<Delivery>, StoreError> {
-        let Page { endpoint, filter, mut after, stop, now } = *page;
+        let Page { filter, mut after, stop, now, .. } = *page;
         let mut rows = Vec::new();
         while rows.len() < limit
             && let Some(range) = range(filter, after)
         {
             let wanted = limit - rows.len();
-            let Found { rows: ids, stopped_at } = self.attention_ids(page, status, &range, wanted).await?;
-            let keys: Vec<_> = ids.iter().map(|id| (endpoint.id, *id)).collect();
+            let Found { rows: keys, stopped_at } = self.attention_keys(page, status, &range, wanted).await?;
             let mut found = self.deliveries_by_id(&keys).await?;
-            let matching = ids.iter().filter_map(|id| found.remove(id)).filter(|row| {
+            let matching = keys.iter().filter_map(|(_, id)| found.remove(id)).filter(|row| {
                 let named = filter.event_name.as_ref().is_none_or(|name| row.event_name == *name);
                 named && row.status == status && !row.is_expired(now)
             });
@@ -154,10 +153,10 @@ impl Store {
             if stopped_at.is_some() {
                 return Ok(Found { rows, stopped_at });
             }
-            if ids.len() < wanted {
+            if keys.len() < wanted {
                 break;
             }
-            after = ids.last().copied();
+            after = keys.last().map(|(_, id)| *id);
             if Instant::now() >= stop {
                 return Ok(Found { rows, stopped_at: after.map(|id| id.as_uuid()) });
             }
@@ -165,32 +164,34 @@ impl Store {
         Ok(Found { rows, stopped_at: None })
     }
 
-    /// The newest ids that the index lists in a range. It has one partition for all names, so an id tells by its bucket
-    /// whether its delivery can have the filter's name.
-    async fn attention_ids(
+    /// The newest deliveries that the index lists in a range. It has one partition for all names, so an id tells by its
+    /// bucket whether its delivery can have the filter's name.
+    async fn attention_keys(
         &self,
         page: &Page<'_>,
         status: DeliveryStatus,
         range: &Range,
         wanted: usize,
-    ) -> Result<Found<DeliveryId>, StoreError> {
-        let Page { endpoint, filter, .. } = page;
-        let shards: Vec<Shard> = endpoint.shards.all().collect();
-        let bucket = filter.event_name.as_ref().map(EventName::bucket);
+    ) -> Result<Found<(EndpointId, DeliveryId)>, StoreError> {
+        let Page { owners, filter, .. } = page;
+        let shards = owners.shards();
+        let buckets = filter.event_name.as_ref().map(EventName::buckets);
         let query =
             self.client.query().index_name("by_attention").expression_attribute_names("#of", "attention");
-        let look = if bucket.is_some() { LOOK } else { 0 };
+        let look = if buckets.is_some() { LOOK } else { 0 };
         let read = |ask: Ask| {
-            let (query, of) = (query.clone(), attention(&endpoint.id, shards[ask.list], status));
+            let (endpoint_id, shard) = shards[ask.list];
+            let (query, of) = (query.clone(), attention(&endpoint_id, shard, status));
             let range = range.below(ask.below);
             async move {
                 let row = |item| {
                     let id = id_of(&item)?;
-                    Ok(Row { key: id.as_uuid(), bytes: 0, value: id })
+                    Ok(Row { key: id.as_uuid(), bytes: 0, value: (endpoint_id, id) })
                 };
                 let mut part = self.part(query, of, range, ask.rows, row).await?;
-                part.rows
-                    .retain(|row| bucket.is_none_or(|bucket| Partition::of(&row.value).bucket == bucket));
+                part.rows.retain(|row| {
+                    buckets.is_none_or(|buckets| buckets.contains(&Partition::of(&row.value.1).bucket))
+                });
                 Ok(part)
             }
         };

@@ -21,7 +21,7 @@ pub enum Advanced {
 }
 
 impl Store {
-    /// Moves a delivery on, if its row is still the one that was read. A repeat of a write whose answer was lost is
+    /// Moves a delivery on, if its row is still the one that was read and has not been erased. A repeat of a write whose answer was lost is
     /// recognized and counts as done.
     ///
     /// # Errors
@@ -29,9 +29,12 @@ impl Store {
     pub async fn advance(&self, before: &Delivery, transition: &Transition) -> Result<Advanced, StoreError> {
         let mut update = self
             .update_delivery(before)
+            .expression_attribute_names("#erased", "erased")
             .expression_attribute_values(":old_status", value(&before.status)?)
             .expression_attribute_values(":old_count", number(before.attempt_count));
-        let mut condition = "#status = :old_status AND attempt_count = :old_count".to_owned();
+        let mut condition =
+            "#status = :old_status AND attempt_count = :old_count AND attribute_not_exists(#erased)"
+                .to_owned();
         let mut all = Changes::default();
         for (name, new) in changes(before, transition)? {
             all = all.set_or_remove(name, new);
@@ -61,7 +64,8 @@ impl Store {
         let is_ours = match &transition.attempt {
             Some(attempt) => row.attempts.iter().any(|recorded| recorded.id == attempt.id),
             None => {
-                row.status == transition.status
+                row.erased == transition.erases
+                    && row.status == transition.status
                     && row.updated_at == transition.at
                     && row.chain == transition.chain
             }
@@ -81,7 +85,8 @@ impl Store {
         written.into_iter().map(|written| written == Written::Done).collect()
     }
 
-    /// The statement that does what [`Self::advance`] does with a first attempt, whose row has no list of attempts yet.
+    /// The statement that does what [`Self::advance`] does with a first attempt, whose row has no list of attempts yet. An erased
+    /// row has ended, so the status alone keeps it as it is.
     fn first_attempt(
         &self,
         before: &Delivery,
@@ -126,9 +131,11 @@ impl Store {
         let update = self
             .update_delivery(before)
             .condition_expression(
-                "#status = :old_status AND attempt_count = :old_count AND updated_at = :old_updated_at",
+                "#status = :old_status AND attempt_count = :old_count AND updated_at = :old_updated_at \
+                 AND attribute_not_exists(#erased)",
             )
             .expression_attribute_names("#status", "status")
+            .expression_attribute_names("#erased", "erased")
             .expression_attribute_values(":old_status", value(&before.status)?)
             .expression_attribute_values(":old_count", number(before.attempt_count))
             .expression_attribute_values(":old_updated_at", number(before.updated_at.as_millis()));
@@ -201,6 +208,10 @@ fn changes(
         if after.attention.is_some() {
             changes.push(("payload", None));
         }
+    }
+    if transition.erases {
+        let attempts = (!after.attempts.is_empty()).then(|| value(&after.attempts)).transpose()?;
+        changes.extend([("erased", optional_value(Some(true))?), ("payload", None), ("attempts", attempts)]);
     }
     Ok(changes)
 }

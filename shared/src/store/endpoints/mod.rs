@@ -3,9 +3,11 @@
 //! is then written depends on conditions.
 
 mod health;
+mod resealed;
 mod slots;
 mod slowness;
 
+pub use self::resealed::Scanned;
 pub use self::slots::Taken;
 
 use std::collections::{BTreeSet, HashMap};
@@ -21,14 +23,14 @@ use crate::endpoint::{Endpoint, EndpointStatus, ROTATION_OVERLAP};
 use crate::endpoint_patch::EndpointPatch;
 use crate::event_name::EventName;
 use crate::id::{EndpointId, ProjectId};
-use crate::shards::{Shard, Shards};
-use crate::signing_secret::SigningSecret;
+use crate::sealed::Sealed;
+use crate::shards::Shard;
 use crate::store::deliveries::keys;
 use crate::store::transactions::{any_condition_failed, first_condition_failed, transact};
 use crate::store::update::Changes;
 use crate::store::{
-    Item, Registry, Store, StoreError, from_item, if_condition_held, key, number, routes, row_in_the_way,
-    text, to_item, value,
+    Item, Registry, Store, StoreError, erasure, from_item, if_condition_held, key, number, routes,
+    row_in_the_way, text, to_item, value,
 };
 use crate::time::Timestamp;
 
@@ -81,6 +83,11 @@ pub(super) fn both_keys(id: &EndpointId) -> [Item; 2] {
     [Part::Settings.key(id), Part::State.key(id)]
 }
 
+/// The key of the settings alone.
+pub(super) fn settings_key(id: &EndpointId) -> Item {
+    Part::Settings.key(id)
+}
+
 /// The endpoints of which both parts are here.
 pub(super) fn of_parts(items: Vec<Item>) -> Result<HashMap<EndpointId, Endpoint>, StoreError> {
     let part = |item: &Item, part: Part| item.get("part").is_some_and(|name| *name == text(part.name()));
@@ -111,15 +118,24 @@ pub enum Patched {
 pub enum Created {
     Done,
     CapReached,
+    /// The project or the account that it was for is erased, or about to be.
+    OwnerGone,
 }
 
 /// How the rotation of a secret ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rotated {
-    To(SigningSecret),
-    /// Another rotation came first.
-    Overtaken,
+    Done,
+    /// The row has another secret, or the same one under another key.
+    Overtaken(Box<Endpoint>),
     Gone,
+}
+
+/// A rotation: both secrets, sealed for their places.
+#[derive(Debug, Clone)]
+pub struct Rotation {
+    pub signing_secret: Sealed,
+    pub previous_secret: Sealed,
 }
 
 impl Registry {
@@ -136,18 +152,24 @@ impl Registry {
         }
         match transact(&self.client, writes).await {
             Ok(()) => Ok(Created::Done),
-            Err(error) if first_condition_failed(&error) => Ok(Created::CapReached),
+            Err(error) if first_condition_failed(&error) => {
+                let has_project =
+                    routes::has_row(&self.client, &self.tables.routes, &endpoint.project_id).await?;
+                Ok(if has_project { Created::CapReached } else { Created::OwnerGone })
+            }
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Removes an endpoint; false when there was none. Its deliveries end at their next wake-up.
+    /// Removes an endpoint; false when there was none. Its deliveries end at their next wake-up. A row stays for the erasure of
+    /// its project, until its last delivery has expired.
     pub async fn delete_endpoint(
         &self,
-        project_id: &ProjectId,
-        shards: Shards,
-        id: &EndpointId,
+        endpoint: &Endpoint,
+        kept_for: Duration,
+        now: Timestamp,
     ) -> Result<bool, StoreError> {
+        let Endpoint { id, project_id, shards, .. } = endpoint;
         let delete =
             |part: Part| Delete::builder().table_name(&self.tables.endpoints).set_key(Some(part.key(id)));
         let settings = delete(Part::Settings)
@@ -157,7 +179,8 @@ impl Registry {
         let state = delete(Part::State).build()?;
         let mut writes =
             [settings, state].map(|delete| TransactWriteItem::builder().delete(delete).build()).to_vec();
-        writes.extend(routes::remove(&self.tables.routes, project_id, shards, id)?);
+        writes.push(erasure::former(&self.tables.replays, endpoint, kept_for, now)?);
+        writes.extend(routes::remove(&self.tables.routes, project_id, *shards, id)?);
         match transact(&self.client, writes).await {
             Ok(()) => Ok(true),
             Err(error) if first_condition_failed(&error) => Ok(false),
@@ -174,7 +197,7 @@ impl Store {
         project_id: &ProjectId,
         copy: Shard,
     ) -> Result<Option<Vec<Endpoint>>, StoreError> {
-        let Some(routes) = self.routes(project_id, copy).await? else { return Ok(None) };
+        let Some(routes) = self.routing_row(project_id, copy).await? else { return Ok(None) };
         let ids: Vec<EndpointId> = routes.endpoints.into_keys().collect();
         let mut endpoints = Vec::with_capacity(ids.len());
         for ids in ids.chunks(ENDPOINTS_AT_ONCE) {
@@ -194,7 +217,10 @@ impl Store {
         Ok(endpoint.filter(|endpoint| endpoint.project_id == *project_id))
     }
 
-    async fn endpoints_by_id(&self, ids: &[EndpointId]) -> Result<HashMap<EndpointId, Endpoint>, StoreError> {
+    pub(super) async fn endpoints_by_id(
+        &self,
+        ids: &[EndpointId],
+    ) -> Result<HashMap<EndpointId, Endpoint>, StoreError> {
         let wanted = keys(ids.iter().flat_map(both_keys))?;
         let mut found = self.batch_get(HashMap::from([(self.tables.endpoints.clone(), wanted)])).await?;
         of_parts(found.remove(&self.tables.endpoints).unwrap_or_default())
@@ -269,7 +295,7 @@ impl Store {
     /// Records that an endpoint gets an event of a name to which it was perhaps never subscribed. The endpoint's list of
     /// deliveries then looks into the partition of that name too. False when the endpoint is gone.
     pub async fn note_event_name(&self, endpoint: &Endpoint, name: &EventName) -> Result<bool, StoreError> {
-        if endpoint.event_names_ever.contains(name) {
+        if endpoint.has_bucket_of(name) {
             return Ok(true);
         }
         let update = self
@@ -283,30 +309,37 @@ impl Store {
     ///
     /// A rotation that happened twice would remove the secret that the receiver still uses. So a repeated write whose first
     /// answer was lost finds its own secret and counts as done, and a late write finds another secret and does nothing.
-    pub async fn rotate_secret(&self, endpoint: &Endpoint, now: Timestamp) -> Result<Rotated, StoreError> {
-        let secret = SigningSecret::generate();
+    pub async fn rotate_secret(
+        &self,
+        endpoint: &Endpoint,
+        to: &Rotation,
+        now: Timestamp,
+    ) -> Result<Rotated, StoreError> {
+        // Later than the time on the row, as in a patch.
+        let now = now.max(endpoint.updated_at.plus(Duration::from_millis(1)));
         let result = self
             .update_settings(endpoint)
             .condition_expression("signing_secret = :old")
             .update_expression(
-                "SET previous_secret = :old, previous_secret_until = :until, \
+                "SET previous_secret = :previous, previous_secret_until = :until, \
                  signing_secret = :secret, updated_at = :now",
             )
-            .expression_attribute_values(":old", text(endpoint.signing_secret.expose()))
+            .expression_attribute_values(":old", value(&endpoint.signing_secret)?)
+            .expression_attribute_values(":previous", value(&to.previous_secret)?)
             .expression_attribute_values(":until", number(now.plus(ROTATION_OVERLAP).as_millis()))
-            .expression_attribute_values(":secret", text(secret.expose()))
+            .expression_attribute_values(":secret", value(&to.signing_secret)?)
             .expression_attribute_values(":now", number(now.as_millis()))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
             .await;
         let error = match result {
-            Ok(_) => return Ok(Rotated::To(secret)),
+            Ok(_) => return Ok(Rotated::Done),
             Err(error) => error,
         };
         Ok(match row_in_the_way::<Endpoint, _>(error)? {
             None => Rotated::Gone,
-            Some(row) if row.signing_secret == secret => Rotated::To(secret),
-            Some(_) => Rotated::Overtaken,
+            Some(row) if row.signing_secret == to.signing_secret => Rotated::Done,
+            Some(row) => Rotated::Overtaken(Box::new(row)),
         })
     }
 
@@ -353,15 +386,26 @@ async fn held(update: UpdateItemFluentBuilder) -> Result<bool, StoreError> {
 
 /// The changes to the settings that a patch makes.
 fn settings_changes(patch: &EndpointPatch, after: &Endpoint) -> Result<Changes, StoreError> {
-    let EndpointPatch { url, events, status, description, headers, rate_limit_per_second: _, ordered } =
-        patch;
+    let EndpointPatch {
+        url,
+        events,
+        status,
+        description,
+        headers,
+        rate_limit_per_second: _,
+        ordered,
+        filter,
+    } = patch;
     let mut changes = Changes::default().set("updated_at", number(after.updated_at.as_millis()));
+    if after.previous_secret.is_none() {
+        changes = changes.remove(&["previous_secret", "previous_secret_until"]);
+    }
     if url.is_some() {
         changes = changes.set("url", text(&after.url)).set("url_since", number(after.url_since.as_millis()));
     }
     if let Some(events) = events {
         // The row may have got another name since it was read.
-        let names: BTreeSet<String> = events.iter().map(ToString::to_string).collect();
+        let names: BTreeSet<String> = events.iter().map(|event| event.noted().to_string()).collect();
         changes = changes
             .set("events", value(events)?)
             .add("event_names_ever", AttributeValue::Ss(names.into_iter().collect()));
@@ -383,6 +427,9 @@ fn settings_changes(patch: &EndpointPatch, after: &Endpoint) -> Result<Changes, 
     }
     if ordered.is_some() {
         changes = changes.set_or_remove("ordered", after.ordered.map(|order| text(order.as_str())));
+    }
+    if filter.is_some() {
+        changes = changes.set_or_remove("filter", after.filter.as_ref().map(|filter| text(filter.as_str())));
     }
     Ok(changes)
 }

@@ -12,6 +12,7 @@ use crate::delivery::Delivery;
 use crate::event::{Event, partition};
 use crate::id::{EventId, ProjectId};
 use crate::partition::Partition;
+use crate::payload::Payload;
 use crate::shards::Shard;
 use crate::store::inserts::{NewRow, insert_all_new, insert_each, put_all_new};
 use crate::store::statements::Written;
@@ -127,14 +128,14 @@ impl Store {
     }
 
     /// The envelope of each delivery, in the order of the deliveries: from the delivery's row if that holds it, else from the
-    /// event's row.
+    /// event's row. `None` once it is erased.
     ///
     /// # Errors
     /// `Broken` also when an event's row is gone before its delivery's.
-    pub async fn envelopes(&self, deliveries: &[Delivery]) -> Result<Vec<Vec<u8>>, StoreError> {
-        let elsewhere: Vec<&Delivery> =
-            deliveries.iter().filter(|delivery| delivery.payload.is_none()).collect();
-        // A payload never changes, so an eventually consistent read at half the price will do. Such a read may miss a new
+    pub async fn envelopes(&self, deliveries: &[Delivery]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        let is_elsewhere = |delivery: &&Delivery| delivery.payload.is_none() && !delivery.erased;
+        let elsewhere: Vec<&Delivery> = deliveries.iter().filter(is_elsewhere).collect();
+        // A payload changes only when it is erased, and then the delivery's row says so. So an eventually consistent read at half the price will do. Such a read may miss a new
         // row, or may return an expired event with the same id: then the row does not list the delivery.
         let mut events = self.events_of(&elsewhere, Reading::Eventual).await?;
         let is_listed = |delivery: &&&Delivery| {
@@ -146,12 +147,13 @@ impl Store {
         deliveries
             .iter()
             .map(|delivery| {
-                let stored = delivery.payload.as_ref();
-                let payload = stored.or_else(|| events.get(&event_of(delivery)).map(|event| &event.payload));
-                let payload = payload.ok_or_else(|| {
+                if delivery.payload.is_some() || delivery.erased {
+                    return unpacked(delivery.payload.as_ref());
+                }
+                let event = events.get(&event_of(delivery)).ok_or_else(|| {
                     StoreError::Broken(format!("delivery {} has lost its event's row", delivery.id).into())
                 })?;
-                Ok(payload.unpack()?)
+                unpacked(event.payload.as_ref())
             })
             .collect()
     }
@@ -191,6 +193,11 @@ impl Store {
         let mut found = self.batch_get(HashMap::from([(self.tables.events.clone(), wanted)])).await?;
         Ok(found.remove(&self.tables.events).unwrap_or_default())
     }
+}
+
+/// The envelope, unless it is erased.
+pub(super) fn unpacked(payload: Option<&Payload>) -> Result<Option<Vec<u8>>, StoreError> {
+    Ok(payload.map(Payload::unpack).transpose()?)
 }
 
 /// Two projects may have an event with the same id.

@@ -8,11 +8,12 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::Reading;
+use super::{Reading, unpacked};
 use crate::event::{Event, LISTED_AS_IT_IS, partition};
 use crate::event_name::EventName;
 use crate::id::{EventId, ProjectId};
 use crate::merge::{Ask, Part, Row, Wanted};
+use crate::payload::Payload;
 use crate::shards::{Shard, Shards};
 use crate::store::ranges::{Range, merged, query_page};
 use crate::store::{Item, Store, StoreError, from_item, number, text};
@@ -44,7 +45,8 @@ pub struct EventFilter {
 #[derive(Debug, Clone)]
 pub struct ReadEvent {
     pub event: Event,
-    pub envelope: Vec<u8>,
+    /// `None` once it is erased.
+    pub envelope: Option<Vec<u8>>,
 }
 
 /// The events that a page lists.
@@ -76,7 +78,8 @@ impl Entry {
 
     /// How many bytes its envelope has at least, as far as is known.
     fn bytes(&self) -> usize {
-        self.event.as_ref().map_or(0, |event| event.payload.at_least())
+        let payload = self.event.as_ref().and_then(|event| event.payload.as_ref());
+        payload.map_or(0, Payload::at_least)
     }
 }
 
@@ -111,8 +114,8 @@ impl Store {
                 for entry in next {
                     after = Some(entry.list_key);
                     let Some(event) = entry.event else { continue };
-                    let envelope = event.payload.unpack()?;
-                    bytes += envelope.len();
+                    let envelope = unpacked(event.payload.as_ref())?;
+                    bytes += envelope.as_ref().map_or(0, Vec::len);
                     read.push(ReadEvent { event, envelope });
                     if bytes > enough_bytes {
                         return Ok(read);

@@ -116,6 +116,31 @@ impl Path for Again {
     }
 }
 
+/// To an endpoint with a filter that matches. The function meets the filter for the first time.
+#[derive(Debug)]
+pub(super) struct Filtered;
+
+#[async_trait]
+impl Path for Filtered {
+    fn name(&self) -> &'static str {
+        "accept-filtered"
+    }
+
+    async fn set_up(&self, run: &mut Run<'_>) {
+        let change = json!({ "filter": { "data": { "n": [1] } } });
+        run.insist("PATCH", &run.endpoint(0, ""), &run.key(), Some(&change), &[200]).await;
+    }
+
+    async fn walk(&self, run: &mut Run<'_>) {
+        One.walk(run).await;
+        let skipping = json!({ "event_name": ONE, "data": { "n": 2 } });
+        let answers = run.insist("POST", &run.project("/events"), &run.key(), Some(&skipping), &[202]).await;
+        if answers.iter().any(|answer| answer.json()["deliveries"] != json!([])) {
+            run.violation("an event passed a filter that does not match it".to_owned());
+        }
+    }
+}
+
 /// With a budget so small that the function gives no part of it away without a lease.
 #[derive(Debug)]
 pub(super) struct Leased;

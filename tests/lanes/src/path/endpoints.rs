@@ -51,10 +51,9 @@ impl Path for Rotate {
     async fn set_up(&self, _run: &mut Run<'_>) {}
 
     async fn walk(&self, run: &mut Run<'_>) {
-        let old = run.lane.aws.dynamo.rows("endpoints");
-        let old =
-            old.iter().find(|row| row["id"] == run.world.endpoints[0].as_str() && row["part"] == "settings");
-        let old = old.and_then(|row| row["signing_secret"].as_str()).unwrap_or_default().to_owned();
+        let old = run.insist("GET", &run.endpoint(0, ""), &run.key(), None, &[200]).await;
+        let old = old.last().map(|answer| answer.json()["signing_secret"].clone()).unwrap_or_default();
+        let old = old.as_str().unwrap_or_default().to_owned();
         let answers = run.insist("POST", &run.endpoint(0, "/secret/rotate"), &run.key(), None, &[200]).await;
         let shown = answers.last().map(|answer| answer.json()).unwrap_or_default();
         let new = shown["signing_secret"].as_str().unwrap_or_default().to_owned();
@@ -93,14 +92,34 @@ impl Path for Change {
             json!({ "description": "changed", "headers": { "x-own": "changed" } }),
             json!({ "rate_limit_per_second": 900 }),
             json!({ "url": url, "events": ["call.ended"] }),
+            json!({ "headers": { "x-own": "********", "x-more": "more" } }),
+            json!({ "filter": { "data": { "n": [1] } } }),
+            json!({ "filter": null, "status": "active" }),
         ] {
             run.insist("PATCH", &run.endpoint(0, ""), &run.key(), Some(&change), &[200]).await;
             let shown = run.insist("GET", &run.endpoint(0, ""), &run.key(), None, &[200]).await;
             let shown = shown.last().map(|answer| answer.json()).unwrap_or_default();
             for (name, value) in change.as_object().into_iter().flatten() {
-                if shown[name] != *value {
+                let mut expected = value.clone();
+                if name == "headers" {
+                    // No value is shown.
+                    expected
+                        .as_object_mut()
+                        .into_iter()
+                        .flatten()
+                        .for_each(|(_, value)| *value = json!("********"));
+                }
+                if shown[name] != expected {
                     run.violation(format!("the change is lost: {name} is {}", shown[name]));
                 }
+            }
+        }
+        run.post_event("call.ended", &small(), Ending::Success).await;
+        run.lane.settle(Duration::from_secs(60)).await;
+        for hit in run.lane.receiver.hits() {
+            let header = |name: &str| hit.headers.get(name).map(String::as_str);
+            if (header("x-own"), header("x-more")) != (Some("changed"), Some("more")) {
+                run.violation(format!("an attempt lacks its headers: {:?}", hit.headers));
             }
         }
     }

@@ -5,6 +5,7 @@ mod accepting;
 mod accounts;
 mod dead_letters;
 mod endpoints;
+pub mod erasure;
 mod first_attempts;
 mod health;
 mod intake;
@@ -15,6 +16,7 @@ mod ordered;
 mod portal;
 mod replay;
 mod sessions;
+mod sweep;
 
 use std::fmt;
 
@@ -59,7 +61,7 @@ pub trait Path: fmt::Debug + Send + Sync {
 }
 
 /// Every path, in the order of the table.
-pub const ALL: [&dyn Path; 49] = [
+pub const ALL: [&dyn Path; 54] = [
     &accounts::SignUp,
     &accounts::CreateProject,
     &accounts::CreateKey,
@@ -70,6 +72,9 @@ pub const ALL: [&dyn Path; 49] = [
     &sessions::ChangePassword,
     &sessions::ResetPassword,
     &portal::Redeem,
+    &erasure::Project,
+    &erasure::Account,
+    &erasure::Payload,
     &endpoints::Create,
     &endpoints::Change,
     &accepting::One,
@@ -78,6 +83,7 @@ pub const ALL: [&dyn Path; 49] = [
     &accepting::NewTen,
     &accepting::Slow,
     &accepting::Again,
+    &accepting::Filtered,
     &accepting::Leased,
     &accepting::Batch,
     &first_attempts::Succeeds,
@@ -109,6 +115,7 @@ pub const ALL: [&dyn Path; 49] = [
     &operational::GivenUpAndDisabled,
     &operational::Recovered,
     &operational::GaveUpInternally,
+    &sweep::Sweep,
 ];
 
 /// # Panics

@@ -10,6 +10,7 @@ use super::{Path, hold_back};
 use crate::lane::{DEAD, FIRST_ATTEMPTS};
 use crate::receiver::Behaviour;
 use crate::run::{Ending, Run};
+use crate::sealed;
 
 /// The operator's project. It has no rows but its routing row and its endpoint's.
 const PROJECT: &str = "01a20259-3a57-7c63-9fb6-0c94e1b2e278";
@@ -24,8 +25,10 @@ fn add_operator(run: &Run<'_>) {
     let dynamo = &run.lane.aws.dynamo;
     let names = ["delivery.failed", "endpoint.disabled", "endpoint.recovered"];
     for mut row in endpoint(run) {
+        let original = row.clone();
         row["id"] = json!({ "S": ENDPOINT });
         if row["part"]["S"] == "settings" {
+            row["signing_secret"] = sealed::secret_for(&original, &sealed::keys(&["k1"]), PROJECT, ENDPOINT);
             row["project_id"] = json!({ "S": PROJECT });
             row["url"] = json!({ "S": format!("http://{}{PATH}", run.lane.receiver.address()) });
             row["events"] = json!({ "L": names.map(|name| json!({ "S": name })) });

@@ -1,9 +1,11 @@
 //! `/auth`: signing up and logging in, the tokens of a session, and new passwords (contract §2).
 
+mod erase;
 mod new_password;
 mod portal;
 mod tokens;
 
+pub use self::erase::erase_account;
 pub use self::new_password::{change_password, reset_password};
 pub use self::portal::{PortalOpenedBody, open_portal};
 pub use self::tokens::{log_out, refresh};
@@ -158,13 +160,15 @@ pub async fn log_in(
     app.registry.clear_login_failures(Guessed::Password, &email, &from).await?;
     // The session is in the set of the row whose password was checked. If the password has been changed since, it never lives.
     let session = Session::new(&account, now);
-    app.registry.begin_session(&session).await?;
+    if !app.registry.begin_session(&account, &session, now).await? {
+        return Err(ApiError::login_refused());
+    }
     Ok(Json(signed_in(&app, &account, &session, now).await?))
 }
 
 /// # Errors
 /// When the caller or all callers have tried this account too often.
-async fn take_try(
+pub(super) async fn take_try(
     app: &App,
     of: Guessed,
     email: &EmailKey,

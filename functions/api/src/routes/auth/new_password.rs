@@ -47,7 +47,9 @@ pub async fn change_password(
     // at all if another change comes first. No transaction is needed.
     let changed = Account { session_set: SessionSetId::new(now), ..account.clone() };
     let session = Session::new(&changed, now);
-    app.registry.begin_session(&session).await?;
+    if !app.registry.begin_session(&account, &session, now).await? {
+        return Err(ApiError::access_token_refused());
+    }
     if !app.registry.change_password(&account, &new, changed.session_set).await? {
         return Err(ApiError::current_password_wrong());
     }

@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 use crate::error::ApiError;
 use crate::openapi::received::Envelope;
 use crate::openapi::values;
+use crate::routes::events::body::shown_as_it_is;
 
 /// `pending`: its first attempt, or a manual one, is still to come. `retrying`: it failed, and another attempt is due.
 /// `success`, `failed`: it has ended.
@@ -25,7 +26,8 @@ pub enum DeliveryState {
     Failed,
 }
 
-/// Why it failed: no attempts are left, the endpoint answered 410, was disabled or was deleted, or the fault is ours.
+/// Why it failed: no attempts are left, the endpoint answered 410, was disabled or was deleted, the event's payload was erased,
+/// or the fault is ours.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = FailureReason)]
@@ -34,6 +36,7 @@ pub enum FailureReasonShown {
     Gone,
     EndpointDisabled,
     EndpointDeleted,
+    Erased,
     Internal,
 }
 
@@ -65,8 +68,9 @@ pub struct DeliveryBody {
     /// When the next attempt is due; null unless the status is `retrying`.
     #[schema(value_type = Option<values::Time>, required)]
     next_retry_at: Option<String>,
-    #[schema(value_type = Envelope)]
-    payload: Box<RawValue>,
+    /// Null once it was erased.
+    #[schema(value_type = Option<Envelope>, required)]
+    payload: Option<Box<RawValue>>,
     #[schema(value_type = values::Time)]
     created_at: String,
     #[schema(value_type = values::Time)]
@@ -74,6 +78,24 @@ pub struct DeliveryBody {
     /// Null unless the status is `failed`.
     #[schema(required)]
     failure_reason: Option<FailureReasonShown>,
+    /// Null before the first attempt.
+    #[schema(required)]
+    last_attempt: Option<LastAttemptBody>,
+}
+
+/// How the latest attempt of a delivery ended.
+#[derive(Serialize, ToSchema)]
+#[schema(as = LastAttempt)]
+pub struct LastAttemptBody {
+    /// The status received; null without one.
+    #[schema(required, minimum = 100, maximum = 999)]
+    http_status: Option<u16>,
+    /// For people: the fault that ended the attempt or broke the answer's body off; null when the whole answer came.
+    #[schema(required)]
+    error_message: Option<String>,
+    /// When the attempt began.
+    #[schema(value_type = values::Time)]
+    created_at: String,
 }
 
 /// A delivery and every attempt at it.
@@ -115,6 +137,14 @@ pub struct AttemptBody {
     /// When the attempt began.
     #[schema(value_type = values::Time)]
     created_at: String,
+    /// Where the request went: the endpoint's URL at that moment.
+    #[schema(value_type = values::EndpointUrl)]
+    url: String,
+    /// Whether the answer was longer than `response_body`.
+    response_truncated: bool,
+    /// Where a redirect leads. The service does not follow it. Null for any other answer.
+    #[schema(required, max_length = 2048)]
+    location: Option<String>,
 }
 
 impl From<DeliveryStatus> for DeliveryState {
@@ -135,6 +165,7 @@ impl From<FailureReason> for FailureReasonShown {
             FailureReason::Gone => Self::Gone,
             FailureReason::EndpointDisabled => Self::EndpointDisabled,
             FailureReason::EndpointDeleted => Self::EndpointDeleted,
+            FailureReason::Erased => Self::Erased,
             FailureReason::Internal => Self::Internal,
         }
     }
@@ -150,8 +181,7 @@ impl DeliveryWithAttemptsBody {
 impl DeliveryBody {
     /// # Errors
     /// When the stored envelope cannot be read.
-    pub fn new(delivery: &Delivery, envelope: Vec<u8>) -> Result<Self, ApiError> {
-        let envelope = String::from_utf8(envelope).map_err(ApiError::internal)?;
+    pub fn new(delivery: &Delivery, envelope: Option<Vec<u8>>) -> Result<Self, ApiError> {
         Ok(Self {
             id: delivery.id,
             webhook_endpoint_id: delivery.endpoint_id,
@@ -161,10 +191,11 @@ impl DeliveryBody {
             status: delivery.status.into(),
             attempt_count: delivery.attempt_count,
             next_retry_at: delivery.next_retry_at.map(|at| at.to_string()),
-            payload: RawValue::from_string(envelope).map_err(ApiError::internal)?,
+            payload: envelope.map(shown_as_it_is).transpose()?,
             created_at: delivery.id.created_at().to_string(),
             updated_at: delivery.updated_at.to_string(),
             failure_reason: delivery.failure_reason.map(FailureReasonShown::from),
+            last_attempt: LastAttemptBody::of(delivery),
         })
     }
 }
@@ -174,6 +205,17 @@ impl DeliveryBody {
     pub(super) fn retried(self, at: Timestamp) -> Self {
         let status = DeliveryState::Pending;
         Self { status, updated_at: at.to_string(), failure_reason: None, ..self }
+    }
+}
+
+impl LastAttemptBody {
+    pub fn of(delivery: &Delivery) -> Option<Self> {
+        let attempt = delivery.attempts.last()?;
+        Some(Self {
+            http_status: attempt.http_status,
+            error_message: attempt.error_message.clone(),
+            created_at: attempt.id.created_at().to_string(),
+        })
     }
 }
 
@@ -193,6 +235,9 @@ impl AttemptBody {
             success: attempt.success(),
             error_message: attempt.error_message.clone(),
             created_at: attempt.id.created_at().to_string(),
+            url: attempt.url.clone(),
+            response_truncated: attempt.response_truncated,
+            location: attempt.location.clone(),
         }
     }
 }

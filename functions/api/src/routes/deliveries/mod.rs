@@ -1,4 +1,5 @@
-//! `…/webhooks/{webhookId}/deliveries`: the deliveries of an endpoint, and their retries by hand (contract §6).
+//! `…/webhooks/{webhookId}/deliveries`: the deliveries of an endpoint, and their retries by hand; `…/deliveries`: those of all
+//! endpoints of a project (contract §6).
 
 pub mod body;
 pub mod page;
@@ -13,7 +14,7 @@ use echo_shared::delivery::Delivery;
 use echo_shared::endpoint::{Endpoint, EndpointStatus};
 use echo_shared::id::{DeliveryId, EndpointId};
 use echo_shared::job::{Chain, DeliveryJob};
-use echo_shared::store::Advanced;
+use echo_shared::store::{Advanced, Owners};
 use echo_shared::time::Timestamp;
 use echo_shared::transition::Transition;
 use futures_util::future::try_join;
@@ -60,8 +61,19 @@ async fn find_by_path(
 }
 
 async fn body_of(app: &App, delivery: &Delivery) -> Result<DeliveryBody, ApiError> {
-    let envelopes = app.store.envelopes(std::slice::from_ref(delivery)).await?;
-    DeliveryBody::new(delivery, envelopes.concat())
+    let mut envelopes = app.store.envelopes(std::slice::from_ref(delivery)).await?;
+    DeliveryBody::new(delivery, envelopes.pop().flatten())
+}
+
+/// `GET /v1/projects/{projectId}/deliveries`
+pub async fn list_all(
+    State(app): State<AppState>,
+    project: InProject,
+    query: QueryValues,
+) -> Result<Json<PageBody>, ApiError> {
+    let page = Page::of_project(&query, &project.id, app.settings.names_in(&project.id))?;
+    let owners = page.owners(&app, &project.id, project.shards.any(rand::random())).await?;
+    Ok(Json(page.load(&app, &owners, Timestamp::now()).await?))
 }
 
 /// `GET …/deliveries`
@@ -72,8 +84,8 @@ pub async fn list(
     query: QueryValues,
 ) -> Result<Json<PageBody>, ApiError> {
     let endpoint = endpoints::find(&app, &project, &ids.endpoint()?).await?;
-    let page = Page::read(&query, &endpoint.id, app.settings.names_in(&project.id))?;
-    Ok(Json(page.load(&app, &endpoint, Timestamp::now()).await?))
+    let page = Page::of_endpoint(&query, &endpoint.id, app.settings.names_in(&project.id))?;
+    Ok(Json(page.load(&app, &Owners::from(&endpoint), Timestamp::now()).await?))
 }
 
 /// `GET …/deliveries/{deliveryId}`
@@ -105,6 +117,9 @@ pub async fn retry(
     }
     if !delivery.status.is_final() {
         return Err(not_finished());
+    }
+    if delivery.erased {
+        return Err(ApiError::payload_erased());
     }
     if delivery.attempt_count >= MAX_ATTEMPTS {
         return Err(ApiError::conflict(format!(

@@ -4,16 +4,21 @@ use echo_shared::address::AddressRules;
 use echo_shared::custom_headers::{self, CustomHeaders};
 use echo_shared::endpoint::EndpointStatus;
 use echo_shared::endpoint_url::EndpointUrl;
-use echo_shared::event_name::{EventName, EventNames};
+use echo_shared::event_name::EventNames;
 use echo_shared::fields::{Fields, Refused, string};
+use echo_shared::filter::FilterText;
 use echo_shared::rate_limit::MAX_PER_SECOND;
 use echo_shared::stream::Order;
+use echo_shared::subscription::Subscription;
 use serde_json::value::RawValue;
 
 use crate::config::Settings;
 use crate::http::loops::CalledHost;
 
 const MAX_DESCRIPTION_CHARS: usize = 512;
+
+/// The setting `EventNames` can have 225 names, and wildcards come beside them.
+const MAX_EVENTS: usize = 250;
 
 /// `null` takes it away.
 pub(super) fn description(fields: &Fields<'_>) -> Result<Option<Option<String>>, Refused> {
@@ -93,16 +98,37 @@ pub(super) fn url(
     Ok(Some(url.as_str().to_owned()))
 }
 
+/// `null` takes it away.
+pub(super) fn filter(fields: &Fields<'_>) -> Result<Option<Option<FilterText>>, Refused> {
+    let mut wrong = None;
+    let filter = fields.optional("filter", "null or an event pattern", |value| match value.get() {
+        "null" => Some(None),
+        _ => FilterText::new(value).map_err(|why| wrong = Some(why)).ok().map(Some),
+    });
+    match wrong {
+        Some(wrong) => Err(Refused::new(format!("filter {wrong}"))),
+        None => filter,
+    }
+}
+
+/// What `events` must be.
+pub(super) fn events_allowed(names: &EventNames) -> String {
+    format!("a non-empty array of at most {MAX_EVENTS} of: {names}; or {}", Subscription::WILDCARDS)
+}
+
 /// Duplicates collapse; the order is the caller's.
-pub(super) fn events(fields: &Fields<'_>, names: &EventNames) -> Result<Option<Vec<EventName>>, Refused> {
-    fields.optional("events", format_args!("a non-empty array of: {names}"), |value| {
+pub(super) fn events(fields: &Fields<'_>, names: &EventNames) -> Result<Option<Vec<Subscription>>, Refused> {
+    fields.optional("events", events_allowed(names), |value| {
         let texts: Vec<String> = serde_json::from_str(value.get()).ok()?;
-        let mut events: Vec<EventName> = Vec::new();
+        let mut events: Vec<Subscription> = Vec::new();
         for text in texts {
-            let name = names.find(&text)?;
-            if !events.contains(&name) {
-                events.push(name);
+            let subscription = Subscription::parse(&text, names)?;
+            if !events.contains(&subscription) {
+                events.push(subscription);
             }
+        }
+        if events.len() > MAX_EVENTS {
+            return None;
         }
         (!events.is_empty()).then_some(events)
     })
@@ -159,6 +185,15 @@ mod tests {
 
     #[test]
     fn events_are_known_and_collapse() {
+        assert_eq!(
+            named(r#"{"events": ["*", "call.*", "*"]}"#),
+            Some(vec!["*".to_owned(), "call.*".to_owned()])
+        );
+        let many = |count: usize| {
+            let prefixes: Vec<String> = (0..count).map(|n| format!("a{n}.*")).collect();
+            serde_json::json!({ "events": prefixes }).to_string()
+        };
+        assert!(named(&many(250)).is_some() && named(&many(251)).is_none());
         let both = Some(vec!["call.ended".to_owned(), "call.started".to_owned()]);
         assert_eq!(named(r#"{"events": ["call.ended", "call.started", "call.ended"]}"#), both);
         assert_eq!(named("{}"), Some(Vec::new()));

@@ -1,9 +1,8 @@
 //! `/v1/projects/{projectId}/webhooks`: where a project wants its events (contract §3).
 
 mod fields;
-mod hidden;
+pub mod filter_test;
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -12,16 +11,20 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use echo_shared::endpoint::{DisabledReason, Endpoint, EndpointStatus};
 use echo_shared::endpoint_patch::EndpointPatch;
-use echo_shared::event_name::EventName;
 use echo_shared::id::{EndpointId, ProjectId};
+use echo_shared::masks::{self, MASK};
 use echo_shared::rate_limit::RateLimit;
-use echo_shared::store::{Created, Patched, Rotated};
+use echo_shared::sealed::{Field, Place};
+use echo_shared::signing_secret::SigningSecret;
+use echo_shared::store::{Created, Patched, Rotated, Rotation};
 use echo_shared::stream::Order;
+use echo_shared::subscription::Subscription;
 use echo_shared::time::Timestamp;
 use serde::Serialize;
+use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use self::fields::{description, events, headers, ordered, rate_limit_per_second, status, url};
+use self::fields::{description, events, filter, headers, ordered, rate_limit_per_second, status, url};
 use crate::app::{App, AppState};
 use crate::auth::{Caller, InProject};
 use crate::error::ApiError;
@@ -32,6 +35,9 @@ use crate::openapi::values;
 
 /// How long a change is tried again that others overtake.
 const CHANGE_TIME: Duration = Duration::from_secs(5);
+
+/// How often a rotation is tried that meets the sweep.
+const ROTATIONS: usize = 3;
 
 /// Whether deliveries are made.
 #[derive(Serialize, ToSchema)]
@@ -75,8 +81,8 @@ pub struct EndpointBody {
     #[schema(value_type = Option<values::SigningSecret>, required)]
     signing_secret: Option<String>,
     status: EndpointState,
-    #[schema(value_type = Vec<values::EventName>)]
-    events: Vec<EventName>,
+    #[schema(value_type = Vec<values::Subscription>)]
+    events: Vec<Subscription>,
     /// Deliveries in a row that ended in failure; any success makes it 0.
     consecutive_failures: u32,
     #[schema(value_type = values::Time)]
@@ -92,10 +98,9 @@ pub struct EndpointBody {
     /// Its owner's own words.
     #[schema(required, max_length = 512)]
     description: Option<String>,
-    /// Sent with each request beside those of the service. Without the scope `endpoints:write`, and in a portal session, each value is
-    /// `********`.
-    #[schema(value_type = values::OwnHeaders)]
-    headers: BTreeMap<String, String>,
+    /// Sent with each request beside those of the service. No value is ever shown.
+    #[schema(value_type = values::MaskedHeaders)]
+    headers: BTreeMap<String, &'static str>,
     /// The most requests it gets in a second; null is no limit.
     #[schema(required, minimum = 1, maximum = 1_000)]
     rate_limit_per_second: Option<u16>,
@@ -105,6 +110,9 @@ pub struct EndpointBody {
     /// Whether its deliveries come one after another: all of them, or those of each customer. Null is no order.
     #[schema(required)]
     ordered: Option<OrderShown>,
+    /// Which events, of those that it is subscribed to, it gets; null is all.
+    #[schema(value_type = Option<values::EventFilter>, required)]
+    filter: Option<Box<RawValue>>,
 }
 
 /// A new signing secret.
@@ -115,13 +123,24 @@ pub struct SecretBody {
     signing_secret: String,
 }
 
-impl From<Endpoint> for EndpointBody {
-    fn from(endpoint: Endpoint) -> Self {
+impl SecretBody {
+    fn of(secret: &SigningSecret) -> Self {
+        Self { signing_secret: secret.expose().to_owned() }
+    }
+}
+
+impl EndpointBody {
+    /// `secret` is absent for a caller who does not get it.
+    ///
+    /// # Errors
+    /// When a stored filter is not JSON.
+    fn new(endpoint: Endpoint, secret: Option<&SigningSecret>) -> Result<Self, ApiError> {
+        let filter = endpoint.filter.as_ref().map(|filter| RawValue::from_string(filter.as_str().to_owned()));
         let rate_limit_per_second = endpoint.rate_limit_per_second();
-        Self {
+        Ok(Self {
             id: endpoint.id,
             project_id: endpoint.project_id,
-            signing_secret: Some(endpoint.signing_secret.expose().to_owned()),
+            signing_secret: secret.map(|secret| secret.expose().to_owned()),
             url: endpoint.url,
             status: match endpoint.status {
                 EndpointStatus::Active => EndpointState::Active,
@@ -138,30 +157,24 @@ impl From<Endpoint> for EndpointBody {
             }),
             disabled_at: endpoint.disabled_at.map(|at| at.to_string()),
             description: endpoint.description,
-            headers: endpoint.headers.expose().clone(),
+            headers: endpoint.headers.0.into_keys().map(|name| (name, MASK)).collect(),
             rate_limit_per_second,
             hanging_since: endpoint.state.hanging_since.map(|at| at.to_string()),
             ordered: endpoint.ordered.map(|order| match order {
                 Order::Endpoint => OrderShown::Endpoint,
                 Order::Customer => OrderShown::CustomerId,
             }),
-        }
+            filter: filter.transpose().map_err(ApiError::internal)?,
+        })
     }
-}
 
-impl EndpointBody {
-    /// The endpoint, with its secrets if the caller gets them.
-    fn shown_to(caller: &Caller, endpoint: Endpoint) -> Self {
-        let mut body = Self::from(endpoint);
+    /// The endpoint, with its secret if the caller gets it.
+    async fn shown_to(app: &App, caller: &Caller, endpoint: Endpoint) -> Result<Self, ApiError> {
         if !caller.sees_secrets() {
-            body.signing_secret = None;
+            return Self::new(endpoint, None);
         }
-        if !caller.sees_header_values() {
-            for value in body.headers.values_mut() {
-                hidden::MASK.clone_into(value);
-            }
-        }
-        body
+        let secret = app.keys.open(|keys| keys.signing_secret_of(&endpoint)).await?;
+        Self::new(endpoint, Some(&secret))
     }
 }
 
@@ -176,7 +189,6 @@ pub async fn find(app: &App, project: &InProject, id: &EndpointId) -> Result<End
 /// `POST …/webhooks`
 pub async fn create(
     State(app): State<AppState>,
-    caller: Caller,
     project: InProject,
     host: CalledHost,
     query: QueryValues,
@@ -186,28 +198,34 @@ pub async fn create(
     let fields = body.fields()?;
     let url = url(&fields, &app.settings, host)?.ok_or_else(|| missing("url", "an absolute https URL"))?;
     let names = app.settings.names_in(&project.id);
-    let events = events(&fields, names)?
-        .ok_or_else(|| missing("events", &format!("a non-empty array of: {names}")))?;
+    let events = events(&fields, names)?.ok_or_else(|| missing("events", &fields::events_allowed(names)))?;
     let now = Timestamp::now();
     let limit = rate_limit_per_second(&fields)?.flatten();
     let status = fields.nullable("status", "active or disabled", status)?.unwrap_or(EndpointStatus::Active);
     let is_disabled = status == EndpointStatus::Disabled;
+    let (description, headers) = (description(&fields)?.flatten(), headers(&fields)?.unwrap_or_default());
+    masks::allowed_at_first(&headers)?;
+    let (id, secret, keys) = (EndpointId::new(now), SigningSecret::generate(), app.keys.to_seal().await?);
+    let place = Place { project_id: &project.id, endpoint_id: &id, field: Field::SigningSecret };
+    let sealed = keys.seal(&place, secret.expose())?;
     let mut endpoint = Endpoint {
         status,
         disabled_reason: is_disabled.then_some(DisabledReason::Manual),
         disabled_at: is_disabled.then_some(now),
-        description: description(&fields)?.flatten(),
-        headers: headers(&fields)?.unwrap_or_default(),
+        description,
         ordered: ordered(&fields)?.flatten(),
-        ..Endpoint::new(project.id, project.shards, url, events, now)
+        filter: filter(&fields)?.flatten(),
+        ..Endpoint::new(project.id, id, project.shards, url, events, sealed, now)
     };
+    endpoint.headers = keys.seal_headers(&endpoint, &headers)?;
     endpoint.state.rate_limit = limit.map(|per_second| RateLimit { per_second, since: now });
     let cap = app.settings.max_endpoints_per_project;
     match app.registry.create_endpoint(&endpoint, cap).await? {
-        Created::Done => Ok((StatusCode::CREATED, Json(EndpointBody::shown_to(&caller, endpoint)))),
+        Created::Done => Ok((StatusCode::CREATED, Json(EndpointBody::new(endpoint, Some(&secret))?))),
         Created::CapReached => Err(ApiError::conflict(format!(
             "The project has {cap} webhook endpoints, which is the most allowed"
         ))),
+        Created::OwnerGone => Err(ApiError::foreign_project()),
     }
 }
 
@@ -221,8 +239,11 @@ pub async fn list(
     query.only(&[])?;
     let copy = project.shards.any(rand::random());
     let endpoints = app.store.endpoints(&project.id, copy).await?.ok_or_else(ApiError::foreign_project)?;
-    let shown = endpoints.into_iter().map(|endpoint| EndpointBody::shown_to(&caller, endpoint));
-    Ok(Json(shown.collect()))
+    let mut shown = Vec::with_capacity(endpoints.len());
+    for endpoint in endpoints {
+        shown.push(EndpointBody::shown_to(&app, &caller, endpoint).await?);
+    }
+    Ok(Json(shown))
 }
 
 /// `GET …/webhooks/{webhookId}`
@@ -235,13 +256,12 @@ pub async fn show(
 ) -> Result<Json<EndpointBody>, ApiError> {
     let endpoint = find(&app, &project, &ids.endpoint()?).await?;
     query.only(&[])?;
-    Ok(Json(EndpointBody::shown_to(&caller, endpoint)))
+    EndpointBody::shown_to(&app, &caller, endpoint).await.map(Json)
 }
 
 /// `PATCH …/webhooks/{webhookId}`
 pub async fn update(
     State(app): State<AppState>,
-    caller: Caller,
     project: InProject,
     ids: PathIds,
     host: CalledHost,
@@ -252,29 +272,33 @@ pub async fn update(
     let mut endpoint = find(&app, &project, &id).await?;
     query.only(&[])?;
     let fields = body.fields()?;
-    let patch = EndpointPatch {
+    let headers = headers(&fields)?;
+    let without_headers = EndpointPatch {
         url: url(&fields, &app.settings, host)?,
         events: events(&fields, app.settings.names_in(&project.id))?,
         status: fields.optional("status", "active or disabled", status)?,
         description: description(&fields)?,
-        headers: headers(&fields)?,
+        headers: None,
         rate_limit_per_second: rate_limit_per_second(&fields)?,
         ordered: ordered(&fields)?,
+        filter: filter(&fields)?,
     };
-    if patch.is_empty() {
+    if without_headers.is_empty() && headers.is_none() {
         return Err(ApiError::invalid(
-            "At least one of url, events, status, description, headers, rate_limit_per_second and ordered is required",
+            "At least one of url, events, status, description, headers, rate_limit_per_second, ordered and filter is required",
         ));
     }
     let end = Instant::now() + CHANGE_TIME;
     loop {
-        let patch = if caller.sees_header_values() {
-            Cow::Borrowed(&patch)
-        } else {
-            hidden::kept(&patch, &endpoint)?
-        };
+        masks::allowed_at(&endpoint, headers.as_ref(), without_headers.url.as_deref())?;
+        // Nothing is changed unless the answer can be given.
+        let secret = app.keys.open(|keys| keys.signing_secret_of(&endpoint)).await?;
+        let mut patch = without_headers.clone();
+        if let Some(headers) = &headers {
+            patch.headers = Some(app.keys.seal(|keys| keys.seal_headers(&endpoint, headers)).await?);
+        }
         match app.store.patch_endpoint(&endpoint, &patch, Timestamp::now()).await? {
-            Patched::Done(endpoint) => return Ok(Json(EndpointBody::shown_to(&caller, *endpoint))),
+            Patched::Done(endpoint) => return EndpointBody::new(*endpoint, Some(&secret)).map(Json),
             // When several changes come at once, one is made each time, and the others try again.
             Patched::Overtaken(latest) => {
                 if Instant::now() >= end || !patch.may_follow(&endpoint, &latest) {
@@ -294,12 +318,9 @@ pub async fn delete(
     ids: PathIds,
     query: QueryValues,
 ) -> Result<StatusCode, ApiError> {
-    let id = ids.endpoint()?;
-    if let Err(refused) = query.only(&[]) {
-        // A 404 comes first.
-        return Err(find(&app, &project, &id).await.err().unwrap_or(refused));
-    }
-    if app.registry.delete_endpoint(&project.id, project.shards, &id).await? {
+    let endpoint = find(&app, &project, &ids.endpoint()?).await?;
+    query.only(&[])?;
+    if app.registry.delete_endpoint(&endpoint, app.settings.retention, Timestamp::now()).await? {
         Ok(StatusCode::NO_CONTENT)
     } else {
         Err(ApiError::endpoint_not_found())
@@ -315,14 +336,33 @@ pub async fn rotate_secret(
     body: RequestBody,
 ) -> Result<Json<SecretBody>, ApiError> {
     let id = ids.endpoint()?;
-    let endpoint = find(&app, &project, &id).await?;
+    let mut endpoint = find(&app, &project, &id).await?;
     body.check()?;
     query.only(&[])?;
-    match app.store.rotate_secret(&endpoint, Timestamp::now()).await? {
-        Rotated::To(secret) => Ok(Json(SecretBody { signing_secret: secret.expose().to_owned() })),
-        Rotated::Overtaken => Err(ApiError::unavailable("the secret was rotated by another call meanwhile")),
-        Rotated::Gone => Err(ApiError::endpoint_not_found()),
+    let (secret, mut replaced) = (SigningSecret::generate(), None);
+    for _ in 0..ROTATIONS {
+        let present = app.keys.open(|keys| keys.signing_secret_of(&endpoint)).await?;
+        if present == secret {
+            // The write was done after all.
+            return Ok(Json(SecretBody::of(&secret)));
+        }
+        // The row may only have been sealed anew.
+        if replaced.get_or_insert_with(|| present.clone()) != &present {
+            break;
+        }
+        let sealed = app.keys.seal(|keys| {
+            Ok(Rotation {
+                signing_secret: keys.seal_secret(&endpoint, Field::SigningSecret, &secret)?,
+                previous_secret: keys.seal_secret(&endpoint, Field::PreviousSecret, &present)?,
+            })
+        });
+        match app.store.rotate_secret(&endpoint, &sealed.await?, Timestamp::now()).await? {
+            Rotated::Done => return Ok(Json(SecretBody::of(&secret))),
+            Rotated::Overtaken(latest) => endpoint = *latest,
+            Rotated::Gone => return Err(ApiError::endpoint_not_found()),
+        }
     }
+    Err(ApiError::unavailable("the secret was rotated by another call meanwhile"))
 }
 
 fn missing(name: &str, allowed: &str) -> ApiError {

@@ -17,7 +17,7 @@ use crate::app::App;
 use crate::error::ApiError;
 use crate::openapi::received::Envelope;
 use crate::openapi::values;
-use crate::routes::deliveries::body::{DeliveryState, FailureReasonShown};
+use crate::routes::deliveries::body::{DeliveryState, FailureReasonShown, LastAttemptBody};
 
 /// An event with its deliveries as they are now.
 #[derive(Serialize, ToSchema)]
@@ -29,8 +29,9 @@ pub struct EventBody {
     event_name: EventName,
     #[schema(value_type = values::Id)]
     project_id: ProjectId,
-    #[schema(value_type = Envelope)]
-    payload: Box<RawValue>,
+    /// Null once it was erased.
+    #[schema(value_type = Option<Envelope>, required)]
+    payload: Option<Box<RawValue>>,
     /// When it was accepted, or, of an id that tells a time not over five minutes from that, the time it tells.
     #[schema(value_type = values::Time)]
     created_at: String,
@@ -59,6 +60,9 @@ pub struct EventDeliveryBody {
     /// Null unless the status is `failed`.
     #[schema(required)]
     failure_reason: Option<FailureReasonShown>,
+    /// Null before the first attempt.
+    #[schema(required)]
+    last_attempt: Option<LastAttemptBody>,
 }
 
 /// An endpoint that the event made no delivery for.
@@ -77,6 +81,7 @@ pub struct SkippedBody {
 pub enum SkipReasonShown {
     EndpointDisabled,
     NotSubscribed,
+    Filtered,
 }
 
 impl EventBody {
@@ -84,28 +89,37 @@ impl EventBody {
     /// When the stored envelope cannot be read.
     pub fn new(
         event: &Event,
-        envelope: Vec<u8>,
+        envelope: Option<Vec<u8>>,
         deliveries: &HashMap<DeliveryId, Delivery>,
     ) -> Result<Self, ApiError> {
-        let envelope = String::from_utf8(envelope).map_err(ApiError::internal)?;
         let shown = |listed: &EventDelivery| EventDeliveryBody::new(listed, deliveries.get(&listed.id));
         let skipped = |skipped: &SkippedEndpoint| SkippedBody {
             webhook_endpoint_id: skipped.endpoint_id,
             reason: match skipped.reason {
                 SkipReason::EndpointDisabled => SkipReasonShown::EndpointDisabled,
                 SkipReason::NotSubscribed => SkipReasonShown::NotSubscribed,
+                SkipReason::Filtered => SkipReasonShown::Filtered,
             },
         };
         Ok(Self {
             event_id: event.event_id,
             event_name: event.event_name.clone(),
             project_id: event.project_id,
-            payload: RawValue::from_string(envelope).map_err(ApiError::internal)?,
+            payload: envelope.map(shown_as_it_is).transpose()?,
             created_at: event.created_at().to_string(),
             deliveries: event.deliveries.iter().map(shown).collect(),
             skipped: event.skipped.0.iter().map(skipped).collect(),
         })
     }
+}
+
+/// A stored envelope.
+///
+/// # Errors
+/// When it is not JSON.
+pub fn shown_as_it_is(envelope: Vec<u8>) -> Result<Box<RawValue>, ApiError> {
+    let text = String::from_utf8(envelope).map_err(ApiError::internal)?;
+    RawValue::from_string(text).map_err(ApiError::internal)
 }
 
 impl EventDeliveryBody {
@@ -121,6 +135,7 @@ impl EventDeliveryBody {
             created_at: created_at.to_string(),
             updated_at: row.map_or(created_at, |row| row.updated_at).to_string(),
             failure_reason: row.and_then(|row| row.failure_reason).map(FailureReasonShown::from),
+            last_attempt: row.and_then(LastAttemptBody::of),
         }
     }
 }

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use echo_shared::event::Event;
 use echo_shared::id::EventId;
+use echo_shared::payload::Payload;
 use echo_shared::time::Timestamp;
 
 use super::body::{EventBody, deliveries_of};
@@ -42,6 +43,6 @@ pub async fn show(
     let event = find(&app, &project, &ids.event()?).await?;
     query.only(&[])?;
     let deliveries = deliveries_of(&app, std::iter::once(&event)).await?;
-    let envelope = event.payload.unpack().map_err(ApiError::internal)?;
+    let envelope = event.payload.as_ref().map(Payload::unpack).transpose().map_err(ApiError::internal)?;
     Ok(Json(EventBody::new(&event, envelope, &deliveries)?))
 }

@@ -3,6 +3,7 @@
 pub mod batch;
 pub mod body;
 mod create;
+mod erase;
 mod log;
 pub mod page;
 pub mod routes_ahead;
@@ -10,5 +11,6 @@ mod sample;
 mod test_event;
 
 pub use self::create::{AcceptedBody, create};
+pub use self::erase::erase_payload;
 pub use self::log::{find, list, show};
 pub use self::test_event::send_test;

@@ -1,5 +1,7 @@
 //! One page of a project's events: its query, and where it ends.
 
+use std::collections::HashMap;
+
 use echo_shared::cursor;
 use echo_shared::event_name::EventNames;
 use echo_shared::id::{EventId, ProjectId};
@@ -13,18 +15,23 @@ use super::body::{EventBody, deliveries_of};
 use crate::app::App;
 use crate::auth::InProject;
 use crate::error::ApiError;
-use crate::http::paging::{self, Budget, MAX_BYTES, scope_of};
+use crate::http::paging::{self, Budget, Chosen, MAX_BYTES, scope_of};
 use crate::http::request::QueryValues;
+use crate::openapi::lists::EventRow;
 use crate::openapi::values::PageCursor;
 
 /// Deliveries whose rows are read at once; an event that has more is read by itself.
 const DELIVERIES_AT_ONCE: usize = 500;
 
+/// The fields of an event in a list.
+pub const FIELDS: &[&str] =
+    &["event_id", "event_name", "project_id", "payload", "created_at", "deliveries", "skipped"];
+
 /// A page of events.
 #[derive(Serialize, ToSchema)]
 #[schema(as = EventPage)]
 pub struct EventPageBody {
-    #[schema(value_type = Vec<EventBody>, max_items = 100)]
+    #[schema(value_type = Vec<EventRow>, max_items = 100)]
     data: Vec<Box<RawValue>>,
     /// For the next page; null at the end.
     #[schema(value_type = Option<PageCursor>, required)]
@@ -38,13 +45,14 @@ pub struct EventPage {
     limit: usize,
     after: Option<EventId>,
     scope: [String; 5],
+    chosen: Chosen,
 }
 
 impl EventPage {
     /// # Errors
     /// When a value is not allowed, or the cursor belongs to another project or other filters.
     pub fn read(query: &QueryValues, project_id: &ProjectId, names: &EventNames) -> Result<Self, ApiError> {
-        query.only(&["event_name", "since", "until", "limit", "cursor"])?;
+        query.only(&["event_name", "since", "until", "limit", "cursor", "fields"])?;
         let filter = EventFilter {
             event_name: paging::event_name(query, names)?,
             since: paging::time(query, "since")?,
@@ -63,7 +71,7 @@ impl EventPage {
             EventId::parse(&id.to_string()).ok()
         };
         let after = query.optional("cursor", "the next_cursor of a page with the same filters", list_key)?;
-        Ok(Self { filter, limit, after, scope })
+        Ok(Self { filter, limit, after, scope, chosen: Chosen::read(query, FIELDS)? })
     }
 
     /// # Errors
@@ -84,10 +92,14 @@ impl EventPage {
         let mut budget = Budget::default();
         'page: while data.len() < rows.len().min(self.limit) {
             let next = together(&rows[data.len()..rows.len().min(self.limit)]);
-            let deliveries = deliveries_of(app, next.iter().map(|row| &row.event)).await?;
+            let deliveries = if self.chosen.has("deliveries") {
+                deliveries_of(app, next.iter().map(|row| &row.event)).await?
+            } else {
+                HashMap::new()
+            };
             for row in next {
                 let body = EventBody::new(&row.event, row.envelope.clone(), &deliveries)?;
-                let Some(body) = budget.take(&body)? else {
+                let Some(body) = budget.take(self.chosen.of(&body)?) else {
                     break 'page;
                 };
                 data.push(body);

@@ -8,6 +8,7 @@ use echo_shared::event::{Event, EventContent};
 use echo_shared::fields::string;
 use echo_shared::id::EventId;
 use echo_shared::route::Routes;
+use echo_shared::subscription::Subscription;
 use echo_shared::time::Timestamp;
 
 use super::{AcceptedBody, sample};
@@ -35,8 +36,14 @@ pub async fn send_test(
     if endpoint.status == EndpointStatus::Disabled {
         return Err(ApiError::endpoint_disabled());
     }
-    let first = endpoint.events.first().cloned();
-    let name = asked.or(first).ok_or_else(|| ApiError::internal("an endpoint without events"))?;
+    let first = || endpoint.events.first().and_then(Subscription::name);
+    let covered =
+        || names.iter().find(|name| endpoint.events.iter().any(|event| event.covers(name))).cloned();
+    let name = asked.or_else(first).or_else(covered).ok_or_else(|| {
+        ApiError::invalid(format!(
+            "event_name is required, because the endpoint's wildcards cover none of: {names}"
+        ))
+    })?;
     let now = Timestamp::now();
     let permit = app.budgets.take(Budgeted::TestEvents, &project.id, now).await;
     permit.map_err(|spent| ApiError::over_budget(spent, now))?;

@@ -40,12 +40,7 @@ async fn a_wait_counts_though_the_connection_is_reset() {
         stream.set_zero_linger().expect("a socket");
     })
     .await;
-    let expected = Outcome::Answered {
-        status: 503,
-        body: "half".to_owned(),
-        retry_after: Some(Duration::from_secs(6)),
-        broken_off: Some(BodyFault::Reset),
-    };
+    let expected = ended(503, "half", Some(Duration::from_secs(6)), Some(BodyFault::Reset));
     assert_eq!(post_to(&url).await, expected);
 }
 

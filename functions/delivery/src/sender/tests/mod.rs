@@ -80,11 +80,22 @@ async fn outcome_of(answer: impl AsRef<[u8]> + Send + Sync + 'static) -> Outcome
 }
 
 fn answered(status: u16, body: &str) -> Outcome {
-    Outcome::Answered { status, body: body.to_owned(), retry_after: None, broken_off: None }
+    ended(status, body, None, None)
 }
 
 fn broken_off(status: u16, body: &str, fault: BodyFault) -> Outcome {
-    Outcome::Answered { status, body: body.to_owned(), retry_after: None, broken_off: Some(fault) }
+    ended(status, body, None, Some(fault))
+}
+
+fn ended(status: u16, body: &str, retry_after: Option<Duration>, broken_off: Option<BodyFault>) -> Outcome {
+    Outcome::Answered {
+        status,
+        body: body.to_owned(),
+        truncated: false,
+        location: None,
+        retry_after,
+        broken_off,
+    }
 }
 
 fn failed(cause: SendFailure) -> Outcome {
@@ -141,7 +152,10 @@ async fn a_redirect_is_not_followed() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let elsewhere = listener.local_addr().expect("an address");
     let redirect = format!("HTTP/1.1 307 T\r\nlocation: http://{elsewhere}/\r\ncontent-length: 0\r\n\r\n");
-    assert_eq!(outcome_of(redirect).await, answered(307, ""));
+    let Outcome::Answered { status: 307, location, .. } = outcome_of(redirect).await else {
+        panic!("no answer")
+    };
+    assert_eq!(location, Some(format!("http://{elsewhere}/")));
     let followed = tokio::time::timeout(Duration::from_millis(100), listener.accept()).await;
     assert!(followed.is_err(), "the redirect was followed");
 }
@@ -151,8 +165,22 @@ async fn retry_after_is_read_of_429_and_503() {
     for (status, expected) in [(429, Some(120)), (503, Some(120)), (500, None)] {
         let answer = format!("HTTP/1.1 {status} X\r\nretry-after: 120\r\ncontent-length: 0\r\n\r\n");
         let retry_after = expected.map(Duration::from_secs);
-        let expected = Outcome::Answered { status, body: String::new(), retry_after, broken_off: None };
-        assert_eq!(outcome_of(answer).await, expected);
+        assert_eq!(outcome_of(answer).await, ended(status, "", retry_after, None));
+    }
+}
+
+#[tokio::test]
+async fn only_a_redirect_has_a_target() {
+    let answer = "HTTP/1.1 201 X\r\nlocation: https://example.com/b\r\ncontent-length: 0\r\n\r\n";
+    assert_eq!(outcome_of(answer).await, answered(201, ""));
+}
+
+#[tokio::test]
+async fn an_answer_longer_than_is_kept_says_so() {
+    for (length, expected) in [(1_024, false), (1_025, true), (60_000, true)] {
+        let answer = format!("HTTP/1.1 500 X\r\ncontent-length: {length}\r\n\r\n{}", "x".repeat(length));
+        let Outcome::Answered { body, truncated, .. } = outcome_of(answer).await else { panic!("{length}") };
+        assert_eq!((body.len(), truncated), (1_024, expected), "{length}");
     }
 }
 
@@ -238,7 +266,10 @@ async fn a_large_body_is_cut_and_the_connection_dropped() {
         let _ = closed.send(());
     })
     .await;
-    assert_eq!(post_to(&url).await, answered(200, &"x".repeat(MAX_RESPONSE_BODY_BYTES)));
+    let Outcome::Answered { status: 200, body, truncated: true, .. } = post_to(&url).await else {
+        panic!("no answer that was cut")
+    };
+    assert_eq!(body, "x".repeat(MAX_RESPONSE_BODY_BYTES));
     let dropped = tokio::time::timeout(TIMEOUT, is_closed).await;
     assert!(matches!(dropped, Ok(Ok(()))), "the connection is still open");
 }

@@ -3,7 +3,7 @@ use crate::attempt::{BodyFault, Missing, SendFailure};
 use crate::delivery::DeliveryStatus;
 use crate::event::{Event, EventContent};
 use crate::event_name::EventName;
-use crate::id::{EventId, ProjectId};
+use crate::id::{EndpointId, EventId, ProjectId};
 use crate::job::Chain;
 use crate::rate_limit::{RateLimit, Slot};
 use crate::route::Routes;
@@ -21,8 +21,9 @@ fn at(seconds: u64) -> Timestamp {
 fn fixture() -> (Delivery, Endpoint, DeliveryJob) {
     let name = EventName::from_stored("call.ended");
     let project_id = ProjectId::new(T0);
-    let endpoint =
-        Endpoint::new(project_id, Shards::ONE, "https://example.com".to_owned(), vec![name.clone()], T0);
+    let (id, url) = (EndpointId::new(T0), "https://example.com".to_owned());
+    let names = vec![name.clone().into()];
+    let endpoint = Endpoint::new(project_id, id, Shards::ONE, url, names, vec![1].into(), T0);
     let content = EventContent {
         name,
         customer_id: None,
@@ -207,13 +208,23 @@ fn a_slot_makes_no_retry_early() {
 }
 
 fn answered(status: u16, retry_after: Option<u64>) -> Outcome {
-    let retry_after = retry_after.map(Duration::from_secs);
-    Outcome::Answered { status, body: String::new(), retry_after, broken_off: None }
+    ended(status, retry_after, None)
 }
 
 fn broken_off(status: u16, retry_after: Option<u64>) -> Outcome {
+    ended(status, retry_after, Some(BodyFault::CutShort))
+}
+
+fn ended(status: u16, retry_after: Option<u64>, broken_off: Option<BodyFault>) -> Outcome {
     let retry_after = retry_after.map(Duration::from_secs);
-    Outcome::Answered { status, body: String::new(), retry_after, broken_off: Some(BodyFault::CutShort) }
+    Outcome::Answered {
+        status,
+        body: String::new(),
+        truncated: false,
+        location: None,
+        retry_after,
+        broken_off,
+    }
 }
 
 #[test]

@@ -163,7 +163,13 @@ fn an_attempt_that_took_long_sends_its_retry_to_the_slow_lane() {
 }
 
 fn made(outcome: &Outcome, took: u64) -> Attempt {
-    Attempt::new(AttemptId::new(T0), Trigger::Auto, outcome, Duration::from_millis(took))
+    Attempt::new(
+        AttemptId::new(T0),
+        Trigger::Auto,
+        "https://example.com/",
+        outcome,
+        Duration::from_millis(took),
+    )
 }
 
 /// The endings that count for an endpoint. After each of them the job's work is done.

@@ -17,8 +17,7 @@ async fn main() -> Result<(), Error> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let tls = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
     let sdk = aws::sdk_config(tls.with_root_certificates(roots).with_no_client_auth()).await;
-    // The API function has this client; the delivery function needs no secrets.
-    let secrets = from_process("ROOT_SECRET_ARN").map(|_| aws_sdk_secretsmanager::Client::new(&sdk));
+    let secrets = from_process("SEALING_KEYS_ARN").map(|_| aws_sdk_secretsmanager::Client::new(&sdk));
     let clients = black_box((store::client(&sdk), queue::client(&sdk), secrets));
     let answer = |_: LambdaEvent<Value>| async {
         // One answer with the fields of both functions' answers.

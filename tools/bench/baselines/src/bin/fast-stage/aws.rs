@@ -36,18 +36,23 @@ impl Table {
 #[derive(Debug)]
 pub(crate) struct Aws {
     root_secret: String,
+    sealing_keys: String,
     tables: Mutex<HashMap<String, Table>>,
     jobs: Mutex<Vec<String>>,
 }
 
 impl Aws {
-    pub(crate) fn new(mut tables: HashMap<String, Table>, root_secret: String) -> Self {
+    pub(crate) fn new(
+        mut tables: HashMap<String, Table>,
+        root_secret: String,
+        sealing_keys: String,
+    ) -> Self {
         for table in tables.values_mut() {
             for item in std::mem::take(&mut table.items) {
                 table.put(item);
             }
         }
-        Self { root_secret, tables: Mutex::new(tables), jobs: Mutex::default() }
+        Self { root_secret, sealing_keys, tables: Mutex::new(tables), jobs: Mutex::default() }
     }
 
     fn tables(&self) -> MutexGuard<'_, HashMap<String, Table>> {
@@ -79,7 +84,9 @@ impl Aws {
             "BatchGetItem" => self.batch(&request),
             "SendMessageBatch" => self.send(&mut request),
             "GetSecretValue" => {
-                json!({ "ARN": request["SecretId"], "Name": "root", "SecretString": self.root_secret,
+                let is_root = request["SecretId"].as_str().is_some_and(|arn| arn.ends_with(":root"));
+                let text = if is_root { &self.root_secret } else { &self.sealing_keys };
+                json!({ "ARN": request["SecretId"], "Name": "secret", "SecretString": text,
                 "VersionId": "00000000-0000-0000-0000-000000000001" })
             }
             other => return Err(format!("{other} is not on the happy path").into()),

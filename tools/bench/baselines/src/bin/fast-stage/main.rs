@@ -43,7 +43,8 @@ async fn main() -> Result<(), Failure> {
     let script = std::io::read_to_string(std::io::stdin())?;
     let script = script.replace("{receiver}", &receiver.local_addr()?.to_string());
     let mut script: Script = serde_json::from_str(&script)?;
-    let stage = Arc::new(Stage::new(Aws::new(script.tables, script.root_secret), script.queue_arn));
+    let aws_side = Aws::new(script.tables, script.root_secret, script.sealing_keys);
+    let stage = Arc::new(Stage::new(aws_side, script.queue_arn));
     tokio::spawn(serve(aws, stage.clone()));
     tokio::spawn(serve(receiver, stage.clone()));
 

@@ -21,6 +21,7 @@ pub(crate) struct Script {
     pub(crate) delivery: Function,
     pub(crate) tables: HashMap<String, Table>,
     pub(crate) root_secret: String,
+    pub(crate) sealing_keys: String,
     /// The first function's invocations. The first `warm_up` of them only warm it up.
     pub(crate) events: Vec<String>,
     pub(crate) warm_up: usize,

@@ -1,0 +1,207 @@
+//! An endpoint's sealed values: opened for an attempt, or sealed anew under the current key.
+
+use super::{NotOpened, SealingError, SealingKeys};
+use crate::custom_headers::CustomHeaders;
+use crate::endpoint::Endpoint;
+use crate::endpoint_secrets::EndpointSecrets;
+use crate::masks::MASK;
+use crate::sealed::{Field, Sealed, SealedHeaders};
+use crate::signing_secret::SigningSecret;
+use crate::time::Timestamp;
+
+/// All sealed values of an endpoint, as its row should hold them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resealed {
+    pub signing_secret: Sealed,
+    /// Absent once the rotation overlaps no longer.
+    pub previous_secret: Option<Sealed>,
+    pub headers: SealedHeaders,
+}
+
+impl SealingKeys {
+    /// What an attempt needs: the secrets that sign at `now`, and the endpoint's own headers.
+    ///
+    /// # Errors
+    /// When a value does not open.
+    pub fn secrets_of(&self, endpoint: &Endpoint, now: Timestamp) -> Result<EndpointSecrets, NotOpened> {
+        let previous = endpoint.previous_secret_at(now);
+        let previous = previous.map(|sealed| self.open(&endpoint.place(Field::PreviousSecret), sealed));
+        let header = |(name, sealed): (&String, &Sealed)| {
+            Ok((name.clone(), self.open(&endpoint.place(Field::Header(name)), sealed)?))
+        };
+        let headers = endpoint.headers.0.iter().map(header).collect::<Result<_, NotOpened>>()?;
+        Ok(EndpointSecrets {
+            signing: self.signing_secret_of(endpoint)?,
+            previous: previous.transpose()?.map(SigningSecret::from),
+            headers: CustomHeaders::from_stored(headers),
+        })
+    }
+
+    /// # Errors
+    /// When the secret does not open.
+    pub fn signing_secret_of(&self, endpoint: &Endpoint) -> Result<SigningSecret, NotOpened> {
+        let secret = self.open(&endpoint.place(Field::SigningSecret), &endpoint.signing_secret)?;
+        Ok(secret.into())
+    }
+
+    /// # Errors
+    /// When the library refuses.
+    pub fn seal_secret(
+        &self,
+        endpoint: &Endpoint,
+        field: Field<'_>,
+        secret: &SigningSecret,
+    ) -> Result<Sealed, SealingError> {
+        self.seal(&endpoint.place(field), secret.expose())
+    }
+
+    /// Headers as a caller sent them, sealed for an endpoint. A mask keeps the endpoint's value, which is sealed anew if its key
+    /// is no longer the current one: a sweep may have passed the endpoint already. `crate::masks` has checked the masks.
+    ///
+    /// # Errors
+    /// When a value that is kept does not open.
+    pub fn seal_headers(
+        &self,
+        endpoint: &Endpoint,
+        headers: &CustomHeaders,
+    ) -> Result<SealedHeaders, SealingError> {
+        let one = |(name, value): (&String, &String)| {
+            let kept = endpoint.headers.0.get(name).filter(|_| value == MASK);
+            let field = Field::Header(name);
+            let sealed = match kept {
+                Some(kept) => self.reseal(endpoint, field, kept),
+                None => self.seal(&endpoint.place(field), value),
+            };
+            Ok((name.clone(), sealed?))
+        };
+        let sealed = headers.expose().iter().map(one).collect::<Result<_, SealingError>>()?;
+        Ok(SealedHeaders(sealed))
+    }
+
+    /// The endpoint's values under the current key, without a previous secret that signs no longer. `None` when its row holds
+    /// them so already.
+    ///
+    /// # Errors
+    /// When a value does not open.
+    pub fn reseal_all(&self, endpoint: &Endpoint, now: Timestamp) -> Result<Option<Resealed>, SealingError> {
+        let previous = endpoint.previous_secret_at(now);
+        let is_current = |sealed: &Sealed| sealed.is_under(&self.current);
+        if is_current(&endpoint.signing_secret)
+            && endpoint.headers.0.values().all(is_current)
+            && previous == endpoint.previous_secret.as_ref()
+            && previous.is_none_or(is_current)
+        {
+            return Ok(None);
+        }
+        let header = |(name, sealed): (&String, &Sealed)| {
+            Ok((name.clone(), self.reseal(endpoint, Field::Header(name), sealed)?))
+        };
+        let headers = endpoint.headers.0.iter().map(header).collect::<Result<_, SealingError>>()?;
+        let previous = previous.map(|sealed| self.reseal(endpoint, Field::PreviousSecret, sealed));
+        Ok(Some(Resealed {
+            signing_secret: self.reseal(endpoint, Field::SigningSecret, &endpoint.signing_secret)?,
+            previous_secret: previous.transpose()?,
+            headers: SealedHeaders(headers),
+        }))
+    }
+
+    fn reseal(&self, endpoint: &Endpoint, field: Field<'_>, sealed: &Sealed) -> Result<Sealed, SealingError> {
+        if sealed.is_under(&self.current) {
+            return Ok(sealed.clone());
+        }
+        let place = endpoint.place(field);
+        self.seal(&place, &self.open(&place, sealed)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::endpoint::ROTATION_OVERLAP;
+    use crate::id::{EndpointId, ProjectId};
+    use crate::shards::Shards;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_776_009_119_499);
+
+    fn keys(current: &str) -> SealingKeys {
+        let secret = format!(
+            r#"{{"current": "{current}", "k1": "{}", "k2": "{}"}}"#,
+            "one-0123456789abcdefghijklmnopqrstuv", "two-0123456789abcdefghijklmnopqrstuv"
+        );
+        SealingKeys::parse(&secret).expect("keys")
+    }
+
+    fn headers(pairs: &[(&str, &str)]) -> CustomHeaders {
+        let pairs = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        CustomHeaders::new(pairs).expect("headers")
+    }
+
+    /// An endpoint under `k1`, in the middle of a rotation, with a header.
+    fn endpoint() -> Endpoint {
+        let keys = keys("k1");
+        let (url, nothing) = ("https://example.com/".to_owned(), Vec::new().into());
+        let (project, id) = (ProjectId::new(NOW), EndpointId::new(NOW));
+        let mut endpoint = Endpoint::new(project, id, Shards::ONE, url, Vec::new(), nothing, NOW);
+        let secret = |field, text: &str| {
+            keys.seal_secret(&endpoint, field, &text.to_owned().into()).expect("a secret")
+        };
+        let (signing, previous) =
+            (secret(Field::SigningSecret, "whsec_b"), secret(Field::PreviousSecret, "whsec_a"));
+        let sealed = keys.seal_headers(&endpoint, &headers(&[("x-a", "value")])).expect("headers");
+        (endpoint.signing_secret, endpoint.headers) = (signing, sealed);
+        endpoint.previous_secret = Some(previous);
+        endpoint.previous_secret_until = Some(NOW.plus(ROTATION_OVERLAP));
+        endpoint
+    }
+
+    #[test]
+    fn the_previous_secret_signs_while_the_rotation_overlaps() {
+        let (endpoint, keys) = (endpoint(), keys("k2"));
+        let during = keys.secrets_of(&endpoint, NOW).expect("secrets");
+        let all: Vec<&str> = during.all().map(SigningSecret::expose).collect();
+        assert_eq!(all, ["whsec_b", "whsec_a"]);
+        assert_eq!(during.headers, headers(&[("x-a", "value")]));
+        let after = keys.secrets_of(&endpoint, NOW.plus(ROTATION_OVERLAP)).expect("secrets");
+        assert_eq!(after.previous, None);
+    }
+
+    #[test]
+    fn a_row_is_sealed_anew_under_the_current_key_and_loses_an_expired_secret() {
+        let (before, later) = (endpoint(), NOW.plus(ROTATION_OVERLAP + Duration::from_secs(1)));
+        assert_eq!(keys("k1").reseal_all(&before, NOW).expect("opened"), None);
+        let keys = keys("k2");
+        let Resealed { signing_secret, previous_secret, headers } =
+            keys.reseal_all(&before, NOW).expect("opened").expect("an earlier key");
+        let after = Endpoint { signing_secret, previous_secret, headers, ..before.clone() };
+        assert_eq!(keys.secrets_of(&after, NOW), keys.secrets_of(&before, NOW));
+        assert_eq!(keys.reseal_all(&after, NOW).expect("opened"), None);
+        let all = [&after.signing_secret, &after.headers.0["x-a"]].into_iter().chain(&after.previous_secret);
+        assert!(all.into_iter().all(|sealed| sealed.is_under(keys.current())));
+        let expired = keys.reseal_all(&after, later).expect("opened").expect("an expired secret");
+        assert_eq!(expired.previous_secret, None);
+    }
+
+    #[test]
+    fn a_row_that_was_copied_to_another_endpoint_does_not_open() {
+        let own = endpoint();
+        let copied = Endpoint { id: EndpointId::new(NOW), ..own.clone() };
+        let stolen = Endpoint { project_id: ProjectId::new(NOW), ..own };
+        for other in [copied, stolen] {
+            assert!(matches!(keys("k1").secrets_of(&other, NOW), Err(NotOpened::Damaged { .. })));
+            assert!(keys("k2").reseal_all(&other, NOW).is_err());
+        }
+    }
+
+    #[test]
+    fn a_masked_value_is_kept_under_the_current_key() {
+        let (endpoint, keys) = (endpoint(), keys("k2"));
+        let changed =
+            keys.seal_headers(&endpoint, &headers(&[("x-a", MASK), ("x-b", "new")])).expect("sealed");
+        assert!(changed.0.values().all(|sealed| sealed.is_under(keys.current())));
+        let after = Endpoint { headers: changed, ..endpoint };
+        let opened = keys.secrets_of(&after, NOW).expect("secrets").headers;
+        assert_eq!(opened, headers(&[("x-a", "value"), ("x-b", "new")]));
+    }
+}

@@ -1,0 +1,102 @@
+//! Erases what people ask to have erased: an event's payload, a project, an account (contract §2).
+//!
+//! [`registry`] is the part that a request does itself, with the tables that only the api function may change. [`project`] is the
+//! part that a job does.
+//!
+//! An endpoint that is deleted leaves a row, in a partition of the replays table for each project. With it the erasure of the
+//! project finds the endpoint's replays, and the deliveries whose event was never accepted: no event lists them.
+
+mod project;
+mod registry;
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
+use serde::{Deserialize, Serialize};
+
+use super::events::event_key;
+use super::update::Changes;
+use super::{Item, Store, StoreError, from_item, if_condition_held, key, number, text, to_item};
+use crate::endpoint::Endpoint;
+use crate::event::Event;
+use crate::event_name::EventName;
+use crate::id::{EndpointId, EventId, ProjectId};
+use crate::shards::{Shard, Shards};
+use crate::time::Timestamp;
+
+/// The condition that no request is at work that erases the row's project or account; `:now` in milliseconds.
+pub(super) const STAYS: &str = "(attribute_not_exists(closing_until) OR closing_until < :now)";
+
+/// How the erasure of a row that was closed for it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    Done,
+    /// Another request is at work on the same, or has closed the row since.
+    Overtaken,
+}
+
+/// An endpoint that is deleted.
+#[derive(Debug, Serialize, Deserialize)]
+struct FormerEndpoint {
+    /// `former#<project>`
+    endpoint_id: String,
+    id: EndpointId,
+    shards: Shards,
+    /// The names of its deliveries.
+    #[serde(with = "serde_dynamo::string_set")]
+    event_names: Vec<EventName>,
+    expires_at: i64,
+}
+
+fn former_partition(project_id: &ProjectId) -> String {
+    format!("former#{project_id}")
+}
+
+fn former_key(project_id: &ProjectId, id: &EndpointId) -> Item {
+    key([("endpoint_id", text(former_partition(project_id))), ("id", text(id))])
+}
+
+/// Its last delivery is made before its deletion, so nothing of it is left once that has expired.
+const AND_A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The write that an endpoint leaves behind.
+pub(super) fn former(
+    table: &str,
+    endpoint: &Endpoint,
+    kept_for: Duration,
+    now: Timestamp,
+) -> Result<TransactWriteItem, StoreError> {
+    let former = FormerEndpoint {
+        endpoint_id: former_partition(&endpoint.project_id),
+        id: endpoint.id,
+        shards: endpoint.shards,
+        event_names: endpoint.event_names_ever.iter().cloned().collect(),
+        expires_at: now.plus(kept_for + AND_A_DAY).as_seconds(),
+    };
+    let put = Put::builder().table_name(table).set_item(Some(to_item(&former)?)).build()?;
+    Ok(TransactWriteItem::builder().put(put).build())
+}
+
+impl Store {
+    /// Takes the payload off an event's row, with the hash of it, and returns the event; `None` when there is none. From then on
+    /// no delivery is added to the event. Those that it lists are erased by the caller.
+    pub async fn erase_payload(
+        &self,
+        project_id: &ProjectId,
+        shard: Shard,
+        id: &EventId,
+        now: Timestamp,
+    ) -> Result<Option<Event>, StoreError> {
+        let update = self
+            .client
+            .update_item()
+            .table_name(&self.tables.events)
+            .set_key(Some(event_key(project_id, shard, id)))
+            .condition_expression("attribute_exists(event_id) AND expires_at > :now")
+            .expression_attribute_values(":now", number(now.as_seconds()))
+            .return_values(aws_sdk_dynamodb::types::ReturnValue::AllNew);
+        let erased = Changes::default().remove(&["payload"]).set("content_hash", text("")).of_item(update);
+        let answer = if_condition_held(erased.send().await)?;
+        answer.and_then(|answer| answer.attributes).map(from_item).transpose()
+    }
+}
