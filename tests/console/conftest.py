@@ -18,7 +18,7 @@ import browser as chromium
 import demo
 
 PATIENCE_MS = 20_000
-SECRETS = re.compile(r"echo_[0-9a-f]{64}|whsec_[0-9a-f]{16}|eyJ[\w-]{10,}|[?#].*password", re.IGNORECASE)
+SECRETS = re.compile(r"echo_[0-9a-f]{64}|portal_[0-9a-f]{64}|whsec_[0-9a-f]{16}|eyJ[\w-]{10,}|[?#].*password", re.IGNORECASE)
 expect.set_options(timeout=PATIENCE_MS)
 
 

@@ -99,7 +99,7 @@ async fn line_of(answer: &Answer) -> Value {
 }
 
 #[tokio::test]
-async fn a_change_names_the_key_or_the_account_and_the_callers_address() {
+async fn a_change_names_the_key_the_account_or_the_portal_link_and_the_callers_address() {
     let account = Account::sign_up().await;
     let project = account.default_project();
     let key_id = text(&project.api.get("/v1/api-keys").await.ok(200)[0], "id").to_owned();
@@ -107,6 +107,24 @@ async fn a_change_names_the_key_or_the_account_and_the_callers_address() {
     let by_key = project.post("/webhooks", &hook).await;
     let by_account = account.bearer().post("/v1/projects", &json!({"name": "second"})).await;
     let look = project.get("/webhooks").await;
+    let link = project.post("/portal-links", &json!({})).await.ok(201);
+    let code = text(&link, "url").split_once('#').expect("a code").1.to_owned();
+    let opening =
+        Api::anonymous().post("/auth/portal", &json!({"code": code, "nonce": unique() + &unique()})).await;
+    let session = opening.ok(201);
+    let in_portal = Api::anonymous().with_bearer(text(&session, "token"));
+    let by_link = in_portal.post(&project.path("/webhooks"), &hook).await;
+    for (answer, field) in [(&opening, "portal_link_id"), (&by_link, "by_portal_link")] {
+        let line = line_of(answer).await;
+        assert_eq!(
+            (&line["span"][field], &line["span"]["project_id"]),
+            (&link["id"], &json!(project.id)),
+            "{line}"
+        );
+    }
+    for secret in [&code[64..], text(&session, "token")] {
+        assert_eq!(logged("Api", secret).await, [""; 0], "a log shows a code or a token of the portal");
+    }
     for (answer, field, id) in [
         (&by_key, "by_key", key_id.as_str()),
         (&by_account, "by_account", text(&account.signup["user"], "id")),

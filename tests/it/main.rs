@@ -25,6 +25,7 @@ mod loops;
 mod manual_retry;
 mod operational;
 mod ordering;
+mod portal;
 mod precedence;
 mod project_deliveries;
 mod projects;

@@ -21,7 +21,7 @@ from console import LOCAL, ROOT, Failed, end, main, start, step
 
 SCHEMATHESIS = LOCAL / "tools/conformance/bin/schemathesis"
 # The secrets in the requests and answers that schemathesis prints for a failure.
-SECRET = re.compile(r"echo_[0-9a-f]{64}|whsec_[0-9a-f]{64}|eyJ[\w-]+\.[\w-]+\.[\w-]+")
+SECRET = re.compile(r"echo_[0-9a-f]{64}|whsec_[0-9a-f]{64}|[0-9a-f]{128}|eyJ[\w-]+\.[\w-]+\.[\w-]+")
 
 
 class Receiver(http.server.BaseHTTPRequestHandler):
@@ -86,7 +86,16 @@ def things_to_try(project):
     tokens = demo.expect(201, demo.call("POST", f"{project.api_url}/auth/signup", account), "signing up")
     # Nothing but logging out is called with this account's token, so its session may end.
     token = {"ECHO_SESSION_TOKEN": tokens["access_token"]}
-    return {"ECHO_WEBHOOK_ID": webhook, "ECHO_DELIVERY_ID": delivery, "ECHO_DOOMED_ID": doomed} | token
+    ids = {"ECHO_WEBHOOK_ID": webhook, "ECHO_DELIVERY_ID": delivery, "ECHO_DOOMED_ID": doomed}
+    return ids | token | portal(project)
+
+
+def portal(project):
+    """The token of a portal session, and a link that may be ended."""
+    opened, doomed = (project.call(201, "POST", "/portal-links", {}) for _ in range(2))
+    opening = {"code": opened["url"].split("#")[1], "nonce": "a1" * 32}
+    session = demo.expect(201, demo.call("POST", f"{project.api_url}/auth/portal", opening), "redeeming a portal link")
+    return {"ECHO_PORTAL_TOKEN": session["token"], "ECHO_DOOMED_LINK_ID": doomed["id"]}
 
 
 def body():

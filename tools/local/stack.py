@@ -34,6 +34,10 @@ TEST_PARAMETERS = {
     # The tests make the project with this id.
     "OperatorProjectId": "01a20259-3a57-7c63-9fb6-0c94e1b2e278",
     "OperationalEventBusName": "default",
+    # The tests of the portal play these sites inside the browser.
+    "PortalFrameAncestors": "http://localhost:3000,http://127.0.0.1:3000",
+    "PortalName": "Acme & Söhne",
+    "PortalAccentColor": "#e0a100",
 }
 
 

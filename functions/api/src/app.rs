@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use aws_config::SdkConfig;
 use echo_shared::accept::Sinks;
-use echo_shared::id::{AccountId, SessionId};
+use echo_shared::id::{AccountId, PortalLinkId, SessionId};
 use echo_shared::queue::{self, Queue};
 use echo_shared::sealing::Keyring;
 use echo_shared::store::{self, Budgets, Registry, Store};
 
 use crate::auth::grants::GrantCache;
+use crate::auth::portals::PortalGrant;
 use crate::auth::recent::Recent;
 use crate::auth::secrets::RootSecret;
 use crate::config::{Config, Settings};
@@ -32,6 +33,8 @@ pub struct App {
     pub grants: GrantCache,
     /// Sessions that lived when they were last looked up.
     pub sessions: Recent<(AccountId, SessionId), ()>,
+    /// Sessions of portal links, likewise.
+    pub portals: Recent<PortalLinkId, PortalGrant>,
     pub settings: Settings,
 }
 
@@ -51,6 +54,7 @@ impl App {
             keys: Keyring::new(aws, config.sealing_keys_arn),
             grants: GrantCache::default(),
             sessions: Recent::default(),
+            portals: Recent::default(),
             settings: config.settings,
         }
     }

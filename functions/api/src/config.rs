@@ -14,6 +14,8 @@ use echo_shared::operational::with_operational;
 use echo_shared::origin::Origin;
 use echo_shared::store::{RegistryTables, Tables};
 
+use crate::portal_look::PortalLook;
+
 #[derive(Debug, Clone)]
 pub struct Config {
     pub tables: Tables,
@@ -40,6 +42,9 @@ pub struct Settings {
     pub address_rules: AddressRules,
     /// This deployment's host, and the mark that its deliveries carry.
     pub origin: Origin,
+    /// The address that API Gateway gave the API.
+    pub api_endpoint: String,
+    pub portal: PortalLook,
     pub retention: Duration,
     /// The delivery function's timeout for one request. A repeated job stands back for longer.
     pub request_timeout: Duration,
@@ -124,6 +129,8 @@ impl Settings {
             signup_policy: parsed(lookup, "SIGNUP_POLICY", "token", SignupPolicy::parse)?,
             address_rules: address_rules(lookup)?.own(origin.host().to_owned()),
             origin,
+            api_endpoint: required(lookup, "API_ENDPOINT")?,
+            portal: PortalLook::from_lookup(lookup)?,
             retention: retention(lookup)?,
             request_timeout: Duration::from_secs(timeout),
             stack_name: lookup("STACK_NAME").unwrap_or_else(|| "echo-webhooks".to_owned()),
@@ -165,6 +172,9 @@ mod tests {
         for (name, value) in [
             ("API_ENDPOINT", "a1b2c3"),
             ("SIGNUP_POLICY", "anyone"),
+            ("PORTAL_FRAME_ANCESTORS", "*"),
+            ("PORTAL_NAME", ""),
+            ("PORTAL_ACCENT_COLOR", "red"),
             ("RETENTION_DAYS", "0"),
             ("MAX_ENDPOINTS_PER_PROJECT", "many"),
             ("MAX_ENDPOINTS_PER_PROJECT", "101"),

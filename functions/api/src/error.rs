@@ -94,6 +94,35 @@ impl ApiError {
     }
 
     #[must_use]
+    pub fn portal_session_refused() -> Self {
+        Self::unauthenticated("The portal session has ended, or its token is malformed or unknown")
+    }
+
+    #[must_use]
+    pub fn portal_code_refused() -> Self {
+        Self::unauthenticated("The link is incomplete or unknown, or it has been ended; ask for another one")
+    }
+
+    #[must_use]
+    pub fn portal_code_used() -> Self {
+        Self::unauthenticated("The link has been used, and it works once; ask for another one")
+    }
+
+    #[must_use]
+    pub fn portal_code_expired() -> Self {
+        Self::unauthenticated("The link has expired; ask for another one")
+    }
+
+    #[must_use]
+    pub fn too_many_portal_tries(retry_after_seconds: u64) -> Self {
+        let message = "Too many tries of this link; try again later";
+        Self {
+            retry_after_seconds: Some(retry_after_seconds),
+            ..Self::new(StatusCode::TOO_MANY_REQUESTS, message)
+        }
+    }
+
+    #[must_use]
     pub fn reset_token_refused() -> Self {
         Self::unauthenticated(
             "The reset token is malformed, expired or used, or the password has been changed",
@@ -146,6 +175,26 @@ impl ApiError {
         Self::new(StatusCode::FORBIDDEN, format!("The API key lacks the scope {scope}"))
     }
 
+    #[must_use]
+    pub fn outside_the_portal(scope: Scope) -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            format!("The portal link does not open this; it lacks the scope {scope}"),
+        )
+    }
+
+    #[must_use]
+    pub fn not_in_the_portal() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "A portal link does not open this")
+    }
+
+    /// A link would open more than the key that makes it.
+    #[must_use]
+    pub fn link_beyond_maker(scope: Scope) -> Self {
+        let message = format!("The API key lacks the scope {scope}, so it makes no link that opens it");
+        Self::new(StatusCode::FORBIDDEN, message)
+    }
+
     /// A key would reach further than the key that makes it.
     #[must_use]
     pub fn beyond_maker(beyond: Beyond) -> Self {
@@ -188,6 +237,11 @@ impl ApiError {
     #[must_use]
     pub fn api_key_not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, "API key not found")
+    }
+
+    #[must_use]
+    pub fn portal_link_not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "Portal link not found")
     }
 
     #[must_use]

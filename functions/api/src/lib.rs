@@ -10,5 +10,6 @@ pub mod config;
 pub mod error;
 pub mod http;
 pub mod openapi;
+pub mod portal_look;
 pub mod router;
 pub mod routes;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, header};
-use axum::middleware::{Next, from_fn_with_state, map_response};
+use axum::middleware::{Next, from_fn, from_fn_with_state, map_response};
 use axum::response::Response;
 use axum::routing::{delete, get, patch, post};
 use echo_shared::event_input;
@@ -13,13 +13,16 @@ use echo_shared::scope::Scope;
 use tracing::{Span, field};
 
 use crate::app::AppState;
-use crate::auth::{Caller, InProject, authenticate, require};
+use crate::auth::{Caller, InProject, authenticate, outside_the_portal, require};
 use crate::error::ApiError;
 use crate::http::body::{self, LIMIT};
 use crate::http::loops;
 use crate::http::observe::observe;
 use crate::http::request::PathIds;
-use crate::routes::{api_keys, auth, console, deliveries, endpoints, events, projects, reference, replays};
+use crate::routes::{
+    api_keys, auth, console, deliveries, endpoints, events, portal, portal_links, projects, reference,
+    replays,
+};
 
 const PROJECT: &str = "/projects/{project_id}";
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
@@ -38,6 +41,7 @@ pub fn at_plain_paths(app: AppState) -> Router {
     Router::new()
         .nest("/console", console::routes())
         .route("/console/", get(console::without_slash))
+        .merge(portal::routes())
         .nest("/auth", open())
         .nest("/v1", authenticated(&app))
         .merge(reference())
@@ -62,6 +66,7 @@ fn open() -> Router<AppState> {
         .route("/logout", post(auth::log_out))
         .route("/password", post(auth::change_password))
         .route("/reset", post(auth::reset_password))
+        .route("/portal", post(auth::open_portal))
         .route("/account", delete(auth::erase_account))
         .method_not_allowed_fallback(|| async { ApiError::method_not_allowed() })
         .route_layer(from_fn_with_state(LIMIT, body::read))
@@ -92,11 +97,17 @@ fn authenticated(app: &AppState) -> Router<AppState> {
         .route(&in_webhook("/test"), post(events::send_test))
         .route(&in_webhook("/replay"), post(replays::create))
         .route(&in_webhook("/deliveries/{delivery_id}/retry"), post(deliveries::retry))
+        .route_layer(from_fn_with_state(Scope::EndpointsWrite, require));
+    // A project's customer erases nothing that the project has to show.
+    let erasing = Router::new()
         .route(&in_project("/events/{event_id}/payload"), delete(events::erase_payload))
+        .route_layer(from_fn(outside_the_portal))
         .route_layer(from_fn_with_state(Scope::EndpointsWrite, require));
     let managing_keys = Router::new()
         .route("/api-keys", get(api_keys::list).post(api_keys::create))
         .route("/api-keys/{api_key_id}/revoke", patch(api_keys::revoke))
+        .route(&in_project("/portal-links"), get(portal_links::list).post(portal_links::create))
+        .route(&in_project("/portal-links/{portal_link_id}"), delete(portal_links::end))
         .route_layer(from_fn_with_state(Scope::KeysWrite, require));
     // These have a larger body.
     let events_listed = Router::new()
@@ -118,6 +129,7 @@ fn authenticated(app: &AppState) -> Router<AppState> {
     for_any_key
         .merge(reading)
         .merge(managing_endpoints)
+        .merge(erasing)
         .merge(managing_keys)
         .method_not_allowed_fallback(wrong_method)
         .route_layer(from_fn_with_state(LIMIT, body::read))
@@ -145,9 +157,11 @@ async fn admit(State(app): State<AppState>, mut request: Request, next: Next) ->
 
 /// Who makes a change, for its log line.
 fn note_caller(request: &Request) {
+    let span = Span::current();
     match request.extensions().get() {
-        Some(Caller::Key(grant)) => Span::current().record("by_key", field::display(grant.api_key_id)),
-        Some(Caller::Account(id)) => Span::current().record("by_account", field::display(id)),
+        Some(Caller::Key(grant)) => span.record("by_key", field::display(grant.api_key_id)),
+        Some(Caller::Account(id)) => span.record("by_account", field::display(id)),
+        Some(Caller::Portal(grant)) => span.record("by_portal_link", field::display(grant.link_id)),
         None => return,
     };
 }
@@ -175,6 +189,9 @@ async fn wrong_method(
             if let Ok(delivery_id) = ids.delivery() {
                 deliveries::find(&app, &project, &endpoint_id, &delivery_id).await?;
             }
+        }
+        if let Ok(link_id) = ids.portal_link() {
+            portal_links::find(&app, &project, &link_id).await?;
         }
         Ok(())
     };

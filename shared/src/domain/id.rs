@@ -107,6 +107,10 @@ id!(
 id!(ProjectId);
 id!(ApiKeyId);
 id!(
+    /// A link to the portal, and the session that it opens.
+    PortalLinkId
+);
+id!(
     /// The contract's `webhookId`.
     EndpointId
 );

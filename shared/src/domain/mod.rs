@@ -1,7 +1,7 @@
 //! The rules: values and pure functions, one noun a file. Nothing here sees AWS, tokio, the clock or the environment.
 //!
 //! In reading order: [`id`] and [`time`] name and date things. [`endpoint_url`], [`address`], [`amazon`] and [`origin`]
-//! say where the service may send. [`account`], [`session`], [`project`], [`api_key`] with its [`scope`]s, [`endpoint`] with its [`subscription`]s,
+//! say where the service may send. [`account`], [`session`], [`project`], [`api_key`] with its [`scope`]s, [`portal_link`], [`endpoint`] with its [`subscription`]s,
 //! [`event`], [`delivery`] and [`attempt`] are the things that the service keeps; [`shards`] and [`partition`] choose the
 //! place. [`fields`], [`event_input`] and [`intake`] read the producers' input, [`filter`] judges it, and [`payload`] packs it.
 //! [`signing_secret`], [`signature`] and [`custom_headers`] go into a request, and [`endpoint_secrets`] are those of one endpoint;
@@ -39,6 +39,7 @@ pub mod operational;
 pub mod origin;
 pub mod partition;
 pub mod payload;
+pub mod portal_link;
 pub mod project;
 pub mod rate_limit;
 pub mod replay;

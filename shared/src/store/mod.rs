@@ -6,6 +6,7 @@
 //! | accounts | e-mail in lower case | the person who signed up |
 //! | login failures | caller and e-mail; e-mail alone for all callers | tries that are left in this window; expires |
 //! | sessions | account, id | one login: the generation of its refresh token; expires |
+//! | | `portal#<project>`, id | a link to the portal and the session that it opened; expires |
 //! | projects | account, id | name, shards, number of active keys |
 //! | API keys | project, id | the key as it is listed |
 //! | API key hashes | hash | the project that the key opens, its shards and scopes |
@@ -33,6 +34,7 @@ mod erasure;
 mod events;
 mod filters;
 mod inserts;
+mod portal_links;
 mod projects;
 mod ranges;
 mod replays;
@@ -66,6 +68,7 @@ pub use self::deliveries::{Advanced, DeliveryFilter, Loaded, Owners};
 pub use self::endpoints::{Created, Patched, Rotated, Rotation, Scanned, Taken};
 pub use self::erasure::Ended;
 pub use self::events::{Accepted, EventFilter, ReadEvent};
+pub use self::portal_links::Redeemed;
 pub use self::ranges::Found;
 pub use self::sessions::Refreshed;
 pub use self::statements::MAX_STATEMENTS;

@@ -109,7 +109,7 @@ proptest! {
 }
 
 /// For each setting the least and the greatest allowed values, and the next values beyond them.
-const EXTREMES: [(&str, &[&str], &[&str]); 18] = [
+const EXTREMES: [(&str, &[&str], &[&str]); 21] = [
     (
         "RetryDelaysSeconds",
         &["1", "39600", "39600,39599,29999,9999,1,1,1,1,1,1"],
@@ -137,6 +137,28 @@ const EXTREMES: [(&str, &[&str], &[&str]); 18] = [
             "fd00/8",
             ":/8",
             "a:b/1",
+        ],
+    ),
+    (
+        "PortalName",
+        &["A", "Müller & <Söhne>"],
+        &["", "a name of more than forty characters, which no header holds", "\u{7}"],
+    ),
+    ("PortalAccentColor", &["#000000", "#Ff9900"], &["", "red", "#fff", "#12345g", "#1234567"]),
+    (
+        "PortalFrameAncestors",
+        &["", "https://app.example.com", "https://*.example.com:8443,http://localhost:3000,http://127.0.0.1"],
+        &[
+            "*",
+            "https://*",
+            "http://example.com",
+            "https://example.com/",
+            "https://example.com;script-src *",
+            "https://example.com https://example.org",
+            "https://a.*.com",
+            "https://example..com",
+            "https://example.com:",
+            "'self'",
         ],
     ),
     (

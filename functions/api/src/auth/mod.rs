@@ -3,6 +3,7 @@
 
 pub mod grants;
 pub mod passwords;
+pub mod portals;
 pub mod recent;
 pub mod reset;
 pub mod secrets;
@@ -16,12 +17,14 @@ use axum::response::Response;
 use echo_shared::account::EmailKey;
 use echo_shared::api_key::{ApiKey, ApiKeyStatus, CreatedBy, KeyGrant, Reach};
 use echo_shared::id::{AccountId, ProjectId};
+use echo_shared::portal_link::PortalToken;
 use echo_shared::scope::Scope;
 use echo_shared::shards::Shards;
 use echo_shared::time::Timestamp;
 use tracing::Span;
 
 use crate::app::{App, AppState};
+use crate::auth::portals::PortalGrant;
 use crate::auth::tokens::TokenType;
 use crate::error::ApiError;
 use crate::http::body;
@@ -36,6 +39,8 @@ pub enum Caller {
     Key(KeyGrant),
     /// The holder of an access token, which opens all projects of one account.
     Account(AccountId),
+    /// The holder of a portal session, which opens a part of one project.
+    Portal(PortalGrant),
 }
 
 /// The project that a request is about. Its caller may use it.
@@ -96,6 +101,9 @@ async fn identify(app: &App, headers: &HeaderMap) -> Result<(Caller, Option<Emai
         return Ok((Caller::Key(grant(app, &key).await?), None));
     }
     let token = bearer(headers).ok_or_else(ApiError::credential_missing)?;
+    if PortalToken::is_meant(token) {
+        return Ok((Caller::Portal(portals::grant(app, token).await?), None));
+    }
     let (id, email) = account(app, token).await?;
     Ok((Caller::Account(id), Some(email)))
 }
@@ -137,7 +145,15 @@ pub async fn require(State(scope): State<Scope>, request: Request, next: Next) -
     let caller = request.extensions().get::<Caller>();
     let caller = caller.ok_or_else(|| ApiError::internal("a route that needs a scope has no caller"))?;
     if !caller.reach().scopes.contains(scope) {
-        return Err(ApiError::scope_missing(scope));
+        return Err(caller.lacks(scope));
+    }
+    Ok(next.run(request).await)
+}
+
+/// A layer of routes that no portal session opens, although it has their scope.
+pub async fn outside_the_portal(request: Request, next: Next) -> Result<Response, ApiError> {
+    if request.extensions().get::<Caller>().is_some_and(Caller::is_portal) {
+        return Err(ApiError::not_in_the_portal());
     }
     Ok(next.run(request).await)
 }
@@ -148,21 +164,33 @@ impl Caller {
         match self {
             Self::Key(grant) => grant.reach,
             Self::Account(_) => Reach::WHOLE,
+            Self::Portal(grant) => Reach { scopes: grant.scopes, ends_at: Some(grant.ends_at) },
         }
     }
 
-    /// Whether the caller gets the secrets of endpoints.
+    /// Whether the caller gets the signing secrets of endpoints.
     #[must_use]
     pub const fn sees_secrets(&self) -> bool {
         self.reach().scopes.contains(Scope::EndpointsWrite)
     }
 
     #[must_use]
-    pub const fn as_maker(&self) -> CreatedBy {
+    pub const fn is_portal(&self) -> bool {
+        matches!(self, Self::Portal(_))
+    }
+
+    /// # Errors
+    /// When the caller is in a portal, which makes neither keys nor links.
+    pub fn as_maker(&self) -> Result<CreatedBy, ApiError> {
         match self {
-            Self::Key(grant) => CreatedBy::Key(grant.api_key_id),
-            Self::Account(_) => CreatedBy::Account,
+            Self::Key(grant) => Ok(CreatedBy::Key(grant.api_key_id)),
+            Self::Account(_) => Ok(CreatedBy::Account),
+            Self::Portal(_) => Err(self.lacks(Scope::KeysWrite)),
         }
+    }
+
+    fn lacks(&self, scope: Scope) -> ApiError {
+        if self.is_portal() { ApiError::outside_the_portal(scope) } else { ApiError::scope_missing(scope) }
     }
 
     /// # Errors
@@ -170,6 +198,7 @@ impl Caller {
     async fn enter(&self, app: &App, id: ProjectId) -> Result<InProject, ApiError> {
         let opened = match self {
             Self::Key(grant) => (grant.project_id == id).then_some((grant.account_id, grant.shards)),
+            Self::Portal(grant) => (grant.project_id == id).then_some((grant.owner_id, grant.shards)),
             Self::Account(account_id) => {
                 let project = app.registry.project(account_id, &id).await?;
                 project.map(|project| (project.account_id, project.shards))
@@ -230,6 +259,7 @@ impl<S: Sync> FromRequestParts<S> for AccountCaller {
                 Ok(Self { id, email })
             }
             Caller::Key(_) => Err(ApiError::access_token_needed()),
+            Caller::Portal(_) => Err(ApiError::not_in_the_portal()),
         }
     }
 }
@@ -249,6 +279,7 @@ impl FromRequestParts<AppState> for ChosenProject {
         let id = match (named, &caller) {
             (Some(id), _) => id,
             (None, Caller::Key(grant)) => grant.project_id,
+            (None, Caller::Portal(grant)) => grant.project_id,
             (None, Caller::Account(account_id)) => {
                 match app.registry.projects(account_id).await?.as_slice() {
                     [only] => only.id,

@@ -56,6 +56,12 @@ function read({ answer, text }) {
   throw new Problem(answer.status, message, { requestId, retryAfter });
 }
 
+const ENDED = {
+  account: "Your session has ended. Sign in again to continue.",
+  key: "The API key no longer works. Sign in again.",
+  portal: "Your session has ended. Ask for another link.",
+};
+
 const authorizationOf = (account) =>
   account.kind === "key" ? { "x-api-key": account.key } : { authorization: `Bearer ${account.access}` };
 
@@ -98,9 +104,7 @@ async function authorized(method, path, options) {
   }
   if (sent.answer.status === 401) {
     end();
-    const ended =
-      account.kind === "key" ? "The API key no longer works. Sign in again." : "Your session has ended. Sign in again to continue.";
-    throw new SignedOut(401, ended);
+    throw new SignedOut(401, ENDED[account.kind]);
   }
   return read(sent);
 }
@@ -135,9 +139,9 @@ export async function signIn(email, password) {
 export async function signOut() {
   const account = session();
   end();
-  if (account?.kind !== "account") return;
-  // The refresh token lasts longer than the access token, and either ends the session.
-  const sent = await send("POST", "auth/logout", { authorization: { authorization: `Bearer ${account.refresh}` } });
+  if (!account || account.kind === "key") return;
+  // The refresh token lasts longer than the access token, and either ends the session. A portal has one token.
+  const sent = await send("POST", "auth/logout", { authorization: { authorization: `Bearer ${account.refresh ?? account.access}` } });
   // The session may have ended by itself.
   if (sent.answer.status !== 401) read(sent);
 }
@@ -157,6 +161,9 @@ export async function signInWithKey(key) {
   read(await send("GET", "v1/projects", { authorization: { "x-api-key": key } }));
   begin({ kind: "key", key });
 }
+
+/** Redeems the code of a portal link. */
+export const openPortal = async (code, nonce) => read(await send("POST", "auth/portal", { body: { code, nonce } })).json;
 
 export const projects = async (signal) => (await get("v1/projects", { signal })).json;
 

@@ -6,6 +6,7 @@ import { ending, outcome } from "./deliveries.js";
 import { fill, h, icon } from "./dom.js";
 import { breakable, plural, time } from "./format.js";
 import { payloadPanel } from "./payload.js";
+import { can } from "./portal.js";
 import { button, copyable, fact, link, pill, toast, working } from "./widgets.js";
 
 const FIRST_LOOK_MS = 1_500;
@@ -82,10 +83,11 @@ export async function deliveryView({ path, home, ids: [endpointId, id], signal }
     fill(
       actions,
       isFinal
-        ? button(delivery.status === "failed" ? "Retry now" : "Send again", retry, {
-            kind: delivery.status === "failed" ? "primary" : "",
-            mark: "retry",
-          })
+        ? can("change") &&
+            button(delivery.status === "failed" ? "Retry now" : "Send again", retry, {
+              kind: delivery.status === "failed" ? "primary" : "",
+              mark: "retry",
+            })
         : h("p", { class: "quiet" }, "This page updates by itself"),
     );
     fill(attempts, attemptsPanel(delivery, endpoint));

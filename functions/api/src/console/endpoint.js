@@ -7,6 +7,7 @@ import { fill, h, icon } from "./dom.js";
 import { deleteEndpoint, disableEndpoint, editEndpoint, enableEndpoint, rotateSecret, testEndpoint } from "./endpoint_forms.js";
 import { breakable, plural, time } from "./format.js";
 import { healthOf, lastAttempt, limitText, rateText, SUMMARY } from "./endpoints.js";
+import { can } from "./portal.js";
 import { replayForm, replayList, replayPanel } from "./replay.js";
 import { verifyPanel } from "./verify.js";
 import { button, copyable, copyButton, fact, link, pill, problemBox, working } from "./widgets.js";
@@ -152,7 +153,7 @@ export async function endpointView({ path, home, ids: [id], query, signal, reloa
           copyButton(() => endpoint.url, "Copy URL", { said: "URL copied" }),
         ),
       ),
-      h("div", { class: "buttons" }, actions),
+      h("div", { class: "buttons" }, can("change") && actions),
     ),
     place,
     disabledNotice(endpoint),

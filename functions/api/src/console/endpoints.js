@@ -6,6 +6,7 @@ import { ending } from "./deliveries.js";
 import { fill, h } from "./dom.js";
 import { createEndpoint } from "./endpoint_forms.js";
 import { absolute, breakable, plural, time } from "./format.js";
+import { can } from "./portal.js";
 import { button, cell, empty, link, mainCell, pill, table, viewHead } from "./widgets.js";
 
 const LATEST = 24;
@@ -149,7 +150,7 @@ export async function endpointsView({ path, home, query, signal }) {
     createEndpoint(path, (made) => {
       location.hash = `${home}/endpoints/${made.id}?tab=verify`;
     });
-  const newButton = (label) => button(label, create, { kind: "primary", mark: "plus" });
+  const newButton = (label) => can("change") && button(label, create, { kind: "primary", mark: "plus" });
   if (!endpoints.length) {
     const none = empty(
       "No endpoints yet",

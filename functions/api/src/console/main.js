@@ -10,6 +10,8 @@ import { eventsView, eventView } from "./events.js";
 import { keepTimes } from "./format.js";
 import { keysView } from "./keys.js";
 import { arrive, keepPlaces, settle } from "./places.js";
+import { BRAND, can, dress, isPortal, portalView, portalWho } from "./portal.js";
+import { hideCode } from "./portal_session.js";
 import { searchForm } from "./search.js";
 import { onEnd, session, takeOver } from "./session.js";
 import { signInView } from "./signin.js";
@@ -61,9 +63,9 @@ async function signOutHere() {
 function askToSignIn(notice) {
   known = null;
   document.querySelector("dialog")?.close();
-  document.title = "Sign in · Echo Webhooks";
-  fill(app, signInView(notice, show));
-  app.querySelector("input").focus();
+  document.title = isPortal ? BRAND : `Sign in · ${BRAND}`;
+  fill(app, isPortal ? portalView(notice, show) : signInView(notice, show));
+  (app.querySelector("input") ?? app.querySelector("h1")).focus();
 }
 
 function frame(project, section, main) {
@@ -82,20 +84,24 @@ function frame(project, section, main) {
     h(
       "header",
       { class: "top" },
-      h("div", { class: "brand" }, h("span", { class: "mark", "aria-hidden": "true" }), h("span", null, "Echo Webhooks")),
-      h("select", { class: "project", "aria-label": "Project", onchange: choose, disabled: options.length < 2 }, options),
-      h("nav", { "aria-label": "Sections" }, project && SECTIONS.map(([name, label]) => link(label, to(name).href, to(name)))),
+      h("div", { class: "brand" }, h("span", { class: "mark", "aria-hidden": "true" }), h("span", null, BRAND)),
+      !isPortal && h("select", { class: "project", "aria-label": "Project", onchange: choose, disabled: options.length < 2 }, options),
+      h(
+        "nav",
+        { "aria-label": "Sections" },
+        project && SECTIONS.filter(([name]) => can(name)).map(([name, label]) => link(label, to(name).href, to(name))),
+      ),
       project && searchForm(project),
       h(
         "div",
         { class: "who" },
-        h("span", { class: "quiet" }, session().email ?? "API key"),
+        isPortal ? portalWho() : h("span", { class: "quiet" }, session().email ?? "API key"),
         session().kind === "account" && button("Account", () => showAccount(signOutEverywhere, leave), { kind: "small ghost" }),
         button("Sign out", signOutHere, { kind: "small ghost" }),
       ),
     ),
     main,
-    h("footer", null, link("API reference", project ? `docs?project_id=${project}` : "docs")),
+    !isPortal && h("footer", null, link("API reference", project ? `docs?project_id=${project}` : "docs")),
   ];
 }
 
@@ -128,17 +134,20 @@ async function show() {
   const main = h("main", { id: "main", tabindex: "-1" });
   try {
     if (!session()) return askToSignIn();
+    hideCode();
     if (!known) {
       fill(app, h("main", { id: "main" }, loading("Loading your projects")));
       known = await projects(signal);
     }
     const { project, rest, query } = place();
-    if (project && known.length && !known.some(({ id }) => id === project)) {
-      document.title = "Not your project · Echo Webhooks";
+    if (!isPortal && project && known.length && !known.some(({ id }) => id === project)) {
+      document.title = `Not your project · ${BRAND}`;
       fill(main, ...foreign(project));
       return fill(app, ...frame("", "", main));
     }
-    const route = VIEWS.map(([path, view, section]) => ({ match: rest?.match(path), view, section })).find(({ match }) => match);
+    const route = VIEWS.map(([path, view, section]) => ({ match: rest?.match(path), view, section })).find(
+      ({ match, section }) => match && can(section),
+    );
     if (!route || !known.some(({ id }) => id === project)) {
       if (!known.length)
         return fill(app, ...frame("", "", fill(main, h("p", null, "This account has no project. You can create one with the API."))));
@@ -157,7 +166,7 @@ async function show() {
     };
     const { title, content } = await route.view(context);
     if (signal.aborted) return undefined;
-    document.title = `${plain(title)} · Echo Webhooks`;
+    document.title = `${plain(title)} · ${BRAND}`;
     fill(main, content);
     if (!isFirst) main.querySelector("h1")?.focus({ preventScroll: true });
     isFirst = false;
@@ -190,6 +199,7 @@ onEnd(() => {
   askToSignIn("You signed out in another tab.");
 });
 addEventListener("hashchange", show);
+dress();
 keepTimes();
 keepPlaces();
 if (!session()) await takeOver();

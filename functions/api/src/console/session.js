@@ -5,6 +5,8 @@
 // (Rejected: a cookie that scripts cannot read. The browser would send it with every request by itself, so the API would need a second
 // way to authenticate and a defence against forged requests, and browsers that restore their tabs keep such cookies on disk.)
 
+import { keepPortal, PORTAL, portalSession } from "./portal_session.js";
+
 const NAME = "echo-console";
 const ANSWER_MS = 100;
 
@@ -19,7 +21,7 @@ try {
   // The browser may forbid storage. Then a reload ends the session, unless another tab has it.
 }
 
-const channel = globalThis.BroadcastChannel && new BroadcastChannel(NAME);
+const channel = PORTAL || !globalThis.BroadcastChannel ? null : new BroadcastChannel(NAME);
 
 function store(next) {
   current = next;
@@ -47,7 +49,7 @@ if (channel) {
 }
 
 /** `{ id, at, kind: "account", email, access, refresh }`, `{ id, at, kind: "key", key }` or null. */
-export const session = () => current;
+export const session = () => (PORTAL ? portalSession() : current);
 
 /** Begins a session, which the other tabs of the browser do not have yet. */
 export function begin(next) {
@@ -63,6 +65,7 @@ export function renew(next) {
 
 /** Ends the session in all tabs. */
 export function end() {
+  if (PORTAL) return keepPortal(null);
   if (current) channel?.postMessage({ said: "ended", session: { id: current.id } });
   store(null);
 }

@@ -1,6 +1,7 @@
 // The endpoint's signing secret, and code with which its receiver verifies requests.
 
 import { fill, h } from "./dom.js";
+import { secretLacking } from "./portal.js";
 import { SNIPPETS } from "./snippets.js";
 import { button, copyButton, link, segments } from "./widgets.js";
 
@@ -38,9 +39,7 @@ export function verifyPanel({ signing_secret: secret }) {
     what: "Copy the code, with the secret in it",
     said: "Copied, with the secret in it",
   });
-  const shown = secret
-    ? h("p", { class: "secret" }, secretText, reveal, copySecret)
-    : h("p", { class: "notice" }, "Your API key lacks the scope endpoints:write, so the service does not show it the secret.");
+  const shown = secret ? h("p", { class: "secret" }, secretText, reveal, copySecret) : h("p", { class: "notice" }, secretLacking());
   return h(
     "div",
     { class: "stack" },

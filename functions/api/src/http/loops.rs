@@ -43,3 +43,19 @@ impl<S: Sync> FromRequestParts<S> for CalledHost {
         Ok(Self(host.filter(|host| !is_localhost(host))))
     }
 }
+
+/// The path by which the caller reached this API, with its prefix.
+#[derive(Debug, Clone)]
+pub struct CalledPath(pub String);
+
+impl<S: Sync> FromRequestParts<S> for CalledPath {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let path = match parts.extensions.request_context_ref() {
+            Some(RequestContext::ApiGatewayV2(context)) => context.http.path.clone(),
+            _ => None,
+        };
+        Ok(Self(path.unwrap_or_default()))
+    }
+}

@@ -56,8 +56,10 @@ pub async fn observe(State(stack_name): State<Arc<str>>, request: Request, next:
         delivery_id = field::Empty,
         replay_id = field::Empty,
         api_key_id = field::Empty,
+        portal_link_id = field::Empty,
         by_key = field::Empty,
         by_account = field::Empty,
+        by_portal_link = field::Empty,
     );
     let mut response = answer(&stack_name, request, next).instrument(span).await;
     if let Ok(id) = HeaderValue::from_str(&id) {

@@ -8,7 +8,7 @@ use axum::http::Extensions;
 use axum::http::request::Parts;
 use echo_shared::account::CallerNetwork;
 use echo_shared::fields::not_known;
-use echo_shared::id::{ApiKeyId, DeliveryId, EndpointId, EventId, NotAnId, ReplayId};
+use echo_shared::id::{ApiKeyId, DeliveryId, EndpointId, EventId, NotAnId, PortalLinkId, ReplayId};
 use lambda_http::RequestExt;
 use lambda_http::request::RequestContext;
 use tracing::{Span, field};
@@ -68,6 +68,12 @@ impl PathIds {
     /// When it is not a UUID.
     pub fn api_key(&self) -> Result<ApiKeyId, ApiError> {
         self.parse("api_key_id", "apiKeyId", ApiKeyId::parse)
+    }
+
+    /// # Errors
+    /// When it is not a UUID.
+    pub fn portal_link(&self) -> Result<PortalLinkId, ApiError> {
+        self.parse("portal_link_id", "portalLinkId", PortalLinkId::parse)
     }
 }
 

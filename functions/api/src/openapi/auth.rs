@@ -3,8 +3,8 @@ use utoipa::ToSchema;
 
 use super::Resource;
 use super::operation::{delete, post};
-use super::values::{Email, ResetToken};
-use crate::routes::auth::{SignedInBody, SignedUpBody};
+use super::values::{Email, Nonce, ResetToken};
+use crate::routes::auth::{PortalOpenedBody, SignedInBody, SignedUpBody};
 
 /// A new account.
 #[derive(Debug, ToSchema)]
@@ -52,6 +52,16 @@ pub struct PasswordReset {
     pub token: String,
     #[schema(min_length = 8, max_length = 128, format = Password)]
     pub new_password: String,
+}
+
+/// The code of a portal link.
+#[derive(Debug, ToSchema)]
+pub struct PortalOpening {
+    /// The fragment of the link, without `#`.
+    #[schema(min_length = 1)]
+    pub code: String,
+    #[schema(value_type = Nonce)]
+    pub nonce: String,
 }
 
 /// The password of an account, once more.
@@ -102,7 +112,10 @@ pub(super) fn resource() -> Resource {
         .gives::<SignedInBody>(201, "New tokens.", signed_in())
         .refuses(&[400, 401, 413, 415, 500, 503]);
     let log_out = post("/auth/logout", "logOut", "Log out")
-        .about("Ends the token's session. Within 5 seconds its tokens open nothing. A body is not needed.")
+        .about(
+            "Ends the token's session. Within 5 seconds its tokens open nothing. A body is not needed. The session of a portal ends with its \
+             link, and takes no `everywhere`.",
+        )
         .secured_only("sessionToken")
         .query::<Everywhere>("everywhere", "Ends all sessions of the account.")
         .answers_nothing(204, "The session has ended.")
@@ -131,6 +144,24 @@ pub(super) fn resource() -> Resource {
         }))
         .answers_nothing(204, "The new password holds.")
         .refuses(&[401, 429, 500, 503]);
+    let portal = post("/auth/portal", "openPortal", "Redeem a portal link")
+        .about(
+            "Opens the link's one session. The caller makes up the nonce. If the answer is lost, the same code and nonce give the same \
+             session again; with another nonce a used code is refused. After 10 tries within 15 minutes a caller has to wait before it tries \
+             that link again.",
+        )
+        .open()
+        .takes::<PortalOpening>(json!({
+            "code": format!("{LINK}83ef33172e507644331b2915aede54ca4f0d895b61ff17a8412e8674160a277e"),
+            "nonce": "6f437a610fb0e3c1d1a94f7bb2f5d04a8e0c4a4b7f2d3c8f9d1e6a5b0c7d8e9f",
+        }))
+        .gives::<PortalOpenedBody>(201, "Opened.", json!({
+            "token": format!("portal_{LINK}158776dee6992351d7768428b6a67291cd7b531367ee7a1f017fb10a6388b551"),
+            "project_id": "0197c2a4-1c11-790f-b01a-1a8a16a36aad",
+            "read_only": false,
+            "expires_at": "2026-04-12T23:51:59.499Z",
+        }))
+        .refuses(&[401, 429, 500, 503]);
     let erase = delete("/auth/account", "eraseAccount", "Erase the account")
         .about(
             "With all of its projects and sessions. After the answer its tokens and keys open nothing, and its e-mail is free; the rows of its \
@@ -143,10 +174,13 @@ pub(super) fn resource() -> Resource {
         .refuses(&[401, 429, 500, 503]);
     Resource {
         tag: "Accounts",
-        about: "Signing up, logging in, passwords, and the tokens that manage projects and API keys.",
-        routes: vec![sign_up, log_in, refresh, log_out, change, reset, erase],
+        about: "Signing up, logging in, passwords, and the tokens that manage projects and API keys. Redeeming portal links.",
+        routes: vec![sign_up, log_in, refresh, log_out, change, reset, portal, erase],
     }
 }
+
+/// The project and the link in a portal link's code.
+const LINK: &str = "0197c2a41c11790fb01a1a8a16a36aad0197c2a41c117d349a6b64f1d0c7f2aa";
 
 fn signed_in() -> Value {
     json!({

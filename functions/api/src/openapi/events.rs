@@ -106,7 +106,7 @@ pub(super) fn resource() -> Resource {
         .gives::<EventBody>(200, "The event.", event())
         .refuses(&[404]);
     let erase = delete(PAYLOAD, "eraseEventPayload", "Erase an event's payload")
-        .needs(Scope::EndpointsWrite)
+        .needs_outside_the_portal(Scope::EndpointsWrite)
         .about(
             "The payload with `customer_id` and `notification_id`, and the receivers' answers, are gone from the event and its deliveries, those \
              to endpoints deleted since among them. A delivery that waits ends `failed` (`erased`), and none can be retried. Ids, times and \

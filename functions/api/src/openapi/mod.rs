@@ -13,6 +13,7 @@ pub mod endpoints;
 pub mod events;
 pub mod lists;
 mod operation;
+pub mod portal_links;
 pub mod projects;
 pub mod received;
 mod reference;
@@ -66,6 +67,7 @@ pub fn document() -> OpenApi {
         auth::resource(),
         projects::resource(),
         api_keys::resource(),
+        portal_links::resource(),
         endpoints::resource(),
         events::resource(),
         deliveries::resource(),
@@ -112,11 +114,17 @@ fn securities(components: ComponentsBuilder) -> ComponentsBuilder {
         let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT");
         scheme.description(Some(about)).build()
     };
+    let portal_bearer = |about: &str| -> Http {
+        HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(about)).build()
+    };
     let access = "An access token, which signing up, logging in or refreshing gives; it lasts 15 minutes and opens all \
                   projects of its account.";
     let refresh = "A refresh token, which comes with each access token and lasts 30 days. It gives new tokens once; sent again, it gives \
                    the same refresh token until that one is used, and then ends the session.";
-    let session = "An access token or a refresh token. Either names its session.";
+    let session =
+        "An access token or a refresh token. Either names its session. Or the token of a portal session.";
+    let portal = "The token of a portal session, which redeeming a portal link gives. It opens a part of one project: the scopes `read` and, \
+                  unless the link is read-only, `endpoints:write`.";
     components
         .security_scheme(
             "apiKey",
@@ -124,6 +132,7 @@ fn securities(components: ComponentsBuilder) -> ComponentsBuilder {
         )
         .security_scheme("accessToken", SecurityScheme::Http(bearer(access)))
         .security_scheme("refreshToken", SecurityScheme::Http(bearer(refresh)))
+        .security_scheme("portalToken", SecurityScheme::Http(portal_bearer(portal)))
         .security_scheme("sessionToken", SecurityScheme::Http(bearer(session)))
         .security_scheme(
             "signupToken",

@@ -71,10 +71,17 @@ impl Described {
         Self { operation: self.operation.security(requirement), ..self }
     }
 
-    /// Allows calls with an access token, and with an API key that has this scope. OpenAPI 3.1 has a place for it: the names
+    /// Allows calls with an access token, and with an API key or a portal session that has this scope. OpenAPI 3.1 has a place for it: the names
     /// beside a credential are "required for the execution" (spec.openapis.org/oas/v3.1.0#security-requirement-object).
     pub(super) fn needs(self, scope: Scope) -> Self {
         self.by_key_or_account(&[scope.as_str()]).refuses(&[403])
+    }
+
+    /// As [`Self::needs`], for routes that no portal session opens.
+    pub(super) fn needs_outside_the_portal(self, scope: Scope) -> Self {
+        let key = SecurityRequirement::new("apiKey", [scope.as_str()]);
+        let account = SecurityRequirement::new::<_, [&str; 0], _>("accessToken", []);
+        Self { operation: self.operation.securities(Some([key, account])), ..self }.refuses(&[403])
     }
 
     /// Allows calls with an access token, and with any API key.
@@ -82,10 +89,14 @@ impl Described {
         self.by_key_or_account(&[])
     }
 
+    /// A portal session has the scopes `read` and `endpoints:write` at most.
     fn by_key_or_account(self, scopes: &[&str]) -> Self {
         let key = SecurityRequirement::new("apiKey", scopes.iter().copied());
         let account = SecurityRequirement::new::<_, [&str; 0], _>("accessToken", []);
-        Self { operation: self.operation.securities(Some([key, account])), ..self }
+        let in_portal = scopes.iter().all(|scope| ["read", "endpoints:write"].contains(scope));
+        let portal = in_portal.then(|| SecurityRequirement::new("portalToken", scopes.iter().copied()));
+        let all = [Some(key), Some(account), portal].into_iter().flatten();
+        Self { operation: self.operation.securities(Some(all)), ..self }
     }
 
     /// Allows calls with this credential only.
@@ -192,6 +203,7 @@ fn id_of(name: &str) -> &'static str {
         "eventId" => "The event.",
         "replayId" => "The replay.",
         "apiKeyId" => "The API key.",
+        "portalLinkId" => "The portal link.",
         _ => "An id.",
     }
 }

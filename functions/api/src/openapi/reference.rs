@@ -19,9 +19,17 @@ pub(super) fn resource() -> Resource {
         .open()
         .answers(200, "A page.", "text/html", content(Type::String))
         .refuses(&[500]);
+    let portal = get("/portal", "getPortal", "The portal")
+        .about(
+            "A part of the console for a project's customer, who comes by a portal link. Loading it redeems nothing. The sites of the setting \
+             `PortalFrameAncestors` may embed it.",
+        )
+        .open()
+        .answers(200, "A page.", "text/html", content(Type::String))
+        .refuses(&[500]);
     Resource {
         tag: "Pages",
         about: "The API, described by itself and seen by people.",
-        routes: vec![document, page, console],
+        routes: vec![document, page, console, portal],
     }
 }

@@ -89,12 +89,24 @@ strings! {
     };
     ScopeName: "A kind of calls: `events:write` posts events. `read` sees endpoints without their secrets, events, deliveries and replays. \
         `endpoints:write` sees and changes endpoints with their secrets, and sends test events, retries and replays. `keys:write` sees, makes and \
-        revokes keys.", |form| {
+        revokes keys, and sees, makes and ends portal links.", |form| {
         form.enum_values(Some(Scope::ALL.map(Scope::as_str)))
     };
-    Maker: "The maker of a key: the id of another key, or `account`.", |form| {
+    Maker: "The maker of a key or a portal link: the id of a key, or `account`.", |form| {
         form.pattern(Some("^(account|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})$"))
             .examples([json!("account")])
+    };
+    PortalUrl: "The address of the portal, with the code that opens it.", |form| {
+        form.format(format("uri")).pattern(Some("^https?://[^#]+/portal#[0-9a-f]{128}$"))
+            .examples([json!("https://a1b2c3.execute-api.eu-west-1.amazonaws.com/portal#0197c2a41c11790fb01a1a8a16a36aad0197c2a41c117d349a6b64f1d0c7f2aa83ef33172e507644331b2915aede54ca4f0d895b61ff17a8412e8674160a277e")])
+    };
+    PortalToken: "The token of a portal session, for `authorization: Bearer …`.", |form| {
+        form.pattern(Some("^portal_[0-9a-f]{128}$"))
+            .examples([json!("portal_0197c2a41c11790fb01a1a8a16a36aad0197c2a41c117d349a6b64f1d0c7f2aa158776dee6992351d7768428b6a67291cd7b531367ee7a1f017fb10a6388b551")])
+    };
+    Nonce: "64 lower-case hex digits, made up at random for one code.", |form| {
+        form.pattern(Some("^[0-9a-f]{64}$"))
+            .examples([json!("6f437a610fb0e3c1d1a94f7bb2f5d04a8e0c4a4b7f2d3c8f9d1e6a5b0c7d8e9f")])
     };
     ResetToken: "The token with which the operator lets a person set a new password.", |form| {
         form.min_length(Some(1)).examples([json!("1776012719.158776dee6992351d7768428b6a67291cd7b531367ee7a1f017fb10a6388b551.ada@example.com")])

@@ -125,7 +125,7 @@ pub async fn create(
     let key = ApiKey::generate();
     let record = ApiKeyRecord {
         reach,
-        created_by: caller.as_maker(),
+        created_by: caller.as_maker()?,
         ..ApiKeyRecord::new(project.account_id, project.id, project.shards, name, &key, now)
     };
     match app.registry.create_api_key(&record, now).await? {

@@ -13,6 +13,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use echo_shared::event_name::EventNames;
 use sha2::{Digest, Sha256};
 
 use crate::app::AppState;
@@ -28,12 +29,12 @@ macro_rules! files {
 const FILES: &[(&str, &str)] = files![
     "console.css" "main.js" "account.js" "api.js" "attempts.js" "charts.js" "compare.js" "deliveries.js"
     "delivery.js" "dialogs.js" "dom.js" "endpoint.js" "endpoint_forms.js" "endpoints.js" "events.js"
-    "filters.js" "format.js" "json.js" "keys.js" "log.js" "payload.js" "places.js" "replay.js" "search.js"
+    "filters.js" "format.js" "json.js" "keys.js" "log.js" "payload.js" "places.js" "portal.js" "portal_session.js" "replay.js" "search.js"
     "session.js" "signin.js" "snippets.js" "verify.js" "widgets.js"
 ];
 
 /// The page loads nothing from elsewhere and runs nothing inline, and no script may turn a text into HTML.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
+pub(super) const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
     img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
     require-trusted-types-for 'script'; trusted-types 'none'";
 
@@ -62,19 +63,30 @@ pub async fn without_slash() -> Response {
 
 /// `GET /console`
 async fn index(State(app): State<AppState>, headers: HeaderMap) -> Response {
+    page(text(&app.settings.event_names, ""), &headers, HeaderValue::from_static(POLICY))
+}
+
+/// The page's text. `mark` is what tells the portal's page from the console's.
+pub(super) fn text(event_names: &EventNames, mark: &str) -> String {
     let scripts = FILES.iter().filter(|(name, _)| name.ends_with(".js"));
     let preload =
         |name: &str| format!("    <link rel=\"modulepreload\" href=\"console/{{version}}/{name}\">\n");
     let preloads: String = scripts.map(|(name, _)| preload(name)).collect();
-    let page = INDEX
+    INDEX
         .replace("{preloads}\n", &preloads)
         .replace("{version}", &VERSION)
-        .replace("{event_names}", &app.settings.event_names.to_string());
+        .replace("{event_names}", &event_names.to_string())
+        .replace("{portal}\n", mark)
+}
+
+/// The answer with a page, or without it if the browser has it already.
+pub(super) fn page(page: String, headers: &HeaderMap, policy: HeaderValue) -> Response {
     let etag = format!("\"{}\"", hex::encode(&Sha256::digest(&page)[..8]));
     let is_known =
         headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == etag.as_bytes());
     let answer = if is_known { StatusCode::NOT_MODIFIED.into_response() } else { page.into_response() };
     let mut answer = guarded(answer, "text/html; charset=utf-8", "no-cache");
+    answer.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
     if let Ok(etag) = HeaderValue::from_str(&etag) {
         answer.headers_mut().insert(header::ETAG, etag);
     }

@@ -8,6 +8,8 @@ pub mod deliveries;
 pub mod endpoints;
 pub mod erasure;
 pub mod events;
+pub mod portal;
+pub mod portal_links;
 pub mod projects;
 pub mod reference;
 pub mod replays;

@@ -118,7 +118,7 @@ pub async fn erase(
     Ok(StatusCode::ACCEPTED)
 }
 
-/// `GET /v1/projects`: the projects of an account, or the project that a key opens.
+/// `GET /v1/projects`: the projects of an account, or the project that a key or a portal session opens.
 pub async fn list(
     State(app): State<AppState>,
     caller: Caller,
@@ -129,6 +129,9 @@ pub async fn list(
         Caller::Account(account_id) => app.registry.projects(&account_id).await?,
         Caller::Key(grant) => {
             app.registry.project(&grant.account_id, &grant.project_id).await?.into_iter().collect()
+        }
+        Caller::Portal(grant) => {
+            app.registry.project(&grant.owner_id, &grant.project_id).await?.into_iter().collect()
         }
     };
     Ok(Json(projects.into_iter().map(ProjectBody::from).collect()))

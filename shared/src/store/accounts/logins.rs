@@ -11,6 +11,7 @@ use serde::Deserialize;
 use crate::account::{
     CallerNetwork, EmailKey, LOGIN_WINDOW, MAX_LOGIN_FAILURES, MAX_LOGIN_FAILURES_OF_CALLER,
 };
+use crate::id::PortalLinkId;
 use crate::store::{Registry, StoreError, if_condition_held, number, row_in_the_way, text};
 use crate::time::Timestamp;
 
@@ -75,6 +76,21 @@ impl Registry {
         let own = row_of_caller(of, email, from);
         match self.take_try(&own, MAX_LOGIN_FAILURES_OF_CALLER, now).await? {
             LoginBudget::Allowed => self.take_try(&row_of_all(of, email), MAX_LOGIN_FAILURES, now).await,
+            spent @ LoginBudget::Spent { .. } => Ok(spent),
+        }
+    }
+
+    /// Takes one try of a portal link's code, as for logins. A link's id is no e-mail, so its rows are no account's.
+    pub async fn take_portal_try(
+        &self,
+        link: &PortalLinkId,
+        from: &CallerNetwork,
+        now: Timestamp,
+    ) -> Result<LoginBudget, StoreError> {
+        match self.take_try(&format!("portal-from|{from}|{link}"), MAX_LOGIN_FAILURES_OF_CALLER, now).await? {
+            LoginBudget::Allowed => {
+                self.take_try(&format!("portal-all|{link}"), MAX_LOGIN_FAILURES, now).await
+            }
             spent @ LoginBudget::Spent { .. } => Ok(spent),
         }
     }

@@ -119,7 +119,7 @@ pub(super) async fn refused_soon(run: &Run<'_>, auth: &Auth<'_>, what: &str) {
         let asked_after = answered.elapsed();
         match run.lane.call("GET", "/v1/api-keys", auth, None).await.status {
             401 => return,
-            200 if asked_after > Duration::from_secs(5) => {
+            200 | 403 if asked_after > Duration::from_secs(5) => {
                 return run.violation(format!("{what} still opens after five seconds"));
             }
             _ if asked_after > Duration::from_secs(30) => {

@@ -13,6 +13,7 @@ mod limited;
 mod manual_retry;
 mod operational;
 mod ordered;
+mod portal;
 mod replay;
 mod sessions;
 mod sweep;
@@ -60,7 +61,7 @@ pub trait Path: fmt::Debug + Send + Sync {
 }
 
 /// Every path, in the order of the table.
-pub const ALL: [&dyn Path; 53] = [
+pub const ALL: [&dyn Path; 54] = [
     &accounts::SignUp,
     &accounts::CreateProject,
     &accounts::CreateKey,
@@ -70,6 +71,7 @@ pub const ALL: [&dyn Path; 53] = [
     &sessions::LogOutEverywhere,
     &sessions::ChangePassword,
     &sessions::ResetPassword,
+    &portal::Redeem,
     &erasure::Project,
     &erasure::Account,
     &erasure::Payload,

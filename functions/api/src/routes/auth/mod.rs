@@ -2,10 +2,12 @@
 
 mod erase;
 mod new_password;
+mod portal;
 mod tokens;
 
 pub use self::erase::erase_account;
 pub use self::new_password::{change_password, reset_password};
+pub use self::portal::{PortalOpenedBody, open_portal};
 pub use self::tokens::{log_out, refresh};
 
 use axum::Json;

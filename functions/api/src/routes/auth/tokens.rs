@@ -5,10 +5,12 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use echo_shared::account::{Account, EmailKey};
 use echo_shared::id::SessionSetId;
+use echo_shared::portal_link::PortalToken;
 use echo_shared::session::{Refresh, Session};
 use echo_shared::store::Refreshed;
 use echo_shared::time::Timestamp;
 
+use super::portal::leave_portal;
 use super::{SignedInBody, signed_in};
 use crate::app::{App, AppState};
 use crate::auth::bearer;
@@ -45,6 +47,9 @@ pub async fn log_out(
     query: QueryValues,
     body: RequestBody,
 ) -> Result<StatusCode, ApiError> {
+    if bearer(&headers).is_some_and(PortalToken::is_meant) {
+        return leave_portal(&app, &headers, &query, &body).await;
+    }
     let now = Timestamp::now();
     let claims = claims(&app, &headers, &[TokenType::Access, TokenType::Refresh], now).await?;
     let claims = claims.ok_or_else(ApiError::session_token_refused)?;

@@ -77,7 +77,7 @@ pub struct EndpointBody {
     project_id: ProjectId,
     #[schema(value_type = values::EndpointUrl)]
     url: String,
-    /// Null for an API key without the scope `endpoints:write`.
+    /// Null for an API key or a portal session without the scope `endpoints:write`.
     #[schema(value_type = Option<values::SigningSecret>, required)]
     signing_secret: Option<String>,
     status: EndpointState,

@@ -1,0 +1,91 @@
+//! `/auth/portal`: the code of a portal link, for a session.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use echo_shared::fields::string;
+use echo_shared::id::ProjectId;
+use echo_shared::portal_link::{Nonce, PortalCode, PortalToken};
+use echo_shared::store::{LoginBudget, Redeemed};
+use echo_shared::time::Timestamp;
+use serde::Serialize;
+use tracing::{Span, field};
+use utoipa::ToSchema;
+
+use crate::app::{App, AppState};
+use crate::auth::bearer;
+use crate::error::ApiError;
+use crate::http::body::RequestBody;
+use crate::http::request::{FromNetwork, QueryValues};
+use crate::openapi::values;
+
+/// A session of the portal.
+#[derive(Serialize, ToSchema)]
+#[schema(as = PortalOpened)]
+pub struct PortalOpenedBody {
+    /// For `/v1`, as far as the link opens the project.
+    #[schema(value_type = values::PortalToken)]
+    token: String,
+    #[schema(value_type = values::Id)]
+    project_id: ProjectId,
+    /// Whether it only looks, and gets no secrets.
+    read_only: bool,
+    /// When the session ends.
+    #[schema(value_type = values::Time)]
+    expires_at: String,
+}
+
+/// `POST /auth/portal`
+pub async fn open_portal(
+    State(app): State<AppState>,
+    FromNetwork(from): FromNetwork,
+    query: QueryValues,
+    body: RequestBody,
+) -> Result<(StatusCode, Json<PortalOpenedBody>), ApiError> {
+    query.only(&[])?;
+    let fields = body.fields()?;
+    let code = fields.required("code", "a string", string)?;
+    let allowed = "64 lower-case hex digits, made up at random for this code";
+    let nonce = fields.required("nonce", allowed, |value| Nonce::parse(&string(value)?))?;
+    let code = PortalCode::parse(&code).ok_or_else(ApiError::portal_code_refused)?;
+    let now = Timestamp::now();
+    let (project_id, link_id) = (code.project_id(), code.link_id());
+    let link = app.registry.portal_link(&project_id, &link_id).await?;
+    let link = link.ok_or_else(ApiError::portal_code_refused)?;
+    Span::current().record("portal_link_id", field::display(link_id));
+    // A code of 256 bits cannot be guessed. The budget bounds what tries cost; an unknown link costs a read.
+    if let LoginBudget::Spent { until } = app.registry.take_portal_try(&link_id, &from, now).await? {
+        return Err(ApiError::too_many_portal_tries(until.since(now).as_secs() + 1));
+    }
+    let read_only = link.is_read_only();
+    match app.registry.redeem_portal_link(link, &code, &nonce, now).await? {
+        Redeemed::To(session) => {
+            Span::current().record("project_id", field::display(project_id));
+            let body = PortalOpenedBody {
+                token: code.token(&nonce).expose(),
+                project_id,
+                read_only,
+                expires_at: session.ends_at.to_string(),
+            };
+            Ok((StatusCode::CREATED, Json(body)))
+        }
+        Redeemed::Used => Err(ApiError::portal_code_used()),
+        Redeemed::Expired => Err(ApiError::portal_code_expired()),
+        Redeemed::Unknown => Err(ApiError::portal_code_refused()),
+    }
+}
+
+/// `POST /auth/logout` with the token of a portal session.
+pub(super) async fn leave_portal(
+    app: &App,
+    headers: &HeaderMap,
+    query: &QueryValues,
+    body: &RequestBody,
+) -> Result<StatusCode, ApiError> {
+    let token = bearer(headers).and_then(PortalToken::parse).ok_or_else(ApiError::session_token_refused)?;
+    body.check()?;
+    query.only(&[])?;
+    app.registry.end_portal_session(&token).await?;
+    app.portals.forget(&token.link_id());
+    Ok(StatusCode::NO_CONTENT)
+}

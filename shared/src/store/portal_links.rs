@@ -1,0 +1,146 @@
+//! Links to the portal. A link and its session are one row, so one write redeems a link, and one ends both.
+
+use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
+
+use super::inserts::{NewRow, put_new};
+use super::{
+    Registry, StoreError, from_item, if_condition_held, key, number, row, row_in_the_way, text, to_item,
+};
+use crate::id::{PortalLinkId, ProjectId};
+use crate::portal_link::{Nonce, PortalCode, PortalLink, PortalSession, PortalToken, Redeem};
+use crate::time::Timestamp;
+
+/// How many links are listed, the newest ones.
+const MOST_LISTED: usize = 1_000;
+
+/// How redeeming a code ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Redeemed {
+    To(PortalSession),
+    Used,
+    Expired,
+    /// The code is wrong, or the link has been ended.
+    Unknown,
+}
+
+impl Registry {
+    pub async fn create_portal_link(&self, link: &PortalLink) -> Result<(), StoreError> {
+        put_new(&self.client, NewRow { table: &self.tables.sessions, key: "id", item: to_item(link)? }).await
+    }
+
+    pub async fn portal_link(
+        &self,
+        project_id: &ProjectId,
+        id: &PortalLinkId,
+    ) -> Result<Option<PortalLink>, StoreError> {
+        row(&self.client, &self.tables.sessions, link_key(project_id, id)).await
+    }
+
+    /// The project's links that can still be redeemed or whose session lasts, newest first.
+    pub async fn portal_links(
+        &self,
+        project_id: &ProjectId,
+        now: Timestamp,
+    ) -> Result<Vec<PortalLink>, StoreError> {
+        let query = self
+            .client
+            .query()
+            .table_name(&self.tables.sessions)
+            .key_condition_expression("account_id = :links")
+            // DynamoDB may delete an expired row days later.
+            .filter_expression("expires_at >= :now")
+            .expression_attribute_values(":links", text(PortalLink::partition(project_id)))
+            .expression_attribute_values(":now", number(now.as_seconds()))
+            .scan_index_forward(false)
+            .consistent_read(true);
+        let (mut links, mut after) = (Vec::new(), None);
+        loop {
+            let page = query.clone().set_exclusive_start_key(after).send().await?;
+            for item in page.items.unwrap_or_default() {
+                links.push(from_item::<PortalLink>(item)?);
+            }
+            after = page.last_evaluated_key;
+            if after.is_none() || links.len() >= MOST_LISTED {
+                links.retain(|link| link.lives(now));
+                links.truncate(MOST_LISTED);
+                return Ok(links);
+            }
+        }
+    }
+
+    /// Redeems a code. Of several callers at once one gets the session, and its repeats get it again.
+    pub async fn redeem_portal_link(
+        &self,
+        link: PortalLink,
+        code: &PortalCode,
+        nonce: &Nonce,
+        now: Timestamp,
+    ) -> Result<Redeemed, StoreError> {
+        let session = match link.redeem(code, nonce, now) {
+            Redeem::Open(session) => session,
+            decided => return Ok(without_write(decided)),
+        };
+        let redeemed = self
+            .client
+            .update_item()
+            .table_name(&self.tables.sessions)
+            .set_key(Some(link_key(&link.project_id, &link.id)))
+            .update_expression(
+                "SET token_hash = :token, redeemed_at = :now, ends_at = :ends, expires_at = :expires",
+            )
+            .condition_expression("attribute_exists(id) AND attribute_not_exists(token_hash)")
+            .expression_attribute_values(":token", text(session.token_hash.as_str()))
+            .expression_attribute_values(":now", number(session.redeemed_at.as_millis()))
+            .expression_attribute_values(":ends", number(session.ends_at.as_millis()))
+            .expression_attribute_values(":expires", number(session.ends_at.as_seconds()))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send()
+            .await;
+        let Err(error) = redeemed else { return Ok(Redeemed::To(session)) };
+        // Another caller came first, or this one's own first answer was lost, or the link has been ended.
+        let present: Option<PortalLink> = row_in_the_way(error)?;
+        Ok(present.map_or(Redeemed::Unknown, |link| without_write(link.redeem(code, nonce, now))))
+    }
+
+    /// Ends a link and its session. It gives false when the project has no such link, or one that is over.
+    pub async fn end_portal_link(
+        &self,
+        project_id: &ProjectId,
+        id: &PortalLinkId,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let table = &self.tables.sessions;
+        let delete = self.client.delete_item().table_name(table).set_key(Some(link_key(project_id, id)));
+        let deleted = delete.return_values(ReturnValue::AllOld).send().await?;
+        let link = deleted.attributes.map(from_item::<PortalLink>).transpose()?;
+        Ok(link.is_some_and(|link| link.lives(now)))
+    }
+
+    /// Ends the session of a token, and its link. Ending it again changes nothing.
+    pub async fn end_portal_session(&self, token: &PortalToken) -> Result<(), StoreError> {
+        let ended = self
+            .client
+            .delete_item()
+            .table_name(&self.tables.sessions)
+            .set_key(Some(link_key(&token.project_id(), &token.link_id())))
+            .condition_expression("token_hash = :token")
+            .expression_attribute_values(":token", text(token.hash().as_str()))
+            .send()
+            .await;
+        if_condition_held(ended).map(|_| ())
+    }
+}
+
+/// How redeeming ends where nothing was written: a session opens by a write alone.
+fn without_write(decided: Redeem) -> Redeemed {
+    match decided {
+        Redeem::Repeat(session) => Redeemed::To(session),
+        Redeem::Open(_) | Redeem::Used => Redeemed::Used,
+        Redeem::Expired => Redeemed::Expired,
+        Redeem::Unknown => Redeemed::Unknown,
+    }
+}
+
+fn link_key(project_id: &ProjectId, id: &PortalLinkId) -> super::Item {
+    key([("account_id", text(PortalLink::partition(project_id))), ("id", text(id))])
+}
