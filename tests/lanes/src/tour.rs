@@ -98,5 +98,6 @@ async fn changed(run: &Run<'_>) {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
+    run.insist("GET", &run.endpoint(0, "/replays"), &run.key(), None, &[200]).await;
     run.insist("DELETE", &run.endpoint(1, ""), &run.key(), None, &[204]).await;
 }

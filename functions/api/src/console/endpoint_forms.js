@@ -152,7 +152,7 @@ export function disableEndpoint(path, done) {
 
 /** Sends one sample event to this endpoint only, whether or not it subscribes to the event. */
 export function testEndpoint(path, endpoint, done) {
-  const names = [...new Set([...endpoint.events.filter((name) => !name.endsWith("*")), ...EVENT_NAMES])];
+  const names = [...new Set([...endpoint.events.filter((each) => !each.endsWith("*")), ...EVENT_NAMES])];
   const name = h(
     "select",
     null,

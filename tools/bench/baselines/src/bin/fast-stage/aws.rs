@@ -42,11 +42,7 @@ pub(crate) struct Aws {
 }
 
 impl Aws {
-    pub(crate) fn new(
-        mut tables: HashMap<String, Table>,
-        root_secret: String,
-        sealing_keys: String,
-    ) -> Self {
+    pub(crate) fn new(mut tables: HashMap<String, Table>, root_secret: String, sealing_keys: String) -> Self {
         for table in tables.values_mut() {
             for item in std::mem::take(&mut table.items) {
                 table.put(item);
