@@ -93,6 +93,7 @@ impl Path for Project {
         let access = run.log_in(PASSWORD).await.access;
         let body = json!({ "name": "stays" });
         run.insist("POST", "/v1/projects", &Auth::Bearer(&access), Some(&body), &[201]).await;
+        run.insist("POST", &run.project("/portal-links"), &run.key(), Some(&json!({})), &[201]).await;
         fill_project(run).await;
     }
 
