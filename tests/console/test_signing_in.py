@@ -240,3 +240,17 @@ def test_being_asked_to_wait_is_done_unseen_or_said(signed_in, customer, receive
     expect(page.get_by_role("button", name="Try again in")).to_be_disabled()
     page.get_by_role("button", name="Try again", exact=True).click()
     expect(page.get_by_text("No endpoints yet")).to_be_visible()
+
+
+def test_a_project_is_deleted_with_the_accounts_password(signed_in, customer, api_url):
+    page = signed_in()
+    page.get_by_role("link", name="API keys").click()
+    page.get_by_role("button", name="Delete project").click()
+    form = page.get_by_role("dialog", name="Delete this project?")
+    form.get_by_label("Your password").fill("not the password")
+    form.get_by_role("button", name="Delete permanently").click()
+    expect(form.get_by_text("The password must be the account's present password")).to_be_visible()
+    form.get_by_label("Your password").fill(customer.password)
+    form.get_by_role("button", name="Delete permanently").click()
+    expect(page.get_by_text("This account has no project.")).to_be_visible()
+    assert demo.call("GET", customer.path + "/events", None, x_api_key=customer.api_key)[0] in (401, 403)

@@ -61,11 +61,11 @@ fn span_of(job: &Job, request_id: &str) -> Span {
             replay_id = %job.replay_id,
             endpoint_id = %job.endpoint_id,
         ),
+        // Its name is the hash of a customer's id, which no log is to keep.
         Job::Stream(job) => tracing::info_span!(
             "stream",
             request_id,
             endpoint_id = %job.endpoint_id,
-            stream = String::from(job.stream),
         ),
         Job::Reseal(job) => tracing::info_span!("sweep", request_id, key = %job.key),
         Job::Erasure(job) => tracing::info_span!("erasure", request_id, project_id = %job.project_id),

@@ -141,6 +141,6 @@ fn without_write(decided: Redeem) -> Redeemed {
     }
 }
 
-fn link_key(project_id: &ProjectId, id: &PortalLinkId) -> super::Item {
+pub(super) fn link_key(project_id: &ProjectId, id: &PortalLinkId) -> super::Item {
     key([("account_id", text(PortalLink::partition(project_id))), ("id", text(id))])
 }

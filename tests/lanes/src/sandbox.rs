@@ -214,7 +214,12 @@ impl Inner {
     async fn handle(self: Arc<Self>, request: Request<Incoming>) -> Result<Answer, Broken> {
         let path = request.uri().path().to_owned();
         let Some(runtime) = path.strip_prefix("/2018-06-01/runtime/") else {
-            return self.aws_call(request).await;
+            // The port may have been a receiver's, and another lane may still deliver to that one. Each call to AWS is signed.
+            let signature = request.headers().get("authorization").map(hyper::header::HeaderValue::as_bytes);
+            if signature.is_some_and(|signature| signature.starts_with(b"AWS4-HMAC-SHA256 ")) {
+                return self.aws_call(request).await;
+            }
+            return Ok(http::answer(404, "text/plain", "not a call to AWS"));
         };
         if request.method() == Method::GET && runtime == "invocation/next" {
             return self.next().await;

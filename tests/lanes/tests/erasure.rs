@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use echo_lanes::fault::{CallKey, Fault, Injection, Span};
 use echo_lanes::function::Kind;
-use echo_lanes::lane::{Auth, LaneSettings};
+use echo_lanes::lane::{Auth, FIRST_ATTEMPTS, LaneSettings};
 use echo_lanes::path::erasure::{find_nothing_of, forget_events, ids_of_project};
 use echo_lanes::run::Run;
+use echo_lanes::sqs::Outgoing;
 use echo_lanes::world::{ONE, PASSWORD, World};
 use serde_json::json;
 
@@ -40,4 +41,51 @@ async fn an_acceptance_under_way_leaves_nothing_behind() {
     find_nothing_of(&run, &ids);
     assert_eq!(run.notes().violations, [""; 0]);
     run.lane.stop_mappings();
+}
+
+/// A runner has read a chunk of a stream just before the erasure deletes it: the chunk is there, its head and its project are not.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_runner_that_wakes_in_an_erased_stream_writes_no_head() {
+    let world = World::make().await.expect("the functions, built by `cargo build`");
+    let logs = std::env::temp_dir().join(uuid::Uuid::new_v4().to_string());
+    std::fs::create_dir(&logs).expect("a folder");
+    let name = "erased-stream".to_owned();
+    let settings = LaneSettings { name, logs: Some(logs.clone()), ..LaneSettings::default() };
+    let mut run = Run::new(world.lane(settings).await.expect("a lane"), &world);
+    let access = run.log_in(PASSWORD).await.access;
+    let ordered = json!({ "ordered": "customer_id" });
+    run.insist("PATCH", &run.endpoint(0, ""), &run.key(), Some(&ordered), &[200]).await;
+    run.lane.stop_mappings();
+    let event = json!({ "event_name": ONE, "customer_id": "customer-7", "data": { "n": 1 } });
+    run.insist("POST", &run.project("/events"), &run.key(), Some(&event), &[202]).await;
+    let jobs = run.lane.aws.sqs.bodies(FIRST_ATTEMPTS);
+    let [job] = jobs.as_slice() else { panic!("one job of the stream: {jobs:?}") };
+    let chunks = run.lane.aws.dynamo.items("streams");
+    let [chunk] = chunks.as_slice() else { panic!("one chunk: {chunks:?}") };
+    run.lane.start_mappings();
+    assert!(run.lane.settle(Duration::from_secs(60)).await, "the event is not delivered");
+
+    let (body, bearer) = (json!({ "password": PASSWORD }), Auth::Bearer(&access));
+    run.insist("DELETE", &run.project(""), &bearer, Some(&body), &[202, 403]).await;
+    assert!(run.lane.settle(Duration::from_secs(120)).await, "it does not come to rest");
+    assert_eq!(
+        run.lane.aws.dynamo.rows("streams"),
+        [json!(null); 0],
+        "the erasure left a part of the stream"
+    );
+
+    run.lane.aws.dynamo.put("streams", chunk);
+    let wake = Outgoing { body: job.clone(), group: None, delay: Duration::ZERO };
+    assert!(run.lane.aws.sqs.send(FIRST_ATTEMPTS, wake).is_ok(), "the queue is there");
+    assert!(run.lane.settle(Duration::from_secs(60)).await, "the stream does not come to rest");
+    assert_eq!(run.lane.aws.dynamo.items("streams"), std::slice::from_ref(chunk), "more than was put there");
+    run.lane.stop_mappings();
+
+    // The stream's name is a hash of the customer's id.
+    let key = chunk["stream"]["S"].as_str().and_then(|key| key.split_once("#c"));
+    let (_, hash) = key.expect("a customer's stream");
+    assert_eq!(hash.len(), 24);
+    let log = std::fs::read_to_string(logs.join("erased-stream-delivery.log")).expect("a log");
+    assert!(!log.is_empty() && !log.contains(hash), "{log}");
+    std::fs::remove_dir_all(&logs).expect("the folder");
 }

@@ -1,4 +1,4 @@
-// A project's API keys.
+// A project's API keys, and the end of the project.
 
 import { change, get, Problem } from "./api.js";
 import { formDialog, tell } from "./dialogs.js";
@@ -78,6 +78,29 @@ function revokeKey(key, query, done) {
   });
 }
 
+/** Erases the project with all that it has, and then calls `gone`. */
+function deleteProject(path, name, gone) {
+  const password = h("input", { type: "password", autocomplete: "current-password" });
+  const body = [
+    h("p", { class: "break" }, h("b", null, name)),
+    h(
+      "p",
+      null,
+      "The service erases the project with its keys, endpoints, events and deliveries. What waits is not delivered. You cannot undo this.",
+    ),
+    named("password", "The password", field("Your password", password)),
+  ];
+  return formDialog("Delete this project?", body, {
+    action: "Delete permanently",
+    kind: "danger",
+    submit: async () => {
+      await change("DELETE", path, { password: password.value });
+      toast("Project deleted");
+      gone();
+    },
+  });
+}
+
 const scopesOf = (key) =>
   SCOPES.every((scope) => key.scopes.includes(scope))
     ? "All"
@@ -89,7 +112,7 @@ const scopesOf = (key) =>
 
 const statusOf = (key) => (key.status === "active" && key.expires_at && Date.parse(key.expires_at) <= Date.now() ? "expired" : key.status);
 
-export async function keysView({ project, signal, reload }) {
+export async function keysView({ project, path, name, signal, reload, gone }) {
   const query = new URLSearchParams({ project_id: project });
   const { json: keys } = await get("v1/api-keys", { query: { project_id: project }, signal });
   const create = () => createKey(query, reload);
@@ -132,6 +155,12 @@ export async function keysView({ project, signal, reload }) {
       { class: "panel flush" },
       keys.length ? table(headings, keys.map(row)) : empty("No keys", "Your backend needs a key to post events."),
     ),
+    session().kind === "account" &&
+      h(
+        "div",
+        { class: "actions" },
+        button("Delete project", () => deleteProject(path, name, gone), { kind: "danger-text" }),
+      ),
   ];
   return { title: "API keys", content };
 }

@@ -163,6 +163,11 @@ async function show() {
       query,
       signal,
       reload: show,
+      name: known.find(({ id }) => id === project).name,
+      gone: () => {
+        known = null;
+        location.hash = "#/";
+      },
     };
     const { title, content } = await route.view(context);
     if (signal.aborted) return undefined;

@@ -56,6 +56,7 @@ pub async fn erase_project(
         return Ok(());
     }
     app.registry.erase_api_keys(id).await?;
+    app.registry.erase_portal_links(id).await?;
     match app.registry.erase_project(account_id, id, shards, until).await? {
         Ended::Done => Ok(()),
         Ended::Overtaken => Err(ApiError::unavailable("another request erases the same project")),

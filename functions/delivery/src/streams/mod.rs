@@ -220,6 +220,11 @@ impl Runner {
         if self.lane != Lane::Slow && endpoint.as_ref().is_some_and(|it| it.is_slow(Timestamp::now())) {
             return Ok(Step::Over(self.leave_to(Lane::Slow, after).await));
         }
+        // A head that is deleted would be written anew. The mark was there before the endpoint went, and a project that is marked
+        // later keeps its streams until this write has ended.
+        if before.is_none() && endpoint.is_none() && self.is_being_erased().await? {
+            return Ok(Step::Over(Disposal::Delete));
+        }
         if !self.has_time() {
             return Ok(Step::Over(self.message.hide(Duration::ZERO).await));
         }
@@ -243,6 +248,12 @@ impl Runner {
             Advanced::Overtaken => Ok(Step::LookAgain { after }),
             Advanced::Done => self.work(&block, entries, is_tried, life).await,
         }
+    }
+
+    /// Whether the stream's project is being erased, or is gone. Its deliveries go too, so nothing waits for the stream.
+    async fn is_being_erased(&self) -> Result<bool, StoreError> {
+        let routes = self.app.store.routes_to_erase(&self.job.project_id).await?;
+        Ok(routes.is_none_or(|routes| routes.is_erased))
     }
 
     /// Makes the first attempts of a block's deliveries. `life` is the time of the latest write that others can see: just before

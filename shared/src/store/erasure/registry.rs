@@ -7,13 +7,16 @@ use serde::Deserialize;
 
 use super::{Ended, STAYS};
 use crate::account::{Account, EmailKey};
-use crate::id::{AccountId, ProjectId, SessionId};
+use crate::id::{AccountId, PortalLinkId, ProjectId, SessionId};
+use crate::portal_link::PortalLink;
 use crate::shards::Shards;
 use crate::store::deletions::delete_all;
 use crate::store::projects::{count_key, project_key};
 use crate::store::sessions::session_key;
 use crate::store::transactions::{any_condition_failed, transact};
-use crate::store::{Item, Registry, StoreError, if_condition_held, key, number, routes, rows, text};
+use crate::store::{
+    Item, Registry, StoreError, if_condition_held, key, number, portal_links, routes, rows, text,
+};
 use crate::time::Timestamp;
 
 /// The most pages of failed logins that are looked through. Rows live for a quarter of an hour, so only a flood makes more.
@@ -68,6 +71,19 @@ impl Registry {
         delete_all(&self.client, &self.tables.api_key_hashes, hashes).await?;
         let listed = keys.iter().map(|one| key([("project_id", text(project_id)), ("id", text(one.id))]));
         delete_all(&self.client, &self.tables.api_keys, listed.collect()).await
+    }
+
+    /// Deletes all portal links of a project, and ends their sessions.
+    pub async fn erase_portal_links(&self, project_id: &ProjectId) -> Result<(), StoreError> {
+        #[derive(Deserialize)]
+        struct Row {
+            id: PortalLinkId,
+        }
+        let table = &self.tables.sessions;
+        let links: Vec<Row> =
+            rows(&self.client, table, "account_id", PortalLink::partition(project_id)).await?;
+        let keys = links.iter().map(|row| portal_links::link_key(project_id, &row.id)).collect();
+        delete_all(&self.client, table, keys).await
     }
 
     /// Deletes a project's row and marks its routing row, in one transaction. From then on there is no such project.

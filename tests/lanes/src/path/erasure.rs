@@ -44,7 +44,7 @@ pub fn forget_events(run: &Run<'_>) {
 }
 
 /// A project with everything that a project can have: deliveries that ended and one that waits, an endpoint that is deleted
-/// while its deliveries and a replay are there, and a delivery of it whose event was never accepted.
+/// while its deliveries and a replay are there, and a delivery of it and of another endpoint whose event was never accepted.
 pub async fn fill_project(run: &mut Run<'_>) {
     let ordered = json!({ "ordered": "endpoint" });
     run.insist("PATCH", &run.endpoint(3, ""), &run.key(), Some(&ordered), &[200]).await;
@@ -56,12 +56,13 @@ pub async fn fill_project(run: &mut Run<'_>) {
     run.insist("POST", &run.endpoint(5, "/replay"), &run.key(), Some(&since), &[202, 409]).await;
     run.lane.settle(SETTLES).await;
     let deliveries = run.lane.aws.dynamo.items("deliveries");
-    let of_deleted = |row: &&Value| row["endpoint_id"]["S"] == run.world.endpoints[5].as_str();
-    if let Some(row) = deliveries.iter().find(of_deleted) {
+    for n in [4, 5] {
+        let of_endpoint = |row: &&Value| row["endpoint_id"]["S"] == run.world.endpoints[n].as_str();
+        let Some(row) = deliveries.iter().find(of_endpoint) else { continue };
         let mut row = row.clone();
         // The last two bytes of the id stay, because they name the partition.
         let id = row["id"]["S"].as_str().unwrap_or_default().to_owned();
-        row["id"]["S"] = json!(format!("01a20259-3a57-7c63-9fb6-0c94e1b2{}", &id[32..]));
+        row["id"]["S"] = json!(format!("01a20259-3a57-7c63-9fb6-0c94e1b{n}{}", &id[32..]));
         row["event_id"]["S"] = json!(uuid::Uuid::new_v4().to_string());
         run.lane.aws.dynamo.put("deliveries", &row);
     }
@@ -92,6 +93,7 @@ impl Path for Project {
         let access = run.log_in(PASSWORD).await.access;
         let body = json!({ "name": "stays" });
         run.insist("POST", "/v1/projects", &Auth::Bearer(&access), Some(&body), &[201]).await;
+        run.insist("POST", &run.project("/portal-links"), &run.key(), Some(&json!({})), &[201]).await;
         fill_project(run).await;
     }
 
