@@ -211,6 +211,7 @@ async fn an_unknown_query_parameter_is_refused_by_every_call() {
     let since = json!({"since": "2026-01-01T00:00:00Z"});
     let replay = project.api.post(&endpoint.path("/replay"), &since).await.ok(202);
     let keys = project.api.get("/v1/api-keys").await.ok(200);
+    let portal = project.api.post(&project.path("/portal-links"), &json!({})).await.ok(201);
     let ids = [
         ("{projectId}", project.id.as_str()),
         ("{webhookId}", &endpoint.id),
@@ -218,6 +219,7 @@ async fn an_unknown_query_parameter_is_refused_by_every_call() {
         ("{eventId}", accepted["event_id"].as_str().expect("an id")),
         ("{replayId}", replay["id"].as_str().expect("an id")),
         ("{apiKeyId}", keys[0]["id"].as_str().expect("an id")),
+        ("{portalLinkId}", portal["id"].as_str().expect("an id")),
     ];
     let document = Api::anonymous().get("/openapi.json").await.ok(200);
     let mut calls = 0;

@@ -93,7 +93,8 @@ async fn receivers_get_the_headers_and_fields_that_are_described() {
     let document = description().await;
     let (project, receiver) = (Project::new().await, Receiver::start().await);
     let endpoint = project.endpoint(&receiver.url()).await;
-    // After a rotation a request has every header.
+    // After a rotation a request of an ordered endpoint has every header.
+    endpoint.patch(&json!({"ordered": "endpoint"})).await;
     endpoint.rotate().await;
     project.emit_one().await;
     let request = receiver.first().await;

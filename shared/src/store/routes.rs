@@ -35,9 +35,23 @@ impl Store {
     /// # Errors
     /// `Unavailable` also when a filter changes with each read.
     pub async fn routes(&self, project_id: &ProjectId, copy: Shard) -> Result<Option<Routes>, StoreError> {
+        let routes = self.routes_or_mark(project_id, copy).await?;
+        Ok(routes.filter(|routes| !routes.is_erased))
+    }
+
+    /// The same, or the routing row as it is while the project is being erased.
+    ///
+    /// # Errors
+    /// As [`Self::routes`].
+    pub async fn routes_or_mark(
+        &self,
+        project_id: &ProjectId,
+        copy: Shard,
+    ) -> Result<Option<Routes>, StoreError> {
         for _ in 0..READS {
-            let Some(mut routes) = self.routing_row(project_id, copy).await? else { return Ok(None) };
-            if self.add_filters(&mut routes).await? {
+            let read = row(&self.client, &self.tables.routes, row_key(project_id, copy)).await?;
+            let Some(mut routes): Option<Routes> = read else { return Ok(None) };
+            if routes.is_erased || self.add_filters(&mut routes).await? {
                 return Ok(Some(routes));
             }
         }

@@ -18,6 +18,7 @@ use echo_shared::fields::Refused;
 use echo_shared::id::ProjectId;
 use echo_shared::intake::{self, Incoming};
 use echo_shared::route::Routes;
+use echo_shared::shards::Shard;
 use echo_shared::store::{Spent, Store, StoreError};
 use echo_shared::time::Timestamp;
 use serde_json::json;
@@ -185,7 +186,7 @@ impl Projects {
 /// Reads a project's routes. Nothing has told how many copies there are, and one read serves all events of a batch, so the
 /// first copy is enough.
 async fn read(store: &Store, id: &ProjectId) -> Result<Option<Arc<Routes>>, StoreError> {
-    Ok(store.routes_to_erase(id).await?.map(Arc::new))
+    Ok(store.routes_or_mark(id, Shard::FIRST).await?.map(Arc::new))
 }
 
 #[cfg(test)]
