@@ -149,7 +149,7 @@ impl Registry {
     }
 
     /// Deletes the counts of failed logins at an account. They are kept by the callers' networks, so only a look through the
-    /// table finds them; its rows live for a quarter of an hour. The rows that a flood puts beyond [`MOST_PAGES`] expire.
+    /// table finds them; its rows live for a quarter of an hour. The rows that a flood puts beyond `MOST_PAGES` expire.
     pub async fn erase_login_failures(&self, email: &EmailKey) -> Result<(), StoreError> {
         let table = &self.tables.login_failures;
         let ending = format!("|{}", email.as_str());

@@ -76,7 +76,7 @@ impl Page {
     /// A page of one endpoint.
     ///
     /// # Errors
-    /// As [`Self::read`].
+    /// When a value is not allowed, or the cursor belongs to another list or other filters.
     pub fn of_endpoint(query: &QueryValues, id: &EndpointId, names: &EventNames) -> Result<Self, ApiError> {
         Self::read(query, id.to_string(), names)
     }
@@ -84,7 +84,7 @@ impl Page {
     /// A page of all endpoints of a project.
     ///
     /// # Errors
-    /// As [`Self::read`].
+    /// When a value is not allowed, or the cursor belongs to another list or other filters.
     pub fn of_project(query: &QueryValues, id: &ProjectId, names: &EventNames) -> Result<Self, ApiError> {
         Self::read(query, format!("project {id}"), names)
     }
