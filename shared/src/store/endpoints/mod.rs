@@ -3,14 +3,16 @@
 //! is then written depends on conditions.
 
 mod health;
+mod patches;
 mod resealed;
 mod slots;
 mod slowness;
 
+pub use self::patches::Patched;
 pub use self::resealed::Scanned;
 pub use self::slots::Taken;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
@@ -19,15 +21,13 @@ use aws_sdk_dynamodb::types::{
     AttributeValue, Delete, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
 };
 
-use crate::endpoint::{Endpoint, EndpointStatus, ROTATION_OVERLAP};
-use crate::endpoint_patch::EndpointPatch;
+use crate::endpoint::{Endpoint, ROTATION_OVERLAP};
 use crate::event_name::EventName;
 use crate::id::{EndpointId, ProjectId};
 use crate::sealed::Sealed;
 use crate::shards::Shard;
 use crate::store::deliveries::keys;
 use crate::store::transactions::{any_condition_failed, first_condition_failed, transact};
-use crate::store::update::Changes;
 use crate::store::{
     Item, Registry, Store, StoreError, erasure, from_item, if_condition_held, key, number, routes,
     row_in_the_way, text, to_item, value,
@@ -104,15 +104,6 @@ pub(super) fn of_parts(items: Vec<Item>) -> Result<HashMap<EndpointId, Endpoint>
     Ok(endpoints)
 }
 
-/// How a change of an endpoint ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Patched {
-    Done(Box<Endpoint>),
-    /// Another change came first, and the endpoint is this now.
-    Overtaken(Box<Endpoint>),
-    Gone,
-}
-
 /// How the creation of something with a cap ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Created {
@@ -153,9 +144,9 @@ impl Registry {
         match transact(&self.client, writes).await {
             Ok(()) => Ok(Created::Done),
             Err(error) if first_condition_failed(&error) => {
-                let has_project =
-                    routes::has_row(&self.client, &self.tables.routes, &endpoint.project_id).await?;
-                Ok(if has_project { Created::CapReached } else { Created::OwnerGone })
+                let (table, project_id) = (&self.tables.routes, &endpoint.project_id);
+                let project = routes::living_row(&self.client, table, project_id, Shard::FIRST).await?;
+                Ok(if project.is_some() { Created::CapReached } else { Created::OwnerGone })
             }
             Err(error) => Err(error.into()),
         }
@@ -224,63 +215,6 @@ impl Store {
         let wanted = keys(ids.iter().flat_map(both_keys))?;
         let mut found = self.batch_get(HashMap::from([(self.tables.endpoints.clone(), wanted)])).await?;
         of_parts(found.remove(&self.tables.endpoints).unwrap_or_default())
-    }
-
-    /// Changes an endpoint, if its settings are still those that were read. A write can arrive late, when its caller has
-    /// given up and has made another change: then it changes nothing. A repeated write whose first answer was lost finds its
-    /// own change and counts as done.
-    pub async fn patch_endpoint(
-        &self,
-        endpoint: &Endpoint,
-        patch: &EndpointPatch,
-        now: Timestamp,
-    ) -> Result<Patched, StoreError> {
-        // Later than the time on the row, so that no two versions of a row have the same time.
-        let now = now.max(endpoint.updated_at.plus(Duration::from_millis(1)));
-        let after = patch.apply(endpoint, now);
-        if self.write_patch(endpoint, patch, &after).await? {
-            return Ok(Patched::Done(Box::new(after)));
-        }
-        Ok(match self.endpoint(&endpoint.project_id, &endpoint.id).await? {
-            None => Patched::Gone,
-            Some(latest) if latest.updated_at == now && patch.is_in(&latest) => {
-                Patched::Done(Box::new(latest))
-            }
-            Some(latest) => Patched::Overtaken(Box::new(latest)),
-        })
-    }
-
-    /// Writes the settings alone, or all rows that change in one transaction. False when a condition does not hold.
-    async fn write_patch(
-        &self,
-        before: &Endpoint,
-        patch: &EndpointPatch,
-        after: &Endpoint,
-    ) -> Result<bool, StoreError> {
-        const AS_READ: &str = "#updated_at = :read";
-        let read = number(before.updated_at.as_millis());
-        let settings = settings_changes(patch, after)?;
-        if !patch.touches_state(before) && !patch.touches_route() {
-            let update = self
-                .update_settings(after)
-                .condition_expression(AS_READ)
-                .expression_attribute_values(":read", read);
-            return Ok(if_condition_held(settings.of_item(update).send().await)?.is_some());
-        }
-        let table = &self.tables.endpoints;
-        let update = Part::Settings
-            .update(table, &after.id)
-            .condition_expression(AS_READ)
-            .expression_attribute_values(":read", read);
-        let mut writes = vec![write(settings.of_transaction(update))?];
-        if patch.touches_state(before) {
-            let update = Part::State.update(table, &after.id).condition_expression("attribute_exists(id)");
-            writes.push(write(state_changes(before, patch, after)?.of_transaction(update))?);
-        }
-        if patch.touches_route() {
-            writes.extend(routes::change(&self.tables.routes, after)?);
-        }
-        self.write_together(writes).await
     }
 
     /// Carries out a transaction; false when a condition does not hold.
@@ -382,71 +316,4 @@ fn write(update: UpdateBuilder) -> Result<TransactWriteItem, StoreError> {
 /// Carries out an update; false when its condition does not hold.
 async fn held(update: UpdateItemFluentBuilder) -> Result<bool, StoreError> {
     Ok(if_condition_held(update.send().await)?.is_some())
-}
-
-/// The changes to the settings that a patch makes.
-fn settings_changes(patch: &EndpointPatch, after: &Endpoint) -> Result<Changes, StoreError> {
-    let EndpointPatch {
-        url,
-        events,
-        status,
-        description,
-        headers,
-        rate_limit_per_second: _,
-        ordered,
-        filter,
-    } = patch;
-    let mut changes = Changes::default().set("updated_at", number(after.updated_at.as_millis()));
-    if after.previous_secret.is_none() {
-        changes = changes.remove(&["previous_secret", "previous_secret_until"]);
-    }
-    if url.is_some() {
-        changes = changes.set("url", text(&after.url)).set("url_since", number(after.url_since.as_millis()));
-    }
-    if let Some(events) = events {
-        // The row may have got another name since it was read.
-        let names: BTreeSet<String> = events.iter().map(|event| event.noted().to_string()).collect();
-        changes = changes
-            .set("events", value(events)?)
-            .add("event_names_ever", AttributeValue::Ss(names.into_iter().collect()));
-    }
-    if let Some(status) = status {
-        let reason = after.disabled_reason.as_ref().map(value).transpose()?;
-        let at = after.disabled_at.map(|at| number(at.as_millis()));
-        changes = changes
-            .set("status", value(status)?)
-            .set_or_remove("disabled_reason", reason)
-            .set_or_remove("disabled_at", at);
-    }
-    if description.is_some() {
-        changes = changes.set_or_remove("description", after.description.as_ref().map(text));
-    }
-    if headers.is_some() {
-        let kept = (!after.headers.is_empty()).then(|| value(&after.headers)).transpose()?;
-        changes = changes.set_or_remove("headers", kept);
-    }
-    if ordered.is_some() {
-        changes = changes.set_or_remove("ordered", after.ordered.map(|order| text(order.as_str())));
-    }
-    if filter.is_some() {
-        changes = changes.set_or_remove("filter", after.filter.as_ref().map(|filter| text(filter.as_str())));
-    }
-    Ok(changes)
-}
-
-/// The changes to the state that a patch makes. Deliveries change the state meanwhile, so the rest of it stays.
-fn state_changes(before: &Endpoint, patch: &EndpointPatch, after: &Endpoint) -> Result<Changes, StoreError> {
-    let mut changes = Changes::default().set("url_since", number(after.url_since.as_millis()));
-    if patch.starts_afresh() {
-        changes = changes.remove(&["slow_until", "answered_at", "hanging_since", "hanging_tried_at"]);
-    }
-    if patch.status == Some(EndpointStatus::Active) {
-        changes = changes.set("consecutive_failures", number(0)).remove(&["first_failure_at"]);
-    }
-    if patch.new_rate_limit(before).is_some() {
-        changes = changes
-            .remove(&["slots_taken_until", "late_slots_taken_until"])
-            .set_or_remove("rate_limit", after.state.rate_limit.map(|limit| value(&limit)).transpose()?);
-    }
-    Ok(changes)
 }

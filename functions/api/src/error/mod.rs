@@ -1,18 +1,16 @@
 //! Every answer that refuses or fails, in the contract's one shape (§1); the only place with their status codes.
 
+mod causes;
+
 use std::borrow::Cow;
 use std::fmt;
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use echo_shared::accept::AcceptError;
 use echo_shared::api_key::Beyond;
-use echo_shared::fields::Refused;
-use echo_shared::queue::QueueError;
 use echo_shared::scope::Scope;
-use echo_shared::sealing::{NotOpened, SealingError};
-use echo_shared::store::{Spent, StoreError};
+use echo_shared::store::Spent;
 use echo_shared::time::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -57,6 +55,13 @@ impl ApiError {
             retry_after_seconds: None,
             cause: None,
             is_over_budget: false,
+        }
+    }
+
+    fn too_many(message: &'static str, retry_after_seconds: u64) -> Self {
+        Self {
+            retry_after_seconds: Some(retry_after_seconds),
+            ..Self::new(StatusCode::TOO_MANY_REQUESTS, message)
         }
     }
 
@@ -115,11 +120,7 @@ impl ApiError {
 
     #[must_use]
     pub fn too_many_portal_tries(retry_after_seconds: u64) -> Self {
-        let message = "Too many tries of this link; try again later";
-        Self {
-            retry_after_seconds: Some(retry_after_seconds),
-            ..Self::new(StatusCode::TOO_MANY_REQUESTS, message)
-        }
+        Self::too_many("Too many tries of this link; try again later", retry_after_seconds)
     }
 
     #[must_use]
@@ -299,21 +300,14 @@ impl ApiError {
 
     #[must_use]
     pub fn too_many_tries(retry_after_seconds: u64) -> Self {
-        let message = "Too many failed tries for this account; try again later";
-        Self {
-            retry_after_seconds: Some(retry_after_seconds),
-            ..Self::new(StatusCode::TOO_MANY_REQUESTS, message)
-        }
+        Self::too_many("Too many failed tries for this account; try again later", retry_after_seconds)
     }
 
     #[must_use]
     pub fn over_budget(spent: Spent, now: Timestamp) -> Self {
         let message = "The project has posted more events in this minute than it may; send the same request again later";
-        Self {
-            retry_after_seconds: Some(spent.until.since(now).as_secs() + 1),
-            is_over_budget: true,
-            ..Self::new(StatusCode::TOO_MANY_REQUESTS, message)
-        }
+        let retry_after_seconds = spent.until.since(now).as_secs() + 1;
+        Self { is_over_budget: true, ..Self::too_many(message, retry_after_seconds) }
     }
 
     /// Of one event of a batch whose earlier events have as many deliveries as one request may make.
@@ -359,51 +353,6 @@ impl ApiError {
         }
         // The same request would bring the other events again.
         (self.status, self.message.replace("the same request", "this event"))
-    }
-}
-
-impl From<Refused> for ApiError {
-    fn from(Refused(reason): Refused) -> Self {
-        Self::invalid(reason)
-    }
-}
-
-impl From<AcceptError> for ApiError {
-    fn from(error: AcceptError) -> Self {
-        match error {
-            AcceptError::Conflict { .. } | AcceptError::Erased => Self::conflict(error.to_string()),
-            AcceptError::Store(error) => error.into(),
-            AcceptError::InDoubt(_) | AcceptError::TooLate => Self::unavailable(error),
-        }
-    }
-}
-
-impl From<StoreError> for ApiError {
-    fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::Unavailable(_) => Self::unavailable(error),
-            StoreError::Broken(_) => Self::internal(error),
-        }
-    }
-}
-
-/// A key that is unknown may come, or come back: nothing is wrong with the row.
-impl From<SealingError> for ApiError {
-    fn from(error: SealingError) -> Self {
-        match error {
-            SealingError::Unavailable(_)
-            | SealingError::Bad(_)
-            | SealingError::NotOpened(NotOpened::UnknownKey { .. }) => Self::unavailable(error),
-            SealingError::NotOpened(NotOpened::Damaged { .. }) | SealingError::NotSealed => {
-                Self::internal(error)
-            }
-        }
-    }
-}
-
-impl From<QueueError> for ApiError {
-    fn from(error: QueueError) -> Self {
-        Self::unavailable(error)
     }
 }
 
