@@ -49,8 +49,8 @@ impl Store {
         copy: Shard,
     ) -> Result<Option<Routes>, StoreError> {
         for _ in 0..READS {
-            let read = row(&self.client, &self.tables.routes, row_key(project_id, copy)).await?;
-            let Some(mut routes): Option<Routes> = read else { return Ok(None) };
+            let read = read_row(&self.client, &self.tables.routes, project_id, copy).await?;
+            let Some(mut routes) = read else { return Ok(None) };
             if routes.is_erased || self.add_filters(&mut routes).await? {
                 return Ok(Some(routes));
             }
@@ -64,9 +64,7 @@ impl Store {
         project_id: &ProjectId,
         copy: Shard,
     ) -> Result<Option<Routes>, StoreError> {
-        let routes: Option<Routes> =
-            row(&self.client, &self.tables.routes, row_key(project_id, copy)).await?;
-        Ok(routes.filter(|routes| !routes.is_erased))
+        living_row(&self.client, &self.tables.routes, project_id, copy).await
     }
 
     /// Says on each copy that the slow lane serves an endpoint until then.
@@ -100,14 +98,24 @@ impl Store {
     }
 }
 
-/// Whether a project has its routing row, and is not being erased.
-pub(super) async fn has_row(
+/// One copy of a project's routing row, also while the project is being erased.
+pub(super) async fn read_row(
     client: &Client,
     table: &str,
     project_id: &ProjectId,
-) -> Result<bool, StoreError> {
-    let routes: Option<Routes> = row(client, table, row_key(project_id, Shard::FIRST)).await?;
-    Ok(routes.is_some_and(|routes| !routes.is_erased))
+    copy: Shard,
+) -> Result<Option<Routes>, StoreError> {
+    row(client, table, row_key(project_id, copy)).await
+}
+
+/// The same, and `None` while the project is being erased.
+pub(super) async fn living_row(
+    client: &Client,
+    table: &str,
+    project_id: &ProjectId,
+    copy: Shard,
+) -> Result<Option<Routes>, StoreError> {
+    Ok(read_row(client, table, project_id, copy).await?.filter(|routes| !routes.is_erased))
 }
 
 impl Registry {

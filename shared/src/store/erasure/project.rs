@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::{FormerEndpoint, former, former_key, former_partition};
 use crate::event::{EventDelivery, partition};
+use crate::event_name::EventName;
 use crate::id::{DeliveryId, EndpointId, EventId, ProjectId};
 use crate::partition::Partition;
 use crate::route::Routes;
@@ -20,9 +21,9 @@ use crate::store::deliveries::delivery_key;
 use crate::store::endpoints::both_keys;
 use crate::store::events::event_key;
 use crate::store::ranges::query_page;
-use crate::store::routes::row_key;
+use crate::store::routes::{read_row, row_key};
 use crate::store::transactions::transact;
-use crate::store::{Store, StoreError, from_item, key, row, text};
+use crate::store::{Store, StoreError, from_item, text};
 use crate::time::Timestamp;
 
 /// How many rows a query reads at most. Events with large payloads end a page at 1 MB.
@@ -40,15 +41,10 @@ struct FoundDelivery {
     project_id: ProjectId,
 }
 
-#[derive(Deserialize)]
-struct FoundReplay {
-    id: String,
-}
-
 impl Store {
     /// The first copy of a project's routing row, also while the project is being erased.
     pub async fn routes_to_erase(&self, project_id: &ProjectId) -> Result<Option<Routes>, StoreError> {
-        row(&self.client, &self.tables.routes, row_key(project_id, Shard::FIRST)).await
+        read_row(&self.client, &self.tables.routes, project_id, Shard::FIRST).await
     }
 
     /// Deletes an endpoint of a project that is being erased. Its deliveries end at their next wake-up.
@@ -88,7 +84,7 @@ impl Store {
                 events.iter().flat_map(|event| &event.deliveries).filter_map(EventDelivery::in_stream);
             let streams: BTreeSet<String> = streams.map(|stream| stream.to_string()).collect();
             for stream in &streams {
-                self.erase_stream(stream).await?;
+                self.erase_partition(&self.tables.streams, ["stream", "part"], stream).await?;
             }
             let keys = events.iter().map(|event| event_key(project_id, shard, &event.event_id)).collect();
             delete_all(&self.client, &self.tables.events, keys).await?;
@@ -99,13 +95,19 @@ impl Store {
         Ok(false)
     }
 
-    /// Deletes the head and the chunks of a stream.
-    async fn erase_stream(&self, stream: &str) -> Result<(), StoreError> {
+    /// Deletes all rows of a partition of a table with these keys.
+    async fn erase_partition(
+        &self,
+        table: &str,
+        [partition, sort]: [&str; 2],
+        of: &str,
+    ) -> Result<(), StoreError> {
         loop {
-            let query = of_partition(&self.tables.streams, "stream", stream, self)
-                .projection_expression("#partition, part");
+            let query = of_partition(table, partition, of, self)
+                .projection_expression("#partition, #sort")
+                .expression_attribute_names("#sort", sort);
             let (keys, next) = query_page(query, PAGE, None).await?;
-            delete_all(&self.client, &self.tables.streams, keys).await?;
+            delete_all(&self.client, table, keys).await?;
             if next.is_none() {
                 return Ok(());
             }
@@ -143,8 +145,7 @@ impl Store {
         end: Instant,
     ) -> Result<bool, StoreError> {
         let id = &former.id;
-        let buckets: BTreeSet<u8> =
-            former.event_names.iter().map(crate::event_name::EventName::bucket).collect();
+        let buckets: BTreeSet<u8> = former.event_names.iter().map(EventName::bucket).collect();
         for partition in Partition::all(buckets, former.shards) {
             let mut after = None;
             loop {
@@ -164,17 +165,7 @@ impl Store {
                 }
             }
         }
-        loop {
-            let query = of_partition(&self.tables.replays, "endpoint_id", &id.to_string(), self)
-                .projection_expression("id");
-            let (items, next) = query_page(query, PAGE, None).await?;
-            let found: Vec<FoundReplay> = items.into_iter().map(from_item).collect::<Result<_, _>>()?;
-            let keys = found.iter().map(|row| key([("endpoint_id", text(id)), ("id", text(&row.id))]));
-            delete_all(&self.client, &self.tables.replays, keys.collect()).await?;
-            if next.is_none() {
-                break;
-            }
-        }
+        self.erase_partition(&self.tables.replays, ["endpoint_id", "id"], &id.to_string()).await?;
         delete_all(&self.client, &self.tables.replays, vec![former_key(project_id, id)]).await?;
         Ok(true)
     }
