@@ -29,6 +29,7 @@ const KEPT_OUT: &str = "faults of ours kept it from being accepted; send it agai
 
 /// The reason on a step of the sweep that was parked.
 const GAVE_UP_SWEEP: &str = "faults of ours kept the sweep from going on; begin it again";
+
 /// The reason on a step of an erasure that was parked.
 const GIVEN_UP: &str =
     "faults of ours kept a project from being erased; send this body to the queue of retries again";

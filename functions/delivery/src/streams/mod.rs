@@ -28,7 +28,7 @@ use crate::metrics::Tally;
 use crate::own_fault::OwnFault;
 use crate::turn::rows::{self, Rows};
 use crate::turn::slowness::SpeedMarks;
-use crate::turn::{InStream, RECORD_TIME, SLOW_STORE, Turn, TurnEnd};
+use crate::turn::{InStream, SLOW_STORE, Turn, TurnEnd, has_time_after};
 
 /// A runner goes on for so long, and then leaves the stream to a new job, so that it keeps no place in its lane for itself.
 const SLICE: Duration = Duration::from_secs(5);
@@ -334,7 +334,7 @@ impl Runner {
 
     /// Whether an attempt that starts now can end and be recorded within this invocation.
     fn has_time(&self) -> bool {
-        Instant::now() + self.app.settings.request_timeout + RECORD_TIME <= self.deadline
+        has_time_after(Duration::ZERO, &self.app, self.deadline)
     }
 
     fn turn(&self, job: DeliveryJob, in_stream: Option<InStream>) -> Turn {

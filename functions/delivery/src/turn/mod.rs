@@ -46,7 +46,7 @@ use crate::sender::headers::{self, Request};
 use crate::sender::{Post, Sent, failure};
 
 /// Time that is kept free at an invocation's end: the first to record an attempt, the second to answer Lambda.
-pub(crate) const RECORD_TIME: Duration = Duration::from_secs(3);
+const RECORD_TIME: Duration = Duration::from_secs(3);
 const HAND_BACK_TIME: Duration = Duration::from_secs(2);
 
 /// After a success that took this long the endpoint is read again. Another delivery's failure may have been counted
@@ -74,6 +74,11 @@ pub(crate) struct Turn {
     pub(crate) deadline: Instant,
     /// Set on the turn that a stream's runner makes on a delivery that it has just taken.
     pub(crate) in_stream: Option<InStream>,
+}
+
+/// Whether an attempt that starts after `wait` can end and be recorded by the invocation's deadline.
+pub(crate) fn has_time_after(wait: Duration, app: &App, deadline: Instant) -> bool {
+    Instant::now() + wait + app.settings.request_timeout + RECORD_TIME <= deadline
 }
 
 /// A delivery that its stream's runner has taken, so that no other job may make its first attempt.
@@ -227,8 +232,8 @@ impl Turn {
     }
 
     /// Whether an attempt that starts after `wait` can end and be recorded within this invocation.
-    pub(crate) fn has_time_after(&self, wait: Duration) -> bool {
-        Instant::now() + wait + self.app.settings.request_timeout + RECORD_TIME <= self.deadline
+    fn has_time_after(&self, wait: Duration) -> bool {
+        has_time_after(wait, &self.app, self.deadline)
     }
 
     /// Whether this job gets the probe of an endpoint that hangs.

@@ -48,6 +48,7 @@ pub const FIELDS: &[&str] = &[
     "failure_reason",
     "last_attempt",
 ];
+
 /// The most partitions that a page without an event's name asks. A page of one name asks no more: 100 endpoints with 64 shards.
 const MOST_PARTITIONS: usize = 6_400;
 
