@@ -2,6 +2,7 @@
 //! endpoint, and with 1, 10 and 50 endpoints.
 
 use std::io;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use echo_lanes::dynamo::Dynamo;
@@ -67,14 +68,16 @@ pub(crate) async fn measure(progress: &Progress) -> io::Result<Growth> {
     // Younger endpoints are not settled.
     tokio::time::sleep(SETTLES_AFTER + Duration::from_secs(1)).await;
     let landmark = landmark(&stage, &template).await?;
-    let mut stored = 0;
+    let (now, mut stored) = (Timestamp::now(), 0);
     for (step, size) in STORED.into_iter().enumerate() {
         let unsettled = size.saturating_sub(BETWEEN_LANDMARKS).max(stored);
-        load(&stage.lane.aws.dynamo, &template, stored, unsettled);
+        load(&stage.lane.aws.dynamo, &template, now, stored..unsettled);
         if unsettled > stored {
+            settled_to(&stage.lane.aws.dynamo, at(now, stored));
             growth.stored.push(settle(&stage, &landmark, size, unsettled - stored).await?);
         }
-        load(&stage.lane.aws.dynamo, &template, unsettled, size);
+        settled_to(&stage.lane.aws.dynamo, at(now, unsettled));
+        load(&stage.lane.aws.dynamo, &template, now, unsettled..size);
         stored = size;
         stored_points(&stage, size, &mut growth).await?;
         progress.step(step + 1, STORED.len());
@@ -92,18 +95,26 @@ pub(crate) async fn measure(progress: &Progress) -> io::Result<Growth> {
     Ok(growth)
 }
 
-/// Fills the endpoint's partition up to `size` rows, the newest last. The oldest rows are the failed ones.
-fn load(dynamo: &Dynamo, template: &Value, stored: usize, size: usize) {
-    let now = Timestamp::now();
+/// One delivery every two seconds up to now: a million of them take 23 days.
+fn at(now: Timestamp, n: usize) -> Timestamp {
+    Timestamp::from_millis(now.as_millis() - 2_000 * i64::try_from(STORED[2] - n).unwrap_or(0))
+}
+
+/// Sets the time up to which the endpoint's deliveries are settled, as if the rows had come in one by one.
+fn settled_to(dynamo: &Dynamo, to: Timestamp) {
+    for mut state in dynamo.items("endpoints").into_iter().filter(|row| row["part"]["S"] == "state") {
+        state["settled_to"] = json!({ "N": to.as_millis().to_string() });
+        dynamo.put("endpoints", &state);
+    }
+}
+
+/// Adds rows to the endpoint's partition, the newest last. The oldest rows are the failed ones.
+fn load(dynamo: &Dynamo, template: &Value, now: Timestamp, rows: Range<usize>) {
     let endpoint_id = template["endpoint_id"]["S"].as_str().unwrap_or_default().to_owned();
     let partition = partition();
-    // One delivery every two seconds up to now: a million of them take 23 days.
-    let at = |n: usize| {
-        Timestamp::from_millis(now.as_millis() - 2_000 * i64::try_from(STORED[2] - n).unwrap_or(0))
-    };
-    let rows = (stored..size).map(|n| {
-        let id = partition.new_id(at(n));
-        let mut row = vec![("id", id.to_string()), ("event_id", EventId::new(at(n)).to_string())];
+    let rows = rows.map(|n| {
+        let id = partition.new_id(at(now, n));
+        let mut row = vec![("id", id.to_string()), ("event_id", EventId::new(at(now, n)).to_string())];
         if n < RARE {
             row.push(("status", "failed".to_owned()));
             row.push(("attention", format!("{endpoint_id}#0#failed")));
