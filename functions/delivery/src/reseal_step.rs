@@ -36,7 +36,7 @@ const NOT_YET: Duration = Duration::from_secs(3);
 const SETTLES_WITHIN: Duration = Duration::from_secs(5 * 60);
 const _: () = assert!(SETTLES_WITHIN.as_secs() >= 4 * SEALS_FOR.as_secs());
 
-/// What a step did with one endpoint.
+/// The result of a step for one endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Done {
     /// Its values were under the key already, or it is gone.

@@ -14,7 +14,7 @@ use crate::event_name::{EventName, EventNames, is_name};
 pub struct Subscription(String);
 
 impl Subscription {
-    /// What else an endpoint may name beside the known names; the end of a message.
+    /// The patterns that an endpoint may name beside the known names; the end of a message.
     pub const WILDCARDS: &str = "* for all of them, or a prefix such as call.*";
 
     /// A known name, or a wildcard. A prefix need not cover any name yet.

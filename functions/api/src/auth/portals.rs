@@ -9,7 +9,7 @@ use echo_shared::time::Timestamp;
 use crate::app::App;
 use crate::error::ApiError;
 
-/// What a portal session opens.
+/// The part of a project that a portal session opens.
 #[derive(Debug, Clone)]
 pub struct PortalGrant {
     pub link_id: PortalLinkId,

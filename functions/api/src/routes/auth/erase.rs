@@ -23,7 +23,7 @@ use crate::routes::erasure;
 /// How many projects are erased at once.
 const PROJECTS_AT_ONCE: usize = 8;
 
-/// The function has 15 s. What is erased by the end of this time stays erased, and the next request goes on.
+/// The function has 15 s. Rows that are erased by the end of this time stay erased, and the next request goes on.
 const WORK_TIME: Duration = Duration::from_secs(12);
 
 /// `DELETE /auth/account`

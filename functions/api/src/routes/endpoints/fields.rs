@@ -111,7 +111,7 @@ pub(super) fn filter(fields: &Fields<'_>) -> Result<Option<Option<FilterText>>, 
     }
 }
 
-/// What `events` must be.
+/// The allowed values of `events`, for a message.
 pub(super) fn events_allowed(names: &EventNames) -> String {
     format!("a non-empty array of at most {MAX_EVENTS} of: {names}; or {}", Subscription::WILDCARDS)
 }

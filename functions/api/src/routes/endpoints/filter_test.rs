@@ -17,7 +17,7 @@ use crate::error::ApiError;
 use crate::http::body::RequestBody;
 use crate::http::request::{PathIds, QueryValues};
 
-/// What a filter says of an event.
+/// The verdict of a filter on an event.
 #[derive(Serialize, ToSchema)]
 #[schema(as = FilterVerdict)]
 pub struct VerdictBody {

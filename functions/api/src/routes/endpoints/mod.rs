@@ -58,7 +58,7 @@ pub enum DisabledReasonShown {
     Gone,
 }
 
-/// What comes in order: the deliveries of the endpoint, or of each `customer_id` at it.
+/// The deliveries that come in order: all of the endpoint, or those of each `customer_id` at it.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = Order)]

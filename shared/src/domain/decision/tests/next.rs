@@ -223,7 +223,7 @@ fn a_delivery_takes_on_what_was_written_of_its_attempt() {
     assert_eq!(delivery.attempts, [first, second]);
 }
 
-/// What nobody would find among the rows that are read by time stands in the index.
+/// A pending delivery that a look at the newest rows would miss stands in the index.
 #[test]
 fn a_delivery_that_stays_pending_stands_in_the_index() {
     let (fresh, endpoint, job) = fixture();
