@@ -35,6 +35,8 @@ pub struct Broken {
     pub sends: bool,
     /// SQS does not answer at all.
     pub sqs: bool,
+    /// Secrets Manager does not give the sealing keys, and no environment has them from before.
+    pub sealing_keys: bool,
     /// EventBridge accepts no operational events. Each failed delivery sends one.
     pub bus: bool,
     /// Each invocation of the delivery function fails: the function does not start, crashes or runs out of time.
@@ -63,6 +65,7 @@ pub(crate) enum Service {
     Sqs,
     /// SQS, to send a message.
     SqsSend,
+    SecretsManager,
 }
 
 impl Broken {
@@ -71,6 +74,7 @@ impl Broken {
             Service::DynamoDb => self.dynamodb,
             Service::Sqs => self.sqs,
             Service::SqsSend => self.sqs || self.sends,
+            Service::SecretsManager => self.sealing_keys,
         }
     }
 }

@@ -148,6 +148,15 @@ impl World {
         refuses
     }
 
+    /// Whether an attempt cannot open the endpoint's secrets. Chance does not refuse the keys: a process reads them once.
+    pub(crate) fn lacks_keys(&mut self) -> bool {
+        let lacks = self.broken.refuses(Service::SecretsManager);
+        if lacks {
+            self.metrics.count(self.now, Metric::HeldBack);
+        }
+        lacks
+    }
+
     /// Whether a record's task fails because its delivery makes the function's code panic or crash.
     pub(crate) fn spoils(&mut self, id: u32) -> bool {
         let message = self.work.at(id).message;

@@ -47,6 +47,9 @@ impl World {
             return self.before_its_rows(id, row.accepted_at, now);
         }
         match self.wake_of(&work, now) {
+            Wake::Attempt { .. } if self.lacks_keys() => {
+                self.hide(id, millis(backoff(work.message.receives)))
+            }
             Wake::Attempt { number, claim, need, .. } => self.attempt(id, number, claim, need, now),
             wake => {
                 let decide =

@@ -43,6 +43,7 @@ fn broken(outage: &str, world: &World) -> Option<Broken> {
         "DynamoDB refuses everything" => Broken { dynamodb: true, ..works },
         "SQS takes no messages" => Broken { sends: true, ..works },
         "SQS does not answer at all" => Broken { sqs: true, ..works },
+        "Secrets Manager gives no sealing keys" => Broken { sealing_keys: true, ..works },
         "EventBridge does not take operational events" => Broken { bus: true, ..works },
         "The delivery function refuses to start" | "The delivery function crashes or runs out of time" => {
             Broken { delivery: true, ..works }
