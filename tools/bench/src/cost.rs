@@ -63,23 +63,24 @@ struct Plan {
     batch: usize,
     events: usize,
     status: u16,
+    ordered: Option<&'static str>,
 }
 
-const PLANS: [Plan; 7] = [
-    Plan { name: "https", way: Way::Https, fan_out: 1, batch: 10, events: 300, status: 200 },
-    Plan { name: "https_batch_10", way: Way::HttpsBatch, fan_out: 1, batch: 10, events: 300, status: 200 },
-    Plan { name: "queue", way: Way::Queue, fan_out: 1, batch: 10, events: 300, status: 200 },
-    Plan {
-        name: "queue_without_ids",
-        way: Way::QueueWithoutIds,
-        fan_out: 1,
-        batch: 10,
-        events: 100,
-        status: 200,
-    },
-    Plan { name: "https_fanout_10", way: Way::Https, fan_out: 10, batch: 10, events: 50, status: 200 },
-    Plan { name: "https_batch_1", way: Way::Https, fan_out: 1, batch: 1, events: 100, status: 200 },
-    Plan { name: "failed_4", way: Way::Https, fan_out: 1, batch: 10, events: 100, status: 500 },
+const PLAIN: Plan =
+    Plan { name: "https", way: Way::Https, fan_out: 1, batch: 10, events: 300, status: 200, ordered: None };
+
+const PLANS: [Plan; 9] = [
+    PLAIN,
+    Plan { name: "https_batch_10", way: Way::HttpsBatch, ..PLAIN },
+    Plan { name: "queue", way: Way::Queue, ..PLAIN },
+    Plan { name: "queue_without_ids", way: Way::QueueWithoutIds, events: 100, ..PLAIN },
+    Plan { name: "https_fanout_10", fan_out: 10, events: 50, ..PLAIN },
+    Plan { name: "https_batch_1", batch: 1, events: 100, ..PLAIN },
+    Plan { name: "failed_4", events: 100, status: 500, ..PLAIN },
+    // Each delivery has ended before the next event comes.
+    Plan { name: "https_ordered", batch: 1, events: 100, ordered: Some("endpoint"), ..PLAIN },
+    // Ten deliveries wait for one another.
+    Plan { name: "https_ordered_backlog", events: 100, ordered: Some("endpoint"), ..PLAIN },
 ];
 
 pub(crate) async fn measure(prices: &Prices, progress: &Progress) -> io::Result<Vec<Scenario>> {
@@ -119,6 +120,7 @@ async fn run(plan: Plan, prices: &Prices) -> io::Result<Scenario> {
     let log = std::env::temp_dir().join(format!("echo-bench-{}", std::process::id()));
     std::fs::create_dir_all(&log)?;
     let mut setup = Setup::with_endpoints(plan.fan_out);
+    setup.ordered = plan.ordered;
     setup.logs = Some(log.clone());
     // The run must wait for each retry, and a retry costs the same after any delay.
     setup.env.push(("RETRY_DELAYS_SECONDS", "2,2,2".to_owned()));
@@ -185,7 +187,9 @@ async fn run(plan: Plan, prices: &Prices) -> io::Result<Scenario> {
     check(&stage, plan)?;
     let way = plan.way.as_words();
     let attempted = if plan.status == 200 { "first try" } else { "four attempts" };
-    let what = format!("by {way}, {} endpoint(s), batches of {}, {attempted}", plan.fan_out, plan.batch);
+    let order = if plan.ordered.is_some() { "ordered " } else { "" };
+    let what =
+        format!("by {way}, {} {order}endpoint(s), batches of {}, {attempted}", plan.fan_out, plan.batch);
     let mut scenario = scenario(plan.name, what, units * (1.0 / events), prices);
     scenario.api_ms = api_wall.as_secs_f64() * 1e3 / events;
     scenario.delivery_ms = batches.wall.as_secs_f64() * 1e3 / batches.count as f64;
@@ -264,7 +268,7 @@ async fn reads(prices: &Prices) -> io::Result<Vec<Scenario>> {
 
 /// The bytes that all tables store.
 fn stored(stage: &Stage) -> usize {
-    let tables = ["events", "deliveries"];
+    let tables = ["events", "deliveries", "streams"];
     tables
         .iter()
         .flat_map(|table| stage.lane.aws.dynamo.items(table))

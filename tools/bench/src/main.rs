@@ -1,8 +1,8 @@
 //! `make bench` measures the built functions; `make cost` prints the bill for a user's own volumes.
 //!
 //! In reading order: [`stage`] is a lane for measurements and [`sample`] the event; [`cold_start`], [`cpu`] (with
-//! [`full_speed`]), [`cost`] (with [`units`], [`prices`] and [`idle`]), [`growth`], [`ceilings`], [`slow`] and [`trips`] are the
-//! measurements; [`results`] keeps their results; [`table`] prints the results and [`pictures`] draws them, beside the
+//! [`full_speed`]), [`cost`] (with [`units`], [`prices`] and [`idle`]), [`growth`], [`ceilings`], [`slow`], [`streams`] and
+//! [`trips`] are the measurements; [`results`] keeps their results; [`table`] prints the results and [`pictures`] draws them, beside the
 //! numbers of [`peers`]; [`volumes`] is the calculator.
 
 mod ceilings;
@@ -23,6 +23,7 @@ mod sample;
 mod size;
 mod slow;
 mod stage;
+mod streams;
 mod table;
 mod trips;
 mod units;
@@ -36,7 +37,7 @@ use crate::prices::Prices;
 use crate::progress::Progress;
 use crate::results::Results;
 
-const PARTS: [&str; 7] = ["cold-start", "cpu", "cost", "growth", "ceilings", "slow", "trips"];
+const PARTS: [&str; 8] = ["cold-start", "cpu", "cost", "growth", "ceilings", "slow", "streams", "trips"];
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -83,6 +84,9 @@ async fn bench(asked: &[String]) -> io::Result<()> {
     }
     if wanted("slow") {
         results.slow = Some(slow::measure(&progress).await?);
+    }
+    if wanted("streams") {
+        results.streams = Some(streams::measure(&progress).await?);
     }
     if wanted("growth") {
         results.growth = Some(growth::measure(&progress).await?);

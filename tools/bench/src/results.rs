@@ -13,6 +13,7 @@ use crate::cpu::{Cpu, FullSpeed};
 use crate::growth::Growth;
 use crate::idle::Idle;
 use crate::slow::Slow;
+use crate::streams::Streams;
 use crate::trips::Trips;
 
 /// The results of parts that were not requested are absent.
@@ -29,6 +30,7 @@ pub(crate) struct Results {
     pub(crate) growth: Option<Growth>,
     pub(crate) ceilings: Option<Ceilings>,
     pub(crate) slow: Option<Slow>,
+    pub(crate) streams: Option<Streams>,
     pub(crate) trips: Option<Trips>,
 }
 
@@ -99,8 +101,11 @@ impl Results {
                 "queue": dollars("queue"),
                 "https_batch_1": dollars("https_batch_1"),
                 "failed_4": dollars("failed_4"),
+                "https_ordered": dollars("https_ordered"),
+                "https_ordered_backlog": dollars("https_ordered_backlog"),
             },
             "units": units,
+            "streams": self.streams,
             "growth": growth,
         })
     }
@@ -128,6 +133,7 @@ impl Results {
             && self.growth.is_some()
             && self.ceilings.is_some()
             && self.slow.is_some()
+            && self.streams.is_some()
             && self.trips.is_some()
     }
 }

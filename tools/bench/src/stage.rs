@@ -30,6 +30,8 @@ pub(crate) struct Setup {
     pub(crate) endpoints: usize,
     /// Over how many shards the project is spread.
     pub(crate) shards: u8,
+    /// The order of the endpoints' deliveries.
+    pub(crate) ordered: Option<&'static str>,
     pub(crate) concurrency: usize,
     pub(crate) env: Vec<(&'static str, String)>,
     /// Keeps each batch that a mapping made.
@@ -40,7 +42,15 @@ pub(crate) struct Setup {
 
 impl Setup {
     pub(crate) fn with_endpoints(endpoints: usize) -> Self {
-        Self { endpoints, shards: 1, concurrency: 1, env: Vec::new(), with_journal: false, logs: None }
+        Self {
+            endpoints,
+            shards: 1,
+            ordered: None,
+            concurrency: 1,
+            env: Vec::new(),
+            with_journal: false,
+            logs: None,
+        }
     }
 }
 
@@ -50,6 +60,7 @@ pub(crate) struct Stage {
     pub(crate) project_id: String,
     pub(crate) api_key: String,
     pub(crate) endpoints: Vec<String>,
+    ordered: Option<&'static str>,
 }
 
 /// One invocation of the delivery function.
@@ -106,20 +117,31 @@ impl Stage {
                 expect(&lane.call("POST", "/v1/projects", &Auth::Bearer(&token), Some(&body)).await, 201)?;
             (project_id, api_key) = (text(&project["id"]), text(&project["api_key"]));
         }
-        let mut stage = Self { lane, project_id, api_key, endpoints: Vec::new() };
+        let mut stage = Self { lane, project_id, api_key, endpoints: Vec::new(), ordered: setup.ordered };
         stage.add_endpoints(setup.endpoints).await?;
         Ok(stage)
     }
 
     /// Adds endpoints until there are `count`.
     pub(crate) async fn add_endpoints(&mut self, count: usize) -> io::Result<()> {
-        let target = format!("/v1/projects/{}/webhooks", self.project_id);
         for n in self.endpoints.len()..count {
-            let url = format!("http://{}/{n}", self.lane.receiver.address());
-            let body = json!({ "url": url, "events": [sample::EVENT] });
-            let answer = self.lane.call("POST", &target, &Auth::Key(&self.api_key), Some(&body)).await;
-            self.endpoints.push(expect(&answer, 201)?["id"].as_str().unwrap_or_default().to_owned());
+            self.add_endpoint(&format!("/{n}"), sample::EVENT, self.ordered).await?;
         }
+        Ok(())
+    }
+
+    /// Adds an endpoint that posts to a path of the receiver.
+    pub(crate) async fn add_endpoint(
+        &mut self,
+        path: &str,
+        name: &str,
+        ordered: Option<&str>,
+    ) -> io::Result<()> {
+        let target = format!("/v1/projects/{}/webhooks", self.project_id);
+        let url = format!("http://{}{path}", self.lane.receiver.address());
+        let body = json!({ "url": url, "events": [name], "ordered": ordered });
+        let answer = self.lane.call("POST", &target, &Auth::Key(&self.api_key), Some(&body)).await;
+        self.endpoints.push(expect(&answer, 201)?["id"].as_str().unwrap_or_default().to_owned());
         Ok(())
     }
 
@@ -195,7 +217,39 @@ impl Stage {
         Ok(listed.filter_map(|delivery| delivery["id"].as_str().map(str::to_owned)).collect())
     }
 
-    async fn post_body(&self, body: &Value) -> io::Result<Value> {
+    /// Posts events in batches, each again until it is accepted: on a busy machine a batch may take longer than it has. Calls back
+    /// with the number of events so far.
+    pub(crate) async fn post_all(
+        &self,
+        events: impl Iterator<Item = Value>,
+        posted: impl Fn(usize),
+    ) -> io::Result<()> {
+        const TRIES: usize = 20;
+        let target = format!("/v1/projects/{}/events/batch", self.project_id);
+        let (mut events, mut done) = (events.peekable(), 0);
+        while events.peek().is_some() {
+            let mut left: Vec<Value> = events.by_ref().take(100).collect();
+            done += left.len();
+            for _ in 0..TRIES {
+                let body = json!({ "events": left });
+                let answer = self.lane.call("POST", &target, &Auth::Key(&self.api_key), Some(&body)).await;
+                let answer = expect(&answer, 200)?;
+                let results = answer["results"].as_array().into_iter().flatten();
+                let refused = left.into_iter().zip(results).filter(|(_, result)| result["status"] != 202);
+                left = refused.map(|(event, _)| event).collect();
+                if left.is_empty() {
+                    break;
+                }
+            }
+            if !left.is_empty() {
+                return Err(io::Error::other(format!("{} events were not accepted", left.len())));
+            }
+            posted(done);
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn post_body(&self, body: &Value) -> io::Result<Value> {
         let target = format!("/v1/projects/{}/events", self.project_id);
         expect(&self.lane.call("POST", &target, &Auth::Key(&self.api_key), Some(body)).await, 202)
     }

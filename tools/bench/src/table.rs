@@ -72,6 +72,7 @@ pub(crate) fn draw(results: &Results) -> String {
     growth(results, &mut table);
     ceilings(results, &mut table);
     slow(results, &mut table);
+    streams(results, &mut table);
     trips(results, &peers, &mut table);
     let width = |of: fn(&Row) -> &str| table.0.iter().map(|row| of(row).chars().count()).max().unwrap_or(0);
     let (figures, values, targets) =
@@ -247,6 +248,33 @@ fn slow(results: &Results, table: &mut Table) {
             wave.p99_ms, wave.max_ms, wave.invocations, wave.billed_s, wave.most_fast, wave.most_slow
         );
         table.figure(&name, format!("p50 {:.0} ms", wave.p50_ms), &others);
+    }
+}
+
+fn streams(results: &Results, table: &mut Table) {
+    let Some(streams) = &results.streams else { return };
+    table.heading("Ordered endpoints");
+    let receiver =
+        format!("deliveries of one stream a second, receiver answers in {:.0} ms", streams.answers_in_ms);
+    table.at_least(&format!("{receiver}, AWS 3 ms away"), streams.per_s_at_a_distance, 50.0, "");
+    table.figure(&format!("{receiver}, AWS on this machine"), format!("{:.0}", streams.per_s), "");
+    let beside = format!(
+        "beside {} blocked streams and {} waiting deliveries of one",
+        streams.blocked, streams.backlog
+    );
+    for (situation, others) in [
+        ("alone".to_owned(), streams.alone),
+        (format!("{beside}, whose jobs are in the queue"), streams.beside_its_jobs),
+        (beside, streams.beside_the_backlog),
+    ] {
+        for (endpoint, wait) in [("ordered", others.ordered), ("not ordered", others.plain)] {
+            let longest = format!("longest {:.1} ms", wait.max_ms);
+            table.figure(
+                &format!("202 to arrival, {endpoint}, {situation}"),
+                format!("p50 {:.1} ms", wait.p50_ms),
+                &longest,
+            );
+        }
     }
 }
 
