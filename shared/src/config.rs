@@ -98,6 +98,18 @@ pub fn limits(lookup: &impl Fn(&str) -> Option<String>) -> Result<Limits, Config
     })
 }
 
+/// Whether the hourly counts of endpoints are kept; by default they are.
+///
+/// # Errors
+/// When the value is neither `on` nor `off`.
+pub fn hourly_statistics(lookup: &impl Fn(&str) -> Option<String>) -> Result<bool, ConfigError> {
+    parsed(lookup, "HOURLY_STATISTICS", "on", |text| match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err("must be on or off".to_owned()),
+    })
+}
+
 /// The project whose endpoints get operational events; none by default.
 ///
 /// # Errors

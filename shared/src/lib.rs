@@ -24,5 +24,5 @@ pub use domain::{
     endpoint_patch, endpoint_secrets, endpoint_url, erasure, event, event_input, event_name, fields, filter,
     id, intake, job, masks, merge, operational, origin, partition, payload, portal_link, project, rate_limit,
     replay, route, schedule, scope, sealed, session, shards, signature, signing_secret, skipped, slowness,
-    stream, subscription, time, transition,
+    stats, stream, subscription, time, transition,
 };

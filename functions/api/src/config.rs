@@ -5,7 +5,7 @@ use std::time::Duration;
 use echo_shared::address::AddressRules;
 use echo_shared::budget::Limits;
 use echo_shared::config::{
-    ConfigError, address_rules, event_names, limits, number_within, operator_project, origin, parsed,
+    ConfigError, address_rules, event_names, hourly_statistics, limits, number_within, operator_project, origin, parsed,
     required, retention, tables_prefix,
 };
 use echo_shared::event_name::EventNames;
@@ -46,6 +46,7 @@ pub struct Settings {
     pub api_endpoint: String,
     pub portal: PortalLook,
     pub retention: Duration,
+    pub hourly_statistics: bool,
     /// The delivery function's timeout for one request. A repeated job stands back for longer.
     pub request_timeout: Duration,
     /// The dimension of the metrics.
@@ -132,6 +133,7 @@ impl Settings {
             api_endpoint: required(lookup, "API_ENDPOINT")?,
             portal: PortalLook::from_lookup(lookup)?,
             retention: retention(lookup)?,
+            hourly_statistics: hourly_statistics(lookup)?,
             request_timeout: Duration::from_secs(timeout),
             stack_name: lookup("STACK_NAME").unwrap_or_else(|| "echo-webhooks".to_owned()),
         })
@@ -176,6 +178,7 @@ mod tests {
             ("PORTAL_NAME", ""),
             ("PORTAL_ACCENT_COLOR", "red"),
             ("RETENTION_DAYS", "0"),
+            ("HOURLY_STATISTICS", "no"),
             ("MAX_ENDPOINTS_PER_PROJECT", "many"),
             ("MAX_ENDPOINTS_PER_PROJECT", "101"),
             ("MAX_PROJECTS_PER_ACCOUNT", "0"),

@@ -21,7 +21,7 @@ use crate::http::observe::observe;
 use crate::http::request::PathIds;
 use crate::routes::{
     api_keys, auth, console, deliveries, endpoints, events, portal, portal_links, projects, reference,
-    replays,
+    replays, stats,
 };
 
 const PROJECT: &str = "/projects/{project_id}";
@@ -86,6 +86,8 @@ fn authenticated(app: &AppState) -> Router<AppState> {
         .route(&in_webhook("/replays"), get(replays::list))
         .route(&in_project("/deliveries"), get(deliveries::list_all))
         .route(&in_webhook("/replays/{replay_id}"), get(replays::show))
+        .route(&in_project("/stats"), get(stats::list))
+        .route(&in_webhook("/stats"), get(stats::show))
         .route(&in_webhook("/filter/test"), post(endpoints::filter_test::test_filter))
         .route(&in_webhook("/deliveries"), get(deliveries::list))
         .route(&in_webhook("/deliveries/{delivery_id}"), get(deliveries::show))

@@ -22,6 +22,7 @@ use crate::metrics::Tally;
 use crate::replay_step;
 use crate::reseal_step;
 use crate::sqs_event::{BatchResponse, ItemFailure, Record};
+use crate::stats;
 use crate::streams::{Runner, of_batch};
 use crate::turn::rows::{self, Rows};
 use crate::turn::slots::{self, Reservation};
@@ -156,9 +157,12 @@ async fn work(
         response.batch_item_failures.push(ItemFailure { item_identifier: record.message.id.clone() });
         tally.add(|counts| counts.held_back += u64::from(disposal == Disposal::HeldBack));
     }
-    if timeout_at(last_moment, marks.written()).await.is_err() {
-        tracing::warn!("marks of endpoints were left unwritten");
-    }
+    let marks = async {
+        if timeout_at(last_moment, marks.written()).await.is_err() {
+            tracing::warn!("marks of endpoints were left unwritten");
+        }
+    };
+    tokio::join!(marks, stats::write(app, tally.take_by_endpoint(), tally, last_moment));
     response
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use echo_shared::address::AddressRules;
 use echo_shared::budget::Limits;
 use echo_shared::config::{
-    ConfigError, address_rules, event_names, limits, number_within, operator_project, origin, parsed,
+    ConfigError, address_rules, event_names, hourly_statistics, limits, number_within, operator_project, origin, parsed,
     required, retention, tables_prefix,
 };
 use echo_shared::event_name::EventNames;
@@ -53,6 +53,7 @@ pub struct Settings {
     /// The names that an incoming event may have, and how long events are kept.
     pub event_names: EventNames,
     pub retention: Duration,
+    pub hourly_statistics: bool,
     /// How many events a project may send in a minute, by HTTPS and through the intake together.
     pub limits: Limits,
     /// The dimension of the metrics.
@@ -95,6 +96,7 @@ impl Config {
                 origin,
                 event_names: event_names(&lookup)?,
                 retention: retention(&lookup)?,
+                hourly_statistics: hourly_statistics(&lookup)?,
                 limits: limits(&lookup)?,
                 stack_name: lookup("STACK_NAME").unwrap_or_else(|| "echo-webhooks".to_owned()),
             },
@@ -136,6 +138,7 @@ mod tests {
             ("API_ENDPOINT", "a1b2c3"),
             ("EVENT_NAMES", "call ended"),
             ("RETENTION_DAYS", "0"),
+            ("HOURLY_STATISTICS", "no"),
             ("MAX_EVENTS_PER_MINUTE", "1.5"),
             ("RETRY_DELAYS_SECONDS", "60,soon"),
             ("REQUEST_TIMEOUT_SECONDS", "21"),

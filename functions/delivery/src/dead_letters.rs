@@ -126,7 +126,12 @@ async fn end(app: &App, message: &Message, job: &DeliveryJob, tally: &Tally) -> 
     match app.store.advance(&delivery, &failed).await? {
         Advanced::Done => {
             tracing::error!("a delivery failed for an internal fault");
-            tally.add(|counts| counts.failed += 1);
+            tally.add(|counts| {
+                counts.failed += 1;
+                if let Some(endpoint) = endpoint {
+                    counts.by_endpoint.add(endpoint, &failed);
+                }
+            });
             failed.apply(&mut delivery);
             if delivery.uncounted {
                 health::tell(app, &delivery, endpoint, now).await?;

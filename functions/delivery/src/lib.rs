@@ -5,7 +5,7 @@
 //! of trying many deliveries again, `erasure_step` one of erasing a project, `reseal_step` one of the sweep under a new key, `streams` keeps
 //! the order of ordered endpoints, `intake` accepts events, and `dead_letters` ends the deliveries that failed in every other
 //! way. `coalescer` joins requests of one batch, `message` hides messages, `lanes` moves jobs between queues, `operator`
-//! tells the operator, and `metrics` counts.
+//! tells the operator, `metrics` counts for the operator, and `stats` for an endpoint's owner.
 
 mod batch;
 mod coalescer;
@@ -22,6 +22,7 @@ mod replay_step;
 mod reseal_step;
 mod sender;
 pub mod sqs_event;
+mod stats;
 mod streams;
 mod turn;
 
@@ -31,7 +32,7 @@ use std::time::Duration;
 use echo_shared::accept::Sinks;
 use echo_shared::queue::{self, Queue};
 use echo_shared::sealing::Keyring;
-use echo_shared::store::{self, Budgets, Store};
+use echo_shared::store::{self, Budgets, StatsWriter, Store};
 use echo_shared::time::Timestamp;
 use echo_shared::tls::Tls;
 use lambda_runtime::{Error, LambdaEvent};
@@ -53,6 +54,8 @@ const USUAL_TIME: Duration = Duration::from_secs(30);
 pub struct App {
     store: Store,
     budgets: Budgets,
+    /// None where the operator wants no hourly counts.
+    stats: Option<StatsWriter>,
     queues: Queues,
     keys: Keyring,
     sender: Sender,
@@ -80,7 +83,10 @@ impl App {
         let queue = |url| Queue::new(sqs.clone(), url);
         let (timeout, addresses) = (config.settings.request_timeout, config.settings.addresses.clone());
         let dynamodb = store::client(sdk);
+        let Settings { hourly_statistics, retention, .. } = config.settings;
+        let stats = || StatsWriter::new(&dynamodb, config.tables.stats.clone(), retention);
         Self {
+            stats: hourly_statistics.then(stats),
             store: Store::new(dynamodb.clone(), config.tables),
             budgets: Budgets::new(dynamodb, config.budgets_table, config.settings.limits),
             queues: Queues {

@@ -6,6 +6,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use echo_shared::stats;
 use echo_shared::time::Timestamp;
 use serde_json::{Map, Value, json};
 
@@ -34,14 +35,24 @@ pub(crate) struct Counts {
     pub(crate) dead_lettered: u64,
     /// Messages that stay in their queue because of an internal fault.
     pub(crate) held_back: u64,
+    /// Rows of hourly counts that were perhaps not written.
+    pub(crate) stats_lost: u64,
     /// From an event's acceptance to the start of a delivery's first attempt.
     pub(crate) first_attempt_latency: Vec<Duration>,
     pub(crate) attempt_duration: Vec<Duration>,
+    /// The same by endpoint and hour; no part of the line.
+    pub(crate) by_endpoint: stats::Tally,
 }
 
 impl Tally {
     pub(crate) fn add(&self, change: impl FnOnce(&mut Counts)) {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Takes the counts of endpoints out.
+    pub(crate) fn take_by_endpoint(&self) -> stats::Tally {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut counts.by_endpoint)
     }
 
     /// Writes the line, if there is anything to count.
@@ -65,6 +76,7 @@ fn line(counts: &Counts, stack_name: &str, request_id: &str, now: Timestamp) -> 
         ("SentAgain", counts.sent_again),
         ("DeadLettered", counts.dead_lettered),
         ("HeldBack", counts.held_back),
+        ("StatsLost", counts.stats_lost),
     ];
     let times = [
         ("FirstAttemptLatency", &counts.first_attempt_latency),
@@ -183,8 +195,10 @@ mod tests {
                 sent_again: 1,
                 dead_lettered: 1,
                 held_back: 1,
+                stats_lost: 1,
                 first_attempt_latency: times.clone(),
                 attempt_duration: times,
+                ..Counts::default()
             };
             let line = shown(&counts).expect("a line");
             check(&line);

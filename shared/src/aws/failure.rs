@@ -129,6 +129,7 @@ mod tests {
                 deliveries: name(),
                 replays: name(),
                 streams: name(),
+                stats: name(),
                 routes: name(),
             };
             let store = Store::new(crate::store::client(&self.config()), tables);

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use crate::id::EventId;
 
 /// The number of a project's shards: 1 to [`Shards::MOST`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Shards(u8);
 

@@ -17,6 +17,7 @@
 //! | budgets | project, kind and minute | permits that are leased; expires after an hour |
 //! | replays | endpoint, id | filter, position, the page to start next; or a deleted endpoint; expires |
 //! | streams | stream, part | the head: how far the stream has come. A chunk: deliveries in their order; expires |
+//! | stats | project, endpoint and shard; hour | counts of one hour; expires |
 //!
 //! # Errors
 //! Each function that returns a [`StoreError`] returns `Unavailable` when DynamoDB did not answer or did not carry the
@@ -41,6 +42,7 @@ mod replays;
 mod routes;
 mod sessions;
 mod statements;
+mod stats;
 mod streams;
 mod transactions;
 mod update;
@@ -72,6 +74,7 @@ pub use self::portal_links::Redeemed;
 pub use self::ranges::Found;
 pub use self::sessions::Refreshed;
 pub use self::statements::MAX_STATEMENTS;
+pub use self::stats::{Hours, StatsWriter};
 
 type Item = std::collections::HashMap<String, AttributeValue>;
 
@@ -96,7 +99,7 @@ pub fn client(config: &aws_config::SdkConfig) -> Client {
     Client::from_conf(config)
 }
 
-/// The tables that both functions use: routes, endpoints, events, deliveries, replays and streams.
+/// The tables that both functions use: routes, endpoints, events, deliveries, replays, streams and stats.
 #[derive(Debug, Clone)]
 pub struct Store {
     client: Client,
@@ -113,6 +116,7 @@ pub struct Tables {
     pub deliveries: String,
     pub replays: String,
     pub streams: String,
+    pub stats: String,
 }
 
 impl Tables {
@@ -127,6 +131,7 @@ impl Tables {
             deliveries: named("deliveries"),
             replays: named("replays"),
             streams: named("streams"),
+            stats: named("stats"),
         }
     }
 }

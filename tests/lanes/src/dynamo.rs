@@ -24,7 +24,7 @@ use crate::http::Reply;
 use crate::partiql;
 
 /// The product's tables: name, partition key, sort key.
-const TABLES: [(&str, &str, Option<&str>); 13] = [
+const TABLES: [(&str, &str, Option<&str>); 14] = [
     ("accounts", "email_key", None),
     ("login_failures", "email_key", None),
     ("sessions", "account_id", Some("id")),
@@ -37,6 +37,7 @@ const TABLES: [(&str, &str, Option<&str>); 13] = [
     ("deliveries", "partition", Some("id")),
     ("replays", "endpoint_id", Some("id")),
     ("streams", "stream", Some("part")),
+    ("stats", "partition", Some("hour")),
     ("budgets", "budget", None),
 ];
 
@@ -304,7 +305,7 @@ fn definition(name: &str, partition: &str, sort: Option<&str>) -> Value {
     let mut attributes = vec![json!({ "AttributeName": partition, "AttributeType": "S" })];
     let mut keys = vec![json!({ "AttributeName": partition, "KeyType": "HASH" })];
     if let Some(sort) = sort {
-        let type_of = if sort == "part" && name == "streams" { "N" } else { "S" };
+        let type_of = if matches!((name, sort), ("streams", "part") | ("stats", "hour")) { "N" } else { "S" };
         attributes.push(json!({ "AttributeName": sort, "AttributeType": type_of }));
         keys.push(json!({ "AttributeName": sort, "KeyType": "RANGE" }));
     }

@@ -63,6 +63,8 @@ async fn shown(run: &Run<'_>) {
     get(run.project(&format!("/events?event_name={ONE}"))).await;
     get(run.endpoint(0, "/deliveries")).await;
     get(run.project("/deliveries")).await;
+    get(run.endpoint(0, "/stats")).await;
+    get(run.project("/stats")).await;
     for status in ["pending", "retrying", "success", "failed"] {
         get(run.endpoint(0, &format!("/deliveries?status={status}"))).await;
         get(run.project(&format!("/deliveries?status={status}"))).await;

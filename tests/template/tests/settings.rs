@@ -289,7 +289,7 @@ fn the_tables_have_the_names_that_the_functions_use() {
     let template = Template::load();
     let prefix = &environment(&template, "ApiFunction")["TABLES_PREFIX"];
     assert_eq!(*prefix, environment(&template, "DeliveryFunction")["TABLES_PREFIX"]);
-    let Tables { routes, endpoints, events, deliveries, replays, streams } = Tables::of(prefix);
+    let Tables { routes, endpoints, events, deliveries, replays, streams, stats } = Tables::of(prefix);
     let RegistryTables { accounts, login_failures, sessions, projects, api_keys, api_key_hashes, .. } =
         RegistryTables::of(prefix);
     let used = BTreeSet::from([
@@ -299,6 +299,7 @@ fn the_tables_have_the_names_that_the_functions_use() {
         (deliveries, "DeliveriesTable"),
         (replays, "ReplaysTable"),
         (streams, "StreamsTable"),
+        (stats, "StatsTable"),
         (accounts, "AccountsTable"),
         (login_failures, "LoginFailuresTable"),
         (sessions, "SessionsTable"),

@@ -64,23 +64,34 @@ struct Plan {
     events: usize,
     status: u16,
     ordered: Option<&'static str>,
+    hourly_statistics: bool,
 }
 
-const PLAIN: Plan =
-    Plan { name: "https", way: Way::Https, fan_out: 1, batch: 10, events: 300, status: 200, ordered: None };
+const USUAL: Plan = Plan {
+    name: "https",
+    way: Way::Https,
+    fan_out: 1,
+    batch: 10,
+    events: 300,
+    status: 200,
+    ordered: None,
+    hourly_statistics: true,
+};
 
-const PLANS: [Plan; 9] = [
-    PLAIN,
-    Plan { name: "https_batch_10", way: Way::HttpsBatch, ..PLAIN },
-    Plan { name: "queue", way: Way::Queue, ..PLAIN },
-    Plan { name: "queue_without_ids", way: Way::QueueWithoutIds, events: 100, ..PLAIN },
-    Plan { name: "https_fanout_10", fan_out: 10, events: 50, ..PLAIN },
-    Plan { name: "https_batch_1", batch: 1, events: 100, ..PLAIN },
-    Plan { name: "failed_4", events: 100, status: 500, ..PLAIN },
+const PLANS: [Plan; 11] = [
+    USUAL,
+    Plan { name: "https_batch_10", way: Way::HttpsBatch, ..USUAL },
+    Plan { name: "queue", way: Way::Queue, ..USUAL },
+    Plan { name: "queue_without_ids", way: Way::QueueWithoutIds, events: 100, ..USUAL },
+    Plan { name: "https_fanout_10", fan_out: 10, events: 50, ..USUAL },
+    Plan { name: "https_batch_1", batch: 1, events: 100, ..USUAL },
+    Plan { name: "failed_4", events: 100, status: 500, ..USUAL },
+    Plan { name: "https_without_statistics", hourly_statistics: false, ..USUAL },
+    Plan { name: "https_batch_1_without_statistics", batch: 1, events: 100, hourly_statistics: false, ..USUAL },
     // Each delivery has ended before the next event comes.
-    Plan { name: "https_ordered", batch: 1, events: 100, ordered: Some("endpoint"), ..PLAIN },
+    Plan { name: "https_ordered", batch: 1, events: 100, ordered: Some("endpoint"), ..USUAL },
     // Ten deliveries wait for one another.
-    Plan { name: "https_ordered_backlog", events: 100, ordered: Some("endpoint"), ..PLAIN },
+    Plan { name: "https_ordered_backlog", events: 100, ordered: Some("endpoint"), ..USUAL },
 ];
 
 pub(crate) async fn measure(prices: &Prices, progress: &Progress) -> io::Result<Vec<Scenario>> {
@@ -124,6 +135,9 @@ async fn run(plan: Plan, prices: &Prices) -> io::Result<Scenario> {
     setup.logs = Some(log.clone());
     // The run must wait for each retry, and a retry costs the same after any delay.
     setup.env.push(("RETRY_DELAYS_SECONDS", "2,2,2".to_owned()));
+    if !plan.hourly_statistics {
+        setup.env.push(("HOURLY_STATISTICS", "off".to_owned()));
+    }
     let stage = Stage::set(setup).await?;
     stage.answer_after(RECEIVER_TAKES, plan.status);
     for n in 0..10 {
@@ -188,8 +202,11 @@ async fn run(plan: Plan, prices: &Prices) -> io::Result<Scenario> {
     let way = plan.way.as_words();
     let attempted = if plan.status == 200 { "first try" } else { "four attempts" };
     let order = if plan.ordered.is_some() { "ordered " } else { "" };
-    let what =
-        format!("by {way}, {} {order}endpoint(s), batches of {}, {attempted}", plan.fan_out, plan.batch);
+    let counted = if plan.hourly_statistics { "" } else { ", without hourly statistics" };
+    let what = format!(
+        "by {way}, {} {order}endpoint(s), batches of {}, {attempted}{counted}",
+        plan.fan_out, plan.batch
+    );
     let mut scenario = scenario(plan.name, what, units * (1.0 / events), prices);
     scenario.api_ms = api_wall.as_secs_f64() * 1e3 / events;
     scenario.delivery_ms = batches.wall.as_secs_f64() * 1e3 / batches.count as f64;

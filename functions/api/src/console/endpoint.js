@@ -9,6 +9,7 @@ import { breakable, plural, time } from "./format.js";
 import { healthOf, lastAttempt, limitText, rateText, SUMMARY } from "./endpoints.js";
 import { can } from "./portal.js";
 import { replayForm, replayList, replayPanel } from "./replay.js";
+import { statsPanel } from "./stats.js";
 import { verifyPanel } from "./verify.js";
 import { button, copyable, copyButton, fact, link, pill, problemBox, working } from "./widgets.js";
 
@@ -123,7 +124,12 @@ export async function endpointView({ path, home, ids: [id], query, signal, reloa
     ["verify", "Verify", `${here}?tab=verify`],
   ];
   const [[tab]] = tabs.filter(([name]) => name === (query.get("tab") ?? "deliveries")).concat(tabs);
-  const { panel, show } = health(endpoint, url, signal);
+  const { panel, show: showLatest } = health(endpoint, url, signal);
+  const activity = statsPanel(url, signal);
+  const show = () => {
+    showLatest();
+    activity.show();
+  };
   const parts = {
     deliveries: () => deliveryLog({ url, here, events: endpoint.events, query, signal, changed: show }),
     replays: () => ({ section: replayList({ url, here, signal }), freshen: show }),
@@ -160,6 +166,7 @@ export async function endpointView({ path, home, ids: [id], query, signal, reloa
     hangingNotice(endpoint),
     query.has("replay") && replayPanel({ url, id: query.get("replay"), here, signal, changed: below.freshen }),
     panel,
+    activity.panel,
     h(
       "nav",
       { class: "tabs", "aria-label": "Parts of this endpoint" },

@@ -1,33 +1,17 @@
 // All endpoints of a project, each with a summary of its health. The failing ones come first.
 
 import { get } from "./api.js";
-import { deliveriesChart, percent, tally } from "./charts.js";
+import { percent, tally } from "./charts.js";
 import { ending } from "./deliveries.js";
 import { fill, h } from "./dom.js";
 import { createEndpoint } from "./endpoint_forms.js";
 import { absolute, breakable, plural, time } from "./format.js";
 import { can } from "./portal.js";
+import { shareText, sparkline, statsOfAll } from "./stats.js";
 import { button, cell, empty, link, mainCell, pill, table, viewHead } from "./widgets.js";
 
-const LATEST = 24;
-const AT_ONCE = 4;
 /** A page of payloads can have megabytes. */
 export const SUMMARY = "id,event_name,status,created_at,last_attempt";
-
-/** Runs jobs as they are added, at most `AT_ONCE` at a time. */
-function queue() {
-  const waiting = [];
-  let running = 0;
-  const next = async () => {
-    running += 1;
-    for (let job = waiting.shift(); job; job = waiting.shift()) await job();
-    running -= 1;
-  };
-  return (job) => {
-    waiting.push(job);
-    if (running < AT_ONCE) next();
-  };
-}
 
 /** The delivered share of the finished deliveries, as text. */
 export function rateText(deliveries) {
@@ -42,11 +26,16 @@ export function rateText(deliveries) {
   );
 }
 
-/** How and when the latest attempt ended. */
+/** How and when the latest attempt of these deliveries ended. */
 export function lastAttempt(deliveries) {
   const attempts = deliveries.map((delivery) => delivery.last_attempt).filter(Boolean);
   const [last] = attempts.sort((one, other) => other.created_at.localeCompare(one.created_at));
-  if (!last) return h("span", { class: "last quiet" }, "never");
+  return attemptText(last, "never");
+}
+
+/** How and when an attempt ended; `none` where there is none. */
+function attemptText(last, none) {
+  if (!last) return h("span", { class: "last quiet" }, none);
   const isGood = last.http_status >= 200 && last.http_status < 300;
   return h(
     "span",
@@ -64,10 +53,7 @@ export const limitText = ({ rate_limit_per_second: limit }) => limit && `${limit
 export const healthOf = ({ status, consecutive_failures: failures, hanging_since: hanging }) =>
   status === "active" && (failures > 0 || hanging) ? "failing" : status;
 
-function row(endpoint, home) {
-  const chart = cell("Latest deliveries", "chart", h("span", { class: "bone short" }));
-  const rate = cell("Delivered", "number", "…");
-  const last = cell("Last attempt", "when", h("span", { class: "last" }, "…"));
+function row(endpoint, home, stats) {
   const failures = endpoint.consecutive_failures;
   const title = link(breakable(endpoint.url), `${home}/endpoints/${endpoint.id}`, { class: "url clamped", title: endpoint.url });
   const chips = h(
@@ -76,24 +62,20 @@ function row(endpoint, home) {
     endpoint.events.map((name) => h("span", { class: "chip" }, name)),
     limitText(endpoint) && h("span", { class: "chip" }, `at most ${limitText(endpoint)}`),
   );
+  const counted = stats?.get(endpoint.id);
+  const quiet = h("span", { class: "quiet" }, "–");
   const element = h(
     "tr",
     null,
     mainCell(title, endpoint.description && h("span", { class: "quiet break" }, endpoint.description), chips),
     cell("Status", "status", pill(healthOf(endpoint))),
-    chart,
-    rate,
+    stats && cell("Last 24 hours", "chart", counted ? sparkline(counted) : quiet),
+    stats && cell("Delivered", "number", counted ? shareText(counted.total) : quiet.cloneNode(true)),
     cell("Failures in a row", `number ${failures ? "bad-text" : ""}`, String(failures)),
-    last,
+    stats && cell("Last attempt", "when", attemptText(counted?.total.last_attempt, "none in 24 h")),
   );
-  const show = (deliveries) => {
-    fill(chart, deliveriesChart(deliveries, LATEST));
-    fill(rate, rateText(deliveries));
-    fill(last, lastAttempt(deliveries));
-  };
-  const fail = () => [chart, rate, last].forEach((each) => fill(each, h("span", { class: "quiet last" }, "not available")));
   const text = [endpoint.url, endpoint.description, endpoint.id, ...endpoint.events].join(" ").toLowerCase();
-  return { endpoint, element, show, fail, text };
+  return { endpoint, element, text };
 }
 
 const HEALTH = ["failing", "active", "disabled"];
@@ -145,7 +127,7 @@ function tools(query, here, arrange) {
 }
 
 export async function endpointsView({ path, home, query, signal }) {
-  const { json: endpoints } = await get(`${path}/webhooks`, { signal });
+  const [{ json: endpoints }, stats] = await Promise.all([get(`${path}/webhooks`, { signal }), statsOfAll(path, signal)]);
   const create = () =>
     createEndpoint(path, (made) => {
       location.hash = `${home}/endpoints/${made.id}?tab=verify`;
@@ -159,39 +141,15 @@ export async function endpointsView({ path, home, query, signal }) {
     );
     return { title: "Endpoints", content: [viewHead("Endpoints"), h("div", { class: "panel" }, none)] };
   }
-  const rows = endpoints.map((endpoint) => row(endpoint, home));
-  const add = queue();
-  const load = ({ endpoint, show, fail }) =>
-    add(async () => {
-      try {
-        const asked = { limit: LATEST, fields: SUMMARY };
-        const { json } = await get(`${path}/webhooks/${endpoint.id}/deliveries`, { query: asked, signal });
-        show(json.data);
-      } catch (problem) {
-        if (signal.aborted || problem.status === 401) throw problem;
-        fail();
-      }
-    });
-  // Only the rows that come into view are read.
-  const seen = new IntersectionObserver(
-    (entries) => {
-      for (const { target, isIntersecting } of entries) {
-        if (!isIntersecting) continue;
-        seen.unobserve(target);
-        load(rows.find(({ element }) => element === target));
-      }
-    },
-    { rootMargin: "300px" },
-  );
-  signal.addEventListener("abort", () => seen.disconnect());
+  const rows = endpoints.map((endpoint) => row(endpoint, home, stats));
   const headings = [
     ["Endpoint"],
     ["Status"],
-    [`Latest ${LATEST} deliveries`],
-    ["Delivered", "number"],
+    stats && ["Last 24 hours"],
+    stats && ["Delivered", "number"],
     ["Failures in a row", "number"],
-    ["Last attempt", "when"],
-  ];
+    stats && ["Last attempt", "when"],
+  ].filter(Boolean);
   const list = table(headings, []);
   const none = h("p", { class: "empty", role: "status" });
   const arrange = (asked) => {
@@ -209,7 +167,6 @@ export async function endpointsView({ path, home, query, signal }) {
     fill(none, shown.length ? "" : "No endpoint matches.");
   };
   arrange(query);
-  for (const { element } of rows) seen.observe(element);
   const count = (health) => endpoints.filter((endpoint) => healthOf(endpoint) === health).length;
   const failing = count("failing");
   const disabled = count("disabled");

@@ -236,6 +236,11 @@ impl ApiError {
     }
 
     #[must_use]
+    pub fn statistics_off() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "This deployment keeps no hourly statistics")
+    }
+
+    #[must_use]
     pub fn api_key_not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, "API key not found")
     }

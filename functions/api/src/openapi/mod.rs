@@ -20,6 +20,7 @@ mod reference;
 mod refusals;
 pub mod replays;
 mod schemas;
+pub mod stats;
 pub mod values;
 
 use utoipa::openapi::path::{PathItem, PathsBuilder};
@@ -72,6 +73,7 @@ pub fn document() -> OpenApi {
         events::resource(),
         deliveries::resource(),
         replays::resource(),
+        stats::resource(),
         reference::resource(),
     ];
     let (webhooks, received) = received::webhooks();

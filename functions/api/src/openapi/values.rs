@@ -87,7 +87,7 @@ strings! {
     KeyPrefix: "The first 16 characters of a key, to tell keys apart.", |form| {
         form.pattern(Some("^echo_[0-9a-f]{11}$")).examples([json!("echo_6f437a610fb")])
     };
-    ScopeName: "A kind of calls: `events:write` posts events. `read` sees endpoints without their secrets, events, deliveries and replays. \
+    ScopeName: "A kind of calls: `events:write` posts events. `read` sees endpoints without their secrets, events, deliveries, replays and statistics. \
         `endpoints:write` sees and changes endpoints with their secrets, and sends test events, retries and replays. `keys:write` sees, makes and \
         revokes keys, and sees, makes and ends portal links.", |form| {
         form.enum_values(Some(Scope::ALL.map(Scope::as_str)))

@@ -13,3 +13,4 @@ pub mod portal_links;
 pub mod projects;
 pub mod reference;
 pub mod replays;
+pub mod stats;

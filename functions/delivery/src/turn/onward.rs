@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use echo_shared::decision::{Decided, Lane, Next, OVERTAKEN_WAIT, Write};
-use echo_shared::delivery::{Delivery, DeliveryStatus};
+use echo_shared::delivery::Delivery;
 use echo_shared::endpoint::Endpoint;
 use echo_shared::job::DeliveryJob;
 use echo_shared::rate_limit::Slot;
+use echo_shared::stats::CountsAs;
 use echo_shared::store::{Advanced, StoreError};
 use echo_shared::time::Timestamp;
 use echo_shared::transition::Transition;
@@ -28,7 +29,7 @@ impl Turn {
             if self.write(&delivery, &write).await? == Advanced::Overtaken {
                 return Ok(TurnEnd::GoesOn(self.overtaken().await));
             }
-            self.count(&delivery, &write.transition);
+            self.count(&delivery, endpoint, &write.transition);
             write.transition.apply(&mut delivery);
         }
         match next {
@@ -59,13 +60,19 @@ impl Turn {
         records::record(store, others, before, transition, self.deadline - HAND_BACK_TIME).await
     }
 
-    /// Counts a recorded attempt and the delivery's end in the batch's metrics.
-    fn count(&self, before: &Delivery, written: &Transition) {
-        self.tally.add(|counts| match (written.status, &written.attempt) {
-            (DeliveryStatus::Success, _) => counts.delivered += 1,
-            (DeliveryStatus::Failed, _) => counts.failed += 1,
-            (DeliveryStatus::Retrying | DeliveryStatus::Pending, Some(_)) => counts.retried += 1,
-            (DeliveryStatus::Retrying | DeliveryStatus::Pending, None) => {}
+    /// Counts a recorded attempt and the delivery's end, in the batch's metrics and for its endpoint. Nobody asks for the counts
+    /// of an endpoint that is gone.
+    fn count(&self, before: &Delivery, endpoint: Option<&Endpoint>, written: &Transition) {
+        self.tally.add(|counts| {
+            match CountsAs::of(written) {
+                Some(CountsAs::Delivered) => counts.delivered += 1,
+                Some(CountsAs::Failed) => counts.failed += 1,
+                Some(CountsAs::Retried) => counts.retried += 1,
+                None => {}
+            }
+            if let Some(endpoint) = endpoint {
+                counts.by_endpoint.add(endpoint, written);
+            }
         });
         if let (Some(reason), None) = (written.failure_reason, &written.attempt) {
             tracing::info!(?reason, "a delivery ended without an attempt");

@@ -22,6 +22,7 @@ use crate::store::endpoints::both_keys;
 use crate::store::events::event_key;
 use crate::store::ranges::query_page;
 use crate::store::routes::{read_row, row_key};
+use crate::store::stats::all_partitions;
 use crate::store::transactions::transact;
 use crate::store::{Store, StoreError, from_item, text};
 use crate::time::Timestamp;
@@ -114,8 +115,8 @@ impl Store {
         }
     }
 
-    /// Deletes what is left of a project's former endpoints: deliveries that no event lists, replays, and the row that names the
-    /// endpoint. True when none is left.
+    /// Deletes what is left of a project's former endpoints: deliveries that no event lists, hourly counts, replays, and the row that
+    /// names the endpoint. True when none is left.
     pub async fn erase_former_endpoints(
         &self,
         project_id: &ProjectId,
@@ -164,6 +165,9 @@ impl Store {
                     break;
                 }
             }
+        }
+        for counted in all_partitions(project_id, id, former.shards) {
+            self.erase_partition(&self.tables.stats, ["partition", "hour"], &counted).await?;
         }
         self.erase_partition(&self.tables.replays, ["endpoint_id", "id"], &id.to_string()).await?;
         delete_all(&self.client, &self.tables.replays, vec![former_key(project_id, id)]).await?;
