@@ -104,6 +104,16 @@ class Customer:
             time.sleep(0.2)
         raise AssertionError(f"{count} deliveries did not end: {rows}")
 
+    def counted(self, endpoint, attempts):
+        """Waits until this many attempts are in the endpoint's hourly counts."""
+        deadline = time.monotonic() + PATIENCE_MS / 1_000
+        while time.monotonic() < deadline:
+            stats = self.call("GET", f"/webhooks/{endpoint['id']}/stats", status=200)
+            if stats["total"]["attempts"] >= attempts:
+                return stats
+            time.sleep(0.2)
+        raise AssertionError(f"{attempts} attempts were not counted: {stats}")
+
 
 @pytest.fixture
 def customer(api_url):

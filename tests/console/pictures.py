@@ -79,7 +79,7 @@ def main():
             page.route("**/auth/**", renamed)
             page.goto(f"{api_url}/console")
             sign_in(page, customer)
-            page.get_by_role("img", name="Latest").last.wait_for()
+            page.get_by_role("img", name="Last 24 hours").last.wait_for()
             expect(page.locator("main .bone")).to_have_count(0)
             if not name:
                 page.screenshot(path=DOCS / "console-endpoints.png", clip={"x": 0, "y": 0, "width": width, "height": 400})

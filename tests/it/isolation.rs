@@ -58,6 +58,8 @@ impl Victim {
             (Method::GET, format!("/events/{}", self.event), None),
             (Method::DELETE, format!("/events/{}/payload", self.event), None),
             (Method::GET, "/deliveries".to_owned(), None),
+            (Method::GET, "/stats".to_owned(), None),
+            (Method::GET, format!("{webhook}/stats"), None),
             (Method::GET, webhook.clone(), None),
             (Method::PATCH, webhook.clone(), Some(json!({"status": "disabled"}))),
             (Method::POST, format!("{webhook}/secret/rotate"), None),

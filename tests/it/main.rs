@@ -40,5 +40,6 @@ mod scopes;
 mod sessions;
 mod shards;
 mod signing;
+mod stats;
 mod test_events;
 mod wildcards;

@@ -226,6 +226,8 @@ async fn a_link_for_looking_changes_nothing_and_shows_no_secret() {
         format!("{webhook}/deliveries"),
         format!("{webhook}/deliveries/{delivery}"),
         "/events".to_owned(),
+        "/stats".to_owned(),
+        format!("{webhook}/stats"),
     ] {
         let shown = portal.get(&path).await;
         assert!(shown.status == 200 && !shown.text().contains("whsec_"), "{}", shown.text());

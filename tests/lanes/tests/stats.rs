@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use echo_lanes::fault::{Fault, Faults};
 use echo_lanes::function::Kind;
-use echo_lanes::invariants::{AUTOMATIC, judge};
+use echo_lanes::invariants::judge;
 use echo_lanes::lane::{Lane, LaneSettings};
 use echo_lanes::run::{Ending, Run};
 use echo_lanes::suite;
@@ -12,6 +12,7 @@ use echo_lanes::world::{ONE, TEN, World};
 use serde_json::{Value, json};
 
 const REST: Duration = Duration::from_secs(60);
+const AUTOMATIC: usize = 4;
 
 async fn world() -> World {
     World::make().await.expect("the functions, built by `cargo build`")

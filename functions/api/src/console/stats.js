@@ -4,7 +4,7 @@
 import { get } from "./api.js";
 import { percent } from "./charts.js";
 import { fill, h, svg } from "./dom.js";
-import { plural, span } from "./format.js";
+import { absolute, plural, span } from "./format.js";
 import { problemBox, segments, table } from "./widgets.js";
 
 const HOUR = 3_600_000;
@@ -160,7 +160,7 @@ function durationsChart(stats, hours) {
   return framed(label, stats.total.attempts ? [span(top), "0 ms"] : ["", ""], hours, drawing);
 }
 
-function numbersTable(stats) {
+function numbersTable({ hours }) {
   const headings = [
     ["Hour"],
     ["Delivered", "number"],
@@ -174,18 +174,13 @@ function numbersTable(stats) {
     h(
       "tr",
       null,
-      h("th", { scope: "row" }, `${DAY.format(Date.parse(hour))}, ${CLOCK.format(Date.parse(hour)).replace(/^\D+/, "")}`),
+      h("th", { scope: "row" }, absolute(hour)),
       [delivered, failed, retried].map((count) => cell(figure(count))),
       [took.p50, took.p95].map((millis) => cell(millis === null ? "–" : span(millis))),
     );
-  const list = table(headings, stats.hours.map(row).reverse());
+  const list = table(headings, hours.map(row).reverse());
   list.classList.add("comparison", "numbers");
-  return h(
-    "details",
-    { class: "request" },
-    h("summary", null, "Show as a table"),
-    h("div", { class: "scroll-x", tabindex: "0", role: "group", "aria-label": "Counts by the hour" }, list),
-  );
+  return list;
 }
 
 function legend() {
@@ -202,30 +197,38 @@ function legend() {
 /** The panel of an endpoint's page. Without statistics in this deployment it stays hidden. */
 export function statsPanel(url, signal) {
   const place = h("div");
-  const panel = h("section", { class: "panel", "aria-label": "Activity" });
-  let chosen = 0;
+  const numbers = h("div", { class: "scroll-x", tabindex: "0", role: "group", "aria-label": "Counts by the hour" });
+  let [chosen, shown] = [0, null];
+  const showNumbers = () => fill(numbers, shown && details.open ? numbersTable(shown) : null);
+  const details = h("details", { class: "request", ontoggle: showNumbers }, h("summary", null, "Show as a table"), numbers);
   const show = async () => {
-    const [, count] = PERIODS[chosen];
+    const asked = chosen;
     try {
-      const since = new Date(Date.now() - (count - 1) * HOUR).toISOString();
+      const since = new Date(Date.now() - (PERIODS[asked][1] - 1) * HOUR).toISOString();
       const { json: stats } = await get(`${url}/stats`, { query: { since }, signal });
+      if (asked !== chosen) return;
+      shown = stats;
       const hours = everyHour(stats);
-      fill(place, countsChart(stats, hours), durationsChart(stats, hours), legend(), stats.hours.length ? numbersTable(stats) : null);
+      fill(place, countsChart(stats, hours), durationsChart(stats, hours), legend());
+      details.hidden = !stats.hours.length;
+      showNumbers();
     } catch (problem) {
       if (signal.aborted || problem.status === 401) throw problem;
       panel.hidden = problem.status === 404;
       fill(place, problemBox(problem, show));
     }
   };
+  const choose = (index) => {
+    chosen = index;
+    show();
+  };
   const choice = segments(
     "Period",
     PERIODS.map(([name]) => name),
-    (index) => {
-      chosen = index;
-      show();
-    },
+    choose,
   );
-  fill(panel, h("div", { class: "panel-head" }, h("h2", null, "Activity"), choice.element), place);
+  const head = h("div", { class: "panel-head" }, h("h2", null, "Activity"), choice.element);
+  const panel = h("section", { class: "panel", "aria-label": "Activity" }, head, place, details);
   choice.press(0);
   return { panel, show };
 }
