@@ -42,7 +42,9 @@ async fn a_producers_key_posts_events_and_does_nothing_else() {
     let accepted = producer.post_event(&json!({"event_name": "call.ended"})).await;
     let event = format!("/events/{}", text(&accepted, "event_id"));
     let webhook = format!("/webhooks/{}", endpoint.id);
-    for path in ["/webhooks", &webhook, "/events", &event, "/deliveries", "/stats", &format!("{webhook}/stats")] {
+    for path in
+        ["/webhooks", &webhook, "/events", &event, "/deliveries", "/stats", &format!("{webhook}/stats")]
+    {
         names(&producer.get(path).await, "read");
     }
     for path in ["/webhooks", &format!("{webhook}/test"), &format!("{webhook}/secret/rotate")] {

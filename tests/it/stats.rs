@@ -129,7 +129,8 @@ async fn a_period_has_whole_hours_and_an_end() {
     let usual = stats(&project, &endpoint, "").await;
     assert_eq!(hours(&usual), 24);
     assert!((now() - HOUR..=now() + HOUR).contains(&timestamp(&usual["until"])), "{usual}");
-    let asked = stats(&project, &endpoint, "?since=2026-04-12T10:59:59Z&until=2026-04-12T12:00:00.001Z").await;
+    let asked =
+        stats(&project, &endpoint, "?since=2026-04-12T10:59:59Z&until=2026-04-12T12:00:00.001Z").await;
     assert_eq!([&asked["since"], &asked["until"]], ["2026-04-12T10:00:00.000Z", "2026-04-12T13:00:00.000Z"]);
 
     let at = |days: i64| rfc3339(now() - days * 24 * HOUR);
@@ -138,7 +139,12 @@ async fn a_period_has_whole_hours_and_an_end() {
     for (path, days) in [(endpoint.path("/stats"), 32), (project.path("/stats"), 8)] {
         let refused = project.api.get(&format!("{path}{}", long(days))).await.refused(400);
         assert_eq!(refused, format!("since must be at most {} days before until", days - 1));
-        for query in ["since=yesterday", "until=2026-04-12", "limit=1", "since=2026-04-12T10:00:00Z&until=2026-04-12T10:00:00Z"] {
+        for query in [
+            "since=yesterday",
+            "until=2026-04-12",
+            "limit=1",
+            "since=2026-04-12T10:00:00Z&until=2026-04-12T10:00:00Z",
+        ] {
             let name = query.split('=').next().expect("a name");
             project.api.get(&format!("{path}?{query}")).await.refuses_field(name);
         }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use echo_shared::address::AddressRules;
 use echo_shared::budget::Limits;
 use echo_shared::config::{
-    ConfigError, address_rules, event_names, hourly_statistics, limits, number_within, operator_project, origin, parsed,
-    required, retention, tables_prefix,
+    ConfigError, address_rules, event_names, hourly_statistics, limits, number_within, operator_project,
+    origin, parsed, required, retention, tables_prefix,
 };
 use echo_shared::event_name::EventNames;
 use echo_shared::id::ProjectId;

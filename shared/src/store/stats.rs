@@ -60,12 +60,9 @@ impl StatsWriter {
     ///
     /// # Errors
     /// The number of rows that are perhaps not written, and the reason for one of them.
-    pub async fn add(
-        &self,
-        rows: Vec<(Place, Counts)>,
-        random: u32,
-    ) -> Result<(), (usize, StoreError)> {
-        let writes: Vec<_> = rows.into_iter().map(|(place, counts)| self.add_one(place, counts, random)).collect();
+    pub async fn add(&self, rows: Vec<(Place, Counts)>, random: u32) -> Result<(), (usize, StoreError)> {
+        let writes: Vec<_> =
+            rows.into_iter().map(|(place, counts)| self.add_one(place, counts, random)).collect();
         let written: Vec<_> = stream::iter(writes).buffer_unordered(AT_ONCE).collect().await;
         let mut failed = written.into_iter().filter_map(Result::err);
         let Some(error) = failed.next() else { return Ok(()) };
@@ -253,7 +250,10 @@ mod tests {
         let counts = fullest();
         let read = row(&counts);
         assert_eq!(counts_of(&read), counts);
-        assert_eq!(hour_of(&read).map(|hour| hour.start().to_string()).as_deref(), Some("9999-12-31T23:00:00.000Z"));
+        assert_eq!(
+            hour_of(&read).map(|hour| hour.start().to_string()).as_deref(),
+            Some("9999-12-31T23:00:00.000Z")
+        );
         assert_eq!(counts_of(&Item::new()), Counts::default());
     }
 
@@ -262,7 +262,9 @@ mod tests {
     #[test]
     fn the_fullest_row_is_written_for_one_unit() {
         let bytes = |(name, value): (&String, &aws_sdk_dynamodb::types::AttributeValue)| {
-            let value = value.as_n().map_or_else(|_| value.as_s().map_or(0, String::len), |n| n.len().div_ceil(2) + 1);
+            let value = value
+                .as_n()
+                .map_or_else(|_| value.as_s().map_or(0, String::len), |n| n.len().div_ceil(2) + 1);
             name.len() + value
         };
         let size: usize = row(&fullest()).iter().map(bytes).sum();

@@ -109,7 +109,10 @@ async fn without_statistics_nothing_is_written_or_shown() {
     assert_eq!(writes(&run.lane.aws.faults), 0);
     for target in [run.endpoint(0, "/stats"), run.project("/stats")] {
         let answer = run.lane.call("GET", &target, &run.key(), None).await;
-        assert_eq!((answer.status, answer.json()["message"].clone()), (404, "This deployment keeps no hourly statistics".into()));
+        assert_eq!(
+            (answer.status, answer.json()["message"].clone()),
+            (404, "This deployment keeps no hourly statistics".into())
+        );
     }
     over(run).await;
 }

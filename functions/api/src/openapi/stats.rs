@@ -22,8 +22,14 @@ fn hourly(path: &'static str, id: &str, summary: &str, about: &str, most: &str) 
 }
 
 pub(super) fn resource() -> Resource {
-    let show = hourly(OF_ENDPOINT, "getStats", "Show an endpoint's hourly counts", "Without a query, those of the last 24 hours.", "31 days")
-        .gives::<StatsBody>(200, "The counts.", stats());
+    let show = hourly(
+        OF_ENDPOINT,
+        "getStats",
+        "Show an endpoint's hourly counts",
+        "Without a query, those of the last 24 hours.",
+        "31 days",
+    )
+    .gives::<StatsBody>(200, "The counts.", stats());
     let list = hourly(
         OF_PROJECT,
         "listStats",

@@ -145,7 +145,10 @@ mod tests {
             for percent in [1, 50, 95, 99, 100] {
                 let exact = exact(&durations, percent);
                 let answered = of(&durations).percentile(percent as u64).expect("attempts");
-                assert!(answered.abs_diff(exact) * 8 <= exact, "p{percent} of {size}: {answered}, not {exact}");
+                assert!(
+                    answered.abs_diff(exact) * 8 <= exact,
+                    "p{percent} of {size}: {answered}, not {exact}"
+                );
             }
         }
     }

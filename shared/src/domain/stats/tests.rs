@@ -25,7 +25,8 @@ fn delivery(endpoint: &Endpoint) -> Delivery {
         data: serde_json::from_str("{}").expect("JSON"),
     };
     let month = Duration::from_secs(30 * 86_400);
-    let event = Event::accept(endpoint.project_id, EventId::new(T0), &content, &Routes::to(endpoint), T0, month);
+    let event =
+        Event::accept(endpoint.project_id, EventId::new(T0), &content, &Routes::to(endpoint), T0, month);
     Delivery::pending(&event, &event.deliveries[0])
 }
 
@@ -50,7 +51,10 @@ fn ends_and_attempts_are_counted_and_nothing_else() {
     tally.add(&endpoint, &Transition::ended(&delivery, FailureReason::EndpointDisabled, T0));
     let rows: Vec<_> = tally.into_rows().collect();
     let [(place, counts)] = rows.as_slice() else { panic!("one row: {rows:?}") };
-    assert_eq!((place.endpoint_id, place.hour.start().to_string().as_str()), (endpoint.id, "2026-04-12T15:00:00.000Z"));
+    assert_eq!(
+        (place.endpoint_id, place.hour.start().to_string().as_str()),
+        (endpoint.id, "2026-04-12T15:00:00.000Z")
+    );
     assert_eq!((counts.delivered, counts.failed, counts.retried), (1, 1, 1));
     assert_eq!(counts.durations.total(), 2, "a delivery that ends without an attempt has no duration");
 }
@@ -63,9 +67,13 @@ fn each_endpoint_and_hour_has_a_row() {
     for (endpoint, at) in [(&one, T0), (&other, T0), (&one, next_hour), (&one, T0)] {
         tally.add(endpoint, &attempted(&delivery(endpoint), DeliveryStatus::Success, 5, at));
     }
-    let mut rows: Vec<_> = tally.into_rows().map(|(at, counts)| (at.endpoint_id, at.hour, counts.delivered)).collect();
+    let mut rows: Vec<_> =
+        tally.into_rows().map(|(at, counts)| (at.endpoint_id, at.hour, counts.delivered)).collect();
     rows.sort_by_key(|(id, hour, _)| (*id != one.id, *hour));
-    assert_eq!(rows, [(one.id, Hour::of(T0), 2), (one.id, Hour::of(next_hour), 1), (other.id, Hour::of(T0), 1)]);
+    assert_eq!(
+        rows,
+        [(one.id, Hour::of(T0), 2), (one.id, Hour::of(next_hour), 1), (other.id, Hour::of(T0), 1)]
+    );
 }
 
 #[test]
