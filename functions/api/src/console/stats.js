@@ -197,7 +197,7 @@ function legend() {
 /** The panel of an endpoint's page. Without statistics in this deployment it stays hidden. */
 export function statsPanel(url, signal) {
   const place = h("div");
-  const numbers = h("div", { class: "scroll-x", tabindex: "0", role: "group", "aria-label": "Counts by the hour" });
+  const numbers = h("div", { class: "scroll-x by-hour", tabindex: "0", role: "group", "aria-label": "Counts by the hour" });
   let [chosen, shown] = [0, null];
   const showNumbers = () => fill(numbers, shown && details.open ? numbersTable(shown) : null);
   const details = h("details", { class: "request", ontoggle: showNumbers }, h("summary", null, "Show as a table"), numbers);
