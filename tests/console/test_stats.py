@@ -57,7 +57,7 @@ def test_a_deployment_without_statistics_shows_neither(signed_in, customer, rece
     mixed(customer, receiver)
     page = signed_in()
     refusal = {"statusCode": 404, "message": "This deployment keeps no hourly statistics", "error": "Not Found"}
-    page.route("**/stats*", lambda route: route.fulfill(status=404, json=refusal))
+    page.route("**/v1/**/stats*", lambda route: route.fulfill(status=404, json=refusal))
     page.reload()
     expect(page.get_by_role("row", name="/busy")).to_be_visible()
     expect(page.get_by_role("columnheader", name="Last 24 hours")).to_have_count(0)
