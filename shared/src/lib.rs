@@ -1,7 +1,7 @@
 //! All that both functions use.
 //!
 //! [`domain`] holds the rules and is pure. [`store`] keeps rows in DynamoDB, [`sealing`] seals what is secret in them, [`queue`]
-//! moves jobs through SQS, and [`accept`] makes an event durable with these two, [`accept_many`] several, and [`line_up`] gives
+//! moves jobs through SQS, [`ed25519`] signs with an endpoint's own keys, and [`accept`] makes an event durable with these two, [`accept_many`] several, and [`line_up`] gives
 //! ordered deliveries their places; [`aws`] is the part that their clients share. Each function starts with
 //! [`config`], [`logging`] and [`tls`], and reads [`clock`].
 
@@ -11,6 +11,7 @@ pub mod aws;
 pub mod clock;
 pub mod config;
 pub mod domain;
+pub mod ed25519;
 pub mod line_up;
 pub mod logging;
 pub mod queue;
@@ -20,7 +21,7 @@ pub mod tls;
 
 // A path names the noun, wherever its file is.
 pub use domain::{
-    account, address, amazon, api_key, attempt, budget, cursor, custom_headers, decision, delivery, endpoint,
+    account, address, amazon, api_key, attempt, budget, cursor, custom_headers, decision, delivery, ed25519_keys, endpoint,
     endpoint_patch, endpoint_secrets, endpoint_url, erasure, event, event_input, event_name, fields, filter,
     id, intake, job, masks, merge, operational, origin, partition, payload, portal_link, project, rate_limit,
     replay, route, schedule, scope, sealed, session, shards, signature, signing_secret, skipped, slowness,

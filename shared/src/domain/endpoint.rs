@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::ed25519_keys::SealedKeyPair;
 use crate::event_name::EventName;
 use crate::filter::FilterText;
 use crate::id::{EndpointId, EventId, ProjectId};
@@ -72,6 +73,12 @@ pub struct Endpoint {
     pub previous_secret: Option<Sealed>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous_secret_until: Option<Timestamp>,
+    /// Signs beside the secret, if its owner asked for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ed25519: Option<SealedKeyPair>,
+    /// The private key before, which signs as long as the previous secret does and is removed with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_ed25519: Option<Sealed>,
     pub status: EndpointStatus,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disabled_reason: Option<DisabledReason>,
@@ -160,6 +167,8 @@ impl Endpoint {
             signing_secret,
             previous_secret: None,
             previous_secret_until: None,
+            ed25519: None,
+            previous_ed25519: None,
             status: EndpointStatus::Active,
             disabled_reason: None,
             disabled_at: None,
@@ -190,8 +199,17 @@ impl Endpoint {
     /// The secret before the current one, while a rotation overlaps.
     #[must_use]
     pub fn previous_secret_at(&self, now: Timestamp) -> Option<&Sealed> {
-        let overlaps = self.previous_secret_until.is_some_and(|until| now < until);
-        self.previous_secret.as_ref().filter(|_| overlaps)
+        self.previous_secret.as_ref().filter(|_| self.is_rotating(now))
+    }
+
+    /// The private key before the current one, while a rotation overlaps.
+    #[must_use]
+    pub fn previous_ed25519_at(&self, now: Timestamp) -> Option<&Sealed> {
+        self.previous_ed25519.as_ref().filter(|_| self.is_rotating(now))
+    }
+
+    fn is_rotating(&self, now: Timestamp) -> bool {
+        self.previous_secret_until.is_some_and(|until| now < until)
     }
 
     /// The place of one of its sealed values.

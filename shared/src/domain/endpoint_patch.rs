@@ -1,5 +1,6 @@
 //! A change of an endpoint by its owner.
 
+use crate::ed25519_keys::SealedKeyPair;
 use crate::endpoint::{DisabledReason, Endpoint, EndpointState, EndpointStatus};
 use crate::filter::FilterText;
 use crate::rate_limit::RateLimit;
@@ -24,12 +25,14 @@ pub struct EndpointPatch {
     pub ordered: Option<Option<Order>>,
     /// The inner `None` removes it.
     pub filter: Option<Option<FilterText>>,
+    /// The inner `None` deletes its keys.
+    pub ed25519: Option<Option<SealedKeyPair>>,
 }
 
 impl EndpointPatch {
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        let Self { url, events, status, description, headers, rate_limit_per_second, ordered, filter } = self;
+        let Self { url, events, status, description, headers, rate_limit_per_second, ordered, filter, ed25519 } = self;
         url.is_none()
             && events.is_none()
             && status.is_none()
@@ -38,6 +41,7 @@ impl EndpointPatch {
             && rate_limit_per_second.is_none()
             && ordered.is_none()
             && filter.is_none()
+            && ed25519.is_none()
     }
 
     /// Whether it may still be made after another change: none of its fields was changed, or all of them already are as it
@@ -51,7 +55,8 @@ impl EndpointPatch {
             && (self.headers.is_none() || before.headers == after.headers)
             && (self.rate_limit_per_second.is_none() || before.state.rate_limit == after.state.rate_limit)
             && (self.ordered.is_none() || before.ordered == after.ordered)
-            && (self.filter.is_none() || before.filter == after.filter);
+            && (self.filter.is_none() || before.filter == after.filter)
+            && (self.ed25519.is_none() || before.ed25519 == after.ed25519);
         is_apart || self.is_in(after)
     }
 
@@ -61,6 +66,7 @@ impl EndpointPatch {
         let mut after = Endpoint { updated_at: now, ..endpoint.clone() };
         if after.previous_secret_at(now).is_none() {
             (after.previous_secret, after.previous_secret_until) = (None, None);
+            after.previous_ed25519 = None;
         }
         if self.starts_afresh() {
             // The speed of earlier answers says nothing about a new receiver, or about one that was just mended.
@@ -108,6 +114,10 @@ impl EndpointPatch {
         if let Some(filter) = &self.filter {
             after.filter.clone_from(filter);
         }
+        if let Some(pair) = &self.ed25519 {
+            after.ed25519.clone_from(pair);
+            after.previous_ed25519 = after.previous_ed25519.filter(|_| pair.is_some());
+        }
         if let Some(limit) = self.new_rate_limit(endpoint) {
             after.state.rate_limit = limit.map(|per_second| RateLimit { per_second, since: now });
             (after.state.slots_taken_until, after.state.late_slots_taken_until) = (None, None);
@@ -146,7 +156,7 @@ impl EndpointPatch {
     /// Whether an endpoint looks as this change leaves it.
     #[must_use]
     pub fn is_in(&self, endpoint: &Endpoint) -> bool {
-        let Self { url, events, status, description, headers, rate_limit_per_second, ordered, filter } = self;
+        let Self { url, events, status, description, headers, rate_limit_per_second, ordered, filter, ed25519 } = self;
         url.as_ref().is_none_or(|url| *url == endpoint.url)
             && events.as_ref().is_none_or(|events| *events == endpoint.events)
             && status.is_none_or(|status| status == endpoint.status)
@@ -155,6 +165,7 @@ impl EndpointPatch {
             && rate_limit_per_second.is_none_or(|limit| limit == endpoint.rate_limit_per_second())
             && ordered.is_none_or(|ordered| ordered == endpoint.ordered)
             && filter.as_ref().is_none_or(|filter| *filter == endpoint.filter)
+            && ed25519.as_ref().is_none_or(|pair| *pair == endpoint.ed25519)
     }
 }
 

@@ -4,7 +4,7 @@
 //! say where the service may send. [`account`], [`session`], [`project`], [`api_key`] with its [`scope`]s, [`portal_link`], [`endpoint`] with its [`subscription`]s,
 //! [`event`], [`delivery`] and [`attempt`] are the things that the service keeps; [`shards`] and [`partition`] choose the
 //! place. [`fields`], [`event_input`] and [`intake`] read the producers' input, [`filter`] judges it, and [`payload`] packs it.
-//! [`signing_secret`], [`signature`] and [`custom_headers`] go into a request, and [`endpoint_secrets`] are those of one endpoint;
+//! [`signing_secret`], [`ed25519_keys`], [`signature`] and [`custom_headers`] go into a request, and [`endpoint_secrets`] are those of one endpoint;
 //! [`sealed`] is their form in a row, and [`masks`] stand in their place. [`job`] is a message in a queue.
 //! [`erasure`] is the way of a project's erasure. [`schedule`], [`rate_limit`], [`slowness`], [`budget`] and [`decision`] choose the next step, and [`transition`] is the
 //! change that a decision makes to a row. [`stream`] is the order of an ordered endpoint's deliveries. [`replay`] tries many deliveries again, [`operational`] tells the operator,
@@ -21,6 +21,7 @@ pub mod cursor;
 pub mod custom_headers;
 pub mod decision;
 pub mod delivery;
+pub mod ed25519_keys;
 pub mod endpoint;
 pub mod endpoint_patch;
 pub mod endpoint_secrets;

@@ -1,4 +1,4 @@
-//! Values that rows hold sealed: signing secrets and the values of an endpoint's own headers. `crate::sealing` seals and opens
+//! Values that rows hold sealed: signing secrets, private keys and the values of an endpoint's own headers. `crate::sealing` seals and opens
 //! them. Here is what surrounds that: the bytes in the row, and the place to which a value is bound.
 
 use std::collections::BTreeMap;
@@ -167,6 +167,8 @@ impl SealedHeaders {
 pub enum Field<'a> {
     SigningSecret,
     PreviousSecret,
+    Ed25519,
+    PreviousEd25519,
     /// The value of the header of this name.
     Header(&'a str),
 }
@@ -188,6 +190,8 @@ impl fmt::Display for Place<'_> {
         match self.field {
             Field::SigningSecret => f.write_str("signing_secret"),
             Field::PreviousSecret => f.write_str("previous_secret"),
+            Field::Ed25519 => f.write_str("ed25519"),
+            Field::PreviousEd25519 => f.write_str("previous_ed25519"),
             Field::Header(name) => write!(f, "header|{name}"),
         }
     }

@@ -2,6 +2,8 @@
 
 use super::{NotOpened, SealingError, SealingKeys};
 use crate::custom_headers::CustomHeaders;
+use crate::ed25519;
+use crate::ed25519_keys::{PrivateKey, RotatedKeys, SealedKeyPair};
 use crate::endpoint::Endpoint;
 use crate::endpoint_secrets::EndpointSecrets;
 use crate::masks::MASK;
@@ -15,6 +17,9 @@ pub struct Resealed {
     pub signing_secret: Sealed,
     /// Absent once the rotation overlaps no longer.
     pub previous_secret: Option<Sealed>,
+    pub ed25519: Option<SealedKeyPair>,
+    /// Absent likewise.
+    pub previous_ed25519: Option<Sealed>,
     pub headers: SealedHeaders,
 }
 
@@ -30,9 +35,16 @@ impl SealingKeys {
             Ok((name.clone(), self.open(&endpoint.place(Field::Header(name)), sealed)?))
         };
         let headers = endpoint.headers.0.iter().map(header).collect::<Result<_, NotOpened>>()?;
+        let private_key = |field, sealed: Option<&Sealed>| {
+            let opened = sealed.map(|sealed| self.open(&endpoint.place(field), sealed)).transpose()?;
+            Ok(opened.map(PrivateKey::from))
+        };
+        let present = endpoint.ed25519.as_ref().map(|pair| &pair.private_key);
         Ok(EndpointSecrets {
             signing: self.signing_secret_of(endpoint)?,
             previous: previous.transpose()?.map(SigningSecret::from),
+            ed25519: private_key(Field::Ed25519, present)?,
+            previous_ed25519: private_key(Field::PreviousEd25519, endpoint.previous_ed25519_at(now))?,
             headers: CustomHeaders::from_stored(headers),
         })
     }
@@ -53,6 +65,45 @@ impl SealingKeys {
         secret: &SigningSecret,
     ) -> Result<Sealed, SealingError> {
         self.seal(&endpoint.place(field), secret.expose())
+    }
+
+    /// The key pair of an endpoint that is to have one: a new one, or the one that it has, sealed anew if its key is no longer the
+    /// current one.
+    ///
+    /// # Errors
+    /// When no pair can be made, or the one that it has does not open.
+    pub fn seal_ed25519(
+        &self,
+        endpoint: &Endpoint,
+        is_wanted: bool,
+    ) -> Result<Option<SealedKeyPair>, SealingError> {
+        match &endpoint.ed25519 {
+            _ if !is_wanted => Ok(None),
+            Some(pair) => self.reseal_pair(endpoint, pair).map(Some),
+            None => self.new_pair(endpoint).map(Some),
+        }
+    }
+
+    /// The keys of a rotation; `None` for an endpoint that has no key pair.
+    ///
+    /// # Errors
+    /// When no pair can be made, or the one that it has does not open.
+    pub fn rotate_ed25519(&self, endpoint: &Endpoint) -> Result<Option<RotatedKeys>, SealingError> {
+        let Some(pair) = &endpoint.ed25519 else { return Ok(None) };
+        let previous = self.open(&endpoint.place(Field::Ed25519), &pair.private_key)?;
+        let previous = self.seal(&endpoint.place(Field::PreviousEd25519), &previous)?;
+        Ok(Some(RotatedKeys { present: self.new_pair(endpoint)?, previous }))
+    }
+
+    fn new_pair(&self, endpoint: &Endpoint) -> Result<SealedKeyPair, SealingError> {
+        let pair = ed25519::generate()?;
+        let private_key = self.seal(&endpoint.place(Field::Ed25519), pair.private_key.expose())?;
+        Ok(SealedKeyPair { private_key, public_key: pair.public_key })
+    }
+
+    fn reseal_pair(&self, endpoint: &Endpoint, pair: &SealedKeyPair) -> Result<SealedKeyPair, SealingError> {
+        let private_key = self.reseal(endpoint, Field::Ed25519, &pair.private_key)?;
+        Ok(SealedKeyPair { private_key, public_key: pair.public_key.clone() })
     }
 
     /// Headers as a caller sent them, sealed for an endpoint. A mask keeps the endpoint's value, which is sealed anew if its key
@@ -85,11 +136,14 @@ impl SealingKeys {
     /// When a value does not open.
     pub fn reseal_all(&self, endpoint: &Endpoint, now: Timestamp) -> Result<Option<Resealed>, SealingError> {
         let previous = endpoint.previous_secret_at(now);
+        let previous_ed25519 = endpoint.previous_ed25519_at(now);
         let is_current = |sealed: &Sealed| sealed.is_under(&self.current);
         if is_current(&endpoint.signing_secret)
             && endpoint.headers.0.values().all(is_current)
             && previous == endpoint.previous_secret.as_ref()
             && previous.is_none_or(is_current)
+            && endpoint.ed25519.as_ref().is_none_or(|pair| is_current(&pair.private_key))
+            && previous_ed25519.is_none_or(is_current)
         {
             return Ok(None);
         }
@@ -98,9 +152,14 @@ impl SealingKeys {
         };
         let headers = endpoint.headers.0.iter().map(header).collect::<Result<_, SealingError>>()?;
         let previous = previous.map(|sealed| self.reseal(endpoint, Field::PreviousSecret, sealed));
+        let pair = endpoint.ed25519.as_ref().map(|pair| self.reseal_pair(endpoint, pair));
+        let previous_ed25519 =
+            previous_ed25519.map(|sealed| self.reseal(endpoint, Field::PreviousEd25519, sealed));
         Ok(Some(Resealed {
             signing_secret: self.reseal(endpoint, Field::SigningSecret, &endpoint.signing_secret)?,
             previous_secret: previous.transpose()?,
+            ed25519: pair.transpose()?,
+            previous_ed25519: previous_ed25519.transpose()?,
             headers: SealedHeaders(headers),
         }))
     }
@@ -138,7 +197,7 @@ mod tests {
         CustomHeaders::new(pairs).expect("headers")
     }
 
-    /// An endpoint under `k1`, in the middle of a rotation, with a header.
+    /// An endpoint under `k1`, in the middle of a rotation, with a key pair and a header.
     fn endpoint() -> Endpoint {
         let keys = keys("k1");
         let (url, nothing) = ("https://example.com/".to_owned(), Vec::new().into());
@@ -149,10 +208,14 @@ mod tests {
         };
         let (signing, previous) =
             (secret(Field::SigningSecret, "whsec_b"), secret(Field::PreviousSecret, "whsec_a"));
+        let pair = keys.seal_ed25519(&endpoint, true).expect("a pair");
         let sealed = keys.seal_headers(&endpoint, &headers(&[("x-a", "value")])).expect("headers");
         (endpoint.signing_secret, endpoint.headers) = (signing, sealed);
         endpoint.previous_secret = Some(previous);
         endpoint.previous_secret_until = Some(NOW.plus(ROTATION_OVERLAP));
+        endpoint.ed25519 = pair;
+        let rotated = keys.rotate_ed25519(&endpoint).expect("rotated").expect("a pair");
+        (endpoint.ed25519, endpoint.previous_ed25519) = (Some(rotated.present), Some(rotated.previous));
         endpoint
     }
 
@@ -164,7 +227,8 @@ mod tests {
         assert_eq!(all, ["whsec_b", "whsec_a"]);
         assert_eq!(during.headers, headers(&[("x-a", "value")]));
         let after = keys.secrets_of(&endpoint, NOW.plus(ROTATION_OVERLAP)).expect("secrets");
-        assert_eq!(after.previous, None);
+        assert_eq!((after.previous, after.previous_ed25519), (None, None));
+        assert_eq!((during.private_keys().count(), after.ed25519), (2, during.ed25519.clone()));
     }
 
     #[test]
@@ -172,15 +236,24 @@ mod tests {
         let (before, later) = (endpoint(), NOW.plus(ROTATION_OVERLAP + Duration::from_secs(1)));
         assert_eq!(keys("k1").reseal_all(&before, NOW).expect("opened"), None);
         let keys = keys("k2");
-        let Resealed { signing_secret, previous_secret, headers } =
+        let Resealed { signing_secret, previous_secret, ed25519, previous_ed25519, headers } =
             keys.reseal_all(&before, NOW).expect("opened").expect("an earlier key");
-        let after = Endpoint { signing_secret, previous_secret, headers, ..before.clone() };
+        let after = Endpoint {
+            signing_secret,
+            previous_secret,
+            ed25519,
+            previous_ed25519,
+            headers,
+            ..before.clone()
+        };
         assert_eq!(keys.secrets_of(&after, NOW), keys.secrets_of(&before, NOW));
         assert_eq!(keys.reseal_all(&after, NOW).expect("opened"), None);
-        let all = [&after.signing_secret, &after.headers.0["x-a"]].into_iter().chain(&after.previous_secret);
+        let pair = after.ed25519.as_ref().map(|pair| &pair.private_key);
+        let all = [&after.signing_secret, &after.headers.0["x-a"]].into_iter();
+        let all = all.chain(&after.previous_secret).chain(pair).chain(&after.previous_ed25519);
         assert!(all.into_iter().all(|sealed| sealed.is_under(keys.current())));
         let expired = keys.reseal_all(&after, later).expect("opened").expect("an expired secret");
-        assert_eq!(expired.previous_secret, None);
+        assert_eq!((expired.previous_secret, expired.previous_ed25519), (None, None));
     }
 
     #[test]

@@ -30,6 +30,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use crate::aws::Failure;
+use crate::ed25519::Ed25519Error;
 use crate::sealed::{KeyId, Place, Sealed};
 
 pub use self::endpoints::Resealed;
@@ -84,6 +85,8 @@ pub enum SealingError {
     NotOpened(#[from] NotOpened),
     #[error("a value could not be sealed")]
     NotSealed,
+    #[error(transparent)]
+    NoKeyPair(#[from] Ed25519Error),
 }
 
 impl SealingKeys {

@@ -40,7 +40,9 @@ impl From<SealingError> for ApiError {
             SealingError::Unavailable(_)
             | SealingError::Bad(_)
             | SealingError::NotOpened(NotOpened::UnknownKey { .. }) => Self::unavailable(error),
-            SealingError::NotOpened(NotOpened::Damaged { .. }) | SealingError::NotSealed => {
+            SealingError::NotOpened(NotOpened::Damaged { .. })
+            | SealingError::NotSealed
+            | SealingError::NoKeyPair(_) => {
                 Self::internal(error)
             }
         }

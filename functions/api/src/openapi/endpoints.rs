@@ -34,6 +34,9 @@ pub struct NewEndpoint {
     /// Which events, of those that it is subscribed to, it gets; null is all.
     #[schema(value_type = Option<EventFilter>)]
     pub filter: Option<Value>,
+    /// Whether attempts also carry an Ed25519 signature, by a key pair that the service makes. Its public half is `public_key`.
+    #[schema(value_type = Option<bool>, default = false)]
+    pub ed25519: Option<bool>,
 }
 
 /// The fields to change, at least one.
@@ -63,6 +66,9 @@ pub struct EndpointChange {
     /// Null takes it away.
     #[schema(value_type = Option<EventFilter>)]
     pub filter: Option<Value>,
+    /// `false` deletes the key pair. `true` makes one where there is none.
+    #[schema(value_type = bool, required = false)]
+    pub ed25519: bool,
 }
 
 /// A filter and an event to try it on.
@@ -109,7 +115,7 @@ pub(super) fn resource() -> Resource {
         .needs(Scope::EndpointsWrite)
         .about(
             "Attempts from now on are signed with the new secret; for 24 hours `webhook-signature` carries a signature by the \
-             previous one too. A body is not needed.",
+             previous one too. An endpoint with `ed25519` gets a new key pair likewise. A body is not needed.",
         )
         .gives::<SecretBody>(200, "The new secret.", json!({ "signing_secret": endpoint()["signing_secret"] }))
         .refuses(&[413, 415]);
@@ -148,5 +154,7 @@ fn endpoint() -> Value {
         "hanging_since": null,
         "ordered": null,
         "filter": null,
+        "ed25519": false,
+        "public_key": null,
     })
 }

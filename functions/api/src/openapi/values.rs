@@ -80,6 +80,9 @@ strings! {
         form.pattern(Some("^whsec_[0-9a-f]{64}$"))
             .examples([json!("whsec_83ef33172e507644331b2915aede54ca4f0d895b61ff17a8412e8674160a277e")])
     };
+    PublicKey: "The public half of an endpoint's Ed25519 key, as Standard Webhooks writes it: `whpk_` and base64 of its 32 bytes.", |form| {
+        form.pattern(Some("^whpk_[A-Za-z0-9+/]{43}=$")).examples([json!("whpk_PUAXw+hDiVqStwqnTRt+vJyYLM8uxJaMwM1V8Sr0Zgw=")])
+    };
     ApiKey: "A project's API key, for the header `x-api-key`. Shown this once.", |form| {
         form.pattern(Some("^echo_[0-9a-f]{64}$"))
             .examples([json!("echo_6f437a610fb0e3c1d1a94f7bb2f5d04a8e0c4a4b7f2d3c8f9d1e6a5b0c7d8e9f")])

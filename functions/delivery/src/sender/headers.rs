@@ -2,6 +2,7 @@
 
 use echo_shared::attempt::Trigger;
 use echo_shared::delivery::Delivery;
+use echo_shared::ed25519::{self, Ed25519Error};
 use echo_shared::endpoint_secrets::EndpointSecrets;
 use echo_shared::event::Event;
 use echo_shared::origin::{ORIGIN_HEADER, Origin};
@@ -18,20 +19,28 @@ pub(crate) struct Request<'a> {
 }
 
 /// Names and values, the endpoint's own among them, signed with the endpoint's secrets.
+///
+/// # Errors
+/// When the endpoint's private key is none.
 pub(crate) fn signed(
     request: &Request<'_>,
     origin: &Origin,
     body: &[u8],
     now: Timestamp,
-) -> Vec<(String, String)> {
+) -> Result<Vec<(String, String)>, Ed25519Error> {
     let Request { delivery, secrets, event, number } = request;
     let id = &delivery.event_id;
+    let mut signatures = standard_signatures(secrets.all(), id, now, body);
+    for key in secrets.private_keys() {
+        signatures.push(' ');
+        signatures.push_str(&ed25519::standard_signature(key, id, now, body)?);
+    }
     let ours = [
         ("content-type", "application/json".to_owned()),
         ("x-echo-signature", echo_signature(&secrets.signing, body)),
         ("webhook-id", id.to_string()),
         ("webhook-timestamp", now.as_seconds().to_string()),
-        ("webhook-signature", standard_signatures(secrets.all(), id, now, body)),
+        ("webhook-signature", signatures),
         ("x-echo-event", delivery.event_name.to_string()),
         ("x-echo-event-time", event.accepted_at.to_string()),
         ("x-echo-delivery", delivery.id.to_string()),
@@ -45,5 +54,5 @@ pub(crate) fn signed(
     let sequence = delivery.sequence.filter(|_| delivery.triggered_by == Trigger::Auto);
     let sequence = sequence.map(|number| ("x-echo-sequence".to_owned(), number.to_string()));
     let own = secrets.headers.expose().iter().map(|(name, value)| (name.clone(), value.clone()));
-    ours.into_iter().chain(previous).chain(sequence).chain(own).collect()
+    Ok(ours.into_iter().chain(previous).chain(sequence).chain(own).collect())
 }

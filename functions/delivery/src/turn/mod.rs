@@ -29,6 +29,7 @@ use echo_shared::id::AttemptId;
 use echo_shared::job::{Chain, DeliveryJob};
 use echo_shared::rate_limit::Need;
 use echo_shared::slowness::{Hanging, SLOW_AFTER};
+use echo_shared::sealing::SealingError;
 use echo_shared::store::{Advanced, StoreError};
 use echo_shared::time::Timestamp;
 use tokio::time::{Instant, sleep, timeout};
@@ -291,7 +292,8 @@ impl Turn {
             &self.app.settings.origin,
             &envelope,
             began_at,
-        );
+        )
+        .map_err(SealingError::from)?;
         let Sent { outcome, again } = self.send(endpoint, headers, envelope, began_at).await;
         self.tally.add(|counts| counts.sent_again += u64::from(again));
         let took = began.elapsed();

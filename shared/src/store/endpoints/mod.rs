@@ -21,12 +21,14 @@ use aws_sdk_dynamodb::types::{
     AttributeValue, Delete, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
 };
 
+use crate::ed25519_keys::RotatedKeys;
 use crate::endpoint::{Endpoint, ROTATION_OVERLAP};
 use crate::event_name::EventName;
 use crate::id::{EndpointId, ProjectId};
 use crate::sealed::Sealed;
 use crate::shards::Shard;
 use crate::store::deliveries::keys;
+use crate::store::update::Changes;
 use crate::store::transactions::{any_condition_failed, first_condition_failed, transact};
 use crate::store::{
     Item, Registry, Store, StoreError, erasure, from_item, if_condition_held, key, number, routes,
@@ -122,11 +124,12 @@ pub enum Rotated {
     Gone,
 }
 
-/// A rotation: both secrets, sealed for their places.
+/// A rotation: both secrets, sealed for their places, and the keys of an endpoint that has a key pair.
 #[derive(Debug, Clone)]
 pub struct Rotation {
     pub signing_secret: Sealed,
     pub previous_secret: Sealed,
+    pub ed25519: Option<RotatedKeys>,
 }
 
 impl Registry {
@@ -251,21 +254,28 @@ impl Store {
     ) -> Result<Rotated, StoreError> {
         // Later than the time on the row, as in a patch.
         let now = now.max(endpoint.updated_at.plus(Duration::from_millis(1)));
-        let result = self
+        let mut changes = Changes::default()
+            .set("previous_secret", value(&to.previous_secret)?)
+            .set("previous_secret_until", number(now.plus(ROTATION_OVERLAP).as_millis()))
+            .set("signing_secret", value(&to.signing_secret)?)
+            .set("updated_at", number(now.as_millis()));
+        let mut update = self
             .update_settings(endpoint)
-            .condition_expression("signing_secret = :old")
-            .update_expression(
-                "SET previous_secret = :previous, previous_secret_until = :until, \
-                 signing_secret = :secret, updated_at = :now",
-            )
             .expression_attribute_values(":old", value(&endpoint.signing_secret)?)
-            .expression_attribute_values(":previous", value(&to.previous_secret)?)
-            .expression_attribute_values(":until", number(now.plus(ROTATION_OVERLAP).as_millis()))
-            .expression_attribute_values(":secret", value(&to.signing_secret)?)
-            .expression_attribute_values(":now", number(now.as_millis()))
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-            .send()
-            .await;
+            .expression_attribute_names("#ed25519", "ed25519")
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        // Its owner may have asked for a key pair since, or have given it up.
+        if let (Some(before), Some(keys)) = (&endpoint.ed25519, &to.ed25519) {
+            changes = changes
+                .set("ed25519", value(&keys.present)?)
+                .set("previous_ed25519", value(&keys.previous)?);
+            update = update
+                .condition_expression("signing_secret = :old AND #ed25519.public_key = :old_key")
+                .expression_attribute_values(":old_key", text(&before.public_key));
+        } else {
+            update = update.condition_expression("signing_secret = :old AND attribute_not_exists(#ed25519)");
+        }
+        let result = changes.of_item(update).send().await;
         let error = match result {
             Ok(_) => return Ok(Rotated::Done),
             Err(error) => error,

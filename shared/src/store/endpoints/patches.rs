@@ -91,10 +91,14 @@ fn settings_changes(patch: &EndpointPatch, after: &Endpoint) -> Result<Changes, 
         rate_limit_per_second: _,
         ordered,
         filter,
+        ed25519,
     } = patch;
     let mut changes = Changes::default().set("updated_at", number(after.updated_at.as_millis()));
     if after.previous_secret.is_none() {
         changes = changes.remove(&["previous_secret", "previous_secret_until"]);
+    }
+    if after.previous_ed25519.is_none() {
+        changes = changes.remove(&["previous_ed25519"]);
     }
     if url.is_some() {
         changes = changes.set("url", text(&after.url)).set("url_since", number(after.url_since.as_millis()));
@@ -126,6 +130,9 @@ fn settings_changes(patch: &EndpointPatch, after: &Endpoint) -> Result<Changes, 
     }
     if filter.is_some() {
         changes = changes.set_or_remove("filter", after.filter.as_ref().map(|filter| text(filter.as_str())));
+    }
+    if ed25519.is_some() {
+        changes = changes.set_or_remove("ed25519", after.ed25519.as_ref().map(value).transpose()?);
     }
     Ok(changes)
 }

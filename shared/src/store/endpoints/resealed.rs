@@ -55,6 +55,8 @@ impl Store {
         let mut changes = Changes::default()
             .set("signing_secret", value(&to.signing_secret)?)
             .set_or_remove("previous_secret", to.previous_secret.as_ref().map(value).transpose()?)
+            .set_or_remove("ed25519", to.ed25519.as_ref().map(value).transpose()?)
+            .set_or_remove("previous_ed25519", to.previous_ed25519.as_ref().map(value).transpose()?)
             .set_or_remove("headers", headers);
         if to.previous_secret.is_none() {
             changes = changes.remove(&["previous_secret_until"]);

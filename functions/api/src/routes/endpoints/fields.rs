@@ -98,6 +98,11 @@ pub(super) fn url(
     Ok(Some(url.as_str().to_owned()))
 }
 
+/// Whether the endpoint is to have a key pair of its own.
+pub(super) fn ed25519(fields: &Fields<'_>) -> Result<Option<bool>, Refused> {
+    fields.optional("ed25519", "true or false", |value| serde_json::from_str(value.get()).ok())
+}
+
 /// `null` takes it away.
 pub(super) fn filter(fields: &Fields<'_>) -> Result<Option<Option<FilterText>>, Refused> {
     let mut wrong = None;

@@ -24,7 +24,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use self::fields::{description, events, filter, headers, ordered, rate_limit_per_second, status, url};
+use self::fields::{description, ed25519, events, filter, headers, ordered, rate_limit_per_second, status, url};
 use crate::app::{App, AppState};
 use crate::auth::{Caller, InProject};
 use crate::error::ApiError;
@@ -113,6 +113,11 @@ pub struct EndpointBody {
     /// Which events, of those that it is subscribed to, it gets; null is all.
     #[schema(value_type = Option<values::EventFilter>, required)]
     filter: Option<Box<RawValue>>,
+    /// Whether attempts also carry an Ed25519 signature, by a key of the endpoint's own.
+    ed25519: bool,
+    /// The public half of that key, which verifies the newest `v1a` entry of `webhook-signature`. Null without such a key.
+    #[schema(value_type = Option<values::PublicKey>, required)]
+    public_key: Option<String>,
 }
 
 /// A new signing secret.
@@ -165,6 +170,8 @@ impl EndpointBody {
                 Order::Customer => OrderShown::CustomerId,
             }),
             filter: filter.transpose().map_err(ApiError::internal)?,
+            ed25519: endpoint.ed25519.is_some(),
+            public_key: endpoint.ed25519.map(|pair| pair.public_key),
         })
     }
 
@@ -218,6 +225,7 @@ pub async fn create(
         ..Endpoint::new(project.id, id, project.shards, url, events, sealed, now)
     };
     endpoint.headers = keys.seal_headers(&endpoint, &headers)?;
+    endpoint.ed25519 = keys.seal_ed25519(&endpoint, ed25519(&fields)?.unwrap_or(false))?;
     endpoint.state.rate_limit = limit.map(|per_second| RateLimit { per_second, since: now });
     let cap = app.settings.max_endpoints_per_project;
     match app.registry.create_endpoint(&endpoint, cap).await? {
@@ -272,8 +280,8 @@ pub async fn update(
     let mut endpoint = find(&app, &project, &id).await?;
     query.only(&[])?;
     let fields = body.fields()?;
-    let headers = headers(&fields)?;
-    let without_headers = EndpointPatch {
+    let (headers, ed25519) = (headers(&fields)?, ed25519(&fields)?);
+    let unsealed = EndpointPatch {
         url: url(&fields, &app.settings, host)?,
         events: events(&fields, app.settings.names_in(&project.id))?,
         status: fields.optional("status", "active or disabled", status)?,
@@ -282,20 +290,24 @@ pub async fn update(
         rate_limit_per_second: rate_limit_per_second(&fields)?,
         ordered: ordered(&fields)?,
         filter: filter(&fields)?,
+        ed25519: None,
     };
-    if without_headers.is_empty() && headers.is_none() {
+    if unsealed.is_empty() && headers.is_none() && ed25519.is_none() {
         return Err(ApiError::invalid(
-            "At least one of url, events, status, description, headers, rate_limit_per_second, ordered and filter is required",
+            "At least one of url, events, status, description, headers, rate_limit_per_second, ordered, filter and ed25519 is required",
         ));
     }
     let end = Instant::now() + CHANGE_TIME;
     loop {
-        masks::allowed_at(&endpoint, headers.as_ref(), without_headers.url.as_deref())?;
+        masks::allowed_at(&endpoint, headers.as_ref(), unsealed.url.as_deref())?;
         // Nothing is changed unless the answer can be given.
         let secret = app.keys.open(|keys| keys.signing_secret_of(&endpoint)).await?;
-        let mut patch = without_headers.clone();
+        let mut patch = unsealed.clone();
         if let Some(headers) = &headers {
             patch.headers = Some(app.keys.seal(|keys| keys.seal_headers(&endpoint, headers)).await?);
+        }
+        if let Some(is_wanted) = ed25519 {
+            patch.ed25519 = Some(app.keys.seal(|keys| keys.seal_ed25519(&endpoint, is_wanted)).await?);
         }
         match app.store.patch_endpoint(&endpoint, &patch, Timestamp::now()).await? {
             Patched::Done(endpoint) => return EndpointBody::new(*endpoint, Some(&secret)).map(Json),
@@ -354,6 +366,7 @@ pub async fn rotate_secret(
             Ok(Rotation {
                 signing_secret: keys.seal_secret(&endpoint, Field::SigningSecret, &secret)?,
                 previous_secret: keys.seal_secret(&endpoint, Field::PreviousSecret, &present)?,
+                ed25519: keys.rotate_ed25519(&endpoint)?,
             })
         });
         match app.store.rotate_secret(&endpoint, &sealed.await?, Timestamp::now()).await? {
