@@ -5,6 +5,7 @@ mod auth;
 mod batches;
 mod deliveries;
 mod delivery_pages;
+mod ed25519;
 mod endpoint_changes;
 mod endpoint_options;
 mod endpoint_urls;

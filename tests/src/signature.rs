@@ -1,5 +1,6 @@
 //! Both signatures of a delivery, checked as a receiver checks them: with the headers, the raw body and the secret.
 
+use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use axum::http::HeaderMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -28,6 +29,20 @@ pub fn standard(secret: &str, id: &str, timestamp: &str, body: &[u8]) -> String 
     let key = STANDARD.decode(encoded).expect("the rest of a secret is base64");
     let message = [format!("{id}.{timestamp}.").as_bytes(), body].concat();
     format!("v1,{}", STANDARD.encode(hmac(&key, &message)))
+}
+
+/// Whether a `v1a` entry of `webhook-signature` is a signature of this delivery by the private half of `public_key`.
+///
+/// # Panics
+/// When the key is not `whpk_` and base64, or the entry is of another kind.
+#[must_use]
+pub fn is_by(public_key: &str, entry: &str, id: &str, timestamp: &str, body: &[u8]) -> bool {
+    let key = public_key.strip_prefix("whpk_").expect("a public key starts with whpk_");
+    let key = STANDARD.decode(key).expect("the rest of a key is base64");
+    let signature = entry.strip_prefix("v1a,").expect("an entry by a key pair");
+    let signature = STANDARD.decode(signature).expect("base64");
+    let message = [format!("{id}.{timestamp}.").as_bytes(), body].concat();
+    UnparsedPublicKey::new(&ED25519, key).verify(&message, &signature).is_ok()
 }
 
 /// The entries of `webhook-signature`, in order.

@@ -1,7 +1,9 @@
 """Runs the receivers of docs/verify with the stack that $ECHO_STACK names. Each must accept a real delivery and refuse forged
 requests. A language without installed tools is skipped, with a message."""
 
+import base64
 import contextlib
+import hmac
 import json
 import os
 import shutil
@@ -16,6 +18,7 @@ from emulator import free_port
 
 EXAMPLES = ROOT / "docs/verify"
 BUILT = LOCAL / "verify"
+BODY = b'{"event_name": "call.ended"}'
 
 
 def node():
@@ -25,34 +28,37 @@ def node():
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(EXAMPLES / "node", folder, ignore=shutil.ignore_patterns("node_modules"))
     run(["npm", "ci", "--silent", "--no-audit", "--no-fund"], log=BUILT / "npm.log", cwd=folder)
-    return {"hmac": ["node", folder / "hmac.mjs"], "standard": ["node", folder / "standard.mjs"]}
+    return {kind: ["node", folder / f"{kind}.mjs"] for kind in ("hmac", "standard", "ed25519")}
 
 
 def python():
     interpreter = LOCAL / "tools/conformance/bin/python"
-    scripts = {kind: EXAMPLES / f"python/{kind}_receiver.py" for kind in ("hmac", "standard")}
+    scripts = {kind: EXAMPLES / f"python/{kind}_receiver.py" for kind in ("hmac", "standard", "ed25519")}
     return {kind: [interpreter, script] for kind, script in scripts.items()}
 
 
 def go():
     if not shutil.which("go"):
         return None
-    source = EXAMPLES / "go/hmac.go"
-    run(["go", "vet", source], log=BUILT / "go.log")
-    run(["go", "build", "-o", BUILT / "go-hmac", source], log=BUILT / "go.log")
-    return {"hmac": [BUILT / "go-hmac"]}
+    for kind in ("hmac", "ed25519"):
+        source = EXAMPLES / f"go/{kind}.go"
+        run(["go", "vet", source], log=BUILT / "go.log")
+        run(["go", "build", "-o", BUILT / f"go-{kind}", source], log=BUILT / "go.log")
+    return {kind: [BUILT / f"go-{kind}"] for kind in ("hmac", "ed25519")}
 
 
 def rust():
-    run(["cargo", "build", "--quiet", "--workspace", "--bin", "verify-hmac", "--bin", "verify-standard"], cwd=ROOT)
+    kinds = ("hmac", "standard", "ed25519")
+    run(["cargo", "build", "--quiet", "--workspace", *(f"--bin=verify-{kind}" for kind in kinds)], cwd=ROOT)
     target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug"
-    return {kind: [target / f"verify-{kind}"] for kind in ("hmac", "standard")}
+    return {kind: [target / f"verify-{kind}"] for kind in kinds}
 
 
 @contextlib.contextmanager
-def receiving(command, port, secret):
+def receiving(command, port, endpoint):
     log = (BUILT / "receivers.log").open("a")
-    child = start(command, env=os.environ | {"SECRET": secret, "PORT": str(port)}, stdout=log, stderr=log)
+    keys = {"SECRET": endpoint["signing_secret"], "PUBLIC_KEY": endpoint["public_key"], "PORT": str(port)}
+    child = start(command, env=os.environ | keys, stdout=log, stderr=log)
     try:
         wait_for(lambda: status_of(port, {}) is not None, f"{command[-1]} does not listen")
         yield
@@ -62,7 +68,7 @@ def receiving(command, port, secret):
 
 def status_of(port, headers):
     """The receiver's answer to a request that the service did not send."""
-    request = urllib.request.Request(f"http://127.0.0.1:{port}/", b'{"event_name": "call.ended"}', headers, method="POST")
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/", BODY, headers, method="POST")
     try:
         with urllib.request.urlopen(request, timeout=5) as answer:
             return answer.status
@@ -88,9 +94,20 @@ def first_status(project, path):
     return wait_for(lambda: project.call(200, "GET", path)["attempts"], "no attempt")[0]["http_status"]
 
 
-def check(project, command):
+def with_v1a_first(secret):
+    """The headers of a genuine request whose first signature is one that a library knows only by the name of its kind."""
+    sent_at = str(int(time.time()))
+    key = base64.b64decode(secret.removeprefix("whsec_"))
+    signature = hmac.digest(key, f"x.{sent_at}.".encode() + BODY, "sha256")
+    signatures = ["v1a," + base64.b64encode(bytes(64)).decode(), "v1," + base64.b64encode(signature).decode()]
+    return {"webhook-id": "x", "webhook-timestamp": sent_at, "webhook-signature": " ".join(signatures)}
+
+
+def check(project, kind, command):
     port = free_port()
-    endpoint = project.call(201, "POST", "/webhooks", {"url": f"http://127.0.0.1:{port}/", "events": ["call.ended"]})
+    # The service writes its v1a entry after the v1 entry.
+    wanted = {"url": f"http://127.0.0.1:{port}/", "events": ["call.ended"], "ed25519": True}
+    endpoint = project.call(201, "POST", "/webhooks", wanted)
     path = f"/webhooks/{endpoint['id']}"
     now = str(int(time.time()))
     forged = {
@@ -98,17 +115,19 @@ def check(project, command):
         "x-echo-signature-previous": "0" * 64,
         "webhook-id": "x",
         "webhook-timestamp": now,
-        "webhook-signature": "v1,AAAA",
+        "webhook-signature": f"v1,AAAA v1a,AAAA v1a,{base64.b64encode(bytes(64)).decode()}",
     }
-    with receiving(command, port, endpoint["signing_secret"]):
+    with receiving(command, port, endpoint):
         seen = [status_of(port, {}), status_of(port, forged), first_status(project, path)]
-        # After a rotation, the old secret still signs for a day, so a receiver that is left as it is accepts the delivery.
+        if kind == "standard":
+            seen.append(status_of(port, with_v1a_first(endpoint["signing_secret"])))
+        # After a rotation, the old secret and key still sign for a day, so a receiver that is left as it is accepts the delivery.
         project.call(200, "POST", f"{path}/secret/rotate")
         seen.append(first_status(project, path))
     project.call(200, "PATCH", path, {"status": "disabled"})
-    wanted = [401, 401, 204, 204]
-    if seen != wanted:
-        raise Failed(f"{command[-1]} answered {seen} instead of {wanted}")
+    expected = [401, 401, *[204] * (len(seen) - 2)]
+    if seen != expected:
+        raise Failed(f"{command[-1]} answered {seen} instead of {expected}")
 
 
 def body():
@@ -120,7 +139,7 @@ def body():
             say(f"  {prepare.__name__} is not installed, so its receivers are skipped")
         for kind, command in (commands or {}).items():
             with step(f"a delivery to the {prepare.__name__} receiver, checked by {kind}"):
-                check(project, command)
+                check(project, kind, command)
 
 
 if __name__ == "__main__":

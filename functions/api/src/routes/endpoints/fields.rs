@@ -98,11 +98,6 @@ pub(super) fn url(
     Ok(Some(url.as_str().to_owned()))
 }
 
-/// Whether the endpoint is to have a key pair of its own.
-pub(super) fn ed25519(fields: &Fields<'_>) -> Result<Option<bool>, Refused> {
-    fields.optional("ed25519", "true or false", |value| serde_json::from_str(value.get()).ok())
-}
-
 /// `null` takes it away.
 pub(super) fn filter(fields: &Fields<'_>) -> Result<Option<Option<FilterText>>, Refused> {
     let mut wrong = None;
@@ -137,6 +132,11 @@ pub(super) fn events(fields: &Fields<'_>, names: &EventNames) -> Result<Option<V
         }
         (!events.is_empty()).then_some(events)
     })
+}
+
+/// Whether the endpoint is to have a key pair of its own.
+pub(super) fn ed25519(value: &RawValue) -> Option<bool> {
+    serde_json::from_str(value.get()).ok()
 }
 
 pub(super) fn status(value: &RawValue) -> Option<EndpointStatus> {

@@ -225,7 +225,8 @@ pub async fn create(
         ..Endpoint::new(project.id, id, project.shards, url, events, sealed, now)
     };
     endpoint.headers = keys.seal_headers(&endpoint, &headers)?;
-    endpoint.ed25519 = keys.seal_ed25519(&endpoint, ed25519(&fields)?.unwrap_or(false))?;
+    let is_wanted = fields.nullable("ed25519", "true or false", ed25519)?.unwrap_or(false);
+    endpoint.ed25519 = keys.seal_ed25519(&endpoint, is_wanted)?;
     endpoint.state.rate_limit = limit.map(|per_second| RateLimit { per_second, since: now });
     let cap = app.settings.max_endpoints_per_project;
     match app.registry.create_endpoint(&endpoint, cap).await? {
@@ -280,7 +281,7 @@ pub async fn update(
     let mut endpoint = find(&app, &project, &id).await?;
     query.only(&[])?;
     let fields = body.fields()?;
-    let (headers, ed25519) = (headers(&fields)?, ed25519(&fields)?);
+    let (headers, ed25519) = (headers(&fields)?, fields.optional("ed25519", "true or false", ed25519)?);
     let unsealed = EndpointPatch {
         url: url(&fields, &app.settings, host)?,
         events: events(&fields, app.settings.names_in(&project.id))?,
