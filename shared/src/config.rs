@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::address::AddressRules;
 use crate::amazon::api_hosts;
 use crate::budget::Limits;
+use crate::endpoint_health::DisableRule;
 use crate::event_name::EventNames;
 use crate::id::ProjectId;
 use crate::origin::Origin;
@@ -110,7 +111,20 @@ pub fn hourly_statistics(lookup: &impl Fn(&str) -> Option<String>) -> Result<boo
     })
 }
 
-/// The project whose endpoints get operational events; none by default.
+/// When failures in a row disable an endpoint.
+///
+/// # Errors
+/// When a value is not a whole number of at most 32 bits.
+pub fn disable_rule(lookup: &impl Fn(&str) -> Option<String>) -> Result<DisableRule, ConfigError> {
+    let within = |name, default| parsed(lookup, name, default, number_within(0, u32::MAX.into()));
+    let failures = within("DISABLE_AFTER_FAILURES", "10")?;
+    Ok(DisableRule {
+        failures: u32::try_from(failures).unwrap_or(u32::MAX),
+        after: Duration::from_secs(within("DISABLE_AFTER_SECONDS", "86400")?),
+    })
+}
+
+/// The project whose endpoints get the operational events of all others; none by default.
 ///
 /// # Errors
 /// When the value is not a UUID.

@@ -138,6 +138,7 @@ fn a_state_is_one_write_unit() {
         hanging_tried_at: Some(now),
         disabling: Some(EventId::new(now)),
         recovery: Some(EventId::new(now)),
+        failing: Some(EventId::new(now)),
         settled_to: Some(now),
         is_down: true,
     };

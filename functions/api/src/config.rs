@@ -5,9 +5,10 @@ use std::time::Duration;
 use echo_shared::address::AddressRules;
 use echo_shared::budget::Limits;
 use echo_shared::config::{
-    ConfigError, address_rules, event_names, hourly_statistics, limits, number_within, operator_project,
-    origin, parsed, required, retention, tables_prefix,
+    ConfigError, address_rules, disable_rule, event_names, hourly_statistics, limits, number_within, origin,
+    parsed, required, retention, tables_prefix,
 };
+use echo_shared::endpoint_health::DisableRule;
 use echo_shared::event_name::EventNames;
 use echo_shared::id::ProjectId;
 use echo_shared::operational::with_operational;
@@ -34,7 +35,9 @@ pub struct Config {
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub event_names: EventNames,
-    pub operator: Option<Operator>,
+    /// These and the operational ones: endpoints may subscribe to them.
+    pub subscribable: EventNames,
+    pub disable_rule: DisableRule,
     pub max_endpoints_per_project: u32,
     pub max_projects_per_account: u32,
     pub limits: Limits,
@@ -51,13 +54,6 @@ pub struct Settings {
     pub request_timeout: Duration,
     /// The dimension of the metrics.
     pub stack_name: String,
-}
-
-/// The project that gets operational events, and the names to which its endpoints may subscribe.
-#[derive(Debug, Clone)]
-pub struct Operator {
-    pub project_id: ProjectId,
-    pub event_names: EventNames,
 }
 
 /// The callers that may sign up.
@@ -105,9 +101,8 @@ impl Config {
 impl Settings {
     /// The names to which a project's endpoints may subscribe.
     #[must_use]
-    pub fn names_in(&self, project_id: &ProjectId) -> &EventNames {
-        let operator = self.operator.as_ref().filter(|operator| operator.project_id == *project_id);
-        operator.map_or(&self.event_names, |operator| &operator.event_names)
+    pub const fn names_in(&self, _project_id: &ProjectId) -> &EventNames {
+        &self.subscribable
     }
 
     fn from_lookup(lookup: &impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
@@ -121,8 +116,8 @@ impl Settings {
         let event_names = event_names(lookup)?;
         let origin = origin(lookup)?;
         Ok(Self {
-            operator: operator_project(lookup)?
-                .map(|project_id| Operator { project_id, event_names: with_operational(&event_names) }),
+            subscribable: with_operational(&event_names),
+            disable_rule: disable_rule(lookup)?,
             event_names,
             max_endpoints_per_project: u32::try_from(endpoints).unwrap_or(u32::MAX),
             max_projects_per_account: u32::try_from(projects).unwrap_or(u32::MAX),
@@ -142,6 +137,8 @@ impl Settings {
 
 #[cfg(test)]
 mod tests {
+    use echo_shared::event_name::OPERATIONAL;
+
     use super::*;
 
     fn with(changes: &'static [(&'static str, &'static str)]) -> Result<Config, ConfigError> {
@@ -197,16 +194,10 @@ mod tests {
     }
 
     #[test]
-    fn only_the_operators_project_has_the_operational_names() {
-        let operator = ProjectId::parse("01a20259-3a57-7c63-9fb6-0c94e1b2e278").expect("an id");
-        let other = ProjectId::parse("01a20259-3a57-7c63-9fb6-0c94e1b2e279").expect("an id");
-        let own = "call.started, call.ended, call.summary";
-        let all = format!("{own}, endpoint.disabled, endpoint.recovered, delivery.failed");
-        let settings = with(&[("OPERATOR_PROJECT_ID", "01A20259-3A57-7C63-9FB6-0C94E1B2E278")]);
-        let settings = settings.expect("settings").settings;
-        let names = [settings.names_in(&operator), settings.names_in(&other)];
-        assert_eq!(names.map(ToString::to_string), [all, own.to_owned()]);
+    fn endpoints_may_also_subscribe_to_the_operational_names() {
+        let project = ProjectId::parse("01a20259-3a57-7c63-9fb6-0c94e1b2e278").expect("an id");
         let settings = with(&[]).expect("settings").settings;
-        assert_eq!(settings.names_in(&operator).to_string(), own);
+        let all = format!("{}, {}", settings.event_names, OPERATIONAL.join(", "));
+        assert_eq!(settings.names_in(&project).to_string(), all);
     }
 }

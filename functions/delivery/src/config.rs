@@ -5,9 +5,10 @@ use std::time::Duration;
 use echo_shared::address::AddressRules;
 use echo_shared::budget::Limits;
 use echo_shared::config::{
-    ConfigError, address_rules, event_names, hourly_statistics, limits, number_within, operator_project,
-    origin, parsed, required, retention, tables_prefix,
+    ConfigError, address_rules, disable_rule, event_names, hourly_statistics, limits, number_within,
+    operator_project, origin, parsed, required, retention, tables_prefix,
 };
+use echo_shared::endpoint_health::DisableRule;
 use echo_shared::event_name::EventNames;
 use echo_shared::id::ProjectId;
 use echo_shared::origin::Origin;
@@ -44,9 +45,7 @@ pub struct Settings {
     pub request_timeout: Duration,
     /// That of the api function: how long an acceptance can be at work.
     pub api_timeout: Duration,
-    /// With 0 the service disables no endpoint.
-    pub disable_after_failures: u32,
-    pub disable_after: Duration,
+    pub disable_rule: DisableRule,
     pub addresses: AddressRules,
     /// This deployment's host, and the mark that its attempts carry.
     pub origin: Origin,
@@ -69,7 +68,6 @@ impl Config {
         let seconds = |name, default, min, max| {
             parsed(&lookup, name, default, number_within(min, max)).map(Duration::from_secs)
         };
-        let failures = parsed(&lookup, "DISABLE_AFTER_FAILURES", "10", number_within(0, u32::MAX.into()))?;
         let origin = origin(&lookup)?;
         let prefix = tables_prefix(&lookup)?;
         Ok(Self {
@@ -90,8 +88,7 @@ impl Config {
                 schedule: parsed(&lookup, "RETRY_DELAYS_SECONDS", "60,300,1800", RetrySchedule::parse)?,
                 request_timeout: seconds("REQUEST_TIMEOUT_SECONDS", "15", 1, 20)?,
                 api_timeout: seconds("API_TIMEOUT_SECONDS", "15", 1, 900)?,
-                disable_after_failures: u32::try_from(failures).unwrap_or(u32::MAX),
-                disable_after: seconds("DISABLE_AFTER_SECONDS", "86400", 0, u32::MAX.into())?,
+                disable_rule: disable_rule(&lookup)?,
                 addresses: address_rules(&lookup)?.own(origin.host().to_owned()),
                 origin,
                 event_names: event_names(&lookup)?,
@@ -122,8 +119,8 @@ mod tests {
         let settings = Config::from_lookup(lookup).expect("tables and queues are set").settings;
         assert_eq!(settings.schedule, RetrySchedule::parse("60,300,1800").expect("delays"));
         assert_eq!(settings.request_timeout, Duration::from_secs(15));
-        assert_eq!(settings.disable_after_failures, 10);
-        assert_eq!(settings.disable_after, Duration::from_secs(86_400));
+        let day = Duration::from_secs(86_400);
+        assert_eq!(settings.disable_rule, DisableRule { failures: 10, after: day });
         assert_eq!(settings.event_names.to_string(), "call.started, call.ended, call.summary");
         assert_eq!(settings.retention, Duration::from_secs(30 * 86_400));
     }

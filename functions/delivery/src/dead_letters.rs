@@ -19,7 +19,7 @@ use crate::own_fault::OwnFault;
 use crate::sqs_event::Record;
 use crate::turn::health;
 use crate::turn::rows::{self, Rows};
-use crate::{App, replay_step, streams};
+use crate::{App, notices, replay_step, streams};
 
 /// A job that has the turn acts within this time, or is lost. A job that waits for longer is replaced by a new one about once a day.
 const ACTS_WITHIN: Duration = Duration::from_secs(3 * 24 * 60 * 60);
@@ -120,7 +120,7 @@ async fn end(app: &App, message: &Message, job: &DeliveryJob, tally: &Tally) -> 
         return Ok(Disposal::Delete);
     }
     let failed = Transition {
-        uncounted: app.operator.hears_of(&delivery.project_id),
+        uncounted: notices::may_be_told(app, &delivery),
         ..Transition::ended(&delivery, FailureReason::Internal, now)
     };
     match app.store.advance(&delivery, &failed).await? {

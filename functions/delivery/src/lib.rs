@@ -4,8 +4,8 @@
 //! is one job's whole turn: `echo_shared::decision` decides it. `sender` makes the request. `replay_step` is one step
 //! of trying many deliveries again, `erasure_step` one of erasing a project, `reseal_step` one of the sweep under a new key, `streams` keeps
 //! the order of ordered endpoints, `intake` accepts events, and `dead_letters` ends the deliveries that failed in every other
-//! way. `coalescer` joins requests of one batch, `message` hides messages, `lanes` moves jobs between queues, `operator`
-//! tells the operator, `metrics` counts for the operator, and `stats` for an endpoint's owner.
+//! way. `coalescer` joins requests of one batch, `message` hides messages, `lanes` moves jobs between queues, `notices`
+//! tells the `operator` and a project's own endpoints, `metrics` counts for the operator, and `stats` for an endpoint's owner.
 
 mod batch;
 mod coalescer;
@@ -16,6 +16,7 @@ mod intake;
 mod lanes;
 mod message;
 mod metrics;
+mod notices;
 mod operator;
 mod own_fault;
 mod replay_step;

@@ -138,6 +138,9 @@ pub struct EndpointState {
     pub disabling: Option<EventId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recovery: Option<EventId>,
+    /// Likewise that about its failures in a row. It goes with the first success.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failing: Option<EventId>,
     /// All its deliveries made before this time have ended, are retried, or stand in the sparse index as pending
     /// ([`crate::store::Store::settle`]).
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -91,8 +91,12 @@ impl EndpointPatch {
             Some(EndpointStatus::Active) => {
                 after.status = EndpointStatus::Active;
                 (after.disabled_reason, after.disabled_at) = (None, None);
-                after.state =
-                    EndpointState { consecutive_failures: 0, first_failure_at: None, ..after.state };
+                after.state = EndpointState {
+                    consecutive_failures: 0,
+                    first_failure_at: None,
+                    failing: None,
+                    ..after.state
+                };
             }
             // Disabling again keeps the reason and the time of the first disabling.
             Some(EndpointStatus::Disabled) => {

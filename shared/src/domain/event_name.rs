@@ -50,7 +50,8 @@ impl EventName {
 }
 
 /// The names of operational events.
-pub const OPERATIONAL: [&str; 3] = ["endpoint.disabled", "endpoint.recovered", "delivery.failed"];
+pub const OPERATIONAL: [&str; 4] =
+    ["endpoint.disabled", "endpoint.recovered", "delivery.failed", "endpoint.failing"];
 
 /// Whether a text can be an event's name: 1 to 64 letters, digits, dots, dashes and underscores.
 #[must_use]

@@ -1,7 +1,7 @@
 //! The rules: values and pure functions, one noun a file. Nothing here sees AWS, tokio, the clock or the environment.
 //!
 //! In reading order: [`id`] and [`time`] name and date things. [`endpoint_url`], [`address`], [`amazon`] and [`origin`]
-//! say where the service may send. [`account`], [`session`], [`project`], [`api_key`] with its [`scope`]s, [`portal_link`], [`endpoint`] with its [`subscription`]s,
+//! say where the service may send. [`account`], [`session`], [`project`], [`api_key`] with its [`scope`]s, [`portal_link`], [`endpoint`] with its [`endpoint_health`] and its [`subscription`]s,
 //! [`event`], [`delivery`] and [`attempt`] are the things that the service keeps; [`shards`] and [`partition`] choose the
 //! place. [`fields`], [`event_input`] and [`intake`] read the producers' input, [`filter`] judges it, and [`payload`] packs it.
 //! [`signing_secret`], [`ed25519_keys`], [`signature`] and [`custom_headers`] go into a request, and [`endpoint_secrets`] are those of one endpoint;
@@ -23,6 +23,7 @@ pub mod decision;
 pub mod delivery;
 pub mod ed25519_keys;
 pub mod endpoint;
+pub mod endpoint_health;
 pub mod endpoint_patch;
 pub mod endpoint_secrets;
 pub mod endpoint_url;

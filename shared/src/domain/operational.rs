@@ -1,6 +1,8 @@
-//! Operational events tell the operator about endpoints, so that a dead one does not go unnoticed for weeks.
+//! Operational events tell the operator, and a project's other endpoints, about endpoints, so that a dead one does not go unnoticed
+//! for weeks.
 //!
-//! The operator's own endpoints cause none, or a dead one would cause events about itself for ever. Nor does an owner that
+//! The operator's own endpoints cause none, and the delivery of an operational event causes none in its own project: two dead
+//! endpoints would cause events about each other for ever. Nor does an owner cause one that
 //! disables or deletes an endpoint, and a manual attempt that fails causes no `delivery.failed`.
 
 use serde::Serialize;
@@ -14,6 +16,8 @@ use crate::id::{DeliveryId, EndpointId, EventId, ProjectId};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
+    /// Half of the failures in a row that disable an endpoint have happened. It is told once, until a delivery succeeds.
+    EndpointFailing,
     /// We disabled the endpoint, because its deliveries failed for too long or its receiver answered 410 Gone.
     EndpointDisabled,
     /// A delivery succeeded after others had failed, or after we had disabled the endpoint.
@@ -23,7 +27,8 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Self; 3] = [Self::EndpointDisabled, Self::EndpointRecovered, Self::DeliveryFailed];
+    pub const ALL: [Self; 4] =
+        [Self::EndpointDisabled, Self::EndpointRecovered, Self::DeliveryFailed, Self::EndpointFailing];
 
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -31,6 +36,7 @@ impl Kind {
             Self::EndpointDisabled => OPERATIONAL[0],
             Self::EndpointRecovered => OPERATIONAL[1],
             Self::DeliveryFailed => OPERATIONAL[2],
+            Self::EndpointFailing => OPERATIONAL[3],
         }
     }
 
@@ -47,13 +53,19 @@ impl Kind {
     }
 }
 
-/// The names that the operator's endpoints may subscribe to: the deployment's own names and the operational ones.
+/// The names that endpoints may subscribe to: the deployment's own names and the operational ones.
 #[must_use]
 pub fn with_operational(names: &EventNames) -> EventNames {
     names.and(Kind::ALL.map(Kind::event_name))
 }
 
-/// Whether the operator is told of a delivery that failed for this reason. A person who asked for an attempt sees its end
+/// Whether endpoints of its own project may be told of what happens to this delivery.
+#[must_use]
+pub fn may_concern_its_project(delivery: &Delivery) -> bool {
+    !delivery.event_name.is_operational()
+}
+
+/// Whether anyone is told of a delivery that failed for this reason. A person who asked for an attempt sees its end
 /// anyway, and an endpoint that its owner disabled or deleted is no news, nor is a payload that was erased.
 #[must_use]
 pub fn is_told(reason: FailureReason, trigger: Trigger) -> bool {
@@ -148,7 +160,7 @@ fn data(
                 endpoint.and_then(|endpoint| endpoint.disabled_reason).map(Reason::Disabled)
             }
             Kind::DeliveryFailed => delivery.failure_reason.map(Reason::Failed),
-            Kind::EndpointRecovered => None,
+            Kind::EndpointRecovered | Kind::EndpointFailing => None,
         },
         consecutive_failures: endpoint.map(|endpoint| endpoint.state.consecutive_failures),
         disabled_at: endpoint.and_then(|endpoint| endpoint.disabled_at).map(|at| at.to_string()),

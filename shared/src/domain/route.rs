@@ -61,6 +61,20 @@ impl Routes {
         Self { endpoints, ..Self::none(endpoint.shards) }
     }
 
+    /// The routes but one.
+    #[must_use]
+    pub fn without(mut self, id: &EndpointId) -> Self {
+        self.endpoints.remove(id);
+        self
+    }
+
+    /// Whether an active endpoint is subscribed to this name, whatever its filter.
+    #[must_use]
+    pub fn has_subscriber(&self, name: &EventName) -> bool {
+        let wants = |route: &Route| route.names.iter().any(|subscription| subscription.covers(name));
+        self.endpoints.values().any(|route| !route.is_off && wants(route))
+    }
+
     /// Whether some endpoint is ordered.
     #[must_use]
     pub fn has_order(&self) -> bool {

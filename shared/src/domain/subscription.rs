@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::event_name::{EventName, EventNames, is_name};
 
 /// An event name, `*` for every name, or `call.*` for every name that begins with `call.`. A wildcard also covers names that
-/// come later. No wildcard covers the operational names, so that an operator's endpoint asks for these one by one.
+/// come later. No wildcard covers the operational names, so that an endpoint asks for these one by one.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Subscription(String);

@@ -22,14 +22,17 @@ fn bytes(attribute: &Value) -> Option<Vec<u8>> {
     STANDARD.decode(attribute["B"].as_str()?).ok()
 }
 
-/// All sealed values of a row of settings, as DynamoDB writes it: signing secrets and headers, with their names.
+/// All sealed values of a row of settings, as DynamoDB writes it: signing secrets, private keys and headers, with their names.
 #[must_use]
 pub fn values(item: &Value) -> Vec<(String, Sealed)> {
     let secrets = ["signing_secret", "previous_secret"].map(|name| (name.to_owned(), &item[name]));
+    let keys = [("ed25519", &item["ed25519"]["M"]["private_key"]), ("previous_ed25519", &item["previous_ed25519"])];
+    let keys = keys.map(|(name, value)| (name.to_owned(), value));
     let headers = item["headers"]["M"].as_object().into_iter().flatten();
     let headers = headers.map(|(name, value)| (format!("header {name}"), value));
     secrets
         .into_iter()
+        .chain(keys)
         .chain(headers)
         .filter_map(|(name, value)| Some((name, bytes(value)?.into())))
         .collect()

@@ -103,11 +103,11 @@ fn dump(dynamo: &Dynamo) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_table_holds_a_signing_secret_or_a_header_value() {
+async fn no_table_holds_a_signing_secret_a_private_key_or_a_header_value() {
     let world = world().await;
     let run = run(&world).await;
-    let headers = json!({ "headers": { "authorization": "Bearer open-sesame" } });
-    run.insist("PATCH", &run.endpoint(0, ""), &run.key(), Some(&headers), &[200]).await;
+    let options = json!({ "headers": { "authorization": "Bearer open-sesame" }, "ed25519": true });
+    run.insist("PATCH", &run.endpoint(0, ""), &run.key(), Some(&options), &[200]).await;
     let old = secret(&run, 0).await;
     run.insist("POST", &run.endpoint(0, "/secret/rotate"), &run.key(), None, &[200]).await;
     let new = secret(&run, 0).await;
@@ -116,10 +116,10 @@ async fn no_table_holds_a_signing_secret_or_a_header_value() {
     assert!(is_signed(&run, "/0", &new));
     let all = dump(&run.lane.aws.dynamo);
     assert!(all.contains(&world.project_id) && all.contains("authorization"), "the dump shows what is there");
-    for hidden in ["whsec_", "open-sesame", &old["whsec_".len()..], &new["whsec_".len()..]] {
+    for hidden in ["whsec_", "whsk_", "open-sesame", &old["whsec_".len()..], &new["whsec_".len()..]] {
         assert!(!all.contains(hidden), "a table holds {hidden}");
     }
-    assert_eq!(sealed::values(&settings(&run, 0)).len(), 3);
+    assert_eq!(sealed::values(&settings(&run, 0)).len(), 5);
     over(run).await;
 }
 

@@ -156,5 +156,6 @@ fn endpoint() -> Value {
         "filter": null,
         "ed25519": false,
         "public_key": null,
+        "disables_at": null,
     })
 }

@@ -50,9 +50,9 @@ strings! {
     GivenTime: "A moment: RFC 3339 with seconds and any offset. In a query, the `+` of an offset is written `%2B`.", |form| {
         form.format(format("date-time")).examples([json!("2026-04-12T15:51:59.499Z")])
     };
-    KnownEventName: "One of the event names of this deployment (its setting `EventNames`). Endpoints of the operator's project (its setting \
-        `OperatorProjectId`) may also be subscribed to `endpoint.disabled`, `endpoint.recovered` and `delivery.failed`, which \
-        the service itself sends there.", |form| {
+    KnownEventName: "One of the event names of this deployment (its setting `EventNames`). An endpoint may also be \
+        subscribed to `endpoint.failing`, `endpoint.disabled`, `endpoint.recovered` and `delivery.failed`, which the service itself sends \
+        about the project's other endpoints.", |form| {
         form.enum_values(Some(["call.started", "call.ended", "call.summary"]))
     };
     EventName: "An event name: one of this deployment's, now or when the thing was stored.", |form| {

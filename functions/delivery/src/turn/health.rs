@@ -1,11 +1,11 @@
-//! Counts a delivery's end for its endpoint (contract §7), and tells the operator about the effect.
+//! Counts a delivery's end for its endpoint (contract §7), and tells those who asked about the effect.
 //!
 //! The write that ends a delivery also sets `uncounted` on its row, and the last write here clears it. If the function
 //! dies in between, the job comes back and finishes the work. So no failure is lost, no success that wipes failures out,
 //! and no operational event; and no request is made again.
 //!
-//! The write that disables an endpoint, or clears its failures, notes the operational event's id on the endpoint's row.
-//! A repeat that finds its own id there knows that this delivery did it, and tells the operator again, by the same id.
+//! The write that disables an endpoint, clears its failures, or says that it is failing notes the operational event's id on the
+//! endpoint's row. A repeat that finds its own id there knows that this delivery did it, and tells of it again, by the same id.
 //! A success at an endpoint in good health makes no read, write or call here.
 //!
 //! A failure is counted twice if the function dies, or loses DynamoDB, right after the count, and another delivery's
@@ -19,9 +19,9 @@ use echo_shared::store::StoreError;
 use echo_shared::time::Timestamp;
 
 use crate::own_fault::OwnFault;
-use crate::{App, operator};
+use crate::{App, notices};
 
-/// Updates the endpoint after a delivery's end, tells the operator, and then clears `uncounted` on the delivery.
+/// Updates the endpoint after a delivery's end, tells of the effect, and then clears `uncounted` on the delivery.
 ///
 /// # Errors
 /// When one of these steps is not certain to be done.
@@ -35,15 +35,15 @@ pub(crate) async fn tell(
         (DeliveryStatus::Success, _, Some(endpoint)) => {
             let recovery = Kind::EndpointRecovered.event_id(delivery);
             if app.store.clear_failures(endpoint, &recovery).await? {
-                operator::tell(app, Kind::EndpointRecovered, delivery, Some(endpoint)).await?;
+                notices::tell(app, Kind::EndpointRecovered, delivery, Some(endpoint)).await?;
             }
         }
         (DeliveryStatus::Failed, Some(reason), _) => {
-            let mut effect = FailureEffect { endpoint: endpoint.cloned(), is_disabled: false };
+            let mut effect = FailureEffect { endpoint: endpoint.cloned(), news: Vec::new() };
             if let Some(endpoint) = endpoint {
-                effect = tell_failure(app, delivery, endpoint, reason, now).await?;
+                effect = count_failure(app, delivery, endpoint, reason, now).await?;
             }
-            if let Err(error) = tell_operator(app, delivery, reason, &effect).await {
+            if let Err(error) = tell_of_failure(app, delivery, reason, &effect).await {
                 if !delivery.counted {
                     app.store.note_counted(delivery).await?;
                 }
@@ -58,26 +58,26 @@ pub(crate) async fn tell(
 /// The endpoint after a failure.
 struct FailureEffect {
     endpoint: Option<Endpoint>,
-    /// This failure disabled the endpoint, now or in an earlier try of the same job.
-    is_disabled: bool,
+    /// What this failure did to the endpoint, now or in an earlier try of the same job.
+    news: Vec<Kind>,
 }
 
-async fn tell_operator(
+async fn tell_of_failure(
     app: &App,
     delivery: &Delivery,
     reason: FailureReason,
     effect: &FailureEffect,
 ) -> Result<(), OwnFault> {
     if is_told(reason, delivery.triggered_by) {
-        operator::tell(app, Kind::DeliveryFailed, delivery, effect.endpoint.as_ref()).await?;
+        notices::tell(app, Kind::DeliveryFailed, delivery, effect.endpoint.as_ref()).await?;
     }
-    if effect.is_disabled {
-        operator::tell(app, Kind::EndpointDisabled, delivery, effect.endpoint.as_ref()).await?;
+    for kind in &effect.news {
+        notices::tell(app, *kind, delivery, effect.endpoint.as_ref()).await?;
     }
     Ok(())
 }
 
-async fn tell_failure(
+async fn count_failure(
     app: &App,
     delivery: &Delivery,
     endpoint: &Endpoint,
@@ -86,6 +86,9 @@ async fn tell_failure(
 ) -> Result<FailureEffect, StoreError> {
     let disabling = Kind::EndpointDisabled.event_id(delivery);
     let was_disabled = endpoint.state.disabling == Some(disabling);
+    let failing = Kind::EndpointFailing.event_id(delivery);
+    let mut is_failing = endpoint.state.failing == Some(failing);
+    let rule = app.settings.disable_rule;
     let mut latest = endpoint.clone();
     let mut disabled = None;
     // If the owner changed the endpoint since the attempt, it may lead to another receiver than the one that is gone.
@@ -93,11 +96,13 @@ async fn tell_failure(
         disabled = app.store.disable_gone(endpoint, &disabling, now).await?;
     }
     if counts_against_health(reason, delivery.triggered_by) && !delivery.counted {
-        let limit = app.settings.disable_after_failures;
         if let Some(counted) = app.store.count_failure(endpoint, &delivery.id, now).await? {
-            if limit > 0 && counted.state.consecutive_failures >= limit && disabled.is_none() {
-                let after = app.settings.disable_after;
-                disabled = app.store.disable_after_failures(&counted, limit, after, &disabling, now).await?;
+            is_failing = app.store.note_failing(&counted, rule, &failing).await?;
+            if rule.failures > 0
+                && counted.state.consecutive_failures >= rule.failures
+                && disabled.is_none()
+            {
+                disabled = app.store.disable_after_failures(&counted, rule, &disabling, now).await?;
             }
             latest = counted;
         }
@@ -111,5 +116,7 @@ async fn tell_failure(
         let state = EndpointState { consecutive_failures, ..disabled.state.clone() };
         latest = Endpoint { state, ..disabled };
     }
-    Ok(FailureEffect { endpoint: Some(latest), is_disabled })
+    let news = [(Kind::EndpointFailing, is_failing), (Kind::EndpointDisabled, is_disabled)];
+    let news = news.into_iter().filter_map(|(kind, is_news)| is_news.then_some(kind)).collect();
+    Ok(FailureEffect { endpoint: Some(latest), news })
 }

@@ -1,11 +1,10 @@
 //! An endpoint's health, written only when it changes (contract §7).
 
-use std::time::Duration;
-
 use aws_sdk_dynamodb::types::builders::UpdateBuilder;
 use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
 
 use crate::endpoint::{DisabledReason, Endpoint, EndpointState, EndpointStatus};
+use crate::endpoint_health::DisableRule;
 use crate::id::{DeliveryId, EventId};
 use crate::store::endpoints::{Part, write};
 use crate::store::update::Changes;
@@ -58,7 +57,7 @@ impl Store {
         let mut changes = Changes::default()
             .set("consecutive_failures", number(0))
             .set("recovery", text(recovery))
-            .remove(&["first_failure_at"]);
+            .remove(&["first_failure_at", "failing"]);
         if endpoint.status == EndpointStatus::Active {
             changes = changes.remove(&["is_down"]);
         }
@@ -76,13 +75,37 @@ impl Store {
         Ok(recovered && endpoint.status == EndpointStatus::Active)
     }
 
-    /// Disables an endpoint with at least `failures` consecutive failures, the first of them at least `for_at_least` ago.
+    /// Notes that an endpoint is failing, once until its next success. Returns whether this call did so, or an earlier call with the
+    /// same `failing`.
+    pub async fn note_failing(
+        &self,
+        endpoint: &Endpoint,
+        rule: DisableRule,
+        failing: &EventId,
+    ) -> Result<bool, StoreError> {
+        if !rule.is_failing(&endpoint.state) || endpoint.state.failing.is_some() {
+            return Ok(endpoint.state.failing == Some(*failing));
+        }
+        let noted = self
+            .update_state(endpoint)
+            .condition_expression("consecutive_failures >= :failures AND attribute_not_exists(failing)")
+            .update_expression("SET failing = :failing")
+            .expression_attribute_values(":failures", number(endpoint.state.consecutive_failures))
+            .expression_attribute_values(":failing", text(failing))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send()
+            .await;
+        let Err(error) = noted else { return Ok(true) };
+        let state: Option<EndpointState> = row_in_the_way(error)?;
+        Ok(state.is_some_and(|state| state.failing == Some(*failing)))
+    }
+
+    /// Disables an endpoint with as many consecutive failures as the rule says, the first of them as long ago.
     /// Returns the endpoint if this call disabled it, or an earlier call with the same `disabling`.
     pub async fn disable_after_failures(
         &self,
         endpoint: &Endpoint,
-        failures: u32,
-        for_at_least: Duration,
+        rule: DisableRule,
         disabling: &EventId,
         now: Timestamp,
     ) -> Result<Option<Endpoint>, StoreError> {
@@ -90,8 +113,8 @@ impl Store {
         let state = self
             .new_state(&disabled)?
             .condition_expression("consecutive_failures >= :failures AND first_failure_at <= :cutoff")
-            .expression_attribute_values(":failures", number(failures))
-            .expression_attribute_values(":cutoff", number(now.minus(for_at_least).as_millis()));
+            .expression_attribute_values(":failures", number(rule.failures))
+            .expression_attribute_values(":cutoff", number(now.minus(rule.after).as_millis()));
         let settings = self.new_settings(&disabled)?.condition_expression("#status = :active");
         self.disable(disabled, settings, state).await
     }

@@ -144,7 +144,7 @@ fn state_changes(before: &Endpoint, patch: &EndpointPatch, after: &Endpoint) -> 
         changes = changes.remove(&["slow_until", "answered_at", "hanging_since", "hanging_tried_at"]);
     }
     if patch.status == Some(EndpointStatus::Active) {
-        changes = changes.set("consecutive_failures", number(0)).remove(&["first_failure_at"]);
+        changes = changes.set("consecutive_failures", number(0)).remove(&["first_failure_at", "failing"]);
     }
     if patch.new_rate_limit(before).is_some() {
         changes = changes

@@ -48,7 +48,10 @@ impl Path for Rotate {
         "rotate"
     }
 
-    async fn set_up(&self, _run: &mut Run<'_>) {}
+    async fn set_up(&self, run: &mut Run<'_>) {
+        let body = json!({ "ed25519": true });
+        run.insist("PATCH", &run.endpoint(0, ""), &run.key(), Some(&body), &[200]).await;
+    }
 
     async fn walk(&self, run: &mut Run<'_>) {
         let old = run.insist("GET", &run.endpoint(0, ""), &run.key(), None, &[200]).await;
@@ -69,6 +72,10 @@ impl Path for Rotate {
             // After a single request there was a single rotation, so the secret before it still signs.
             if answers.len() == 1 && !header("webhook-signature").split(' ').any(|entry| entry == by_old) {
                 run.violation("one rotation, and the secret before it no longer signs".to_owned());
+            }
+            let by_keys = header("webhook-signature").matches("v1a,").count();
+            if by_keys != 2 {
+                run.violation(format!("{by_keys} private keys sign after a rotation"));
             }
         }
     }
@@ -95,6 +102,7 @@ impl Path for Change {
             json!({ "headers": { "x-own": "********", "x-more": "more" } }),
             json!({ "filter": { "data": { "n": [1] } } }),
             json!({ "filter": null, "status": "active" }),
+            json!({ "ed25519": true }),
         ] {
             run.insist("PATCH", &run.endpoint(0, ""), &run.key(), Some(&change), &[200]).await;
             let shown = run.insist("GET", &run.endpoint(0, ""), &run.key(), None, &[200]).await;

@@ -1,5 +1,5 @@
-//! Operational events: the operator gets each of them by a webhook and on a bus, as one event even if the function had
-//! to tell it several times.
+//! Operational events: the operator gets each of them by a webhook and on a bus, and another endpoint of the project gets it too,
+//! as one event even if the function had to tell it several times.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,28 +17,40 @@ const PROJECT: &str = "01a20259-3a57-7c63-9fb6-0c94e1b2e278";
 const ENDPOINT: &str = "01a20259-3a57-7c63-9fb6-0c94e1b2e279";
 const BUS: &str = "default";
 
-/// Where the operator's endpoint is, at the lane's receiver.
-const PATH: &str = "/operator";
+/// Another endpoint of the project whose delivery ends.
+const SIBLING: &str = "01a20259-3a57-7c63-9fb6-0c94e1b2e27a";
 
-/// Adds the operator's endpoint, subscribed to everything.
-fn add_operator(run: &Run<'_>) {
+/// Where these endpoints are, at the lane's receiver.
+const PATHS: [&str; 2] = ["/operator", "/sibling"];
+
+const NAMES: [&str; 4] = ["delivery.failed", "endpoint.failing", "endpoint.disabled", "endpoint.recovered"];
+
+/// Adds the operator's endpoint and the sibling, both subscribed to everything.
+fn add_listeners(run: &Run<'_>) {
+    let routes = json!({ "copy": { "S": format!("{PROJECT}#0") }, "shards": { "N": "1" },
+        "endpoints": { "M": {} } });
+    run.lane.aws.dynamo.put("routes", &routes);
+    add_listener(run, PROJECT, ENDPOINT, PATHS[0]);
+    add_listener(run, &run.world.project_id, SIBLING, PATHS[1]);
+}
+
+fn add_listener(run: &Run<'_>, project: &str, id: &str, path: &str) {
     let dynamo = &run.lane.aws.dynamo;
-    let names = ["delivery.failed", "endpoint.disabled", "endpoint.recovered"];
     for mut row in endpoint(run) {
         let original = row.clone();
-        row["id"] = json!({ "S": ENDPOINT });
+        row["id"] = json!({ "S": id });
         if row["part"]["S"] == "settings" {
-            row["signing_secret"] = sealed::secret_for(&original, &sealed::keys(&["k1"]), PROJECT, ENDPOINT);
-            row["project_id"] = json!({ "S": PROJECT });
-            row["url"] = json!({ "S": format!("http://{}{PATH}", run.lane.receiver.address()) });
-            row["events"] = json!({ "L": names.map(|name| json!({ "S": name })) });
-            row["event_names_ever"] = json!({ "SS": names });
+            row["signing_secret"] = sealed::secret_for(&original, &sealed::keys(&["k1"]), project, id);
+            row["project_id"] = json!({ "S": project });
+            row["url"] = json!({ "S": format!("http://{}{path}", run.lane.receiver.address()) });
+            row["events"] = json!({ "L": NAMES.map(|name| json!({ "S": name })) });
+            row["event_names_ever"] = json!({ "SS": NAMES });
         }
         dynamo.put("endpoints", &row);
     }
-    let entries = json!({ ENDPOINT: { "M": { "n": { "SS": names } } } });
-    let routes = json!({ "copy": { "S": format!("{PROJECT}#0") }, "shards": { "N": "1" },
-        "endpoints": { "M": entries } });
+    let key = json!({ "copy": { "S": format!("{project}#0") } });
+    let mut routes = dynamo.item("routes", &key).unwrap_or_default();
+    routes["endpoints"]["M"][id] = json!({ "M": { "n": { "SS": NAMES } } });
     dynamo.put("routes", &routes);
 }
 
@@ -57,18 +69,11 @@ fn endpoint(run: &Run<'_>) -> Vec<Value> {
     rows
 }
 
-/// Checks that the operator's endpoint got one event of each of `names`, and the bus one or more.
+/// Checks that both listeners got one event of each of `names`, and the bus one or more.
 fn check(run: &Run<'_>, names: &[&str]) {
     let wanted: BTreeMap<&str, usize> = names.iter().map(|name| (*name, 1)).collect();
-    let mut received: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for hit in run.lane.receiver.hits().into_iter().filter(|hit| hit.path == PATH) {
-        let name = hit.headers.get("x-echo-event").cloned().unwrap_or_default();
-        received.entry(name).or_default().insert(hit.event_id);
-    }
-    let received: BTreeMap<&str, usize> =
-        received.iter().map(|(name, ids)| (name.as_str(), ids.len())).collect();
-    if received != wanted {
-        run.violation(format!("lost or doubled: received were {received:?} instead of {wanted:?}"));
+    for path in PATHS {
+        check_received(run, path, &wanted);
     }
     let on_the_bus = run.lane.aws.bus();
     let put: BTreeSet<&str> = on_the_bus.iter().filter_map(|entry| entry["DetailType"].as_str()).collect();
@@ -76,10 +81,23 @@ fn check(run: &Run<'_>, names: &[&str]) {
         run.violation(format!("lost: on the bus are {put:?} instead of {names:?}"));
     }
     for row in run.lane.aws.dynamo.rows("deliveries") {
-        let is_left = row["status"] != "success" && row["project_id"] == PROJECT;
+        let is_left = row["status"] != "success" && NAMES.iter().any(|name| row["event_name"] == *name);
         if is_left || row["uncounted"] == true {
             run.violation(format!("left over: {row}"));
         }
+    }
+}
+
+fn check_received(run: &Run<'_>, path: &str, wanted: &BTreeMap<&str, usize>) {
+    let mut received: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for hit in run.lane.receiver.hits().into_iter().filter(|hit| hit.path == path) {
+        let name = hit.headers.get("x-echo-event").cloned().unwrap_or_default();
+        received.entry(name).or_default().insert(hit.event_id);
+    }
+    let received: BTreeMap<&str, usize> =
+        received.iter().map(|(name, ids)| (name.as_str(), ids.len())).collect();
+    if received != *wanted {
+        run.violation(format!("lost or doubled: {path} got {received:?} instead of {wanted:?}"));
     }
 }
 
@@ -87,7 +105,7 @@ fn told() -> Vec<(&'static str, String)> {
     vec![("OPERATOR_PROJECT_ID", PROJECT.to_owned()), ("OPERATIONAL_EVENT_BUS_NAME", BUS.to_owned())]
 }
 
-/// The receiver answers 410: a delivery failed, and its endpoint is disabled.
+/// The receiver answers 410: a delivery failed, half of the failures that disable an endpoint have happened, and it is disabled.
 #[derive(Debug)]
 pub(super) struct GivenUpAndDisabled;
 
@@ -98,7 +116,7 @@ impl Path for GivenUpAndDisabled {
     }
 
     fn env(&self) -> Vec<(&'static str, String)> {
-        told()
+        [told(), vec![("DISABLE_AFTER_FAILURES", "2".to_owned())]].concat()
     }
 
     fn answers(&self) -> Behaviour {
@@ -107,11 +125,11 @@ impl Path for GivenUpAndDisabled {
 
     async fn set_up(&self, run: &mut Run<'_>) {
         hold_back(run, Ending::Failed("gone")).await;
-        add_operator(run);
+        add_listeners(run);
     }
 
     async fn check(&self, run: &Run<'_>) {
-        check(run, &["delivery.failed", "endpoint.disabled"]);
+        check(run, &["delivery.failed", "endpoint.failing", "endpoint.disabled"]);
     }
 }
 
@@ -131,7 +149,7 @@ impl Path for Recovered {
 
     async fn set_up(&self, run: &mut Run<'_>) {
         hold_back(run, Ending::Success).await;
-        add_operator(run);
+        add_listeners(run);
         mark_down(run);
     }
 
@@ -156,7 +174,7 @@ impl Path for GaveUpInternally {
 
     async fn set_up(&self, run: &mut Run<'_>) {
         hold_back(run, Ending::Failed("internal")).await;
-        add_operator(run);
+        add_listeners(run);
         run.lane.aws.sqs.move_all(FIRST_ATTEMPTS, DEAD);
     }
 

@@ -22,10 +22,10 @@ impl Path for Sweep {
         "sweep"
     }
 
-    /// The first endpoint has a header, and a secret before its present one. Then another key seals.
+    /// The first endpoint has a header, and a secret and a private key before its present ones. Then another key seals.
     async fn set_up(&self, run: &mut Run<'_>) {
-        let headers = json!({ "headers": { "x-own": "value" } });
-        run.insist("PATCH", &run.endpoint(0, ""), &run.key(), Some(&headers), &[200]).await;
+        let options = json!({ "headers": { "x-own": "value" }, "ed25519": true });
+        run.insist("PATCH", &run.endpoint(0, ""), &run.key(), Some(&options), &[200]).await;
         run.insist("POST", &run.endpoint(0, "/secret/rotate"), &run.key(), None, &[200]).await;
         run.lane.aws.put_sealing_keys(&["k1", "k2"]);
     }
@@ -47,7 +47,7 @@ impl Path for Sweep {
         let items = run.lane.aws.dynamo.items("endpoints");
         for item in items.iter().filter(|item| item["part"]["S"] == "settings") {
             let keys = sealed::keys_of(item);
-            let count = if item["id"]["S"] == run.world.endpoints[0].as_str() { 3 } else { 1 };
+            let count = if item["id"]["S"] == run.world.endpoints[0].as_str() { 5 } else { 1 };
             if keys != vec!["k2"; count] {
                 run.violation(format!("the sweep left values under {keys:?}"));
             }
@@ -58,7 +58,7 @@ impl Path for Sweep {
             let header = |name: &str| hit.headers.get(name).cloned().unwrap_or_default();
             let is_signed = header("x-echo-signature") == signed::echo(secret, &hit.body);
             let signatures = header("webhook-signature").split(' ').count();
-            if !is_signed || header("x-own") != "value" || signatures != 2 {
+            if !is_signed || header("x-own") != "value" || signatures != 4 {
                 run.violation(format!("not as before the sweep: {:?}", hit.headers));
             }
         }

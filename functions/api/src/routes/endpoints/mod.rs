@@ -118,6 +118,9 @@ pub struct EndpointBody {
     /// The public half of that key, which verifies the newest `v1a` entry of `webhook-signature`. Null without such a key.
     #[schema(value_type = Option<values::PublicKey>, required)]
     public_key: Option<String>,
+    /// From when on one more failed delivery disables it, unless one succeeds before. Null while one more failure is not enough.
+    #[schema(value_type = Option<values::Time>, required)]
+    disables_at: Option<String>,
 }
 
 /// A new signing secret.
@@ -139,8 +142,9 @@ impl EndpointBody {
     ///
     /// # Errors
     /// When a stored filter is not JSON.
-    fn new(endpoint: Endpoint, secret: Option<&SigningSecret>) -> Result<Self, ApiError> {
+    fn new(app: &App, endpoint: Endpoint, secret: Option<&SigningSecret>) -> Result<Self, ApiError> {
         let filter = endpoint.filter.as_ref().map(|filter| RawValue::from_string(filter.as_str().to_owned()));
+        let disables_at = app.settings.disable_rule.disables_at(&endpoint);
         let rate_limit_per_second = endpoint.rate_limit_per_second();
         Ok(Self {
             id: endpoint.id,
@@ -172,16 +176,17 @@ impl EndpointBody {
             filter: filter.transpose().map_err(ApiError::internal)?,
             ed25519: endpoint.ed25519.is_some(),
             public_key: endpoint.ed25519.map(|pair| pair.public_key),
+            disables_at: disables_at.map(|at| at.to_string()),
         })
     }
 
     /// The endpoint, with its secret if the caller gets it.
     async fn shown_to(app: &App, caller: &Caller, endpoint: Endpoint) -> Result<Self, ApiError> {
         if !caller.sees_secrets() {
-            return Self::new(endpoint, None);
+            return Self::new(app, endpoint, None);
         }
         let secret = app.keys.open(|keys| keys.signing_secret_of(&endpoint)).await?;
-        Self::new(endpoint, Some(&secret))
+        Self::new(app, endpoint, Some(&secret))
     }
 }
 
@@ -230,7 +235,7 @@ pub async fn create(
     endpoint.state.rate_limit = limit.map(|per_second| RateLimit { per_second, since: now });
     let cap = app.settings.max_endpoints_per_project;
     match app.registry.create_endpoint(&endpoint, cap).await? {
-        Created::Done => Ok((StatusCode::CREATED, Json(EndpointBody::new(endpoint, Some(&secret))?))),
+        Created::Done => Ok((StatusCode::CREATED, Json(EndpointBody::new(&app, endpoint, Some(&secret))?))),
         Created::CapReached => Err(ApiError::conflict(format!(
             "The project has {cap} webhook endpoints, which is the most allowed"
         ))),
@@ -311,7 +316,7 @@ pub async fn update(
             patch.ed25519 = Some(app.keys.seal(|keys| keys.seal_ed25519(&endpoint, is_wanted)).await?);
         }
         match app.store.patch_endpoint(&endpoint, &patch, Timestamp::now()).await? {
-            Patched::Done(endpoint) => return EndpointBody::new(*endpoint, Some(&secret)).map(Json),
+            Patched::Done(endpoint) => return EndpointBody::new(&app, *endpoint, Some(&secret)).map(Json),
             // When several changes come at once, one is made each time, and the others try again.
             Patched::Overtaken(latest) => {
                 if Instant::now() >= end || !patch.may_follow(&endpoint, &latest) {

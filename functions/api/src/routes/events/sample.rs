@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use echo_shared::event_name::EventName;
+use echo_shared::event_name::{EventName, OPERATIONAL};
 use echo_shared::time::Timestamp;
 use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
@@ -45,17 +45,17 @@ pub(super) fn data(name: &EventName, now: Timestamp) -> serde_json::Result<Box<R
             "topics": ["billing", "invoice"],
             "action_items": [{ "text": "Send the invoice again by e-mail", "assignee": "support" }],
         }),
-        "endpoint.disabled" | "endpoint.recovered" | "delivery.failed" => json!({
+        name if OPERATIONAL.contains(&name) => json!({
             "project_id": "01a20259-3a57-7c63-9fb6-0c94e1b2e278",
             "endpoint_id": "01a2025b-1b04-729d-8c26-661679688eb9",
             "host": "hooks.example.com",
-            "reason": match name.as_str() {
+            "reason": match name {
                 "endpoint.disabled" => Some("consecutive_failures"),
                 "delivery.failed" => Some("exhausted"),
                 _ => None,
             },
             "consecutive_failures": 10,
-            "disabled_at": (name.as_str() == "endpoint.disabled").then(|| ended.to_string()),
+            "disabled_at": (name == "endpoint.disabled").then(|| ended.to_string()),
             "delivery_id": "01a2025b-2384-75d8-a190-26d82c63488e",
             "event_id": "01a2025b-2384-7219-87f6-4631558004f4",
             "event_name": "call.ended",
