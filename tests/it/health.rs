@@ -71,6 +71,7 @@ async fn enough_failures_in_a_row_disable_the_endpoint_with_reason_and_time() {
     let shown = endpoint.when("the endpoint is disabled", |shown| shown["status"] == "disabled").await;
     assert_eq!(shown["consecutive_failures"], needed);
     assert_eq!(shown["disabled_reason"], "consecutive_failures");
+    assert!(endpoint.created["disables_at"].is_null() && shown["disables_at"].is_null());
     assert!((before..=now()).contains(&timestamp(&shown["disabled_at"])), "{shown}");
 
     assert_eq!(project.emit("call.ended").await.len(), 0, "a disabled endpoint gets no new deliveries");
@@ -92,11 +93,11 @@ async fn failures_that_are_not_in_a_row_disable_nothing() {
     let (project, endpoint) = set_up(&receiver).await;
     let almost = usize::try_from(stack().disable_after_failures() - 1).expect("small");
     exhaust(&project, &endpoint, almost).await;
-    failures_are(&endpoint, almost as u64).await;
+    assert!(!failures_are(&endpoint, almost as u64).await["disables_at"].is_null(), "one more disables it");
     receiver.set(200);
     let id = project.emit_one().await;
     endpoint.ended(&id, "success").await;
-    failures_are(&endpoint, 0).await;
+    assert!(failures_are(&endpoint, 0).await["disables_at"].is_null());
     receiver.set(500);
     exhaust(&project, &endpoint, almost).await;
     assert_eq!(failures_are(&endpoint, almost as u64).await["status"], "active");

@@ -1,4 +1,4 @@
-//! The events that the operator gets: endpoints that are disabled, endpoints that recover, deliveries that fail.
+//! The events that the operator and a project's own endpoints get: endpoints that fail, are disabled or recover, deliveries that fail.
 
 use std::time::Duration;
 
@@ -13,20 +13,25 @@ use echo_tests::time::timestamp;
 use echo_tests::wait::{PATIENCE, eventually, throughout};
 use serde_json::{Value, json};
 
-const NAMES: [&str; 3] = ["endpoint.disabled", "endpoint.recovered", "delivery.failed"];
+const NAMES: [&str; 4] = ["endpoint.failing", "endpoint.disabled", "endpoint.recovered", "delivery.failed"];
 
-/// The operator's project, with an endpoint that is subscribed to all operational events.
-struct Operator {
+/// An endpoint that is subscribed to all operational events, and its project.
+struct Listener {
     project: Project,
     endpoint: Endpoint,
     receiver: Receiver,
 }
 
-impl Operator {
-    async fn new() -> Self {
-        let (project, receiver) = (operator_project().await, Receiver::start().await);
+impl Listener {
+    async fn in_project(project: Project, status: u16) -> Self {
+        let receiver = Receiver::answering(status).await;
         let endpoint = project.endpoint_for(&receiver.url(), &NAMES).await;
         Self { project, endpoint, receiver }
+    }
+
+    /// The operator's, which are told of all other projects.
+    async fn of_operator() -> Self {
+        Self::in_project(operator_project().await, 200).await
     }
 
     /// The operational events about this endpoint. Other tests' endpoints fail too and cause further ones.
@@ -65,7 +70,7 @@ impl Operator {
 
 #[tokio::test]
 async fn the_operator_is_told_once_of_failed_deliveries_a_disabled_endpoint_and_its_recovery() {
-    let operator = Operator::new().await;
+    let operator = Listener::of_operator().await;
     let receiver = Receiver::answering(500).await;
     let project = Project::new().await;
     let endpoint = project.endpoint(&receiver.url_of("/path-secret?token=query-secret")).await;
@@ -95,6 +100,8 @@ async fn the_operator_is_told_once_of_failed_deliveries_a_disabled_endpoint_and_
     ids.sort_unstable();
     assert_eq!(told, ids, "each of them once");
 
+    let failing = operator.is_told("endpoint.failing", &endpoint, 1).await;
+    assert_eq!(failing[0].0["consecutive_failures"], needed.div_ceil(2), "{failing:?}");
     let disabled = operator.is_told("endpoint.disabled", &endpoint, 1).await;
     let (data, _) = &disabled[0];
     let shown = endpoint.show().await;
@@ -115,9 +122,9 @@ async fn the_operator_is_told_once_of_failed_deliveries_a_disabled_endpoint_and_
     let id = project.emit_one().await;
     endpoint.ended(&id, "success").await;
 
-    let mut on_the_bus = bus.receive(needed + 2).await;
+    let mut on_the_bus = bus.receive(needed + 3).await;
     let all = operator.told_of(&endpoint);
-    assert_eq!(all.len(), needed + 2, "each of them once: {all:?}");
+    assert_eq!(all.len(), needed + 3, "each of them once: {all:?}");
     for (name, data, request) in all {
         signature::check(&operator.endpoint.secret, &request.headers, &request.body);
         assert_eq!(request.header("x-echo-event"), name);
@@ -137,7 +144,7 @@ async fn the_operator_is_told_once_of_failed_deliveries_a_disabled_endpoint_and_
 
 #[tokio::test]
 async fn a_receiver_that_is_gone_is_told_with_the_delivery_that_found_out() {
-    let operator = Operator::new().await;
+    let operator = Listener::of_operator().await;
     let receiver = Receiver::answering(410).await;
     let project = Project::new().await;
     let endpoint = project.endpoint(&receiver.url()).await;
@@ -159,7 +166,7 @@ async fn a_receiver_that_is_gone_is_told_with_the_delivery_that_found_out() {
 
 #[tokio::test]
 async fn acts_of_owners_and_failures_at_the_operators_own_endpoints_are_not_told() {
-    let operator = Operator::new().await;
+    let operator = Listener::of_operator().await;
     let receiver = Receiver::answering(500).await;
     let project = Project::new().await;
     let (by_hand, own) =
@@ -179,25 +186,89 @@ async fn acts_of_owners_and_failures_at_the_operators_own_endpoints_are_not_told
 }
 
 #[tokio::test]
-async fn only_the_operators_endpoints_can_be_subscribed_to_what_the_operator_is_told() {
-    let project = Project::new().await;
-    let endpoint = project.endpoint("https://example.com/hook").await;
+async fn operational_events_can_be_tested_and_listed_and_nobody_can_post_them() {
+    let listener = Listener::in_project(Project::new().await, 200).await;
     for name in NAMES {
-        let wanted = json!({"url": "https://example.com/hook", "events": [name]});
-        let message = project.post("/webhooks", &wanted).await.refused(400);
-        assert!(
-            !message.contains(name),
-            "the message offers a name that the endpoint cannot have: {message}"
-        );
-        project.api.patch(&endpoint.path(""), &json!({"events": [name]})).await.refused(400);
-    }
-    let operator = Operator::new().await;
-    for name in NAMES {
-        operator.project.post("/events", &json!({"event_name": name})).await.refused(400);
-        let _ = operator.project.get(&format!("/events?event_name={name}")).await.ok(200);
-        let test = format!("/webhooks/{}/test", operator.endpoint.id);
-        let sent = operator.project.post(&test, &json!({"event_name": name})).await.ok(202);
+        let message = listener.project.post("/events", &json!({"event_name": name})).await.refused(400);
+        assert!(!message.contains(name), "the message offers a name that nobody can post: {message}");
+        let _ = listener.project.get(&format!("/events?event_name={name}")).await.ok(200);
+        let test = format!("/webhooks/{}/test", listener.endpoint.id);
+        let sent = listener.project.post(&test, &json!({"event_name": name})).await.ok(202);
         assert_eq!(sent["event_name"], name);
     }
+}
+
+/// The names of all operational events that a project has, the newest first.
+async fn noted(project: &Project) -> Vec<String> {
+    let events = project.get("/events?limit=100").await.ok(200);
+    let names = events["data"].as_array().expect("events").iter().map(|event| text(event, "event_name").to_owned());
+    names.filter(|name| NAMES.contains(&name.as_str())).collect()
+}
+
+#[tokio::test]
+async fn an_endpoint_that_asks_by_name_is_told_of_the_others_of_its_project() {
+    let listener = Listener::in_project(Project::new().await, 200).await;
+    let stranger = Listener::in_project(Project::new().await, 200).await;
+    let (project, receiver) = (&listener.project, Receiver::answering(500).await);
+    let all = Receiver::start().await;
+    project.endpoint_for(&all.url(), &["*", "endpoint.*"]).await;
+    let endpoint = project.endpoint_for(&receiver.url(), &["call.summary"]).await;
+    let needed = usize::try_from(stack().disable_after_failures()).expect("small");
+    for _ in 0..needed {
+        let _ = project.emit("call.summary").await;
+    }
+    listener.is_told("delivery.failed", &endpoint, needed).await;
+    listener.is_told("endpoint.failing", &endpoint, 1).await;
+    let disabled = listener.is_told("endpoint.disabled", &endpoint, 1).await.remove(0);
+    assert_eq!(disabled.0["project_id"], project.id.as_str());
+    signature::check(&listener.endpoint.secret, &disabled.1.headers, &disabled.1.body);
+    receiver.set(200);
+    endpoint.set_status("active").await;
+    let _ = project.emit("call.summary").await;
+    listener.is_told("endpoint.recovered", &endpoint, 1).await;
+    assert_eq!(listener.told_of(&endpoint).len(), needed + 3, "each of them once");
+    assert_eq!(noted(project).await.len(), needed + 3);
+    let by_wildcard = all.requests();
+    assert!(by_wildcard.iter().all(|request| request.header("x-echo-event") == "call.summary"), "{by_wildcard:?}");
+    assert!(stranger.receiver.requests().is_empty());
+}
+
+#[tokio::test]
+async fn an_endpoint_is_not_told_of_itself() {
+    let (project, receiver) = (Project::new().await, Receiver::answering(410).await);
+    let events = [&NAMES[..], &["call.ended"]].concat();
+    let endpoint = project.endpoint_for(&receiver.url(), &events).await;
+    let id = project.emit_one().await;
+    endpoint.ended(&id, "failed").await;
+    endpoint.when("it is disabled", |shown| shown["status"] == "disabled").await;
+    throughout(Duration::from_secs(2), || async {
+        match noted(&project).await {
+            none if none.is_empty() => Ok(()),
+            some => Err(format!("events that nobody asked for: {some:?}")),
+        }
+    })
+    .await;
+    assert_eq!(receiver.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn two_listeners_that_fail_cause_no_events_about_each_other() {
+    let operator = Listener::of_operator().await;
+    let one = Listener::in_project(Project::new().await, 500).await;
+    let other = Listener::in_project(one.project.clone(), 500).await;
+    let receiver = Receiver::answering(500).await;
+    let endpoint = one.project.endpoint(&receiver.url()).await;
+    let id = one.project.emit_one().await;
+    endpoint.ended(&id, "failed").await;
+    for listener in [&one, &other] {
+        listener.endpoint.when("the failure is counted", |shown| shown["consecutive_failures"] == 1).await;
+        // The operator's project is another one, so no event comes back from there.
+        operator.is_told("delivery.failed", &listener.endpoint, 1).await;
+    }
+    throughout(Duration::from_secs(3), || async {
+        let names = noted(&one.project).await;
+        if names == ["delivery.failed"] { Ok(()) } else { Err(format!("too many events: {names:?}")) }
+    })
+    .await;
     operator.leave().await;
 }

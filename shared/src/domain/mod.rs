@@ -7,7 +7,7 @@
 //! [`signing_secret`], [`ed25519_keys`], [`signature`] and [`custom_headers`] go into a request, and [`endpoint_secrets`] are those of one endpoint;
 //! [`sealed`] is their form in a row, and [`masks`] stand in their place. [`job`] is a message in a queue.
 //! [`erasure`] is the way of a project's erasure. [`schedule`], [`rate_limit`], [`slowness`], [`budget`] and [`decision`] choose the next step, and [`transition`] is the
-//! change that a decision makes to a row. [`stream`] is the order of an ordered endpoint's deliveries. [`replay`] tries many deliveries again, [`operational`] tells the operator,
+//! change that a decision makes to a row. [`stream`] is the order of an ordered endpoint's deliveries. [`replay`] tries many deliveries again, [`operational`] tells the operator and the project,
 //! [`stats`] count what happened at an endpoint,
 //! [`cursor`] marks a place in a list, and [`merge`] makes one list of several.
 
