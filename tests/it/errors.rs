@@ -91,6 +91,7 @@ async fn a_wrong_method_is_405_and_the_right_ones_are_named() {
         (Method::GET, endpoint.path("/secret/rotate"), &["POST"]),
         (Method::POST, endpoint.path("/deliveries"), &["GET"]),
         (Method::POST, project.path("/deliveries"), &["GET"]),
+        (Method::DELETE, project.path("/deliveries/x"), &["GET"]),
         (Method::DELETE, "/v1/api-keys".to_owned(), &["GET", "POST"]),
         (Method::POST, format!("/v1/api-keys/{}/revoke", Uuid::now_v7()), &["PATCH"]),
         (Method::PATCH, project.path("/events"), &["GET", "POST"]),

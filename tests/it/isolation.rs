@@ -60,6 +60,7 @@ impl Victim {
             (Method::GET, "/deliveries".to_owned(), None),
             (Method::GET, "/stats".to_owned(), None),
             (Method::GET, format!("{webhook}/stats"), None),
+            (Method::GET, format!("/deliveries/{}", self.delivery), None),
             (Method::GET, webhook.clone(), None),
             (Method::PATCH, webhook.clone(), Some(json!({"status": "disabled"}))),
             (Method::POST, format!("{webhook}/secret/rotate"), None),
@@ -124,6 +125,7 @@ async fn anothers_delivery_is_not_found_under_ones_own_endpoint() {
     let path = own.path(&format!("/deliveries/{}", victim.delivery));
     intruder.api.get(&path).await.refused(404);
     intruder.api.post_nothing(&format!("{path}/retry")).await.refused(404);
+    intruder.get(&format!("/deliveries/{}", victim.delivery)).await.refused(404);
     assert_eq!(own.deliveries("").await.ok(200)["data"], json!([]));
 }
 

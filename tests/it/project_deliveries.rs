@@ -9,6 +9,7 @@ use echo_tests::shape::{self, text};
 use echo_tests::time::{now, rfc3339, timestamp};
 use echo_tests::wait::{PATIENCE, bounded, eventually};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 /// All deliveries of the project that match the query, in pages of `limit`.
 async fn walk(project: &Project, query: &str, limit: usize) -> Vec<Value> {
@@ -100,6 +101,43 @@ async fn a_replay_of_skipped_events_is_listed_and_a_deleted_endpoint_is_not() {
     assert!(rows.iter().all(|row| row["webhook_endpoint_id"] == kept.id), "{rows:?}");
     let event = project.get(&format!("/events/{}", text(&rows[1], "event_id"))).await.ok(200);
     assert_eq!(event["deliveries"].as_array().map(Vec::len), Some(2), "they stay listed on their event");
+}
+
+async fn finds_a_delivery_by_its_id_alone(project: Project) {
+    let receiver = Receiver::start().await;
+    let mut endpoints = Vec::new();
+    for name in ["call.started", "call.ended", "call.summary"] {
+        endpoints.push(project.endpoint_for(&receiver.url_of(&format!("/{name}")), &[name]).await);
+    }
+    for (endpoint, name) in endpoints.iter().zip(["call.started", "call.ended", "call.summary"]) {
+        let event = project.post_event(&json!({"event_name": name})).await;
+        let id = text(&event["deliveries"][0], "id").to_owned();
+        endpoint.ended(&id, "success").await;
+        let path = format!("/deliveries/{id}");
+        assert_eq!(project.get(&path).await.ok(200), endpoint.delivery(&id).await);
+        project.get(&format!("{path}?x=1")).await.refuses_field("x");
+        project.post(&path, &json!({})).await.refused(405);
+    }
+    let deleted = text(&endpoints[0].deliveries("").await.ok(200)["data"][0], "id").to_owned();
+    endpoints[0].delete().await;
+    project.get(&format!("/deliveries/{deleted}")).await.refused(404);
+    project.post(&format!("/deliveries/{deleted}"), &json!({})).await.refused(404);
+    project.get("/deliveries/not-an-id").await.refuses_field("deliveryId");
+}
+
+#[tokio::test]
+async fn a_delivery_is_found_by_its_id_alone() {
+    finds_a_delivery_by_its_id_alone(Project::new().await).await;
+}
+
+#[tokio::test]
+async fn so_it_is_in_a_project_of_sixteen_shards() {
+    finds_a_delivery_by_its_id_alone(Project::with_shards(16).await).await;
+}
+
+#[tokio::test]
+async fn a_project_without_endpoints_has_no_delivery() {
+    Project::new().await.get(&format!("/deliveries/{}", Uuid::now_v7())).await.refused(404);
 }
 
 #[tokio::test]

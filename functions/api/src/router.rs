@@ -85,6 +85,7 @@ fn authenticated(app: &AppState) -> Router<AppState> {
         .route(&in_project("/events/{event_id}"), get(events::show))
         .route(&in_webhook("/replays"), get(replays::list))
         .route(&in_project("/deliveries"), get(deliveries::list_all))
+        .route(&in_project("/deliveries/{delivery_id}"), get(deliveries::show_anywhere))
         .route(&in_webhook("/replays/{replay_id}"), get(replays::show))
         .route(&in_project("/stats"), get(stats::list))
         .route(&in_webhook("/stats"), get(stats::show))
@@ -191,6 +192,8 @@ async fn wrong_method(
             if let Ok(delivery_id) = ids.delivery() {
                 deliveries::find(&app, &project, &endpoint_id, &delivery_id).await?;
             }
+        } else if let Ok(delivery_id) = ids.delivery() {
+            deliveries::find_anywhere(&app, &project, &delivery_id).await?;
         }
         if let Ok(link_id) = ids.portal_link() {
             portal_links::find(&app, &project, &link_id).await?;

@@ -1,6 +1,6 @@
 // Calls to the API that serves this page.
 
-import { rawField } from "./json.js";
+import { rawField, write } from "./json.js";
 import { alone, begin, end, renew, session, takeOver } from "./session.js";
 
 /** The API and this page share a prefix: /console goes with /v1, and /api/console with /api/v1. */
@@ -26,7 +26,7 @@ async function send(method, path, { query = {}, body, signal, authorization = {}
   if (body !== undefined) headers["content-type"] = "application/json";
   const signals = [AbortSignal.timeout(PATIENCE_MS), ...(signal ? [signal] : [])];
   try {
-    const options = { method, headers, body: body && JSON.stringify(body), signal: AbortSignal.any(signals) };
+    const options = { method, headers, body: body && write(body), signal: AbortSignal.any(signals) };
     const answer = await fetch(url, { ...options, credentials: "omit", cache: "no-store", redirect: "error" });
     return { answer, text: await answer.text() };
   } catch (error) {

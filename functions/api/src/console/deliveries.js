@@ -7,14 +7,14 @@ import { isUnderWay, log, PAGE } from "./log.js";
 import { cell, empty, link, mainCell, pill, shortId } from "./widgets.js";
 
 const HEADINGS = [["Event"], ["Status"], ["Attempts", "number"], ["Outcome"], ["Created", "when"]];
-const STATUSES = [
+export const STATUSES = [
   ["success", "Delivered"],
   ["failed", "Failed"],
   ["retrying", "Retrying"],
   ["pending", "Pending"],
 ];
 // A page of payloads can have megabytes.
-const FIELDS = "id,event_name,status,attempt_count,next_retry_at,failure_reason,created_at,last_attempt";
+export const FIELDS = "id,webhook_endpoint_id,event_name,status,attempt_count,next_retry_at,failure_reason,created_at,last_attempt";
 
 export const REASONS = {
   exhausted: "all attempts failed",

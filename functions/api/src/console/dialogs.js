@@ -36,11 +36,12 @@ function inWordsOfTheForm(problem, form) {
 }
 
 /** Moves the problem below its field, or to the end of the form. */
-function putAt(place, name, form, actions) {
+function putAt(place, { field: name, message }, form, actions) {
   const field = name && form.querySelector(`[data-field="${CSS.escape(name)}"]`);
   if (!field) return actions.before(place);
   field.after(place);
-  return field.querySelector("input")?.focus();
+  field.querySelector("textarea, input, select")?.focus();
+  return field.dispatchEvent(new CustomEvent("refused", { detail: message }));
 }
 
 /** A form in a dialog. The dialog closes when `submit` resolves. If `submit` fails, the dialog shows the problem and keeps the input. */
@@ -55,7 +56,7 @@ export function formDialog(title, body, { action, kind = "primary", cancel = "Ca
           await submit();
         } catch (problem) {
           if (!problem.field) inWordsOfTheForm(problem, event.target);
-          putAt(place, problem.field, event.target, actions);
+          putAt(place, problem, event.target, actions);
           throw problem;
         }
         close();

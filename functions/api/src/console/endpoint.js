@@ -1,17 +1,18 @@
 // One endpoint: its health, its actions, its deliveries, and how its receiver verifies them.
 
-import { get } from "./api.js";
+import { get, raw } from "./api.js";
 import { deliveriesChart } from "./charts.js";
 import { deliveryLog } from "./deliveries.js";
 import { fill, h, icon } from "./dom.js";
 import { deleteEndpoint, disableEndpoint, editEndpoint, enableEndpoint, rotateSecret, testEndpoint } from "./endpoint_forms.js";
 import { breakable, plural, time } from "./format.js";
 import { healthOf, lastAttempt, limitText, rateText, SUMMARY } from "./endpoints.js";
+import { settingsPanel } from "./endpoint_settings.js";
 import { can } from "./portal.js";
 import { replayForm, replayList, replayPanel } from "./replay.js";
 import { statsPanel } from "./stats.js";
 import { verifyPanel } from "./verify.js";
-import { button, copyable, copyButton, fact, link, pill, problemBox, working } from "./widgets.js";
+import { button, copyable, copyButton, fact, link, pill, problemBox, tabs, working } from "./widgets.js";
 
 const LATEST = 60;
 const KEYS = [
@@ -96,7 +97,9 @@ function health(endpoint, url, signal) {
 
 export async function endpointView({ path, home, ids: [id], query, signal, reload }) {
   const url = `${path}/webhooks/${id}`;
-  const { json: endpoint } = await get(url, { signal });
+  const answer = await get(url, { signal });
+  // A filter keeps its spelling, so it stays a text.
+  const endpoint = { ...answer.json, filter: answer.json.filter && raw(answer, "filter") };
   const here = `${home}/endpoints/${id}`;
   const place = h("div");
   const enable = button("Enable", () => working(enable, place, () => enableEndpoint(url, reload)), { kind: "primary" });
@@ -113,17 +116,17 @@ export async function endpointView({ path, home, ids: [id], query, signal, reloa
   const actions = [
     endpoint.status === "active" && button("Send test", () => testEndpoint(url, endpoint, tested), { mark: "send" }),
     endpoint.status === "active" && button("Replay", () => replayForm(url, replayed), { mark: "retry" }),
-    button("Edit", () => editEndpoint(url, endpoint, reload)),
+    button("Edit", () => editEndpoint({ path, url }, endpoint, reload)),
     endpoint.status === "active" ? button("Disable", () => disableEndpoint(url, reload)) : enable,
     button("Rotate secret", () => rotateSecret(url, reload)),
     button("Delete", () => deleteEndpoint(url, endpoint, leave), { kind: "danger-text" }),
   ];
-  const tabs = [
+  const tabNames = [
     ["deliveries", "Deliveries", here],
     ["replays", "Replays", `${here}?tab=replays`],
     ["verify", "Verify", `${here}?tab=verify`],
   ];
-  const [[tab]] = tabs.filter(([name]) => name === (query.get("tab") ?? "deliveries")).concat(tabs);
+  const [[tab]] = tabNames.filter(([name]) => name === (query.get("tab") ?? "deliveries")).concat(tabNames);
   const { panel, show: showLatest } = health(endpoint, url, signal);
   const activity = statsPanel(url, signal);
   const show = () => {
@@ -167,11 +170,8 @@ export async function endpointView({ path, home, ids: [id], query, signal, reloa
     query.has("replay") && replayPanel({ url, id: query.get("replay"), here, signal, changed: below.freshen }),
     panel,
     activity.panel,
-    h(
-      "nav",
-      { class: "tabs", "aria-label": "Parts of this endpoint" },
-      tabs.map(([name, label, href]) => link(label, href, { "aria-current": name === tab ? "page" : null })),
-    ),
+    settingsPanel(endpoint),
+    tabs("Parts of this endpoint", tab, tabNames),
     below.section,
   ];
   return { title: endpoint.url, content };

@@ -3,61 +3,14 @@
 import { change, EVENT_NAMES, Problem } from "./api.js";
 import { formDialog, tell } from "./dialogs.js";
 import { h } from "./dom.js";
-import { button, checked, checks, copyButton, field, named, toast } from "./widgets.js";
-
-const text = (value, props) => h("input", { type: "text", value, autocomplete: "off", spellcheck: "false", ...props });
-
-/** What the API shows in place of a header's value. Sent back, it keeps the value. */
-const MASK = "********";
-
-/** A line for each header, and a button that adds one. A value may be a credential, so it shows only while it has the focus. */
-function headersField(headers) {
-  const lines = h("div", { class: "lines" });
-  const add = (name, value) => {
-    const line = h("div", { class: "line" });
-    const drop = () => {
-      line.remove();
-      more.focus();
-    };
-    const parts = [
-      text(name, { "aria-label": "Header name", placeholder: "x-tenant" }),
-      text(value, { "aria-label": "Header value", class: "masked", onfocus: ({ target }) => target.select() }),
-    ];
-    line.append(...parts, button("", drop, { kind: "small ghost", mark: "cross", "aria-label": "Remove this header" }));
-    lines.append(line);
-    return parts[0];
-  };
-  const more = button("Add header", () => add("", "").focus(), { kind: "small", mark: "plus" });
-  Object.entries(headers).forEach(([name, value]) => add(name, value));
-  const read = () => {
-    const pairs = [...lines.children]
-      .map((line) => [...line.querySelectorAll("input")].map((input) => input.value.trim()))
-      .filter(([name, value]) => name || value);
-    if (new Set(pairs.map(([name]) => name.toLowerCase())).size < pairs.length)
-      throw new Problem(400, "Custom headers must have different names.", { field: "headers" });
-    return Object.fromEntries(pairs);
-  };
-  const kept = Object.keys(headers).length ? [" A saved value is never shown again; ", h("code", null, MASK), " keeps it."] : [];
-  const hint = h("p", { class: "hint" }, "Sent with each request, for example ", h("code", null, "authorization"), ".", kept);
-  return {
-    element: named(
-      "headers",
-      "Custom headers",
-      h("fieldset", { class: "checks plain" }, h("legend", null, "Custom headers"), lines, h("div", null, more), hint),
-    ),
-    read,
-  };
-}
+import { eventsField, headersField, MASK, orderField, text } from "./endpoint_fields.js";
+import { filterField } from "./filter_field.js";
+import { copyButton, field, named, toast } from "./widgets.js";
 
 /** A whole number as a number and an empty input as null. Other text stays text, and the API refuses it. */
 const numberOrNull = (typed) => (/^\d+$/.test(typed) ? Number(typed) : typed || null);
 
-function atLeastOne(names) {
-  if (!names.length) throw new Problem(400, "Choose at least one event.", { field: "events" });
-  return names;
-}
-
-function form(endpoint) {
+function form({ path, tester, endpoint }) {
   const url = h("input", {
     type: "url",
     value: endpoint?.url ?? "",
@@ -65,14 +18,17 @@ function form(endpoint) {
     autocomplete: "off",
     spellcheck: "false",
   });
-  const names = [...new Set([...EVENT_NAMES, ...(endpoint?.events ?? [])])];
-  const events = checks("Events", names, endpoint?.events ?? []);
+  const events = eventsField(endpoint?.events ?? []);
   const description = text(endpoint?.description ?? "", { spellcheck: null });
   const limit = text(endpoint?.rate_limit_per_second ?? "", { inputmode: "numeric", placeholder: "No limit" });
   const headers = headersField(endpoint?.headers ?? {});
+  const filter = filterField({ path, tester, filter: endpoint?.filter ?? null });
+  const order = orderField(endpoint?.ordered);
   const body = [
     named("url", "This URL", field("URL", url, "A public https URL. A response with a 2xx status is a success.")),
-    named("events", "The events", events),
+    events.element,
+    filter.element,
+    order.element,
     named("description", "The description", field("Description", description)),
     named(
       "rate_limit_per_second",
@@ -83,7 +39,9 @@ function form(endpoint) {
   ];
   const read = () => ({
     url: url.value.trim(),
-    events: atLeastOne(checked(events)),
+    events: events.read(),
+    filter: filter.read(),
+    ordered: order.read(),
     description: description.value.trim() || null,
     rate_limit_per_second: numberOrNull(limit.value.trim()),
     headers: headers.read(),
@@ -91,8 +49,9 @@ function form(endpoint) {
   return { body, read };
 }
 
-export function createEndpoint(path, done) {
-  const { body, read } = form();
+/** A new endpoint of the project at `path`. `tester` is the path of an endpoint whose project a filter can be tried in, or null. */
+export function createEndpoint({ path, tester }, done) {
+  const { body, read } = form({ path, tester });
   return formDialog("New endpoint", body, {
     action: "Create endpoint",
     submit: async () => {
@@ -113,8 +72,8 @@ function requireValuesAgain({ url, headers }, endpoint) {
 }
 
 /** Sends only the changed fields, so that changes which someone else made in the meantime stay. */
-export function editEndpoint(path, endpoint, done) {
-  const { body, read } = form(endpoint);
+export function editEndpoint({ path, url }, endpoint, done) {
+  const { body, read } = form({ path, tester: url, endpoint });
   const before = read();
   const differs = ([name, value]) => JSON.stringify(value) !== JSON.stringify(before[name]);
   return formDialog("Edit endpoint", body, {
@@ -124,7 +83,7 @@ export function editEndpoint(path, endpoint, done) {
       requireValuesAgain(values, endpoint);
       const changes = Object.entries(values).filter(differs);
       if (!changes.length) return;
-      await change("PATCH", path, Object.fromEntries(changes));
+      await change("PATCH", url, Object.fromEntries(changes));
       toast("Saved. The change applies from now on.");
       done();
     },

@@ -129,7 +129,7 @@ function tools(query, here, arrange) {
 export async function endpointsView({ path, home, query, signal }) {
   const [{ json: endpoints }, stats] = await Promise.all([get(`${path}/webhooks`, { signal }), statsOfAll(path, signal)]);
   const create = () =>
-    createEndpoint(path, (made) => {
+    createEndpoint({ path, tester: endpoints.length ? `${path}/webhooks/${endpoints[0].id}` : null }, (made) => {
       location.hash = `${home}/endpoints/${made.id}?tab=verify`;
     });
   const newButton = (label) => can("change") && button(label, create, { kind: "primary", mark: "plus" });

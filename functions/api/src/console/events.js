@@ -15,6 +15,7 @@ const FIELDS = "event_id,event_name,created_at,deliveries,skipped";
 const REASONS = {
   endpoint_disabled: "the endpoint was disabled",
   not_subscribed: "the endpoint was not subscribed",
+  filtered: "the endpoint's filter did not let it pass",
 };
 
 function counts(deliveries) {

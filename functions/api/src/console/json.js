@@ -40,7 +40,8 @@ export function rawField(text, name) {
   return undefined;
 }
 
-/** What is directly inside an array or an object, as pairs of a key, null in an array, and a value: each as its own text. */
+/** What is directly inside an array or an object: for each entry its key, null in an array, its value, each as its own text, and where
+ * the value begins. */
 export function inside(text) {
   const hasKeys = text[0] === "{";
   const found = [];
@@ -53,11 +54,50 @@ export function inside(text) {
       at = afterSpace(text, afterSpace(text, end) + 1);
     }
     const end = afterValue(text, at);
-    found.push([key, text.slice(at, end).trimEnd()]);
+    found.push([key, text.slice(at, end).trimEnd(), at]);
     at = afterSpace(text, end);
     if (text[at] === ",") at = afterSpace(text, at + 1);
   }
   return found;
+}
+
+/** The text with a line for each entry. Each string and number keeps its spelling. */
+export function pretty(text, indent = "") {
+  const entries = "{[".includes(text[0]) ? inside(text) : [];
+  if (!entries.length) return text;
+  const deeper = `${indent}  `;
+  const lines = entries.map(([key, value]) => `${deeper}${key === null ? "" : `${key}: `}${pretty(value, deeper)}`);
+  return `${text[0]}\n${lines.join(",\n")}\n${indent}${text[0] === "{" ? "}" : "]"}`;
+}
+
+/** The keys and indexes of a path such as $.data["a b"][0], in which the API names a place. */
+const steps = (path) => [...path.matchAll(/\.([\w$-]+)|\[("(?:[^"\\]|\\.)*"|\d+)\]/g)].map(([, name, index]) => name ?? JSON.parse(index));
+
+/** Where the value at a path begins and ends in a text of JSON, or the innermost value around it that is there. */
+export function spanAt(text, path) {
+  let start = afterSpace(text, 0);
+  let found = text.slice(start).trimEnd();
+  for (const step of steps(path)) {
+    const entries = "{[".includes(found[0]) ? inside(found) : [];
+    const entry = typeof step === "number" ? entries[step] : entries.find(([key]) => key !== null && JSON.parse(key) === step);
+    if (!entry) break;
+    start += entry[2];
+    found = entry[1];
+  }
+  return [start, start + found.length];
+}
+
+/** JSON that goes into a body as it is written. */
+export class Written {
+  constructor(text) {
+    this.text = text;
+  }
+}
+
+/** A body as JSON, in which each field that is `Written` keeps its spelling. */
+export function write(body) {
+  const fields = Object.entries(body).filter(([, value]) => value !== undefined);
+  return `{${fields.map(([name, value]) => `${JSON.stringify(name)}:${value instanceof Written ? value.text : JSON.stringify(value)}`).join()}}`;
 }
 
 export const byteLength = (text) => new TextEncoder().encode(text).length;

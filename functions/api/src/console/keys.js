@@ -5,7 +5,7 @@ import { formDialog, tell } from "./dialogs.js";
 import { h } from "./dom.js";
 import { plural, time } from "./format.js";
 import { session } from "./session.js";
-import { button, cell, checked, checks, copyButton, empty, field, mainCell, named, pill, table, toast, viewHead } from "./widgets.js";
+import { button, cell, checked, checks, copyButton, empty, field, mainCell, named, pill, table, tabs, toast, viewHead } from "./widgets.js";
 
 const SCOPES = ["events:write", "read", "endpoints:write", "keys:write"];
 const LIFETIMES = [
@@ -112,7 +112,14 @@ const scopesOf = (key) =>
 
 const statusOf = (key) => (key.status === "active" && key.expires_at && Date.parse(key.expires_at) <= Date.now() ? "expired" : key.status);
 
-export async function keysView({ project, path, name, signal, reload, gone }) {
+/** What gives access to a project. */
+export const accessTabs = (current, home) =>
+  tabs("Access", current, [
+    ["keys", "API keys", `${home}/keys`],
+    ["portal-links", "Portal links", `${home}/portal-links`],
+  ]);
+
+export async function keysView({ project, path, home, name, signal, reload, gone }) {
   const query = new URLSearchParams({ project_id: project });
   const { json: keys } = await get("v1/api-keys", { query: { project_id: project }, signal });
   const create = () => createKey(query, reload);
@@ -150,6 +157,7 @@ export async function keysView({ project, path, name, signal, reload, gone }) {
       `${plural(active, "active key")}. A key gives access to this project only.`,
       button("New key", create, { kind: "primary", mark: "plus" }),
     ),
+    accessTabs("keys", home),
     h(
       "div",
       { class: "panel flush" },

@@ -6,10 +6,13 @@ import { deliveryView } from "./delivery.js";
 import { fill, h, plain } from "./dom.js";
 import { endpointView } from "./endpoint.js";
 import { endpointsView } from "./endpoints.js";
+import { eventTypesView } from "./event_types.js";
 import { eventsView, eventView } from "./events.js";
 import { keepTimes } from "./format.js";
 import { keysView } from "./keys.js";
 import { arrive, keepPlaces, settle } from "./places.js";
+import { portalLinksView } from "./portal_links.js";
+import { projectDeliveriesView } from "./project_deliveries.js";
 import { BRAND, can, dress, isPortal, portalView, portalWho } from "./portal.js";
 import { hideCode } from "./portal_session.js";
 import { searchForm } from "./search.js";
@@ -21,14 +24,18 @@ const VIEWS = [
   [/^endpoints$/, endpointsView, "endpoints"],
   [/^endpoints\/([0-9a-f-]+)$/, endpointView, "endpoints"],
   [/^endpoints\/([0-9a-f-]+)\/deliveries\/([0-9a-f-]+)$/, deliveryView, "endpoints"],
+  [/^deliveries$/, projectDeliveriesView, "deliveries"],
   [/^events$/, eventsView, "events"],
   [/^events\/([0-9a-f-]+)$/, eventView, "events"],
+  [/^event-types$/, eventTypesView, "events"],
   [/^keys$/, keysView, "keys"],
+  [/^portal-links$/, portalLinksView, "keys"],
 ];
 const SECTIONS = [
   ["endpoints", "Endpoints"],
+  ["deliveries", "Deliveries"],
   ["events", "Events"],
-  ["keys", "API keys"],
+  ["keys", "API keys and links"],
 ];
 
 const app = document.getElementById("app");

@@ -5,37 +5,24 @@ import { h } from "./dom.js";
 import { toast, working } from "./widgets.js";
 
 const UUID = /[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/i;
-const AT_ONCE = 6;
-
 /** The answer's JSON, or null if there is no such thing. */
-async function found(path, query) {
+async function found(path) {
   try {
-    return (await get(path, { query })).json;
+    return (await get(path)).json;
   } catch (problem) {
     if (problem.status === 404) return null;
     throw problem;
   }
 }
 
-/** The endpoint that has the delivery. The id alone does not tell it. */
-async function endpointOf(id, endpoints, path) {
-  for (let at = 0; at < endpoints.length; at += AT_ONCE) {
-    const some = endpoints.slice(at, at + AT_ONCE);
-    const answers = await Promise.all(some.map((each) => found(`${path}/webhooks/${each.id}/deliveries/${id}`)));
-    const index = answers.findIndex(Boolean);
-    if (index >= 0) return some[index].id;
-  }
-  return null;
-}
-
 /** The address of the thing with this id, or null. */
 async function addressOf(id, project) {
   const [path, home] = [`v1/projects/${project}`, `#/projects/${project}`];
-  const [event, endpoints] = await Promise.all([found(`${path}/events/${id}`), found(`${path}/webhooks`)]);
+  const places = [`events/${id}`, `deliveries/${id}`, `webhooks/${id}`];
+  const [event, delivery, endpoint] = await Promise.all(places.map((place) => found(`${path}/${place}`)));
   if (event) return `${home}/events/${id}`;
-  if (endpoints.some((each) => each.id === id)) return `${home}/endpoints/${id}`;
-  const endpoint = await endpointOf(id, endpoints, path);
-  return endpoint && `${home}/endpoints/${endpoint}/deliveries/${id}`;
+  if (delivery) return `${home}/endpoints/${delivery.webhook_endpoint_id}/deliveries/${id}`;
+  return endpoint && `${home}/endpoints/${id}`;
 }
 
 export function searchForm(project) {

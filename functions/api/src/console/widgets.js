@@ -14,6 +14,8 @@ const STATUSES = {
   disabled: ["pause", "off", "Disabled"],
   revoked: ["cross", "off", "Revoked"],
   expired: ["clock", "off", "Expired"],
+  opened: ["check", "good", "Opened"],
+  unopened: ["clock", "calm", "Not opened yet"],
   running: ["retry", "calm", "Running"],
   finished: ["check", "good", "Finished"],
   stopped: ["pause", "warn", "Stopped"],
@@ -80,6 +82,14 @@ export const fact = (label, ...value) => h("div", null, h("dt", null, label), h(
 /** The top of a view: its heading, a line below the heading, and an action at the right. */
 export const viewHead = (title, under, action) =>
   h("div", { class: "head" }, h("div", null, h("h1", { tabindex: "-1" }, title), under && h("p", { class: "quiet" }, under)), action);
+
+/** Links to the parts of a view, each as its name, its text and its address. */
+export const tabs = (label, current, parts) =>
+  h(
+    "nav",
+    { class: "tabs", "aria-label": label },
+    parts.map(([name, text, href]) => link(text, href, { "aria-current": name === current ? "page" : null })),
+  );
 
 /** Buttons in a row, one of them pressed. Pressing one, here by `press`, calls `choose` with its index. */
 export function segments(label, names, choose, kind = "") {
@@ -176,13 +186,19 @@ export function named(name, called, part) {
   return part;
 }
 
-export const checks = (legend, options, chosen) =>
+/** Checkboxes. `about` has further words on some of the values. */
+export const checks = (legend, options, chosen, about = {}) =>
   h(
     "fieldset",
     { class: "checks" },
     h("legend", null, legend),
     options.map((value) =>
-      h("label", null, h("input", { type: "checkbox", value, checked: chosen.includes(value) }), h("span", null, value)),
+      h(
+        "label",
+        null,
+        h("input", { type: "checkbox", value, checked: chosen.includes(value) }),
+        h("span", null, value, about[value] && h("span", { class: "quiet" }, ` ${about[value]}`)),
+      ),
     ),
   );
 

@@ -10,6 +10,7 @@ use crate::routes::deliveries::body::{DeliveryBody, DeliveryState, DeliveryWithA
 use crate::routes::deliveries::page::PageBody;
 
 const OF_PROJECT: &str = "/v1/projects/{projectId}/deliveries";
+const ANYWHERE: &str = "/v1/projects/{projectId}/deliveries/{deliveryId}";
 const DELIVERIES: &str = "/v1/projects/{projectId}/webhooks/{webhookId}/deliveries";
 const DELIVERY: &str = "/v1/projects/{projectId}/webhooks/{webhookId}/deliveries/{deliveryId}";
 const RETRY: &str = "/v1/projects/{projectId}/webhooks/{webhookId}/deliveries/{deliveryId}/retry";
@@ -39,6 +40,13 @@ pub(super) fn resource() -> Resource {
         " The deliveries of all endpoints that the project has; those of deleted endpoints stay listed on their events. A \
          delivery may be listed a moment late.",
     );
+    let anywhere = get(ANYWHERE, "getProjectDelivery", "Find a delivery")
+        .needs(Scope::Read)
+        .about(
+            "With its attempts, oldest first, of whichever endpoint of the project. A receiver has the id in the header \
+             `x-echo-delivery`. Deliveries of deleted endpoints are not found.",
+        )
+        .gives::<DeliveryWithAttemptsBody>(200, "The delivery.", with_attempts());
     let list = list(DELIVERIES, "listDeliveries", "List deliveries", "");
     let show = get(DELIVERY, "getDelivery", "Show a delivery")
         .needs(Scope::Read)
@@ -57,7 +65,7 @@ pub(super) fn resource() -> Resource {
     Resource {
         tag: "Deliveries",
         about: "One event to one endpoint, and every attempt at it. Kept 30 days (the setting `RetentionDays`).",
-        routes: vec![of_project, list, show, retry],
+        routes: vec![of_project, anywhere, list, show, retry],
     }
 }
 

@@ -27,10 +27,12 @@ macro_rules! files {
 
 /// The files that the page loads.
 const FILES: &[(&str, &str)] = files![
-    "console.css" "main.js" "account.js" "api.js" "attempts.js" "charts.js" "compare.js" "deliveries.js"
-    "delivery.js" "dialogs.js" "dom.js" "endpoint.js" "endpoint_forms.js" "endpoints.js" "events.js"
-    "filters.js" "format.js" "json.js" "keys.js" "log.js" "payload.js" "places.js" "portal.js" "portal_session.js" "replay.js" "search.js"
-    "session.js" "signin.js" "snippets.js" "stats.js" "verify.js" "widgets.js"
+    "console.css" "main.js" "account.js" "api.js" "attempts.js" "causes.js" "charts.js" "compare.js"
+    "deliveries.js" "delivery.js" "dialogs.js" "dom.js" "endpoint.js" "endpoint_fields.js" "endpoint_forms.js"
+    "endpoint_settings.js" "endpoints.js" "event_types.js" "events.js" "filter_field.js" "filters.js"
+    "format.js" "json.js" "keys.js" "log.js" "payload.js" "places.js" "portal.js" "portal_links.js"
+    "portal_session.js" "project_deliveries.js" "replay.js" "search.js" "session.js" "signin.js" "snippets.js"
+    "stats.js" "verify.js" "widgets.js"
 ];
 
 /// The page loads nothing from elsewhere and runs nothing inline, and no script may turn a text into HTML.

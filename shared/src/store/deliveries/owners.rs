@@ -6,9 +6,10 @@ use aws_sdk_dynamodb::types::KeysAndAttributes;
 use futures_util::future::try_join_all;
 use serde::Deserialize;
 
+use crate::delivery::Delivery;
 use crate::endpoint::Endpoint;
 use crate::event_name::EventName;
-use crate::id::{EndpointId, ProjectId};
+use crate::id::{DeliveryId, EndpointId, ProjectId};
 use crate::partition::Partition;
 use crate::shards::{Shard, Shards};
 use crate::store::endpoints::settings_key;
@@ -103,5 +104,18 @@ impl Store {
         let Some(routes) = self.routing_row(project_id, copy).await? else { return Ok(None) };
         let endpoints = routes.endpoints.into_keys().map(|id| (id, BTreeSet::new())).collect();
         Ok(Some(Owners { shards: routes.shards, settled_to: Timestamp::from_millis(0), endpoints }))
+    }
+    /// The delivery with its attempts, of whichever of these endpoints has it, unless it has expired. A delivery's id tells its
+    /// shard and its bucket, and not its endpoint.
+    pub async fn delivery_of_any(
+        &self,
+        owners: &Owners,
+        project_id: &ProjectId,
+        id: &DeliveryId,
+        now: Timestamp,
+    ) -> Result<Option<Delivery>, StoreError> {
+        let places: Vec<_> = owners.endpoints.iter().map(|(endpoint_id, _)| (*endpoint_id, *id)).collect();
+        let found = self.deliveries_by_id(&places).await?.remove(id);
+        Ok(found.filter(|delivery| delivery.project_id == *project_id && !delivery.is_expired(now)))
     }
 }

@@ -76,6 +76,30 @@ pub async fn list_all(
     Ok(Json(page.load(&app, &owners, Timestamp::now()).await?))
 }
 
+/// The delivery, of whichever endpoint of the project, or 404.
+///
+/// # Errors
+/// When no endpoint that the project has made it, or the store did not answer.
+pub async fn find_anywhere(app: &App, project: &InProject, id: &DeliveryId) -> Result<Delivery, ApiError> {
+    let copy = project.shards.any(rand::random());
+    let owners = app.store.owners_by_id(&project.id, copy).await?.ok_or_else(ApiError::foreign_project)?;
+    let found = app.store.delivery_of_any(&owners, &project.id, id, Timestamp::now()).await?;
+    found.ok_or_else(ApiError::delivery_not_found)
+}
+
+/// `GET /v1/projects/{projectId}/deliveries/{deliveryId}`
+pub async fn show_anywhere(
+    State(app): State<AppState>,
+    project: InProject,
+    ids: PathIds,
+    query: QueryValues,
+) -> Result<Json<DeliveryWithAttemptsBody>, ApiError> {
+    let delivery = find_anywhere(&app, &project, &ids.delivery()?).await?;
+    query.only(&[])?;
+    let body = body_of(&app, &delivery).await?;
+    Ok(Json(DeliveryWithAttemptsBody::new(body, &delivery)))
+}
+
 /// `GET …/deliveries`
 pub async fn list(
     State(app): State<AppState>,
