@@ -19,7 +19,7 @@ def test_an_endpoint_is_created_once_the_api_takes_it(signed_in, receiver):
     page.get_by_role("button", name="Create endpoint").click()
     expect(page.get_by_role("heading", name=receiver.url)).to_be_visible()
     expect(page.get_by_text("Signing secret", exact=True)).to_be_visible()
-    page.get_by_role("link", name="Deliveries").click()
+    page.get_by_role("navigation", name="Parts of this endpoint").get_by_role("link", name="Deliveries").click()
     expect(page.get_by_text("No deliveries yet").last).to_be_visible()
 
 
@@ -259,7 +259,7 @@ def test_a_secret_is_hidden_until_revealed_and_is_another_once_rotated(signed_in
 
 def test_a_key_gets_the_scopes_and_the_end_that_were_chosen(signed_in, customer):
     page = signed_in()
-    page.get_by_role("link", name="API keys").click()
+    page.get_by_role("link", name="Access").click()
     page.get_by_role("button", name="New key").click()
     page.get_by_label("Name").fill("Producer")
     scopes = ["events:write", "read", "endpoints:write", "keys:write"]
@@ -297,7 +297,7 @@ def test_a_key_that_only_reads_sees_no_secret(open_page, customer, receiver, api
 
 def test_a_key_is_shown_once_and_revoked(signed_in, customer):
     page = signed_in()
-    page.get_by_role("link", name="API keys").click()
+    page.get_by_role("link", name="Access").click()
     page.get_by_role("button", name="New key").click()
     page.get_by_role("button", name="Create key").click()
     expect(page.get_by_role("alert")).to_contain_text("The name must be")

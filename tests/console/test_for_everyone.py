@@ -102,7 +102,7 @@ def views(page: Page, customer, receiver):
     page.locator("tbody a").click()
     expect(page.get_by_role("region", name="Deliveries")).to_be_visible()
     yield "event"
-    page.get_by_role("link", name="API keys").click()
+    page.get_by_role("link", name="Access").click()
     expect(page.get_by_role("heading", name="API keys")).to_be_visible()
     yield "keys"
 

@@ -60,7 +60,7 @@ def test_a_link_opens_the_project_under_the_operators_name(open_page, customer, 
     expect(page.get_by_role("link", name=receiver.url)).to_be_visible()
     assert page.title() == f"Endpoints · {NAME}"
     assert link.code not in page.url and f"link={link.id.replace('-', '')}" in page.url
-    expect(page.get_by_role("link", name="API keys")).to_have_count(0)
+    expect(page.get_by_role("link", name="Access")).to_have_count(0)
     expect(page.get_by_role("link", name="API reference")).to_have_count(0)
     page.goto(re.sub("endpoints$", "keys", page.url))
     expect(page.get_by_role("heading", name="Endpoints")).to_be_visible()
@@ -79,7 +79,7 @@ def test_a_customer_finds_the_fault_mends_it_and_replays(open_page, customer, re
     customer.emit()
     [endpoint] = customer.call("GET", "/webhooks", status=200)
     customer.settled(endpoint, 1)
-    page.get_by_role("link", name="Deliveries", exact=True).click()
+    page.get_by_role("navigation", name="Parts of this endpoint").get_by_role("link", name="Deliveries").click()
     page.locator("tbody").get_by_role("link", name="call.ended").click()
     expect(page.get_by_text("the database is away").first).to_be_visible()
     receiver.answer = (200, b"")
@@ -101,7 +101,7 @@ def test_a_link_for_looking_has_no_buttons_that_change_and_no_secret(open_page, 
     page.get_by_role("link", name="Verify").click()
     expect(page.get_by_text("for looking only")).to_be_visible()
     assert "whsec_" not in page.content().replace("whsec_••••••••••••", "")
-    page.get_by_role("link", name="Deliveries", exact=True).click()
+    page.get_by_role("navigation", name="Parts of this endpoint").get_by_role("link", name="Deliveries").click()
     page.get_by_role("link", name="call.ended").click()
     expect(page.get_by_role("heading", name="Attempts")).to_be_visible()
     expect(page.get_by_role("button", name="Send again")).to_have_count(0)

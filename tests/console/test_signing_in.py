@@ -198,7 +198,7 @@ def test_an_expired_access_token_is_refreshed_unseen(signed_in):
 
 def test_an_ended_session_asks_to_sign_in_and_goes_on_where_it_was(signed_in, customer):
     page = signed_in()
-    page.get_by_role("link", name="API keys").click()
+    page.get_by_role("link", name="Access").click()
     expect(page.get_by_role("heading", name="API keys")).to_be_visible()
     change_session(page, access="e.x.p", refresh="e.x.p")
     expect(page.get_by_role("alert")).to_contain_text("Your session has ended")
@@ -244,7 +244,7 @@ def test_being_asked_to_wait_is_done_unseen_or_said(signed_in, customer, receive
 
 def test_a_project_is_deleted_with_the_accounts_password(signed_in, customer, api_url):
     page = signed_in()
-    page.get_by_role("link", name="API keys").click()
+    page.get_by_role("link", name="Access").click()
     page.get_by_role("button", name="Delete project").click()
     form = page.get_by_role("dialog", name="Delete this project?")
     form.get_by_label("Your password").fill("not the password")

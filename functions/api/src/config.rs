@@ -66,6 +66,15 @@ pub enum SignupPolicy {
 }
 
 impl SignupPolicy {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Token => "token",
+            Self::Open => "open",
+            Self::Closed => "closed",
+        }
+    }
+
     fn parse(text: &str) -> Result<Self, String> {
         match text {
             "token" => Ok(Self::Token),

@@ -130,6 +130,17 @@ export async function get(path, { query, signal } = {}) {
 /** Changes something. Such a call is never repeated automatically. */
 export const change = (method, path, body) => authorized(method, path, { body });
 
+/** Who may sign up here: "open" for all, "token" for those with the operator's token, or "closed". */
+export const SIGN_UP = document.querySelector('meta[name="sign-up"]')?.content ?? "closed";
+
+/** Makes an account and signs in with it. Resolves to the first key of its project, which the service shows only now. */
+export async function signUp(fields, token) {
+  const authorization = token ? { "x-signup-token": token } : {};
+  const { json } = read(await send("POST", "auth/signup", { body: fields, authorization }));
+  begin(signedIn(json));
+  return json.default_project.api_key;
+}
+
 export async function signIn(email, password) {
   const { json } = read(await send("POST", "auth/login", { body: { email, password } }));
   begin(signedIn(json));

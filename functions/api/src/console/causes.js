@@ -1,11 +1,10 @@
 // What goes wrong in a project: its failed and retrying deliveries, grouped by cause and endpoint.
 
-import { EVENT_NAMES, get } from "./api.js";
-import { ending, outcome } from "./deliveries.js";
+import { get } from "./api.js";
+import { endpointLink, ending, outcome } from "./deliveries.js";
 import { fill, h } from "./dom.js";
 import { filterBar } from "./filters.js";
 import { plural, time } from "./format.js";
-import { endpointLink } from "./project_deliveries.js";
 import { button, cell, empty, link, loading, mainCell, problemBox, table } from "./widgets.js";
 
 const PAGE = 100;
@@ -39,7 +38,7 @@ function lookedAt(pages) {
   return `Looked at ${part("failed")} and ${part("retrying")}.`;
 }
 
-export function causesPanel({ path, home, here, query, signal, urls }) {
+export function causesPanel({ path, home, here, query, signal, urls, names }) {
   const place = h("div", null, loading("Looking at failures"));
   let pages = null;
   let reading = 0;
@@ -67,7 +66,12 @@ export function causesPanel({ path, home, here, query, signal, urls }) {
     const all = STATUSES.flatMap((status) => pages[status].data);
     const hasMore = STATUSES.some((status) => pages[status].cursor);
     const further = button("Look further back", () => read(pages, filters, further));
-    const none = empty("No failures", bar.isUsed() ? "No delivery that matches these filters failed or waits for a retry." : "No delivery failed, and none waits for a retry.");
+    const none = empty(
+      "No failures",
+      bar.isUsed()
+        ? "No delivery that matches these filters failed or waits for a retry."
+        : "No delivery failed, and none waits for a retry.",
+    );
     fill(
       place,
       all.length ? table(HEADINGS, grouped(all).map(row)) : none,
@@ -86,11 +90,15 @@ export function causesPanel({ path, home, here, query, signal, urls }) {
       show(filters);
     } catch (problem) {
       if (signal.aborted || problem.status === 401) throw problem;
-      if (asked === reading) fill(place, problemBox(problem, () => read(from, filters)));
+      if (asked === reading)
+        fill(
+          place,
+          problemBox(problem, () => read(from, filters)),
+        );
     }
   };
   const refresh = () => read(null, bar.values());
-  const bar = filterBar({ here, query, names: EVENT_NAMES, changed: refresh });
+  const bar = filterBar({ here, query, names, changed: refresh });
   refresh();
   const again = button("Refresh", refresh, { kind: "small ghost", mark: "retry" });
   return h("section", { class: "panel flush", "aria-label": "Failures by cause" }, h("div", { class: "bar" }, bar.form, again), place);

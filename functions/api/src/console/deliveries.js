@@ -1,8 +1,8 @@
 // The list of an endpoint's deliveries.
 
-import { EVENT_NAMES, get } from "./api.js";
+import { get } from "./api.js";
 import { h } from "./dom.js";
-import { time } from "./format.js";
+import { breakable, time } from "./format.js";
 import { isUnderWay, log, PAGE } from "./log.js";
 import { cell, empty, link, mainCell, pill, shortId } from "./widgets.js";
 
@@ -37,6 +37,10 @@ export function outcome({ status, failure_reason: reason, last_attempt: last, ne
   return ended && reason !== "gone" ? `${why}; the last attempt: ${ended}` : why;
 }
 
+/** A link to an endpoint of a delivery. */
+export const endpointLink = (id, urls, home) =>
+  link(urls.has(id) ? breakable(urls.get(id)) : `Endpoint …${id.slice(-12)}`, `${home}/endpoints/${id}`, { class: "url clamped" });
+
 function row(delivery, here) {
   return h(
     "tr",
@@ -49,13 +53,13 @@ function row(delivery, here) {
   );
 }
 
-export function deliveryLog({ url, here, events, query, signal, changed }) {
+export function deliveryLog({ url, here, names, events, query, signal, changed }) {
   return log({
     label: "Deliveries",
     ...{ here, query, signal, changed },
     headings: HEADINGS,
     // The endpoint may still subscribe to names that were removed from this deployment.
-    names: [...new Set([...EVENT_NAMES, ...events.filter((name) => !name.endsWith("*"))])],
+    names: [...new Set([...names, ...events.filter((name) => !name.endsWith("*"))])],
     statuses: STATUSES,
     nothing: empty("No deliveries yet", "Deliveries to this endpoint appear here with all their attempts."),
     load: async ({ filters, cursor }) =>

@@ -44,6 +44,21 @@ function putAt(place, { field: name, message }, form, actions) {
   return field.dispatchEvent(new CustomEvent("refused", { detail: message }));
 }
 
+/**
+ * Does the work of a form. A refusal shows at the field that it names, in the words of the form, or else before `end`, and the form
+ * keeps its input.
+ */
+export const submitting = ({ form, confirm, place, end }, submit) =>
+  working(confirm, place, async () => {
+    try {
+      await submit();
+    } catch (problem) {
+      if (!problem.field) inWordsOfTheForm(problem, form);
+      putAt(place, problem, form, end);
+      throw problem;
+    }
+  });
+
 /** A form in a dialog. The dialog closes when `submit` resolves. If `submit` fails, the dialog shows the problem and keeps the input. */
 export function formDialog(title, body, { action, kind = "primary", cancel = "Cancel", submit }) {
   return dialog(title, (close) => {
@@ -51,14 +66,8 @@ export function formDialog(title, body, { action, kind = "primary", cancel = "Ca
     const confirm = h("button", { type: "submit", class: `button ${kind}` }, action);
     const onsubmit = async (event) => {
       event.preventDefault();
-      await working(confirm, place, async () => {
-        try {
-          await submit();
-        } catch (problem) {
-          if (!problem.field) inWordsOfTheForm(problem, event.target);
-          putAt(place, problem, event.target, actions);
-          throw problem;
-        }
+      await submitting({ form: event.target, confirm, place, end: actions }, async () => {
+        await submit();
         close();
       });
     };

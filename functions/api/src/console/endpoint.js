@@ -7,6 +7,7 @@ import { fill, h, icon } from "./dom.js";
 import { deleteEndpoint, disableEndpoint, editEndpoint, enableEndpoint, rotateSecret, testEndpoint } from "./endpoint_forms.js";
 import { breakable, plural, time } from "./format.js";
 import { healthOf, lastAttempt, limitText, rateText, SUMMARY } from "./endpoints.js";
+import { eventNames } from "./event_names.js";
 import { settingsPanel } from "./endpoint_settings.js";
 import { can } from "./portal.js";
 import { replayForm, replayList, replayPanel } from "./replay.js";
@@ -36,6 +37,15 @@ function disabledNotice(endpoint) {
     `${why[endpoint.disabled_reason] ?? "This endpoint is disabled"}, `,
     endpoint.disabled_at,
     ". The service still accepts events, but it does not deliver them here. Enabling the endpoint resets its failures in a row.",
+  );
+}
+
+function failingNotice(endpoint) {
+  if (endpoint.status !== "active" || !endpoint.disables_at) return null;
+  return notice(
+    "This endpoint fails. The service disables it ",
+    endpoint.disables_at,
+    " if no delivery succeeds until then. Mend the receiver, and send a test event.",
   );
 }
 
@@ -97,7 +107,7 @@ function health(endpoint, url, signal) {
 
 export async function endpointView({ path, home, ids: [id], query, signal, reload }) {
   const url = `${path}/webhooks/${id}`;
-  const answer = await get(url, { signal });
+  const [answer, names] = await Promise.all([get(url, { signal }), eventNames()]);
   // A filter keeps its spelling, so it stays a text.
   const endpoint = { ...answer.json, filter: answer.json.filter && raw(answer, "filter") };
   const here = `${home}/endpoints/${id}`;
@@ -134,7 +144,7 @@ export async function endpointView({ path, home, ids: [id], query, signal, reloa
     activity.show();
   };
   const parts = {
-    deliveries: () => deliveryLog({ url, here, events: endpoint.events, query, signal, changed: show }),
+    deliveries: () => deliveryLog({ url, here, names, events: endpoint.events, query, signal, changed: show }),
     replays: () => ({ section: replayList({ url, here, signal }), freshen: show }),
     verify: () => ({ section: verifyPanel(endpoint), freshen: show }),
   };
@@ -166,6 +176,7 @@ export async function endpointView({ path, home, ids: [id], query, signal, reloa
     ),
     place,
     disabledNotice(endpoint),
+    failingNotice(endpoint),
     hangingNotice(endpoint),
     query.has("replay") && replayPanel({ url, id: query.get("replay"), here, signal, changed: below.freshen }),
     panel,

@@ -1,6 +1,6 @@
 // The fields of an endpoint's form that have parts of their own. Each returns its `element` and `read()`, its value.
 
-import { EVENT_NAMES, Problem } from "./api.js";
+import { Problem } from "./api.js";
 import { h } from "./dom.js";
 import { isPortal } from "./portal.js";
 import { button, checked, checks, field, named } from "./widgets.js";
@@ -51,11 +51,17 @@ export function headersField(headers) {
 
 const EVERY = "*";
 
+/** What a type's name says beside it. */
+const aboutType = ({ description, deprecated }) => [description, deprecated && "(deprecated)"].filter(Boolean).join(" ");
+
 /** The choice of events: each known name, every event, and prefixes that the person types. */
-export function eventsField(chosen) {
+export function eventsField(chosen, types) {
   const isPrefix = (value) => value.endsWith(".*");
-  const names = [...new Set([...EVENT_NAMES, ...chosen.filter((value) => value !== EVERY && !isPrefix(value))])];
-  const fieldset = checks("Events", [...names, EVERY, ...chosen.filter(isPrefix)], chosen, { [EVERY]: "every event, later ones too" });
+  const names = [...new Set([...types.map(({ name }) => name), ...chosen.filter((value) => value !== EVERY && !isPrefix(value))])];
+  const fieldset = checks("Events", [...names, EVERY, ...chosen.filter(isPrefix)], chosen, {
+    ...Object.fromEntries(types.map((type) => [type.name, aboutType(type)])),
+    [EVERY]: "every event, later ones too",
+  });
   const typed = text("", { "aria-label": "Prefix of events", placeholder: "call.*" });
   const add = () => {
     const value = typed.value.trim();

@@ -1,16 +1,21 @@
 // Each change of an endpoint, in a dialog that explains it.
 
-import { change, EVENT_NAMES, Problem } from "./api.js";
+import { change, Problem } from "./api.js";
+import { authField, requireSecretsAgain } from "./auth_field.js";
 import { formDialog, tell } from "./dialogs.js";
 import { h } from "./dom.js";
 import { eventsField, headersField, MASK, orderField, text } from "./endpoint_fields.js";
+import { eventNames, eventTypes } from "./event_names.js";
 import { filterField } from "./filter_field.js";
 import { copyButton, field, named, toast } from "./widgets.js";
 
 /** A whole number as a number and an empty input as null. Other text stays text, and the API refuses it. */
 const numberOrNull = (typed) => (/^\d+$/.test(typed) ? Number(typed) : typed || null);
 
-function form({ path, tester, endpoint }) {
+/** Whether endpoints have a field: an endpoint shows all of its fields, and a new one takes all. */
+const has = (name, endpoint) => !endpoint || name in endpoint;
+
+function form({ path, tester, types, endpoint }) {
   const url = h("input", {
     type: "url",
     value: endpoint?.url ?? "",
@@ -18,12 +23,14 @@ function form({ path, tester, endpoint }) {
     autocomplete: "off",
     spellcheck: "false",
   });
-  const events = eventsField(endpoint?.events ?? []);
+  const events = eventsField(endpoint?.events ?? [], types);
   const description = text(endpoint?.description ?? "", { spellcheck: null });
   const limit = text(endpoint?.rate_limit_per_second ?? "", { inputmode: "numeric", placeholder: "No limit" });
   const headers = headersField(endpoint?.headers ?? {});
   const filter = filterField({ path, tester, filter: endpoint?.filter ?? null });
   const order = orderField(endpoint?.ordered);
+  const auth = has("auth", endpoint) && authField(endpoint?.auth);
+  const ed25519 = has("ed25519", endpoint) && h("input", { type: "checkbox", checked: endpoint?.ed25519 ?? false });
   const body = [
     named("url", "This URL", field("URL", url, "A public https URL. A response with a 2xx status is a success.")),
     events.element,
@@ -36,6 +43,17 @@ function form({ path, tester, endpoint }) {
       field("Rate limit, requests per second", limit, "1 to 1,000. Deliveries above the limit wait."),
     ),
     headers.element,
+    auth?.element,
+    ed25519 &&
+      named(
+        "ed25519",
+        "The Ed25519 signature",
+        h(
+          "div",
+          { class: "checks plain" },
+          h("label", null, ed25519, h("span", null, "Also sign with Ed25519, by a key of the endpoint's own")),
+        ),
+      ),
   ];
   const read = () => ({
     url: url.value.trim(),
@@ -45,13 +63,15 @@ function form({ path, tester, endpoint }) {
     description: description.value.trim() || null,
     rate_limit_per_second: numberOrNull(limit.value.trim()),
     headers: headers.read(),
+    ...(auth && { auth: auth.read() }),
+    ...(ed25519 && { ed25519: ed25519.checked }),
   });
   return { body, read };
 }
 
 /** A new endpoint of the project at `path`. `tester` is the path of an endpoint whose project a filter can be tried in, or null. */
-export function createEndpoint({ path, tester }, done) {
-  const { body, read } = form({ path, tester });
+export async function createEndpoint({ path, tester }, done) {
+  const { body, read } = form({ path, tester, types: await eventTypes() });
   return formDialog("New endpoint", body, {
     action: "Create endpoint",
     submit: async () => {
@@ -72,8 +92,8 @@ function requireValuesAgain({ url, headers }, endpoint) {
 }
 
 /** Sends only the changed fields, so that changes which someone else made in the meantime stay. */
-export function editEndpoint({ path, url }, endpoint, done) {
-  const { body, read } = form({ path, tester: url, endpoint });
+export async function editEndpoint({ path, url }, endpoint, done) {
+  const { body, read } = form({ path, tester: url, types: await eventTypes(), endpoint });
   const before = read();
   const differs = ([name, value]) => JSON.stringify(value) !== JSON.stringify(before[name]);
   return formDialog("Edit endpoint", body, {
@@ -81,6 +101,7 @@ export function editEndpoint({ path, url }, endpoint, done) {
     submit: async () => {
       const values = read();
       requireValuesAgain(values, endpoint);
+      requireSecretsAgain(values, endpoint);
       const changes = Object.entries(values).filter(differs);
       if (!changes.length) return;
       await change("PATCH", url, Object.fromEntries(changes));
@@ -110,8 +131,8 @@ export function disableEndpoint(path, done) {
 }
 
 /** Sends one sample event to this endpoint only, whether or not it subscribes to the event. */
-export function testEndpoint(path, endpoint, done) {
-  const names = [...new Set([...endpoint.events.filter((each) => !each.endsWith("*")), ...EVENT_NAMES])];
+export async function testEndpoint(path, endpoint, done) {
+  const names = [...new Set([...endpoint.events.filter((each) => !each.endsWith("*")), ...(await eventNames())])];
   const name = h(
     "select",
     null,

@@ -53,6 +53,10 @@ export const limitText = ({ rate_limit_per_second: limit }) => limit && `${limit
 export const healthOf = ({ status, consecutive_failures: failures, hanging_since: hanging }) =>
   status === "active" && (failures > 0 || hanging) ? "failing" : status;
 
+/** When the service will disable a failing endpoint, if it will. */
+const endSoon = ({ status, disables_at: at }) =>
+  status === "active" && at && h("span", { class: "quiet end-soon" }, "will be disabled ", time(at), " if nothing succeeds");
+
 function row(endpoint, home, stats) {
   const failures = endpoint.consecutive_failures;
   const title = link(breakable(endpoint.url), `${home}/endpoints/${endpoint.id}`, { class: "url clamped", title: endpoint.url });
@@ -68,7 +72,7 @@ function row(endpoint, home, stats) {
     "tr",
     null,
     mainCell(title, endpoint.description && h("span", { class: "quiet break" }, endpoint.description), chips),
-    cell("Status", "status", pill(healthOf(endpoint))),
+    cell("Status", "status", pill(healthOf(endpoint)), endSoon(endpoint)),
     stats && cell("Last 24 hours", "chart", counted ? sparkline(counted) : quiet),
     stats && cell("Delivered", "number", counted ? shareText(counted.total) : quiet.cloneNode(true)),
     cell("Failures in a row", `number ${failures ? "bad-text" : ""}`, String(failures)),

@@ -1,8 +1,10 @@
 // The accepted events. Each one shows its deliveries, and the endpoints that it skipped with the reasons.
 
-import { EVENT_NAMES, get, raw } from "./api.js";
+import { get, raw } from "./api.js";
 import { outcome } from "./deliveries.js";
 import { fill, h, icon } from "./dom.js";
+import { eventNames } from "./event_names.js";
+import { eventTabs } from "./event_types.js";
 import { breakable, plural, time } from "./format.js";
 import { isUnderWay, log, PAGE } from "./log.js";
 import { payloadPanel } from "./payload.js";
@@ -36,7 +38,7 @@ function counts(deliveries) {
   );
 }
 
-export function eventsView({ project, path, home, query, signal }) {
+export async function eventsView({ project, path, home, query, signal }) {
   const here = `${home}/events`;
   const row = (event) =>
     h(
@@ -51,7 +53,7 @@ export function eventsView({ project, path, home, query, signal }) {
     label: "Events",
     ...{ here, query, signal, row },
     headings: HEADINGS,
-    names: EVENT_NAMES,
+    names: await eventNames(),
     nothing: empty(
       "No events yet",
       "The events of your backend appear here, with their deliveries and the endpoints that they skipped.",
@@ -61,7 +63,10 @@ export function eventsView({ project, path, home, query, signal }) {
       (await get(`${path}/events`, { query: { ...filters, limit: PAGE, cursor, fields: FIELDS }, signal })).json,
     isMoving: ({ deliveries }) => deliveries.some(isUnderWay),
   });
-  return { title: "Events", content: [viewHead("Events", "All accepted events, with or without deliveries."), section] };
+  return {
+    title: "Events",
+    content: [viewHead("Events", "All accepted events, with or without deliveries."), eventTabs("events", home), section],
+  };
 }
 
 function deliveriesPanel(event, urls, home) {

@@ -12,11 +12,11 @@ const TOO_LARGE = 413;
 const EXAMPLE = '{ "data": { "duration_seconds": [{ "numeric": [">", 60] }] } }';
 const SAMPLE = '{ "event_name": "call.ended", "data": { "duration_seconds": 184 } }';
 
-const area = (value, props) =>
-  h("textarea", { value, rows: 4, spellcheck: "false", autocomplete: "off", autocapitalize: "none", class: "json-input", ...props });
+export const area = (value, props) =>
+  h("textarea", { value, rows: 6, spellcheck: "false", autocomplete: "off", autocapitalize: "none", class: "json-input", ...props });
 
 /** The JSON in a text, as it is written. */
-function jsonOf(text, called, name) {
+export function jsonOf(text, called, name) {
   try {
     JSON.parse(text);
   } catch (error) {

@@ -61,13 +61,18 @@ export function inside(text) {
   return found;
 }
 
-/** The text with a line for each entry. Each string and number keeps its spelling. */
+const SHORT = 60;
+
+/** The text with a line for each entry of whatever is not short. Each string and number keeps its spelling. */
 export function pretty(text, indent = "") {
   const entries = "{[".includes(text[0]) ? inside(text) : [];
   if (!entries.length) return text;
   const deeper = `${indent}  `;
-  const lines = entries.map(([key, value]) => `${deeper}${key === null ? "" : `${key}: `}${pretty(value, deeper)}`);
-  return `${text[0]}\n${lines.join(",\n")}\n${indent}${text[0] === "{" ? "}" : "]"}`;
+  const shown = entries.map(([key, value]) => `${key === null ? "" : `${key}: `}${pretty(value, deeper)}`);
+  const [open, close, space] = text[0] === "{" ? ["{", "}", " "] : ["[", "]", ""];
+  const line = `${open}${space}${shown.join(", ")}${space}${close}`;
+  if (indent && line.length < SHORT && !line.includes("\n")) return line;
+  return `${open}\n${shown.map((each) => `${deeper}${each}`).join(",\n")}\n${indent}${close}`;
 }
 
 /** The keys and indexes of a path such as $.data["a b"][0], in which the API names a place. */

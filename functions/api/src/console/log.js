@@ -97,13 +97,16 @@ export function log({ label, here, query, signal, headings, names, statuses, not
   const hasPagedOn = () => body.children.length > PAGE || next.hasAttribute("aria-busy");
   const follow = () => {
     clearTimeout(timer);
-    timer = setTimeout(() => {
-      if (signal.aborted) return undefined;
-      wait = tail?.isOn() ? TAIL_MS : Math.min(wait * 1.5, LAST_LOOK_MS);
-      // The rows stay while the person looks at older pages or at another tab.
-      if (tail?.isOn() && hasPagedOn()) tail.wait();
-      return document.hidden || hasPagedOn() ? follow() : refresh();
-    }, tail?.isOn() ? TAIL_MS : wait);
+    timer = setTimeout(
+      () => {
+        if (signal.aborted) return undefined;
+        wait = tail?.isOn() ? TAIL_MS : Math.min(wait * 1.5, LAST_LOOK_MS);
+        // The rows stay while the person looks at older pages or at another tab.
+        if (tail?.isOn() && hasPagedOn()) tail.wait();
+        return document.hidden || hasPagedOn() ? follow() : refresh();
+      },
+      tail?.isOn() ? TAIL_MS : wait,
+    );
   };
   // An unchanged row keeps its element: a row that is replaced between press and release loses the click.
   const showRows = (data) => {
@@ -158,6 +161,11 @@ export function log({ label, here, query, signal, headings, names, statuses, not
     settle();
   };
   arrive();
-  const section = h("section", { class: "panel flush", "aria-label": label }, h("div", { class: "bar" }, bar.form, tail?.element, again), place);
+  const section = h(
+    "section",
+    { class: "panel flush", "aria-label": label },
+    h("div", { class: "bar" }, bar.form, tail?.element, again),
+    place,
+  );
   return { section, freshen: () => hasPagedOn() || refresh() };
 }

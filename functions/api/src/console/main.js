@@ -35,7 +35,7 @@ const SECTIONS = [
   ["endpoints", "Endpoints"],
   ["deliveries", "Deliveries"],
   ["events", "Events"],
-  ["keys", "API keys and links"],
+  ["keys", "Access"],
 ];
 
 const app = document.getElementById("app");

@@ -40,7 +40,11 @@ async function createLink(path, done) {
       named("expires_in_seconds", "The end", field("To be opened within", goodFor)),
       named("session_seconds", "The session", field("Once opened, it lasts", session)),
     ),
-    h("div", { class: "checks plain" }, h("label", null, readOnly, h("span", null, "Only for looking: it changes nothing and shows no secrets"))),
+    h(
+      "div",
+      { class: "checks plain" },
+      h("label", null, readOnly, h("span", null, "Only for looking: it changes nothing and shows no secrets")),
+    ),
   ];
   await formDialog("New portal link", body, {
     action: "Create link",
@@ -92,24 +96,21 @@ function row(path, link, reload) {
     null,
     mainCell(h("b", null, link.read_only ? "For looking" : "For changes"), shortId(link.id)),
     cell("Status", "status", pill(link.redeemed_at ? "opened" : "unopened")),
-    cell("Made by", "", link.created_by === "account" ? "an account" : ["the key ", shortId(link.created_by)]),
+    cell("Made by", "", link.created_by === "account" ? "an account" : h("span", null, "the key ", shortId(link.created_by))),
     cell("Created", "when", time(link.created_at)),
     cell("End", "quiet", h("span", null, end)),
-    h("td", { class: "row-action" }, button("End", () => endLink(path, link, reload), { kind: "small danger-text" })),
+    h(
+      "td",
+      { class: "row-action" },
+      button("End", () => endLink(path, link, reload), { kind: "small danger-text" }),
+    ),
   );
 }
 
 export async function portalLinksView({ path, home, signal, reload }) {
   const { json: links } = await get(`${path}/portal-links`, { signal });
   const create = () => createLink(path, reload);
-  const headings = [
-    ["Link"],
-    ["Status"],
-    ["Made by"],
-    ["Created", "when"],
-    ["End"],
-    [h("span", { class: "visually-hidden" }, "Actions")],
-  ];
+  const headings = [["Link"], ["Status"], ["Made by"], ["Created", "when"], ["End"], [h("span", { class: "visually-hidden" }, "Actions")]];
   const content = [
     viewHead(
       "Portal links",
@@ -121,7 +122,10 @@ export async function portalLinksView({ path, home, signal, reload }) {
       "div",
       { class: "panel flush" },
       links.length
-        ? table(headings, links.map((link) => row(path, link, reload)))
+        ? table(
+            headings,
+            links.map((link) => row(path, link, reload)),
+          )
         : empty("No portal links", "Links that are over, and those that were ended, are not listed."),
     ),
   ];

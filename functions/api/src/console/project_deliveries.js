@@ -1,9 +1,10 @@
 // The deliveries of all endpoints of a project: a list that can follow what happens, and the failures by their causes.
 
-import { EVENT_NAMES, get } from "./api.js";
+import { get } from "./api.js";
 import { causesPanel } from "./causes.js";
-import { FIELDS, outcome, STATUSES } from "./deliveries.js";
-import { breakable, time } from "./format.js";
+import { endpointLink, FIELDS, outcome, STATUSES } from "./deliveries.js";
+import { eventNames } from "./event_names.js";
+import { time } from "./format.js";
 import { isUnderWay, log, PAGE } from "./log.js";
 import { h } from "./dom.js";
 import { cell, empty, link, mainCell, pill, shortId, tabs, viewHead } from "./widgets.js";
@@ -11,14 +12,10 @@ import { cell, empty, link, mainCell, pill, shortId, tabs, viewHead } from "./wi
 const HEADINGS = [["Event"], ["Endpoint"], ["Status"], ["Attempts", "number"], ["Outcome"], ["Created", "when"]];
 
 /** The project's endpoints by id. An endpoint that was made since then is read with the next view. */
-export async function urlsOf(path, signal) {
+async function urlsOf(path, signal) {
   const { json } = await get(`${path}/webhooks`, { signal });
   return new Map(json.map(({ id, url }) => [id, url]));
 }
-
-/** A link to an endpoint of a delivery. */
-export const endpointLink = (id, urls, home) =>
-  link(urls.has(id) ? breakable(urls.get(id)) : `Endpoint …${id.slice(-12)}`, `${home}/endpoints/${id}`, { class: "url clamped" });
 
 function row(delivery, urls, home) {
   const { id, webhook_endpoint_id: endpoint } = delivery;
@@ -35,7 +32,7 @@ function row(delivery, urls, home) {
 }
 
 export async function projectDeliveriesView({ path, home, query, signal }) {
-  const urls = await urlsOf(path, signal);
+  const [urls, names] = await Promise.all([urlsOf(path, signal), eventNames()]);
   const here = `${home}/deliveries`;
   const tab = query.get("tab") === "causes" ? "causes" : "all";
   const parts = {
@@ -44,7 +41,7 @@ export async function projectDeliveriesView({ path, home, query, signal }) {
         label: "Deliveries",
         ...{ here, query, signal },
         headings: HEADINGS,
-        names: EVENT_NAMES,
+        names,
         statuses: STATUSES,
         nothing: empty("No deliveries yet", "The deliveries to all endpoints of this project appear here."),
         load: async ({ filters, cursor }) =>
@@ -53,7 +50,7 @@ export async function projectDeliveriesView({ path, home, query, signal }) {
         isMoving: isUnderWay,
         hasTail: true,
       }).section,
-    causes: () => causesPanel({ path, home, here: `${here}?tab=causes`, query, signal, urls }),
+    causes: () => causesPanel({ path, home, here, query, signal, urls, names }),
   };
   const content = [
     viewHead("Deliveries", "To all endpoints of this project. Deliveries to deleted endpoints stay listed on their events."),

@@ -1,8 +1,9 @@
 // Replays: the form that starts one, its progress, and the list of those that were started.
 
-import { change, EVENT_NAMES, get, Problem } from "./api.js";
+import { change, get, Problem } from "./api.js";
 import { formDialog } from "./dialogs.js";
 import { fill, h } from "./dom.js";
+import { eventNames } from "./event_names.js";
 import { fromLocal, spanFault, toLocal } from "./filters.js";
 import { absolute, plural, time } from "./format.js";
 import { cell, empty, field, link, loading, mainCell, named, pill, problemBox, table, toast } from "./widgets.js";
@@ -47,7 +48,7 @@ export async function replayForm(path, done) {
     "select",
     null,
     h("option", { value: "" }, "Any event"),
-    EVENT_NAMES.map((value) => h("option", { value }, value)),
+    (await eventNames()).map((value) => h("option", { value }, value)),
   );
   const skipped = h("input", { type: "checkbox" });
   const counted = h("p", { class: "counted", role: "status" }, "Counting …");

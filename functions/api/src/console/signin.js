@@ -2,7 +2,8 @@
 
 import { signIn, signInWithKey } from "./api.js";
 import { fill, h } from "./dom.js";
-import { field, link, segments, working } from "./widgets.js";
+import { aboutAccounts, isOpen, signUpForm } from "./signup.js";
+import { field, segments, working } from "./widgets.js";
 
 function form(inputs, submit) {
   const place = h("div");
@@ -34,8 +35,9 @@ function byKey(done) {
 /** The page that asks to sign in. It calls `done` afterwards. */
 export function signInView(notice, done) {
   const place = h("div");
-  const forms = [byAccount, byKey];
-  const { element: tabs, press } = segments("Sign in with", ["Account", "API key"], (index) => fill(place, forms[index](done)));
+  const ways = [["Account", byAccount], ["API key", byKey], ...(isOpen ? [["Sign up", signUpForm]] : [])];
+  const names = ways.map(([name]) => name);
+  const { element: tabs, press } = segments("Sign in with", names, (index) => fill(place, ways[index][1](done)));
   press(0);
   return h(
     "main",
@@ -47,12 +49,6 @@ export function signInView(notice, done) {
     tabs,
     place,
     h("p", { class: "hint" }, "You stay signed in until you sign out or close the last tab of this console."),
-    h(
-      "p",
-      { class: "hint" },
-      "No account yet? ",
-      link("A call of the API", "docs#signUp"),
-      " makes one. The service's operator has the token that it may need: the guide docs/deploy.md shows the command under ‘The first account’.",
-    ),
+    h("p", { class: "hint" }, aboutAccounts()),
   );
 }

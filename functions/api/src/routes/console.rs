@@ -2,7 +2,7 @@
 //! that it shows, with the credential of the person who signs in. (Rejected: a key made at sign-in and revoked at sign-out.
 //! A closed tab would leave it valid.)
 //!
-//! The files are compiled into the function, below 170 KB together, and served under addresses with their hash; the
+//! The files are compiled into the function, below 230 KB together, and served under addresses with their hash; the
 //! page itself is revalidated. The page asks for everything relative to its own address, so any base path may be in
 //! front. There is no build step.
 
@@ -27,12 +27,12 @@ macro_rules! files {
 
 /// The files that the page loads.
 const FILES: &[(&str, &str)] = files![
-    "console.css" "main.js" "account.js" "api.js" "attempts.js" "causes.js" "charts.js" "compare.js"
-    "deliveries.js" "delivery.js" "dialogs.js" "dom.js" "endpoint.js" "endpoint_fields.js" "endpoint_forms.js"
-    "endpoint_settings.js" "endpoints.js" "event_types.js" "events.js" "filter_field.js" "filters.js"
-    "format.js" "json.js" "keys.js" "log.js" "payload.js" "places.js" "portal.js" "portal_links.js"
-    "portal_session.js" "project_deliveries.js" "replay.js" "search.js" "session.js" "signin.js" "snippets.js"
-    "stats.js" "verify.js" "widgets.js"
+    "console.css" "main.js" "account.js" "api.js" "attempts.js" "auth_field.js" "causes.js" "charts.js"
+    "compare.js" "deliveries.js" "delivery.js" "dialogs.js" "dom.js" "endpoint.js" "endpoint_fields.js"
+    "endpoint_forms.js" "endpoint_settings.js" "endpoints.js" "event_names.js" "event_types.js" "events.js"
+    "filter_field.js" "filters.js" "format.js" "json.js" "keys.js" "log.js" "payload.js" "places.js"
+    "portal.js" "portal_links.js" "portal_session.js" "project_deliveries.js" "replay.js" "search.js"
+    "session.js" "signin.js" "signup.js" "snippets.js" "stats.js" "verify.js" "widgets.js"
 ];
 
 /// The page loads nothing from elsewhere and runs nothing inline, and no script may turn a text into HTML.
@@ -65,10 +65,14 @@ pub async fn without_slash() -> Response {
 
 /// `GET /console`
 async fn index(State(app): State<AppState>, headers: HeaderMap) -> Response {
-    page(text(&app.settings.event_names, ""), &headers, HeaderValue::from_static(POLICY))
+    let mark = format!(
+        "    <meta name=\"sign-up\" content=\"{}\">\n",
+        app.settings.signup_policy.as_str()
+    );
+    page(text(&app.settings.event_names, &mark), &headers, HeaderValue::from_static(POLICY))
 }
 
-/// The page's text. `mark` is what tells the portal's page from the console's.
+/// The page's text. `mark` is what stands in one of the console's page and the portal's alone.
 pub(super) fn text(event_names: &EventNames, mark: &str) -> String {
     let scripts = FILES.iter().filter(|(name, _)| name.ends_with(".js"));
     let preload =
