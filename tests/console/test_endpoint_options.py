@@ -1,5 +1,6 @@
 """An endpoint's order, filter and wildcards in its form."""
 
+import datetime
 import json
 import re
 
@@ -115,3 +116,78 @@ def test_an_unchanged_filter_is_not_sent_again(signed_in, customer, receiver):
     dialog.get_by_role("button", name="Save").click()
     expect(dialog).to_have_count(0)
     assert [json.loads(body) for body in sent] == [{"description": "Another"}]
+
+
+def with_fields(page, endpoint, **fields):
+    """Shows the endpoint with these fields, and keeps what is sent to change it."""
+    sent = []
+
+    def answer(route):
+        if route.request.method == "PATCH":
+            sent.append(json.loads(route.request.post_data))
+            return route.fulfill(json=endpoint | fields)
+        real = route.fetch()
+        body = real.json()
+        shown = [each | fields for each in body] if isinstance(body, list) else body | fields
+        return route.fulfill(response=real, json=shown)
+
+    page.route(re.compile(f"/webhooks(/{endpoint['id']})?$"), answer)
+    return sent
+
+
+def test_a_failing_endpoint_says_when_it_will_be_disabled(signed_in, customer, receiver):
+    endpoint = customer.endpoint(receiver.url)
+    page = signed_in()
+    at = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=3, minutes=1)
+    with_fields(page, endpoint, consecutive_failures=10, disables_at=at.strftime("%Y-%m-%dT%H:%M:%S.000Z"))
+    page.reload()
+    row = page.locator("tbody tr")
+    expect(row).to_contain_text("Failing")
+    expect(row).to_contain_text("will be disabled in 3 hours if nothing succeeds")
+    page.get_by_role("link", name=receiver.url).click()
+    expect(page.get_by_text("The service disables it in 3 hours if no delivery succeeds until then.")).to_be_visible()
+
+
+def test_an_endpoint_with_oauth_keeps_its_secret_and_does_not_move_it(signed_in, customer, receiver):
+    endpoint = customer.endpoint(receiver.url)
+    auth = {"type": "oauth2", "token_url": "https://a.example/token", "client_id": "me", "client_secret": "********", "scope": None}
+    page = signed_in()
+    sent = with_fields(page, endpoint, auth=auth, ed25519=False, public_key=None)
+    dialog = edit(page, receiver)
+    expect(page.get_by_role("region", name="Settings")).to_contain_text("OAuth 2.0, client me, token from https://a.example/token")
+    expect(dialog.get_by_label("Client secret")).to_have_value("********")
+    assert dialog.get_by_label("Client secret").evaluate("field => getComputedStyle(field).webkitTextSecurity") == "disc"
+    dialog.get_by_label("Scope").fill("hooks")
+    dialog.get_by_label("Also sign with Ed25519").check()
+    dialog.get_by_role("button", name="Save").click()
+    expect(dialog).to_have_count(0)
+    assert sent == [{"auth": auth | {"scope": "hooks"}, "ed25519": True}]
+
+    page.get_by_role("button", name="Edit").click()
+    dialog.get_by_label("Token URL").fill("https://b.example/token")
+    dialog.get_by_role("button", name="Save").click()
+    said = dialog.locator("[data-field=auth] + div").get_by_role("alert")
+    expect(said).to_contain_text("A URL moves to another origin, so enter the secret again.")
+    dialog.get_by_label("Client secret").fill("new")
+    dialog.get_by_role("button", name="Save").click()
+    expect(dialog).to_have_count(0)
+    assert sent[1:] == [{"auth": {"type": "oauth2", "token_url": "https://b.example/token", "client_id": "me", "client_secret": "new"}}]
+
+
+def test_an_endpoint_gets_a_client_certificate_and_shows_its_public_key(signed_in, customer, receiver):
+    endpoint = customer.endpoint(receiver.url)
+    page = signed_in()
+    sent = with_fields(page, endpoint, auth=None, ed25519=True, public_key="whpk_AAAA")
+    page.get_by_role("link", name=receiver.url).click()
+    page.get_by_role("button", name="Copy the public key").click()
+    expect(page.get_by_text("Copied", exact=True)).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()") == "whpk_AAAA"
+    page.get_by_role("button", name="Edit").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Authentication at the receiver").select_option("Client certificate (mTLS)")
+    dialog.get_by_label("Certificate (PEM)").fill("-----BEGIN CERTIFICATE-----\nx")
+    dialog.get_by_label("Private key (PEM)").fill("-----BEGIN PRIVATE KEY-----\ny")
+    dialog.get_by_role("button", name="Save").click()
+    expect(dialog).to_have_count(0)
+    pem = {"certificate": "-----BEGIN CERTIFICATE-----\nx", "key": "-----BEGIN PRIVATE KEY-----\ny"}
+    assert sent == [{"auth": {"type": "mtls"} | pem}]

@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Page
 
 from conftest import PATIENCE_MS, expect, sign_in
+from views import views
 
 
 def focused(page: Page):
@@ -60,51 +61,6 @@ def test_all_is_done_by_keyboard(open_page, customer, receiver):
     tab_to(page, "Disable")
     page.keyboard.press("Enter")
     expect(page.get_by_text("This endpoint was disabled manually")).to_be_visible()
-
-
-def views(page: Page, customer, receiver):
-    """Opens each view, one after another, and yields its name."""
-    yield "endpoints"
-    page.get_by_role("link", name=receiver.url).click()
-    expect(page.locator("tbody tr")).to_have_count(1)
-    yield "endpoint"
-    page.locator("tbody a").click()
-    expect(page.locator("ol.attempts > li")).to_have_count(4)
-    yield "delivery"
-    page.get_by_role("button", name="Raw", exact=True).click()
-    yield "raw payload"
-    page.get_by_role("button", name="Both", exact=True).click()
-    page.locator("ol.attempts details summary").first.click()
-    yield "both payloads and a request"
-    page.get_by_role("button", name="Compare two").click()
-    yield "a comparison"
-    page.keyboard.press("Escape")
-    page.get_by_role("link", name="Deliveries of this endpoint").click()
-    page.get_by_label("Time", exact=True).select_option("From … to …")
-    expect(page.get_by_label("From")).to_be_visible()
-    yield "filters"
-    page.get_by_role("button", name="Replay", exact=True).click()
-    expect(page.get_by_role("dialog").get_by_role("status")).to_contain_text("1 delivery matches")
-    yield "a replay's form"
-    page.keyboard.press("Escape")
-    page.get_by_role("link", name="Replays").click()
-    expect(page.get_by_text("No replays yet")).to_be_visible()
-    yield "replays"
-    page.get_by_role("link", name="Verify").click()
-    page.get_by_role("button", name="Reveal").click()
-    yield "verify"
-    page.get_by_role("button", name="Rotate secret").click()
-    yield "a dialog"
-    page.keyboard.press("Escape")
-    page.get_by_role("link", name="Events", exact=True).click()
-    expect(page.locator("tbody tr")).to_have_count(1)
-    yield "events"
-    page.locator("tbody a").click()
-    expect(page.get_by_role("region", name="Deliveries")).to_be_visible()
-    yield "event"
-    page.get_by_role("link", name="Access").click()
-    expect(page.get_by_role("heading", name="API keys")).to_be_visible()
-    yield "keys"
 
 
 def test_nothing_is_wider_than_a_phone(signed_in, customer, receiver):

@@ -1,6 +1,13 @@
 """The reference page at /docs."""
 
+import os
+import re
+import shutil
+import subprocess
+import sys
+
 import demo
+import pytest
 from conftest import expect
 
 
@@ -64,6 +71,73 @@ def test_samples_have_the_readers_own_ids(open_page, customer, api_url):
     expect(shown).to_contain_text("/webhooks/0197c2a4-5c30-7aaa-9bbc-79638b7b01e0'")
     page.get_by_label("Endpoint id").fill("'; rm -rf /; '")
     expect(shown).to_contain_text("/webhooks/WEBHOOK_ID'")
+
+
+# The commands that run a sample in its language.
+RUN = {"curl": ["sh", "-c"], "Python": [sys.executable, "-c"], "Node": ["node", "--input-type=module", "-e"]}
+
+
+@pytest.mark.parametrize("language", RUN)
+def test_a_sample_runs_as_it_is_copied(open_page, customer, language):
+    if not shutil.which(RUN[language][0]):
+        pytest.skip(f"{RUN[language][0]} is not installed")
+    page = open_page(f"/docs?project_id={customer.project_id}")
+    section = page.locator("#createEvent .samples")
+    section.get_by_label("Language").select_option(language)
+    expect(page.locator("#getWebhookEndpoint .samples").get_by_label("Language")).to_have_value(language)
+    section.get_by_role("button", name="Copy").first.click()
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert customer.api_key not in copied
+    env = os.environ | {"ECHO_API_KEY": customer.api_key}
+    ran = subprocess.run([*RUN[language], copied], env=env, check=True, capture_output=True, text=True)
+    assert "202" in ran.stdout or '"duplicate":false' in ran.stdout, ran.stdout
+    [event] = customer.call("GET", "/events", status=200)["data"]
+    assert event["event_name"] == "call.ended"
+
+
+def test_go_has_a_sample_too(open_page, api_url):
+    page = open_page("/docs?language=Go")
+    code = page.locator("#createEvent .samples pre").first
+    expect(code).to_contain_text(f'http.NewRequest("POST", "{api_url}/v1/projects/PROJECT_ID/events", strings.NewReader(`{{')
+    expect(code).to_contain_text('request.Header.Set("x-api-key", os.Getenv("ECHO_API_KEY"))')
+
+
+def test_a_call_is_tried_with_a_key_that_is_not_kept(open_page, customer, receiver):
+    endpoint = customer.endpoint(receiver.url)
+    page = open_page(f"/docs?project_id={customer.project_id}")
+    show = page.locator("#getWebhookEndpoint")
+    show.get_by_text("Try it").click()
+    expect(show.get_by_label("projectId")).to_have_value(customer.project_id)
+    show.get_by_role("button", name="Send GET").click()
+    expect(show.get_by_text("Type your key or token at the top of this page first.")).to_be_visible()
+    expect(page.get_by_label("Key or token, to try calls")).to_be_focused()
+    page.get_by_label("Key or token, to try calls").fill(customer.api_key)
+    page.get_by_label("Endpoint id").fill(endpoint["id"])
+    expect(show.get_by_label("webhookId")).to_have_value(endpoint["id"])
+    show.get_by_role("button", name="Send GET").click()
+    expect(show.get_by_label("Answer")).to_contain_text(f'"url": "{receiver.url}"')
+    expect(show.get_by_label("Answer")).to_contain_text("x-request-id:")
+
+    post = page.locator("#createEvent")
+    post.get_by_text("Try it").click()
+    post.get_by_label("Body").fill('{"event_name": "call.ended", "data": {"price": 1.10}}')
+    post.get_by_role("button", name="Send POST").click()
+    expect(post.get_by_role("status").get_by_text("202")).to_be_visible()
+    customer.settled(endpoint, 1)
+    assert b'"price": 1.10' in receiver.requests[0][1] or b'"price":1.10' in receiver.requests[0][1]
+    post.get_by_label("Body").fill("not JSON")
+    post.get_by_role("button", name="Send POST").click()
+    expect(post.get_by_role("status").get_by_text("400")).to_be_visible()
+
+    listing = page.locator("#listDeliveries")
+    listing.get_by_text("Try it").click()
+    listing.get_by_label("status", exact=True).fill("failed")
+    with page.expect_request(re.compile(r"/deliveries\?status=failed$")):
+        listing.get_by_role("button", name="Send GET").click()
+    page.reload()
+    expect(page.get_by_label("Key or token, to try calls")).to_have_value("")
+    assert customer.api_key not in page.content()
+    assert page.evaluate("JSON.stringify([localStorage, sessionStorage, document.cookie])") == '[{},{},""]'
 
 
 def test_it_fits_a_phone_and_is_the_same_under_api(open_page):

@@ -139,12 +139,6 @@ def test_an_answer_that_is_not_json_is_told_as_a_fault(signed_in, customer):
     expect(page.get_by_text("No endpoints yet")).to_be_visible()
 
 
-def test_the_page_says_how_the_first_account_is_made(open_page, api_url):
-    page = open_page()
-    page.get_by_role("link", name="A call of the API").click()
-    page.wait_for_url(f"{api_url}/docs#signUp")
-
-
 def test_the_reference_is_one_click_away_and_back(signed_in, api_url):
     page = signed_in()
     page.get_by_role("link", name="API reference").click()

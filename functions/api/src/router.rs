@@ -55,6 +55,7 @@ fn reference() -> Router<AppState> {
     Router::new()
         .route("/openapi.json", get(reference::document))
         .route("/docs", get(reference::page))
+        .route("/docs/{version}/{file}", get(reference::file))
         .method_not_allowed_fallback(|| async { ApiError::method_not_allowed() })
 }
 

@@ -108,8 +108,17 @@ function frame(project, section, main) {
       ),
     ),
     main,
-    !isPortal && h("footer", null, link("API reference", project ? `docs?project_id=${project}` : "docs")),
+    !isPortal && h("footer", null, link("API reference", docsAt(project))),
   ];
+}
+
+/** The reference, with the ids of what is shown. */
+function docsAt(project) {
+  const [, endpoint, delivery] = place().rest?.match(/^endpoints\/([0-9a-f-]+)(?:\/deliveries\/([0-9a-f-]+))?$/) ?? [];
+  const [, event] = place().rest?.match(/^events\/([0-9a-f-]+)$/) ?? [];
+  const ids = { project_id: project, webhook_id: endpoint, delivery_id: delivery, event_id: event };
+  const shownIds = new URLSearchParams(Object.entries(ids).filter(([, id]) => id));
+  return shownIds.size ? `docs?${shownIds}` : "docs";
 }
 
 /** The view for an address in a project to which the person has no access. */

@@ -8,6 +8,7 @@ pub mod deliveries;
 pub mod endpoints;
 pub mod erasure;
 pub mod events;
+mod files;
 pub mod portal;
 pub mod portal_links;
 pub mod projects;

@@ -7,7 +7,8 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::routing::get;
 
-use super::console::{self, POLICY};
+use super::console;
+use super::files::{self, POLICY};
 use crate::app::AppState;
 use crate::error::ApiError;
 
@@ -30,7 +31,7 @@ async fn page(State(app): State<AppState>, headers: HeaderMap) -> Response {
     let text = console::text(&app.settings.event_names, &mark)
         .replace("<title>Echo Webhooks</title>", &format!("<title>{name}</title>"))
         .replace("%233457d5", &look.accent.replace('#', "%23"));
-    console::page(text, &headers, look.policy(POLICY))
+    files::page(text, &headers, look.policy(POLICY))
 }
 
 fn escaped(text: &str) -> String {
