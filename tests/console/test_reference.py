@@ -6,8 +6,9 @@ import shutil
 import subprocess
 import sys
 
-import demo
 import pytest
+
+import demo
 from conftest import expect
 
 

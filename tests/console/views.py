@@ -7,6 +7,14 @@ from conftest import expect
 
 def views(page: Page, customer, receiver):
     """Opens each view, one after another, and yields its name."""
+    yield from _endpoints(page, receiver)
+    yield from _endpoint(page)
+    yield from _form(page)
+    yield from _project(page)
+    yield from _access(page, customer)
+
+
+def _endpoints(page, receiver):
     yield "endpoints"
     page.get_by_role("link", name=receiver.url).click()
     expect(page.locator("tbody tr")).to_have_count(1)
@@ -21,6 +29,9 @@ def views(page: Page, customer, receiver):
     yield "both payloads and a request"
     page.get_by_role("button", name="Compare two").click()
     yield "a comparison"
+
+
+def _endpoint(page):
     page.keyboard.press("Escape")
     page.get_by_role("link", name="Deliveries of this endpoint").click()
     page.get_by_label("Time", exact=True).select_option("From … to …")
@@ -39,6 +50,9 @@ def views(page: Page, customer, receiver):
     page.get_by_role("button", name="Rotate secret").click()
     yield "a dialog"
     page.keyboard.press("Escape")
+
+
+def _form(page):
     page.get_by_role("button", name="Edit").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("Filter", exact=True).fill('{"event_name": ["call.ended"]}')
@@ -54,6 +68,9 @@ def views(page: Page, customer, receiver):
     expect(dialog.get_by_role("alert")).to_be_visible()
     yield "a refused form"
     page.keyboard.press("Escape")
+
+
+def _project(page):
     page.get_by_role("link", name="Deliveries").first.click()
     page.get_by_role("button", name="Live").click()
     expect(page.locator("tbody tr")).to_have_count(1)
@@ -74,6 +91,9 @@ def views(page: Page, customer, receiver):
     page.get_by_role("button", name="New event type").click()
     yield "an event type's form"
     page.keyboard.press("Escape")
+
+
+def _access(page, customer):
     page.get_by_role("link", name="Access").click()
     expect(page.get_by_role("heading", name="API keys")).to_be_visible()
     yield "keys"
