@@ -40,6 +40,7 @@ def test_axe_finds_nothing_in_the_console(open_page, customer, receiver, size, s
     check(page, "sign up")
     page.get_by_role("button", name="Account", exact=True).click()
     sign_in(page, customer)
+    expect(page.get_by_role("link", name=receiver.url)).to_be_visible()
     expect(page.locator("main .bone")).to_have_count(0)
     for view in views(page, customer, receiver):
         check(page, view)
