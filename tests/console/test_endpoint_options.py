@@ -100,6 +100,7 @@ def test_a_filter_is_tried_on_recent_events_and_on_one_of_ones_own(signed_in, cu
 
     dialog.get_by_label("Filter", exact=True).fill(FILTER)
     dialog.get_by_role("button", name="Save").click()
+    expect(dialog).to_have_count(0)
     event = customer.emit("call.ended", {"duration_seconds": 5})
     page.evaluate("address => (location.hash = address)", f"#/projects/{customer.project_id}/events/{event['event_id']}")
     expect(page.get_by_role("region", name="Skipped endpoints")).to_contain_text("the endpoint's filter did not let it pass")

@@ -3,14 +3,11 @@
 
 use std::collections::BTreeSet;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use echo_tests::api::Api;
 use echo_tests::project::Project;
 use echo_tests::receiver::Receiver;
 use echo_tests::stack::stack;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 async fn description() -> Value {
     Api::anonymous().get("/openapi.json").await.ok(200)
@@ -123,15 +120,15 @@ async fn the_reference_page_needs_nothing_from_elsewhere() {
         let policy = header("content-security-policy");
         assert!(policy.starts_with("default-src 'none';") && !policy.contains("unsafe"), "{policy}");
         let page = answer.text().await.expect("text");
-        assert!(!page.contains("//cdn") && !page.contains("src="), "something is fetched from elsewhere");
-        for element in ["style", "script"] {
-            let (_, rest) = page.split_once(&format!("<{element}>")).expect("the element");
-            let (text, _) = rest.split_once(&format!("</{element}>")).expect("its end");
-            let source = format!("{element}-src 'sha256-{}'", BASE64.encode(Sha256::digest(text)));
-            assert!(
-                policy.contains(&source),
-                "the policy does not let the page's own {element} run: {policy}"
-            );
+        let named = |attribute: &str| -> Vec<String> {
+            let texts = page.split(attribute).skip(1);
+            texts.filter_map(|rest| rest.split('"').next()).map(str::to_owned).collect()
+        };
+        let scripts = named("src=\"");
+        assert!(!scripts.is_empty());
+        for address in scripts.iter().chain(&named("href=\"")) {
+            let is_own = ["docs/", "#", "data:,", "openapi.json"].iter().any(|own| address.starts_with(own));
+            assert!(is_own, "something is fetched from elsewhere: {address}");
         }
     }
 }

@@ -98,7 +98,7 @@ function form(path, method, operation) {
 
 /** The form, made when it is first opened. */
 export function tryIt(path, method, operation) {
-  const place = h("details", { class: "answer" }, h("summary", {}, "Try it"));
+  const place = h("details", { class: "answer trial" }, h("summary", {}, "Try it"));
   place.addEventListener("toggle", () => place.querySelector("form") ?? place.append(form(path, method, operation)), { once: true });
   return place;
 }

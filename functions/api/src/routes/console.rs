@@ -42,10 +42,7 @@ pub async fn without_slash() -> Response {
 
 /// `GET /console`
 async fn index(State(app): State<AppState>, headers: HeaderMap) -> Response {
-    let mark = format!(
-        "    <meta name=\"sign-up\" content=\"{}\">\n",
-        app.settings.signup_policy.as_str()
-    );
+    let mark = format!("    <meta name=\"sign-up\" content=\"{}\">\n", app.settings.signup_policy.as_str());
     page(text(&app.settings.event_names, &mark), &headers, HeaderValue::from_static(POLICY))
 }
 

@@ -50,9 +50,8 @@ impl Files {
     /// The page's text, with its links to these files, which are served below `folder`.
     pub(super) fn linked(&self, folder: &str, page: &str) -> String {
         let scripts = self.files.iter().filter(|(name, _)| name.ends_with(".js"));
-        let preload = |name: &str| {
-            format!("    <link rel=\"modulepreload\" href=\"{folder}/{{version}}/{name}\">\n")
-        };
+        let preload =
+            |name: &str| format!("    <link rel=\"modulepreload\" href=\"{folder}/{{version}}/{name}\">\n");
         let preloads: String = scripts.map(|(name, _)| preload(name)).collect();
         page.replace("{preloads}\n", &preloads).replace("{version}", &self.version)
     }

@@ -21,8 +21,9 @@ fn routed(router: &Router) -> BTreeSet<String> {
     let shown = format!("{router:?}");
     let (routes, _fallbacks) = shown.split_once("fallback_router").expect("routes, then fallbacks");
     let quoted = routes.split('"').skip(1).step_by(2);
-    // The description leaves out the files of the console's page.
-    let described = quoted.filter(|text| text.starts_with('/') && !text.contains("/console/"));
+    // The description leaves out the files of the pages.
+    let is_file = |text: &str| text.contains("/console/") || text.contains("/docs/");
+    let described = quoted.filter(|text| text.starts_with('/') && !is_file(text));
     let paths = described.map(|path| {
         let mut words = path.split('_');
         let first = words.next().unwrap_or_default().to_owned();
