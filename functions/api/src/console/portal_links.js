@@ -64,7 +64,7 @@ async function createLink(path, done) {
         h("code", null, made.url),
         copyButton(() => made.url, "Copy link", { said: "Link copied" }),
       ),
-      h("p", { class: "hint" }, "Whoever opens it first has access. It can be opened until ", time(made.expires_at), "."),
+      h("p", { class: "hint" }, "Whoever opens it first has access. If nobody does, it ends ", time(made.expires_at), "."),
       h("div", { class: "actions" }, button("Done", close, { kind: "primary", autofocus: true })),
     ],
     { stays: true },
@@ -89,8 +89,8 @@ function endLink(path, link, done) {
 
 function row(path, link, reload) {
   const end = link.redeemed_at
-    ? ["session ends ", time(link.session_expires_at)]
-    : ["can be opened until ", time(link.expires_at), `, then for ${span(link.session_seconds * 1_000)}`];
+    ? ["its session ends ", time(link.session_expires_at)]
+    : ["ends ", time(link.expires_at), ` or, once opened, after ${span(link.session_seconds * 1_000)}`];
   return h(
     "tr",
     null,
