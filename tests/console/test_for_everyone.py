@@ -63,6 +63,43 @@ def test_all_is_done_by_keyboard(open_page, customer, receiver):
     expect(page.get_by_text("This endpoint was disabled manually")).to_be_visible()
 
 
+def test_a_filter_is_tried_and_deliveries_are_followed_by_keyboard(signed_in, customer, receiver):
+    endpoint = customer.endpoint(receiver.url)
+    customer.emit()
+    customer.settled(endpoint, 1)
+    page = signed_in()
+    page.evaluate("address => (location.hash = address)", f"#/projects/{customer.project_id}/endpoints/{endpoint['id']}")
+    expect(page.get_by_role("heading", name=receiver.url)).to_be_focused()
+    tab_to(page, "Edit")
+    page.keyboard.press("Enter")
+    tab_to(page, "Add prefix")
+    page.keyboard.press("Tab")
+    expect(page.get_by_label("Filter", exact=True)).to_be_focused()
+    page.keyboard.type('{"event_name": ["call.ended"]}')
+    tab_to(page, "Try the filter")
+    page.keyboard.press("Enter")
+    tab_to(page, "Try on the latest 10 events")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog").get_by_text("Passes")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    assert focused(page) == "Edit"
+
+    page.reload()
+    expect(page.get_by_role("heading", name=receiver.url)).to_be_visible()
+    tab_to(page, "Deliveries")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Deliveries", exact=True)).to_be_focused()
+    tab_to(page, "Live")
+    page.keyboard.press("Space")
+    expect(page.get_by_role("button", name="Live")).to_have_attribute("aria-pressed", "true")
+    page.reload()
+    expect(page.get_by_role("heading", name="Deliveries", exact=True)).to_be_visible()
+    tab_to(page, "Failures by cause")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("No failures")).to_be_visible()
+
+
 def test_nothing_is_wider_than_a_phone(signed_in, customer, receiver):
     receiver.answer = (500, b"x" * 500)
     receiver.url += "/a-path-that-goes-on-and-on-without-any-place-to-break-it"
