@@ -32,7 +32,7 @@ class Types:
         if " " in name:
             return route.fulfill(status=400, json={"statusCode": 400, "message": "name must be a name", "error": "Bad Request"})
         self.kept[name] = self.shown(
-            name, name == "call.ended", **json.loads(route.request.post_data), updated_at="2026-01-02T03:04:05.678Z"
+            name, configured=name == "call.ended", **json.loads(route.request.post_data), updated_at="2026-01-02T03:04:05.678Z"
         )
         return route.fulfill(json=self.kept[name])
 

@@ -74,7 +74,7 @@ def test_a_filter_is_tried_and_deliveries_are_followed_by_keyboard(signed_in, cu
     page.keyboard.press("Enter")
     tab_to(page, "Add prefix")
     page.keyboard.press("Tab")
-    expect(page.get_by_label("Filter", exact=True)).to_be_focused()
+    expect(page.get_by_role("textbox", name="Filter", exact=True)).to_be_focused()
     page.keyboard.type('{"event_name": ["call.ended"]}')
     tab_to(page, "Try the filter")
     page.keyboard.press("Enter")
