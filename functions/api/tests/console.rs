@@ -53,7 +53,10 @@ async fn ask(method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
 /// The scripts and style sheets that a page's `href` and `src` name.
 fn loaded(page: &str) -> Vec<&str> {
     let quoted = |text: &'static str| page.split(text).skip(1).filter_map(|rest| rest.split('"').next());
-    quoted("href=\"").chain(quoted("src=\"")).filter(|name| name.ends_with(".js") || name.ends_with(".css")).collect()
+    quoted("href=\"")
+        .chain(quoted("src=\""))
+        .filter(|name| name.ends_with(".js") || name.ends_with(".css"))
+        .collect()
 }
 
 #[tokio::test]
