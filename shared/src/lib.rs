@@ -3,7 +3,7 @@
 //! [`domain`] holds the rules and is pure. [`store`] keeps rows in DynamoDB, [`sealing`] seals what is secret in them, [`queue`]
 //! moves jobs through SQS, [`ed25519`] signs with an endpoint's own keys, and [`accept`] makes an event durable with these two, [`accept_many`] several, and [`line_up`] gives
 //! ordered deliveries their places; [`aws`] is the part that their clients share. Each function starts with
-//! [`config`], [`logging`] and [`tls`], and reads [`clock`].
+//! [`config`], [`logging`] and [`tls`], and reads [`clock`]. [`recent`] remembers for some seconds.
 
 pub mod accept;
 pub mod accept_many;
@@ -15,6 +15,7 @@ pub mod ed25519;
 pub mod line_up;
 pub mod logging;
 pub mod queue;
+pub mod recent;
 pub mod sealing;
 pub mod store;
 pub mod tls;
@@ -22,7 +23,7 @@ pub mod tls;
 // A path names the noun, wherever its file is.
 pub use domain::{
     account, address, amazon, api_key, attempt, budget, cursor, custom_headers, decision, delivery, ed25519_keys, endpoint,
-    endpoint_health, endpoint_patch, endpoint_secrets, endpoint_url, erasure, event, event_input, event_name, fields, filter,
+    endpoint_health, endpoint_patch, endpoint_secrets, endpoint_url, erasure, event, event_input, event_name, event_type, fields, filter,
     id, intake, job, masks, merge, operational, origin, partition, payload, portal_link, project, rate_limit,
     replay, route, schedule, scope, sealed, session, shards, signature, signing_secret, skipped, slowness,
     stats, stream, subscription, time, transition,

@@ -6,12 +6,13 @@ use aws_config::SdkConfig;
 use echo_shared::accept::Sinks;
 use echo_shared::id::{AccountId, PortalLinkId, SessionId};
 use echo_shared::queue::{self, Queue};
+use echo_shared::recent::Recent;
 use echo_shared::sealing::Keyring;
 use echo_shared::store::{self, Budgets, Registry, Store};
 
+use crate::auth;
 use crate::auth::grants::GrantCache;
 use crate::auth::portals::PortalGrant;
-use crate::auth::recent::Recent;
 use crate::auth::secrets::RootSecret;
 use crate::config::{Config, Settings};
 
@@ -53,8 +54,8 @@ impl App {
             secrets: RootSecret::new(aws, config.root_secret_arn),
             keys: Keyring::new(aws, config.sealing_keys_arn),
             grants: GrantCache::default(),
-            sessions: Recent::default(),
-            portals: Recent::default(),
+            sessions: auth::memory(),
+            portals: auth::memory(),
             settings: config.settings,
         }
     }

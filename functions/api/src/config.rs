@@ -118,7 +118,7 @@ impl Settings {
         // The largest possible list of endpoints has to fit into the 6 MB of a Lambda answer
         // (docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html). The answer is JSON in a JSON string, so an
         // endpoint takes at most 42 KB of it: 8 KiB of quotes in headers at four bytes each, 512 control characters of a
-        // description at seven, a URL of 2 KiB, and `EventNames`, whose 450 characters become 1.4 KB as 225 names.
+        // description at seven, a URL of 2 KiB, and events, whose 2,048 characters become 3.3 KB as 250 names.
         let endpoints = parsed(lookup, "MAX_ENDPOINTS_PER_PROJECT", "50", number_within(1, 100))?;
         let projects = parsed(lookup, "MAX_PROJECTS_PER_ACCOUNT", "100", number_within(1, 1_000))?;
         let timeout = parsed(lookup, "REQUEST_TIMEOUT_SECONDS", "15", number_within(1, 20))?;

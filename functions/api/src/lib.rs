@@ -8,6 +8,7 @@ pub mod app;
 pub mod auth;
 pub mod config;
 pub mod error;
+pub mod event_names;
 pub mod http;
 pub mod openapi;
 pub mod portal_look;

@@ -20,8 +20,8 @@ use crate::http::loops;
 use crate::http::observe::observe;
 use crate::http::request::PathIds;
 use crate::routes::{
-    api_keys, auth, console, deliveries, endpoints, events, portal, portal_links, projects, reference,
-    replays, stats,
+    api_keys, auth, console, deliveries, endpoints, event_types, events, portal, portal_links, projects,
+    reference, replays, stats,
 };
 
 const PROJECT: &str = "/projects/{project_id}";
@@ -79,7 +79,12 @@ fn authenticated(app: &AppState) -> Router<AppState> {
     let in_webhook = |rest: &str| format!("{WEBHOOK}{rest}");
     let for_any_key = Router::new()
         .route("/projects", get(projects::list).post(projects::create))
-        .route(PROJECT, get(projects::show).delete(projects::erase));
+        .route(PROJECT, get(projects::show).delete(projects::erase))
+        .route("/event-types", get(event_types::list))
+        .route(
+            "/event-types/{name}",
+            get(event_types::show).put(event_types::put).delete(event_types::delete),
+        );
     let reading = Router::new()
         .route(&in_project("/webhooks"), get(endpoints::list))
         .route(WEBHOOK, get(endpoints::show))

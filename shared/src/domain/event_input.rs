@@ -32,7 +32,15 @@ pub fn name(fields: &Fields<'_>, field: &str, names: &EventNames) -> Result<Even
     fields.required(field, format_args!("one of: {names}"), |value| names.find(&string(value)?))
 }
 
-/// Reads an event whose name is known.
+/// A name in the form that names have. `names` are those that a message lists.
+///
+/// # Errors
+/// When the name is missing or no event could have it.
+pub fn any_name(fields: &Fields<'_>, field: &str, names: &EventNames) -> Result<EventName, Refused> {
+    fields.required(field, format_args!("one of: {names}"), |value| EventName::parse(&string(value)?))
+}
+
+/// Reads an event whose name has been read.
 ///
 /// # Errors
 /// When a field is not allowed.
@@ -57,7 +65,7 @@ fn own_id(value: &RawValue) -> Option<String> {
 }
 
 /// The producer's own bytes. Only their syntax and their depth are checked.
-fn data(value: &RawValue) -> Option<&RawValue> {
+pub(crate) fn data(value: &RawValue) -> Option<&RawValue> {
     let is_object = value.get().starts_with('{');
     (is_object && depth(value.get()) <= MAX_DEPTH).then_some(value)
 }

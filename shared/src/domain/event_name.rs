@@ -1,16 +1,25 @@
 //! Names of events, and the set of names that a deployment knows.
 
+use std::borrow::Borrow;
+use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// One of the configured event names, e.g. `call.ended`.
+/// The name of an event, e.g. `call.ended`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct EventName(String);
 
 impl EventName {
+    /// A name in the form that names have, whether or not anyone knows it.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        is_name(text).then(|| Self(text.to_owned()))
+    }
+
     /// A name from one of our own rows. It was checked before it was written.
     #[must_use]
     pub fn from_stored(name: impl Into<String>) -> Self {
@@ -53,11 +62,21 @@ impl EventName {
 pub const OPERATIONAL: [&str; 4] =
     ["endpoint.disabled", "endpoint.recovered", "delivery.failed", "endpoint.failing"];
 
+/// The form of a name, for messages.
+pub const NAME_FORM: &str = "1 to 64 letters, digits, dots, dashes and underscores";
+
 /// Whether a text can be an event's name: 1 to 64 letters, digits, dots, dashes and underscores.
 #[must_use]
 pub fn is_name(text: &str) -> bool {
     let is_legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
     (1..=64).contains(&text.len()) && text.chars().all(is_legal)
+}
+
+/// As text, so that a set of names can be asked for one.
+impl Borrow<str> for EventName {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
 }
 
 impl fmt::Display for EventName {
@@ -72,9 +91,19 @@ impl fmt::Debug for EventName {
     }
 }
 
-/// The names this deployment knows (`EventNames`), in the operator's order.
+/// The names of an account's own event types.
+pub type OwnNames = Arc<BTreeSet<EventName>>;
+
+/// How many of an account's own names a message lists. There may be hundreds.
+const LISTED_OWN: usize = 20;
+
+/// The names that events may have: those of the deployment (`EventNames`) in the operator's order, and those of the account's own
+/// event types.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EventNames(Vec<EventName>);
+pub struct EventNames {
+    configured: Arc<[EventName]>,
+    own: OwnNames,
+}
 
 impl EventNames {
     /// Reads a comma-separated list.
@@ -84,46 +113,72 @@ impl EventNames {
     pub fn parse(list: &str) -> Result<Self, String> {
         let mut names: Vec<EventName> = Vec::new();
         for name in list.split(',').map(str::trim) {
-            if !is_name(name) {
-                return Err(format!("'{name}' is not 1 to 64 letters, digits, dots, dashes and underscores"));
-            }
-            let name = EventName(name.to_owned());
+            let name = EventName::parse(name).ok_or_else(|| format!("'{name}' is not {NAME_FORM}"))?;
             if !names.contains(&name) {
                 names.push(name);
             }
         }
-        Ok(Self(names))
+        Ok(Self::of(names))
     }
 
-    /// These names, and then the names of `others` that are not among them.
+    fn of(configured: Vec<EventName>) -> Self {
+        Self { configured: configured.into(), own: OwnNames::default() }
+    }
+
+    /// The deployment's names, and then the names of `others` that are not among them.
     #[must_use]
     pub fn and(&self, others: impl IntoIterator<Item = EventName>) -> Self {
-        let mut names = self.0.clone();
+        let mut names = self.configured.to_vec();
         for name in others {
             if !names.contains(&name) {
                 names.push(name);
             }
         }
-        Self(names)
+        Self::of(names)
+    }
+
+    /// The deployment's names, and an account's own.
+    #[must_use]
+    pub fn with_own(&self, own: OwnNames) -> Self {
+        Self { configured: Arc::clone(&self.configured), own }
     }
 
     #[must_use]
     pub fn find(&self, name: &str) -> Option<EventName> {
-        self.0.iter().find(|known| known.0 == name).cloned()
+        self.configured(name).or_else(|| self.own.get(name)).cloned()
+    }
+
+    /// Whether the name is one of the deployment's.
+    #[must_use]
+    pub fn is_configured(&self, name: &EventName) -> bool {
+        self.configured(name.as_str()).is_some()
+    }
+
+    fn configured(&self, name: &str) -> Option<&EventName> {
+        self.configured.iter().find(|known| known.0 == name)
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &EventName> {
-        self.0.iter()
+        self.configured.iter().chain(self.only_own())
+    }
+
+    /// An account's event type may have a name of the deployment: then it describes that name.
+    fn only_own(&self) -> impl Iterator<Item = &EventName> {
+        self.own.iter().filter(|name| !self.is_configured(name))
     }
 }
 
 /// The names in error messages: `call.started, call.ended, call.summary`.
 impl fmt::Display for EventNames {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, name) in self.0.iter().enumerate() {
+        let listed = self.configured.iter().chain(self.only_own().take(LISTED_OWN));
+        for (index, name) in listed.enumerate() {
             write!(f, "{}{name}", if index == 0 { "" } else { ", " })?;
         }
-        Ok(())
+        match self.only_own().skip(LISTED_OWN).count() {
+            0 => Ok(()),
+            more => write!(f, " and {more} more"),
+        }
     }
 }
 
@@ -140,5 +195,24 @@ mod tests {
         for bad in ["", "a,,b", "call ended", "call#ended"] {
             assert!(EventNames::parse(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn an_accounts_own_names_come_after_the_deployments() {
+        let configured = EventNames::parse("call.started,call.ended").expect("names");
+        let own = |names: &[&str]| -> OwnNames {
+            Arc::new(names.iter().filter_map(|name| EventName::parse(name)).collect())
+        };
+        let names = configured.with_own(own(&["order.paid", "call.ended", "a"]));
+        assert_eq!(names.to_string(), "call.started, call.ended, a, order.paid");
+        assert_eq!(names.iter().count(), 4);
+        let paid = names.find("order.paid").expect("an own name");
+        assert!(!names.is_configured(&paid) && configured.find("order.paid").is_none());
+        assert!(names.find("order.pai").is_none());
+        assert_eq!(names.with_own(OwnNames::default()), configured);
+        let many: Vec<String> = (0..500).map(|n| format!("n{n:03}")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        let shown = configured.with_own(own(&many)).to_string();
+        assert!(shown.ends_with("n018, n019 and 480 more"), "{shown}");
     }
 }

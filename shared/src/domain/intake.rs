@@ -12,21 +12,35 @@ pub struct Incoming<'a> {
     pub project_id: ProjectId,
     pub event_id: EventId,
     pub content: EventContent<'a>,
+    /// The field that has the event's name.
+    name_field: &'static str,
 }
 
-/// Reads a message's body. A body with a `detail-type` comes from EventBridge.
+impl Incoming<'_> {
+    /// # Errors
+    /// When the event's name is not one of `names`.
+    pub fn is_named_by(&self, names: &EventNames) -> Result<(), Refused> {
+        let found = names.find(self.content.name.as_str());
+        found.map(drop).ok_or_else(|| Refused::new(format!("{} must be one of: {names}", self.name_field)))
+    }
+}
+
+/// Reads a message's body. A body with a `detail-type` comes from EventBridge. The event's name may be any: only the project tells
+/// which names there are. `names` are those that a message lists when there is no name.
 ///
 /// # Errors
 /// When the body is too large, or a field is missing or not allowed.
 pub fn read<'a>(body: &'a str, message_id: &str, names: &EventNames) -> Result<Incoming<'a>, Refused> {
-    let (project_id, event_id, content) = match Fields::parse(body.as_bytes()) {
+    let (project_id, event_id, content, name_field) = match Fields::parse(body.as_bytes()) {
         Ok(fields) if fields.iter().any(|(name, _)| name == "detail-type") => passed_on(&fields, names)?,
         fields => {
             fits("The body", body)?;
             let fields = fields?;
             let project_id = project_id(&fields)?;
-            let (event_id, content) = event_input::read(&fields, names)?;
-            (project_id, event_id, content)
+            let name_field = "event_name";
+            let name = event_input::any_name(&fields, name_field, names)?;
+            let (event_id, content) = event_input::read_rest(&fields, name)?;
+            (project_id, event_id, content, name_field)
         }
     };
     let event_id = match event_id {
@@ -34,23 +48,24 @@ pub fn read<'a>(body: &'a str, message_id: &str, names: &EventNames) -> Result<I
         None => EventId::parse(message_id)
             .map_err(|_| Refused::new("event_id is required: the message's own id is no hyphenated UUID"))?,
     };
-    Ok(Incoming { project_id, event_id, content })
+    Ok(Incoming { project_id, event_id, content, name_field })
 }
 
 /// EventBridge's own fields hold the event's name, and its id unless the producer gave one. The rest is inside `detail`.
 fn passed_on<'a>(
     outer: &Fields<'a>,
     names: &EventNames,
-) -> Result<(ProjectId, Option<EventId>, EventContent<'a>), Refused> {
+) -> Result<(ProjectId, Option<EventId>, EventContent<'a>, &'static str), Refused> {
     let detail = outer.required("detail", "a JSON object", Some)?.get();
     fits("detail", detail)?;
     let detail =
         Fields::parse(detail.as_bytes()).map_err(|_| Refused::new("detail must be a JSON object"))?;
     let project_id = project_id(&detail)?;
-    let name = event_input::name(outer, "detail-type", names)?;
+    let name_field = "detail-type";
+    let name = event_input::any_name(outer, name_field, names)?;
     let (event_id, content) = event_input::read_rest(&detail, name)?;
     let own_id = outer.optional("id", "a hyphenated UUID", |value| EventId::parse(&string(value)?).ok())?;
-    Ok((project_id, event_id.or(own_id), content))
+    Ok((project_id, event_id.or(own_id), content, name_field))
 }
 
 fn project_id(fields: &Fields<'_>) -> Result<ProjectId, Refused> {
@@ -85,7 +100,8 @@ mod tests {
     }
 
     fn refused(body: &str) -> String {
-        read(body, MESSAGE, &names()).expect_err("no event").to_string()
+        let read = read(body, MESSAGE, &names()).and_then(|incoming| incoming.is_named_by(&names()));
+        read.expect_err("no event").to_string()
     }
 
     fn from_bus(detail: &str) -> String {
@@ -119,6 +135,14 @@ mod tests {
             (format!("{{{name}}}"), "project_id is required and must be a hyphenated UUID"),
             (format!(r#"{{{name},"project_id":"mine"}}"#), "project_id must be a hyphenated UUID"),
             (format!("{{{project}}}"), "event_name is required and must be one of: call.started, call.ended"),
+            (
+                format!(r#"{{{project},"event_name":"call.x"}}"#),
+                "event_name must be one of: call.started, call.ended",
+            ),
+            (
+                format!(r#"{{{project},"event_name":"call x"}}"#),
+                "event_name must be one of: call.started, call.ended",
+            ),
             (format!(r#"{{{project},{name},"event_id":7}}"#), "event_id must be null or a hyphenated UUID"),
             (
                 format!(r#"{{{project},{name},"data":[]}}"#),

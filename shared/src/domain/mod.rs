@@ -2,7 +2,7 @@
 //!
 //! In reading order: [`id`] and [`time`] name and date things. [`endpoint_url`], [`address`], [`amazon`] and [`origin`]
 //! say where the service may send. [`account`], [`session`], [`project`], [`api_key`] with its [`scope`]s, [`portal_link`], [`endpoint`] with its [`endpoint_health`] and its [`subscription`]s,
-//! [`event`], [`delivery`] and [`attempt`] are the things that the service keeps; [`shards`] and [`partition`] choose the
+//! [`event`], [`event_type`], [`delivery`] and [`attempt`] are the things that the service keeps; [`shards`] and [`partition`] choose the
 //! place. [`fields`], [`event_input`] and [`intake`] read the producers' input, [`filter`] judges it, and [`payload`] packs it.
 //! [`signing_secret`], [`ed25519_keys`], [`signature`] and [`custom_headers`] go into a request, and [`endpoint_secrets`] are those of one endpoint;
 //! [`sealed`] is their form in a row, and [`masks`] stand in their place. [`job`] is a message in a queue.
@@ -31,6 +31,7 @@ pub mod erasure;
 pub mod event;
 pub mod event_input;
 pub mod event_name;
+pub mod event_type;
 pub mod fields;
 pub mod filter;
 pub mod id;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::endpoint::{Endpoint, EndpointStatus, SkipReason};
 use crate::event_name::EventName;
 use crate::filter::{Document, Filter, FilterHash, FilterText};
-use crate::id::EndpointId;
+use crate::id::{AccountId, EndpointId};
 use crate::shards::Shards;
 use crate::stream::Order;
 use crate::subscription::Subscription;
@@ -23,6 +23,9 @@ pub struct Routes {
     pub shards: Shards,
     /// In the order of their ids, which is oldest first.
     pub endpoints: BTreeMap<EndpointId, Route>,
+    /// The account whose project it is, and whose event types hold here. An event from the intake queue names its project alone.
+    #[serde(rename = "account", default, skip_serializing_if = "Option::is_none")]
+    pub account_id: Option<AccountId>,
     /// The project is being erased: for everyone else there is no such project any more.
     #[serde(rename = "erased", default, skip_serializing_if = "std::ops::Not::not")]
     pub is_erased: bool,
@@ -48,10 +51,10 @@ pub struct Route {
 }
 
 impl Routes {
-    /// The routes of a new project.
+    /// No endpoints.
     #[must_use]
     pub const fn none(shards: Shards) -> Self {
-        Self { shards, endpoints: BTreeMap::new(), is_erased: false }
+        Self { shards, endpoints: BTreeMap::new(), account_id: None, is_erased: false }
     }
 
     /// An endpoint alone, as if its project had no other.

@@ -8,6 +8,7 @@
 //! | sessions | account, id | one login: the generation of its refresh token; expires |
 //! | | `portal#<project>`, id | a link to the portal and the session that it opened; expires |
 //! | projects | account, id | name, shards, number of active keys |
+//! | event types | account, name | description, example. In a partition `names|<account>`: the names of all of them |
 //! | API keys | project, id | the key as it is listed |
 //! | API key hashes | hash | the project that the key opens, its shards and scopes |
 //! | routes | project and copy | all endpoints of a project, as far as accepting an event needs them |
@@ -32,6 +33,7 @@ mod deletions;
 mod deliveries;
 mod endpoints;
 mod erasure;
+mod event_types;
 mod events;
 mod filters;
 mod inserts;
@@ -99,17 +101,19 @@ pub fn client(config: &aws_config::SdkConfig) -> Client {
     Client::from_conf(config)
 }
 
-/// The tables that both functions use: routes, endpoints, events, deliveries, replays, streams and stats.
+/// The tables that both functions use: event types, routes, endpoints, events, deliveries, replays, streams and stats.
 #[derive(Debug, Clone)]
 pub struct Store {
     client: Client,
     tables: Tables,
     filters: filters::KeptFilters,
+    names: event_types::KeptNames,
 }
 
 /// The tables of [`Store`], by name.
 #[derive(Debug, Clone)]
 pub struct Tables {
+    pub event_types: String,
     pub routes: String,
     pub endpoints: String,
     pub events: String,
@@ -125,6 +129,7 @@ impl Tables {
     pub fn of(prefix: &str) -> Self {
         let named = |name: &str| format!("{prefix}{name}");
         Self {
+            event_types: named("event_types"),
             routes: named("routes"),
             endpoints: named("endpoints"),
             events: named("events"),
@@ -139,12 +144,13 @@ impl Tables {
 impl Store {
     #[must_use]
     pub fn new(client: Client, tables: Tables) -> Self {
-        Self { client, tables, filters: filters::KeptFilters::default() }
+        let (filters, names) = (filters::KeptFilters::default(), event_types::KeptNames::default());
+        Self { client, tables, filters, names }
     }
 }
 
-/// The tables that only the api function may write: accounts, projects and keys, and routes and endpoints when they come
-/// and go.
+/// The tables that only the api function may write: accounts, projects, event types and keys, and routes and endpoints when they
+/// come and go.
 #[derive(Debug, Clone)]
 pub struct Registry {
     client: Client,
@@ -158,6 +164,7 @@ pub struct RegistryTables {
     pub login_failures: String,
     pub sessions: String,
     pub projects: String,
+    pub event_types: String,
     pub api_keys: String,
     pub api_key_hashes: String,
     pub routes: String,
@@ -175,6 +182,7 @@ impl RegistryTables {
             login_failures: named("login_failures"),
             sessions: named("sessions"),
             projects: named("projects"),
+            event_types: named("event_types"),
             api_keys: named("api_keys"),
             api_key_hashes: named("api_key_hashes"),
             routes: named("routes"),

@@ -121,7 +121,8 @@ pub(super) async fn living_row(
 impl Registry {
     /// The writes that make a new project's routing row.
     pub(super) fn new_routes(&self, project: &Project) -> Result<Vec<TransactWriteItem>, StoreError> {
-        let routes = to_item(&Routes::none(project.shards))?;
+        let none = Routes { account_id: Some(project.account_id), ..Routes::none(project.shards) };
+        let routes = to_item(&none)?;
         let put = |copy| {
             let mut item = routes.clone();
             item.extend(row_key(&project.id, copy));

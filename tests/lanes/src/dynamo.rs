@@ -36,6 +36,7 @@ const TABLES: [(&str, &str, Option<&str>); 14] = [
     ("events", "partition", Some("event_id")),
     ("deliveries", "partition", Some("id")),
     ("replays", "endpoint_id", Some("id")),
+    ("event_types", "account_id", Some("name")),
     ("streams", "stream", Some("part")),
     ("stats", "partition", Some("hour")),
     ("budgets", "budget", None),

@@ -289,10 +289,12 @@ fn the_tables_have_the_names_that_the_functions_use() {
     let template = Template::load();
     let prefix = &environment(&template, "ApiFunction")["TABLES_PREFIX"];
     assert_eq!(*prefix, environment(&template, "DeliveryFunction")["TABLES_PREFIX"]);
-    let Tables { routes, endpoints, events, deliveries, replays, streams, stats } = Tables::of(prefix);
+    let Tables { event_types, routes, endpoints, events, deliveries, replays, streams, stats } =
+        Tables::of(prefix);
     let RegistryTables { accounts, login_failures, sessions, projects, api_keys, api_key_hashes, .. } =
         RegistryTables::of(prefix);
     let used = BTreeSet::from([
+        (event_types, "EventTypesTable"),
         (routes, "RoutesTable"),
         (endpoints, "EndpointsTable"),
         (events, "EventsTable"),
@@ -332,27 +334,25 @@ fn no_environment_passes_4_kb_with_every_setting_at_its_longest() {
 }
 
 /// EventBridge accepts a pattern of up to 2,048 characters
-/// (docs.aws.amazon.com/eventbridge/latest/userguide/eb-quota.html). The shortest name, one letter, needs four of
+/// (docs.aws.amazon.com/eventbridge/latest/userguide/eb-quota.html). The shortest source, one letter, needs four of
 /// them: `"a",`.
 #[test]
-fn the_events_rule_takes_as_many_names_and_sources_as_the_settings() {
-    let most = |setting: &str| {
-        let longest = longest(setting, &Template::load().parameters()[setting]);
-        vec!["a"; longest.div_ceil(2)].join(",")
-    };
-    let [names, sources] = [most("EventNames"), most("EventSources")];
-    let template =
-        Template::with(&[("EventBusName", "default"), ("EventNames", &names), ("EventSources", &sources)]);
+fn the_events_rule_takes_as_many_sources_as_the_setting() {
+    let longest = longest("EventSources", &Template::load().parameters()["EventSources"]);
+    let sources = vec!["a"; longest.div_ceil(2)].join(",");
+    let template = Template::with(&[("EventBusName", "default"), ("EventSources", &sources)]);
     let pattern = template.resource("EventsRule")["Properties"]["EventPattern"].to_string();
     assert!(pattern.len() <= 2_048, "{} characters", pattern.len());
 }
 
+/// Every name passes: the account's event types decide, and the rule cannot know them.
 #[test]
 fn the_events_rule_takes_the_listed_sources_or_all_but_its_own() {
-    let sources = |listed: &str| {
+    let pattern = |listed: &str| {
         let template = Template::with(&[("EventBusName", "default"), ("EventSources", listed)]);
-        template.resource("EventsRule")["Properties"]["EventPattern"]["source"].clone()
+        template.resource("EventsRule")["Properties"]["EventPattern"].clone()
     };
-    assert_eq!(sources("calls.example,shop"), json!(["calls.example", "shop"]));
-    assert_eq!(sources(""), json!([{ "anything-but": ["echo-webhooks"] }]));
+    assert_eq!(pattern("calls.example,shop"), json!({ "source": ["calls.example", "shop"] }));
+    let own = json!([{ "anything-but": ["echo-webhooks"] }]);
+    assert_eq!(pattern(""), json!({ "source": own, "detail": { "project_id": [{ "exists": true }] } }));
 }

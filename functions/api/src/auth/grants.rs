@@ -5,20 +5,27 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use echo_shared::api_key::{ApiKeyHash, KeyGrant};
 use echo_shared::id::ProjectId;
+use echo_shared::recent::Recent;
 use echo_shared::shards::Shards;
 use echo_shared::time::Timestamp;
 
-use super::recent::{CAPACITY, Recent};
+use super::{CAPACITY, memory};
 
 /// The keys that were looked up lately. An instance serves one request at a time, so a flood of made-up keys costs each
 /// instance one read after another, and here it takes no room from the keys that work.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct GrantCache {
     /// Grants of keys that worked.
     known: Recent<ApiKeyHash, KeyGrant>,
     /// Unknown, revoked and expired keys. They will never work: no key is shown before its rows are written, and no revoked or
     /// expired key comes back.
     refused: Mutex<HashSet<ApiKeyHash>>,
+}
+
+impl Default for GrantCache {
+    fn default() -> Self {
+        Self { known: memory(), refused: Mutex::default() }
+    }
 }
 
 impl GrantCache {

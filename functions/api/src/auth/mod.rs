@@ -4,10 +4,12 @@
 pub mod grants;
 pub mod passwords;
 pub mod portals;
-pub mod recent;
 pub mod reset;
 pub mod secrets;
 pub mod tokens;
+
+use std::hash::Hash;
+use std::time::Duration;
 
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
@@ -18,6 +20,7 @@ use echo_shared::account::EmailKey;
 use echo_shared::api_key::{ApiKey, ApiKeyStatus, CreatedBy, KeyGrant, Reach};
 use echo_shared::id::{AccountId, ProjectId};
 use echo_shared::portal_link::PortalToken;
+use echo_shared::recent::Recent;
 use echo_shared::scope::Scope;
 use echo_shared::shards::Shards;
 use echo_shared::time::Timestamp;
@@ -31,6 +34,18 @@ use crate::http::body;
 use crate::http::request::QueryValues;
 
 const API_KEY: &str = "x-api-key";
+
+/// A revoked key and an ended session stop working within 5 s everywhere (contract §2).
+const REMEMBERED_FOR: Duration = Duration::from_secs(3);
+
+/// How many credentials of a kind are remembered.
+const CAPACITY: usize = 1_000;
+
+/// A memory for credentials that were looked up lately.
+#[must_use]
+pub fn memory<K: Hash + Eq, V: Clone>() -> Recent<K, V> {
+    Recent::new(REMEMBERED_FOR, CAPACITY)
+}
 
 /// The caller of a request.
 #[derive(Debug, Clone)]
@@ -165,6 +180,16 @@ impl Caller {
             Self::Key(grant) => grant.reach,
             Self::Account(_) => Reach::WHOLE,
             Self::Portal(grant) => Reach { scopes: grant.scopes, ends_at: Some(grant.ends_at) },
+        }
+    }
+
+    /// The account whose things the caller sees.
+    #[must_use]
+    pub const fn account_id(&self) -> AccountId {
+        match self {
+            Self::Key(grant) => grant.account_id,
+            Self::Account(account_id) => *account_id,
+            Self::Portal(grant) => grant.owner_id,
         }
     }
 

@@ -246,6 +246,11 @@ impl ApiError {
     }
 
     #[must_use]
+    pub fn event_type_not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "Event type not found")
+    }
+
+    #[must_use]
     pub fn portal_link_not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, "Portal link not found")
     }

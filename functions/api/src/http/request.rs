@@ -7,7 +7,9 @@ use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::Extensions;
 use axum::http::request::Parts;
 use echo_shared::account::CallerNetwork;
-use echo_shared::fields::not_known;
+use echo_shared::event_name::EventName;
+use echo_shared::event_type;
+use echo_shared::fields::{Refused, not_known};
 use echo_shared::id::{ApiKeyId, DeliveryId, EndpointId, EventId, NotAnId, PortalLinkId, ReplayId};
 use lambda_http::RequestExt;
 use lambda_http::request::RequestContext;
@@ -16,7 +18,7 @@ use tracing::{Span, field};
 use crate::error::ApiError;
 use crate::http::body::{self, RequestBody};
 
-/// The ids in the path, each parsed when it is asked for: an endpoint that does not exist is said before a malformed
+/// The ids and names in the path, each parsed when it is asked for: an endpoint that does not exist is said before a malformed
 /// delivery id.
 #[derive(Debug, Clone)]
 pub struct PathIds {
@@ -25,14 +27,17 @@ pub struct PathIds {
 }
 
 impl PathIds {
+    fn param(&self, name: &str) -> &str {
+        self.params.iter().find(|(param, _)| param == name).map_or("", |(_, value)| value)
+    }
+
     fn parse<T: Display>(
         &self,
         name: &str,
         shown: &str,
         parse: fn(&str) -> Result<T, NotAnId>,
     ) -> Result<T, ApiError> {
-        let text = self.params.iter().find(|(param, _)| param == name).map_or("", |(_, value)| value);
-        let id = parse(text)
+        let id = parse(self.param(name))
             .map_err(|error| body::invalid(self.body.as_ref(), format!("{shown} in the path {error}")))?;
         // The contract's webhook is an endpoint everywhere else.
         let noted = if name == "webhook_id" { "endpoint_id" } else { name };
@@ -68,6 +73,13 @@ impl PathIds {
     /// When it is not a UUID.
     pub fn api_key(&self) -> Result<ApiKeyId, ApiError> {
         self.parse("api_key_id", "apiKeyId", ApiKeyId::parse)
+    }
+
+    /// # Errors
+    /// When it is not a name that an event type may have.
+    pub fn event_type(&self) -> Result<EventName, ApiError> {
+        let text = self.param("name");
+        event_type::name(text).map_err(|Refused(why)| body::invalid(self.body.as_ref(), why))
     }
 
     /// # Errors

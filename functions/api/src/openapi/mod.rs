@@ -10,6 +10,7 @@ pub mod api_keys;
 pub mod auth;
 pub mod deliveries;
 pub mod endpoints;
+pub mod event_types;
 pub mod events;
 pub mod lists;
 mod operation;
@@ -68,6 +69,7 @@ pub fn document() -> OpenApi {
         auth::resource(),
         projects::resource(),
         api_keys::resource(),
+        event_types::resource(),
         portal_links::resource(),
         endpoints::resource(),
         events::resource(),

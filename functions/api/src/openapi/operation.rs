@@ -13,7 +13,7 @@ use utoipa::openapi::{ArrayBuilder, Content, Ref, Required, ResponseBuilder, Sec
 
 use super::refusals;
 use super::schemas::{Named, json, reference};
-use super::values::GivenId;
+use super::values::{GivenId, GivenName};
 
 /// A route's description while it is being built.
 pub(super) struct Described {
@@ -29,6 +29,10 @@ pub(super) fn get(path: &'static str, id: &str, summary: &str) -> Described {
 
 pub(super) fn post(path: &'static str, id: &str, summary: &str) -> Described {
     Described::new(HttpMethod::Post, path, id, summary)
+}
+
+pub(super) fn put(path: &'static str, id: &str, summary: &str) -> Described {
+    Described::new(HttpMethod::Put, path, id, summary)
 }
 
 pub(super) fn patch(path: &'static str, id: &str, summary: &str) -> Described {
@@ -49,7 +53,10 @@ impl Described {
             described = described.refuses(&[508]);
         }
         for name in path.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}')) {
-            described = described.param::<GivenId>(ParameterIn::Path, name, id_of(name));
+            described = match name {
+                "name" => described.param::<GivenName>(ParameterIn::Path, name, "The name of the event type."),
+                _ => described.param::<GivenId>(ParameterIn::Path, name, id_of(name)),
+            };
         }
         if path.starts_with("/v1") {
             described = described.refuses(&[400, 401, 500, 503]);

@@ -9,6 +9,7 @@ use echo_shared::account::EMAIL_CHARS;
 use echo_shared::custom_headers::{
     MAX_HEADERS, MAX_NAME_CHARS, MAX_VALUE_CHARS, RESERVED, RESERVED_PREFIXES,
 };
+use echo_shared::event_name::OPERATIONAL;
 use echo_shared::masks::MASK;
 use echo_shared::scope::Scope;
 
@@ -50,12 +51,12 @@ strings! {
     GivenTime: "A moment: RFC 3339 with seconds and any offset. In a query, the `+` of an offset is written `%2B`.", |form| {
         form.format(format("date-time")).examples([json!("2026-04-12T15:51:59.499Z")])
     };
-    KnownEventName: "One of the event names of this deployment (its setting `EventNames`). An endpoint may also be \
-        subscribed to `endpoint.failing`, `endpoint.disabled`, `endpoint.recovered` and `delivery.failed`, which the service itself sends \
-        about the project's other endpoints.", |form| {
-        form.enum_values(Some(["call.started", "call.ended", "call.summary"]))
+    GivenName: "A name that an event type may have: not one of the service's own, `endpoint.failing`, `endpoint.disabled`, `endpoint.recovered` and \
+        `delivery.failed`.", |form| {
+        let own = OPERATIONAL.map(|name| name.replace('.', r"\.")).join("|");
+        form.pattern(Some(format!("^(?!({own})$)[A-Za-z0-9._-]{{1,64}}$"))).examples([json!("order.paid")])
     };
-    EventName: "An event name: one of this deployment's, now or when the thing was stored.", |form| {
+    EventName: "An event name: one that is known, now or when the thing was stored.", |form| {
         form.pattern(Some("^[A-Za-z0-9._-]{1,64}$")).examples([json!("call.ended")])
     };
     Wildcard: "`*` for every event, or a prefix such as `call.*` for every event whose name begins with `call.`. It covers names that come later, and \
@@ -123,13 +124,49 @@ strings! {
     };
 }
 
+/// The name of an event that can be posted.
+#[derive(Debug)]
+pub struct KnownEventName;
+
+impl PartialSchema for KnownEventName {
+    fn schema() -> RefOr<Schema> {
+        let about = "One of the event names of this deployment (its setting `EventNames`), or of the account's own event types, which \
+                     `/v1/event-types` lists. An endpoint may also be subscribed to `endpoint.failing`, `endpoint.disabled`, `endpoint.recovered` and \
+                     `delivery.failed`, which the service itself sends about the project's other endpoints.";
+        let text = || ObjectBuilder::new().schema_type(Type::String);
+        let configured = text().enum_values(Some(["call.started", "call.ended", "call.summary"]));
+        AnyOfBuilder::new()
+            .item(configured)
+            .item(text().pattern(Some("^[A-Za-z0-9._-]{1,64}$")))
+            .description(Some(about))
+            .examples([json!("call.ended")])
+            .into()
+    }
+}
+
+impl ToSchema for KnownEventName {}
+
+/// The data that an event might have.
+#[derive(Debug)]
+pub struct ExampleData;
+
+impl PartialSchema for ExampleData {
+    fn schema() -> RefOr<Schema> {
+        let about = "The `data` of an event, as an example: an object, nested at most 128 deep and of at most 4 KiB.";
+        let object = ObjectBuilder::new().schema_type(Type::Object).description(Some(about));
+        object.examples([json!({ "order_id": "o-7", "total": 12.5 })]).into()
+    }
+}
+
+impl ToSchema for ExampleData {}
+
 /// The events an endpoint wants.
 #[derive(Debug)]
 pub struct WantedEvents;
 
 impl PartialSchema for WantedEvents {
     fn schema() -> RefOr<Schema> {
-        let about = "The events that are delivered: names and wildcards. Duplicates collapse.";
+        let about = "The events that are delivered: names and wildcards, at most 250 and with 2,048 characters together. Duplicates collapse.";
         let either = AnyOfBuilder::new()
             .item(Ref::from_schema_name("KnownEventName"))
             .item(Ref::from_schema_name("Wildcard"));

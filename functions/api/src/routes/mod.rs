@@ -7,6 +7,7 @@ pub mod console;
 pub mod deliveries;
 pub mod endpoints;
 pub mod erasure;
+pub mod event_types;
 pub mod events;
 mod files;
 pub mod portal;

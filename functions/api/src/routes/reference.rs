@@ -41,10 +41,10 @@ pub async fn file(Path((version, name)): Path<(String, String)>) -> Response {
 fn naming(names: &EventNames) -> String {
     let listed: Vec<String> = names.iter().map(|name| format!("\"{name}\"")).collect();
     let enumeration = || {
-        let (before, rest) = DOCUMENT.split_once("\"KnownEventName\": {")?;
-        let (between, rest) = rest.split_once('[')?;
-        let (_, after) = rest.split_once(']')?;
-        Some(format!("{before}\"KnownEventName\": {{{between}[{}]{after}", listed.join(", ")))
+        let start = DOCUMENT.find("\"KnownEventName\": {")?;
+        let names = start + DOCUMENT[start..].find("\"enum\": [")? + "\"enum\": ".len();
+        let (_, after) = DOCUMENT[names..].split_once(']')?;
+        Some(format!("{}[{}]{after}", &DOCUMENT[..names], listed.join(", ")))
     };
     enumeration().unwrap_or_else(|| DOCUMENT.to_owned())
 }
@@ -59,7 +59,7 @@ mod tests {
     fn the_document_has_the_deployments_event_names() {
         let names = EventNames::parse("order.paid,order.sent").expect("names");
         let mut served: Value = serde_json::from_str(&naming(&names)).expect("JSON");
-        let known = &mut served["components"]["schemas"]["KnownEventName"]["enum"];
+        let known = &mut served["components"]["schemas"]["KnownEventName"]["anyOf"][0]["enum"];
         assert_eq!(*known, serde_json::json!(["order.paid", "order.sent"]));
         *known = serde_json::json!(["call.started", "call.ended", "call.summary"]);
         assert_eq!(served, serde_json::from_str::<Value>(DOCUMENT).expect("JSON"));

@@ -160,7 +160,8 @@ pub async fn create(
     let endpoint = endpoints::find(&app, &project, &ids.endpoint()?).await?;
     query.only(&[])?;
     let now = Timestamp::now();
-    let filter = read(&body.fields()?, app.settings.names_in(&project.id), now)?;
+    let fields = body.fields()?;
+    let filter = app.by_names(&project, |names| read(&fields, names, now)).await?;
     if endpoint.status == EndpointStatus::Disabled {
         return Err(ApiError::endpoint_disabled());
     }

@@ -1,31 +1,29 @@
 //! Events from the intake queue. Each is accepted by itself as an event by HTTPS is, or parked with the reason (contract §4).
 //!
 //! Events of one batch share reads and writes, and write their rows before they send their jobs. IAM has authorized the producer,
-//! so the body names the project. An event without an `event_id` gets EventBridge's id or the message's, so a message that comes
+//! so the body names the project, whose routing row names the account whose event types count. An event without an `event_id` gets EventBridge's id or the message's, so a message that comes
 //! again brings the same event. The message is deleted once the event is durable, hidden after an internal fault, and parked if
 //! the event is refused.
 
 mod accepting;
+mod reads;
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use echo_shared::accept::{AcceptError, Acceptance, accept};
 use echo_shared::budget::{self, Budgeted};
 use echo_shared::event::Event;
 use echo_shared::fields::Refused;
-use echo_shared::id::ProjectId;
+use echo_shared::id::{AccountId, ProjectId};
 use echo_shared::intake::{self, Incoming};
-use echo_shared::route::Routes;
-use echo_shared::shards::Shard;
-use echo_shared::store::{Spent, Store, StoreError};
+use echo_shared::store::Spent;
 use echo_shared::time::Timestamp;
 use serde_json::json;
-use tokio::sync::OnceCell;
 
 use crate::App;
 use crate::intake::accepting::Accepting;
+use crate::intake::reads::Reads;
 use crate::lanes::INTAKE;
 use crate::message::{Disposal, Message};
 use crate::metrics::Tally;
@@ -37,7 +35,7 @@ const NO_PROJECT: &str = "project_id names no project; what the event says is no
 #[derive(Debug, Clone)]
 pub(crate) struct Intake {
     app: Arc<App>,
-    projects: Arc<Projects>,
+    reads: Arc<Reads>,
     /// `None` for a batch of one event.
     others: Option<Accepting>,
     tally: Arc<Tally>,
@@ -80,7 +78,7 @@ impl From<AcceptError> for NotAccepted {
 impl Intake {
     pub(crate) fn begin(app: &Arc<App>, tally: &Arc<Tally>, events: usize) -> Self {
         let others = (events > 1).then(|| Accepting::begin(app));
-        Self { app: app.clone(), projects: Arc::default(), others, tally: tally.clone() }
+        Self { app: app.clone(), reads: Arc::default(), others, tally: tally.clone() }
     }
 
     /// Accepts the event in a message, or parks the message.
@@ -125,9 +123,9 @@ impl Intake {
 
     async fn accept(self, message: &Message, body: &str) -> Result<Acceptance, NotAccepted> {
         let app = &self.app;
-        let Incoming { project_id, event_id, content } =
-            intake::read(body, &message.id, &app.settings.event_names)?;
-        let routes = self.projects.routes(&app.store, project_id).await.map_err(NotAccepted::Fault)?;
+        let incoming = intake::read(body, &message.id, &app.settings.event_names)?;
+        let Incoming { project_id, event_id, ref content, .. } = incoming;
+        let routes = self.reads.routes(&app.store, project_id).await.map_err(NotAccepted::Fault)?;
         let Some(routes) = routes else {
             let name = &content.name;
             let ids =
@@ -137,14 +135,28 @@ impl Intake {
         if routes.is_erased {
             return Err(NotAccepted::Erased);
         }
+        self.check_name(&incoming, routes.account_id).await?;
         self.budget(message, project_id).await?;
         let now = Timestamp::now();
-        let event = Event::accept(project_id, event_id, &content, &routes, now, app.settings.retention);
+        let event = Event::accept(project_id, event_id, content, &routes, now, app.settings.retention);
         let accepted = match &self.others {
             Some(others) => others.accept(app, event, &routes, now).await?,
             None => accept(app.sinks(), event, &routes, now).await?,
         };
         Ok(accepted)
+    }
+
+    /// Checks that the event's name is one of the deployment's, or of the types of the project's account.
+    async fn check_name(&self, event: &Incoming<'_>, account: Option<AccountId>) -> Result<(), NotAccepted> {
+        let (store, configured) = (&self.app.store, &self.app.settings.event_names);
+        let refused = event.is_named_by(configured);
+        let (Err(_), Some(account)) = (&refused, account) else { return Ok(refused?) };
+        let kept = store.kept_own_names(&account, Timestamp::now());
+        if kept.is_some_and(|kept| event.is_named_by(&configured.with_own(kept)).is_ok()) {
+            return Ok(());
+        }
+        let own = self.reads.own_names(store, account).await.map_err(NotAccepted::Fault)?;
+        Ok(event.is_named_by(&configured.with_own(own))?)
     }
 
     /// Takes a permit from the project's budget, or says how long the event waits for one.
@@ -167,26 +179,6 @@ async fn refuse(app: &App, message: &Message, tally: &Tally, body: &str, reason:
     tracing::warn!(message_id = message.id, %reason, "an event was refused and is parked");
     tally.add(|counts| counts.intake_refused += 1);
     Disposal::Delete
-}
-
-/// A project's routes, also while it is being erased; `None` if there is no such project; the fault if they could not be read.
-type Read = Result<Option<Arc<Routes>>, String>;
-
-/// The projects of a batch's events. Each is read once, after the events have come.
-#[derive(Debug, Default)]
-struct Projects(Mutex<HashMap<ProjectId, Arc<OnceCell<Read>>>>);
-
-impl Projects {
-    async fn routes(&self, store: &Store, id: ProjectId) -> Read {
-        let cell = self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(id).or_default().clone();
-        cell.get_or_init(|| async { read(store, &id).await.map_err(|error| error.to_string()) }).await.clone()
-    }
-}
-
-/// Reads a project's routes. Nothing has told how many copies there are, and one read serves all events of a batch, so the
-/// first copy is enough.
-async fn read(store: &Store, id: &ProjectId) -> Result<Option<Arc<Routes>>, StoreError> {
-    Ok(store.routes_or_mark(id, Shard::FIRST).await?.map(Arc::new))
 }
 
 #[cfg(test)]

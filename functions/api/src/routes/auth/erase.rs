@@ -59,6 +59,7 @@ async fn erase(app: &App, account: &Account, session: &Session, now: Timestamp) 
         .map(|project| erasure::erase_project(app, &account.id, &project.id, project.shards, now))
         .collect();
     stream::iter(erased).buffer_unordered(PROJECTS_AT_ONCE).try_collect::<()>().await?;
+    registry.erase_event_types(&account.id).await?;
     registry.erase_other_sessions(&account.id, &session.id).await?;
     registry.erase_login_failures(&account.email_key).await?;
     match registry.erase_account(account, &session.id, until).await? {

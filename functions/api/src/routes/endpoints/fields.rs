@@ -20,6 +20,10 @@ const MAX_DESCRIPTION_CHARS: usize = 512;
 /// The setting `EventNames` can have 225 names, and wildcards come beside them.
 const MAX_EVENTS: usize = 250;
 
+/// The most characters of an endpoint's events together. A hundred endpoints fit into the project's routing row, which has at most
+/// 400 KB (docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html) and is read for each event.
+const MAX_EVENTS_CHARS: usize = 2_048;
+
 /// `null` takes it away.
 pub(super) fn description(fields: &Fields<'_>) -> Result<Option<Option<String>>, Refused> {
     let allowed = format!("null or a string of at most {MAX_DESCRIPTION_CHARS} characters");
@@ -113,7 +117,10 @@ pub(super) fn filter(fields: &Fields<'_>) -> Result<Option<Option<FilterText>>, 
 
 /// The allowed values of `events`, for a message.
 pub(super) fn events_allowed(names: &EventNames) -> String {
-    format!("a non-empty array of at most {MAX_EVENTS} of: {names}; or {}", Subscription::WILDCARDS)
+    format!(
+        "a non-empty array of at most {MAX_EVENTS}, with {MAX_EVENTS_CHARS} characters together, of: {names}; or {}",
+        Subscription::WILDCARDS
+    )
 }
 
 /// Duplicates collapse; the order is the caller's.
@@ -127,10 +134,8 @@ pub(super) fn events(fields: &Fields<'_>, names: &EventNames) -> Result<Option<V
                 events.push(subscription);
             }
         }
-        if events.len() > MAX_EVENTS {
-            return None;
-        }
-        (!events.is_empty()).then_some(events)
+        let chars: usize = events.iter().map(|event| event.as_str().len()).sum();
+        (1..=MAX_EVENTS).contains(&events.len()).then_some(events).filter(|_| chars <= MAX_EVENTS_CHARS)
     })
 }
 
@@ -199,6 +204,11 @@ mod tests {
             serde_json::json!({ "events": prefixes }).to_string()
         };
         assert!(named(&many(250)).is_some() && named(&many(251)).is_none());
+        let long = |count: usize| {
+            let prefixes: Vec<String> = (0..count).map(|n| format!("{n:02}{}.*", "x".repeat(60))).collect();
+            serde_json::json!({ "events": prefixes }).to_string()
+        };
+        assert!(named(&long(32)).is_some() && named(&long(33)).is_none(), "2,048 characters");
         let both = Some(vec!["call.ended".to_owned(), "call.started".to_owned()]);
         assert_eq!(named(r#"{"events": ["call.ended", "call.started", "call.ended"]}"#), both);
         assert_eq!(named("{}"), Some(Vec::new()));

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use echo_shared::event_input;
+use echo_shared::event_name::EventNames;
 use echo_shared::fields::{Fields, Refused};
 use echo_shared::filter::{Document, Filter, FilterText};
 use echo_shared::id::EventId;
@@ -40,8 +41,10 @@ pub async fn test_filter(
     let event = given.required("event", "an event, as it is posted", Some)?;
     let event: Fields<'_> =
         serde_json::from_str(event.get()).map_err(|_| ApiError::invalid("event must be an object"))?;
-    let (id, content) = event_input::read(&event, app.settings.names_in(&project.id))
-        .map_err(|Refused(why)| Refused::new(format!("event.{why}")))?;
+    let read = |names: &EventNames| {
+        event_input::read(&event, names).map_err(|Refused(why)| Refused::new(format!("event.{why}")))
+    };
+    let (id, content) = app.by_names(&project, read).await?;
     let envelope = content.envelope(&id.unwrap_or_else(|| EventId::new(Timestamp::now())));
     let matches = match filter {
         None => true,

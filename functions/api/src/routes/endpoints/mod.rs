@@ -11,6 +11,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use echo_shared::endpoint::{DisabledReason, Endpoint, EndpointStatus};
 use echo_shared::endpoint_patch::EndpointPatch;
+use echo_shared::event_name::EventNames;
 use echo_shared::id::{EndpointId, ProjectId};
 use echo_shared::masks::{self, MASK};
 use echo_shared::rate_limit::RateLimit;
@@ -209,8 +210,11 @@ pub async fn create(
     query.only(&[])?;
     let fields = body.fields()?;
     let url = url(&fields, &app.settings, host)?.ok_or_else(|| missing("url", "an absolute https URL"))?;
-    let names = app.settings.names_in(&project.id);
-    let events = events(&fields, names)?.ok_or_else(|| missing("events", &fields::events_allowed(names)))?;
+    let wanted = |names: &EventNames| {
+        events(&fields, names)?
+            .ok_or_else(|| missing("events", &fields::events_allowed(names)))
+    };
+    let events = app.by_names(&project, wanted).await?;
     let now = Timestamp::now();
     let limit = rate_limit_per_second(&fields)?.flatten();
     let status = fields.nullable("status", "active or disabled", status)?.unwrap_or(EndpointStatus::Active);
@@ -289,7 +293,7 @@ pub async fn update(
     let (headers, ed25519) = (headers(&fields)?, fields.optional("ed25519", "true or false", ed25519)?);
     let unsealed = EndpointPatch {
         url: url(&fields, &app.settings, host)?,
-        events: events(&fields, app.settings.names_in(&project.id))?,
+        events: app.by_names(&project, |names| events(&fields, names)).await?,
         status: fields.optional("status", "active or disabled", status)?,
         description: description(&fields)?,
         headers: None,

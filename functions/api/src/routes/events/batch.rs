@@ -93,7 +93,10 @@ pub async fn create_many(
     let fields = body.fields()?;
     fields.only(&["events"])?;
     let texts = fields.required("events", format_args!("an array of 1 to {MAX_EVENTS} events"), array)?;
-    let given: Vec<_> = texts.into_iter().map(|text| read(text, &app.settings.event_names)).collect();
+    let mut given = Vec::with_capacity(texts.len());
+    for text in texts {
+        given.push(app.by_names(&project, |names| read(text, names)).await);
+    }
     let routes = ahead.routes(&app, &project).await?;
     let now = Timestamp::now();
     let Sorted { mut places, mut events, mut outcomes } = sort(given, now, |event_id, content| {

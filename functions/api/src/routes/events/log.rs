@@ -29,7 +29,7 @@ pub async fn list(
     project: InProject,
     query: QueryValues,
 ) -> Result<Json<EventPageBody>, ApiError> {
-    let page = EventPage::read(&query, &project.id, app.settings.names_in(&project.id))?;
+    let page = app.by_names(&project, |names| EventPage::read(&query, &project.id, names)).await?;
     Ok(Json(page.load(&app, &project, Timestamp::now()).await?))
 }
 

@@ -10,7 +10,7 @@ use serde_json::value::{RawValue, to_raw_value};
 const RANG_FOR: Duration = Duration::from_secs(4);
 const CALL_LASTED: Duration = Duration::from_secs(227);
 
-/// Data for one event of this name. Names that the operator chose get data that fits any name.
+/// Data for one event of this name. A name that is not among the default ones gets data that fits any name.
 ///
 /// # Errors
 /// Never: it is JSON.

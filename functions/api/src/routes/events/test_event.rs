@@ -3,13 +3,15 @@
 use axum::extract::State;
 use echo_shared::accept::accept_new;
 use echo_shared::budget::Budgeted;
-use echo_shared::endpoint::EndpointStatus;
+use echo_shared::endpoint::{Endpoint, EndpointStatus};
 use echo_shared::event::{Event, EventContent};
-use echo_shared::fields::string;
+use echo_shared::event_name::{EventName, EventNames};
+use echo_shared::fields::{Fields, Refused, string};
 use echo_shared::id::EventId;
 use echo_shared::route::Routes;
 use echo_shared::subscription::Subscription;
 use echo_shared::time::Timestamp;
+use serde_json::value::RawValue;
 
 use super::{AcceptedBody, sample};
 use crate::app::AppState;
@@ -29,21 +31,15 @@ pub async fn send_test(
 ) -> Result<AcceptedBody, ApiError> {
     let endpoint = endpoints::find(&app, &project, &ids.endpoint()?).await?;
     query.only(&[])?;
-    let names = app.settings.names_in(&project.id);
-    let asked = body
-        .fields_if_any()?
-        .nullable("event_name", format_args!("one of: {names}"), |value| names.find(&string(value)?))?;
+    let fields = body.fields_if_any()?;
+    let asked = app.by_names(&project, |names| asked(&fields, names)).await?;
     if endpoint.status == EndpointStatus::Disabled {
         return Err(ApiError::endpoint_disabled());
     }
-    let first = || endpoint.events.first().and_then(Subscription::name);
-    let covered =
-        || names.iter().find(|name| endpoint.events.iter().any(|event| event.covers(name))).cloned();
-    let name = asked.or_else(first).or_else(covered).ok_or_else(|| {
-        ApiError::invalid(format!(
-            "event_name is required, because the endpoint's wildcards cover none of: {names}"
-        ))
-    })?;
+    let name = match asked {
+        Some(name) => name,
+        None => app.by_names(&project, |names| first(&endpoint, names)).await?,
+    };
     let now = Timestamp::now();
     let permit = app.budgets.take(Budgeted::TestEvents, &project.id, now).await;
     permit.map_err(|spent| ApiError::over_budget(spent, now))?;
@@ -51,9 +47,31 @@ pub async fn send_test(
         return Err(ApiError::endpoint_not_found());
     }
     let now = Timestamp::now();
-    let data = sample::data(&name, now).map_err(ApiError::internal)?;
+    let described = app.registry.event_type(&project.account_id, &name).await?;
+    let data = match described.and_then(|described| described.example) {
+        Some(example) => RawValue::from_string(example),
+        None => sample::data(&name, now),
+    };
+    let data = data.map_err(ApiError::internal)?;
     let content = EventContent { name, customer_id: None, notification_id: None, data: &data };
     let event = Event::for_one(EventId::new(now), &content, &endpoint, now, app.settings.retention);
     let accepted = accept_new(app.sinks(), event, &Routes::to(&endpoint), now).await?;
     Ok(accepted.into())
+}
+
+/// The name that the caller wants.
+fn asked(fields: &Fields<'_>, names: &EventNames) -> Result<Option<EventName>, Refused> {
+    fields.nullable("event_name", format_args!("one of: {names}"), |value| names.find(&string(value)?))
+}
+
+/// The first name that the endpoint is subscribed to, or the first that its wildcards cover.
+fn first(endpoint: &Endpoint, names: &EventNames) -> Result<EventName, Refused> {
+    let listed = endpoint.events.first().and_then(Subscription::name);
+    let covered =
+        || names.iter().find(|name| endpoint.events.iter().any(|event| event.covers(name))).cloned();
+    listed.or_else(covered).ok_or_else(|| {
+        Refused::new(format!(
+            "event_name is required, because the endpoint's wildcards cover none of: {names}"
+        ))
+    })
 }

@@ -1,0 +1,34 @@
+//! The names that a project's events may have: those of the deployment, and those of its account's own types.
+
+use echo_shared::event_name::EventNames;
+use echo_shared::time::Timestamp;
+
+use crate::app::App;
+use crate::auth::InProject;
+use crate::error::ApiError;
+
+impl App {
+    /// Reads something that names events. `read` gets the deployment's names first, and only if it refuses them the account's
+    /// too, so that a call with a name of the deployment costs nothing. The account's are those that this process keeps, and
+    /// others only if `read` refuses the kept ones.
+    ///
+    /// # Errors
+    /// The refusal of `read`, which may be for another reason than a name. Or the store did not answer.
+    pub async fn by_names<T, E: Into<ApiError>>(
+        &self,
+        project: &InProject,
+        read: impl Fn(&EventNames) -> Result<T, E>,
+    ) -> Result<T, ApiError> {
+        let names = self.settings.names_in(&project.id);
+        if let Ok(read) = read(names) {
+            return Ok(read);
+        }
+        let now = Timestamp::now();
+        if let Some(kept) = self.store.kept_own_names(&project.account_id, now)
+            && let Ok(read) = read(&names.with_own(kept))
+        {
+            return Ok(read);
+        }
+        read(&names.with_own(self.store.own_names(&project.account_id, now).await?)).map_err(Into::into)
+    }
+}
