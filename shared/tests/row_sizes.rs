@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use echo_shared::endpoint::{DisabledReason, Endpoint, EndpointState, EndpointStatus};
 use echo_shared::event::{Event, EventContent};
 use echo_shared::event_name::{EventName, EventNames};
-use echo_shared::id::{EndpointId, EventId, ProjectId};
+use echo_shared::id::{AccountId, EndpointId, EventId, ProjectId};
 use echo_shared::rate_limit::RateLimit;
 use echo_shared::route::{Route, Routes};
 use echo_shared::sealed::SealedHeaders;
@@ -90,7 +90,9 @@ fn says(said: &str) {
 /// The size of the routing row of a project with these endpoints.
 fn routing_row(project: ProjectId, endpoints: &[Endpoint]) -> usize {
     let entry = |endpoint: &Endpoint| (endpoint.id, Route::to(endpoint));
-    let routes = Routes { endpoints: endpoints.iter().map(entry).collect(), ..Routes::none(Shards::ONE) };
+    let account_id = Some(AccountId::parse("019d8257-8a4b-7000-8000-000000000001").expect("an id"));
+    let endpoints = endpoints.iter().map(entry).collect();
+    let routes = Routes { endpoints, account_id, ..Routes::none(Shards::ONE) };
     "copy".len() + format!("{project}#0").len() + row_size(&routes)
 }
 

@@ -86,6 +86,7 @@ async fn an_erased_account_leaves_its_email_free() {
     let second = Project::known(text(&second, "id"), text(&second, "api_key"));
     let login = json!({"email": account.email, "password": PASSWORD});
     let other = Api::anonymous().post("/auth/login", &login).await.ok(200);
+    let _ = bearer.put("/v1/event-types/order.paid", &json!({})).await.ok(200);
     let wrong = json!({"email": account.email, "password": "not the password"});
     Api::anonymous().post("/auth/login", &wrong).await.refused(401);
 
@@ -102,7 +103,7 @@ async fn an_erased_account_leaves_its_email_free() {
         opens_nothing(api).await;
     }
     let id = text(&account.signup["user"], "id");
-    for table in ["AccountsTable", "SessionsTable", "ProjectsTable", "ApiKeysTable"] {
+    for table in ["AccountsTable", "SessionsTable", "ProjectsTable", "EventTypesTable", "ApiKeysTable"] {
         let rows = table_dump(table).await;
         assert!(!rows.contains(id) && !rows.contains(&account.email), "{table}");
     }

@@ -14,6 +14,7 @@ mod erasure;
 mod errors;
 mod event_bodies;
 mod event_log;
+mod event_types;
 mod events;
 mod expiry;
 mod filters;

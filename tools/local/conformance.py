@@ -20,6 +20,8 @@ import demo
 from console import LOCAL, ROOT, Failed, end, main, start, step
 
 SCHEMATHESIS = LOCAL / "tools/conformance/bin/schemathesis"
+# An event type that may be removed.
+DOOMED_TYPE = "order.cancelled"
 # The secrets in the requests and answers that schemathesis prints for a failure.
 SECRET = re.compile(r"echo_[0-9a-f]{64}|whsec_[0-9a-f]{64}|[0-9a-f]{128}|eyJ[\w-]+\.[\w-]+\.[\w-]+")
 # Python 3.11 fails by chance to parse source deep in a recursion (github.com/python/cpython/issues/106905). The operations that
@@ -126,6 +128,9 @@ def body():
         stop_deliveries(stack["aws"])
     answer = demo.call("POST", f"{api_url}/auth/login", {"email": stack["email"], "password": stack["password"]})
     tokens = demo.expect(200, answer, "logging in")
+    bearer = {"authorization": f"Bearer {tokens['access_token']}"}
+    doomed = demo.call("PUT", f"{api_url}/v1/event-types/{DOOMED_TYPE}", {}, **bearer)
+    demo.expect(200, doomed, "making an event type")
     env = (
         os.environ
         | ids
@@ -134,6 +139,7 @@ def body():
             "ECHO_PROJECT_ID": stack["project_id"],
             "ECHO_ACCESS_TOKEN": tokens["access_token"],
             "ECHO_REFRESH_TOKEN": tokens["refresh_token"],
+            "ECHO_DOOMED_TYPE": DOOMED_TYPE,
             "NO_COLOR": "1",
         }
     )

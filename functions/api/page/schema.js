@@ -32,9 +32,13 @@ export function flat(schema) {
     const one = flat(choices.find((choice) => choice.type !== "null"));
     return { ...one, description: one.description ?? node.description, nullable: true };
   }
-  if (choices) {
+  const forms = choices?.map(flat);
+  if (forms?.every((form) => form.type === "string")) {
+    // Texts of several forms: the values that one of them lists are no more than examples.
+    return { ...node, type: "string", known: forms.flatMap((form) => form.enum ?? form.known ?? []) };
+  }
+  if (forms) {
     // Objects of several forms: their fields together, and as required those that every form has.
-    const forms = choices.map(flat);
     node.type = "object";
     node.properties = Object.assign({}, ...forms.map((form) => form.properties));
     node.required = forms.map((form) => form.required ?? []).reduce((kept, more) => kept.filter((name) => more.includes(name)));
@@ -62,6 +66,8 @@ function limits(node) {
   };
   const values = node.enum ?? (node.type === "array" ? flat(node.items).enum : undefined);
   if (values) said.push(["one of ", values.map((value, index) => [index ? ", " : "", h("code", {}, String(value))])]);
+  const known = node.known ?? (node.type === "array" ? flat(node.items).known : undefined);
+  if (known?.length) said.push(["such as ", known.map((value, index) => [index ? ", " : "", h("code", {}, String(value))])]);
   span(node.minLength, node.maxLength, " characters");
   span(node.minimum, node.maximum, "");
   span(node.minItems, node.maxItems, node.minItems === 1 && !node.maxItems ? " item" : " items");

@@ -132,6 +132,10 @@ impl Path for Account {
         let access = run.log_in(PASSWORD).await.access;
         let body = json!({ "name": "second" });
         run.insist("POST", "/v1/projects", &Auth::Bearer(&access), Some(&body), &[201]).await;
+        for name in ["order.paid", "order.sent"] {
+            let target = format!("/v1/event-types/{name}");
+            run.insist("PUT", &target, &Auth::Bearer(&access), Some(&json!({})), &[200]).await;
+        }
         run.log_in(PASSWORD).await;
         let wrong = json!({ "email": EMAIL, "password": "not the password" });
         run.insist("POST", "/auth/login", &Auth::None, Some(&wrong), &[401]).await;
@@ -159,7 +163,7 @@ impl Path for Account {
         let mut ids = ids_of_project(run);
         ids.push(EMAIL.to_owned());
         // The account's id is nowhere but in its own rows, so none of these is left at all.
-        for table in ["accounts", "sessions", "projects", "login_failures", "api_keys"] {
+        for table in ["accounts", "sessions", "projects", "event_types", "login_failures", "api_keys"] {
             for row in run.lane.aws.dynamo.rows(table) {
                 run.violation(format!("left in {table}: {row}"));
             }

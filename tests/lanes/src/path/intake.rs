@@ -6,13 +6,18 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 
 use super::{Path, accepting, small};
-use crate::lane::{DEAD, INTAKE, PARKED};
+use crate::lane::{Auth, DEAD, INTAKE, PARKED};
 use crate::run::{Ending, Run, Sent};
 use crate::sqs::Outgoing;
-use crate::world::ONE;
+use crate::world::{ONE, PASSWORD};
 
 /// An event of a name that the function refuses.
-const REFUSED: &str = r#"{"project_id":"019d8257-8a4b-7000-8000-000000000001","event_name":"call.x"}"#;
+fn refused(run: &Run<'_>) -> String {
+    json!({ "project_id": run.world.project_id, "event_name": "call.x" }).to_string()
+}
+
+/// A type of the world's account.
+const OWN: &str = "order.paid";
 
 /// An event with the fields of a job.
 fn given_up(run: &Run<'_>) -> String {
@@ -23,7 +28,11 @@ fn given_up(run: &Run<'_>) -> String {
 }
 
 fn event(run: &Run<'_>, event_id: &str) -> String {
-    json!({ "project_id": run.world.project_id, "event_id": event_id, "event_name": ONE, "data": small() })
+    named(run, event_id, ONE)
+}
+
+fn named(run: &Run<'_>, event_id: &str, name: &str) -> String {
+    json!({ "project_id": run.world.project_id, "event_id": event_id, "event_name": name, "data": small() })
         .to_string()
 }
 
@@ -40,7 +49,7 @@ fn check_parked(run: &Run<'_>, wanted: &[String]) {
     }
 }
 
-/// One batch: two events, and between them one that the function refuses.
+/// One batch: an event of a name of the deployment, one that the function refuses, and one of a type of the account.
 #[derive(Debug)]
 pub(super) struct Intake;
 
@@ -51,13 +60,18 @@ impl Path for Intake {
     }
 
     async fn set_up(&self, run: &mut Run<'_>) {
+        let access = run.log_in(PASSWORD).await.access;
+        let target = format!("/v1/event-types/{OWN}");
+        run.insist("PUT", &target, &Auth::Bearer(&access), Some(&json!({})), &[200]).await;
+        let events = json!({ "events": [ONE, OWN] });
+        run.insist("PATCH", &run.endpoint(0, ""), &run.key(), Some(&events), &[200]).await;
         run.lane.stop_mappings();
-        for _ in 0..2 {
+        for name in [ONE, OWN] {
             let event_id = uuid::Uuid::new_v4().to_string();
-            send(run, event(run, &event_id));
+            send(run, named(run, &event_id, name));
             run.notes().sent.push(Sent { event_id, listed: Vec::new(), ending: Ending::Success });
             if run.notes().sent.len() == 1 {
-                send(run, REFUSED.to_owned());
+                send(run, refused(run));
             }
         }
     }
@@ -78,7 +92,7 @@ impl Path for Intake {
         for event_id in missing {
             run.violation(format!("lost: {event_id} was not accepted"));
         }
-        check_parked(run, &[REFUSED.to_owned()]);
+        check_parked(run, &[refused(run)]);
     }
 }
 

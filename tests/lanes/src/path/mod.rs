@@ -6,6 +6,7 @@ mod accounts;
 mod dead_letters;
 mod endpoints;
 pub mod erasure;
+mod event_types;
 mod first_attempts;
 mod health;
 mod intake;
@@ -61,11 +62,12 @@ pub trait Path: fmt::Debug + Send + Sync {
 }
 
 /// Every path, in the order of the table.
-pub const ALL: [&dyn Path; 54] = [
+pub const ALL: [&dyn Path; 55] = [
     &accounts::SignUp,
     &accounts::CreateProject,
     &accounts::CreateKey,
     &accounts::RevokeKey,
+    &event_types::Types,
     &sessions::Refresh,
     &sessions::LogOut,
     &sessions::LogOutEverywhere,
