@@ -57,8 +57,7 @@ fn signed(key: &PrivateKey, message: &[u8]) -> Result<Vec<u8>, Ed25519Error> {
     let text = key.expose().strip_prefix(PrivateKey::PREFIX).ok_or(Ed25519Error::NoKey)?;
     let both = STANDARD.decode(text).map_err(|_| Ed25519Error::NoKey)?;
     let (seed, public_key) = both.split_at_checked(KEY_BYTES).ok_or(Ed25519Error::NoKey)?;
-    let pair =
-        Ed25519KeyPair::from_seed_and_public_key(seed, public_key).map_err(|_| Ed25519Error::NoKey)?;
+    let pair = Ed25519KeyPair::from_seed_and_public_key(seed, public_key).map_err(|_| Ed25519Error::NoKey)?;
     Ok(pair.sign(message).as_ref().to_vec())
 }
 

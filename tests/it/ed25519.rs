@@ -119,7 +119,10 @@ async fn everyone_who_sees_the_endpoint_sees_its_public_key_and_nobody_its_priva
     let key = public_key(&endpoint.created);
     let made = project.post("/portal-links", &json!({"read_only": true})).await.ok(201);
     let code = text(&made, "url").split_once('#').expect("a code").1;
-    let session = Api::anonymous().post("/auth/portal", &json!({"code": code, "nonce": unique() + &unique()})).await.ok(201);
+    let session = Api::anonymous()
+        .post("/auth/portal", &json!({"code": code, "nonce": unique() + &unique()}))
+        .await
+        .ok(201);
     let portal = Project { api: Api::anonymous().with_bearer(text(&session, "token")), ..project.clone() };
     let seen = portal.get(&format!("/webhooks/{}", endpoint.id)).await.ok(200);
     assert_eq!((&seen["signing_secret"], text(&seen, "public_key")), (&Value::Null, key.as_str()));

@@ -57,7 +57,8 @@ async fn a_type_is_made_replaced_shown_and_removed() {
         assert_eq!(api.get(&path).await.ok(200), made);
     }
     let listed = key.get("/v1/event-types").await.ok(200);
-    let names: Vec<&str> = listed.as_array().expect("an array").iter().map(|each| text(each, "name")).collect();
+    let names: Vec<&str> =
+        listed.as_array().expect("an array").iter().map(|each| text(each, "name")).collect();
     assert_eq!(names, [&ALL_EVENTS[..], &[&name]].concat());
     other.bearer().get(&path(&name)).await.refused(404);
     assert_eq!(other.bearer().get("/v1/event-types").await.ok(200).as_array().map(Vec::len), Some(3));
@@ -133,7 +134,8 @@ async fn events_of_a_new_type_are_delivered_to_all_who_want_them() {
     assert_eq!(accepted["deliveries"].as_array().map(Vec::len), Some(1), "the wildcard covers the new name");
     let one = project.endpoint_for(&receiver.url_of("/one"), &[&name]).await;
     let id = project.emit(&name).await.remove(0);
-    let batch = json!({"events": [{"event_name": name}, {"event_name": "call.other"}, {"event_name": "call.ended"}]});
+    let batch =
+        json!({"events": [{"event_name": name}, {"event_name": "call.other"}, {"event_name": "call.ended"}]});
     let results = project.post("/events/batch", &batch).await.ok(200);
     let statuses: Vec<&Value> =
         results["results"].as_array().expect("results").iter().map(|each| &each["status"]).collect();

@@ -201,7 +201,8 @@ async fn operational_events_can_be_tested_and_listed_and_nobody_can_post_them() 
 /// The names of all operational events that a project has, the newest first.
 async fn noted(project: &Project) -> Vec<String> {
     let events = project.get("/events?limit=100").await.ok(200);
-    let names = events["data"].as_array().expect("events").iter().map(|event| text(event, "event_name").to_owned());
+    let names =
+        events["data"].as_array().expect("events").iter().map(|event| text(event, "event_name").to_owned());
     names.filter(|name| NAMES.contains(&name.as_str())).collect()
 }
 
@@ -229,7 +230,10 @@ async fn an_endpoint_that_asks_by_name_is_told_of_the_others_of_its_project() {
     assert_eq!(listener.told_of(&endpoint).len(), needed + 3, "each of them once");
     assert_eq!(noted(project).await.len(), needed + 3);
     let by_wildcard = all.requests();
-    assert!(by_wildcard.iter().all(|request| request.header("x-echo-event") == "call.summary"), "{by_wildcard:?}");
+    assert!(
+        by_wildcard.iter().all(|request| request.header("x-echo-event") == "call.summary"),
+        "{by_wildcard:?}"
+    );
     assert!(stranger.receiver.requests().is_empty());
 }
 

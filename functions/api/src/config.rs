@@ -10,7 +10,6 @@ use echo_shared::config::{
 };
 use echo_shared::endpoint_health::DisableRule;
 use echo_shared::event_name::EventNames;
-use echo_shared::id::ProjectId;
 use echo_shared::operational::with_operational;
 use echo_shared::origin::Origin;
 use echo_shared::store::{RegistryTables, Tables};
@@ -34,9 +33,10 @@ pub struct Config {
 /// The operator's settings.
 #[derive(Debug, Clone)]
 pub struct Settings {
+    /// The names that producers of every account may post.
     pub event_names: EventNames,
     /// These and the operational ones: endpoints may subscribe to them.
-    pub subscribable: EventNames,
+    pub delivered_names: EventNames,
     pub disable_rule: DisableRule,
     pub max_endpoints_per_project: u32,
     pub max_projects_per_account: u32,
@@ -108,12 +108,6 @@ impl Config {
 }
 
 impl Settings {
-    /// The names to which a project's endpoints may subscribe.
-    #[must_use]
-    pub const fn names_in(&self, _project_id: &ProjectId) -> &EventNames {
-        &self.subscribable
-    }
-
     fn from_lookup(lookup: &impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         // The largest possible list of endpoints has to fit into the 6 MB of a Lambda answer
         // (docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html). The answer is JSON in a JSON string, so an
@@ -125,7 +119,7 @@ impl Settings {
         let event_names = event_names(lookup)?;
         let origin = origin(lookup)?;
         Ok(Self {
-            subscribable: with_operational(&event_names),
+            delivered_names: with_operational(&event_names),
             disable_rule: disable_rule(lookup)?,
             event_names,
             max_endpoints_per_project: u32::try_from(endpoints).unwrap_or(u32::MAX),
@@ -204,9 +198,8 @@ mod tests {
 
     #[test]
     fn endpoints_may_also_subscribe_to_the_operational_names() {
-        let project = ProjectId::parse("01a20259-3a57-7c63-9fb6-0c94e1b2e278").expect("an id");
         let settings = with(&[]).expect("settings").settings;
         let all = format!("{}, {}", settings.event_names, OPERATIONAL.join(", "));
-        assert_eq!(settings.names_in(&project).to_string(), all);
+        assert_eq!(settings.delivered_names.to_string(), all);
     }
 }

@@ -8,18 +8,38 @@ use crate::auth::InProject;
 use crate::error::ApiError;
 
 impl App {
-    /// Reads something that names events. `read` gets the deployment's names first, and only if it refuses them the account's
-    /// too, so that a call with a name of the deployment costs nothing. The account's are those that this process keeps, and
-    /// others only if `read` refuses the kept ones.
+    /// Reads something that names events which producers may post. `read` gets the deployment's names first, and only if it
+    /// refuses them the account's too, so that a call with a name of the deployment costs nothing. The account's are those that
+    /// this process keeps, and others only if `read` refuses the kept ones.
     ///
     /// # Errors
     /// The refusal of `read`, which may be for another reason than a name. Or the store did not answer.
-    pub async fn by_names<T, E: Into<ApiError>>(
+    pub async fn by_posted_names<T, E: Into<ApiError>>(
         &self,
         project: &InProject,
         read: impl Fn(&EventNames) -> Result<T, E>,
     ) -> Result<T, ApiError> {
-        let names = self.settings.names_in(&project.id);
+        self.by_names(&self.settings.event_names, project, read).await
+    }
+
+    /// Likewise for events that endpoints may get: the service's own events have names too.
+    ///
+    /// # Errors
+    /// As those of [`Self::by_posted_names`].
+    pub async fn by_delivered_names<T, E: Into<ApiError>>(
+        &self,
+        project: &InProject,
+        read: impl Fn(&EventNames) -> Result<T, E>,
+    ) -> Result<T, ApiError> {
+        self.by_names(&self.settings.delivered_names, project, read).await
+    }
+
+    async fn by_names<T, E: Into<ApiError>>(
+        &self,
+        names: &EventNames,
+        project: &InProject,
+        read: impl Fn(&EventNames) -> Result<T, E>,
+    ) -> Result<T, ApiError> {
         if let Ok(read) = read(names) {
             return Ok(read);
         }

@@ -60,9 +60,8 @@ mod tests {
 
     #[test]
     fn half_of_the_failures_that_disable_an_endpoint_are_told() {
-        let is_failing = |failures, count| {
-            DisableRule { failures, after: DAY }.is_failing(&failed(count).state)
-        };
+        let is_failing =
+            |failures, count| DisableRule { failures, after: DAY }.is_failing(&failed(count).state);
         assert_eq!([4, 5, 6].map(|count| is_failing(10, count)), [false, true, true]);
         assert_eq!([1, 2].map(|count| is_failing(3, count)), [false, true]);
         assert_eq!([0, 1].map(|count| is_failing(1, count)), [false, true]);

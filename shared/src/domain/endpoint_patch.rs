@@ -32,7 +32,17 @@ pub struct EndpointPatch {
 impl EndpointPatch {
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        let Self { url, events, status, description, headers, rate_limit_per_second, ordered, filter, ed25519 } = self;
+        let Self {
+            url,
+            events,
+            status,
+            description,
+            headers,
+            rate_limit_per_second,
+            ordered,
+            filter,
+            ed25519,
+        } = self;
         url.is_none()
             && events.is_none()
             && status.is_none()
@@ -160,7 +170,17 @@ impl EndpointPatch {
     /// Whether an endpoint looks as this change leaves it.
     #[must_use]
     pub fn is_in(&self, endpoint: &Endpoint) -> bool {
-        let Self { url, events, status, description, headers, rate_limit_per_second, ordered, filter, ed25519 } = self;
+        let Self {
+            url,
+            events,
+            status,
+            description,
+            headers,
+            rate_limit_per_second,
+            ordered,
+            filter,
+            ed25519,
+        } = self;
         url.as_ref().is_none_or(|url| *url == endpoint.url)
             && events.as_ref().is_none_or(|events| *events == endpoint.events)
             && status.is_none_or(|status| status == endpoint.status)

@@ -153,12 +153,7 @@ impl Registry {
         delete_all(&self.client, &self.tables.event_types, keys).await
     }
 
-    fn names_update(
-        &self,
-        account_id: &AccountId,
-        name: &EventName,
-        change: &str,
-    ) -> UpdateBuilder {
+    fn names_update(&self, account_id: &AccountId, name: &EventName, change: &str) -> UpdateBuilder {
         Update::builder()
             .table_name(&self.tables.event_types)
             .set_key(Some(names_key(account_id)))

@@ -26,7 +26,8 @@ fn bytes(attribute: &Value) -> Option<Vec<u8>> {
 #[must_use]
 pub fn values(item: &Value) -> Vec<(String, Sealed)> {
     let secrets = ["signing_secret", "previous_secret"].map(|name| (name.to_owned(), &item[name]));
-    let keys = [("ed25519", &item["ed25519"]["M"]["private_key"]), ("previous_ed25519", &item["previous_ed25519"])];
+    let keys =
+        [("ed25519", &item["ed25519"]["M"]["private_key"]), ("previous_ed25519", &item["previous_ed25519"])];
     let keys = keys.map(|(name, value)| (name.to_owned(), value));
     let headers = item["headers"]["M"].as_object().into_iter().flatten();
     let headers = headers.map(|(name, value)| (format!("header {name}"), value));

@@ -42,9 +42,7 @@ impl From<SealingError> for ApiError {
             | SealingError::NotOpened(NotOpened::UnknownKey { .. }) => Self::unavailable(error),
             SealingError::NotOpened(NotOpened::Damaged { .. })
             | SealingError::NotSealed
-            | SealingError::NoKeyPair(_) => {
-                Self::internal(error)
-            }
+            | SealingError::NoKeyPair(_) => Self::internal(error),
         }
     }
 }

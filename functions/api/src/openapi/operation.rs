@@ -54,7 +54,9 @@ impl Described {
         }
         for name in path.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}')) {
             described = match name {
-                "name" => described.param::<GivenName>(ParameterIn::Path, name, "The name of the event type."),
+                "name" => {
+                    described.param::<GivenName>(ParameterIn::Path, name, "The name of the event type.")
+                }
                 _ => described.param::<GivenId>(ParameterIn::Path, name, id_of(name)),
             };
         }

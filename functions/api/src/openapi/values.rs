@@ -152,7 +152,8 @@ pub struct ExampleData;
 
 impl PartialSchema for ExampleData {
     fn schema() -> RefOr<Schema> {
-        let about = "The `data` of an event, as an example: an object, nested at most 128 deep and of at most 4 KiB.";
+        let about =
+            "The `data` of an event, as an example: an object, nested at most 128 deep and of at most 4 KiB.";
         let object = ObjectBuilder::new().schema_type(Type::Object).description(Some(about));
         object.examples([json!({ "order_id": "o-7", "total": 12.5 })]).into()
     }

@@ -161,7 +161,7 @@ pub async fn create(
     query.only(&[])?;
     let now = Timestamp::now();
     let fields = body.fields()?;
-    let filter = app.by_names(&project, |names| read(&fields, names, now)).await?;
+    let filter = app.by_delivered_names(&project, |names| read(&fields, names, now)).await?;
     if endpoint.status == EndpointStatus::Disabled {
         return Err(ApiError::endpoint_disabled());
     }

@@ -98,9 +98,7 @@ async fn count_failure(
     if counts_against_health(reason, delivery.triggered_by) && !delivery.counted {
         if let Some(counted) = app.store.count_failure(endpoint, &delivery.id, now).await? {
             is_failing = app.store.note_failing(&counted, rule, &failing).await?;
-            if rule.failures > 0
-                && counted.state.consecutive_failures >= rule.failures
-                && disabled.is_none()
+            if rule.failures > 0 && counted.state.consecutive_failures >= rule.failures && disabled.is_none()
             {
                 disabled = app.store.disable_after_failures(&counted, rule, &disabling, now).await?;
             }

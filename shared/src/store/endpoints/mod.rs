@@ -28,8 +28,8 @@ use crate::id::{EndpointId, ProjectId};
 use crate::sealed::Sealed;
 use crate::shards::Shard;
 use crate::store::deliveries::keys;
-use crate::store::update::Changes;
 use crate::store::transactions::{any_condition_failed, first_condition_failed, transact};
+use crate::store::update::Changes;
 use crate::store::{
     Item, Registry, Store, StoreError, erasure, from_item, if_condition_held, key, number, routes,
     row_in_the_way, text, to_item, value,
@@ -266,9 +266,8 @@ impl Store {
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         // Its owner may have asked for a key pair since, or have given it up.
         if let (Some(before), Some(keys)) = (&endpoint.ed25519, &to.ed25519) {
-            changes = changes
-                .set("ed25519", value(&keys.present)?)
-                .set("previous_ed25519", value(&keys.previous)?);
+            changes =
+                changes.set("ed25519", value(&keys.present)?).set("previous_ed25519", value(&keys.previous)?);
             update = update
                 .condition_expression("signing_secret = :old AND #ed25519.public_key = :old_key")
                 .expression_attribute_values(":old_key", text(&before.public_key));

@@ -45,8 +45,12 @@ impl Path for Types {
     async fn check(&self, run: &Run<'_>) {
         let rows = run.lane.aws.dynamo.rows("event_types");
         let (names, types): (Vec<&Value>, Vec<&Value>) = rows.iter().partition(|row| row["name"] == "*");
-        let listed: BTreeSet<&str> =
-            names.iter().flat_map(|row| row["names"].as_array()).flatten().filter_map(Value::as_str).collect();
+        let listed: BTreeSet<&str> = names
+            .iter()
+            .flat_map(|row| row["names"].as_array())
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
         let made: BTreeSet<&str> = types.iter().filter_map(|row| row["name"].as_str()).collect();
         if listed != made || made != BTreeSet::from(["order.paid"]) {
             run.violation(format!("the names are {listed:?}, and the types are {made:?}"));

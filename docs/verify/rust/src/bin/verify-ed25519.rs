@@ -15,7 +15,8 @@ const TOLERANCE: Duration = Duration::from_secs(5 * 60);
 fn is_genuine(public_key: &[u8], headers: &HeaderMap, raw_body: &[u8], now: SystemTime) -> bool {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let (id, timestamp) = (header("webhook-id"), header("webhook-timestamp"));
-    let sent_at = timestamp.parse().ok().and_then(|seconds| UNIX_EPOCH.checked_add(Duration::from_secs(seconds)));
+    let sent_at =
+        timestamp.parse().ok().and_then(|seconds| UNIX_EPOCH.checked_add(Duration::from_secs(seconds)));
     let age = sent_at.map(|at| now.duration_since(at).unwrap_or_else(|ahead| ahead.duration()));
     if age.is_none_or(|age| age > TOLERANCE) {
         return false;

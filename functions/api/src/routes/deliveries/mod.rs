@@ -71,7 +71,7 @@ pub async fn list_all(
     project: InProject,
     query: QueryValues,
 ) -> Result<Json<PageBody>, ApiError> {
-    let page = app.by_names(&project, |names| Page::of_project(&query, &project.id, names)).await?;
+    let page = app.by_delivered_names(&project, |names| Page::of_project(&query, &project.id, names)).await?;
     let owners = page.owners(&app, &project.id, project.shards.any(rand::random())).await?;
     Ok(Json(page.load(&app, &owners, Timestamp::now()).await?))
 }
@@ -108,7 +108,8 @@ pub async fn list(
     query: QueryValues,
 ) -> Result<Json<PageBody>, ApiError> {
     let endpoint = endpoints::find(&app, &project, &ids.endpoint()?).await?;
-    let page = app.by_names(&project, |names| Page::of_endpoint(&query, &endpoint.id, names)).await?;
+    let page =
+        app.by_delivered_names(&project, |names| Page::of_endpoint(&query, &endpoint.id, names)).await?;
     Ok(Json(page.load(&app, &Owners::from(&endpoint), Timestamp::now()).await?))
 }
 

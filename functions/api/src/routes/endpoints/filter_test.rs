@@ -44,7 +44,7 @@ pub async fn test_filter(
     let read = |names: &EventNames| {
         event_input::read(&event, names).map_err(|Refused(why)| Refused::new(format!("event.{why}")))
     };
-    let (id, content) = app.by_names(&project, read).await?;
+    let (id, content) = app.by_delivered_names(&project, read).await?;
     let envelope = content.envelope(&id.unwrap_or_else(|| EventId::new(Timestamp::now())));
     let matches = match filter {
         None => true,

@@ -25,7 +25,9 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use self::fields::{description, ed25519, events, filter, headers, ordered, rate_limit_per_second, status, url};
+use self::fields::{
+    description, ed25519, events, filter, headers, ordered, rate_limit_per_second, status, url,
+};
 use crate::app::{App, AppState};
 use crate::auth::{Caller, InProject};
 use crate::error::ApiError;
@@ -211,10 +213,9 @@ pub async fn create(
     let fields = body.fields()?;
     let url = url(&fields, &app.settings, host)?.ok_or_else(|| missing("url", "an absolute https URL"))?;
     let wanted = |names: &EventNames| {
-        events(&fields, names)?
-            .ok_or_else(|| missing("events", &fields::events_allowed(names)))
+        events(&fields, names)?.ok_or_else(|| missing("events", &fields::events_allowed(names)))
     };
-    let events = app.by_names(&project, wanted).await?;
+    let events = app.by_delivered_names(&project, wanted).await?;
     let now = Timestamp::now();
     let limit = rate_limit_per_second(&fields)?.flatten();
     let status = fields.nullable("status", "active or disabled", status)?.unwrap_or(EndpointStatus::Active);
@@ -293,7 +294,7 @@ pub async fn update(
     let (headers, ed25519) = (headers(&fields)?, fields.optional("ed25519", "true or false", ed25519)?);
     let unsealed = EndpointPatch {
         url: url(&fields, &app.settings, host)?,
-        events: app.by_names(&project, |names| events(&fields, names)).await?,
+        events: app.by_delivered_names(&project, |names| events(&fields, names)).await?,
         status: fields.optional("status", "active or disabled", status)?,
         description: description(&fields)?,
         headers: None,

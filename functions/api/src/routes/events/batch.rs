@@ -95,7 +95,7 @@ pub async fn create_many(
     let texts = fields.required("events", format_args!("an array of 1 to {MAX_EVENTS} events"), array)?;
     let mut given = Vec::with_capacity(texts.len());
     for text in texts {
-        given.push(app.by_names(&project, |names| read(text, names)).await);
+        given.push(app.by_posted_names(&project, |names| read(text, names)).await);
     }
     let routes = ahead.routes(&app, &project).await?;
     let now = Timestamp::now();

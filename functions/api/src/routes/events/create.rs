@@ -73,7 +73,8 @@ pub async fn create(
 ) -> Result<AcceptedBody, ApiError> {
     query.only(&[])?;
     let fields = body.fields()?;
-    let (event_id, content) = app.by_names(&project, |names| event_input::read(&fields, names)).await?;
+    let (event_id, content) =
+        app.by_posted_names(&project, |names| event_input::read(&fields, names)).await?;
     // The routes are being read meanwhile.
     let now = Timestamp::now();
     let permit = app.budgets.take(Budgeted::Events, &project.id, now).await;

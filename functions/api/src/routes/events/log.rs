@@ -29,7 +29,7 @@ pub async fn list(
     project: InProject,
     query: QueryValues,
 ) -> Result<Json<EventPageBody>, ApiError> {
-    let page = app.by_names(&project, |names| EventPage::read(&query, &project.id, names)).await?;
+    let page = app.by_delivered_names(&project, |names| EventPage::read(&query, &project.id, names)).await?;
     Ok(Json(page.load(&app, &project, Timestamp::now()).await?))
 }
 

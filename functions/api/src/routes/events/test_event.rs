@@ -32,13 +32,13 @@ pub async fn send_test(
     let endpoint = endpoints::find(&app, &project, &ids.endpoint()?).await?;
     query.only(&[])?;
     let fields = body.fields_if_any()?;
-    let asked = app.by_names(&project, |names| asked(&fields, names)).await?;
+    let asked = app.by_delivered_names(&project, |names| asked(&fields, names)).await?;
     if endpoint.status == EndpointStatus::Disabled {
         return Err(ApiError::endpoint_disabled());
     }
     let name = match asked {
         Some(name) => name,
-        None => app.by_names(&project, |names| first(&endpoint, names)).await?,
+        None => app.by_delivered_names(&project, |names| first(&endpoint, names)).await?,
     };
     let now = Timestamp::now();
     let permit = app.budgets.take(Budgeted::TestEvents, &project.id, now).await;
