@@ -24,7 +24,7 @@ use crate::http::Reply;
 use crate::partiql;
 
 /// The product's tables: name, partition key, sort key.
-const TABLES: [(&str, &str, Option<&str>); 14] = [
+const TABLES: [(&str, &str, Option<&str>); 15] = [
     ("accounts", "email_key", None),
     ("login_failures", "email_key", None),
     ("sessions", "account_id", Some("id")),
