@@ -39,6 +39,11 @@ function everyHour({ since, until, hours }) {
   });
 }
 
+function emptyDay() {
+  const until = Math.floor(Date.now() / HOUR + 1) * HOUR;
+  return { since: new Date(until - 24 * HOUR).toISOString(), until: new Date(until).toISOString(), hours: [], total: NONE };
+}
+
 const sum = (counts, parts) => parts.reduce((total, [name]) => total + counts[name], 0);
 const most = (numbers) => Math.max(0, ...numbers);
 const figure = (number) => number.toLocaleString("en");
@@ -152,12 +157,12 @@ function durationsChart(stats, hours) {
   const height = 60;
   const top = most(hours.map(({ duration_ms: took }) => took.p95 ?? 0)) || 1;
   const { p50, p95 } = stats.total.duration_ms;
-  const label = `Time to answer: ${p50 === null ? "no attempts" : `half within ${span(p50)}, 95 % within ${span(p95)}`}`;
+  const answers = p50 === null ? "no attempts" : `half within ${span(p50)}, 95 % within ${span(p95)}`;
   const props = { class: "lines", viewBox: `0 0 ${hours.length * BAR} ${height}`, preserveAspectRatio: "none", role: "img" };
   const axis = svg("line", { class: "axis", x1: 0, x2: hours.length * BAR, y1: height - 1, y2: height - 1 });
   const lines = ["p95", "p50"].map((name) => line(hours, name, height, top));
-  const drawing = svg("svg", { ...props, "aria-label": label }, axis, lines, hitAreas(hours, height));
-  return framed(label, stats.total.attempts ? [span(top), "0 ms"] : ["", ""], hours, drawing);
+  const drawing = svg("svg", { ...props, "aria-label": `Time to answer: ${answers}` }, axis, lines, hitAreas(hours, height));
+  return framed(`Answers: ${answers}`, stats.total.attempts ? [span(top), "0 ms"] : ["", ""], hours, drawing);
 }
 
 function numbersTable({ hours }) {
@@ -201,17 +206,21 @@ export function statsPanel(url, signal) {
   let [chosen, shown] = [0, null];
   const showNumbers = () => fill(numbers, shown && details.open ? numbersTable(shown) : null);
   const details = h("details", { class: "request", ontoggle: showNumbers }, h("summary", null, "Show as a table"), numbers);
+  const draw = (stats) => {
+    const hours = everyHour(stats);
+    fill(place, countsChart(stats, hours), durationsChart(stats, hours), legend());
+  };
   const show = async () => {
     const asked = chosen;
+    place.setAttribute("aria-busy", "true");
     try {
       const since = new Date(Date.now() - (PERIODS[asked][1] - 1) * HOUR).toISOString();
       const { json: stats } = await get(`${url}/stats`, { query: { since }, signal });
       if (asked !== chosen) return;
       shown = stats;
-      const hours = everyHour(stats);
-      fill(place, countsChart(stats, hours), durationsChart(stats, hours), legend());
-      details.hidden = !stats.hours.length;
+      draw(stats);
       showNumbers();
+      place.removeAttribute("aria-busy");
     } catch (problem) {
       if (signal.aborted || problem.status === 401) throw problem;
       panel.hidden = problem.status === 404;
@@ -229,6 +238,8 @@ export function statsPanel(url, signal) {
   );
   const head = h("div", { class: "panel-head" }, h("h2", null, "Activity"), choice.element);
   const panel = h("section", { class: "panel", "aria-label": "Activity" }, head, place, details);
+  // The numbers come later, and must move nothing.
+  draw(emptyDay());
   choice.press(0);
   return { panel, show };
 }
