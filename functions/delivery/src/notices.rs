@@ -45,11 +45,12 @@ pub(crate) async fn tell(
     }
     let notice = Notice::new(kind, delivery, endpoint, &app.settings.stack_name)
         .map_err(|error| StoreError::Broken(Failure::of(error)))?;
-    if app.operator.hears_of(&delivery.project_id) {
-        tell_operator(app, &notice).await?;
-    }
+    // The operator's bus may be out of order for days, which is no reason to leave the project in the dark.
     if is_for_its_project(app, delivery) {
         tell_project(app, delivery, &notice).await?;
+    }
+    if app.operator.hears_of(&delivery.project_id) {
+        tell_operator(app, &notice).await?;
     }
     Ok(())
 }
