@@ -150,7 +150,7 @@ async fn events_of_a_new_type_are_delivered_to_all_who_want_them() {
     let events = project.get(&format!("/events?event_name={name}")).await.ok(200);
     assert_eq!(events["data"].as_array().map(Vec::len), Some(3));
     let replay = json!({"since": rfc3339(now() - 3_600_000), "event_name": name});
-    project.api.post(&one.path("/replay"), &replay).await.ok(202);
+    let _ = project.api.post(&one.path("/replay"), &replay).await.ok(202);
 
     // The account's other projects know it too, and other accounts do not.
     let second = account.bearer().post("/v1/projects", &json!({"name": "second"})).await.ok(201);
@@ -218,7 +218,7 @@ async fn a_test_event_carries_the_example() {
     let body = format!(r#"{{"example": {example}}}"#);
     for name in [&name, "call.summary"] {
         let body = body.clone().into_bytes();
-        account.bearer().send(reqwest::Method::PUT, &path(name), Some(body)).await.ok(200);
+        let _ = account.bearer().send(reqwest::Method::PUT, &path(name), Some(body)).await.ok(200);
     }
     let endpoint = project.endpoint_for(&receiver.url(), &["call.summary"]).await;
     for (index, test) in [json!({}), json!({"event_name": name})].iter().enumerate() {

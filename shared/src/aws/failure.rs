@@ -124,6 +124,7 @@ mod tests {
         async fn read_endpoint(self) -> StoreError {
             let name = || "table".to_owned();
             let tables = Tables {
+                event_types: String::new(),
                 endpoints: name(),
                 events: name(),
                 deliveries: name(),
