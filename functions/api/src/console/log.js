@@ -128,6 +128,7 @@ export function log({ label, here, query, signal, headings, names, statuses, not
     if (!data.length && !cursor) fill(place, none);
     else if (!place.contains(list)) fill(place, list, more);
     if (tail?.isOn() || data.some(isMoving)) follow();
+    else clearTimeout(timer);
   };
   const refresh = async () => {
     reading += 1;
