@@ -9,7 +9,7 @@ use crate::id::AttemptId;
 /// The most attempts that one delivery can have, manual ones included (contract §6).
 pub const MAX_ATTEMPTS: u32 = 50;
 
-/// How many bytes of an answer's body are read and kept.
+/// How many bytes of a receiver's answer are read and kept.
 pub const MAX_RESPONSE_BODY_BYTES: usize = 1_024;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +38,8 @@ pub enum Outcome {
     },
     /// No head of an answer came.
     Failed { cause: SendFailure },
+    /// The token that the request needs could not be had, so there was no request to the receiver.
+    NoToken { why: NoToken },
 }
 
 impl Outcome {
@@ -132,6 +134,14 @@ pub enum TlsFault {
     NoHttp1,
     #[error("the receiver wants a client certificate")]
     ClientCertificate,
+    #[error("the receiver refused the client certificate: it has expired")]
+    ClientCertificateExpired,
+    #[error(
+        "the receiver refused the client certificate: the receiver does not trust its issuer, or lacks a certificate of its chain"
+    )]
+    ClientCertificateUntrusted,
+    #[error("the receiver refused the client certificate")]
+    ClientCertificateRefused,
     #[error("the receiver knows no such host name: its TLS server has no certificate for it")]
     UnknownName,
     #[error("the answer to the TLS handshake was not TLS: the port seems to be one for plain HTTP")]
@@ -144,6 +154,60 @@ pub enum TlsFault {
     Alert(u8),
     #[error("the TLS connection failed")]
     Other,
+}
+
+/// Why no token came from an endpoint's token URL (RFC 6749). The messages repeat nothing that the token URL sent but its status and an
+/// error that the RFC names, because other text may repeat the client's secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NoToken {
+    #[error("no token from the token URL: {0}")]
+    Unreached(SendFailure),
+    #[error("the token URL answered {status}{}", reason.map(|reason| format!(" {reason}")).unwrap_or_default())]
+    Refused { status: u16, reason: Option<TokenRefusal> },
+    #[error(
+        "the token URL answered 200, but not with the JSON object of a token (RFC 6749 §5.1) within 16 KiB"
+    )]
+    Unreadable,
+    #[error("the token URL gave a token of another type than bearer")]
+    NotBearer,
+    #[error("the token URL gave a token that a header cannot carry")]
+    Unsendable,
+}
+
+/// An error of RFC 6749 §5.2, or of RFC 8707 §2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TokenRefusal {
+    #[error("invalid_request")]
+    InvalidRequest,
+    #[error("invalid_client")]
+    InvalidClient,
+    #[error("invalid_grant")]
+    InvalidGrant,
+    #[error("unauthorized_client")]
+    UnauthorizedClient,
+    #[error("unsupported_grant_type")]
+    UnsupportedGrantType,
+    #[error("invalid_scope")]
+    InvalidScope,
+    #[error("invalid_target")]
+    InvalidTarget,
+}
+
+impl TokenRefusal {
+    /// `None` for an error that no RFC names.
+    #[must_use]
+    pub fn parse(error: &str) -> Option<Self> {
+        Some(match error {
+            "invalid_request" => Self::InvalidRequest,
+            "invalid_client" => Self::InvalidClient,
+            "invalid_grant" => Self::InvalidGrant,
+            "unauthorized_client" => Self::UnauthorizedClient,
+            "unsupported_grant_type" => Self::UnsupportedGrantType,
+            "invalid_scope" => Self::InvalidScope,
+            "invalid_target" => Self::InvalidTarget,
+            _ => return None,
+        })
+    }
 }
 
 /// The fault that broke an answer's body off.
@@ -208,6 +272,7 @@ impl Attempt {
                 ..attempt
             },
             Outcome::Failed { cause } => Self { error_message: Some(cause.to_string()), ..attempt },
+            Outcome::NoToken { why } => Self { error_message: Some(why.to_string()), ..attempt },
         }
     }
 

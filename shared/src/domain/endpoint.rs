@@ -10,6 +10,7 @@ use crate::event_name::EventName;
 use crate::filter::FilterText;
 use crate::id::{EndpointId, EventId, ProjectId};
 use crate::rate_limit::RateLimit;
+use crate::receiver_auth::SealedAuth;
 use crate::sealed::{Field, Place, Sealed, SealedHeaders};
 use crate::shards::Shards;
 use crate::slowness::Hanging;
@@ -94,6 +95,9 @@ pub struct Endpoint {
     /// Headers that each request carries beside ours.
     #[serde(default, skip_serializing_if = "SealedHeaders::is_empty")]
     pub headers: SealedHeaders,
+    /// By which its receiver knows the service beside the signature.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth: Option<SealedAuth>,
     /// Whether its deliveries come one after another, all or those of each customer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ordered: Option<Order>,
@@ -179,6 +183,7 @@ impl Endpoint {
             events,
             description: None,
             headers: SealedHeaders::default(),
+            auth: None,
             ordered: None,
             filter: None,
             updated_at: now,

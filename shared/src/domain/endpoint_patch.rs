@@ -4,6 +4,7 @@ use crate::ed25519_keys::SealedKeyPair;
 use crate::endpoint::{DisabledReason, Endpoint, EndpointState, EndpointStatus};
 use crate::filter::FilterText;
 use crate::rate_limit::RateLimit;
+use crate::receiver_auth::SealedAuth;
 use crate::sealed::SealedHeaders;
 use crate::stream::Order;
 use crate::subscription::Subscription;
@@ -19,6 +20,8 @@ pub struct EndpointPatch {
     pub description: Option<Option<String>>,
     /// No headers at all remove the endpoint's headers.
     pub headers: Option<SealedHeaders>,
+    /// The inner `None` removes it.
+    pub auth: Option<Option<SealedAuth>>,
     /// The inner `None` removes it.
     pub rate_limit_per_second: Option<Option<u16>>,
     /// The inner `None` switches it off.
@@ -38,6 +41,7 @@ impl EndpointPatch {
             status,
             description,
             headers,
+            auth,
             rate_limit_per_second,
             ordered,
             filter,
@@ -48,6 +52,7 @@ impl EndpointPatch {
             && status.is_none()
             && description.is_none()
             && headers.is_none()
+            && auth.is_none()
             && rate_limit_per_second.is_none()
             && ordered.is_none()
             && filter.is_none()
@@ -63,6 +68,7 @@ impl EndpointPatch {
             && (self.status.is_none() || before.status == after.status)
             && (self.description.is_none() || before.description == after.description)
             && (self.headers.is_none() || before.headers == after.headers)
+            && (self.auth.is_none() || before.auth == after.auth)
             && (self.rate_limit_per_second.is_none() || before.state.rate_limit == after.state.rate_limit)
             && (self.ordered.is_none() || before.ordered == after.ordered)
             && (self.filter.is_none() || before.filter == after.filter)
@@ -122,6 +128,9 @@ impl EndpointPatch {
         if let Some(headers) = &self.headers {
             after.headers = headers.clone();
         }
+        if let Some(auth) = &self.auth {
+            after.auth.clone_from(auth);
+        }
         if let Some(ordered) = self.ordered {
             after.ordered = ordered;
         }
@@ -176,6 +185,7 @@ impl EndpointPatch {
             status,
             description,
             headers,
+            auth,
             rate_limit_per_second,
             ordered,
             filter,
@@ -186,6 +196,7 @@ impl EndpointPatch {
             && status.is_none_or(|status| status == endpoint.status)
             && description.as_ref().is_none_or(|description| *description == endpoint.description)
             && headers.as_ref().is_none_or(|headers| *headers == endpoint.headers)
+            && auth.as_ref().is_none_or(|auth| *auth == endpoint.auth)
             && rate_limit_per_second.is_none_or(|limit| limit == endpoint.rate_limit_per_second())
             && ordered.is_none_or(|ordered| ordered == endpoint.ordered)
             && filter.as_ref().is_none_or(|filter| *filter == endpoint.filter)

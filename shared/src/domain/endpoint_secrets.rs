@@ -2,6 +2,7 @@
 
 use crate::custom_headers::CustomHeaders;
 use crate::ed25519_keys::PrivateKey;
+use crate::receiver_auth::ReceiverAuth;
 use crate::signing_secret::SigningSecret;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +15,7 @@ pub struct EndpointSecrets {
     /// The private key before, while a rotation overlaps.
     pub previous_ed25519: Option<PrivateKey>,
     pub headers: CustomHeaders,
+    pub auth: Option<ReceiverAuth>,
 }
 
 impl EndpointSecrets {

@@ -4,13 +4,14 @@
 //! say where the service may send. [`account`], [`session`], [`project`], [`api_key`] with its [`scope`]s, [`portal_link`], [`endpoint`] with its [`endpoint_health`] and its [`subscription`]s,
 //! [`event`], [`event_type`], [`delivery`] and [`attempt`] are the things that the service keeps; [`shards`] and [`partition`] choose the
 //! place. [`fields`], [`event_input`] and [`intake`] read the producers' input, [`filter`] judges it, and [`payload`] packs it.
-//! [`signing_secret`], [`ed25519_keys`], [`signature`] and [`custom_headers`] go into a request, and [`endpoint_secrets`] are those of one endpoint;
+//! [`signing_secret`], [`ed25519_keys`], [`signature`], [`custom_headers`] and the [`access_token`] of a [`receiver_auth`] go into a request, and [`endpoint_secrets`] are those of one endpoint;
 //! [`sealed`] is their form in a row, and [`masks`] stand in their place. [`job`] is a message in a queue.
 //! [`erasure`] is the way of a project's erasure. [`schedule`], [`rate_limit`], [`slowness`], [`budget`] and [`decision`] choose the next step, and [`transition`] is the
 //! change that a decision makes to a row. [`stream`] is the order of an ordered endpoint's deliveries. [`replay`] tries many deliveries again, [`operational`] tells the operator and the project,
 //! [`stats`] count what happened at an endpoint,
 //! [`cursor`] marks a place in a list, and [`merge`] makes one list of several.
 
+pub mod access_token;
 pub mod account;
 pub mod address;
 pub mod amazon;
@@ -46,6 +47,7 @@ pub mod payload;
 pub mod portal_link;
 pub mod project;
 pub mod rate_limit;
+pub mod receiver_auth;
 pub mod replay;
 pub mod route;
 pub mod schedule;

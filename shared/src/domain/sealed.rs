@@ -1,5 +1,5 @@
-//! Values that rows hold sealed: signing secrets, private keys and the values of an endpoint's own headers. `crate::sealing` seals and opens
-//! them. Here is what surrounds that: the bytes in the row, and the place to which a value is bound.
+//! Values that rows hold sealed: signing secrets, private keys, the values of an endpoint's own headers and the secret of its `auth`. `crate::sealing` seals
+//! and opens them. Here is what surrounds that: the bytes in the row, and the place to which a value is bound.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -171,6 +171,10 @@ pub enum Field<'a> {
     PreviousEd25519,
     /// The value of the header of this name.
     Header(&'a str),
+    /// That of an OAuth 2.0 client.
+    ClientSecret,
+    /// That of a client certificate.
+    ClientKey,
 }
 
 /// The place to which a sealed value is bound. A value that somebody copies to another project, endpoint or field does not open
@@ -193,6 +197,8 @@ impl fmt::Display for Place<'_> {
             Field::Ed25519 => f.write_str("ed25519"),
             Field::PreviousEd25519 => f.write_str("previous_ed25519"),
             Field::Header(name) => write!(f, "header|{name}"),
+            Field::ClientSecret => f.write_str("client_secret"),
+            Field::ClientKey => f.write_str("client_key"),
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::ed25519_keys::{PrivateKey, RotatedKeys, SealedKeyPair};
 use crate::endpoint::Endpoint;
 use crate::endpoint_secrets::EndpointSecrets;
 use crate::masks::MASK;
+use crate::receiver_auth::{ReceiverAuth, SealedAuth};
 use crate::sealed::{Field, Sealed, SealedHeaders};
 use crate::signing_secret::SigningSecret;
 use crate::time::Timestamp;
@@ -21,10 +22,11 @@ pub struct Resealed {
     /// Absent likewise.
     pub previous_ed25519: Option<Sealed>,
     pub headers: SealedHeaders,
+    pub auth: Option<SealedAuth>,
 }
 
 impl SealingKeys {
-    /// What an attempt needs: the secrets that sign at `now`, and the endpoint's own headers.
+    /// What an attempt needs: the secrets that sign at `now`, the endpoint's own headers, and its `auth`.
     ///
     /// # Errors
     /// When a value does not open.
@@ -46,7 +48,15 @@ impl SealingKeys {
             ed25519: private_key(Field::Ed25519, present)?,
             previous_ed25519: private_key(Field::PreviousEd25519, endpoint.previous_ed25519_at(now))?,
             headers: CustomHeaders::from_stored(headers),
+            auth: endpoint.auth.as_ref().map(|auth| self.auth_of(endpoint, auth)).transpose()?,
         })
+    }
+
+    /// # Errors
+    /// When the secret does not open.
+    pub fn auth_of(&self, endpoint: &Endpoint, auth: &SealedAuth) -> Result<ReceiverAuth, NotOpened> {
+        let secret = self.open(&endpoint.place(auth.field()), auth.secret())?;
+        Ok(auth.with(secret.into()))
     }
 
     /// # Errors
@@ -129,6 +139,20 @@ impl SealingKeys {
         Ok(SealedHeaders(sealed))
     }
 
+    /// The `auth` of a caller, sealed for an endpoint. A mask keeps the secret, as in [`Self::seal_headers`].
+    ///
+    /// # Errors
+    /// When a secret that is kept does not open.
+    pub fn seal_auth(&self, endpoint: &Endpoint, auth: &ReceiverAuth) -> Result<SealedAuth, SealingError> {
+        let secret = auth.secret().expose();
+        let kept = endpoint.auth.as_ref().and_then(|before| auth.secret_like(before));
+        let sealed = match kept.filter(|_| secret == MASK) {
+            Some(kept) => self.reseal(endpoint, auth.field(), kept),
+            None => self.seal(&endpoint.place(auth.field()), secret),
+        };
+        Ok(auth.with(sealed?))
+    }
+
     /// The endpoint's values under the current key, without a previous secret that signs no longer. `None` when its row holds
     /// them so already.
     ///
@@ -140,6 +164,7 @@ impl SealingKeys {
         let is_current = |sealed: &Sealed| sealed.is_under(&self.current);
         if is_current(&endpoint.signing_secret)
             && endpoint.headers.0.values().all(is_current)
+            && endpoint.auth.as_ref().is_none_or(|auth| is_current(auth.secret()))
             && previous == endpoint.previous_secret.as_ref()
             && previous.is_none_or(is_current)
             && endpoint.ed25519.as_ref().is_none_or(|pair| is_current(&pair.private_key))
@@ -155,12 +180,16 @@ impl SealingKeys {
         let pair = endpoint.ed25519.as_ref().map(|pair| self.reseal_pair(endpoint, pair));
         let previous_ed25519 =
             previous_ed25519.map(|sealed| self.reseal(endpoint, Field::PreviousEd25519, sealed));
+        let auth = endpoint.auth.as_ref().map(|auth| {
+            Ok::<_, SealingError>(auth.with(self.reseal(endpoint, auth.field(), auth.secret())?))
+        });
         Ok(Some(Resealed {
             signing_secret: self.reseal(endpoint, Field::SigningSecret, &endpoint.signing_secret)?,
             previous_secret: previous.transpose()?,
             ed25519: pair.transpose()?,
             previous_ed25519: previous_ed25519.transpose()?,
             headers: SealedHeaders(headers),
+            auth: auth.transpose()?,
         }))
     }
 
@@ -180,6 +209,7 @@ mod tests {
     use super::*;
     use crate::endpoint::ROTATION_OVERLAP;
     use crate::id::{EndpointId, ProjectId};
+    use crate::receiver_auth::{Auth, OAuth2};
     use crate::shards::Shards;
 
     const NOW: Timestamp = Timestamp::from_millis(1_776_009_119_499);
@@ -197,7 +227,16 @@ mod tests {
         CustomHeaders::new(pairs).expect("headers")
     }
 
-    /// An endpoint under `k1`, in the middle of a rotation, with a key pair and a header.
+    fn client(secret: &str) -> ReceiverAuth {
+        Auth::OAuth2(OAuth2 {
+            token_url: "https://login.example.com/token".to_owned(),
+            client_id: "id".to_owned(),
+            client_secret: secret.to_owned().into(),
+            scope: None,
+        })
+    }
+
+    /// An endpoint under `k1`, in the middle of a rotation, with a key pair, a header and a client.
     fn endpoint() -> Endpoint {
         let keys = keys("k1");
         let (url, nothing) = ("https://example.com/".to_owned(), Vec::new().into());
@@ -210,6 +249,7 @@ mod tests {
             (secret(Field::SigningSecret, "whsec_b"), secret(Field::PreviousSecret, "whsec_a"));
         let pair = keys.seal_ed25519(&endpoint, true).expect("a pair");
         let sealed = keys.seal_headers(&endpoint, &headers(&[("x-a", "value")])).expect("headers");
+        endpoint.auth = Some(keys.seal_auth(&endpoint, &client("client's")).expect("a client"));
         (endpoint.signing_secret, endpoint.headers) = (signing, sealed);
         endpoint.previous_secret = Some(previous);
         endpoint.previous_secret_until = Some(NOW.plus(ROTATION_OVERLAP));
@@ -226,6 +266,7 @@ mod tests {
         let all: Vec<&str> = during.all().map(SigningSecret::expose).collect();
         assert_eq!(all, ["whsec_b", "whsec_a"]);
         assert_eq!(during.headers, headers(&[("x-a", "value")]));
+        assert_eq!(during.auth, Some(client("client's")));
         let after = keys.secrets_of(&endpoint, NOW.plus(ROTATION_OVERLAP)).expect("secrets");
         assert_eq!((after.previous, after.previous_ed25519), (None, None));
         assert_eq!((during.private_keys().count(), after.ed25519), (2, during.ed25519.clone()));
@@ -236,7 +277,7 @@ mod tests {
         let (before, later) = (endpoint(), NOW.plus(ROTATION_OVERLAP + Duration::from_secs(1)));
         assert_eq!(keys("k1").reseal_all(&before, NOW).expect("opened"), None);
         let keys = keys("k2");
-        let Resealed { signing_secret, previous_secret, ed25519, previous_ed25519, headers } =
+        let Resealed { signing_secret, previous_secret, ed25519, previous_ed25519, headers, auth } =
             keys.reseal_all(&before, NOW).expect("opened").expect("an earlier key");
         let after = Endpoint {
             signing_secret,
@@ -244,13 +285,15 @@ mod tests {
             ed25519,
             previous_ed25519,
             headers,
+            auth,
             ..before.clone()
         };
         assert_eq!(keys.secrets_of(&after, NOW), keys.secrets_of(&before, NOW));
         assert_eq!(keys.reseal_all(&after, NOW).expect("opened"), None);
         let pair = after.ed25519.as_ref().map(|pair| &pair.private_key);
+        let secret = after.auth.as_ref().map(SealedAuth::secret);
         let all = [&after.signing_secret, &after.headers.0["x-a"]].into_iter();
-        let all = all.chain(&after.previous_secret).chain(pair).chain(&after.previous_ed25519);
+        let all = all.chain(&after.previous_secret).chain(pair).chain(&after.previous_ed25519).chain(secret);
         assert!(all.into_iter().all(|sealed| sealed.is_under(keys.current())));
         let expired = keys.reseal_all(&after, later).expect("opened").expect("an expired secret");
         assert_eq!((expired.previous_secret, expired.previous_ed25519), (None, None));
@@ -273,8 +316,11 @@ mod tests {
         let changed =
             keys.seal_headers(&endpoint, &headers(&[("x-a", MASK), ("x-b", "new")])).expect("sealed");
         assert!(changed.0.values().all(|sealed| sealed.is_under(keys.current())));
-        let after = Endpoint { headers: changed, ..endpoint };
-        let opened = keys.secrets_of(&after, NOW).expect("secrets").headers;
-        assert_eq!(opened, headers(&[("x-a", "value"), ("x-b", "new")]));
+        let auth = keys.seal_auth(&endpoint, &client(MASK)).expect("sealed");
+        assert!(auth.secret().is_under(keys.current()));
+        let after = Endpoint { headers: changed, auth: Some(auth), ..endpoint };
+        let opened = keys.secrets_of(&after, NOW).expect("secrets");
+        assert_eq!(opened.headers, headers(&[("x-a", "value"), ("x-b", "new")]));
+        assert_eq!(opened.auth, Some(client("client's")));
     }
 }

@@ -5,6 +5,7 @@
 //! certificate is under none of the few, or when [`Roots::read_all`] asks for it.
 
 mod bundle;
+mod identity;
 
 use std::sync::{Arc, OnceLock};
 
@@ -15,6 +16,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
 use self::bundle::Bundle;
+pub use self::identity::{Identity, NoIdentity};
 
 /// A client's TLS settings, and the roots that it trusts. Clones share the roots that were read.
 #[derive(Debug, Clone)]

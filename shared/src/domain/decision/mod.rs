@@ -264,7 +264,7 @@ pub fn after_attempt(
         Outcome::Answered { status: 200..=299, .. } => return Step::Succeeded,
         Outcome::Answered { status: 410, .. } => return Step::Failed(FailureReason::Gone),
         Outcome::Answered { status: 429 | 503, retry_after, .. } => *retry_after,
-        Outcome::Answered { .. } | Outcome::Failed { .. } => None,
+        Outcome::Answered { .. } | Outcome::Failed { .. } | Outcome::NoToken { .. } => None,
     };
     // A manual attempt is one attempt, not a new schedule (contract §6).
     let delay = match trigger {

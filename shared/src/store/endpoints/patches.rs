@@ -88,6 +88,7 @@ fn settings_changes(patch: &EndpointPatch, after: &Endpoint) -> Result<Changes, 
         status,
         description,
         headers,
+        auth,
         rate_limit_per_second: _,
         ordered,
         filter,
@@ -124,6 +125,9 @@ fn settings_changes(patch: &EndpointPatch, after: &Endpoint) -> Result<Changes, 
     if headers.is_some() {
         let kept = (!after.headers.is_empty()).then(|| value(&after.headers)).transpose()?;
         changes = changes.set_or_remove("headers", kept);
+    }
+    if auth.is_some() {
+        changes = changes.set_or_remove("auth", after.auth.as_ref().map(value).transpose()?);
     }
     if ordered.is_some() {
         changes = changes.set_or_remove("ordered", after.ordered.map(|order| text(order.as_str())));

@@ -57,7 +57,8 @@ impl Store {
             .set_or_remove("previous_secret", to.previous_secret.as_ref().map(value).transpose()?)
             .set_or_remove("ed25519", to.ed25519.as_ref().map(value).transpose()?)
             .set_or_remove("previous_ed25519", to.previous_ed25519.as_ref().map(value).transpose()?)
-            .set_or_remove("headers", headers);
+            .set_or_remove("headers", headers)
+            .set_or_remove("auth", to.auth.as_ref().map(value).transpose()?);
         if to.previous_secret.is_none() {
             changes = changes.remove(&["previous_secret_until"]);
         }
