@@ -1,6 +1,6 @@
 //! The body of an answer: where it ends, and its start, which is kept. Everything here is pure.
 
-use echo_shared::attempt::{BodyFault, MAX_RESPONSE_BODY_BYTES};
+use echo_shared::attempt::BodyFault;
 use httparse::Status;
 
 /// Longest line of chunk framing, an extension or a trailer.
@@ -20,6 +20,8 @@ pub(crate) enum Framing {
 pub(crate) struct Body {
     expects: Expects,
     kept: Vec<u8>,
+    /// The most bytes that are kept.
+    most: usize,
     /// Whether bytes came that were not kept.
     has_dropped: bool,
 }
@@ -38,14 +40,14 @@ enum Expects {
 }
 
 impl Body {
-    pub(crate) const fn new(framing: Framing) -> Self {
+    pub(crate) const fn new(framing: Framing, most: usize) -> Self {
         let expects = match framing {
             Framing::Nothing | Framing::Length(0) => Expects::Nothing,
             Framing::Length(length) => Expects::Content(length),
             Framing::Chunked => Expects::ChunkSize,
             Framing::ToTheEnd => Expects::Anything,
         };
-        Self { expects, kept: Vec::new(), has_dropped: false }
+        Self { expects, kept: Vec::new(), most, has_dropped: false }
     }
 
     pub(crate) const fn is_whole(&self) -> bool {
@@ -54,7 +56,7 @@ impl Body {
 
     /// Whether no more of it is worth reading.
     pub(crate) const fn is_enough(&self) -> bool {
-        self.is_whole() || self.kept.len() == MAX_RESPONSE_BODY_BYTES
+        self.is_whole() || self.kept.len() == self.most
     }
 
     /// Whether the end of the connection is the end of the body.
@@ -64,7 +66,7 @@ impl Body {
 
     /// Whether the body is longer than the part that is kept. Where its end is not known yet, it counts as longer.
     pub(crate) fn has_more(&self) -> bool {
-        self.has_dropped || (self.kept.len() == MAX_RESPONSE_BODY_BYTES && !self.is_whole())
+        self.has_dropped || (self.kept.len() == self.most && !self.is_whole())
     }
 
     pub(crate) fn into_start(self) -> Vec<u8> {
@@ -111,7 +113,7 @@ impl Body {
     /// Moves up to `most` bytes out of `read`, keeps as many as there is room for, and returns the number moved.
     fn keep(&mut self, read: &mut Vec<u8>, most: u64) -> u64 {
         let taken = usize::try_from(most).unwrap_or(usize::MAX).min(read.len());
-        let room = MAX_RESPONSE_BODY_BYTES - self.kept.len();
+        let room = self.most - self.kept.len();
         self.kept.extend_from_slice(&read[..taken.min(room)]);
         self.has_dropped |= taken > room;
         read.drain(..taken);
@@ -140,13 +142,16 @@ fn size(line: &[u8]) -> Result<u64, BodyFault> {
 
 #[cfg(test)]
 mod tests {
+    use echo_shared::attempt::MAX_RESPONSE_BODY_BYTES;
+
     use super::*;
 
     /// The start that was kept, whether it was whole, and the rest; in pieces of every size the same.
     fn taken(framing: Framing, bytes: &[u8]) -> Result<(String, bool, usize), BodyFault> {
         let mut results = Vec::new();
         for piece in [1, 2, 3, 7, bytes.len().max(1)] {
-            let (mut body, mut read, mut result) = (Body::new(framing), Vec::new(), Ok(()));
+            let (mut body, mut read, mut result) =
+                (Body::new(framing, MAX_RESPONSE_BODY_BYTES), Vec::new(), Ok(()));
             for piece in bytes.chunks(piece) {
                 read.extend_from_slice(piece);
                 result = result.and_then(|()| body.take(&mut read));
@@ -195,7 +200,7 @@ mod tests {
         let (start, is_whole, rest) =
             taken(Framing::Length(bytes.len() as u64), bytes.as_bytes()).expect("fine");
         assert_eq!((start.len(), is_whole, rest), (MAX_RESPONSE_BODY_BYTES, true, 0));
-        let mut body = Body::new(Framing::ToTheEnd);
+        let mut body = Body::new(Framing::ToTheEnd, MAX_RESPONSE_BODY_BYTES);
         body.take(&mut bytes.into_bytes()).expect("fine");
         assert!(body.is_enough() && !body.is_whole());
     }
@@ -203,7 +208,8 @@ mod tests {
     #[test]
     fn a_body_says_whether_it_has_more_than_is_kept() {
         let has_more = |framing, bytes: &str| {
-            let (mut body, mut read) = (Body::new(framing), bytes.as_bytes().to_vec());
+            let (mut body, mut read) =
+                (Body::new(framing, MAX_RESPONSE_BODY_BYTES), bytes.as_bytes().to_vec());
             body.take(&mut read).expect("fine");
             body.has_more()
         };

@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use echo_shared::address::AddressRules;
 use echo_shared::attempt::{Missing, SendFailure, TlsFault};
-use echo_shared::tls::Tls;
+use echo_shared::tls::{Identity, Tls};
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -18,6 +19,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use url::{Host, Url};
 
+use crate::sender::trust::ClientCertificate;
 use crate::sender::{Deadline, failure, resolver, trust};
 
 /// The head start of each of a host's addresses over the next one: RFC 8305 §5.
@@ -32,16 +34,16 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 pub(crate) struct Connection {
     pub(crate) stream: Box<dyn Stream>,
-    /// Whether the receiver asked for a client certificate. TLS 1.3 lets it refuse the connection for want of one only
+    /// Whether the receiver asked for a client certificate. TLS 1.3 lets it refuse the connection for the sake of that only
     /// after the handshake.
-    pub(crate) wants_certificate: bool,
+    pub(crate) client: ClientCertificate,
     /// Whether an answer came over it before.
     pub(crate) is_reused: bool,
 }
 
 impl Connection {
-    const fn new(stream: Box<dyn Stream>, wants_certificate: bool) -> Self {
-        Self { stream, wants_certificate, is_reused: false }
+    const fn new(stream: Box<dyn Stream>, client: ClientCertificate) -> Self {
+        Self { stream, client, is_reused: false }
     }
 
     /// Whether the receiver has neither closed it nor said anything since its answer.
@@ -60,7 +62,7 @@ impl Connection {
 
 pub(crate) struct Connector {
     rules: AddressRules,
-    tls: TlsConnector,
+    tls: Arc<ClientConfig>,
 }
 
 impl std::fmt::Debug for Connector {
@@ -71,11 +73,20 @@ impl std::fmt::Debug for Connector {
 
 impl Connector {
     pub(crate) fn new(rules: AddressRules, tls: &Tls) -> Self {
-        Self { rules, tls: TlsConnector::from(Arc::new(trust::client_config(tls))) }
+        Self { rules, tls: Arc::new(trust::client_config(tls)) }
     }
 
-    /// Connects to the host of a URL that has passed the rules.
-    pub(crate) async fn connect(&self, url: &Url, deadline: Deadline) -> Result<Connection, SendFailure> {
+    pub(crate) const fn rules(&self) -> &AddressRules {
+        &self.rules
+    }
+
+    /// Connects to the host of a URL that has passed the rules. A receiver that asks for a client certificate gets that of `identity`.
+    pub(crate) async fn connect(
+        &self,
+        url: &Url,
+        identity: Option<&Identity>,
+        deadline: Deadline,
+    ) -> Result<Connection, SendFailure> {
         let (Some(host), Some(port)) = (url.host(), url.port_or_known_default()) else {
             return Err(SendFailure::Connect);
         };
@@ -85,13 +96,17 @@ impl Connector {
         // The last piece of a request must not wait for the receiver's acknowledgement of the one before.
         tcp.set_nodelay(true).map_err(|_| SendFailure::Connect)?;
         if url.scheme() == "http" {
-            return Ok(Connection::new(Box::new(tcp), false));
+            return Ok(Connection::new(Box::new(tcp), ClientCertificate::NotAsked));
         }
         let name = server_name(&host).ok_or(SendFailure::Tls(TlsFault::Other))?;
-        let handshake = trust::listening(self.tls.connect(name, tcp));
+        let config = match identity {
+            Some(identity) => Arc::new(trust::with_certificate(&self.tls, identity)),
+            None => Arc::clone(&self.tls),
+        };
+        let handshake = trust::listening(TlsConnector::from(config).connect(name, tcp));
         let (connected, heard) = deadline.within(Missing::Handshake, handshake).await?;
         match connected {
-            Ok(tls) => Ok(Connection::new(Box::new(tls), heard.wants_certificate)),
+            Ok(tls) => Ok(Connection::new(Box::new(tls), heard.client)),
             Err(error) => Err(failure::of_handshake(&error, heard).into()),
         }
     }

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use echo_shared::attempt::{BodyFault, Missing, SendFailure, excerpt};
+use echo_shared::attempt::{BodyFault, Missing, SendFailure};
 use echo_shared::time::Timestamp;
 use tokio::io::ReadBuf;
 use tokio::time::timeout_at;
@@ -29,7 +29,9 @@ const READ_AT_ONCE: usize = 8 * 1_024;
 pub(crate) struct Heard {
     pub(crate) status: u16,
     pub(crate) retry_after: Option<Duration>,
-    pub(crate) body: String,
+    /// Its start, at most as many bytes as were asked for.
+    pub(crate) body: Vec<u8>,
+    /// Whether more of the body came than that.
     pub(crate) truncated: bool,
     pub(crate) location: Option<String>,
     pub(crate) broken_off: Option<BodyFault>,
@@ -43,20 +45,21 @@ pub(crate) struct NoAnswer {
     pub(crate) ended_unheard: bool,
 }
 
-/// Sends a request and hears its answer until the deadline.
+/// Sends a request and hears its answer until the deadline, of the body at most so many bytes.
 pub(crate) async fn exchange(
     connection: &mut Connection,
     request: &[u8],
+    most: usize,
     deadline: Deadline,
 ) -> Result<Heard, NoAnswer> {
-    let (wants_certificate, is_reused) = (connection.wants_certificate, connection.is_reused);
+    let (client, is_reused) = (connection.client, connection.is_reused);
     let mut talk = Talk::new(&mut *connection.stream, request);
     let no_answer = |cause, ended_unheard| NoAnswer { cause, ended_unheard };
     let head = match timeout_at(deadline.at, talk.head()).await {
         Ok(Ok(head)) => head,
         Ok(Err(NoHead::Invalid(cause))) => return Err(no_answer(cause, false)),
         Ok(Err(NoHead::Ended(error))) => {
-            let cause = failure::of_no_head(error.as_ref(), talk.heard > 0, wants_certificate);
+            let cause = failure::of_no_head(error.as_ref(), talk.heard > 0, client);
             return Err(no_answer(cause, is_reused && talk.heard == 0));
         }
         Err(_) => {
@@ -68,7 +71,7 @@ pub(crate) async fn exchange(
         429 | 503 => retry_after::longest(&head.retry_after, Timestamp::now()),
         _ => None,
     };
-    let mut body = Body::new(head.framing);
+    let mut body = Body::new(head.framing, most);
     let broken_off = match timeout_at(deadline.at, talk.body(&mut body)).await {
         Ok(read) => read.err(),
         Err(_) => Some(BodyFault::TimedOut { seconds: deadline.seconds() }),
@@ -80,13 +83,12 @@ pub(crate) async fn exchange(
     }
     // After a request that was not taken whole, or after bytes beyond the answer, the next bytes could belong to anything.
     let is_reusable = head.keeps_open && body.is_whole() && talk.is_sent() && talk.read.is_empty();
-    let has_more = body.has_more();
-    let (body, is_cut) = excerpt(&body.into_start());
+    let truncated = body.has_more();
     Ok(Heard {
         status: head.status,
         retry_after,
-        body,
-        truncated: has_more || is_cut,
+        body: body.into_start(),
+        truncated,
         location: head.location,
         broken_off,
         is_reusable,

@@ -8,7 +8,7 @@ use rustls::AlertDescription as Alert;
 use rustls::{CertificateError, Error, InvalidMessage, PeerIncompatible};
 
 use crate::sender::resolver::ResolveError;
-use crate::sender::trust::Heard;
+use crate::sender::trust::{ClientCertificate, Heard};
 
 /// The cause when a URL is not called.
 pub(crate) const fn of_url(refused: UrlRefused) -> SendFailure {
@@ -39,9 +39,9 @@ pub(crate) fn of_handshake(error: &io::Error, heard: Heard) -> TlsFault {
 }
 
 /// The cause when a connection ended before a head had come. Without an error it was closed.
-pub(crate) fn of_no_head(error: Option<&io::Error>, began: bool, wants_certificate: bool) -> SendFailure {
+pub(crate) fn of_no_head(error: Option<&io::Error>, began: bool, client: ClientCertificate) -> SendFailure {
     if let Some(error) = error.and_then(tls_error) {
-        return of_tls(error, Heard { wants_certificate, ..Heard::default() }).into();
+        return of_tls(error, Heard { client, ..Heard::default() }).into();
     }
     match error.map(io::Error::kind) {
         _ if began => SendFailure::Broken,
@@ -77,7 +77,13 @@ fn of_tls(error: &Error, heard: Heard) -> TlsFault {
         }
         Error::AlertReceived(Alert::CertificateRequired) => TlsFault::ClientCertificate,
         // TLS 1.2 has no alert of its own for a client certificate that is missing.
-        Error::AlertReceived(_) if heard.wants_certificate => TlsFault::ClientCertificate,
+        Error::AlertReceived(_) if heard.client == ClientCertificate::Lacking => TlsFault::ClientCertificate,
+        Error::AlertReceived(alert) if heard.client == ClientCertificate::Shown => match alert {
+            Alert::CertificateExpired => TlsFault::ClientCertificateExpired,
+            Alert::UnknownCA => TlsFault::ClientCertificateUntrusted,
+            // Versions and ciphers were settled before the receiver asked for the certificate.
+            _ => TlsFault::ClientCertificateRefused,
+        },
         Error::PeerIncompatible(
             PeerIncompatible::NoCipherSuitesInCommon | PeerIncompatible::NoKxGroupsInCommon,
         )
@@ -112,6 +118,7 @@ pub(crate) const fn name_of(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Answered { status: 200..=299, .. } => "success",
         Outcome::Answered { .. } => "refused",
+        Outcome::NoToken { .. } => "no_token",
         Outcome::Failed { cause } => match cause {
             SendFailure::TimedOut { .. } => "timed_out",
             SendFailure::Dns => "dns",

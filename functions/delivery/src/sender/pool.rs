@@ -5,12 +5,13 @@
 //! the requests of a burst still share the cost of one handshake.
 //!
 //! Endpoints do not share connections: a receiver may authenticate the connection itself, by NTLM or a
-//! client certificate.
+//! client certificate. For the same reason requests by different credentials of one endpoint share none.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use echo_shared::id::EndpointId;
+use echo_shared::receiver_auth::Fingerprint;
 use echo_shared::time::Timestamp;
 use url::Origin;
 
@@ -24,6 +25,8 @@ pub(crate) struct Pool(Mutex<Vec<Idle>>);
 
 struct Idle {
     endpoint: EndpointId,
+    /// That of the request before.
+    credential: Option<Fingerprint>,
     origin: Origin,
     /// By the clock of the world, which goes on while Lambda has the function frozen.
     since: Timestamp,
@@ -41,10 +44,11 @@ impl Pool {
     pub(crate) fn take(&self, post: &Post) -> Option<Connection> {
         let mut idle = self.idle();
         close_stale(&mut idle, Timestamp::now());
-        let origin = post.url.as_url().origin();
-        while let Some(at) =
-            idle.iter().rposition(|one| one.endpoint == post.endpoint && one.origin == origin)
-        {
+        let (origin, credential) = (post.url.as_url().origin(), post.credential());
+        let fits = |one: &Idle| {
+            one.endpoint == post.endpoint && one.credential == credential && one.origin == origin
+        };
+        while let Some(at) = idle.iter().rposition(fits) {
             let mut connection = idle.remove(at).connection;
             if connection.is_silent() {
                 connection.is_reused = true;
@@ -56,8 +60,9 @@ impl Pool {
 
     /// Keeps a connection after an answer, and closes it if nobody takes it.
     pub(crate) fn keep(self: &Arc<Self>, connection: Connection, post: &Post) {
-        let (endpoint, origin) = (post.endpoint, post.url.as_url().origin());
-        self.idle().push(Idle { endpoint, origin, since: Timestamp::now(), connection });
+        let (endpoint, credential) = (post.endpoint, post.credential());
+        let origin = post.url.as_url().origin();
+        self.idle().push(Idle { endpoint, credential, origin, since: Timestamp::now(), connection });
         let pool = Arc::clone(self);
         tokio::spawn(async move {
             tokio::time::sleep(FRESH).await;

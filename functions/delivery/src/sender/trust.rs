@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use echo_shared::attempt::TlsFault;
-use echo_shared::tls::{Roots, Tls};
+use echo_shared::tls::{Identity, Roots, Tls};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{ResolvesClientCert, Resumption};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -29,9 +29,19 @@ tokio::task_local! {
 /// The things that a handshake shows beside its result.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Heard {
-    pub(crate) wants_certificate: bool,
+    pub(crate) client: ClientCertificate,
     /// Why the chain of certificates leads to no trusted authority.
     pub(crate) distrust: Option<TlsFault>,
+}
+
+/// The part that a client certificate had in a handshake.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum ClientCertificate {
+    #[default]
+    NotAsked,
+    /// The receiver asked, and there was none that it takes.
+    Lacking,
+    Shown,
 }
 
 /// Runs a handshake and notes the things that rustls's error leaves out.
@@ -66,12 +76,39 @@ struct NoCertificate;
 
 impl ResolvesClientCert for NoCertificate {
     fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
-        note(|heard| heard.wants_certificate = true);
+        note(|heard| heard.client = ClientCertificate::Lacking);
         None
     }
 
     fn has_certs(&self) -> bool {
         false
+    }
+}
+
+/// Settings for the requests of one credential. Nothing of them is kept for another connection: TLS resumes no session, so none is
+/// resumed with another certificate.
+pub(crate) fn with_certificate(config: &ClientConfig, identity: &Identity) -> ClientConfig {
+    let mut config = config.clone();
+    config.resumption = Resumption::disabled();
+    config.client_auth_cert_resolver = Arc::new(Certificate(identity.clone()));
+    config
+}
+
+/// Has one client certificate, and notes that it was asked for.
+#[derive(Debug)]
+struct Certificate(Identity);
+
+impl ResolvesClientCert for Certificate {
+    fn resolve(&self, _: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        let certified = self.0.certified();
+        let fits = certified.key.choose_scheme(schemes).is_some();
+        let client = if fits { ClientCertificate::Shown } else { ClientCertificate::Lacking };
+        note(|heard| heard.client = client);
+        fits.then_some(certified)
+    }
+
+    fn has_certs(&self) -> bool {
+        true
     }
 }
 

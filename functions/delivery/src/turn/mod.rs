@@ -28,6 +28,7 @@ use echo_shared::event::Event;
 use echo_shared::id::AttemptId;
 use echo_shared::job::{Chain, DeliveryJob};
 use echo_shared::rate_limit::Need;
+use echo_shared::receiver_auth::ReceiverAuth;
 use echo_shared::sealing::SealingError;
 use echo_shared::slowness::{Hanging, SLOW_AFTER};
 use echo_shared::store::{Advanced, StoreError};
@@ -294,7 +295,7 @@ impl Turn {
             began_at,
         )
         .map_err(SealingError::from)?;
-        let Sent { outcome, again } = self.send(endpoint, headers, envelope, began_at).await;
+        let Sent { outcome, again } = self.send(endpoint, secrets.auth, headers, envelope, began_at).await;
         self.tally.add(|counts| counts.sent_again += u64::from(again));
         let took = began.elapsed();
         let attempt =
@@ -321,6 +322,7 @@ impl Turn {
     async fn send(
         &self,
         endpoint: &Endpoint,
+        auth: Option<ReceiverAuth>,
         headers: Vec<(String, String)>,
         envelope: Vec<u8>,
         now: Timestamp,
@@ -329,7 +331,9 @@ impl Turn {
             let settings = &self.app.settings;
             match EndpointUrl::parse(&endpoint.url, &settings.addresses) {
                 Ok(url) => {
-                    self.app.sender.send(Post { endpoint: endpoint.id, url, headers, body: envelope }).await
+                    let (project, endpoint) = (endpoint.project_id, endpoint.id);
+                    let post = Post { project, endpoint, url, headers, body: envelope, auth };
+                    self.app.sender.send(post).await
                 }
                 // The URL was allowed when it was registered; the settings or the API's address have changed since.
                 Err(refused) => {
@@ -348,7 +352,7 @@ impl Turn {
         let ended_at = Timestamp::now();
         let is_slow = ended_at.since(now) >= SLOW_AFTER.min(self.app.settings.request_timeout);
         match sent.outcome {
-            Outcome::Failed { .. } if is_slow => {
+            Outcome::Failed { .. } | Outcome::NoToken { .. } if is_slow => {
                 self.marks.slow(&self.app, endpoint, ended_at);
                 self.marks.unanswered(&self.app, endpoint, now, ended_at);
             }

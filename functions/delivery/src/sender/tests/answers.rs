@@ -166,8 +166,8 @@ async fn a_receiver_that_accepts_at_the_head_gets_the_whole_request() {
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.set_send_buffer_size(4_096).expect("a small buffer");
     let stream = Box::new(socket.connect(address).await.expect("a connection"));
-    let mut connection = Connection { stream, wants_certificate: false, is_reused: false };
-    let heard = exchange(&mut connection, &request, Deadline::after(TIMEOUT)).await;
+    let mut connection = Connection { stream, client: trust::ClientCertificate::NotAsked, is_reused: false };
+    let heard = exchange(&mut connection, &request, MAX_RESPONSE_BODY_BYTES, Deadline::after(TIMEOUT)).await;
     assert!(heard.is_ok_and(|heard| (heard.status, heard.is_reusable) == (204, true)));
     drop(connection);
     assert_eq!(receiver.await.expect("no panic"), whole);
@@ -183,8 +183,10 @@ async fn an_answer_is_heard_though_the_rest_of_the_request_cannot_be_sent() {
         let socket = TcpSocket::new_v4().expect("a socket");
         socket.set_send_buffer_size(4_096).expect("a small buffer");
         let stream = Box::new(socket.connect(address).await.expect("a connection"));
-        let mut connection = Connection { stream, wants_certificate: false, is_reused: false };
-        let heard = exchange(&mut connection, &request, Deadline::after(TIMEOUT)).await;
+        let mut connection =
+            Connection { stream, client: trust::ClientCertificate::NotAsked, is_reused: false };
+        let heard =
+            exchange(&mut connection, &request, MAX_RESPONSE_BODY_BYTES, Deadline::after(TIMEOUT)).await;
         let heard = heard.map(|heard| (heard.status, heard.is_reusable)).map_err(|no_answer| no_answer.cause);
         assert_eq!(heard, Ok((early(number), false)), "number {number}");
     }

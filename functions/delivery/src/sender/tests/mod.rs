@@ -2,6 +2,8 @@
 
 mod answers;
 mod curl;
+mod mtls;
+mod oauth2;
 mod reuse;
 mod tls;
 
@@ -29,7 +31,20 @@ fn sender(rules: AddressRules) -> Sender {
 fn post(url: &str) -> Post {
     let url = EndpointUrl::parse(url, &rules()).expect("a permitted URL");
     let headers = vec![("x-echo-event".to_owned(), "call.ended".to_owned())];
-    Post { endpoint: EndpointId::new(Timestamp::now()), url, headers, body: b"{\"a\":1}".to_vec() }
+    let (project, endpoint) = (ProjectId::new(Timestamp::now()), EndpointId::new(Timestamp::now()));
+    Post { project, endpoint, url, headers, body: b"{\"a\":1}".to_vec(), auth: None }
+}
+
+/// Another request of the same endpoint.
+fn copy(post: &Post) -> Post {
+    Post {
+        project: post.project,
+        endpoint: post.endpoint,
+        url: post.url.clone(),
+        headers: post.headers.clone(),
+        body: post.body.clone(),
+        auth: post.auth.clone(),
+    }
 }
 
 async fn post_to(url: &str) -> Outcome {
@@ -322,7 +337,7 @@ async fn a_name_that_does_not_exist_is_a_dns_failure() {
 async fn a_name_with_a_private_address_reads_like_a_name_that_does_not_exist() {
     let message = async |url: &str| match sender(AddressRules::default()).send(post(url)).await.outcome {
         Outcome::Failed { cause } => cause.to_string(),
-        Outcome::Answered { .. } => panic!("{url} answered"),
+        Outcome::Answered { .. } | Outcome::NoToken { .. } => panic!("{url} answered"),
     };
     let [private, unknown] =
         [message("http://localhost:9/").await, message("https://nowhere.invalid/").await];

@@ -27,15 +27,6 @@ where
     (post(&url), counted.0, counted.1)
 }
 
-fn again(post: &Post) -> Post {
-    Post {
-        endpoint: post.endpoint,
-        url: post.url.clone(),
-        headers: post.headers.clone(),
-        body: post.body.clone(),
-    }
-}
-
 /// Reads one request; `false` at the end of the connection.
 async fn reads_one(stream: &mut TcpStream, requests: &AtomicUsize) -> bool {
     let mut request = Vec::new();
@@ -64,10 +55,10 @@ async fn a_connection_is_used_again_at_once_but_by_no_other_endpoint() {
     let (post, connections, _) = counting(answers_all).await;
     let sender = sender(rules());
     for _ in 0..2 {
-        assert_eq!(sender.send(again(&post)).await, once(answered(204, "")));
+        assert_eq!(sender.send(copy(&post)).await, once(answered(204, "")));
     }
     assert_eq!(connections.load(Ordering::SeqCst), 1);
-    let other = Post { endpoint: EndpointId::new(Timestamp::now()), ..again(&post) };
+    let other = Post { endpoint: EndpointId::new(Timestamp::now()), ..copy(&post) };
     assert_eq!(sender.send(other).await, once(answered(204, "")));
     assert_eq!(connections.load(Ordering::SeqCst), 2);
 }
@@ -86,10 +77,10 @@ async fn a_connection_that_was_idle_for_half_a_second_is_closed_and_not_used_aga
     })
     .await;
     let sender = sender(rules());
-    assert_eq!(sender.send(again(&post)).await, once(answered(204, "")));
+    assert_eq!(sender.send(copy(&post)).await, once(answered(204, "")));
     let closed = tokio::time::timeout(Duration::from_secs(5), is_closed).await;
     assert!(matches!(closed, Ok(Ok(()))), "the connection is still open");
-    assert_eq!(sender.send(again(&post)).await, once(answered(204, "")));
+    assert_eq!(sender.send(copy(&post)).await, once(answered(204, "")));
     assert_eq!(connections.load(Ordering::SeqCst), 2);
 }
 
@@ -105,9 +96,9 @@ async fn a_connection_that_closes_as_it_is_used_again_costs_no_attempt() {
         })
         .await;
     let sender = sender(rules());
-    assert_eq!(sender.send(again(&post)).await, once(answered(204, "")));
+    assert_eq!(sender.send(copy(&post)).await, once(answered(204, "")));
     let repeated = Sent { outcome: answered(204, ""), again: true };
-    assert_eq!(sender.send(again(&post)).await, repeated);
+    assert_eq!(sender.send(copy(&post)).await, repeated);
     // The one that is counted as sent again came twice.
     assert_eq!((connections.load(Ordering::SeqCst), requests.load(Ordering::SeqCst)), (2, 3));
 }
@@ -125,8 +116,8 @@ async fn a_timeout_of_an_idle_connection_is_no_answer_to_the_request() {
     })
     .await;
     let sender = sender(rules());
-    assert_eq!(sender.send(again(&post)).await, once(answered(204, "")));
-    assert_eq!(sender.send(again(&post)).await, Sent { outcome: answered(204, ""), again: true });
+    assert_eq!(sender.send(copy(&post)).await, once(answered(204, "")));
+    assert_eq!(sender.send(copy(&post)).await, Sent { outcome: answered(204, ""), again: true });
     assert_eq!(connections.load(Ordering::SeqCst), 2);
 }
 
@@ -137,7 +128,7 @@ async fn a_fresh_connection_that_closes_without_an_answer_is_a_failed_attempt() 
             reads_one(&mut stream, &requests).await;
         })
         .await;
-    assert_eq!(sender(rules()).send(again(&post)).await, once(failed(SendFailure::Closed)));
+    assert_eq!(sender(rules()).send(copy(&post)).await, once(failed(SendFailure::Closed)));
     assert_eq!((connections.load(Ordering::SeqCst), requests.load(Ordering::SeqCst)), (1, 1));
 }
 
@@ -154,7 +145,7 @@ async fn a_connection_that_said_too_much_is_not_used_again() {
     .await;
     let sender = sender(rules());
     for made in 1..=2 {
-        assert_eq!(sender.send(again(&post)).await, once(answered(200, "ok")));
+        assert_eq!(sender.send(copy(&post)).await, once(answered(200, "ok")));
         assert_eq!(connections.load(Ordering::SeqCst), made);
     }
 }

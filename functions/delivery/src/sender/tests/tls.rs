@@ -6,25 +6,24 @@ use rcgen::{
     BasicConstraints, CertificateParams, CustomExtension, DnType, IsCa, Issuer, KeyPair, date_time_ymd,
 };
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
-use rustls::server::WebPkiClientVerifier;
 use rustls::version::{TLS12, TLS13};
 use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
 use tokio_rustls::TlsAcceptor;
 
 use super::*;
 
-const BOTH: &[&SupportedProtocolVersion] = &[&TLS12, &TLS13];
-const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+pub(super) const BOTH: &[&SupportedProtocolVersion] = &[&TLS12, &TLS13];
+pub(super) const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
-struct Authority {
+pub(super) struct Authority {
     certificate: CertificateDer<'static>,
     issuer: Issuer<'static, KeyPair>,
 }
 
 /// A receiver's certificates, its own first, and its key.
-type Presented = (Vec<CertificateDer<'static>>, KeyPair);
+pub(super) type Presented = (Vec<CertificateDer<'static>>, KeyPair);
 
-fn named(name: &str) -> CertificateParams {
+pub(super) fn named(name: &str) -> CertificateParams {
     let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("a name");
     params.distinguished_name.push(DnType::CommonName, name);
     params
@@ -37,7 +36,7 @@ fn authority_params(name: &str) -> CertificateParams {
 }
 
 impl Authority {
-    fn new(name: &str) -> Self {
+    pub(super) fn new(name: &str) -> Self {
         let key = KeyPair::generate().expect("a key");
         let params = authority_params(name);
         let certificate = params.self_signed(&key).expect("a certificate").der().clone();
@@ -51,24 +50,24 @@ impl Authority {
         Self { certificate, issuer: Issuer::new(params, key) }
     }
 
-    fn signs(&self, params: &CertificateParams) -> Presented {
+    pub(super) fn signs(&self, params: &CertificateParams) -> Presented {
         let key = KeyPair::generate().expect("a key");
         (vec![params.signed_by(&key, &self.issuer).expect("a certificate").der().clone()], key)
     }
 
-    fn roots(&self) -> RootCertStore {
+    pub(super) fn roots(&self) -> RootCertStore {
         let mut roots = RootCertStore::empty();
         roots.add(self.certificate.clone()).expect("a root");
         roots
     }
 
     /// A sender that trusts this authority alone.
-    fn sender(&self) -> Sender {
+    pub(super) fn sender(&self) -> Sender {
         Sender::new(TIMEOUT, rules(), &Tls::trusting(self.roots()).expect("roots"))
     }
 }
 
-fn server(versions: &[&'static SupportedProtocolVersion], presented: Presented) -> ServerConfig {
+pub(super) fn server(versions: &[&'static SupportedProtocolVersion], presented: Presented) -> ServerConfig {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let (chain, key) = presented;
     ServerConfig::builder_with_provider(provider)
@@ -80,7 +79,10 @@ fn server(versions: &[&'static SupportedProtocolVersion], presented: Presented) 
 }
 
 /// A receiver that reads over TLS, writes these bytes, and closes TCP without a word of TLS.
-async fn tls_receiver(config: ServerConfig, answer: &'static [u8]) -> (String, oneshot::Receiver<Vec<u8>>) {
+pub(super) async fn tls_receiver(
+    config: ServerConfig,
+    answer: &'static [u8],
+) -> (String, oneshot::Receiver<Vec<u8>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let url = format!("https://{}/hook", listener.local_addr().expect("an address"));
     let (seen, request) = oneshot::channel();
@@ -186,67 +188,6 @@ async fn a_weak_digest_is_named() {
         der[at + 7] = 0x01;
     }
     assert_eq!(fault_of(&authority, (vec![der.into()], key)).await, TlsFault::TooWeak);
-}
-
-fn wanting_a_client_certificate(
-    authority: &Authority,
-    version: &'static SupportedProtocolVersion,
-) -> ServerConfig {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let clients =
-        WebPkiClientVerifier::builder_with_provider(Arc::new(authority.roots()), Arc::clone(&provider));
-    let (chain, key) = authority.signs(&named("a receiver"));
-    ServerConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[version])
-        .expect("a version")
-        .with_client_cert_verifier(clients.build().expect("a verifier"))
-        .with_single_cert(chain, PrivatePkcs8KeyDer::from(key.serialize_der()).into())
-        .expect("a server")
-}
-
-#[tokio::test]
-async fn a_receiver_that_wants_a_client_certificate_says_so_in_both_versions() {
-    let authority = Authority::new("the trusted one");
-    for version in BOTH {
-        let config = wanting_a_client_certificate(&authority, version);
-        let (url, _request) = tls_receiver(config, OK).await;
-        let outcome = authority.sender().send(post(&url)).await.outcome;
-        assert_eq!(outcome, failed(TlsFault::ClientCertificate.into()), "{version:?}");
-    }
-}
-
-/// OpenSSL's servers say `handshake_failure` in TLS 1.2 when a client certificate is missing, where rustls has an alert of
-/// its own. A relay changes the one into the other.
-#[tokio::test]
-async fn a_client_certificate_is_wanted_though_the_alert_is_a_common_one() {
-    const OF_RUSTLS: &[u8] = &[0x15, 3, 3, 0, 2, 2, 116];
-    let authority = Authority::new("the trusted one");
-    let config = wanting_a_client_certificate(&authority, &TLS12);
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let url = format!("https://{}/", listener.local_addr().expect("an address"));
-    let (server, relay) = tokio::io::duplex(65_536);
-    tokio::spawn(TlsAcceptor::from(Arc::new(config)).accept(server));
-    let changed = tokio::spawn(async move {
-        let (tcp, _) = listener.accept().await.expect("a connection");
-        let ((mut from_client, mut to_client), (mut from_server, mut to_server)) =
-            (tcp.into_split(), tokio::io::split(relay));
-        tokio::spawn(async move { tokio::io::copy(&mut from_client, &mut to_server).await });
-        let (mut bytes, mut changed) = (vec![0; 16_384], false);
-        loop {
-            let read = from_server.read(&mut bytes).await.unwrap_or(0);
-            if read == 0 {
-                return changed;
-            }
-            if bytes[..read].ends_with(OF_RUSTLS) {
-                bytes[read - 1] = 40;
-                changed = true;
-            }
-            let _ = to_client.write_all(&bytes[..read]).await;
-        }
-    });
-    let outcome = authority.sender().send(post(&url)).await.outcome;
-    assert_eq!(outcome, failed(TlsFault::ClientCertificate.into()));
-    assert!(changed.await.expect("the relay"), "the alert did not come by");
 }
 
 #[tokio::test]
