@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 use super::Resource;
 use super::events::NewEvent;
 use super::operation::{delete, get, patch, post};
+use super::receiver_auth::ReceiverAuth;
 use super::values::{EndpointUrl, EventFilter, OwnHeaders, WantedEvents};
 use crate::routes::endpoints::filter_test::VerdictBody;
 use crate::routes::endpoints::{EndpointBody, EndpointState, OrderShown, SecretBody};
@@ -37,6 +38,8 @@ pub struct NewEndpoint {
     /// Whether attempts also carry an Ed25519 signature, by a key pair that the service makes. Its public half is `public_key`.
     #[schema(value_type = Option<bool>, default = false)]
     pub ed25519: Option<bool>,
+    #[schema(value_type = Option<ReceiverAuth>)]
+    pub auth: Option<Value>,
 }
 
 /// The fields to change, at least one.
@@ -69,6 +72,9 @@ pub struct EndpointChange {
     /// `false` deletes the key pair. `true` makes one where there is none.
     #[schema(value_type = bool, required = false)]
     pub ed25519: bool,
+    /// Null takes it away.
+    #[schema(value_type = Option<ReceiverAuth>)]
+    pub auth: Option<Value>,
 }
 
 /// A filter and an event to try it on.
@@ -157,5 +163,6 @@ fn endpoint() -> Value {
         "ed25519": false,
         "public_key": null,
         "disables_at": null,
+        "auth": null,
     })
 }

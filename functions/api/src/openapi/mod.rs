@@ -17,6 +17,7 @@ mod operation;
 pub mod portal_links;
 pub mod projects;
 pub mod received;
+pub mod receiver_auth;
 mod reference;
 mod refusals;
 pub mod replays;

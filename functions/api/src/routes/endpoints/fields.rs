@@ -86,20 +86,23 @@ pub(super) fn ordered(fields: &Fields<'_>) -> Result<Option<Option<Order>>, Refu
     })
 }
 
-pub(super) fn url(
-    fields: &Fields<'_>,
-    settings: &Settings,
-    CalledHost(host): CalledHost,
-) -> Result<Option<String>, Refused> {
-    let Some(text) = fields.optional("url", "a string", string)? else {
-        return Ok(None);
-    };
-    let rules = host.into_iter().fold(settings.address_rules.clone(), AddressRules::own);
-    let url = EndpointUrl::parse(&text, &rules).map_err(|refused| Refused::new(format!("url {refused}")))?;
+/// The rules of this deployment. The host by which the caller reached the API is its own too.
+pub(super) fn rules(settings: &Settings, CalledHost(host): CalledHost) -> AddressRules {
+    host.into_iter().fold(settings.address_rules.clone(), AddressRules::own)
+}
+
+pub(super) fn url(fields: &Fields<'_>, rules: &AddressRules) -> Result<Option<String>, Refused> {
+    let text = fields.optional("url", "a string", string)?;
+    text.map(|text| checked_url("url", &text, rules)).transpose()
+}
+
+/// A URL to which the service may send, for the field `name`.
+pub(super) fn checked_url(name: &str, text: &str, rules: &AddressRules) -> Result<String, Refused> {
+    let url = EndpointUrl::parse(text, rules).map_err(|refused| Refused::new(format!("{name} {refused}")))?;
     if let Some(requested) = url.rewritten() {
-        return Err(Refused::new(format!("url would be requested as {requested}; register that")));
+        return Err(Refused::new(format!("{name} would be requested as {requested}; register that")));
     }
-    Ok(Some(url.as_str().to_owned()))
+    Ok(url.as_str().to_owned())
 }
 
 /// `null` takes it away.

@@ -1,0 +1,76 @@
+//! An endpoint's `auth`, as requests and answers have it.
+
+use serde::Serialize;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
+
+use echo_shared::masks::MASK;
+
+use super::values::EndpointUrl;
+
+/// By which the receiver knows the service, beside the signature. `oauth2`: before an attempt, an access token is fetched from `token_url`
+/// by client credentials (RFC 6749 §4.4), and the request carries it as `authorization: Bearer …`. `mtls`: the receiver
+/// gets this certificate when it asks for one in the TLS handshake, which needs a `url` of https.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub enum ReceiverAuth {
+    #[schema(title = "OAuth2")]
+    OAuth2 {
+        /// Held to the same rules as the `url` of an endpoint.
+        #[schema(value_type = EndpointUrl)]
+        token_url: String,
+        #[schema(min_length = 1, max_length = 512, pattern = "^[!-~]+( +[!-~]+)*$")]
+        client_id: String,
+        /// No answer shows it. In a change, `********` keeps the secret that the endpoint has, unless `url` or `token_url` moves to another origin.
+        #[schema(min_length = 1, max_length = 1_024, pattern = "^[!-~]+( +[!-~]+)*$")]
+        client_secret: String,
+        /// Names with single spaces between them.
+        #[schema(max_length = 1_024, pattern = r#"^[!#-\[\]-~]+( [!#-\[\]-~]+)*$"#)]
+        scope: Option<String>,
+    },
+    #[schema(title = "Mtls")]
+    Mtls {
+        /// The client's certificate in PEM, and those of its chain after it.
+        #[schema(min_length = 1, max_length = 8_192)]
+        certificate: String,
+        /// Its private key in PEM, without a passphrase. No answer shows it, and in a change `********` keeps it.
+        #[schema(min_length = 1, max_length = 4_096)]
+        key: String,
+    },
+}
+
+/// The same as an answer shows it.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub enum ShownReceiverAuth {
+    #[schema(title = "OAuth2")]
+    OAuth2 {
+        #[schema(value_type = EndpointUrl)]
+        token_url: String,
+        client_id: String,
+        #[schema(value_type = Mask)]
+        client_secret: String,
+        #[schema(required)]
+        scope: Option<String>,
+    },
+    #[schema(title = "Mtls")]
+    Mtls {
+        certificate: String,
+        #[schema(value_type = Mask)]
+        key: String,
+    },
+}
+
+/// Stands in place of a secret.
+#[derive(Debug)]
+pub struct Mask;
+
+impl PartialSchema for Mask {
+    fn schema() -> RefOr<Schema> {
+        let mask = ObjectBuilder::new().schema_type(Type::String).enum_values(Some([MASK]));
+        mask.description(Some("Stands in place of a secret.")).into()
+    }
+}
+
+impl ToSchema for Mask {}
