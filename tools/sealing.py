@@ -1,4 +1,4 @@
-"""The keys that seal signing secrets, private keys and header values in the tables (docs/operations.md, "The sealing keys").
+"""The keys that seal signing secrets, private keys, header values and the secrets of `auth` in the tables (docs/operations.md, "The sealing keys").
 
 sealing.py status STACK       the keys, and how many values are sealed under each
 sealing.py add STACK          add a key, which seals from now on, and begin the sweep that seals all older values anew
@@ -44,7 +44,8 @@ def values(item):
     """The sealed values in a row of settings."""
     secrets = [item[name]["B"] for name in ("signing_secret", "previous_secret", "previous_ed25519") if name in item]
     secrets += [item["ed25519"]["M"]["private_key"]["B"]] if "ed25519" in item else []
-    return secrets + [value["B"] for value in item.get("headers", {"M": {}})["M"].values()]
+    maps = [item.get(name, {"M": {}})["M"] for name in ("headers", "auth")]
+    return secrets + [value["B"] for one in maps for value in one.values() if "B" in value]
 
 
 def count(stack):
@@ -58,7 +59,9 @@ def count(stack):
             ConsistentRead=True,
             FilterExpression="part = :settings",
             ExpressionAttributeValues={":settings": {"S": "settings"}},
-            ProjectionExpression="signing_secret, previous_secret, ed25519, previous_ed25519, headers",
+            ProjectionExpression="signing_secret, previous_secret, ed25519, previous_ed25519, headers, #auth",
+            # DynamoDB reserves this word.
+            ExpressionAttributeNames={"#auth": "auth"},
         )
     )
     for page in pages:

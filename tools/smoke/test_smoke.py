@@ -64,7 +64,8 @@ class ASealingKey(unittest.TestCase):
     def test_is_named_by_each_value_of_a_row(self):
         value = {"B": b"\x01\x02k1" + bytes(28)}
         row = {"signing_secret": value, "previous_secret": value, "headers": {"M": {"x-a": {"B": b"\x01\x03k22" + bytes(30)}}}}
-        self.assertEqual([sealing.key_of(one) for one in sealing.values(row)], ["k1", "k1", "k22"])
+        row["auth"] = {"M": {"type": {"S": "oauth2"}, "client_secret": value}}
+        self.assertEqual([sealing.key_of(one) for one in sealing.values(row)], ["k1", "k1", "k22", "k1"])
         self.assertEqual(len(sealing.values({"signing_secret": value})), 1)
 
 

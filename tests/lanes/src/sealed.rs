@@ -22,7 +22,8 @@ fn bytes(attribute: &Value) -> Option<Vec<u8>> {
     STANDARD.decode(attribute["B"].as_str()?).ok()
 }
 
-/// All sealed values of a row of settings, as DynamoDB writes it: signing secrets, private keys and headers, with their names.
+/// All sealed values of a row of settings, as DynamoDB writes it: signing secrets, private keys, headers and the secret of `auth`, with their
+/// names.
 #[must_use]
 pub fn values(item: &Value) -> Vec<(String, Sealed)> {
     let secrets = ["signing_secret", "previous_secret"].map(|name| (name.to_owned(), &item[name]));
@@ -31,10 +32,13 @@ pub fn values(item: &Value) -> Vec<(String, Sealed)> {
     let keys = keys.map(|(name, value)| (name.to_owned(), value));
     let headers = item["headers"]["M"].as_object().into_iter().flatten();
     let headers = headers.map(|(name, value)| (format!("header {name}"), value));
+    let auth = item["auth"]["M"].as_object().into_iter().flatten();
+    let auth = auth.map(|(name, value)| (format!("auth {name}"), value));
     secrets
         .into_iter()
         .chain(keys)
         .chain(headers)
+        .chain(auth)
         .filter_map(|(name, value)| Some((name, bytes(value)?.into())))
         .collect()
 }

@@ -108,6 +108,10 @@ async fn no_table_holds_a_signing_secret_a_private_key_or_a_header_value() {
     let run = run(&world).await;
     let options = json!({ "headers": { "authorization": "Bearer open-sesame" }, "ed25519": true });
     run.insist("PATCH", &run.endpoint(0, ""), &run.key(), Some(&options), &[200]).await;
+    let auth = json!({ "auth": {
+        "type": "oauth2", "token_url": "https://login.example.com/token", "client_id": "a", "client_secret": "close-sesame",
+    } });
+    run.insist("PATCH", &run.endpoint(1, ""), &run.key(), Some(&auth), &[200]).await;
     let old = secret(&run, 0).await;
     run.insist("POST", &run.endpoint(0, "/secret/rotate"), &run.key(), None, &[200]).await;
     let new = secret(&run, 0).await;
@@ -115,11 +119,13 @@ async fn no_table_holds_a_signing_secret_a_private_key_or_a_header_value() {
     assert!(run.lane.settle(REST).await);
     assert!(is_signed(&run, "/0", &new));
     let all = dump(&run.lane.aws.dynamo);
-    assert!(all.contains(&world.project_id) && all.contains("authorization"), "the dump shows what is there");
-    for hidden in ["whsec_", "whsk_", "open-sesame", &old["whsec_".len()..], &new["whsec_".len()..]] {
+    assert!(all.contains(&world.project_id) && all.contains("client_secret"), "the dump shows what is there");
+    for hidden in
+        ["whsec_", "whsk_", "open-sesame", "close-sesame", &old["whsec_".len()..], &new["whsec_".len()..]]
+    {
         assert!(!all.contains(hidden), "a table holds {hidden}");
     }
-    assert_eq!(sealed::values(&settings(&run, 0)).len(), 5);
+    assert_eq!((sealed::values(&settings(&run, 0)).len(), sealed::values(&settings(&run, 1)).len()), (5, 2));
     over(run).await;
 }
 

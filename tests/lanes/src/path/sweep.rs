@@ -22,11 +22,16 @@ impl Path for Sweep {
         "sweep"
     }
 
-    /// The first endpoint has a header, and a secret and a private key before its present ones. Then another key seals.
+    /// The first endpoint has a header, and a secret and a private key before its present ones; the second has an `auth`. Then another key
+    /// seals.
     async fn set_up(&self, run: &mut Run<'_>) {
         let options = json!({ "headers": { "x-own": "value" }, "ed25519": true });
         run.insist("PATCH", &run.endpoint(0, ""), &run.key(), Some(&options), &[200]).await;
         run.insist("POST", &run.endpoint(0, "/secret/rotate"), &run.key(), None, &[200]).await;
+        let auth = json!({ "auth": {
+            "type": "oauth2", "token_url": "https://login.example.com/token", "client_id": "a", "client_secret": "b",
+        } });
+        run.insist("PATCH", &run.endpoint(1, ""), &run.key(), Some(&auth), &[200]).await;
         run.lane.aws.put_sealing_keys(&["k1", "k2"]);
     }
 
@@ -47,7 +52,14 @@ impl Path for Sweep {
         let items = run.lane.aws.dynamo.items("endpoints");
         for item in items.iter().filter(|item| item["part"]["S"] == "settings") {
             let keys = sealed::keys_of(item);
-            let count = if item["id"]["S"] == run.world.endpoints[0].as_str() { 5 } else { 1 };
+            let is = |n: usize| item["id"]["S"] == run.world.endpoints[n].as_str();
+            let count = if is(0) {
+                5
+            } else if is(1) {
+                2
+            } else {
+                1
+            };
             if keys != vec!["k2"; count] {
                 run.violation(format!("the sweep left values under {keys:?}"));
             }
