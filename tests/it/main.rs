@@ -33,6 +33,7 @@ mod project_deliveries;
 mod projects;
 mod queues;
 mod rate_limits;
+mod receiver_auth;
 mod receivers;
 mod reference;
 mod replays;
