@@ -85,6 +85,7 @@ def steps(chromium):
     yield "console in a browser", in_browser if chromium else f"no Chromium or Chrome is installed. {browser.advice()}"
     verify = [TOOLS / "local/bin/python", "tools/local/verify.py"]
     yield "receivers", [[*STACK, "test-env", "--", *verify]]
+    yield "access tokens", [[*STACK, "test-env", "--", TOOLS / "local/bin/python", "tools/local/oauth2.py"]]
     yield "README", [[*STACK, "test-env", "--", TOOLS / "local/bin/python", "tools/local/walk.py"]]
     python = TOOLS / "local/bin/python"
     yield "smoke", [[python, "-m", "unittest", "tools/smoke/test_smoke.py"], [*STACK, "test-env", "--", python, "tools/smoke"]]
