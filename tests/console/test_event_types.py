@@ -1,4 +1,4 @@
-"""The page of event types, and the types in the endpoint form. The test plays the service's part."""
+"""The page of event types, and the types in the endpoint form. Most tests play the service's part."""
 
 import json
 import re
@@ -116,3 +116,31 @@ def test_a_key_reads_the_types_and_changes_none(open_page, customer):
     expect(page.get_by_role("row", name="call.ended")).to_be_visible()
     expect(page.get_by_role("button", name="New event type")).to_have_count(0)
     expect(page.get_by_role("button", name="Edit")).to_have_count(0)
+
+
+def test_a_type_of_the_account_reaches_its_endpoint_and_its_test_event(signed_in, customer, receiver):
+    page = signed_in()
+    page.get_by_role("link", name="Events").click()
+    page.get_by_role("link", name="Event types").click()
+    page.get_by_role("button", name="New event type").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Name").fill("order.paid")
+    dialog.get_by_label("Description").fill("An order was paid")
+    dialog.get_by_label("Example").fill('{"price": 1.10}')
+    dialog.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("row", name="order.paid")).to_contain_text("An order was paid")
+    # Every way in knows the name after at most 10 seconds.
+    page.wait_for_timeout(10_000)
+    page.get_by_role("link", name="Endpoints").click()
+    page.get_by_role("button", name="Create the first endpoint").click()
+    dialog.get_by_label("URL").fill(receiver.url)
+    dialog.get_by_label("order.paid An order was paid").check()
+    dialog.get_by_role("button", name="Create endpoint").click()
+    expect(page.get_by_role("heading", name=receiver.url)).to_be_visible()
+    page.get_by_role("button", name="Send test").click()
+    expect(dialog.get_by_label("Event")).to_have_value("order.paid")
+    dialog.get_by_role("button", name="Send").click()
+    [endpoint] = customer.call("GET", "/webhooks", status=200)
+    customer.settled(endpoint, 1)
+    assert endpoint["events"] == ["order.paid"]
+    assert b"1.10" in receiver.requests[0][1]

@@ -66,8 +66,6 @@ async fn each_page_and_all_it_loads_are_served_under_a_strict_policy() {
         assert_eq!(page.status, StatusCode::OK);
         assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
         assert_eq!(page.header("cache-control"), "no-cache");
-        let event_names = r#"content="call.started, call.ended, call.summary""#;
-        assert_eq!(page.text.contains(event_names), folder == "console", "{}", page.text);
         let names = loaded(&page.text);
         assert!(names.len() > 5, "{names:?}");
         let mut answers = vec![page.headers.clone()];

@@ -180,6 +180,3 @@ export const projects = async (signal) => (await get("v1/projects", { signal }))
 
 /** One field of an answer, byte for byte as it came. */
 export const raw = (answer, name) => rawField(answer.text, name);
-
-/** The event names of this deployment. */
-export const EVENT_NAMES = document.querySelector('meta[name="event-names"]').content.split(/, */);

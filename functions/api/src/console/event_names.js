@@ -1,6 +1,6 @@
 // The names that events may have: those of this deployment and the account's own types.
 
-import { EVENT_NAMES, get, Problem } from "./api.js";
+import { get } from "./api.js";
 import { inside, rawField } from "./json.js";
 import { session } from "./session.js";
 
@@ -10,16 +10,10 @@ const KEPT_MS = 10_000;
 let kept = { of: null, at: 0, types: null };
 
 async function read() {
-  try {
-    const answer = await get("v1/event-types");
-    const texts = inside(answer.text.trim());
-    // An example keeps its spelling, so it stays a text.
-    return answer.json.map((type, index) => ({ ...type, example: type.example && rawField(texts[index][1], "example") }));
-  } catch (problem) {
-    // A session that may not see the types still knows the names of this deployment.
-    if (!(problem instanceof Problem) || ![403, 404].includes(problem.status)) throw problem;
-    return EVENT_NAMES.map((name) => ({ name, configured: true, description: null, example: null, deprecated: false, updated_at: null }));
-  }
+  const answer = await get("v1/event-types");
+  const texts = inside(answer.text.trim());
+  // An example keeps its spelling, so it stays a text.
+  return answer.json.map((type, index) => ({ ...type, example: type.example && rawField(texts[index][1], "example") }));
 }
 
 /** `{ name, configured, description, example, deprecated, updated_at }` for each type; the example is a text of JSON. */

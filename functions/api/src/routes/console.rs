@@ -9,7 +9,6 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use echo_shared::event_name::EventNames;
 
 use super::files::{Files, POLICY, files, page};
 use crate::app::AppState;
@@ -43,15 +42,12 @@ pub async fn without_slash() -> Response {
 /// `GET /console`
 async fn index(State(app): State<AppState>, headers: HeaderMap) -> Response {
     let mark = format!("    <meta name=\"sign-up\" content=\"{}\">\n", app.settings.signup_policy.as_str());
-    page(text(&app.settings.event_names, &mark), &headers, HeaderValue::from_static(POLICY))
+    page(text(&mark), &headers, HeaderValue::from_static(POLICY))
 }
 
 /// The page's text. `mark` is what stands in one of the console's page and the portal's alone.
-pub(super) fn text(event_names: &EventNames, mark: &str) -> String {
-    FILES
-        .linked("console", INDEX)
-        .replace("{event_names}", &event_names.to_string())
-        .replace("{portal}\n", mark)
+pub(super) fn text(mark: &str) -> String {
+    FILES.linked("console", INDEX).replace("{portal}\n", mark)
 }
 
 /// `GET /console/{version}/{file}`

@@ -28,7 +28,7 @@ async fn page(State(app): State<AppState>, headers: HeaderMap) -> Response {
         "    <meta name=\"portal\" content=\"{name}\">\n    <meta name=\"portal-accent\" content=\"{}\">\n",
         look.accent
     );
-    let text = console::text(&app.settings.event_names, &mark)
+    let text = console::text(&mark)
         .replace("<title>Echo Webhooks</title>", &format!("<title>{name}</title>"))
         .replace("%233457d5", &look.accent.replace('#', "%23"));
     files::page(text, &headers, look.policy(POLICY))
