@@ -1,4 +1,5 @@
-"""The keys that seal signing secrets, private keys, header values and the secrets of `auth` in the tables (docs/operations.md, "The sealing keys").
+"""The keys that seal signing secrets, private keys, header values and the secrets of `auth` in the tables (docs/operations.md,
+"The sealing keys").
 
 sealing.py status STACK       the keys, and how many values are sealed under each
 sealing.py add STACK          add a key, which seals from now on, and begin the sweep that seals all older values anew
