@@ -87,7 +87,13 @@ const PLANS: [Plan; 11] = [
     Plan { name: "https_batch_1", batch: 1, events: 100, ..USUAL },
     Plan { name: "failed_4", events: 100, status: 500, ..USUAL },
     Plan { name: "https_without_statistics", hourly_statistics: false, ..USUAL },
-    Plan { name: "https_batch_1_without_statistics", batch: 1, events: 100, hourly_statistics: false, ..USUAL },
+    Plan {
+        name: "https_batch_1_without_statistics",
+        batch: 1,
+        events: 100,
+        hourly_statistics: false,
+        ..USUAL
+    },
     // Each delivery has ended before the next event comes.
     Plan { name: "https_ordered", batch: 1, events: 100, ordered: Some("endpoint"), ..USUAL },
     // Ten deliveries wait for one another.
