@@ -8,12 +8,12 @@ use crate::auth::InProject;
 use crate::error::ApiError;
 
 impl App {
-    /// Reads something that names events which producers may post. `read` gets the deployment's names first, and only if it
-    /// refuses them the account's too, so that a call with a name of the deployment costs nothing. The account's are those that
-    /// this process keeps, and others only if `read` refuses the kept ones.
+    /// Reads something that names events which producers may post. `read` gets the deployment's names first. Only if it refuses
+    /// them, and would accept others, it gets the account's too: those that this process keeps, and if it refuses these, those
+    /// of the store. So a call with a name of the deployment costs nothing, and neither does one that is wrong in another way.
     ///
     /// # Errors
-    /// The refusal of `read`, which may be for another reason than a name. Or the store did not answer.
+    /// The refusal of `read`. Or the store did not answer.
     pub async fn by_posted_names<T, E: Into<ApiError>>(
         &self,
         project: &InProject,
@@ -34,14 +34,27 @@ impl App {
         self.by_names(&self.settings.delivered_names, project, read).await
     }
 
+    /// All names of events that the project's endpoints may get, those of its account's types included.
+    ///
+    /// # Errors
+    /// When the store did not answer.
+    pub async fn delivered_names(&self, project: &InProject) -> Result<EventNames, ApiError> {
+        let own = self.store.own_names(&project.account_id, Timestamp::now()).await?;
+        Ok(self.settings.delivered_names.with_own(own))
+    }
+
     async fn by_names<T, E: Into<ApiError>>(
         &self,
         names: &EventNames,
         project: &InProject,
         read: impl Fn(&EventNames) -> Result<T, E>,
     ) -> Result<T, ApiError> {
-        if let Ok(read) = read(names) {
-            return Ok(read);
+        let refusal = match read(names) {
+            Ok(read) => return Ok(read),
+            Err(refusal) => refusal,
+        };
+        if read(&names.every()).is_err() {
+            return Err(refusal.into());
         }
         let now = Timestamp::now();
         if let Some(kept) = self.store.kept_own_names(&project.account_id, now)

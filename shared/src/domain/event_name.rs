@@ -103,6 +103,7 @@ const LISTED_OWN: usize = 20;
 pub struct EventNames {
     configured: Arc<[EventName]>,
     own: OwnNames,
+    is_every: bool,
 }
 
 impl EventNames {
@@ -122,7 +123,7 @@ impl EventNames {
     }
 
     fn of(configured: Vec<EventName>) -> Self {
-        Self { configured: configured.into(), own: OwnNames::default() }
+        Self { configured: configured.into(), own: OwnNames::default(), is_every: false }
     }
 
     /// The deployment's names, and then the names of `others` that are not among them.
@@ -140,12 +141,19 @@ impl EventNames {
     /// The deployment's names, and an account's own.
     #[must_use]
     pub fn with_own(&self, own: OwnNames) -> Self {
-        Self { configured: Arc::clone(&self.configured), own }
+        Self { configured: Arc::clone(&self.configured), own, is_every: false }
+    }
+
+    /// As if every name were known. What these refuse, no event type makes acceptable.
+    #[must_use]
+    pub fn every(&self) -> Self {
+        Self { is_every: true, ..self.clone() }
     }
 
     #[must_use]
     pub fn find(&self, name: &str) -> Option<EventName> {
-        self.configured(name).or_else(|| self.own.get(name)).cloned()
+        let known = self.configured(name).or_else(|| self.own.get(name)).cloned();
+        known.or_else(|| EventName::parse(name).filter(|_| self.is_every))
     }
 
     /// Whether the name is one of the deployment's.

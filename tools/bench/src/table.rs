@@ -171,8 +171,8 @@ fn cost(results: &Results, peers: &Peers, table: &mut Table) {
             scenario.dollars_per_million.storage,
         );
         let most = match scenario.name {
-            "https" => Some(4.32),
-            "queue" | "https_batch_10" => Some(2.67),
+            "https" => Some(4.25),
+            "queue" | "https_batch_10" => Some(2.60),
             "failed_4" => Some((success * 3.0 * 100.0).floor() / 100.0),
             _ => None,
         };

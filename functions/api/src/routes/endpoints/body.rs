@@ -32,7 +32,7 @@ pub enum EndpointState {
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = DisabledReason)]
-pub enum DisabledReasonShown {
+pub(super) enum DisabledReasonShown {
     Manual,
     ConsecutiveFailures,
     Gone,

@@ -38,7 +38,10 @@ pub async fn send_test(
     }
     let name = match asked {
         Some(name) => name,
-        None => app.by_delivered_names(&project, |names| first(&endpoint, names)).await?,
+        None => match first(&endpoint, &app.settings.delivered_names) {
+            Ok(name) => name,
+            Err(_) => first(&endpoint, &app.delivered_names(&project).await?)?,
+        },
     };
     let now = Timestamp::now();
     let permit = app.budgets.take(Budgeted::TestEvents, &project.id, now).await;
