@@ -204,7 +204,7 @@ async fn refusals_name_what_is_wrong() {
     for (path, body, message) in [
         ("~/events", "", "The body must be a JSON object".to_owned()),
         ("~/events", "{}", format!("event_name is required and must be {events}")),
-        ("~/events", r#"{"event_name": "x"}"#, format!("event_name must be {events}")),
+        ("~/events", r#"{"event_name": "x y"}"#, format!("event_name must be {events}")),
         ("/v1/projects/x/events", "{}", "projectId in the path must be a hyphenated UUID".to_owned()),
         ("~/webhooks", "{}", "url is required and must be an absolute https URL".to_owned()),
         ("~/webhooks", r#"{"url": "http://example.com"}"#, "url must use https".to_owned()),
@@ -220,6 +220,9 @@ async fn refusals_name_what_is_wrong() {
     }
     let answer = service.call("GET", "~/webhooks/x/deliveries", "").await;
     assert_eq!(answer.message, "webhookId in the path must be a hyphenated UUID");
+    // It may be an event type of the account, and there is no store to ask.
+    let answer = service.call("POST", "~/events", r#"{"event_name": "x"}"#).await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
 }
 
 #[tokio::test]
