@@ -39,9 +39,12 @@ impl Reads {
     }
 }
 
+/// What a read gives, once it is done.
+type Reading<V> = Arc<OnceCell<Result<V, String>>>;
+
 /// One result for each key, from the read that was asked for first.
 #[derive(Debug)]
-struct Once<K, V>(Mutex<HashMap<K, Arc<OnceCell<Result<V, String>>>>>);
+struct Once<K, V>(Mutex<HashMap<K, Reading<V>>>);
 
 impl<K, V> Default for Once<K, V> {
     fn default() -> Self {

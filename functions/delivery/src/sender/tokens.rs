@@ -66,10 +66,11 @@ impl Tokens {
             Some(Ok(token)) if token.is_good(Timestamp::now()) && Some(token) != refused => {
                 return Ok(Had { token: token.clone(), is_from_before: true });
             }
-            Some(Err(why)) if slot.asked.load(Ordering::Acquire) > asked => {
-                if !is_late(*why) || !deadline.leaves(WORTH_ASKING) {
-                    return Err(*why);
-                }
+            Some(Err(why))
+                if slot.asked.load(Ordering::Acquire) > asked
+                    && (!is_late(*why) || !deadline.leaves(WORTH_ASKING)) =>
+            {
+                return Err(*why);
             }
             _ => {}
         }

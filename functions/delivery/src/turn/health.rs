@@ -95,15 +95,15 @@ async fn count_failure(
     if reason == FailureReason::Gone && endpoint.updated_at <= delivery.updated_at {
         disabled = app.store.disable_gone(endpoint, &disabling, now).await?;
     }
-    if counts_against_health(reason, delivery.triggered_by) && !delivery.counted {
-        if let Some(counted) = app.store.count_failure(endpoint, &delivery.id, now).await? {
-            is_failing = app.store.note_failing(&counted, rule, &failing).await?;
-            if rule.failures > 0 && counted.state.consecutive_failures >= rule.failures && disabled.is_none()
-            {
-                disabled = app.store.disable_after_failures(&counted, rule, &disabling, now).await?;
-            }
-            latest = counted;
+    if counts_against_health(reason, delivery.triggered_by)
+        && !delivery.counted
+        && let Some(counted) = app.store.count_failure(endpoint, &delivery.id, now).await?
+    {
+        is_failing = app.store.note_failing(&counted, rule, &failing).await?;
+        if rule.failures > 0 && counted.state.consecutive_failures >= rule.failures && disabled.is_none() {
+            disabled = app.store.disable_after_failures(&counted, rule, &disabling, now).await?;
         }
+        latest = counted;
     }
     if disabled.is_some() {
         tracing::warn!(?reason, "an endpoint was disabled");
