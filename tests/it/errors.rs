@@ -221,6 +221,7 @@ async fn an_unknown_query_parameter_is_refused_by_every_call() {
         ("{replayId}", replay["id"].as_str().expect("an id")),
         ("{apiKeyId}", keys[0]["id"].as_str().expect("an id")),
         ("{portalLinkId}", portal["id"].as_str().expect("an id")),
+        ("{name}", "call.ended"),
     ];
     let document = Api::anonymous().get("/openapi.json").await.ok(200);
     let mut calls = 0;
@@ -235,6 +236,7 @@ async fn an_unknown_query_parameter_is_refused_by_every_call() {
                 "/auth/refresh" => Api::anonymous().with_bearer(&account.refresh_token),
                 "/v1/projects"
                 | "/v1/projects/{projectId}"
+                | "/v1/event-types/{name}"
                 | "/auth/account"
                 | "/auth/logout"
                 | "/auth/password" => account.bearer(),

@@ -1,6 +1,7 @@
 //! The names that a project's events may have: those of the deployment, and those of its account's own types.
 
-use echo_shared::event_name::EventNames;
+use echo_shared::event_name::{EventNames, OwnNames};
+use echo_shared::store::StoreError;
 use echo_shared::time::Timestamp;
 
 use crate::app::App;
@@ -19,10 +20,12 @@ impl App {
         project: &InProject,
         read: impl Fn(&EventNames) -> Result<T, E>,
     ) -> Result<T, ApiError> {
-        self.by_names(&self.settings.event_names, project, read).await
+        let own = self.store.own_names(&project.account_id, Timestamp::now());
+        self.by_names(&self.settings.event_names, project, read, own).await
     }
 
-    /// Likewise for events that endpoints may get: the service's own events have names too.
+    /// Likewise for events that endpoints may get: the service's own events have names too. The store is asked for names that are
+    /// unknown however lately it was asked, because people make a type and then subscribe to it.
     ///
     /// # Errors
     /// As those of [`Self::by_posted_names`].
@@ -31,7 +34,8 @@ impl App {
         project: &InProject,
         read: impl Fn(&EventNames) -> Result<T, E>,
     ) -> Result<T, ApiError> {
-        self.by_names(&self.settings.delivered_names, project, read).await
+        let own = self.store.own_names_of_now(&project.account_id, Timestamp::now());
+        self.by_names(&self.settings.delivered_names, project, read, own).await
     }
 
     /// All names of events that the project's endpoints may get, those of its account's types included.
@@ -39,7 +43,7 @@ impl App {
     /// # Errors
     /// When the store did not answer.
     pub async fn delivered_names(&self, project: &InProject) -> Result<EventNames, ApiError> {
-        let own = self.store.own_names(&project.account_id, Timestamp::now()).await?;
+        let own = self.store.own_names_of_now(&project.account_id, Timestamp::now()).await?;
         Ok(self.settings.delivered_names.with_own(own))
     }
 
@@ -48,6 +52,7 @@ impl App {
         names: &EventNames,
         project: &InProject,
         read: impl Fn(&EventNames) -> Result<T, E>,
+        own: impl Future<Output = Result<OwnNames, StoreError>>,
     ) -> Result<T, ApiError> {
         let refusal = match read(names) {
             Ok(read) => return Ok(read),
@@ -56,12 +61,11 @@ impl App {
         if read(&names.every()).is_err() {
             return Err(refusal.into());
         }
-        let now = Timestamp::now();
-        if let Some(kept) = self.store.kept_own_names(&project.account_id, now)
+        if let Some(kept) = self.store.kept_own_names(&project.account_id, Timestamp::now())
             && let Ok(read) = read(&names.with_own(kept))
         {
             return Ok(read);
         }
-        read(&names.with_own(self.store.own_names(&project.account_id, now).await?)).map_err(Into::into)
+        read(&names.with_own(own.await?)).map_err(Into::into)
     }
 }

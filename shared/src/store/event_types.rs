@@ -59,9 +59,18 @@ impl Store {
     /// The names of an account's own types for a name that is not among the kept ones: read strongly consistently, unless this
     /// process has just done so.
     pub async fn own_names(&self, account_id: &AccountId, now: Timestamp) -> Result<OwnNames, StoreError> {
-        if let Some(names) = self.names.0.get_within(account_id, UNKNOWN_FOR, now) {
-            return Ok(names);
+        match self.names.0.get_within(account_id, UNKNOWN_FOR, now) {
+            Some(names) => Ok(names),
+            None => self.own_names_of_now(account_id, now).await,
         }
+    }
+
+    /// The names of an account's own types, read strongly consistently: for people, who make a type and use it at once.
+    pub async fn own_names_of_now(
+        &self,
+        account_id: &AccountId,
+        now: Timestamp,
+    ) -> Result<OwnNames, StoreError> {
         let found: Option<NamesRow> =
             row(&self.client, &self.tables.event_types, names_key(account_id)).await?;
         let names: OwnNames = Arc::new(found.map(|row| row.names).unwrap_or_default());
