@@ -52,6 +52,8 @@ export function search() {
     menu.open ||= words.length > 0;
     document.getElementById("none").hidden = links().length > 0;
   });
+  // Somebody may have typed before the list was there.
+  if (box.value) box.dispatchEvent(new Event("input"));
   document.getElementById("index").addEventListener("click", (event) => {
     const row = event.target.closest("li");
     const words = asked();
