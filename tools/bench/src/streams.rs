@@ -137,7 +137,7 @@ async fn others(stage: &Stage, round: usize) -> io::Result<Others> {
         accepted.insert(event["event_id"].as_str().unwrap_or_default().to_owned(), Instant::now());
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let mut waits = async |path| {
+    let waits = async |path| {
         let hits = arrive(stage, path, PROBES * (round + 1)).await?;
         let waits = hits.iter().filter_map(|hit| {
             let accepted = accepted.get(hit.headers.get("webhook-id")?)?;
