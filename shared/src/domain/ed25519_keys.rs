@@ -1,4 +1,4 @@
-//! The Ed25519 key pair of an endpoint that asked for one (contract §3). Whoever has the public key can verify a delivery, and
+//! The Ed25519 key pair of an endpoint that asked for one (contract §3). The public key verifies a delivery, and
 //! cannot sign one. `crate::ed25519` makes the keys and signs with them.
 
 use std::fmt;

@@ -8,7 +8,7 @@ use crate::endpoint::Endpoint;
 use crate::fields::Refused;
 use crate::receiver_auth::{Auth, ReceiverAuth};
 
-/// What stands in place of a secret value.
+/// The text in place of a secret value.
 pub const MASK: &str = "********";
 
 /// The parts of a change that secret values depend on, as its caller sent them; `None` leaves a field as it is.

@@ -26,7 +26,7 @@ pub struct Resealed {
 }
 
 impl SealingKeys {
-    /// What an attempt needs: the secrets that sign at `now`, the endpoint's own headers, and its `auth`.
+    /// The secrets of one attempt: those that sign at `now`, the endpoint's own headers, and its `auth`.
     ///
     /// # Errors
     /// When a value does not open.

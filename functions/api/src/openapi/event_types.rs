@@ -37,7 +37,7 @@ pub(super) fn resource() -> Resource {
         .secured_only("accessToken")
         .about(
             "It holds for all projects of the account, and within 10 seconds everywhere: for events however they come in, for the `events` of \
-             endpoints, and for filters. Wildcards of endpoints cover it. What the body leaves out is taken away. A name of this deployment \
+             endpoints, and for filters. Wildcards of endpoints cover it. A field that the body leaves out is emptied. A name of this deployment \
              gets a description and an example in the same way. An account has at most 500 types.",
         )
         .may_take::<EventTypeToPut>(json!({

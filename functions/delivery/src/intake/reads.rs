@@ -1,4 +1,5 @@
-//! What the events of one batch need to know of their projects and accounts. Each is read once, after the events have come.
+//! The routes of projects and the event types of accounts, as the events of one batch need them. Each is read once, after the events
+//! have come.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -39,7 +40,7 @@ impl Reads {
     }
 }
 
-/// What a read gives, once it is done.
+/// The result of a read, once it is done.
 type Reading<V> = Arc<OnceCell<Result<V, String>>>;
 
 /// One result for each key, from the read that was asked for first.

@@ -26,7 +26,7 @@ const WORTH_ASKING: Duration = Duration::from_secs(1);
 /// The most tokens that are kept.
 const MOST: usize = 1_024;
 
-/// Whose a token is.
+/// The owner of a token: an endpoint of a project, with one credential.
 pub(crate) type Owner = (ProjectId, EndpointId, Fingerprint);
 
 #[derive(Debug, Default)]

@@ -58,7 +58,7 @@ pub(crate) async fn tell(
 /// The endpoint after a failure.
 struct FailureEffect {
     endpoint: Option<Endpoint>,
-    /// What this failure did to the endpoint, now or in an earlier try of the same job.
+    /// The changes that this failure made to the endpoint, now or in an earlier try of the same job.
     news: Vec<Kind>,
 }
 

@@ -1,5 +1,5 @@
-//! What happened at an endpoint, hour by hour (contract §6). Nothing depends on these counts: a function that dies loses what it
-//! has not written, so they are for people.
+//! Counts of the deliveries and attempts of an endpoint, hour by hour (contract §6). They are for people, and nothing depends on them: a
+//! function that dies loses the counts that it has not written.
 
 mod histogram;
 mod period;
@@ -110,7 +110,7 @@ pub struct Place {
     pub hour: Hour,
 }
 
-/// What one invocation counted.
+/// The counts of one invocation.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tally(HashMap<Place, Counts>);
 
