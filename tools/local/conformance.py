@@ -84,7 +84,7 @@ def things_to_try(project):
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}/"
         [webhook], [delivery] = project.endpoints(1, url), project.deliver()
-        [doomed] = project.endpoints(1, url)
+        doomed, changed = project.endpoints(2, url)
         server.shutdown()
     # With this account, the example of logging in succeeds.
     document = demo.expect(200, demo.call("GET", f"{project.api_url}/openapi.json"), "reading the description")
@@ -92,7 +92,7 @@ def things_to_try(project):
     tokens = demo.expect(201, demo.call("POST", f"{project.api_url}/auth/signup", account), "signing up")
     # Nothing but logging out is called with this account's token, so its session may end.
     token = {"ECHO_SESSION_TOKEN": tokens["access_token"]}
-    ids = {"ECHO_WEBHOOK_ID": webhook, "ECHO_DELIVERY_ID": delivery, "ECHO_DOOMED_ID": doomed}
+    ids = {"ECHO_WEBHOOK_ID": webhook, "ECHO_DELIVERY_ID": delivery, "ECHO_DOOMED_ID": doomed, "ECHO_CHANGED_ID": changed}
     return ids | token | portal(project)
 
 
@@ -141,6 +141,7 @@ def body():
             "ECHO_REFRESH_TOKEN": tokens["refresh_token"],
             "ECHO_DOOMED_TYPE": DOOMED_TYPE,
             "NO_COLOR": "1",
+            "SCHEMATHESIS_HOOKS": str(ROOT / "tools/local/conformance_hooks.py"),
         }
     )
     command = [

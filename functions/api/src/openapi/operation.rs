@@ -123,6 +123,13 @@ impl Described {
         self.param::<T>(ParameterIn::Query, name, about).refuses(&[400])
     }
 
+    /// Like [`Self::query`], for a parameter that has to fit another: the two examples fit.
+    pub(super) fn query_such_as<T: ToSchema>(mut self, name: &str, about: &str, example: &str) -> Self {
+        let parameter = ParameterBuilder::from(self.parameter::<T>(ParameterIn::Query, name, about));
+        self.operation = self.operation.parameter(parameter.example(Some(example.into())).build());
+        self.refuses(&[400])
+    }
+
     pub(super) fn header<T: ToSchema>(self, name: &str, about: &str) -> Self {
         self.param::<T>(ParameterIn::Header, name, about)
     }

@@ -13,11 +13,16 @@ fn hourly(path: &'static str, id: &str, summary: &str, about: &str, most: &str) 
     get(path, id, summary)
         .needs(Scope::Read)
         .about(about)
-        .query::<GivenTime>(
+        .query_such_as::<GivenTime>(
             "since",
             &format!("From the hour of this moment on, at most {most} before `until`; 23 hours before the last hour when absent."),
+            "2026-04-11T00:00:00Z",
         )
-        .query::<GivenTime>("until", "Up to the last hour that begins before this moment; the present hour when absent.")
+        .query_such_as::<GivenTime>(
+            "until",
+            "Up to the last hour that begins before this moment; the present hour when absent.",
+            "2026-04-12T00:00:00Z",
+        )
         .refuses(&[404])
 }
 
