@@ -1,5 +1,7 @@
-"""All checks of a change, the fast ones first. `check.py lint` runs only the lints."""
+"""All checks of a change, the fast ones first. `check.py lint` runs only the lints; `check.py beside` is how it starts itself."""
 
+import contextlib
+import itertools
 import os
 import shutil
 import subprocess
@@ -8,12 +10,14 @@ import time
 
 import browser
 import setup
-from console import LOCAL, ROOT, Failed, bold, dim, green, main, red, run, say
+from console import LOCAL, ROOT, Failed, bold, dim, end, green, main, red, run, say, start
 
 TOOLS = LOCAL / "tools"
 ENVIRONMENT = {"AWS_DEFAULT_REGION": "us-east-1", "SAM_CLI_TELEMETRY": "0", "RUSTDOCFLAGS": "-D warnings"}
 STACK = [TOOLS / "local/bin/python", "tools/local/stack.py"]
 TARGET = os.environ.get("CARGO_TARGET_DIR", ROOT / "target")
+# These mostly wait, as the steps after the unit tests do. So they run meanwhile, in a process of their own.
+BESIDE = ("crash points", "console in a browser")
 # A workspace of its own. Its lints compile everything that it has; its tests run before its measurements.
 BENCH = ["--manifest-path", "tools/bench/Cargo.toml"]
 
@@ -66,7 +70,7 @@ LINTS = {
 }
 
 
-def steps(chromium):
+def lints():
     """The name of each step with its commands, or with the reason why this machine cannot run it."""
     for name, commands in LINTS.items():
         yield name, "npm is not installed. It comes with Node.js." if name == "JavaScript" and not shutil.which("npm") else commands
@@ -74,13 +78,15 @@ def steps(chromium):
     no_deny = None if has("deny") else "cargo-deny is not installed. To install it: cargo install cargo-deny --locked"
     yield "dependencies", no_deny or deny
     yield "advisories", no_deny or advisories()
-    if sys.argv[1:] == ["lint"]:
-        return
+
+
+def tests(chromium):
+    """Like `lints`."""
     # Some unit tests run the functions' binaries.
     yield "unit tests", [["cargo", "build", "--workspace", "--bins"], cargo_test(end_to_end=False)]
     yield "crash points", [[f"{TARGET}/debug/faults", "--bounded", "--minutes", "5"]]
     yield "end-to-end tests", [[*STACK, "test-env", "--", *cargo_test(end_to_end=True)]]
-    pytest = [TOOLS / "browser/bin/python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "3", "tests/console"]
+    pytest = [TOOLS / "browser/bin/python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "4", "tests/console"]
     in_browser = [[*STACK, "test-env", "--", "env", f"CHROMIUM={chromium}", *pytest]]
     yield "console in a browser", in_browser if chromium else f"no Chromium or Chrome is installed. {browser.advice()}"
     verify = [TOOLS / "local/bin/python", "tools/local/verify.py"]
@@ -100,12 +106,8 @@ def prepare(lint_only):
     return None if lint_only else browser.get()
 
 
-def body():
-    planned = list(steps(prepare(lint_only=sys.argv[1:] == ["lint"])))
-    missing = [f"{name}: {why}" for name, why in planned if isinstance(why, str) and not isinstance(why, OutOfReach)]
-    if missing and os.environ.get("CI"):
-        # Nobody reads the summary of a CI run that succeeds.
-        raise Failed("\n".join(["CI leaves out no step, and these steps cannot run:", *missing]))
+def walk(planned):
+    """Runs steps until one fails. Returns name, result and seconds of each."""
     results, begun = [], time.monotonic()
     for name, commands in planned:
         if isinstance(commands, str):
@@ -122,11 +124,63 @@ def body():
             say(failure)
             results.append((name, red("FAILED"), time.monotonic() - started))
             break
-    say(f"\n{bold('== summary')}")
-    for name, result, seconds in results:
-        say(f"  {name:<20} {seconds:6.1f} s  {result}")
-    say(f"  {'total':<20} {time.monotonic() - begun:6.1f} s")
+    return results
+
+
+def failed(results):
     return any("FAILED" in result for _, result, _ in results)
+
+
+def summary(results, seconds):
+    say(f"\n{bold('== summary')}")
+    for name, result, took in [*results, ("total", "", seconds)]:
+        say(f"  {name:<20} {took:6.1f} s  {result}")
+
+
+@contextlib.contextmanager
+def beside(chromium):
+    """Runs the steps of BESIDE meanwhile. Gives the process and the file of its output."""
+    log = LOCAL / "logs/beside.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("w") as sink:
+        env = os.environ | ({"CHROMIUM": str(chromium)} if chromium else {})
+        child = start([sys.executable, __file__, "beside"], stdout=sink, stderr=subprocess.STDOUT, env=env)
+    try:
+        yield child, log
+    finally:
+        end(child, patience=60)
+
+
+def walk_with_beside(planned, chromium):
+    begun = time.monotonic()
+    with beside(chromium) as (child, log):
+        say(f"\n{bold('== meanwhile')} {' and '.join(BESIDE)}, into {log.relative_to(ROOT)}")
+        results = walk(planned)
+        result = red("FAILED") if child.wait() else green("ok")
+    say(f"\n{bold(f'== {log.relative_to(ROOT)}')}\n{log.read_text(errors='replace')}")
+    return [*results, (" and ".join(BESIDE), result, time.monotonic() - begun)]
+
+
+def body():
+    begun = time.monotonic()
+    if sys.argv[1:] == ["beside"]:
+        results = walk([step for step in tests(os.environ.get("CHROMIUM")) if step[0] in BESIDE])
+        summary(results, time.monotonic() - begun)
+        return failed(results)
+    lint_only = sys.argv[1:] == ["lint"]
+    chromium = prepare(lint_only)
+    planned = [*lints(), *([] if lint_only else tests(chromium))]
+    missing = [f"{name}: {why}" for name, why in planned if isinstance(why, str) and not isinstance(why, OutOfReach)]
+    if missing and os.environ.get("CI"):
+        # Nobody reads the summary of a CI run that succeeds.
+        raise Failed("\n".join(["CI leaves out no step, and these steps cannot run:", *missing]))
+    alone = list(itertools.takewhile(lambda step: step[0] not in BESIDE, planned))
+    others = [step for step in planned[len(alone) :] if step[0] not in BESIDE]
+    results = walk(alone)
+    if others and not failed(results):
+        results += walk_with_beside(others, chromium)
+    summary(results, time.monotonic() - begun)
+    return failed(results)
 
 
 if __name__ == "__main__":
