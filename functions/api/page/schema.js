@@ -33,10 +33,6 @@ export function flat(schema) {
     return { ...one, description: one.description ?? node.description, nullable: true };
   }
   const forms = choices?.map(flat);
-  if (forms?.every((form) => form.type === "string")) {
-    // Texts of several forms: the values that one of them lists are no more than examples.
-    return { ...node, type: "string", known: forms.flatMap((form) => form.enum ?? form.known ?? []) };
-  }
   if (forms) {
     // Objects of several forms: their fields together, and as required those that every form has.
     node.type = "object";
@@ -66,7 +62,7 @@ function limits(node) {
   };
   const values = node.enum ?? (node.type === "array" ? flat(node.items).enum : undefined);
   if (values) said.push(["one of ", values.map((value, index) => [index ? ", " : "", h("code", {}, String(value))])]);
-  const known = node.known ?? (node.type === "array" ? flat(node.items).known : undefined);
+  const known = node["x-extensible-enum"];
   if (known?.length) said.push(["such as ", known.map((value, index) => [index ? ", " : "", h("code", {}, String(value))])]);
   span(node.minLength, node.maxLength, " characters");
   span(node.minimum, node.maximum, "");

@@ -7,7 +7,7 @@ use super::Resource;
 use super::lists::EventFields;
 use super::operation::{delete, get, post};
 use super::received::envelope;
-use super::values::{GivenId, GivenTime, KnownEventName, PageCursor, PageLimit};
+use super::values::{EventData, GivenId, GivenTime, KnownEventName, PageCursor, PageLimit};
 use crate::routes::events::AcceptedBody;
 use crate::routes::events::batch::BatchBody;
 use crate::routes::events::body::EventBody;
@@ -34,7 +34,7 @@ pub struct NewEvent {
     #[schema(min_length = 1, max_length = 128)]
     pub notification_id: Option<String>,
     /// Receivers get these very bytes. Nested at most 128 deep; `{}` when absent.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<EventData>)]
     pub data: Option<serde_json::Value>,
 }
 

@@ -1,13 +1,22 @@
 //! Rows of lists that `fields` narrows.
 
-use utoipa::openapi::schema::{AnyOfBuilder, ObjectBuilder, Schema, Type};
-use utoipa::openapi::{Ref, RefOr};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::routes::deliveries::body::DeliveryBody;
 use crate::routes::deliveries::page;
 use crate::routes::events::body::EventBody;
 use crate::routes::events::page as event_page;
+
+/// A schema of which any field may be missing. (Rejected: "the whole thing, or any object". A generator of clients makes of it an object
+/// without fields, or one whose fields are all there.)
+fn narrowed(whole: RefOr<Schema>) -> RefOr<Schema> {
+    let RefOr::T(Schema::Object(mut row)) = whole else { unreachable!("each row is an object") };
+    row.required.clear();
+    row.description = Some("All fields, or those that `fields` names.".to_owned());
+    row.into()
+}
 
 /// A type for the rows of a list, and one for the query value that chooses their fields.
 macro_rules! rows {
@@ -18,14 +27,12 @@ macro_rules! rows {
 
         impl PartialSchema for $row {
             fn schema() -> RefOr<Schema> {
-                let part = ObjectBuilder::new().description(Some("The fields that `fields` names."));
-                AnyOfBuilder::new().item(Ref::from_schema_name(<$whole>::name())).item(part).into()
+                narrowed(<$whole as PartialSchema>::schema())
             }
         }
 
         impl ToSchema for $row {
             fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
-                schemas.push((<$whole>::name().into_owned(), <$whole as PartialSchema>::schema()));
                 <$whole>::schemas(schemas);
             }
         }

@@ -11,7 +11,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaFormat, Type};
 
 use super::operation::post;
 use super::schemas::Named;
-use super::values::{EventName, Id, Time};
+use super::values::{EventData, EventName, Id, Time};
 
 pub(super) const TAG: &str = "Requests to receivers";
 
@@ -33,7 +33,7 @@ pub struct Envelope {
     #[schema(required)]
     pub notification_id: Option<String>,
     /// The data that the producer sent, value for value and in its key order.
-    #[schema(value_type = Object)]
+    #[schema(value_type = EventData)]
     pub data: Value,
 }
 

@@ -5,61 +5,91 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
-use echo_shared::masks::MASK;
-
 use super::values::EndpointUrl;
 
 /// By which the receiver knows the service, beside the signature. `oauth2`: before an attempt, an access token is fetched from `token_url`
 /// by client credentials (RFC 6749 §4.4), and the request carries it as `authorization: Bearer …`. `mtls`: the receiver
 /// gets this certificate when it asks for one in the TLS handshake, which needs a `url` of https.
 #[derive(Debug, Serialize, ToSchema)]
-#[serde(tag = "type", rename_all = "lowercase")]
+#[serde(untagged)]
 pub enum ReceiverAuth {
-    #[schema(title = "OAuth2")]
-    OAuth2 {
-        /// Held to the same rules as the `url` of an endpoint.
-        #[schema(value_type = EndpointUrl)]
-        token_url: String,
-        #[schema(min_length = 1, max_length = 512, pattern = "^[!-~]+( +[!-~]+)*$")]
-        client_id: String,
-        /// No answer shows it. In a change, `********` keeps the secret that the endpoint has, unless `url` or `token_url` moves to another origin.
-        #[schema(min_length = 1, max_length = 1_024, pattern = "^[!-~]+( +[!-~]+)*$")]
-        client_secret: String,
-        /// Names with single spaces between them.
-        #[schema(max_length = 1_024, pattern = r#"^[!#-\[\]-~]+( [!#-\[\]-~]+)*$"#)]
-        scope: Option<String>,
-    },
-    #[schema(title = "Mtls")]
-    Mtls {
-        /// The client's certificate in PEM, and those of its chain after it.
-        #[schema(min_length = 1, max_length = 8_192)]
-        certificate: String,
-        /// Its private key in PEM, without a passphrase. No answer shows it, and in a change `********` keeps it.
-        #[schema(min_length = 1, max_length = 4_096)]
-        key: String,
-    },
+    OAuth2(OAuth2Auth),
+    Mtls(MtlsAuth),
+}
+
+/// An access token for the receiver.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct OAuth2Auth {
+    /// Held to the same rules as the `url` of an endpoint.
+    #[schema(value_type = EndpointUrl)]
+    token_url: String,
+    #[schema(min_length = 1, max_length = 512, pattern = "^[!-~]+( +[!-~]+)*$")]
+    client_id: String,
+    /// No answer shows it. In a change, `********` keeps the secret that the endpoint has, unless `url` or `token_url` moves to another origin.
+    #[schema(min_length = 1, max_length = 1_024, pattern = "^[!-~]+( +[!-~]+)*$")]
+    client_secret: String,
+    /// Names with single spaces between them.
+    #[schema(max_length = 1_024, pattern = r#"^[!#-\[\]-~]+( [!#-\[\]-~]+)*$"#)]
+    scope: Option<String>,
+    #[schema(inline)]
+    r#type: OAuth2Type,
+}
+
+/// A client certificate for the receiver.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct MtlsAuth {
+    /// The client's certificate in PEM, and those of its chain after it.
+    #[schema(min_length = 1, max_length = 8_192)]
+    certificate: String,
+    /// Its private key in PEM, without a passphrase. No answer shows it, and in a change `********` keeps it.
+    #[schema(min_length = 1, max_length = 4_096)]
+    key: String,
+    #[schema(inline)]
+    r#type: MtlsType,
 }
 
 /// The same as an answer shows it.
 #[derive(Debug, Serialize, ToSchema)]
-#[serde(tag = "type", rename_all = "lowercase")]
+#[serde(untagged)]
 pub enum ShownReceiverAuth {
-    #[schema(title = "OAuth2")]
-    OAuth2 {
-        #[schema(value_type = EndpointUrl)]
-        token_url: String,
-        client_id: String,
-        #[schema(value_type = Mask)]
-        client_secret: String,
-        #[schema(required)]
-        scope: Option<String>,
-    },
-    #[schema(title = "Mtls")]
-    Mtls {
-        certificate: String,
-        #[schema(value_type = Mask)]
-        key: String,
-    },
+    OAuth2(ShownOAuth2Auth),
+    Mtls(ShownMtlsAuth),
+}
+
+/// The same as an answer shows it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ShownOAuth2Auth {
+    #[schema(value_type = EndpointUrl)]
+    token_url: String,
+    client_id: String,
+    #[schema(value_type = Mask)]
+    client_secret: String,
+    #[schema(required)]
+    scope: Option<String>,
+    #[schema(inline)]
+    r#type: OAuth2Type,
+}
+
+/// The same as an answer shows it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ShownMtlsAuth {
+    certificate: String,
+    #[schema(value_type = Mask)]
+    key: String,
+    #[schema(inline)]
+    r#type: MtlsType,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OAuth2Type {
+    OAuth2,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum MtlsType {
+    Mtls,
 }
 
 /// Stands in place of a secret.
@@ -68,8 +98,9 @@ pub struct Mask;
 
 impl PartialSchema for Mask {
     fn schema() -> RefOr<Schema> {
-        let mask = ObjectBuilder::new().schema_type(Type::String).enum_values(Some([MASK]));
-        mask.description(Some("Stands in place of a secret.")).into()
+        // A pattern and no enumeration: the only name that generated code could give the one value is a row of `STAR`.
+        let mask = ObjectBuilder::new().schema_type(Type::String).pattern(Some(r"^\*{8}$"));
+        mask.description(Some("`********`, which stands in place of a secret.")).into()
     }
 }
 

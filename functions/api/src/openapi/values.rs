@@ -1,7 +1,8 @@
 //! Values that have a form of their own, each described once.
 
 use serde_json::json;
-use utoipa::openapi::schema::{AnyOfBuilder, ObjectBuilder, Schema, SchemaFormat, Type};
+use utoipa::openapi::extensions::Extensions;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaFormat, Type};
 use utoipa::openapi::{ArrayBuilder, Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
@@ -10,8 +11,9 @@ use echo_shared::custom_headers::{
     MAX_HEADERS, MAX_NAME_CHARS, MAX_VALUE_CHARS, RESERVED, RESERVED_PREFIXES,
 };
 use echo_shared::event_name::OPERATIONAL;
-use echo_shared::masks::MASK;
 use echo_shared::scope::Scope;
+
+use super::receiver_auth::Mask;
 
 const UUID: &str = "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$";
 
@@ -59,11 +61,16 @@ strings! {
     EventName: "An event name: one that is known, now or when the thing was stored.", |form| {
         form.pattern(Some("^[A-Za-z0-9._-]{1,64}$")).examples([json!("call.ended")])
     };
-    Wildcard: "`*` for every event, or a prefix such as `call.*` for every event whose name begins with `call.`. It covers names that come later, and \
-        never the operational ones.", |form| {
-        form.pattern(Some(r"^(\*|[A-Za-z0-9._-]{1,63}\.\*)$")).examples([json!("call.*")])
+    KnownEventName: "One of the event names of this deployment (its setting `EventNames`), or of the account's own event types, which \
+        `/v1/event-types` lists. An endpoint may also be subscribed to `endpoint.failing`, `endpoint.disabled`, `endpoint.recovered` and \
+        `delivery.failed`, which the service itself sends about the project's other endpoints.", |form| {
+        // The served document has the deployment's own names in place of these. They are no enumeration, because accounts add names.
+        let names = json!(["call.started", "call.ended", "call.summary"]);
+        form.pattern(Some("^[A-Za-z0-9._-]{1,64}$")).examples([json!("call.ended")])
+            .extensions(Some(Extensions::from_iter([("x-extensible-enum", names)])))
     };
-    Subscription: "An event name, or a wildcard: `*`, or a prefix such as `call.*`.", |form| {
+    Subscription: "An event name, or a wildcard: `*` for every event, or a prefix such as `call.*` for every event whose name begins with `call.`. \
+        A wildcard covers names that come later, and never the operational ones.", |form| {
         form.pattern(Some(r"^(\*|[A-Za-z0-9._-]{1,64}|[A-Za-z0-9._-]{1,63}\.\*)$")).examples([json!("call.ended")])
     };
     EndpointUrl: "Where deliveries go: an absolute `https` URL without user info or fragment, with a host name that DNS can have. \
@@ -124,27 +131,17 @@ strings! {
     };
 }
 
-/// The name of an event that can be posted.
+/// The data of an event.
 #[derive(Debug)]
-pub struct KnownEventName;
+pub struct EventData;
 
-impl PartialSchema for KnownEventName {
+impl PartialSchema for EventData {
     fn schema() -> RefOr<Schema> {
-        let about = "One of the event names of this deployment (its setting `EventNames`), or of the account's own event types, which \
-                     `/v1/event-types` lists. An endpoint may also be subscribed to `endpoint.failing`, `endpoint.disabled`, `endpoint.recovered` and \
-                     `delivery.failed`, which the service itself sends about the project's other endpoints.";
-        let text = || ObjectBuilder::new().schema_type(Type::String);
-        let configured = text().enum_values(Some(["call.started", "call.ended", "call.summary"]));
-        AnyOfBuilder::new()
-            .item(configured)
-            .item(text().pattern(Some("^[A-Za-z0-9._-]{1,64}$")))
-            .description(Some(about))
-            .examples([json!("call.ended")])
-            .into()
+        ObjectBuilder::new().schema_type(Type::Object).description(Some("The producer's own object.")).into()
     }
 }
 
-impl ToSchema for KnownEventName {}
+impl ToSchema for EventData {}
 
 /// The data that an event might have.
 #[derive(Debug)]
@@ -168,17 +165,14 @@ pub struct WantedEvents;
 impl PartialSchema for WantedEvents {
     fn schema() -> RefOr<Schema> {
         let about = "The events that are delivered: names and wildcards, at most 250 and with 2,048 characters together. Duplicates collapse.";
-        let either = AnyOfBuilder::new()
-            .item(Ref::from_schema_name("KnownEventName"))
-            .item(Ref::from_schema_name("Wildcard"));
-        ArrayBuilder::new().items(either).min_items(Some(1)).description(Some(about)).into()
+        let one = Ref::from_schema_name("Subscription");
+        ArrayBuilder::new().items(one).min_items(Some(1)).description(Some(about)).into()
     }
 }
 
 impl ToSchema for WantedEvents {
     fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
-        schemas.push((KnownEventName::name().into(), KnownEventName::schema()));
-        schemas.push((Wildcard::name().into(), Wildcard::schema()));
+        schemas.push((Subscription::name().into(), Subscription::schema()));
     }
 }
 
@@ -231,17 +225,20 @@ pub struct MaskedHeaders;
 
 impl PartialSchema for MaskedHeaders {
     fn schema() -> RefOr<Schema> {
-        let value = ObjectBuilder::new().schema_type(Type::String).enum_values(Some([MASK]));
         ObjectBuilder::new()
             .schema_type(Type::Object)
-            .additional_properties(Some(Schema::from(value)))
+            .additional_properties(Some(Ref::from_schema_name(Mask::name())))
             .max_properties(Some(MAX_HEADERS))
             .description(Some("Each header's name, and a mask in place of its value."))
             .into()
     }
 }
 
-impl ToSchema for MaskedHeaders {}
+impl ToSchema for MaskedHeaders {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((Mask::name().into(), Mask::schema()));
+    }
+}
 
 /// A filter of an endpoint.
 #[derive(Debug)]
