@@ -8,7 +8,7 @@ LOCAL := $(TOOLS)/local/bin/python tools/local/stack.py
 BENCH := --manifest-path tools/bench/Cargo.toml --target-dir target
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo watch logs test smoke conformance faults load bench cost build fmt lint clean
+.PHONY: help setup run demo watch logs test smoke conformance clients faults load bench cost build fmt lint clean
 
 help: ## Show this table
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ conformance: setup ## Compare the API with openapi.json; ARGS go to schemathesis
 	@$(PYTHON) tools/local/setup.py conformance
 	@exec $(LOCAL) test-env -- $(TOOLS)/local/bin/python tools/local/conformance.py $(ARGS)
 
+clients: ## Make typed clients in TypeScript, Python and Rust into target/clients (ONLY="python rust"); docs/clients.md
+	@exec $(PYTHON) tools/local/clients.py $(ONLY)
+
 faults: ## Fail every call to AWS on every path, in every way, and look for lost events; up to 30 minutes
 	cargo build --workspace --bins
 	target/debug/faults
@@ -61,9 +64,10 @@ build: setup ## Build both functions for AWS, as `sam deploy` wants them (arm64 
 
 fmt: ## Format the Rust, the Python and the JavaScript
 	cargo fmt --all
+	rustfmt --edition 2024 docs/clients/rust/src/main.rs
 	@$(PYTHON) tools/local/setup.py lint biome
 	$(TOOLS)/lint/bin/ruff format
-	$(TOOLS)/biome/node_modules/.bin/biome format --write functions/api docs/verify
+	$(TOOLS)/biome/node_modules/.bin/biome format --write functions/api docs/verify docs/clients
 
 lint: setup ## Run only the lints of the code and the template
 	@exec $(PYTHON) tools/local/check.py lint

@@ -15,17 +15,21 @@ WHAT = {
     "biome": "biome",
     "browser": "the browser's driver",
     "conformance": "schemathesis",
+    "clients": "the generators of clients",
+    "clients-npm": "the generator of the TypeScript client",
 }
+# The tools that npm installs, and the folders of their two files.
+NPM = {"biome": "tools/biome", "clients-npm": "tools/clients"}
 
 
 def requirements(name):
     """The file that pins a tool and everything it depends on, with hashes."""
-    return ROOT / "tools" / ("biome/package-lock.json" if name == "biome" else f"requirements-{name}.txt")
+    return ROOT / (f"{NPM[name]}/package-lock.json" if name in NPM else f"tools/requirements-{name}.txt")
 
 
 def installation(name):
     """The command that installs a tool. The files name everything that is needed, so nothing is left to resolve."""
-    if name == "biome":
+    if name in NPM:
         # npm looks for its two files in the folder that it installs into.
         script = 'mkdir -p "$0" && cp "$1"/package*.json "$0" && cd "$0" && exec npm ci --ignore-scripts --no-audit --no-fund'
         return ["sh", "-c", script, TOOLS / name, requirements(name).parent]
@@ -61,13 +65,18 @@ def install(names):
             end(child)
 
 
+def for_clients(languages):
+    """The tools that make clients in these languages."""
+    return ["clients-npm"] * ("typescript" in languages) + ["clients"] * bool(set(languages) - {"typescript"})
+
+
 def body(names=("sam", "local")):
     if sys.version_info < (3, 11):  # noqa: UP036 (an older Python does run this line)
         raise Failed(f"Python 3.11 or newer is needed; this is {sys.version.split()[0]}.")
     for tool in ("cargo", "cc", "strip"):
         if not shutil.which(tool):
             raise Failed(f"`{tool}` is missing. Needed: Rust, and a C compiler with binutils (Debian: build-essential).")
-    if "biome" in names and not shutil.which("npm"):
+    if NPM.keys() & set(names) and not shutil.which("npm"):
         raise Failed("`npm` is missing. It comes with Node.js.")
     stale = [name for name in names if not stamp(name).exists() or stamp(name).read_text() != wanted(name)]
     if stale:
