@@ -18,6 +18,7 @@ STACK = [TOOLS / "local/bin/python", "tools/local/stack.py"]
 TARGET = os.environ.get("CARGO_TARGET_DIR", ROOT / "target")
 # These mostly wait, as the steps after the unit tests do. So they run meanwhile, in a process of their own.
 BESIDE = ("crash points", "console in a browser")
+NO_NPM = "npm is not installed. It comes with Node.js."
 # A workspace of its own. Its lints compile everything that it has; its tests run before its measurements.
 BENCH = ["--manifest-path", "tools/bench/Cargo.toml"]
 
@@ -51,9 +52,15 @@ def cargo_test(end_to_end):
 
 
 LINTS = {
-    "formatting": [["cargo", "fmt", "--all", "--check"], ["cargo", "fmt", "--all", *BENCH, "--check"]],
+    "formatting": [
+        *(["cargo", "fmt", "--all", *one, "--check"] for one in ([], BENCH)),
+        # Its crate can be read only after `make clients`.
+        ["rustfmt", "--edition", "2024", "--check", "docs/clients/rust/src/main.rs"],
+    ],
     "Python": [[TOOLS / "lint/bin/ruff", "check"], [TOOLS / "lint/bin/ruff", "format", "--check"]],
-    "JavaScript": [[TOOLS / "biome/node_modules/.bin/biome", "check", "--error-on-warnings", "functions/api", "docs/verify"]],
+    "JavaScript": [
+        [TOOLS / "biome/node_modules/.bin/biome", "check", "--error-on-warnings", "functions/api", "docs/verify", "docs/clients"],
+    ],
     "template": [
         [TOOLS / "sam/bin/sam", "validate", "--lint"],
         [TOOLS / "local/bin/cfn-lint", "template.yaml", "tools/smoke/receiver.yaml"],
@@ -73,7 +80,7 @@ LINTS = {
 def lints():
     """The name of each step with its commands, or with the reason why this machine cannot run it."""
     for name, commands in LINTS.items():
-        yield name, "npm is not installed. It comes with Node.js." if name == "JavaScript" and not shutil.which("npm") else commands
+        yield name, NO_NPM if name == "JavaScript" and not shutil.which("npm") else commands
     deny = [["cargo", "deny", *one, "check", "bans", "licenses", "sources"] for one in ([], [*BENCH, "--config", "deny.toml"])]
     no_deny = None if has("deny") else "cargo-deny is not installed. To install it: cargo install cargo-deny --locked"
     yield "dependencies", no_deny or deny
@@ -92,6 +99,9 @@ def tests(chromium):
     verify = [TOOLS / "local/bin/python", "tools/local/verify.py"]
     yield "receivers", [[*STACK, "test-env", "--", *verify]]
     yield "access tokens", [[*STACK, "test-env", "--", TOOLS / "local/bin/python", "tools/local/oauth2.py"]]
+    tour = [TOOLS / "local/bin/python", "tools/local/tour.py"]
+    clients = [[TOOLS / "local/bin/python", "tools/local/test_clients.py"], [*tour, "compile"], [*STACK, "test-env", "--", *tour]]
+    yield "clients", clients if shutil.which("npm") else NO_NPM
     yield "README", [[*STACK, "test-env", "--", TOOLS / "local/bin/python", "tools/local/walk.py"]]
     python = TOOLS / "local/bin/python"
     yield "smoke", [[python, "-m", "unittest", "tools/smoke/test_smoke.py"], [*STACK, "test-env", "--", python, "tools/smoke"]]
@@ -101,8 +111,10 @@ def tests(chromium):
 
 def prepare(lint_only):
     """Installs the tools, if that needs no password. Returns the path of a browser, or None if there is no browser."""
-    linters = ["lint", "checkov", "biome"] if shutil.which("npm") else ["lint", "checkov"]
-    setup.body(["sam", "local", *linters] if lint_only else ["sam", "local", *linters, "browser", "conformance"])
+    npm = bool(shutil.which("npm"))
+    linters = ["lint", "checkov", *["biome"] * npm]
+    others = ["browser", "conformance", "clients", *["clients-npm"] * npm]
+    setup.body(["sam", "local", *linters] if lint_only else ["sam", "local", *linters, *others])
     return None if lint_only else browser.get()
 
 
