@@ -62,6 +62,13 @@ def test_search_finds_fields_statuses_and_headers(open_page):
     expect(page.locator("[data-name=retry-after].found")).to_be_in_viewport()
 
 
+def test_the_deployments_event_names_are_examples_and_no_limit(open_page, api_url):
+    document = demo.expect(200, demo.call("GET", f"{api_url}/openapi.json"), "reading the description")
+    names = document["components"]["schemas"]["KnownEventName"]["x-extensible-enum"]
+    field = open_page("/docs").locator("#createEvent li[data-name=event_name]").first
+    expect(field).to_contain_text(f"such as {', '.join(names)}")
+
+
 def test_samples_have_the_readers_own_ids(open_page, customer, api_url):
     page = open_page(f"/docs?project_id={customer.project_id}")
     request = page.locator("#createEvent .samples pre").first

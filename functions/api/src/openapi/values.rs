@@ -166,7 +166,8 @@ impl PartialSchema for WantedEvents {
     fn schema() -> RefOr<Schema> {
         let about = "The events that are delivered: names and wildcards, at most 250 and with 2,048 characters together. Duplicates collapse.";
         let one = Ref::from_schema_name("Subscription");
-        ArrayBuilder::new().items(one).min_items(Some(1)).description(Some(about)).into()
+        let example = json!(["call.ended", "call.*"]);
+        ArrayBuilder::new().items(one).min_items(Some(1)).description(Some(about)).examples([example]).into()
     }
 }
 
