@@ -40,8 +40,8 @@ def post(event: NewEvent) -> AcceptedEvent:
             answer = create_event.sync(PROJECT, client=CLIENT, body=event)
             if not isinstance(answer, Error) or answer.status_code not in (429, 503):
                 return done(answer)
-        except httpx.TransportError:
-            pass  # no answer
+        except (httpx.TransportError, KeyError):
+            pass  # no answer, or one of the gateway before the service
         time.sleep(pause)
     raise RuntimeError("the event was not accepted")
 
