@@ -53,6 +53,8 @@ arrive unchanged.
 404, 405, 413, 415, 400, 409 is given. A path with a method that it does not have answers 405 with an `allow` header. Every answer \
 carries `x-request-id`.
 
+**Clients** with types, in TypeScript, Python and Rust: `make clients` in the repository of this service makes them from this description.
+
 **Sending again** is safe: after a 503, or no answer, send the same request again. An event with an `event_id` of your own is \
 never taken twice.";
 
