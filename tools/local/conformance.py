@@ -155,7 +155,7 @@ def body():
         *sys.argv[1:],
     ]
     code, said = tried(command, env, file.parent)
-    if code and PYTHON_FAULT in said and "= FAILURES =" not in said:
+    if code and PYTHON_FAULT in said and not any(f"= {end} =" in said for end in ("FAILURES", "WARNINGS")):
         again = [part for path in sorted(set(ERRORED.findall(said))) for part in ("--include-path", path)]
         code, _ = tried([*command, *again], env, file.parent)
     return code
