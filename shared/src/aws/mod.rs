@@ -5,6 +5,7 @@ mod failure;
 
 pub use self::failure::Failure;
 
+use aws_config::environment::EnvironmentVariableCredentialsProvider;
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_smithy_runtime_api::client::http::{SharedHttpClient, SharedHttpConnector, http_client_fn};
 use rustls::ClientConfig;
@@ -12,8 +13,14 @@ use rustls::ClientConfig;
 use self::connector::Connector;
 
 /// Region, credentials, and one HTTP client for all services. All of it is complete before the first call.
+///
+/// Lambda gives a function its role's credentials in the environment
+/// (<https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime>). The SDK's default
+/// chain would build all other sources too, with a client of STS: a fifteenth of a cold start.
 pub async fn sdk_config(tls: ClientConfig) -> SdkConfig {
-    aws_config::defaults(BehaviorVersion::v2026_01_12()).http_client(http_client(tls)).load().await
+    let defaults = aws_config::defaults(BehaviorVersion::v2026_01_12());
+    let credentials = EnvironmentVariableCredentialsProvider::new();
+    defaults.credentials_provider(credentials).http_client(http_client(tls)).load().await
 }
 
 fn http_client(tls: ClientConfig) -> SharedHttpClient {
