@@ -117,7 +117,8 @@ impl SealingKeys {
     }
 
     /// Headers as a caller sent them, sealed for an endpoint. A mask keeps the endpoint's value, which is sealed anew if its key
-    /// is no longer the current one: a sweep may have passed the endpoint already. `crate::masks` has checked the masks.
+    /// is no longer the current one: a sweep may have passed the endpoint already. `crate::masks` has checked the masks. The same
+    /// value again is kept likewise, so that it is known as no change.
     ///
     /// # Errors
     /// When a value that is kept does not open.
@@ -127,8 +128,8 @@ impl SealingKeys {
         headers: &CustomHeaders,
     ) -> Result<SealedHeaders, SealingError> {
         let one = |(name, value): (&String, &String)| {
-            let kept = endpoint.headers.0.get(name).filter(|_| value == MASK);
             let field = Field::Header(name);
+            let kept = endpoint.headers.0.get(name).filter(|kept| self.is_kept(endpoint, field, kept, value));
             let sealed = match kept {
                 Some(kept) => self.reseal(endpoint, field, kept),
                 None => self.seal(&endpoint.place(field), value),
@@ -146,7 +147,7 @@ impl SealingKeys {
     pub fn seal_auth(&self, endpoint: &Endpoint, auth: &ReceiverAuth) -> Result<SealedAuth, SealingError> {
         let secret = auth.secret().expose();
         let kept = endpoint.auth.as_ref().and_then(|before| auth.secret_like(before));
-        let sealed = match kept.filter(|_| secret == MASK) {
+        let sealed = match kept.filter(|kept| self.is_kept(endpoint, auth.field(), kept, secret)) {
             Some(kept) => self.reseal(endpoint, auth.field(), kept),
             None => self.seal(&endpoint.place(auth.field()), secret),
         };
@@ -191,6 +192,11 @@ impl SealingKeys {
             headers: SealedHeaders(headers),
             auth: auth.transpose()?,
         }))
+    }
+
+    /// Whether a value that a caller sent stands for the one that is sealed. One that does not open is replaced.
+    fn is_kept(&self, endpoint: &Endpoint, field: Field<'_>, sealed: &Sealed, sent: &str) -> bool {
+        sent == MASK || self.open(&endpoint.place(field), sealed).is_ok_and(|value| value == sent)
     }
 
     fn reseal(&self, endpoint: &Endpoint, field: Field<'_>, sealed: &Sealed) -> Result<Sealed, SealingError> {
@@ -322,5 +328,17 @@ mod tests {
         let opened = keys.secrets_of(&after, NOW).expect("secrets");
         assert_eq!(opened.headers, headers(&[("x-a", "value"), ("x-b", "new")]));
         assert_eq!(opened.auth, Some(client("client's")));
+    }
+
+    #[test]
+    fn the_same_value_again_is_kept_as_it_is_sealed() {
+        let (endpoint, keys) = (endpoint(), keys("k1"));
+        let same = keys.seal_headers(&endpoint, &headers(&[("x-a", "value")])).expect("sealed");
+        assert_eq!(same.0["x-a"], endpoint.headers.0["x-a"]);
+        let other = keys.seal_headers(&endpoint, &headers(&[("x-a", "other")])).expect("sealed");
+        assert_ne!(other.0["x-a"], endpoint.headers.0["x-a"]);
+        let auth = |secret: &str| keys.seal_auth(&endpoint, &client(secret)).expect("sealed");
+        assert_eq!(Some(auth("client's")), endpoint.auth);
+        assert_ne!(Some(auth("another's")), endpoint.auth);
     }
 }
