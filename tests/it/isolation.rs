@@ -59,6 +59,7 @@ impl Victim {
             (Method::DELETE, format!("/events/{}/payload", self.event), None),
             (Method::GET, "/deliveries".to_owned(), None),
             (Method::GET, "/stats".to_owned(), None),
+            (Method::GET, "/audit".to_owned(), None),
             (Method::GET, format!("{webhook}/stats"), None),
             (Method::GET, format!("/deliveries/{}", self.delivery), None),
             (Method::GET, webhook.clone(), None),

@@ -1,6 +1,7 @@
 //! The contract's promises, tested from outside against the deployed template: one module for each resource or theme.
 
 mod api_keys;
+mod audit;
 mod auth;
 mod batches;
 mod deliveries;

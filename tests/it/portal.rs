@@ -150,6 +150,7 @@ async fn every_call_that_a_link_does_not_open_is_403() {
         (Method::POST, "/v1/api-keys".to_owned()),
         (Method::PATCH, format!("/v1/api-keys/{id}/revoke")),
         (Method::GET, project.path("/portal-links")),
+        (Method::GET, project.path("/audit")),
         (Method::POST, project.path("/portal-links")),
         (Method::DELETE, project.path(&format!("/portal-links/{id}"))),
         (Method::DELETE, project.path(&format!("/events/{id}/payload"))),

@@ -52,6 +52,7 @@ async fn a_producers_key_posts_events_and_does_nothing_else() {
     }
     names(&producer.api.delete(&producer.path(&webhook)).await, "endpoints:write");
     names(&producer.api.get("/v1/api-keys").await, "keys:write");
+    names(&producer.get("/audit").await, "keys:write");
     names(&create(&producer.api, json!({})).await, "keys:write");
     let shown = producer.get("").await.ok(200);
     assert_eq!(shown["id"], project.id, "its own project");

@@ -20,8 +20,8 @@ use crate::http::loops;
 use crate::http::observe::observe;
 use crate::http::request::PathIds;
 use crate::routes::{
-    api_keys, auth, console, deliveries, endpoints, event_types, events, portal, portal_links, projects,
-    reference, replays, stats,
+    api_keys, audit, auth, console, deliveries, endpoints, event_types, events, portal, portal_links,
+    projects, reference, replays, stats,
 };
 
 const PROJECT: &str = "/projects/{project_id}";
@@ -117,6 +117,7 @@ fn authenticated(app: &AppState) -> Router<AppState> {
         .route("/api-keys/{api_key_id}/revoke", patch(api_keys::revoke))
         .route(&in_project("/portal-links"), get(portal_links::list).post(portal_links::create))
         .route(&in_project("/portal-links/{portal_link_id}"), delete(portal_links::end))
+        .route(&in_project("/audit"), get(audit::list))
         .route_layer(from_fn_with_state(Scope::KeysWrite, require));
     // These have a larger body.
     let events_listed = Router::new()

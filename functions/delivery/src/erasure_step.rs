@@ -99,6 +99,9 @@ async fn erase(app: &App, job: &ErasureJob, routes: &Routes) -> Result<bool, Sto
         Position::FormerEndpoints => store.erase_former_endpoints(project_id, end).await,
         Position::Project => {
             app.budgets.erase(project_id, now).await?;
+            if !store.erase_audit(project_id, end).await? {
+                return Ok(false);
+            }
             store.erase_routes(project_id, routes.shards).await?;
             Ok(true)
         }

@@ -122,17 +122,7 @@ mod tests {
         }
 
         async fn read_endpoint(self) -> StoreError {
-            let name = || "table".to_owned();
-            let tables = Tables {
-                event_types: String::new(),
-                endpoints: name(),
-                events: name(),
-                deliveries: name(),
-                replays: name(),
-                streams: name(),
-                stats: name(),
-                routes: name(),
-            };
+            let tables = Tables::of("");
             let store = Store::new(crate::store::client(&self.config()), tables);
             let now = Timestamp::from_millis(1_776_009_119_499);
             store.endpoint(&ProjectId::new(now), &EndpointId::new(now)).await.expect_err("a failed call")

@@ -123,6 +123,10 @@ id!(
     DeliveryId
 );
 id!(AttemptId);
+id!(
+    /// One entry of a project's activity list.
+    AuditId
+);
 id!(ReplayId);
 
 impl DeliveryId {

@@ -6,12 +6,14 @@ use std::time::Duration;
 use aws_sdk_dynamodb::types::builders::UpdateBuilder;
 use aws_sdk_dynamodb::types::{TransactWriteItem, Update};
 
+use super::audit;
 use super::erasure::STAYS;
 use super::projects::{project_key, put_new};
 use super::transactions::{first_condition_failed, transact};
 use super::update::Changes;
 use super::{Created, Registry, StoreError, key, number, row, rows, text, to_item, value};
 use crate::api_key::{ApiKeyHash, ApiKeyRecord, ApiKeyStatus, KeyGrant, MAX_ACTIVE_KEYS};
+use crate::audit::AuditEntry;
 use crate::id::{AccountId, ApiKeyId, ProjectId};
 use crate::time::Timestamp;
 
@@ -33,7 +35,12 @@ impl Registry {
     }
 
     /// Makes a key, unless its project has the most active keys that it may have, or is gone.
-    pub async fn create_api_key(&self, key: &ApiKeyRecord, now: Timestamp) -> Result<Created, StoreError> {
+    pub async fn create_api_key(
+        &self,
+        key: &ApiKeyRecord,
+        now: Timestamp,
+        entry: &AuditEntry,
+    ) -> Result<Created, StoreError> {
         let count = self
             .count_key(&key.account_id, &key.project_id, 1)
             .condition_expression(format!("attribute_exists(id) AND active_key_count < :cap AND {STAYS}"))
@@ -42,6 +49,7 @@ impl Registry {
             .build()?;
         let mut writes = vec![TransactWriteItem::builder().update(count).build()];
         writes.extend(self.new_key(key)?);
+        writes.push(audit::written(&self.tables.audit, entry)?);
         match transact(&self.client, writes).await {
             Ok(()) => Ok(Created::Done),
             Err(error) if first_condition_failed(&error) => {
@@ -80,6 +88,7 @@ impl Registry {
         id: &ApiKeyId,
         now: Timestamp,
         kept_for: Duration,
+        entry: &AuditEntry,
     ) -> Result<Option<ApiKeyRecord>, StoreError> {
         let row_key = || key([("project_id", text(project_id)), ("id", text(id))]);
         let Some(mut key) = self.api_key(row_key()).await? else {
@@ -107,7 +116,8 @@ impl Registry {
             .key("key_hash", text(key.key_hash.as_str()));
         let count =
             self.count_key(&key.account_id, project_id, -1).condition_expression("attribute_exists(id)");
-        let writes = vec![revoke(listed)?, revoke(grant)?, written(count)?];
+        let entry = audit::written(&self.tables.audit, entry)?;
+        let writes = vec![revoke(listed)?, revoke(grant)?, written(count)?, entry];
         match transact(&self.client, writes).await {
             Ok(()) => Ok(Some(key)),
             // Another call has revoked the key meanwhile, and has counted that.

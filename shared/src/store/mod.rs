@@ -19,6 +19,7 @@
 //! | replays | endpoint, id | filter, position, the page to start next; or a deleted endpoint; expires |
 //! | streams | stream, part | the head: how far the stream has come. A chunk: deliveries in their order; expires |
 //! | stats | project, endpoint and shard; hour | counts of one hour; expires |
+//! | audit | project, id | one change: who made it, of what, and which fields; expires |
 //!
 //! # Errors
 //! Each function that returns a [`StoreError`] returns `Unavailable` when DynamoDB did not answer or did not carry the
@@ -27,6 +28,7 @@
 
 mod accounts;
 mod api_keys;
+mod audit;
 mod budgets;
 mod conflicts;
 mod deletions;
@@ -67,6 +69,7 @@ use serde::de::DeserializeOwned;
 use crate::aws::Failure;
 
 pub use self::accounts::{Guessed, LoginBudget, SignedUp};
+pub use self::audit::AuditFilter;
 pub use self::budgets::{Budgets, Spent};
 pub use self::deliveries::{Advanced, DeliveryFilter, Loaded, Owners};
 pub use self::endpoints::{Created, Patched, Rotated, Rotation, Scanned, Taken};
@@ -101,7 +104,7 @@ pub fn client(config: &aws_config::SdkConfig) -> Client {
     Client::from_conf(config)
 }
 
-/// The tables that both functions use: event types, routes, endpoints, events, deliveries, replays, streams and stats.
+/// The tables that both functions use: event types, routes, endpoints, events, deliveries, replays, streams, stats and audit.
 #[derive(Debug, Clone)]
 pub struct Store {
     client: Client,
@@ -121,6 +124,7 @@ pub struct Tables {
     pub replays: String,
     pub streams: String,
     pub stats: String,
+    pub audit: String,
 }
 
 impl Tables {
@@ -137,6 +141,7 @@ impl Tables {
             replays: named("replays"),
             streams: named("streams"),
             stats: named("stats"),
+            audit: named("audit"),
         }
     }
 }
@@ -170,6 +175,7 @@ pub struct RegistryTables {
     pub routes: String,
     pub endpoints: String,
     pub replays: String,
+    pub audit: String,
 }
 
 impl RegistryTables {
@@ -188,6 +194,7 @@ impl RegistryTables {
             routes: named("routes"),
             endpoints: named("endpoints"),
             replays: named("replays"),
+            audit: named("audit"),
         }
     }
 }

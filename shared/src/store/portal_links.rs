@@ -1,11 +1,12 @@
 //! Links to the portal. A link and its session are one row, so one write redeems a link, and one ends both.
 
-use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
+use aws_sdk_dynamodb::types::builders::DeleteBuilder;
+use aws_sdk_dynamodb::types::{Delete, TransactWriteItem, Update};
 
-use super::inserts::{NewRow, put_new};
-use super::{
-    Registry, StoreError, from_item, if_condition_held, key, number, row, row_in_the_way, text, to_item,
-};
+use super::projects::put_new;
+use super::transactions::{first_condition_failed, transact};
+use super::{Registry, StoreError, audit, from_item, key, number, row, text, to_item};
+use crate::audit::AuditEntry;
 use crate::id::{PortalLinkId, ProjectId};
 use crate::portal_link::{Nonce, PortalCode, PortalLink, PortalSession, PortalToken, Redeem};
 use crate::time::Timestamp;
@@ -24,8 +25,33 @@ pub enum Redeemed {
 }
 
 impl Registry {
-    pub async fn create_portal_link(&self, link: &PortalLink) -> Result<(), StoreError> {
-        put_new(&self.client, NewRow { table: &self.tables.sessions, key: "id", item: to_item(link)? }).await
+    /// Makes a link; false when its project is gone, or about to be. A link that came after the erasure of its project would bring
+    /// rows of it back when it is redeemed.
+    pub async fn create_portal_link(
+        &self,
+        link: &PortalLink,
+        now: Timestamp,
+        entry: &AuditEntry,
+    ) -> Result<bool, StoreError> {
+        let writes = vec![
+            self.project_stays(&link.owner_id, &link.project_id, now)?,
+            put_new(&self.tables.sessions, "id", to_item(link)?)?,
+            audit::written(&self.tables.audit, entry)?,
+        ];
+        match transact(&self.client, writes).await {
+            Ok(()) => Ok(true),
+            Err(error) if first_condition_failed(&error) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Carries out a write of a link's row with its entry; false when its condition does not hold.
+    async fn change_link(&self, write: TransactWriteItem, entry: &AuditEntry) -> Result<bool, StoreError> {
+        match transact(&self.client, vec![write, audit::written(&self.tables.audit, entry)?]).await {
+            Ok(()) => Ok(true),
+            Err(error) if first_condition_failed(&error) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 
     pub async fn portal_link(
@@ -75,14 +101,13 @@ impl Registry {
         code: &PortalCode,
         nonce: &Nonce,
         now: Timestamp,
+        entry: &AuditEntry,
     ) -> Result<Redeemed, StoreError> {
         let session = match link.redeem(code, nonce, now) {
             Redeem::Open(session) => session,
             decided => return Ok(without_write(decided)),
         };
-        let redeemed = self
-            .client
-            .update_item()
+        let update = Update::builder()
             .table_name(&self.tables.sessions)
             .set_key(Some(link_key(&link.project_id, &link.id)))
             .update_expression(
@@ -93,12 +118,12 @@ impl Registry {
             .expression_attribute_values(":now", number(session.redeemed_at.as_millis()))
             .expression_attribute_values(":ends", number(session.ends_at.as_millis()))
             .expression_attribute_values(":expires", number(session.ends_at.as_seconds()))
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-            .send()
-            .await;
-        let Err(error) = redeemed else { return Ok(Redeemed::To(session)) };
+            .build()?;
+        if self.change_link(TransactWriteItem::builder().update(update).build(), entry).await? {
+            return Ok(Redeemed::To(session));
+        }
         // Another caller came first, or this one's own first answer was lost, or the link has been ended.
-        let present: Option<PortalLink> = row_in_the_way(error)?;
+        let present = self.portal_link(&link.project_id, &link.id).await?;
         Ok(present.map_or(Redeemed::Unknown, |link| without_write(link.redeem(code, nonce, now))))
     }
 
@@ -108,26 +133,35 @@ impl Registry {
         project_id: &ProjectId,
         id: &PortalLinkId,
         now: Timestamp,
+        entry: &AuditEntry,
     ) -> Result<bool, StoreError> {
-        let table = &self.tables.sessions;
-        let delete = self.client.delete_item().table_name(table).set_key(Some(link_key(project_id, id)));
-        let deleted = delete.return_values(ReturnValue::AllOld).send().await?;
-        let link = deleted.attributes.map(from_item::<PortalLink>).transpose()?;
-        Ok(link.is_some_and(|link| link.lives(now)))
+        // The row of a link that is over expires by itself.
+        let link = self.portal_link(project_id, id).await?;
+        if !link.is_some_and(|link| link.lives(now)) {
+            return Ok(false);
+        }
+        let delete = self.delete_link(project_id, id).condition_expression("attribute_exists(id)").build()?;
+        self.change_link(TransactWriteItem::builder().delete(delete).build(), entry).await
     }
 
     /// Ends the session of a token, and its link. Ending it again changes nothing.
-    pub async fn end_portal_session(&self, token: &PortalToken) -> Result<(), StoreError> {
-        let ended = self
-            .client
-            .delete_item()
-            .table_name(&self.tables.sessions)
-            .set_key(Some(link_key(&token.project_id(), &token.link_id())))
-            .condition_expression("token_hash = :token")
+    pub async fn end_portal_session(
+        &self,
+        token: &PortalToken,
+        now: Timestamp,
+        entry: &AuditEntry,
+    ) -> Result<(), StoreError> {
+        let delete = self
+            .delete_link(&token.project_id(), &token.link_id())
+            .condition_expression("token_hash = :token AND ends_at > :now")
             .expression_attribute_values(":token", text(token.hash().as_str()))
-            .send()
-            .await;
-        if_condition_held(ended).map(|_| ())
+            .expression_attribute_values(":now", number(now.as_millis()))
+            .build()?;
+        self.change_link(TransactWriteItem::builder().delete(delete).build(), entry).await.map(drop)
+    }
+
+    fn delete_link(&self, project_id: &ProjectId, id: &PortalLinkId) -> DeleteBuilder {
+        Delete::builder().table_name(&self.tables.sessions).set_key(Some(link_key(project_id, id)))
     }
 }
 

@@ -2,24 +2,28 @@
 
 use aws_sdk_dynamodb::types::{Put, TransactWriteItem, Update};
 
+use super::audit;
 use super::transactions::{first_refused, transact};
 use super::{Created, Item, Registry, StoreError, key, number, row, rows, text, to_item};
 use crate::account::EmailKey;
 use crate::api_key::ApiKeyRecord;
+use crate::audit::AuditEntry;
 use crate::id::{AccountId, ProjectId};
 use crate::project::Project;
 use crate::time::Timestamp;
 
 impl Registry {
-    /// The writes that make a project with its routing row and its first key. They belong into one transaction.
+    /// The writes that make a project with its routing row, its first key, and the entry of that. They belong into one transaction.
     pub(super) fn project_with_key(
         &self,
         project: &Project,
         key: &ApiKeyRecord,
+        entry: &AuditEntry,
     ) -> Result<Vec<TransactWriteItem>, StoreError> {
         let mut writes = vec![put_new(&self.tables.projects, "id", to_item(project)?)?];
         writes.extend(self.new_routes(project)?);
         writes.extend(self.new_key(key)?);
+        writes.push(audit::written(&self.tables.audit, entry)?);
         Ok(writes)
     }
 
@@ -31,6 +35,7 @@ impl Registry {
         email: &EmailKey,
         cap: u32,
         now: Timestamp,
+        entry: &AuditEntry,
     ) -> Result<Created, StoreError> {
         // Signing up made the first project, which is not in this count.
         let Some(most_added) = cap.checked_sub(1).filter(|most| *most > 0) else {
@@ -49,7 +54,7 @@ impl Registry {
             TransactWriteItem::builder().update(count).build(),
             self.account_stays(email, &project.account_id, now)?,
         ];
-        writes.extend(self.project_with_key(project, key)?);
+        writes.extend(self.project_with_key(project, key, entry)?);
         let Err(error) = transact(&self.client, writes).await else { return Ok(Created::Done) };
         match first_refused(&error) {
             Some(0) => Ok(Created::CapReached),

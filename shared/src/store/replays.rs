@@ -11,9 +11,10 @@ use super::ranges::{Range, query_page};
 use super::transactions::{first_condition_failed, transact};
 use super::update::Changes;
 use super::{
-    Advanced, Created, Item, Store, StoreError, from_item, if_condition_held, key, number, row,
+    Advanced, Created, Item, Store, StoreError, audit, from_item, if_condition_held, key, number, row,
     row_in_the_way, text, to_item, value,
 };
+use crate::audit::AuditEntry;
 use crate::delivery::{Delivery, attention};
 use crate::event::{Event, EventDelivery};
 use crate::id::{DeliveryId, EndpointId, ReplayId};
@@ -35,12 +36,13 @@ struct Latest {
 }
 
 impl Store {
-    /// Begins a replay, if `latest` is still the latest one of its endpoint. One transaction makes the replay the latest and
-    /// writes its row. So of replays begun side by side only one runs, and a crash does not block the next one.
+    /// Begins a replay, if `latest` is still the latest one of its endpoint. One transaction makes the replay the latest, and
+    /// writes its row and its entry. So of replays begun side by side only one runs, and a crash does not block the next one.
     pub async fn create_replay(
         &self,
         replay: &Replay,
         latest: Option<ReplayId>,
+        entry: &AuditEntry,
     ) -> Result<Created, StoreError> {
         let own = Latest {
             endpoint_id: replay.endpoint_id,
@@ -59,6 +61,7 @@ impl Store {
         let writes = vec![
             TransactWriteItem::builder().put(put).build(),
             put_new(&self.tables.replays, "id", to_item(replay)?)?,
+            audit::written(&self.tables.audit, entry)?,
         ];
         match transact(&self.client, writes).await {
             Ok(()) => Ok(Created::Done),

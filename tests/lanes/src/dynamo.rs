@@ -24,7 +24,7 @@ use crate::http::Reply;
 use crate::partiql;
 
 /// The product's tables: name, partition key, sort key.
-const TABLES: [(&str, &str, Option<&str>); 15] = [
+const TABLES: [(&str, &str, Option<&str>); 16] = [
     ("accounts", "email_key", None),
     ("login_failures", "email_key", None),
     ("sessions", "account_id", Some("id")),
@@ -39,6 +39,7 @@ const TABLES: [(&str, &str, Option<&str>); 15] = [
     ("event_types", "account_id", Some("name")),
     ("streams", "stream", Some("part")),
     ("stats", "partition", Some("hour")),
+    ("audit", "project_id", Some("id")),
     ("budgets", "budget", None),
 ];
 

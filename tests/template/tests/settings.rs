@@ -289,7 +289,7 @@ fn the_tables_have_the_names_that_the_functions_use() {
     let template = Template::load();
     let prefix = &environment(&template, "ApiFunction")["TABLES_PREFIX"];
     assert_eq!(*prefix, environment(&template, "DeliveryFunction")["TABLES_PREFIX"]);
-    let Tables { event_types, routes, endpoints, events, deliveries, replays, streams, stats } =
+    let Tables { event_types, routes, endpoints, events, deliveries, replays, streams, stats, audit } =
         Tables::of(prefix);
     let RegistryTables { accounts, login_failures, sessions, projects, api_keys, api_key_hashes, .. } =
         RegistryTables::of(prefix);
@@ -302,6 +302,7 @@ fn the_tables_have_the_names_that_the_functions_use() {
         (replays, "ReplaysTable"),
         (streams, "StreamsTable"),
         (stats, "StatsTable"),
+        (audit, "AuditTable"),
         (accounts, "AccountsTable"),
         (login_failures, "LoginFailuresTable"),
         (sessions, "SessionsTable"),

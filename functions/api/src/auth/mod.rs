@@ -18,6 +18,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use echo_shared::account::EmailKey;
 use echo_shared::api_key::{ApiKey, ApiKeyStatus, CreatedBy, KeyGrant, Reach};
+use echo_shared::audit::{Actor, Author};
 use echo_shared::id::{AccountId, ProjectId};
 use echo_shared::portal_link::PortalToken;
 use echo_shared::recent::Recent;
@@ -31,7 +32,7 @@ use crate::auth::portals::PortalGrant;
 use crate::auth::tokens::TokenType;
 use crate::error::ApiError;
 use crate::http::body;
-use crate::http::request::QueryValues;
+use crate::http::request::{QueryValues, caller_address};
 
 const API_KEY: &str = "x-api-key";
 
@@ -214,6 +215,16 @@ impl Caller {
         }
     }
 
+    /// The caller's name in the activity list.
+    #[must_use]
+    pub const fn as_actor(&self) -> Actor {
+        match self {
+            Self::Key(grant) => Actor::ApiKey(grant.api_key_id),
+            Self::Account(account_id) => Actor::Account(*account_id),
+            Self::Portal(grant) => Actor::PortalLink(grant.link_id),
+        }
+    }
+
     fn lacks(&self, scope: Scope) -> ApiError {
         if self.is_portal() { ApiError::outside_the_portal(scope) } else { ApiError::scope_missing(scope) }
     }
@@ -246,6 +257,23 @@ impl<S: Sync> FromRequestParts<S> for Caller {
 fn caller(parts: &Parts) -> Result<Caller, ApiError> {
     let caller = parts.extensions.get::<Caller>().cloned();
     caller.ok_or_else(|| ApiError::internal("a route that wants a caller has no layer that finds it"))
+}
+
+/// The caller of a change, and what the activity list says of the caller.
+#[derive(Debug, Clone)]
+pub struct By {
+    pub caller: Caller,
+    pub author: Author,
+}
+
+impl FromRequestParts<AppState> for By {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, ApiError> {
+        let caller = caller(parts)?;
+        let (actor, from) = (caller.as_actor(), caller_address(&parts.extensions));
+        Ok(Self { caller, author: Author { actor, from, kept_for: app.settings.retention } })
+    }
 }
 
 impl<S: Sync> FromRequestParts<S> for InProject {

@@ -168,6 +168,25 @@ impl<S: Sync> FromRequestParts<S> for FromNetwork {
     }
 }
 
+/// The address itself, as a change's log line has it.
+#[derive(Debug, Clone, Copy)]
+pub struct FromAddress(pub Option<IpAddr>);
+
+impl FromAddress {
+    #[must_use]
+    pub fn network(self) -> CallerNetwork {
+        CallerNetwork::of(self.0)
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for FromAddress {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        Ok(Self(caller_address(&parts.extensions)))
+    }
+}
+
 /// The address of the connection that API Gateway took.
 pub fn caller_address(extensions: &Extensions) -> Option<IpAddr> {
     match extensions.request_context_ref() {

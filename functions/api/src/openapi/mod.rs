@@ -7,6 +7,7 @@
 //! (Rejected: utoipa's macros above the handlers. They are several times as long as the handlers.)
 
 pub mod api_keys;
+pub mod audit;
 pub mod auth;
 pub mod deliveries;
 pub mod endpoints;
@@ -74,6 +75,7 @@ pub fn document() -> OpenApi {
         api_keys::resource(),
         event_types::resource(),
         portal_links::resource(),
+        audit::resource(),
         endpoints::resource(),
         events::resource(),
         deliveries::resource(),

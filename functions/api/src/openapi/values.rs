@@ -7,6 +7,7 @@ use utoipa::openapi::{ArrayBuilder, Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
 use echo_shared::account::EMAIL_CHARS;
+use echo_shared::audit::Action;
 use echo_shared::custom_headers::{
     MAX_HEADERS, MAX_NAME_CHARS, MAX_VALUE_CHARS, RESERVED, RESERVED_PREFIXES,
 };
@@ -100,12 +101,18 @@ strings! {
     };
     ScopeName: "A kind of calls: `events:write` posts events. `read` sees endpoints without their secrets, events, deliveries, replays and statistics. \
         `endpoints:write` sees and changes endpoints with their secrets, and sends test events, retries and replays. `keys:write` sees, makes and \
-        revokes keys, and sees, makes and ends portal links.", |form| {
+        revokes keys, sees, makes and ends portal links, and sees the activity list.", |form| {
         form.enum_values(Some(Scope::ALL.map(Scope::as_str)))
     };
     Maker: "The maker of a key or a portal link: the id of a key, or `account`.", |form| {
         form.pattern(Some("^(account|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})$"))
             .examples([json!("account")])
+    };
+    AuditAction: "What was done. The word before the dot names the kind of thing that `resource_id` is.", |form| {
+        form.enum_values(Some(Action::ALL.iter().map(|action| action.as_str())))
+    };
+    CallerAddress: "The address of the connection by which the caller came.", |form| {
+        form.examples([json!("203.0.113.9")])
     };
     PortalUrl: "The address of the portal, with the code that opens it.", |form| {
         form.format(format("uri")).pattern(Some("^https?://[^#]+/portal#[0-9a-f]{128}$"))

@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use echo_shared::api_key::{ApiKey, ApiKeyRecord, ApiKeyStatus, CreatedBy, MAX_ACTIVE_KEYS, Reach};
+use echo_shared::audit::Action;
 use echo_shared::fields::{Fields, NAME_CHARS, Refused, string};
 use echo_shared::id::ApiKeyId;
 use echo_shared::scope::{Scope, Scopes};
@@ -15,7 +16,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::app::AppState;
-use crate::auth::{Caller, ChosenProject};
+use crate::auth::{By, ChosenProject};
 use crate::error::ApiError;
 use crate::http::body::RequestBody;
 use crate::http::request::PathIds;
@@ -113,7 +114,7 @@ impl From<ApiKeyStatus> for ApiKeyState {
 /// `POST /v1/api-keys`
 pub async fn create(
     State(app): State<AppState>,
-    caller: Caller,
+    By { caller, author }: By,
     ChosenProject(project): ChosenProject,
     body: RequestBody,
 ) -> Result<(StatusCode, Json<NewApiKeyBody>), ApiError> {
@@ -128,7 +129,8 @@ pub async fn create(
         created_by: caller.as_maker()?,
         ..ApiKeyRecord::new(project.account_id, project.id, project.shards, name, &key, now)
     };
-    match app.registry.create_api_key(&record, now).await? {
+    let entry = author.entry(&project.id, Action::ApiKeyCreated, record.id.as_uuid(), now);
+    match app.registry.create_api_key(&record, now, &entry).await? {
         Created::Done => {}
         Created::CapReached => {
             return Err(ApiError::conflict(format!(
@@ -185,14 +187,16 @@ fn keep_listed(keys: &mut Vec<ApiKeyRecord>, now: Timestamp, retention: Duration
 /// `PATCH /v1/api-keys/{apiKeyId}/revoke`
 pub async fn revoke(
     State(app): State<AppState>,
+    By { author, .. }: By,
     ChosenProject(project): ChosenProject,
     ids: PathIds,
     body: RequestBody,
 ) -> Result<Json<ApiKeyBody>, ApiError> {
     let id = ids.api_key()?;
     body.check()?;
-    let record =
-        app.registry.revoke_api_key(&project.id, &id, Timestamp::now(), app.settings.retention).await?;
+    let now = Timestamp::now();
+    let entry = author.entry(&project.id, Action::ApiKeyRevoked, id.as_uuid(), now);
+    let record = app.registry.revoke_api_key(&project.id, &id, now, app.settings.retention, &entry).await?;
     let record = record.ok_or_else(ApiError::api_key_not_found)?;
     app.grants.refuse(record.key_hash.clone());
     Ok(Json(record.into()))

@@ -2,6 +2,7 @@
 //! a new field of one cannot leak.
 
 pub mod api_keys;
+pub mod audit;
 pub mod auth;
 pub mod console;
 pub mod deliveries;

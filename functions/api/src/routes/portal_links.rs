@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use echo_shared::api_key::CreatedBy;
+use echo_shared::audit::Action;
 use echo_shared::fields::{Fields, Refused};
 use echo_shared::id::PortalLinkId;
 use echo_shared::portal_link::{Asked, Bounds, PortalLink, REDEEMABLE_SECONDS, SESSION_SECONDS};
@@ -12,7 +13,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::app::{App, AppState};
-use crate::auth::{Caller, InProject};
+use crate::auth::{By, InProject};
 use crate::error::ApiError;
 use crate::http::body::RequestBody;
 use crate::http::loops::{CalledHost, CalledPath};
@@ -87,7 +88,7 @@ pub async fn find(app: &App, project: &InProject, id: &PortalLinkId) -> Result<P
 /// `POST …/portal-links`
 pub async fn create(
     State(app): State<AppState>,
-    caller: Caller,
+    By { caller, author }: By,
     project: InProject,
     CalledPath(path): CalledPath,
     CalledHost(host): CalledHost,
@@ -102,8 +103,12 @@ pub async fn create(
     }
     let made_by = (caller.as_maker()?, maker);
     let of_project = (project.id, project.account_id, project.shards);
-    let (link, code) = PortalLink::new(of_project, &asked, made_by, Timestamp::now());
-    app.registry.create_portal_link(&link).await?;
+    let now = Timestamp::now();
+    let (link, code) = PortalLink::new(of_project, &asked, made_by, now);
+    let entry = author.entry(&project.id, Action::PortalLinkCreated, link.id.as_uuid(), now);
+    if !app.registry.create_portal_link(&link, now, &entry).await? {
+        return Err(ApiError::foreign_project());
+    }
     let page = page(host.as_deref(), &app.settings.api_endpoint, &path);
     let body = NewPortalLinkBody {
         id: link.id,
@@ -156,6 +161,7 @@ pub async fn list(
 /// `DELETE …/portal-links/{portalLinkId}`
 pub async fn end(
     State(app): State<AppState>,
+    By { author, .. }: By,
     project: InProject,
     ids: PathIds,
     query: QueryValues,
@@ -165,7 +171,9 @@ pub async fn end(
         // A 404 comes first.
         return Err(find(&app, &project, &id).await.err().unwrap_or(refused));
     }
-    let has_ended = app.registry.end_portal_link(&project.id, &id, Timestamp::now()).await?;
+    let now = Timestamp::now();
+    let entry = author.entry(&project.id, Action::PortalLinkEnded, id.as_uuid(), now);
+    let has_ended = app.registry.end_portal_link(&project.id, &id, now, &entry).await?;
     app.portals.forget(&id);
     if has_ended { Ok(StatusCode::NO_CONTENT) } else { Err(ApiError::portal_link_not_found()) }
 }

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use echo_shared::api_key::{ApiKey, ApiKeyRecord};
+use echo_shared::audit::Action;
 use echo_shared::fields::{NAME_CHARS, string};
 use echo_shared::id::ProjectId;
 use echo_shared::project::Project;
@@ -14,7 +15,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::app::AppState;
-use crate::auth::{AccountCaller, Caller, InProject};
+use crate::auth::{AccountCaller, By, Caller, InProject};
 use crate::error::ApiError;
 use crate::http::body::RequestBody;
 use crate::http::request::{FromNetwork, QueryValues};
@@ -72,6 +73,7 @@ impl From<Project> for ProjectBody {
 pub async fn create(
     State(app): State<AppState>,
     AccountCaller { id: account_id, email }: AccountCaller,
+    By { author, .. }: By,
     query: QueryValues,
     body: RequestBody,
 ) -> Result<(StatusCode, Json<NewProjectBody>), ApiError> {
@@ -86,7 +88,8 @@ pub async fn create(
     let key = ApiKey::generate();
     let record = ApiKeyRecord::new(account_id, project.id, project.shards, "default".to_owned(), &key, now);
     let cap = app.settings.max_projects_per_account;
-    match app.registry.create_project(&project, &record, &email, cap, now).await? {
+    let entry = author.entry(&project.id, Action::ProjectCreated, project.id.as_uuid(), now);
+    match app.registry.create_project(&project, &record, &email, cap, now, &entry).await? {
         Created::Done => {}
         Created::CapReached => {
             let message = format!("The account has {cap} projects, which is the most allowed");

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use echo_shared::audit::Action;
 use echo_shared::delivery::DeliveryStatus;
 use echo_shared::endpoint::EndpointStatus;
 use echo_shared::event_name::{EventName, EventNames};
@@ -19,7 +20,7 @@ use utoipa::ToSchema;
 
 use super::endpoints;
 use crate::app::{App, AppState};
-use crate::auth::InProject;
+use crate::auth::{By, InProject};
 use crate::error::ApiError;
 use crate::http::body::RequestBody;
 use crate::http::request::{PathIds, QueryValues};
@@ -152,6 +153,7 @@ pub async fn find(
 /// `POST …/webhooks/{webhookId}/replay`
 pub async fn create(
     State(app): State<AppState>,
+    By { author, .. }: By,
     project: InProject,
     ids: PathIds,
     query: QueryValues,
@@ -181,7 +183,8 @@ pub async fn create(
     };
     // The job goes first: without its row it does nothing, a row without it would wait for ever.
     app.retries.send_step(&job, FIRST_STEP_DELAY).await?;
-    match app.store.create_replay(&replay, latest).await? {
+    let entry = author.of_endpoint(&endpoint, Action::EndpointReplayStarted, now);
+    match app.store.create_replay(&replay, latest, &entry).await? {
         Created::Done => Ok((StatusCode::ACCEPTED, Json(replay.into()))),
         Created::CapReached | Created::OwnerGone => Err(ApiError::replay_running()),
     }

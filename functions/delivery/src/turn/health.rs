@@ -88,12 +88,12 @@ async fn count_failure(
     let was_disabled = endpoint.state.disabling == Some(disabling);
     let failing = Kind::EndpointFailing.event_id(delivery);
     let mut is_failing = endpoint.state.failing == Some(failing);
-    let rule = app.settings.disable_rule;
+    let (rule, kept_for) = (app.settings.disable_rule, app.settings.retention);
     let mut latest = endpoint.clone();
     let mut disabled = None;
     // If the owner changed the endpoint since the attempt, it may lead to another receiver than the one that is gone.
     if reason == FailureReason::Gone && endpoint.updated_at <= delivery.updated_at {
-        disabled = app.store.disable_gone(endpoint, &disabling, now).await?;
+        disabled = app.store.disable_gone(endpoint, &disabling, kept_for, now).await?;
     }
     if counts_against_health(reason, delivery.triggered_by)
         && !delivery.counted
@@ -101,7 +101,7 @@ async fn count_failure(
     {
         is_failing = app.store.note_failing(&counted, rule, &failing).await?;
         if rule.failures > 0 && counted.state.consecutive_failures >= rule.failures && disabled.is_none() {
-            disabled = app.store.disable_after_failures(&counted, rule, &disabling, now).await?;
+            disabled = app.store.disable_after_failures(&counted, rule, &disabling, kept_for, now).await?;
         }
         latest = counted;
     }

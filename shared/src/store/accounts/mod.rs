@@ -8,6 +8,7 @@ use aws_sdk_dynamodb::types::{Put, ReturnValuesOnConditionCheckFailure, Transact
 
 use crate::account::{Account, EmailKey, PasswordHash};
 use crate::api_key::ApiKeyRecord;
+use crate::audit::AuditEntry;
 use crate::id::SessionSetId;
 use crate::project::Project;
 use crate::session::Session;
@@ -30,6 +31,7 @@ impl Registry {
         session: &Session,
         project: &Project,
         key: &ApiKeyRecord,
+        entry: &AuditEntry,
     ) -> Result<SignedUp, StoreError> {
         let account_put = Put::builder()
             .table_name(&self.tables.accounts)
@@ -38,7 +40,7 @@ impl Registry {
             .build()?;
         let mut writes = vec![TransactWriteItem::builder().put(account_put).build()];
         writes.push(put_new(&self.tables.sessions, "id", to_item(session)?)?);
-        writes.extend(self.project_with_key(project, key)?);
+        writes.extend(self.project_with_key(project, key, entry)?);
         match transact(&self.client, writes).await {
             Ok(()) => Ok(SignedUp::Done),
             Err(error) => {

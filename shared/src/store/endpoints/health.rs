@@ -1,14 +1,17 @@
 //! An endpoint's health, written only when it changes (contract §7).
 
+use std::time::Duration;
+
 use aws_sdk_dynamodb::types::builders::UpdateBuilder;
 use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
 
+use crate::audit::{Action, Author};
 use crate::endpoint::{DisabledReason, Endpoint, EndpointState, EndpointStatus};
 use crate::endpoint_health::DisableRule;
 use crate::id::{DeliveryId, EventId};
 use crate::store::endpoints::{Part, write};
 use crate::store::update::Changes;
-use crate::store::{Store, StoreError, from_item, number, routes, row_in_the_way, text, value};
+use crate::store::{Store, StoreError, audit, from_item, number, routes, row_in_the_way, text, value};
 use crate::time::Timestamp;
 
 impl Store {
@@ -107,6 +110,7 @@ impl Store {
         endpoint: &Endpoint,
         rule: DisableRule,
         disabling: &EventId,
+        kept_for: Duration,
         now: Timestamp,
     ) -> Result<Option<Endpoint>, StoreError> {
         let disabled = endpoint.disabled(DisabledReason::ConsecutiveFailures, *disabling, now);
@@ -116,7 +120,7 @@ impl Store {
             .expression_attribute_values(":failures", number(rule.failures))
             .expression_attribute_values(":cutoff", number(now.minus(rule.after).as_millis()));
         let settings = self.new_settings(&disabled)?.condition_expression("#status = :active");
-        self.disable(disabled, settings, state).await
+        self.disable(disabled, settings, state, kept_for).await
     }
 
     /// Disables an endpoint whose receiver answered 410. Returns the endpoint if this call disabled it, or an earlier call
@@ -125,6 +129,7 @@ impl Store {
         &self,
         endpoint: &Endpoint,
         disabling: &EventId,
+        kept_for: Duration,
         now: Timestamp,
     ) -> Result<Option<Endpoint>, StoreError> {
         let disabled = endpoint.disabled(DisabledReason::Gone, *disabling, now);
@@ -134,7 +139,7 @@ impl Store {
             .new_settings(&disabled)?
             .condition_expression("#status = :active AND url_since = :seen")
             .expression_attribute_values(":seen", number(endpoint.url_since.as_millis()));
-        self.disable(disabled, settings, state).await
+        self.disable(disabled, settings, state, kept_for).await
     }
 
     fn new_settings(&self, disabled: &Endpoint) -> Result<UpdateBuilder, StoreError> {
@@ -156,16 +161,20 @@ impl Store {
         Ok(changes.of_transaction(Part::State.update(&self.tables.endpoints, &disabled.id)))
     }
 
-    /// Writes both parts and the routes. When a condition does not hold, the row tells whether an earlier call with the same
+    /// Writes both parts, the routes, and the entry, which is kept for that long. When a condition does not hold, the row tells whether an earlier call with the same
     /// `disabling` made the change.
     async fn disable(
         &self,
         disabled: Endpoint,
         settings: UpdateBuilder,
         state: UpdateBuilder,
+        kept_for: Duration,
     ) -> Result<Option<Endpoint>, StoreError> {
         let mut writes = vec![write(settings)?, write(state)?];
         writes.extend(routes::change(&self.tables.routes, &disabled)?);
+        let author = Author::service(kept_for);
+        let entry = author.of_endpoint(&disabled, Action::EndpointDisabled, disabled.updated_at);
+        writes.push(audit::written(&self.tables.audit, &entry)?);
         if self.write_together(writes).await? {
             return Ok(Some(disabled));
         }

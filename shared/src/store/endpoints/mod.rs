@@ -17,10 +17,9 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::builders::UpdateBuilder;
-use aws_sdk_dynamodb::types::{
-    AttributeValue, Delete, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
-};
+use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem, Update};
 
+use crate::audit::AuditEntry;
 use crate::ed25519_keys::RotatedKeys;
 use crate::endpoint::{Endpoint, ROTATION_OVERLAP};
 use crate::event_name::EventName;
@@ -31,8 +30,8 @@ use crate::store::deliveries::keys;
 use crate::store::transactions::{any_condition_failed, first_condition_failed, transact};
 use crate::store::update::Changes;
 use crate::store::{
-    Item, Registry, Store, StoreError, erasure, from_item, if_condition_held, key, number, routes,
-    row_in_the_way, text, to_item, value,
+    Item, Registry, Store, StoreError, audit, erasure, from_item, if_condition_held, key, number, routes,
+    text, to_item, value,
 };
 use crate::time::Timestamp;
 
@@ -134,7 +133,12 @@ pub struct Rotation {
 
 impl Registry {
     /// Adds an endpoint, unless its project has `cap` endpoints already.
-    pub async fn create_endpoint(&self, endpoint: &Endpoint, cap: u32) -> Result<Created, StoreError> {
+    pub async fn create_endpoint(
+        &self,
+        endpoint: &Endpoint,
+        cap: u32,
+        entry: &AuditEntry,
+    ) -> Result<Created, StoreError> {
         let mut writes = routes::add(&self.tables.routes, endpoint, cap)?;
         for part in [Part::Settings, Part::State] {
             let put = Put::builder()
@@ -144,6 +148,7 @@ impl Registry {
                 .build()?;
             writes.push(TransactWriteItem::builder().put(put).build());
         }
+        writes.push(audit::written(&self.tables.audit, entry)?);
         match transact(&self.client, writes).await {
             Ok(()) => Ok(Created::Done),
             Err(error) if first_condition_failed(&error) => {
@@ -162,6 +167,7 @@ impl Registry {
         endpoint: &Endpoint,
         kept_for: Duration,
         now: Timestamp,
+        entry: &AuditEntry,
     ) -> Result<bool, StoreError> {
         let Endpoint { id, project_id, shards, .. } = endpoint;
         let delete =
@@ -175,6 +181,7 @@ impl Registry {
             [settings, state].map(|delete| TransactWriteItem::builder().delete(delete).build()).to_vec();
         writes.push(erasure::former(&self.tables.replays, endpoint, kept_for, now)?);
         writes.extend(routes::remove(&self.tables.routes, project_id, *shards, id)?);
+        writes.push(audit::written(&self.tables.audit, entry)?);
         match transact(&self.client, writes).await {
             Ok(()) => Ok(true),
             Err(error) if first_condition_failed(&error) => Ok(false),
@@ -221,7 +228,10 @@ impl Store {
     }
 
     /// Carries out a transaction; false when a condition does not hold.
-    async fn write_together(&self, writes: Vec<TransactWriteItem>) -> Result<bool, StoreError> {
+    pub(in crate::store) async fn write_together(
+        &self,
+        writes: Vec<TransactWriteItem>,
+    ) -> Result<bool, StoreError> {
         match transact(&self.client, writes).await {
             Ok(()) => Ok(true),
             Err(error) if any_condition_failed(&error) => Ok(false),
@@ -251,6 +261,7 @@ impl Store {
         endpoint: &Endpoint,
         to: &Rotation,
         now: Timestamp,
+        entry: &AuditEntry,
     ) -> Result<Rotated, StoreError> {
         // Later than the time on the row, as in a patch.
         let now = now.max(endpoint.updated_at.plus(Duration::from_millis(1)));
@@ -259,11 +270,10 @@ impl Store {
             .set("previous_secret_until", number(now.plus(ROTATION_OVERLAP).as_millis()))
             .set("signing_secret", value(&to.signing_secret)?)
             .set("updated_at", number(now.as_millis()));
-        let mut update = self
-            .update_settings(endpoint)
+        let mut update = Part::Settings
+            .update(&self.tables.endpoints, &endpoint.id)
             .expression_attribute_values(":old", value(&endpoint.signing_secret)?)
-            .expression_attribute_names("#ed25519", "ed25519")
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+            .expression_attribute_names("#ed25519", "ed25519");
         // Its owner may have asked for a key pair since, or have given it up.
         if let (Some(before), Some(keys)) = (&endpoint.ed25519, &to.ed25519) {
             changes =
@@ -274,12 +284,11 @@ impl Store {
         } else {
             update = update.condition_expression("signing_secret = :old AND attribute_not_exists(#ed25519)");
         }
-        let result = changes.of_item(update).send().await;
-        let error = match result {
-            Ok(_) => return Ok(Rotated::Done),
-            Err(error) => error,
-        };
-        Ok(match row_in_the_way::<Endpoint, _>(error)? {
+        let writes = vec![write(changes.of_transaction(update))?, audit::written(&self.tables.audit, entry)?];
+        if self.write_together(writes).await? {
+            return Ok(Rotated::Done);
+        }
+        Ok(match self.endpoint(&endpoint.project_id, &endpoint.id).await? {
             None => Rotated::Gone,
             Some(row) if row.signing_secret == to.signing_secret => Rotated::Done,
             Some(row) => Rotated::Overtaken(Box::new(row)),

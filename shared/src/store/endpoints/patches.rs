@@ -6,10 +6,11 @@ use std::time::Duration;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::{Part, write};
+use crate::audit::{AuditEntry, Author};
 use crate::endpoint::{Endpoint, EndpointStatus};
 use crate::endpoint_patch::EndpointPatch;
 use crate::store::update::Changes;
-use crate::store::{Store, StoreError, if_condition_held, number, routes, text, value};
+use crate::store::{Store, StoreError, audit, if_condition_held, number, routes, text, value};
 use crate::time::Timestamp;
 
 /// How a change of an endpoint ended.
@@ -29,12 +30,14 @@ impl Store {
         &self,
         endpoint: &Endpoint,
         patch: &EndpointPatch,
+        author: &Author,
         now: Timestamp,
     ) -> Result<Patched, StoreError> {
         // Later than the time on the row, so that no two versions of a row have the same time.
         let now = now.max(endpoint.updated_at.plus(Duration::from_millis(1)));
         let after = patch.apply(endpoint, now);
-        if self.write_patch(endpoint, patch, &after).await? {
+        let entry = author.of_change(endpoint, &after, now);
+        if self.write_patch(endpoint, patch, &after, entry.as_ref()).await? {
             return Ok(Patched::Done(Box::new(after)));
         }
         Ok(match self.endpoint(&endpoint.project_id, &endpoint.id).await? {
@@ -46,17 +49,19 @@ impl Store {
         })
     }
 
-    /// Writes the settings alone, or all rows that change in one transaction. False when a condition does not hold.
+    /// Writes the settings alone where nothing has another value, or all rows that change in one transaction, with their entry. False
+    /// when a condition does not hold.
     async fn write_patch(
         &self,
         before: &Endpoint,
         patch: &EndpointPatch,
         after: &Endpoint,
+        entry: Option<&AuditEntry>,
     ) -> Result<bool, StoreError> {
         const AS_READ: &str = "#updated_at = :read";
         let read = number(before.updated_at.as_millis());
         let settings = settings_changes(patch, after)?;
-        if !patch.touches_state(before) && !patch.touches_route() {
+        if !patch.touches_state(before) && !patch.touches_route() && entry.is_none() {
             let update = self
                 .update_settings(after)
                 .condition_expression(AS_READ)
@@ -75,6 +80,9 @@ impl Store {
         }
         if patch.touches_route() {
             writes.extend(routes::change(&self.tables.routes, after)?);
+        }
+        if let Some(entry) = entry {
+            writes.push(audit::written(&self.tables.audit, entry)?);
         }
         self.write_together(writes).await
     }

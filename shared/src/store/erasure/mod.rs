@@ -11,12 +11,13 @@ mod registry;
 
 use std::time::Duration;
 
-use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
+use aws_sdk_dynamodb::types::{Put, TransactWriteItem, Update};
 use serde::{Deserialize, Serialize};
 
 use super::events::event_key;
 use super::update::Changes;
-use super::{Item, Store, StoreError, from_item, if_condition_held, key, number, text, to_item};
+use super::{Item, Store, StoreError, audit, key, number, text, to_item};
+use crate::audit::AuditEntry;
 use crate::endpoint::Endpoint;
 use crate::event::Event;
 use crate::event_name::EventName;
@@ -86,17 +87,19 @@ impl Store {
         shard: Shard,
         id: &EventId,
         now: Timestamp,
+        entry: &AuditEntry,
     ) -> Result<Option<Event>, StoreError> {
-        let update = self
-            .client
-            .update_item()
+        let update = Update::builder()
             .table_name(&self.tables.events)
             .set_key(Some(event_key(project_id, shard, id)))
-            .condition_expression("attribute_exists(event_id) AND expires_at > :now")
-            .expression_attribute_values(":now", number(now.as_seconds()))
-            .return_values(aws_sdk_dynamodb::types::ReturnValue::AllNew);
-        let erased = Changes::default().remove(&["payload"]).set("content_hash", text("")).of_item(update);
-        let answer = if_condition_held(erased.send().await)?;
-        answer.and_then(|answer| answer.attributes).map(from_item).transpose()
+            .condition_expression("attribute_exists(payload) AND expires_at > :now")
+            .expression_attribute_values(":now", number(now.as_seconds()));
+        let erased = Changes::default().remove(&["payload"]).set("content_hash", text(""));
+        let update = erased.of_transaction(update).build()?;
+        let update = TransactWriteItem::builder().update(update).build();
+        // The condition does not hold for an event without a payload: it has its entry already.
+        self.write_together(vec![update, audit::written(&self.tables.audit, entry)?]).await?;
+        let event = self.event(project_id, shard, id, now).await?;
+        Ok(event.filter(Event::is_erased))
     }
 }

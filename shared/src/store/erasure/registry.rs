@@ -1,4 +1,4 @@
-//! What a request erases itself. It first closes the project or the account for a minute: no key, project or session is added
+//! What a request erases itself. It first closes the project or the account for a minute: no key, portal link, project or session is added
 //! meanwhile, so what it lists is all there is. The row that was closed goes last, and only if no other request has closed it
 //! since. A request that dies leaves a row that opens again by itself, and its caller can send it again.
 
@@ -44,7 +44,23 @@ impl Registry {
         Ok(TransactWriteItem::builder().condition_check(check).build())
     }
 
-    /// Keeps new keys out of a project until then; false when there is no such project.
+    /// The same for a project and what is added to it.
+    pub(in crate::store) fn project_stays(
+        &self,
+        account_id: &AccountId,
+        id: &ProjectId,
+        now: Timestamp,
+    ) -> Result<TransactWriteItem, StoreError> {
+        let check = ConditionCheck::builder()
+            .table_name(&self.tables.projects)
+            .set_key(Some(project_key(account_id, id)))
+            .condition_expression(format!("attribute_exists(id) AND {STAYS}"))
+            .expression_attribute_values(":now", number(now.as_millis()))
+            .build()?;
+        Ok(TransactWriteItem::builder().condition_check(check).build())
+    }
+
+    /// Keeps new keys and portal links out of a project until then; false when there is no such project.
     pub async fn close_project(
         &self,
         account_id: &AccountId,

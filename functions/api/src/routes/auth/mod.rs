@@ -15,6 +15,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use echo_shared::account::{Account, CallerNetwork, EMAIL_CHARS, EmailKey, PasswordHash};
 use echo_shared::api_key::{ApiKey, ApiKeyRecord};
+use echo_shared::audit::{Action, Actor, Author};
 use echo_shared::fields::{NAME_CHARS, string};
 use echo_shared::id::{AccountId, BusinessId, ProjectId, SessionSetId};
 use echo_shared::project::Project;
@@ -31,7 +32,7 @@ use crate::auth::passwords;
 use crate::config::SignupPolicy;
 use crate::error::ApiError;
 use crate::http::body::RequestBody;
-use crate::http::request::{FromNetwork, QueryValues};
+use crate::http::request::{FromAddress, FromNetwork, QueryValues};
 use crate::openapi::values;
 
 const SUMMARY_CHARS: usize = 2_000;
@@ -95,6 +96,7 @@ pub struct SignedUpBody {
 pub async fn sign_up(
     State(app): State<AppState>,
     headers: HeaderMap,
+    FromAddress(from): FromAddress,
     query: QueryValues,
     body: RequestBody,
 ) -> Result<(StatusCode, Json<SignedUpBody>), ApiError> {
@@ -125,7 +127,9 @@ pub async fn sign_up(
     // The answer is made before anything is stored: an account that was stored without an answer would have no key.
     let session = Session::new(&account, now);
     let signed_in = signed_in(&app, &account, &session, now).await?;
-    if app.registry.sign_up(&account, &session, &project, &record).await? == SignedUp::EmailTaken {
+    let author = Author { actor: Actor::Account(account.id), from, kept_for: app.settings.retention };
+    let entry = author.entry(&project.id, Action::ProjectCreated, project.id.as_uuid(), now);
+    if app.registry.sign_up(&account, &session, &project, &record, &entry).await? == SignedUp::EmailTaken {
         return Err(ApiError::conflict("email is already signed up"));
     }
     let body = SignedUpBody {

@@ -3,8 +3,9 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
+use echo_shared::audit::{Action, Actor, AuditEntry, Author};
 use echo_shared::fields::string;
-use echo_shared::id::ProjectId;
+use echo_shared::id::{PortalLinkId, ProjectId};
 use echo_shared::portal_link::{Nonce, PortalCode, PortalToken};
 use echo_shared::store::{LoginBudget, Redeemed};
 use echo_shared::time::Timestamp;
@@ -16,7 +17,7 @@ use crate::app::{App, AppState};
 use crate::auth::bearer;
 use crate::error::ApiError;
 use crate::http::body::RequestBody;
-use crate::http::request::{FromNetwork, QueryValues};
+use crate::http::request::{FromAddress, QueryValues};
 use crate::openapi::values;
 
 /// A session of the portal.
@@ -38,7 +39,7 @@ pub struct PortalOpenedBody {
 /// `POST /auth/portal`
 pub async fn open_portal(
     State(app): State<AppState>,
-    FromNetwork(from): FromNetwork,
+    from: FromAddress,
     query: QueryValues,
     body: RequestBody,
 ) -> Result<(StatusCode, Json<PortalOpenedBody>), ApiError> {
@@ -54,11 +55,13 @@ pub async fn open_portal(
     let link = link.ok_or_else(ApiError::portal_code_refused)?;
     Span::current().record("portal_link_id", field::display(link_id));
     // A code of 256 bits cannot be guessed. The budget bounds what tries cost; an unknown link costs a read.
-    if let LoginBudget::Spent { until } = app.registry.take_portal_try(&link_id, &from, now).await? {
+    if let LoginBudget::Spent { until } = app.registry.take_portal_try(&link_id, &from.network(), now).await?
+    {
         return Err(ApiError::too_many_portal_tries(until.since(now).as_secs() + 1));
     }
     let read_only = link.is_read_only();
-    match app.registry.redeem_portal_link(link, &code, &nonce, now).await? {
+    let entry = entry(&app, from, (project_id, link_id), Action::PortalLinkRedeemed, now);
+    match app.registry.redeem_portal_link(link, &code, &nonce, now, &entry).await? {
         Redeemed::To(session) => {
             Span::current().record("project_id", field::display(project_id));
             let body = PortalOpenedBody {
@@ -79,13 +82,28 @@ pub async fn open_portal(
 pub(super) async fn leave_portal(
     app: &App,
     headers: &HeaderMap,
+    from: FromAddress,
     query: &QueryValues,
     body: &RequestBody,
 ) -> Result<StatusCode, ApiError> {
     let token = bearer(headers).and_then(PortalToken::parse).ok_or_else(ApiError::session_token_refused)?;
     body.check()?;
     query.only(&[])?;
-    app.registry.end_portal_session(&token).await?;
+    let now = Timestamp::now();
+    let entry = entry(app, from, (token.project_id(), token.link_id()), Action::PortalLinkEnded, now);
+    app.registry.end_portal_session(&token, now, &entry).await?;
     app.portals.forget(&token.link_id());
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// The entry for what a link's holder does to the link.
+fn entry(
+    app: &App,
+    FromAddress(from): FromAddress,
+    (project_id, link_id): (ProjectId, PortalLinkId),
+    action: Action,
+    now: Timestamp,
+) -> AuditEntry {
+    let author = Author { actor: Actor::PortalLink(link_id), from, kept_for: app.settings.retention };
+    author.entry(&project_id, action, link_id.as_uuid(), now)
 }

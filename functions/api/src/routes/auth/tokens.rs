@@ -17,7 +17,7 @@ use crate::auth::bearer;
 use crate::auth::tokens::{Claims, TokenType};
 use crate::error::ApiError;
 use crate::http::body::RequestBody;
-use crate::http::request::QueryValues;
+use crate::http::request::{FromAddress, QueryValues};
 
 /// `POST /auth/refresh`
 pub async fn refresh(
@@ -44,11 +44,12 @@ pub async fn refresh(
 pub async fn log_out(
     State(app): State<AppState>,
     headers: HeaderMap,
+    from: FromAddress,
     query: QueryValues,
     body: RequestBody,
 ) -> Result<StatusCode, ApiError> {
     if bearer(&headers).is_some_and(PortalToken::is_meant) {
-        return leave_portal(&app, &headers, &query, &body).await;
+        return leave_portal(&app, &headers, from, &query, &body).await;
     }
     let now = Timestamp::now();
     let claims = claims(&app, &headers, &[TokenType::Access, TokenType::Refresh], now).await?;

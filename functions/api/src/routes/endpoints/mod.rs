@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use echo_shared::audit::Action;
 use echo_shared::endpoint::{DisabledReason, Endpoint, EndpointStatus};
 use echo_shared::endpoint_patch::EndpointPatch;
 use echo_shared::event_name::EventNames;
@@ -27,7 +28,7 @@ use self::fields::{
     description, ed25519, events, filter, headers, ordered, rate_limit_per_second, status, url,
 };
 use crate::app::{App, AppState};
-use crate::auth::{Caller, InProject};
+use crate::auth::{By, Caller, InProject};
 use crate::error::ApiError;
 use crate::http::body::RequestBody;
 use crate::http::loops::CalledHost;
@@ -50,6 +51,7 @@ pub async fn find(app: &App, project: &InProject, id: &EndpointId) -> Result<End
 /// `POST …/webhooks`
 pub async fn create(
     State(app): State<AppState>,
+    By { author, .. }: By,
     project: InProject,
     host: CalledHost,
     query: QueryValues,
@@ -88,7 +90,8 @@ pub async fn create(
     endpoint.auth = auth.map(|auth| keys.seal_auth(&endpoint, &auth)).transpose()?;
     endpoint.state.rate_limit = limit.map(|per_second| RateLimit { per_second, since: now });
     let cap = app.settings.max_endpoints_per_project;
-    match app.registry.create_endpoint(&endpoint, cap).await? {
+    let entry = author.of_endpoint(&endpoint, Action::EndpointCreated, now);
+    match app.registry.create_endpoint(&endpoint, cap, &entry).await? {
         Created::Done => Ok((StatusCode::CREATED, Json(EndpointBody::new(&app, endpoint, Some(&secret))?))),
         Created::CapReached => Err(ApiError::conflict(format!(
             "The project has {cap} webhook endpoints, which is the most allowed"
@@ -130,6 +133,7 @@ pub async fn show(
 /// `PATCH …/webhooks/{webhookId}`
 pub async fn update(
     State(app): State<AppState>,
+    By { author, .. }: By,
     project: InProject,
     ids: PathIds,
     host: CalledHost,
@@ -182,7 +186,7 @@ pub async fn update(
             Some(None) => Some(None),
             None => None,
         };
-        match app.store.patch_endpoint(&endpoint, &patch, Timestamp::now()).await? {
+        match app.store.patch_endpoint(&endpoint, &patch, &author, Timestamp::now()).await? {
             Patched::Done(endpoint) => return EndpointBody::new(&app, *endpoint, Some(&secret)).map(Json),
             // When several changes come at once, one is made each time, and the others try again.
             Patched::Overtaken(latest) => {
@@ -199,13 +203,16 @@ pub async fn update(
 /// `DELETE …/webhooks/{webhookId}`
 pub async fn delete(
     State(app): State<AppState>,
+    By { author, .. }: By,
     project: InProject,
     ids: PathIds,
     query: QueryValues,
 ) -> Result<StatusCode, ApiError> {
     let endpoint = find(&app, &project, &ids.endpoint()?).await?;
     query.only(&[])?;
-    if app.registry.delete_endpoint(&endpoint, app.settings.retention, Timestamp::now()).await? {
+    let now = Timestamp::now();
+    let entry = author.of_endpoint(&endpoint, Action::EndpointDeleted, now);
+    if app.registry.delete_endpoint(&endpoint, app.settings.retention, now, &entry).await? {
         Ok(StatusCode::NO_CONTENT)
     } else {
         Err(ApiError::endpoint_not_found())
@@ -215,6 +222,7 @@ pub async fn delete(
 /// `POST …/webhooks/{webhookId}/secret/rotate`
 pub async fn rotate_secret(
     State(app): State<AppState>,
+    By { author, .. }: By,
     project: InProject,
     ids: PathIds,
     query: QueryValues,
@@ -242,7 +250,9 @@ pub async fn rotate_secret(
                 ed25519: keys.rotate_ed25519(&endpoint)?,
             })
         });
-        match app.store.rotate_secret(&endpoint, &sealed.await?, Timestamp::now()).await? {
+        let now = Timestamp::now();
+        let entry = author.of_endpoint(&endpoint, Action::EndpointSecretRotated, now);
+        match app.store.rotate_secret(&endpoint, &sealed.await?, now, &entry).await? {
             Rotated::Done => return Ok(Json(SecretBody::of(&secret))),
             Rotated::Overtaken(latest) => endpoint = *latest,
             Rotated::Gone => return Err(ApiError::endpoint_not_found()),

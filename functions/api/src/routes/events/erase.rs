@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use axum::extract::State;
 use axum::http::StatusCode;
+use echo_shared::audit::Action;
 use echo_shared::delivery::Delivery;
 use echo_shared::event::Event;
 use echo_shared::id::DeliveryId;
@@ -13,7 +14,7 @@ use echo_shared::transition::Transition;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use crate::app::{App, AppState};
-use crate::auth::InProject;
+use crate::auth::{By, InProject};
 use crate::error::ApiError;
 use crate::http::request::{PathIds, QueryValues};
 use crate::routes::events::find;
@@ -27,6 +28,7 @@ const AT_ONCE: usize = 16;
 /// `DELETE …/events/{eventId}/payload`
 pub async fn erase_payload(
     State(app): State<AppState>,
+    By { author, .. }: By,
     project: InProject,
     ids: PathIds,
     query: QueryValues,
@@ -36,7 +38,8 @@ pub async fn erase_payload(
     query.only(&[])?;
     let now = Timestamp::now();
     // The event goes first: from then on no attempt begins, and no delivery is added.
-    let event = app.store.erase_payload(&project.id, project.shards.of(&id), &id, now).await?;
+    let entry = author.entry(&project.id, Action::EventPayloadErased, id.as_uuid(), now);
+    let event = app.store.erase_payload(&project.id, project.shards.of(&id), &id, now, &entry).await?;
     let event = event.ok_or_else(ApiError::event_not_found)?;
     let listed: Vec<_> = event.deliveries.iter().map(|listed| (listed.endpoint_id, listed.id)).collect();
     for _ in 0..LOOKS {
