@@ -9,6 +9,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use crate::activity;
 use crate::fault::CallRecord;
 use crate::lane::{Auth, CONSUMED};
 use crate::mapping::Batch;
@@ -68,6 +69,7 @@ pub async fn judge(run: &Run<'_>, has_settled: bool, most_attempts: usize) -> Ve
     half_made(run, &mut verdict);
     accounts(run).await;
     loops(run, &mut verdict);
+    verdict.violations.extend(activity::contradictions(&run.lane.aws.dynamo));
     let refused = run.lane.aws.iam.take_refused();
     verdict.violations.extend(refused.iter().map(|refused| format!("the role does not allow it: {refused}")));
     verdict.violations.append(&mut run.notes().violations);

@@ -65,6 +65,7 @@ async fn shown(run: &Run<'_>) {
     get(run.project("/deliveries")).await;
     get(run.endpoint(0, "/stats")).await;
     get(run.project("/stats")).await;
+    get(run.project("/audit")).await;
     for status in ["pending", "retrying", "success", "failed"] {
         get(run.endpoint(0, &format!("/deliveries?status={status}"))).await;
         get(run.project(&format!("/deliveries?status={status}"))).await;

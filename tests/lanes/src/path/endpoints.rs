@@ -122,6 +122,11 @@ impl Path for Change {
                 }
             }
         }
+        let entries = run.lane.aws.dynamo.rows("audit");
+        let told = entries.iter().filter(|entry| entry["action"] == "endpoint.changed").count();
+        if told != 7 {
+            run.violation(format!("{told} entries tell of seven changes: {entries:?}"));
+        }
         run.post_event("call.ended", &small(), Ending::Success).await;
         run.lane.settle(Duration::from_secs(60)).await;
         for hit in run.lane.receiver.hits() {

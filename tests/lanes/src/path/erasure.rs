@@ -163,7 +163,9 @@ impl Path for Account {
         let mut ids = ids_of_project(run);
         ids.push(EMAIL.to_owned());
         // The account's id is nowhere but in its own rows, so none of these is left at all.
-        for table in ["accounts", "sessions", "projects", "event_types", "login_failures", "api_keys"] {
+        for table in
+            ["accounts", "sessions", "projects", "event_types", "login_failures", "api_keys", "audit"]
+        {
             for row in run.lane.aws.dynamo.rows(table) {
                 run.violation(format!("left in {table}: {row}"));
             }
