@@ -107,6 +107,9 @@ def _access(page, customer):
     page.get_by_role("button", name="New link").click()
     yield "a link's form"
     page.keyboard.press("Escape")
+    page.get_by_role("link", name="Activity").click()
+    expect(page.locator("tbody tr").first).to_be_visible()
+    yield "activity"
     page.get_by_role("button", name="Account", exact=True).click()
     yield "the account"
     page.keyboard.press("Escape")

@@ -32,14 +32,14 @@ function select(name, label, options, value) {
 }
 
 /**
- * The bar of filters at the address `here`. It calls `changed()` after each change. `values()` are the query values of this moment,
+ * The bar of filters at the address `here`. A list without `names` has no events to choose among. The bar calls `changed()` after each change. `values()` are the query values of this moment,
  * and `isUsed()` says whether there are any.
  */
 export function filterBar({ here, query, names, statuses, changed }) {
   const any = (label, options) => [["", `Any ${label}`], ...options];
   const status = statuses && select("status", "Status", any("status", statuses), query.get("status"));
-  const named = names.map((name) => [name, name]);
-  const event = select("event_name", "Event", any("event", named), query.get("event_name"));
+  const named = names?.map((name) => [name, name]);
+  const event = named && select("event_name", "Event", any("event", named), query.get("event_name"));
   const isBetween = query.has("since") || query.has("until");
   const spans = [["", "Any time"], ...SPANS, [BETWEEN, "From … to …"]];
   const span = select("span", "Time", spans, isBetween ? BETWEEN : (query.get("last") ?? ""));
@@ -56,7 +56,7 @@ export function filterBar({ here, query, names, statuses, changed }) {
   const chosen = () => {
     const found = {
       status: status?.value,
-      event_name: event.value,
+      event_name: event?.value,
       last: span.value === BETWEEN ? "" : span.value,
       since: span.value === BETWEEN ? fromLocal(since.value) : "",
       until: span.value === BETWEEN ? fromLocal(until.value) : "",
@@ -106,7 +106,7 @@ export function filterBar({ here, query, names, statuses, changed }) {
     since.value = "";
     until.value = "";
     fill(said);
-    event.focus();
+    (event ?? span).focus();
     if (isUsed()) go(filters);
   };
   const values = () => {

@@ -117,6 +117,7 @@ export const accessTabs = (current, home) =>
   tabs("Access", current, [
     ["keys", "API keys", `${home}/keys`],
     ["portal-links", "Portal links", `${home}/portal-links`],
+    ["activity", "Activity", `${home}/activity`],
   ]);
 
 export async function keysView({ project, path, home, name, signal, reload, gone }) {

@@ -45,7 +45,8 @@ function tailOf(look) {
 }
 
 /**
- * The list. `load({ filters, cursor })` resolves to `{ data, next_cursor }`. `row(item)` returns a table row with one link.
+ * The list. `load({ filters, cursor })` resolves to `{ data, next_cursor }`. `row(item)` returns a table row with one link, or with an
+ * element that can have the focus.
  * `isMoving(item)` says whether the item may change soon. The list calls `changed()` each time after it has read the first page.
  * A list that `hasTail` has a switch: while it is on, the list reads on and marks new rows.
  * Returns the `section` to show, and `freshen()`, which reads the rows again.
@@ -77,7 +78,7 @@ export function log({ label, here, query, signal, headings, names, statuses, not
     next.setAttribute("aria-busy", "true");
     try {
       const first = await showOlder();
-      first?.querySelector("a").focus();
+      (first?.querySelector("a") ?? first?.querySelector("[tabindex]"))?.focus();
       if (first) remember({ rows: body.children.length });
     } catch (problem) {
       if (signal.aborted || problem.status === 401) throw problem;

@@ -1,6 +1,7 @@
 // The start of the console, the frame of its pages, and the view for each address. An address has ids and filters only.
 
 import { showAccount } from "./account.js";
+import { activityView } from "./activity.js";
 import { projects, SignedOut, signOut, signOutEverywhere } from "./api.js";
 import { deliveryView } from "./delivery.js";
 import { fill, h, plain } from "./dom.js";
@@ -30,6 +31,7 @@ const VIEWS = [
   [/^event-types$/, eventTypesView, "events"],
   [/^keys$/, keysView, "keys"],
   [/^portal-links$/, portalLinksView, "keys"],
+  [/^activity$/, activityView, "keys"],
 ];
 const SECTIONS = [
   ["endpoints", "Endpoints"],

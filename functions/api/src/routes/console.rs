@@ -18,7 +18,7 @@ const INDEX: &str = include_str!("../console/index.html");
 
 /// The files that the page loads.
 static FILES: Files = files!["../console/";
-    "console.css" "main.js" "account.js" "api.js" "attempts.js" "auth_field.js" "causes.js" "charts.js"
+    "console.css" "main.js" "account.js" "activity.js" "api.js" "attempts.js" "auth_field.js" "causes.js" "charts.js"
     "compare.js" "deliveries.js" "delivery.js" "dialogs.js" "dom.js" "endpoint.js" "endpoint_fields.js"
     "endpoint_forms.js" "endpoint_settings.js" "endpoints.js" "event_names.js" "event_types.js" "events.js"
     "filter_field.js" "filters.js" "format.js" "json.js" "keys.js" "log.js" "payload.js" "places.js"
