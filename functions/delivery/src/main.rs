@@ -18,8 +18,6 @@ async fn main() -> Result<(), Error> {
     let tls = Tls::new().inspect_err(logging::refused)?;
     let sdk = aws::sdk_config(tls.client.clone()).await;
     let app = Arc::new(App::new(config, &sdk, &tls));
-    // Receivers need all roots. They are read while the first batch waits for its rows; a fault shows at the first receiver.
-    std::thread::spawn(move || tls.roots.read_all().map(drop));
     let handler = service_fn(move |event: LambdaEvent<SqsEvent>| {
         let app = Arc::clone(&app);
         async move { delivery::handle(&app, event).await }

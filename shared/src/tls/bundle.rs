@@ -11,8 +11,12 @@ use rustls::pki_types::CertificateDer;
 const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
 const END: &[u8] = b"-----END CERTIFICATE-----";
 
-/// A certificate names its issuer within its first bytes; a root is its own issuer. These lines of PEM are 144 bytes.
-const LINES_WITH_ISSUER: usize = 3;
+/// A certificate names its issuer within its first bytes; a root is its own issuer. These lines of PEM are 144 bytes, and have
+/// the issuer's organization.
+const LINES_WITH_ORGANIZATION: usize = 3;
+
+/// These are 384 bytes, and have the whole of nearly every issuer.
+const LINES_WITH_ISSUER: usize = 8;
 
 #[derive(Debug)]
 pub(super) struct Bundle(Vec<u8>);
@@ -34,15 +38,26 @@ impl Bundle {
         Some(roots).filter(|roots| !roots.is_empty())
     }
 
-    /// The roots whose issuer is Amazon. The others are passed over undecoded.
+    /// The roots whose issuer is Amazon.
     pub(super) fn of_amazon(&self) -> RootCertStore {
-        let amazon = Finder::new(b"Amazon");
-        let is_of_amazon = |block: &&[u8]| {
-            let start = decode(lines(block).filter(|line| !line.is_empty()).take(LINES_WITH_ISSUER));
-            start.is_some_and(|start| amazon.find(&start).is_some())
+        self.with_any(&[b"Amazon"], LINES_WITH_ORGANIZATION)
+    }
+
+    /// The roots with these names in DER, as far as their first lines hold the whole name.
+    pub(super) fn named(&self, names: &[Vec<u8>]) -> RootCertStore {
+        let names: Vec<&[u8]> = names.iter().map(Vec::as_slice).filter(|name| !name.is_empty()).collect();
+        self.with_any(&names, LINES_WITH_ISSUER)
+    }
+
+    /// The roots that have one of these texts in so many of their first lines. The others are passed over undecoded.
+    fn with_any(&self, texts: &[&[u8]], of_lines: usize) -> RootCertStore {
+        let texts: Vec<Finder<'_>> = texts.iter().map(Finder::new).collect();
+        let is_one = |block: &&[u8]| {
+            let start = decode(lines(block).filter(|line| !line.is_empty()).take(of_lines));
+            start.is_some_and(|start| texts.iter().any(|text| text.find(&start).is_some()))
         };
         let mut roots = RootCertStore::empty();
-        let certificates = self.blocks().filter(is_of_amazon).filter_map(|block| decode(lines(block)));
+        let certificates = self.blocks().filter(is_one).filter_map(|block| decode(lines(block)));
         roots.add_parsable_certificates(certificates);
         roots
     }

@@ -1,12 +1,13 @@
 //! The servers that both functions trust, AWS and receivers: those with a certificate under one of the system's roots.
 //!
 //! Reading all roots is more than half of the work of a cold start, and AWS's own certificates need only those of Amazon
-//! (<https://docs.aws.amazon.com/general/latest/gr/aws-apis.html>). So [`Roots`] reads these few at once, and all others when a
-//! certificate is under none of the few, or when [`Roots::read_all`] asks for it.
+//! (<https://docs.aws.amazon.com/general/latest/gr/aws-apis.html>). So [`Roots`] reads these few at once. For a receiver it reads the
+//! roots that the receiver's certificates name as their issuers, and all roots when these few do not do.
 
 mod bundle;
 mod identity;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use rustls::client::WebPkiServerVerifier;
@@ -17,6 +18,9 @@ use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, Signatur
 
 use self::bundle::Bundle;
 pub use self::identity::{Identity, NoIdentity};
+
+/// The number of times that a process looks for single roots. Each costs a tenth of reading all of them, which it does then.
+const LOOKS: usize = 6;
 
 /// A client's TLS settings, and the roots that it trusts. Clones share the roots that were read.
 #[derive(Debug, Clone)]
@@ -41,7 +45,7 @@ impl Tls {
     pub fn trusting(roots: RootCertStore) -> Result<Self, Error> {
         let provider = provider();
         let all = OnceLock::from(Ok(verifier(roots, &provider)?));
-        Self::with(Roots { provider, bundle: None, amazon: None, all })
+        Self::with(Roots { provider, bundle: None, amazon: None, looks: AtomicUsize::new(0), all })
     }
 
     fn with(roots: Roots) -> Result<Self, Error> {
@@ -65,6 +69,7 @@ pub struct Roots {
     bundle: Option<Bundle>,
     /// Absent if the bundle has none of them.
     amazon: Option<Arc<WebPkiServerVerifier>>,
+    looks: AtomicUsize,
     all: OnceLock<Result<Arc<WebPkiServerVerifier>, Error>>,
 }
 
@@ -72,20 +77,30 @@ impl Roots {
     fn of(bundle: Option<Bundle>, provider: Arc<CryptoProvider>) -> Result<Self, Error> {
         let amazon = bundle.as_ref().map(Bundle::of_amazon).filter(|roots| !roots.is_empty());
         let amazon = amazon.map(|roots| verifier(roots, &provider)).transpose()?;
-        let roots = Self { provider, bundle, amazon, all: OnceLock::new() };
+        let roots = Self { provider, bundle, amazon, looks: AtomicUsize::new(0), all: OnceLock::new() };
         if roots.amazon.is_none() {
             roots.read_all()?;
         }
         Ok(roots)
     }
 
-    /// Reads all roots, unless that was done. A process that will need them does so while it waits for something else.
-    ///
-    /// # Errors
-    /// When the system has no root certificates.
-    pub fn read_all(&self) -> Result<&Arc<WebPkiServerVerifier>, Error> {
+    /// All roots, read by the first who asks.
+    fn read_all(&self) -> Result<&Arc<WebPkiServerVerifier>, Error> {
         let read = self.all.get_or_init(|| verifier(all(self.bundle.as_ref())?, &self.provider));
         read.as_ref().map_err(Clone::clone)
+    }
+
+    /// Only the roots that these certificates name as their issuers. `None` if there are none, or if reading all is cheaper by now.
+    fn named_by(&self, certificates: &[&CertificateDer<'_>]) -> Option<Arc<WebPkiServerVerifier>> {
+        let bundle = self.bundle.as_ref().filter(|_| self.all.get().is_none())?;
+        if self.looks.fetch_add(1, Ordering::Relaxed) >= LOOKS {
+            return None;
+        }
+        let read = |der: &&CertificateDer<'_>| {
+            webpki::EndEntityCert::try_from(*der).ok().map(|cert| cert.issuer().to_vec())
+        };
+        let issuers: Vec<Vec<u8>> = certificates.iter().filter_map(read).collect();
+        verifier(bundle.named(&issuers), &self.provider).ok()
     }
 
     /// A verifier for everything but the roots.
@@ -127,11 +142,15 @@ impl ServerCertVerifier for Roots {
         let by = |roots: &WebPkiServerVerifier| {
             roots.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
         };
-        match self.amazon.as_ref().map(|roots| by(roots)) {
-            Some(Ok(verified)) => Ok(verified),
-            // All roots include Amazon's, so their answer is the one that counts.
-            Some(Err(_)) | None => by(self.read_all()?),
+        if let Some(Ok(verified)) = self.amazon.as_ref().map(|roots| by(roots)) {
+            return Ok(verified);
         }
+        let certificates: Vec<_> = std::iter::once(end_entity).chain(intermediates).collect();
+        if let Some(Ok(verified)) = self.named_by(&certificates).map(|roots| by(&roots)) {
+            return Ok(verified);
+        }
+        // All roots include the others, so their refusal is the one that counts.
+        by(self.read_all()?)
     }
 
     fn verify_tls12_signature(

@@ -17,12 +17,29 @@ fn roots_of(bundle: String) -> Roots {
     Roots::of(Some(Bundle::of_text(bundle)), provider()).expect("roots")
 }
 
+/// An authority under that root.
+fn between(root: &CertifiedIssuer<'_, KeyPair>) -> CertifiedIssuer<'static, KeyPair> {
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.distinguished_name.push(DnType::CommonName, "Authority");
+    CertifiedIssuer::signed_by(params, KeyPair::generate().expect("a key"), root).expect("an authority")
+}
+
 /// The roots' verdict on a server's certificate under that root.
 fn judged(roots: &Roots, issuer: &CertifiedIssuer<'_, KeyPair>) -> Result<(), Error> {
+    judged_with(roots, issuer, &[])
+}
+
+/// The same for a server that sends these certificates beside its own.
+fn judged_with(
+    roots: &Roots,
+    issuer: &CertifiedIssuer<'_, KeyPair>,
+    intermediates: &[CertificateDer<'_>],
+) -> Result<(), Error> {
     let params = CertificateParams::new(["server.example".to_owned()]).expect("a name");
     let certificate = params.signed_by(&KeyPair::generate().expect("a key"), issuer).expect("a certificate");
     let name = ServerName::try_from("server.example").expect("a name");
-    roots.verify_server_cert(certificate.der(), &[], &name, &[], UnixTime::now()).map(|_| ())
+    roots.verify_server_cert(certificate.der(), intermediates, &name, &[], UnixTime::now()).map(|_| ())
 }
 
 #[test]
@@ -30,11 +47,48 @@ fn a_certificate_under_a_root_of_amazon_needs_no_other_root() {
     let (amazon, other) = (root("Amazon"), root("Other"));
     let roots = roots_of(format!("# Other\n{}\n# Amazon\n{}", other.pem(), amazon.pem()));
     assert_eq!(judged(&roots, &amazon), Ok(()));
+    assert_eq!(roots.looks.load(Ordering::Relaxed), 0, "other roots were looked for");
+}
+
+#[test]
+fn a_certificate_under_another_root_needs_that_root_alone() {
+    let [amazon, other, third] = ["Amazon", "Other", "Third"].map(root);
+    let roots = roots_of([&amazon, &third, &other].map(|root| root.pem()).concat());
+    assert_eq!(judged(&roots, &other), Ok(()));
+    let authority = between(&third);
+    assert_eq!(judged_with(&roots, &authority, &[authority.der().clone()]), Ok(()));
     assert!(roots.all.get().is_none(), "all roots were read");
+}
+
+#[test]
+fn all_roots_are_read_before_a_certificate_is_refused() {
+    let roots = roots_of([root("Amazon"), root("Other")].map(|root| root.pem()).concat());
+    let unknown = Error::InvalidCertificate(CertificateError::UnknownIssuer);
+    assert_eq!(judged(&roots, &root("Unknown")), Err(unknown.clone()));
+    assert!(roots.all.get().is_some());
+    // The name alone makes no authority.
+    let roots = roots_of([root("Amazon"), root("Other")].map(|root| root.pem()).concat());
+    assert!(judged(&roots, &root("Other")).is_err());
+}
+
+#[test]
+fn a_root_whose_name_is_longer_than_the_lines_that_are_searched_is_found_with_all() {
+    let long = root(&"Long name ".repeat(60));
+    let roots = roots_of([&root("Amazon"), &long].map(|root| root.pem()).concat());
+    assert_eq!(judged(&roots, &long), Ok(()));
+    assert!(roots.all.get().is_some());
+}
+
+#[test]
+fn a_process_with_many_receivers_reads_all_roots() {
+    let other = root("Other");
+    let roots = roots_of([&root("Amazon"), &other].map(|root| root.pem()).concat());
+    for _ in 0..LOOKS {
+        assert_eq!(judged(&roots, &other), Ok(()));
+    }
+    assert!(roots.all.get().is_none());
     assert_eq!(judged(&roots, &other), Ok(()));
     assert!(roots.all.get().is_some());
-    let unknown = Error::InvalidCertificate(CertificateError::UnknownIssuer);
-    assert_eq!(judged(&roots, &root("Unknown")), Err(unknown));
 }
 
 #[test]

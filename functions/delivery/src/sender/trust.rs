@@ -131,9 +131,7 @@ impl ServerCertVerifier for Verifier {
         if intermediates.len() > LONGEST_CHAIN {
             return Err(Error::InvalidCertificate(CertificateError::BadEncoding));
         }
-        // Few receivers have a certificate under Amazon's roots, so all roots are asked at once.
-        let all = self.0.read_all()?;
-        let verified = all.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+        let verified = self.0.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
         if let Err(Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::Other(_))) =
             verified
         {
