@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import json
 import os
 import shutil
 import subprocess
@@ -18,6 +19,7 @@ STACK = [TOOLS / "local/bin/python", "tools/local/stack.py"]
 TARGET = os.environ.get("CARGO_TARGET_DIR", ROOT / "target")
 # These mostly wait, as the steps after the unit tests do. So they run meanwhile, in a process of their own.
 BESIDE = ("crash points", "console in a browser")
+BESIDE_LOG, BESIDE_RESULTS = LOCAL / "logs/beside.log", LOCAL / "logs/beside.json"
 NO_NPM = "npm is not installed. It comes with Node.js."
 # A workspace of its own. Its lints compile everything that it has; its tests run before its measurements.
 BENCH = ["--manifest-path", "tools/bench/Cargo.toml"]
@@ -151,33 +153,34 @@ def summary(results, seconds):
 
 @contextlib.contextmanager
 def beside(chromium):
-    """Runs the steps of BESIDE meanwhile. Gives the process and the file of its output."""
-    log = LOCAL / "logs/beside.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("w") as sink:
-        env = os.environ | ({"CHROMIUM": str(chromium)} if chromium else {})
+    """Runs the steps of BESIDE meanwhile. Gives the process, whose output and results are in two files."""
+    env = os.environ | ({"CHROMIUM": str(chromium)} if chromium else {})
+    BESIDE_LOG.parent.mkdir(parents=True, exist_ok=True)
+    BESIDE_RESULTS.unlink(missing_ok=True)
+    with BESIDE_LOG.open("w") as sink:
         child = start([sys.executable, __file__, "beside"], stdout=sink, stderr=subprocess.STDOUT, env=env)
     try:
-        yield child, log
+        yield child
     finally:
         end(child, patience=60)
 
 
 def walk_with_beside(planned, chromium):
-    begun = time.monotonic()
-    with beside(chromium) as (child, log):
-        say(f"\n{bold('== meanwhile')} {' and '.join(BESIDE)}, into {log.relative_to(ROOT)}")
+    with beside(chromium) as child:
+        say(f"\n{bold('== meanwhile')} {' and '.join(BESIDE)}, into {BESIDE_LOG.relative_to(ROOT)}")
         results = walk(planned)
-        result = red("FAILED") if child.wait() else green("ok")
-    say(f"\n{bold(f'== {log.relative_to(ROOT)}')}\n{log.read_text(errors='replace')}")
-    return [*results, (" and ".join(BESIDE), result, time.monotonic() - begun)]
+        code = child.wait()
+    if code:
+        say(f"\n{bold(f'== {BESIDE_LOG.relative_to(ROOT)}')}\n{BESIDE_LOG.read_text(errors='replace')}")
+    known = BESIDE_RESULTS.exists()
+    return results + (json.loads(BESIDE_RESULTS.read_text()) if known else [(" and ".join(BESIDE), red("FAILED"), 0)])
 
 
 def body():
     begun = time.monotonic()
     if sys.argv[1:] == ["beside"]:
         results = walk([step for step in tests(os.environ.get("CHROMIUM")) if step[0] in BESIDE])
-        summary(results, time.monotonic() - begun)
+        BESIDE_RESULTS.write_text(json.dumps(results))
         return failed(results)
     lint_only = sys.argv[1:] == ["lint"]
     chromium = prepare(lint_only)
