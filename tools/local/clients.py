@@ -4,7 +4,6 @@ clients.py               all of them
 clients.py python rust   some of them
 """
 
-import concurrent.futures
 import copy
 import json
 import os
@@ -12,7 +11,7 @@ import shutil
 import sys
 
 import setup
-from console import LOCAL, ROOT, Failed, main, run, say, step
+from console import LOCAL, ROOT, Failed, Job, main, run_together, say, step
 
 DESCRIPTION = ROOT / "functions/api/openapi.json"
 CONFIG = ROOT / "tools/clients"
@@ -32,7 +31,7 @@ def typescript():
     # A field with a default may be left out of a request, and `data` may have any fields.
     options = ["--default-non-nullable=false", "--empty-objects-unknown", "--root-types", "--root-types-no-schema-prefix"]
     command = [NPM_TOOLS / ".bin/openapi-typescript", DESCRIPTION, "-o", MADE / "typescript/echo-webhooks.d.ts", *options]
-    run(command, log=log("typescript"), cwd=MADE)
+    return Job(command, log("typescript"), options={"cwd": MADE})
 
 
 def python():
@@ -40,7 +39,7 @@ def python():
     env = os.environ | {"PATH": f"{PYTHON_TOOLS}:{os.environ['PATH']}"}
     options = ["--config", CONFIG / "python.yml", "--meta", "uv", "--fail-on-warning"]
     command = [PYTHON_TOOLS / "openapi-python-client", "generate", "--path", DESCRIPTION, "--output-path", MADE / "python", *options]
-    run(command, log=log("python"), cwd=MADE, env=env)
+    return Job(command, log("python"), options={"cwd": MADE, "env": env})
 
 
 def rust():
@@ -48,9 +47,10 @@ def rust():
     description.parent.mkdir(parents=True, exist_ok=True)
     description.write_text(json.dumps(for_rust(json.loads(DESCRIPTION.read_text()))))
     command = [PYTHON_TOOLS / "openapi-generator-cli", "generate", "-i", description, "-c", CONFIG / "rust.yml", "-o", MADE / "rust"]
-    run(command, log=log("rust"), cwd=MADE)
+    return Job(command, log("rust"), options={"cwd": MADE})
 
 
+# What each returns is the command that makes the client.
 LANGUAGES = {"typescript": typescript, "python": python, "rust": rust}
 
 
@@ -77,20 +77,19 @@ def without_null(schema):
 
 
 def make(languages):
-    """Makes clients at the same time: each generator has one thread."""
+    """Installs the generators and makes clients, at the same time: each generator has one thread."""
+    setup.body(setup.for_clients(languages))
     for language in languages:
         shutil.rmtree(MADE / language, ignore_errors=True)
     MADE.mkdir(parents=True, exist_ok=True)
-    with step(f"making the clients in {', '.join(languages)}"), concurrent.futures.ThreadPoolExecutor() as pool:
-        for each in [pool.submit(LANGUAGES[language]) for language in languages]:
-            each.result()
+    with step(f"making the clients in {', '.join(languages)}"):
+        run_together([LANGUAGES[language]() for language in languages])
 
 
 def body():
     languages = sys.argv[1:] or list(LANGUAGES)
     if unknown := set(languages) - set(LANGUAGES):
         raise Failed(f"no client in {', '.join(sorted(unknown))}. There are: {', '.join(LANGUAGES)}")
-    setup.body(setup.for_clients(languages))
     make(languages)
     say("\nEach has its use in docs/clients.md:")
     for language in languages:

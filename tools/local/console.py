@@ -1,6 +1,7 @@
 """Progress for people, a line for each step with its seconds, and child processes that end with this one."""
 
 import contextlib
+import dataclasses
 import os
 import signal
 import subprocess
@@ -119,9 +120,7 @@ def end(child, patience=12.0):
 
 def run(command, log=None, hint=None, seconds=None, **options):
     """Runs a command for at most `seconds`. The output goes to the terminal, or to the file `log`. A failure shows the end of `log`."""
-    if log:
-        log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("w") if log else contextlib.nullcontext() as sink:
+    with _opened(log) if log else contextlib.nullcontext() as sink:
         child = start(command, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT if log else None, **options)
         try:
             code = child.wait(seconds)
@@ -131,9 +130,44 @@ def run(command, log=None, hint=None, seconds=None, **options):
             # A compiler ends at once. `stack.py` needs time to end its own children.
             end(child, patience=40)
     if code:
-        tail = "\n".join(["", *log.read_text(errors="replace").splitlines()[-25:], f"(the whole log: {log})"]) if log else ""
-        shown = " ".join([Path(str(command[0])).name, *(str(part) for part in command[1:4])])
-        raise Failed(f"`{shown} …` ended with {code}.{tail}{chr(10) + hint if hint else ''}")
+        raise _failure(command, code, log, hint)
+
+
+@dataclasses.dataclass
+class Job:
+    """A command for `run_together`, with the options of `start`. Its output goes to the file `log`."""
+
+    command: list
+    log: Path
+    hint: str | None = None
+    options: dict = dataclasses.field(default_factory=dict)
+
+
+def run_together(jobs):
+    """Runs commands at the same time. A failure or a signal ends all of them."""
+    children = []
+    try:
+        for job in jobs:
+            with _opened(job.log) as sink:
+                output = {"stdin": subprocess.DEVNULL, "stdout": sink, "stderr": subprocess.STDOUT}
+                children.append(start(job.command, **output, **job.options))
+        for job, child in zip(jobs, children, strict=True):
+            if code := child.wait():
+                raise _failure(job.command, code, job.log, job.hint)
+    finally:
+        for child in children:
+            end(child)
+
+
+def _opened(log):
+    log.parent.mkdir(parents=True, exist_ok=True)
+    return log.open("w")
+
+
+def _failure(command, code, log, hint):
+    tail = "\n".join(["", *log.read_text(errors="replace").splitlines()[-25:], f"(the whole log: {log})"]) if log else ""
+    shown = " ".join([Path(str(command[0])).name, *(str(part) for part in command[1:4])])
+    return Failed(f"`{shown} …` ended with {code}.{tail}{chr(10) + hint if hint else ''}")
 
 
 def main(work):
