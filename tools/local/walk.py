@@ -4,12 +4,11 @@ names. Each must succeed, as it must for a person who copies the whole section."
 import json
 import os
 import re
-import subprocess
 import tempfile
 from pathlib import Path
 
 import demo
-from console import ROOT, Failed, main, say
+from console import LOCAL, ROOT, Failed, main, run, say
 from emulator import free_port
 from receiver import Receiver
 
@@ -29,12 +28,9 @@ def walk(blocks, stack):
         # curl itself takes a refusal for a success.
         (Path(folder) / ".curlrc").write_text("fail\nshow-error\n")
         shell = ["bash", "-euo", "pipefail", "-c", "\n".join(blocks)]
-        done = subprocess.run(
-            shell, cwd=folder, env=os.environ | {"CURL_HOME": folder}, capture_output=True, text=True, timeout=120, check=False
-        )
-    if done.returncode:
-        raise Failed(f"README.md, {SECTION[3:]}: a command failed.\n{done.stdout}\n{done.stderr}")
-    return done.stdout
+        log = LOCAL / "logs/walk.log"
+        run(shell, log=log, hint=f"README.md, {SECTION[3:]}", seconds=120, cwd=folder, env=os.environ | {"CURL_HOME": folder})
+    return log.read_text()
 
 
 def body():
