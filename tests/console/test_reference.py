@@ -63,10 +63,14 @@ def test_search_finds_fields_statuses_and_headers(open_page):
 
 
 def test_the_deployments_event_names_are_examples_and_no_limit(open_page, api_url):
-    document = demo.expect(200, demo.call("GET", f"{api_url}/openapi.json"), "reading the description")
-    names = document["components"]["schemas"]["KnownEventName"]["x-extensible-enum"]
-    field = open_page("/docs").locator("#createEvent li[data-name=event_name]").first
-    expect(field).to_contain_text(f"such as {', '.join(names)}")
+    schemas = demo.expect(200, demo.call("GET", f"{api_url}/openapi.json"), "reading the description")["components"]["schemas"]
+    page = open_page("/docs")
+    events, subscriptions = (", ".join(schemas[name]["x-extensible-enum"]) for name in ("KnownEventName", "Subscription"))
+    expect(page.locator("#createEvent li[data-name=event_name]").first).to_contain_text(f"such as {events}")
+    wanted = page.locator("#createWebhookEndpoint li[data-name=events]").first
+    expect(wanted).to_contain_text(f"such as {subscriptions}")
+    # Contract §7.
+    expect(wanted).to_contain_text("endpoint.failing")
 
 
 def test_samples_have_the_readers_own_ids(open_page, customer, api_url):

@@ -38,7 +38,11 @@ async fn the_description_is_there_for_anyone_at_both_paths() {
     assert_eq!(document["openapi"], "3.1.0");
     assert_eq!(Api::anonymous().under_api().get("/openapi.json").await.ok(200), document);
     let names: Vec<&str> = stack().parameters["EventNames"].split(',').collect();
-    assert_eq!(document["components"]["schemas"]["KnownEventName"]["x-extensible-enum"], json!(names));
+    let known = |schema: &str| &document["components"]["schemas"][schema]["x-extensible-enum"];
+    assert_eq!(*known("KnownEventName"), json!(names));
+    // Contract §7: the names of operational events.
+    let operational = ["endpoint.disabled", "endpoint.recovered", "delivery.failed", "endpoint.failing"];
+    assert_eq!(*known("Subscription"), json!([&names[..], &operational].concat()));
     Api::anonymous().post("/openapi.json", &json!({})).await.refused(405);
 }
 

@@ -60,9 +60,10 @@ function limits(node) {
     const range = least === undefined ? `at most ${most}` : most === undefined ? `at least ${least}` : `${least} to ${most}`;
     said.push(`${range}${unit}`);
   };
-  const values = node.enum ?? (node.type === "array" ? flat(node.items).enum : undefined);
+  const items = node.type === "array" ? flat(node.items) : {};
+  const values = node.enum ?? items.enum;
   if (values) said.push(["one of ", values.map((value, index) => [index ? ", " : "", h("code", {}, String(value))])]);
-  const known = node["x-extensible-enum"];
+  const known = node["x-extensible-enum"] ?? items["x-extensible-enum"];
   if (known?.length) said.push(["such as ", known.map((value, index) => [index ? ", " : "", h("code", {}, String(value))])]);
   span(node.minLength, node.maxLength, " characters");
   span(node.minimum, node.maximum, "");

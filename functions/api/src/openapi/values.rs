@@ -63,16 +63,15 @@ strings! {
         form.pattern(Some("^[A-Za-z0-9._-]{1,64}$")).examples([json!("call.ended")])
     };
     KnownEventName: "One of the event names of this deployment (its setting `EventNames`), or of the account's own event types, which \
-        `/v1/event-types` lists. An endpoint may also be subscribed to `endpoint.failing`, `endpoint.disabled`, `endpoint.recovered` and \
-        `delivery.failed`, which the service itself sends about the project's other endpoints.", |form| {
-        // The served document has the deployment's own names in place of these. They are no enumeration, because accounts add names.
-        let names = json!(["call.started", "call.ended", "call.summary"]);
-        form.pattern(Some("^[A-Za-z0-9._-]{1,64}$")).examples([json!("call.ended")])
-            .extensions(Some(Extensions::from_iter([("x-extensible-enum", names)])))
+        `/v1/event-types` lists. Filters of lists, replays and test events also take the names of the service's own events, such as \
+        `endpoint.failing`.", |form| {
+        form.pattern(Some("^[A-Za-z0-9._-]{1,64}$")).examples([json!("call.ended")]).extensions(known_names(&[]))
     };
     Subscription: "An event name, or a wildcard: `*` for every event, or a prefix such as `call.*` for every event whose name begins with `call.`. \
-        A wildcard covers names that come later, and never the operational ones.", |form| {
+        An endpoint may also be subscribed to `endpoint.failing`, `endpoint.disabled`, `endpoint.recovered` and `delivery.failed`, which the service \
+        itself sends about the project's other endpoints. A wildcard covers names that come later, and never these four.", |form| {
         form.pattern(Some(r"^(\*|[A-Za-z0-9._-]{1,64}|[A-Za-z0-9._-]{1,63}\.\*)$")).examples([json!("call.ended")])
+            .extensions(known_names(&OPERATIONAL))
     };
     EndpointUrl: "Where deliveries go: an absolute `https` URL without user info or fragment, with a host name that DNS can have. \
         A literal address must be public, unless the deployment exempts its network. Path and query are requested exactly as they are shown: \
@@ -295,6 +294,13 @@ impl PartialSchema for PageCursor {
 }
 
 impl ToSchema for PageCursor {}
+
+/// The names that are known, and `more`. They are no enumeration, because accounts add names. The served document has the
+/// deployment's own names in place of these three.
+fn known_names(more: &[&str]) -> Option<Extensions> {
+    let names = [&["call.started", "call.ended", "call.summary"], more].concat();
+    Some(Extensions::from_iter([("x-extensible-enum", json!(names))]))
+}
 
 fn format(name: &str) -> Option<SchemaFormat> {
     Some(SchemaFormat::Custom(name.to_owned()))

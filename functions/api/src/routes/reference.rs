@@ -17,7 +17,9 @@ const CACHED: (header::HeaderName, &str) = (header::CACHE_CONTROL, "public, max-
 
 /// `GET /openapi.json`
 pub async fn document(State(app): State<AppState>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "application/json"), CACHED], naming(&app.settings.event_names))
+    let (events, delivered) = (&app.settings.event_names, &app.settings.delivered_names);
+    let document = named(events, delivered).unwrap_or_else(|| DOCUMENT.to_owned());
+    ([(header::CONTENT_TYPE, "application/json"), CACHED], document)
 }
 
 const PAGE: &str = include_str!("../../page/reference.html");
@@ -40,31 +42,39 @@ pub async fn file(Path((version, name)): Path<(String, String)>) -> Response {
 /// The document's key of the known event names, which are no enumeration: accounts add names.
 const KNOWN: &str = "\"x-extensible-enum\": ";
 
-/// The document with this deployment's event names.
-fn naming(names: &EventNames) -> String {
+/// The document with this deployment's names: those of its events, and those to which its endpoints may subscribe.
+fn named(events: &EventNames, delivered: &EventNames) -> Option<String> {
+    naming(&naming(DOCUMENT, "KnownEventName", events)?, "Subscription", delivered)
+}
+
+/// The document with these names as the known ones of a schema.
+fn naming(document: &str, schema: &str, names: &EventNames) -> Option<String> {
     let listed: Vec<String> = names.iter().map(|name| format!("\"{name}\"")).collect();
-    let enumeration = || {
-        let start = DOCUMENT.find("\"KnownEventName\": {")?;
-        let names = start + DOCUMENT[start..].find(KNOWN)? + KNOWN.len();
-        let (_, after) = DOCUMENT[names..].split_once(']')?;
-        Some(format!("{}[{}]{after}", &DOCUMENT[..names], listed.join(", ")))
-    };
-    enumeration().unwrap_or_else(|| DOCUMENT.to_owned())
+    let start = document.find(&format!("\"{schema}\": {{"))?;
+    let known = start + document[start..].find(KNOWN)? + KNOWN.len();
+    let (_, after) = document[known..].split_once(']')?;
+    Some(format!("{}[{}]{after}", &document[..known], listed.join(", ")))
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
+    use echo_shared::event_name::OPERATIONAL;
+    use echo_shared::operational::with_operational;
+    use serde_json::{Value, json};
 
     use super::*;
 
     #[test]
     fn the_document_has_the_deployments_event_names() {
         let names = EventNames::parse("order.paid,order.sent").expect("names");
-        let mut served: Value = serde_json::from_str(&naming(&names)).expect("JSON");
-        let known = &mut served["components"]["schemas"]["KnownEventName"]["x-extensible-enum"];
-        assert_eq!(*known, serde_json::json!(["order.paid", "order.sent"]));
-        *known = serde_json::json!(["call.started", "call.ended", "call.summary"]);
+        let served = named(&names, &with_operational(&names)).expect("both schemas");
+        let mut served: Value = serde_json::from_str(&served).expect("JSON");
+        let ours = ["call.started", "call.ended", "call.summary"];
+        for (schema, more) in [("KnownEventName", &[] as &[&str]), ("Subscription", &OPERATIONAL)] {
+            let known = &mut served["components"]["schemas"][schema]["x-extensible-enum"];
+            assert_eq!(*known, json!([&["order.paid", "order.sent"], more].concat()), "{schema}");
+            *known = json!([&ours, more].concat());
+        }
         assert_eq!(served, serde_json::from_str::<Value>(DOCUMENT).expect("JSON"));
     }
 }
