@@ -1,24 +1,24 @@
 """Compiles the examples of docs/clients with the clients that clients.py makes, and runs them with the stack that $ECHO_STACK names.
 
 tour.py compile                         makes the clients, checks the examples' types and compiles them
-stack.py test-env -- PYTHON tour.py     runs them
+stack.py test-env -- PYTHON tour.py     runs them, while some of their posts fail
 """
 
-import concurrent.futures
 import contextlib
+import http.client
 import http.server
 import json
 import os
 import re
 import shutil
-import subprocess
 import sys
 import threading
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import clients
 from conformance import Project
-from console import LOCAL, ROOT, Failed, main, run, step
+from console import LOCAL, ROOT, Failed, Job, main, run, run_together, step
 
 EXAMPLES = ROOT / "docs/clients"
 BUILT = LOCAL / "clients"
@@ -48,68 +48,135 @@ def typescript():
     (folder / "package.json").write_text('{"type": "module"}')
     (folder / "node_modules").symlink_to(clients.NPM_TOOLS)
     options = ["--strict", "--skipLibCheck", "--target", "es2022", "--module", "nodenext", "--types", "node"]
-    run([clients.NPM_TOOLS / ".bin/tsc", *options, "tour.ts"], log=clients.log("tsc"), cwd=folder)
+    return Job([clients.NPM_TOOLS / ".bin/tsc", *options, "tour.ts"], clients.log("tsc"), options={"cwd": folder})
 
 
 def python():
     command = [clients.PYTHON_TOOLS / "mypy", "--strict", "--cache-dir", BUILT / "mypy", PYTHON_EXAMPLE]
-    run(command, log=clients.log("mypy"), env=os.environ | {"MYPYPATH": str(PYTHON_CLIENT)})
+    return Job(command, clients.log("mypy"), options={"env": os.environ | {"MYPYPATH": str(PYTHON_CLIENT)}})
 
 
 def rust():
     manifest = EXAMPLES / "rust/Cargo.toml"
     hint = f"If the version of the API has changed: cargo update --workspace --manifest-path {manifest.relative_to(ROOT)}"
-    run(["cargo", "build", "--locked", "--manifest-path", manifest, "--target-dir", TARGET], log=clients.log("cargo"), hint=hint)
+    return Job(["cargo", "build", "--locked", "--manifest-path", manifest, "--target-dir", TARGET], clients.log("cargo"), hint)
 
 
 def compile_all():
     clients.make(list(clients.LANGUAGES))
-    with step("compiling the examples"), concurrent.futures.ThreadPoolExecutor() as pool:
-        for each in [pool.submit(one) for one in (typescript, python, rust)]:
-            each.result()
+    with step("compiling the examples"):
+        run_together([typescript(), python(), rust()])
 
 
-class Receiver(http.server.BaseHTTPRequestHandler):
-    """Accepts every request, and keeps the ids of the events."""
-
-    def do_POST(self):
-        self.rfile.read(int(self.headers.get("content-length", 0)))
-        self.server.events.append(self.headers["webhook-id"])
-        self.send_response(204)
-        self.end_headers()
+class Handler(http.server.BaseHTTPRequestHandler):
+    def body(self):
+        return self.rfile.read(int(self.headers.get("content-length", 0)))
 
     def log_message(self, *_):
         pass
 
 
+class Receiver(Handler):
+    """Accepts every request, and keeps the ids of the events."""
+
+    def do_POST(self):
+        self.body()
+        self.server.events.append(self.headers["webhook-id"])
+        self.send_response(204)
+        self.end_headers()
+
+
+class Gateway(Handler):
+    """Passes requests on to the API. The first posts of events meet the `faults` of the server, one each."""
+
+    def do_GET(self):
+        self.answer(*self.passed_on())
+
+    def do_DELETE(self):
+        self.do_GET()
+
+    def do_POST(self):
+        if self.path.endswith("/events") and self.server.faults and (fault := self.server.faults.pop(0)):
+            self.answer(*fault(self))
+        else:
+            self.do_GET()
+
+    def passed_on(self):
+        headers = {name: self.headers[name] for name in ("x-api-key", "content-type") if name in self.headers}
+        api = http.client.HTTPConnection(self.server.api, timeout=30)
+        api.request(self.command, self.path, self.body(), headers)
+        answer = api.getresponse()
+        return answer.status, answer.read()
+
+    def answer(self, status, body):
+        if not status:
+            return
+        self.send_response(status)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+def instead(status, body):
+    """The fault in which something before the service answers."""
+
+    def fault(gateway):
+        gateway.body()
+        return status, body
+
+    return fault
+
+
+def lost(gateway):
+    """The fault in which the service takes the event, and its answer is lost."""
+    gateway.passed_on()
+    return None, b""
+
+
+A_500 = b'{"statusCode":500,"message":"Something went wrong on our side","error":"Internal Server Error"}'
+# An example posts its event twice. None is a post that meets no fault. The pauses of an example double, so each post meets few.
+FAULTS = [instead(500, A_500), lost, None, instead(502, b"<html>"), None]
+
+
 @contextlib.contextmanager
-def receiving():
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as server:
-        server.events = []
+def serving(handler, **state):
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        vars(server).update(state)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server
         server.shutdown()
 
 
-def check(project, env, server, command):
-    env = os.environ | env | {"PYTHONPATH": str(PYTHON_CLIENT), "RECEIVER_URL": f"http://127.0.0.1:{server.server_port}/"}
-    done = subprocess.run([str(part) for part in command], env=env, capture_output=True, text=True, timeout=60, check=False)
-    said = SAID.fullmatch(done.stdout)
-    if done.returncode or not said:
-        raise Failed(f"the example ended with {done.returncode} and printed:\n{done.stdout}{done.stderr}")
-    if server.events.count(said["event"]) != 1:
-        raise Failed(f"the receiver got {server.events} instead of {said['event']}")
+def check(project, env, receiver, language):
+    log = clients.log(f"tour-{language}")
+    # The output of an example that is ended has what it printed so far.
+    run(COMMANDS[language], log=log, seconds=60, env=os.environ | env | {"PYTHONPATH": str(PYTHON_CLIENT), "PYTHONUNBUFFERED": "1"})
+    said = SAID.fullmatch(log.read_text())
+    if not said:
+        raise Failed(f"the example printed:\n{log.read_text()}")
+    if receiver.events.count(said["event"]) != 1:
+        raise Failed(f"the receiver got {receiver.events} instead of {said['event']}")
     if left := project.call(200, "GET", "/webhooks"):
         raise Failed(f"the example left {len(left)} endpoints behind")
 
 
 def run_all():
     stack = json.loads(Path(os.environ["ECHO_STACK"]).read_text())
-    env = {"ECHO_API_URL": stack["api_url"], "ECHO_API_KEY": stack["api_key"], "ECHO_PROJECT_ID": stack["project_id"]}
-    with receiving() as server:
-        for language, command in COMMANDS.items():
-            with step(f"the life of a webhook by the {language} client"):
-                check(Project(stack), env, server, command)
+    api = urlsplit(stack["api_url"])
+    with serving(Receiver, events=[]) as receiver, serving(Gateway, api=api.netloc, faults=[]) as gateway:
+        env = {
+            "ECHO_API_URL": f"http://127.0.0.1:{gateway.server_port}{api.path}",
+            "ECHO_API_KEY": stack["api_key"],
+            "ECHO_PROJECT_ID": stack["project_id"],
+            "RECEIVER_URL": f"http://127.0.0.1:{receiver.server_port}/",
+        }
+        for language in COMMANDS:
+            with step(f"the life of a webhook by the {language} client, with faults"):
+                gateway.faults = list(FAULTS)
+                check(Project(stack), env, receiver, language)
+                if gateway.faults:
+                    raise Failed(f"the example sent {len(FAULTS) - len(gateway.faults)} posts instead of {len(FAULTS)}")
 
 
 if __name__ == "__main__":

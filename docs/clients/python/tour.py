@@ -13,6 +13,14 @@ from echo_webhooks.api.webhook_endpoints import create_webhook_endpoint, delete_
 from echo_webhooks.models import AcceptedEvent, DeliveryStatus, DeliveryWithAttempts, Error, EventData, NewEndpoint, NewEvent
 
 T = TypeVar("T")
+
+
+def raise_if_passing(answer: httpx.Response) -> None:
+    """Raises for a status after which the same request may be sent again, whoever answered and in whatever form."""
+    if answer.status_code == 429 or answer.status_code >= 500:
+        answer.raise_for_status()
+
+
 PROJECT = uuid.UUID(os.environ["ECHO_PROJECT_ID"])
 CLIENT = AuthenticatedClient(
     base_url=os.environ["ECHO_API_URL"],
@@ -21,6 +29,7 @@ CLIENT = AuthenticatedClient(
     prefix="",
     timeout=httpx.Timeout(10),
     raise_on_unexpected_status=True,
+    httpx_args={"event_hooks": {"response": [raise_if_passing]}},
 )
 
 
@@ -35,14 +44,12 @@ def done(answer: T | Error | None) -> T:
 
 def post(event: NewEvent) -> AcceptedEvent:
     """Sends an event until the service has it. Sending again is safe: an event with an `event_id` of its own is never taken twice."""
-    for pause in (1, 2, 4, 8, 16):
-        try:
-            answer = create_event.sync(PROJECT, client=CLIENT, body=event)
-            if not isinstance(answer, Error) or answer.status_code not in (429, 503):
-                return done(answer)
-        except (httpx.TransportError, KeyError):
-            pass  # no answer, or one of the gateway before the service
+    for pause in (0, 1, 2, 4, 8, 16):
         time.sleep(pause)
+        try:
+            return done(create_event.sync(PROJECT, client=CLIENT, body=event))
+        except httpx.HTTPError:
+            pass  # no answer, a 429 or a 5xx
     raise RuntimeError("the event was not accepted")
 
 

@@ -10,13 +10,13 @@ const project = { projectId: ECHO_PROJECT_ID };
 
 /** Sends an event until the service has it. Sending again is safe: an event with an `event_id` of its own is never taken twice. */
 async function post(event: NewEvent): Promise<AcceptedEvent> {
-  for (const pause of [1, 2, 4, 8, 16]) {
+  for (const pause of [0, 1, 2, 4, 8, 16]) {
+    await sleep(pause * 1_000);
     const answer = await client
       .POST("/v1/projects/{projectId}/events", { params: { path: project }, body: event, signal: AbortSignal.timeout(10_000) })
       .catch(() => undefined); // no answer
     if (answer?.data) return answer.data;
-    if (answer?.error && ![429, 503].includes(answer.response.status)) throw new Error(answer.error.message);
-    await sleep(pause * 1_000);
+    if (answer && answer.response.status < 500 && answer.response.status !== 429) throw new Error(answer.error?.message);
   }
   throw new Error("The event was not accepted.");
 }

@@ -18,13 +18,16 @@ type Failure = Box<dyn std::error::Error>;
 
 /// Sends an event until the service has it. Sending again is safe: an event with an `event_id` of its own is never taken twice.
 async fn post(client: &Configuration, project: &str, event: &NewEvent) -> Result<AcceptedEvent, Failure> {
-    for pause in [1, 2, 4, 8, 16] {
+    for pause in [0, 1, 2, 4, 8, 16] {
+        sleep(Duration::from_secs(pause)).await;
         match create_event(client, project, event.clone()).await {
             Ok(accepted) => return Ok(accepted),
-            Err(Error::ResponseError(refusal)) if ![429, 503].contains(&refusal.status.as_u16()) => {
+            Err(Error::ResponseError(refusal))
+                if !refusal.status.is_server_error() && refusal.status != 429 =>
+            {
                 return Err(refusal.content.into());
             }
-            Err(Error::ResponseError(_) | Error::Reqwest(_)) => sleep(Duration::from_secs(pause)).await,
+            Err(Error::ResponseError(_) | Error::Reqwest(_)) => {} // a 429, a 5xx or no answer
             Err(error) => return Err(error.into()),
         }
     }
