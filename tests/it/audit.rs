@@ -1,13 +1,14 @@
-//! The activity list of a project: who changed what, and when (contract §2).
+//! The activity list of a project: its changes, each with its maker, address and time (contract §2).
 
 use std::net::IpAddr;
 
 use echo_tests::api::{Answer, Api};
-use echo_tests::aws::{expire, table_dump};
+use echo_tests::aws::{expire, set_number, table_dump};
 use echo_tests::pages::walk;
 use echo_tests::project::{Account, PASSWORD, Project, unique};
 use echo_tests::receiver::Receiver;
 use echo_tests::shape::{fields, made, own_id, text, uuid};
+use echo_tests::stack::stack;
 use echo_tests::time::{now, rfc3339, timestamp};
 use echo_tests::wait::{PATIENCE, at_once, eventually};
 use serde_json::{Value, json};
@@ -181,6 +182,39 @@ async fn an_endpoint_that_the_service_disables_is_its_own_change() {
     .await;
     assert_eq!(said(&entry), json!(["endpoint.disabled", actor_of_service(), endpoint.id, []]));
     assert_eq!(entry["created_at"], endpoint.show().await["disabled_at"]);
+}
+
+#[tokio::test]
+async fn entries_stand_in_the_order_of_their_changes_although_clocks_differ() {
+    let (project, receiver) = (Project::new().await, Receiver::answering(500).await);
+    let endpoint = project.endpoint(&receiver.url()).await;
+    // As an instance writes it whose clock is a minute ahead.
+    let ahead = now() + 60_000;
+    set_number("EndpointsTable", ("id", &endpoint.id), "updated_at", ahead).await;
+    endpoint.patch(&json!({"description": "one"})).await;
+    endpoint.rotate().await;
+    for _ in 0..stack().disable_after_failures() {
+        project.emit_one().await;
+    }
+    let disabled = endpoint.when("the endpoint is disabled", |shown| shown["status"] == "disabled").await;
+    assert!(timestamp(&disabled["updated_at"]) > ahead, "{disabled}");
+    endpoint.set_status("active").await;
+    endpoint.delete().await;
+
+    let entries = activity(&project).await;
+    let actions: Vec<&Value> = entries[1..].iter().map(|entry| &entry["action"]).collect();
+    assert_eq!(
+        actions,
+        [
+            "endpoint.created",
+            "endpoint.changed",
+            "endpoint.secret_rotated",
+            "endpoint.disabled",
+            "endpoint.enabled",
+            "endpoint.deleted",
+        ]
+    );
+    assert_eq!(entries[4]["created_at"], disabled["disabled_at"]);
 }
 
 fn actor_of_service() -> Value {

@@ -160,6 +160,14 @@ pub async fn root_secret() -> String {
 /// # Panics
 /// When there is no such table or row.
 pub async fn expire(logical_id: &str, id_field: &str, id: &str) {
+    set_number(logical_id, (id_field, id), "expires_at", now() / 1_000 - 1).await;
+}
+
+/// Sets a number of the one row that has such a number and this text.
+///
+/// # Panics
+/// When there is no such table, and unless there is one such row.
+pub async fn set_number(logical_id: &str, (field, text): (&str, &str), number: &str, to: i64) {
     let name =
         stack().aws.tables.get(logical_id).unwrap_or_else(|| panic!("the stack has no table {logical_id}"));
     let client = aws_sdk_dynamodb::Client::new(&config().await);
@@ -168,17 +176,22 @@ pub async fn expire(logical_id: &str, id_field: &str, id: &str) {
     let scan = client
         .scan()
         .table_name(name)
-        .filter_expression("#id = :id")
-        .expression_attribute_names("#id", id_field)
-        .expression_attribute_values(":id", AttributeValue::S(id.to_owned()));
+        .filter_expression("#field = :text AND attribute_exists(#number)")
+        .expression_attribute_names("#field", field)
+        .expression_attribute_names("#number", number)
+        .expression_attribute_values(":text", AttributeValue::S(text.to_owned()));
     let rows = scan.into_paginator().items().send().try_collect().await.expect("the table can be read");
-    let [row] = rows.as_slice() else { panic!("{} rows of {logical_id} have {id_field} {id}", rows.len()) };
-    let mut update = client.update_item().table_name(name).update_expression("SET expires_at = :past");
+    let [row] = rows.as_slice() else { panic!("{} rows of {logical_id} have {field} {text}", rows.len()) };
+    let mut update = client
+        .update_item()
+        .table_name(name)
+        .update_expression("SET #number = :to")
+        .expression_attribute_names("#number", number)
+        .expression_attribute_values(":to", AttributeValue::N(to.to_string()));
     for key in schema {
         update = update.key(key.attribute_name(), row[key.attribute_name()].clone());
     }
-    let past = AttributeValue::N((now() / 1_000 - 1).to_string());
-    update.expression_attribute_values(":past", past).send().await.expect("the row can be changed");
+    update.send().await.expect("the row can be changed");
 }
 
 /// All lines of a function's log that contain `text`. `function` is the start of the log group's logical id: `Api` or

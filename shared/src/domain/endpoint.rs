@@ -191,14 +191,22 @@ impl Endpoint {
         }
     }
 
+    /// The time of a change that is made now: later than the time on the row, although clocks differ. So no two versions of a row have
+    /// one time, and the entries about an endpoint stand in the order of its changes.
+    #[must_use]
+    pub fn changed_at(&self, now: Timestamp) -> Timestamp {
+        now.max(self.updated_at.plus(Duration::from_millis(1)))
+    }
+
     /// The endpoint after we disabled it. `disabling` is the id of the operational event about that.
     #[must_use]
     pub fn disabled(&self, reason: DisabledReason, disabling: EventId, now: Timestamp) -> Self {
+        let at = self.changed_at(now);
         Self {
             status: EndpointStatus::Disabled,
             disabled_reason: Some(reason),
-            disabled_at: Some(now),
-            updated_at: now,
+            disabled_at: Some(at),
+            updated_at: at,
             state: EndpointState { disabling: Some(disabling), is_down: true, ..self.state.clone() },
             ..self.clone()
         }
@@ -271,5 +279,26 @@ impl Endpoint {
     #[must_use]
     pub fn buckets(&self) -> BTreeSet<u8> {
         self.event_names_ever.iter().map(EventName::bucket).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_776_009_119_499);
+
+    #[test]
+    fn each_version_has_a_later_time_although_clocks_differ() {
+        let (project, id, url) =
+            (ProjectId::new(NOW), EndpointId::new(NOW), "https://example.com/".to_owned());
+        let endpoint = Endpoint::new(project, id, Shards::ONE, url, Vec::new(), vec![1].into(), NOW);
+        let disabling = EventId::parse("0197c2a4-5e3d-8a52-8c41-0d5fb1a2c3e4").expect("an id");
+        let second = Duration::from_secs(1);
+        let next = NOW.plus(Duration::from_millis(1));
+        for (clock, at) in [(NOW.minus(second), next), (NOW, next), (NOW.plus(second), NOW.plus(second))] {
+            let disabled = endpoint.disabled(DisabledReason::Gone, disabling, clock);
+            assert_eq!((disabled.updated_at, disabled.disabled_at), (at, Some(at)));
+        }
     }
 }

@@ -14,6 +14,10 @@ use crate::store::update::Changes;
 use crate::store::{Store, StoreError, audit, from_item, number, routes, row_in_the_way, text, value};
 use crate::time::Timestamp;
 
+/// The endpoint is active, and no change by its owner has a later time. If one has, because it came just now by another clock, the next
+/// failure disables the endpoint: the latest entry in the activity list always says what the row says.
+const ACTIVE: &str = "#status = :active AND #updated_at < :updated_at";
+
 impl Store {
     /// Counts one failed delivery and returns the endpoint; `None` when the endpoint is gone. After a lost answer or a
     /// crash the call may be repeated: for the delivery that was counted last, a repeat adds nothing.
@@ -119,7 +123,7 @@ impl Store {
             .condition_expression("consecutive_failures >= :failures AND first_failure_at <= :cutoff")
             .expression_attribute_values(":failures", number(rule.failures))
             .expression_attribute_values(":cutoff", number(now.minus(rule.after).as_millis()));
-        let settings = self.new_settings(&disabled)?.condition_expression("#status = :active");
+        let settings = self.new_settings(&disabled)?.condition_expression(ACTIVE);
         self.disable(disabled, settings, state, kept_for).await
     }
 
@@ -137,7 +141,7 @@ impl Store {
         // When the owner has changed the URL meanwhile, the answer came from a receiver that no longer matters.
         let settings = self
             .new_settings(&disabled)?
-            .condition_expression("#status = :active AND url_since = :seen")
+            .condition_expression(format!("{ACTIVE} AND url_since = :seen"))
             .expression_attribute_values(":seen", number(endpoint.url_since.as_millis()));
         self.disable(disabled, settings, state, kept_for).await
     }
@@ -161,8 +165,8 @@ impl Store {
         Ok(changes.of_transaction(Part::State.update(&self.tables.endpoints, &disabled.id)))
     }
 
-    /// Writes both parts, the routes, and the entry, which is kept for that long. When a condition does not hold, the row tells whether an earlier call with the same
-    /// `disabling` made the change.
+    /// Writes both parts, the routes, and the entry, which is kept for that long. When a condition does not hold, the row tells whether
+    /// an earlier call with the same `disabling` made the change.
     async fn disable(
         &self,
         disabled: Endpoint,

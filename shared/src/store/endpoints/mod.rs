@@ -19,7 +19,7 @@ use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::builders::UpdateBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem, Update};
 
-use crate::audit::AuditEntry;
+use crate::audit::{Action, AuditEntry, Author};
 use crate::ed25519_keys::RotatedKeys;
 use crate::endpoint::{Endpoint, ROTATION_OVERLAP};
 use crate::event_name::EventName;
@@ -114,11 +114,14 @@ pub enum Created {
     OwnerGone,
 }
 
+/// An endpoint still has the secret that was read, and no later time.
+const SAME_SECRET: &str = "signing_secret = :old AND #updated_at < :updated_at";
+
 /// How the rotation of a secret ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rotated {
     Done,
-    /// The row has another secret, or the same one under another key.
+    /// The row has another secret, the same one under another key, or a later time.
     Overtaken(Box<Endpoint>),
     Gone,
 }
@@ -260,11 +263,11 @@ impl Store {
         &self,
         endpoint: &Endpoint,
         to: &Rotation,
+        author: &Author,
         now: Timestamp,
-        entry: &AuditEntry,
     ) -> Result<Rotated, StoreError> {
-        // Later than the time on the row, as in a patch.
-        let now = now.max(endpoint.updated_at.plus(Duration::from_millis(1)));
+        let now = endpoint.changed_at(now);
+        let entry = author.of_endpoint(endpoint, Action::EndpointSecretRotated, now);
         let mut changes = Changes::default()
             .set("previous_secret", value(&to.previous_secret)?)
             .set("previous_secret_until", number(now.plus(ROTATION_OVERLAP).as_millis()))
@@ -279,12 +282,13 @@ impl Store {
             changes =
                 changes.set("ed25519", value(&keys.present)?).set("previous_ed25519", value(&keys.previous)?);
             update = update
-                .condition_expression("signing_secret = :old AND #ed25519.public_key = :old_key")
+                .condition_expression(format!("{SAME_SECRET} AND #ed25519.public_key = :old_key"))
                 .expression_attribute_values(":old_key", text(&before.public_key));
         } else {
-            update = update.condition_expression("signing_secret = :old AND attribute_not_exists(#ed25519)");
+            update = update.condition_expression(format!("{SAME_SECRET} AND attribute_not_exists(#ed25519)"));
         }
-        let writes = vec![write(changes.of_transaction(update))?, audit::written(&self.tables.audit, entry)?];
+        let writes =
+            vec![write(changes.of_transaction(update))?, audit::written(&self.tables.audit, &entry)?];
         if self.write_together(writes).await? {
             return Ok(Rotated::Done);
         }

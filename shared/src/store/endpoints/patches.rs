@@ -1,7 +1,6 @@
 //! Changes of an endpoint by its owner: of the settings alone, or of all rows that say the same, in one transaction.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
@@ -33,8 +32,7 @@ impl Store {
         author: &Author,
         now: Timestamp,
     ) -> Result<Patched, StoreError> {
-        // Later than the time on the row, so that no two versions of a row have the same time.
-        let now = now.max(endpoint.updated_at.plus(Duration::from_millis(1)));
+        let now = endpoint.changed_at(now);
         let after = patch.apply(endpoint, now);
         let entry = author.of_change(endpoint, &after, now);
         if self.write_patch(endpoint, patch, &after, entry.as_ref()).await? {

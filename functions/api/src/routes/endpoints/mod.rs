@@ -210,7 +210,7 @@ pub async fn delete(
 ) -> Result<StatusCode, ApiError> {
     let endpoint = find(&app, &project, &ids.endpoint()?).await?;
     query.only(&[])?;
-    let now = Timestamp::now();
+    let now = endpoint.changed_at(Timestamp::now());
     let entry = author.of_endpoint(&endpoint, Action::EndpointDeleted, now);
     if app.registry.delete_endpoint(&endpoint, app.settings.retention, now, &entry).await? {
         Ok(StatusCode::NO_CONTENT)
@@ -250,9 +250,7 @@ pub async fn rotate_secret(
                 ed25519: keys.rotate_ed25519(&endpoint)?,
             })
         });
-        let now = Timestamp::now();
-        let entry = author.of_endpoint(&endpoint, Action::EndpointSecretRotated, now);
-        match app.store.rotate_secret(&endpoint, &sealed.await?, now, &entry).await? {
+        match app.store.rotate_secret(&endpoint, &sealed.await?, &author, Timestamp::now()).await? {
             Rotated::Done => return Ok(Json(SecretBody::of(&secret))),
             Rotated::Overtaken(latest) => endpoint = *latest,
             Rotated::Gone => return Err(ApiError::endpoint_not_found()),
