@@ -116,6 +116,19 @@ impl SealingKeys {
         Ok(SealedKeyPair { private_key, public_key: pair.public_key.clone() })
     }
 
+    /// The endpoint with its headers and its `auth` under the current key. A change that keeps such a value seals it so, and is then known
+    /// as no change. A value that does not open stays as it is, and a change may replace it.
+    #[must_use]
+    pub fn under_current_key(&self, endpoint: &Endpoint) -> Endpoint {
+        let anew = |field: Field<'_>, sealed: &Sealed| {
+            self.reseal(endpoint, field, sealed).unwrap_or_else(|_| sealed.clone())
+        };
+        let header = |(name, sealed): (&String, &Sealed)| (name.clone(), anew(Field::Header(name), sealed));
+        let headers = SealedHeaders(endpoint.headers.0.iter().map(header).collect());
+        let auth = endpoint.auth.as_ref().map(|auth| auth.with(anew(auth.field(), auth.secret())));
+        Endpoint { headers, auth, ..endpoint.clone() }
+    }
+
     /// Headers as a caller sent them, sealed for an endpoint. A mask keeps the endpoint's value, which is sealed anew if its key
     /// is no longer the current one: a sweep may have passed the endpoint already. `crate::masks` has checked the masks. The same
     /// value again is kept likewise, so that it is known as no change.
@@ -328,6 +341,32 @@ mod tests {
         let opened = keys.secrets_of(&after, NOW).expect("secrets");
         assert_eq!(opened.headers, headers(&[("x-a", "value"), ("x-b", "new")]));
         assert_eq!(opened.auth, Some(client("client's")));
+    }
+
+    #[test]
+    fn a_value_that_is_sent_again_under_a_new_key_is_no_change() {
+        let (read, keys) = (endpoint(), keys("k2"));
+        let before = keys.under_current_key(&read);
+        assert_ne!((&before.headers, &before.auth), (&read.headers, &read.auth));
+        assert_eq!(keys.secrets_of(&before, NOW), keys.secrets_of(&read, NOW));
+        for [value, secret] in [["value", "client's"], [MASK, MASK]] {
+            let same = keys.seal_headers(&before, &headers(&[("x-a", value)])).expect("sealed");
+            assert_eq!(same, before.headers);
+            assert_eq!(Some(keys.seal_auth(&before, &client(secret)).expect("sealed")), before.auth);
+        }
+        let other = keys.seal_headers(&before, &headers(&[("x-a", "other")])).expect("sealed");
+        assert_ne!(other, before.headers);
+    }
+
+    #[test]
+    fn a_value_that_does_not_open_stays_until_a_change_replaces_it() {
+        let (mut damaged, keys) = (endpoint(), keys("k2"));
+        damaged.headers.0.insert("x-a".to_owned(), vec![7].into());
+        let before = keys.under_current_key(&damaged);
+        assert_eq!(before.headers, damaged.headers);
+        assert!(before.auth.as_ref().is_some_and(|auth| auth.secret().is_under(keys.current())));
+        assert!(keys.seal_headers(&before, &headers(&[("x-a", "new")])).is_ok());
+        assert!(keys.seal_headers(&before, &headers(&[("x-a", MASK)])).is_err());
     }
 
     #[test]

@@ -174,19 +174,8 @@ pub async fn update(
         masks::allowed_at(&endpoint, &change)?;
         // Nothing is changed unless the answer can be given.
         let secret = app.keys.open(|keys| keys.signing_secret_of(&endpoint)).await?;
-        let mut patch = unsealed.clone();
-        if let Some(headers) = &headers {
-            patch.headers = Some(app.keys.seal(|keys| keys.seal_headers(&endpoint, headers)).await?);
-        }
-        if let Some(is_wanted) = ed25519 {
-            patch.ed25519 = Some(app.keys.seal(|keys| keys.seal_ed25519(&endpoint, is_wanted)).await?);
-        }
-        patch.auth = match &auth {
-            Some(Some(auth)) => Some(Some(auth::sealed(&app, &endpoint, auth).await?)),
-            Some(None) => Some(None),
-            None => None,
-        };
-        match app.store.patch_endpoint(&endpoint, &patch, &author, Timestamp::now()).await? {
+        let (before, patch) = sealed(&app, &endpoint, &unsealed, &change, ed25519).await?;
+        match app.store.patch_endpoint(&before, &patch, &author, Timestamp::now()).await? {
             Patched::Done(endpoint) => return EndpointBody::new(&app, *endpoint, Some(&secret)).map(Json),
             // When several changes come at once, one is made each time, and the others try again.
             Patched::Overtaken(latest) => {
@@ -198,6 +187,39 @@ pub async fn update(
             Patched::Gone => return Err(ApiError::endpoint_not_found()),
         }
     }
+}
+
+/// Seals the values of a change, and returns the change with the endpoint before it, whose values are under the same key.
+async fn sealed(
+    app: &App,
+    endpoint: &Endpoint,
+    unsealed: &EndpointPatch,
+    &Change { headers, auth, .. }: &Change<'_>,
+    ed25519: Option<bool>,
+) -> Result<(Endpoint, EndpointPatch), ApiError> {
+    if headers.is_none() && ed25519.is_none() && auth.flatten().is_none() {
+        // No keys are needed, so none are asked for.
+        let patch = EndpointPatch { auth: auth.map(|_| None), ..unsealed.clone() };
+        return Ok((endpoint.clone(), patch));
+    }
+    let (before, mut patch) = app
+        .keys
+        .seal(|keys| {
+            let before = keys.under_current_key(endpoint);
+            let patch = EndpointPatch {
+                headers: headers.map(|headers| keys.seal_headers(&before, headers)).transpose()?,
+                ed25519: ed25519.map(|is_wanted| keys.seal_ed25519(&before, is_wanted)).transpose()?,
+                ..unsealed.clone()
+            };
+            Ok((before, patch))
+        })
+        .await?;
+    patch.auth = match auth {
+        Some(Some(auth)) => Some(Some(auth::sealed(app, &before, auth).await?)),
+        Some(None) => Some(None),
+        None => None,
+    };
+    Ok((before, patch))
 }
 
 /// `DELETE …/webhooks/{webhookId}`
