@@ -29,6 +29,7 @@ mod manual_retry;
 mod operational;
 mod ordering;
 mod portal;
+mod portal_links;
 mod precedence;
 mod project_deliveries;
 mod projects;
