@@ -25,7 +25,7 @@ const PATHS: [&str; 2] = ["/operator", "/sibling"];
 
 const NAMES: [&str; 4] = ["delivery.failed", "endpoint.failing", "endpoint.disabled", "endpoint.recovered"];
 
-/// Adds the operator's endpoint and the sibling, both subscribed to everything.
+/// Adds the operator's endpoint and the sibling, both subscribed to everything, with the entries of their making.
 fn add_listeners(run: &Run<'_>) {
     let routes = json!({ "copy": { "S": format!("{PROJECT}#0") }, "shards": { "N": "1" },
         "endpoints": { "M": {} } });
@@ -48,6 +48,9 @@ fn add_listener(run: &Run<'_>, project: &str, id: &str, path: &str) {
         }
         dynamo.put("endpoints", &row);
     }
+    let entry = json!({ "project_id": { "S": project }, "id": { "S": id }, "resource_id": { "S": id },
+        "action": { "S": "endpoint.created" } });
+    dynamo.put("audit", &entry);
     let key = json!({ "copy": { "S": format!("{project}#0") } });
     let mut routes = dynamo.item("routes", &key).unwrap_or_default();
     routes["endpoints"]["M"][id] = json!({ "M": { "n": { "SS": NAMES } } });
