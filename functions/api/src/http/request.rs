@@ -157,18 +157,6 @@ impl<S: Send + Sync> FromRequestParts<S> for QueryValues {
 
 /// Where the caller is, by the connection that API Gateway took. Headers such as `x-forwarded-for`
 /// do not count, because the caller writes them.
-#[derive(Debug, Clone)]
-pub struct FromNetwork(pub CallerNetwork);
-
-impl<S: Sync> FromRequestParts<S> for FromNetwork {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        Ok(Self(CallerNetwork::of(caller_address(&parts.extensions))))
-    }
-}
-
-/// The address itself, as a change's log line has it.
 #[derive(Debug, Clone, Copy)]
 pub struct FromAddress(pub Option<IpAddr>);
 

@@ -18,7 +18,7 @@ use crate::app::AppState;
 use crate::auth::{AccountCaller, By, Caller, InProject};
 use crate::error::ApiError;
 use crate::http::body::RequestBody;
-use crate::http::request::{FromNetwork, QueryValues};
+use crate::http::request::{FromAddress, QueryValues};
 use crate::openapi::values;
 use crate::routes::erasure;
 
@@ -107,7 +107,7 @@ pub async fn create(
 pub async fn erase(
     State(app): State<AppState>,
     AccountCaller { email, .. }: AccountCaller,
-    FromNetwork(from): FromNetwork,
+    from: FromAddress,
     project: InProject,
     query: QueryValues,
     body: RequestBody,
@@ -116,7 +116,7 @@ pub async fn erase(
     let password = body.fields()?.required("password", "a string", string)?;
     let now = Timestamp::now();
     let account = app.registry.account(&email).await?.ok_or_else(ApiError::access_token_refused)?;
-    erasure::confirm(&app, &account, password, &from, now).await?;
+    erasure::confirm(&app, &account, password, &from.network(), now).await?;
     erasure::erase_project(&app, &project.account_id, &project.id, project.shards, now).await?;
     Ok(StatusCode::ACCEPTED)
 }

@@ -17,7 +17,7 @@ use crate::app::{App, AppState};
 use crate::auth::tokens::TokenType;
 use crate::error::ApiError;
 use crate::http::body::RequestBody;
-use crate::http::request::{FromNetwork, QueryValues};
+use crate::http::request::{FromAddress, QueryValues};
 use crate::routes::erasure;
 
 /// How many projects are erased at once.
@@ -29,7 +29,7 @@ const WORK_TIME: Duration = Duration::from_secs(12);
 /// `DELETE /auth/account`
 pub async fn erase_account(
     State(app): State<AppState>,
-    FromNetwork(from): FromNetwork,
+    from: FromAddress,
     headers: HeaderMap,
     query: QueryValues,
     body: RequestBody,
@@ -40,7 +40,7 @@ pub async fn erase_account(
     let (account, session) = living(&app, &claims, now).await?.ok_or_else(ApiError::access_token_refused)?;
     query.only(&[])?;
     let password = body.fields()?.required("password", "a string", string)?;
-    erasure::confirm(&app, &account, password, &from, now).await?;
+    erasure::confirm(&app, &account, password, &from.network(), now).await?;
     let erased = timeout(WORK_TIME, erase(&app, &account, &session, now)).await;
     erased.map_err(|_| ApiError::unavailable("an account was not erased in time"))??;
     app.sessions.forget(&(account.id, session.id));

@@ -32,7 +32,7 @@ use crate::auth::passwords;
 use crate::config::SignupPolicy;
 use crate::error::ApiError;
 use crate::http::body::RequestBody;
-use crate::http::request::{FromAddress, FromNetwork, QueryValues};
+use crate::http::request::{FromAddress, QueryValues};
 use crate::openapi::values;
 
 const SUMMARY_CHARS: usize = 2_000;
@@ -147,7 +147,7 @@ pub async fn sign_up(
 /// `POST /auth/login`
 pub async fn log_in(
     State(app): State<AppState>,
-    FromNetwork(from): FromNetwork,
+    from: FromAddress,
     query: QueryValues,
     body: RequestBody,
 ) -> Result<Json<SignedInBody>, ApiError> {
@@ -156,12 +156,12 @@ pub async fn log_in(
     let email = EmailKey::of(&fields.text("email", EMAIL_CHARS)?);
     let password = fields.required("password", "a string", string)?;
     let now = Timestamp::now();
-    take_try(&app, Guessed::Password, &email, &from, now).await?;
+    take_try(&app, Guessed::Password, &email, &from.network(), now).await?;
     let account = app.registry.account(&email).await?;
     let stored = account.as_ref().map(|account| account.password_hash.clone());
     let is_right = passwords::verify(password, stored).await?;
     let account = account.filter(|_| is_right).ok_or_else(ApiError::login_refused)?;
-    app.registry.clear_login_failures(Guessed::Password, &email, &from).await?;
+    app.registry.clear_login_failures(Guessed::Password, &email, &from.network()).await?;
     // The session is in the set of the row whose password was checked. If the password has been changed since, it never lives.
     let session = Session::new(&account, now);
     if !app.registry.begin_session(&account, &session, now).await? {

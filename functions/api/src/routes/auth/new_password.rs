@@ -18,12 +18,12 @@ use crate::auth::reset::ResetToken;
 use crate::auth::tokens::TokenType;
 use crate::error::ApiError;
 use crate::http::body::RequestBody;
-use crate::http::request::{FromNetwork, QueryValues};
+use crate::http::request::{FromAddress, QueryValues};
 
 /// `POST /auth/password`
 pub async fn change_password(
     State(app): State<AppState>,
-    FromNetwork(from): FromNetwork,
+    from: FromAddress,
     headers: HeaderMap,
     query: QueryValues,
     body: RequestBody,
@@ -37,11 +37,11 @@ pub async fn change_password(
     let current = fields.required("current_password", "a string", string)?;
     let new = fields.required("new_password", PASSWORD_ALLOWED, password)?;
     // A thief of a token guesses the same password as a stranger at the login, so the budget is the same.
-    take_try(&app, Guessed::Password, &account.email_key, &from, now).await?;
+    take_try(&app, Guessed::Password, &account.email_key, &from.network(), now).await?;
     if !passwords::verify(current, Some(account.password_hash.clone())).await? {
         return Err(ApiError::current_password_wrong());
     }
-    app.registry.clear_login_failures(Guessed::Password, &account.email_key, &from).await?;
+    app.registry.clear_login_failures(Guessed::Password, &account.email_key, &from.network()).await?;
     let new = passwords::hash(new).await?;
     // The new session is in a set that no account has yet, so it lives from the moment at which the password changes, and not
     // at all if another change comes first. No transaction is needed.
@@ -60,7 +60,7 @@ pub async fn change_password(
 /// `POST /auth/reset`
 pub async fn reset_password(
     State(app): State<AppState>,
-    FromNetwork(from): FromNetwork,
+    from: FromAddress,
     query: QueryValues,
     body: RequestBody,
 ) -> Result<StatusCode, ApiError> {
@@ -70,7 +70,7 @@ pub async fn reset_password(
     let new = fields.required("new_password", PASSWORD_ALLOWED, password)?;
     let token = ResetToken::parse(&token).ok_or_else(ApiError::reset_token_refused)?;
     let now = Timestamp::now();
-    take_try(&app, Guessed::ResetToken, &token.email, &from, now).await?;
+    take_try(&app, Guessed::ResetToken, &token.email, &from.network(), now).await?;
     let reset = &app.secrets.derived().await?.reset;
     let account = app.registry.account(&token.email).await?;
     let account = account.filter(|account| reset.accepts(&token, account, now));
@@ -81,7 +81,7 @@ pub async fn reset_password(
     }
     // Whoever forgot a password has often tried many.
     for guessed in [Guessed::ResetToken, Guessed::Password] {
-        app.registry.clear_login_failures(guessed, &account.email_key, &from).await?;
+        app.registry.clear_login_failures(guessed, &account.email_key, &from.network()).await?;
     }
     Ok(StatusCode::NO_CONTENT)
 }
