@@ -15,12 +15,13 @@ pub struct ForeignCursor;
 
 /// Eight bytes that tie a position to its list, so that a cursor for another list is an error and not a wrong page. They
 /// protect nothing, because every query names the caller's project anyway.
-fn seal(position: Uuid, scope: &[&str]) -> [u8; 8] {
+fn seal(position: Uuid, scope: &[impl AsRef<str>]) -> [u8; 8] {
     let mut hash = Sha256::new();
     hash.update(position.as_bytes());
     for part in scope {
+        let part = part.as_ref().as_bytes();
         hash.update((part.len() as u64).to_be_bytes());
-        hash.update(part.as_bytes());
+        hash.update(part);
     }
     let mut seal = [0; 8];
     seal.copy_from_slice(&hash.finalize()[..8]);
@@ -29,14 +30,14 @@ fn seal(position: Uuid, scope: &[&str]) -> [u8; 8] {
 
 /// The cursor after `position` in the list that `scope` names: its endpoint and filters, in a fixed order.
 #[must_use]
-pub fn encode(position: Uuid, scope: &[&str]) -> String {
+pub fn encode(position: Uuid, scope: &[impl AsRef<str>]) -> String {
     let bytes = [&[VERSION][..], position.as_bytes(), &seal(position, scope)].concat();
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
 /// # Errors
 /// When the text is not a cursor, was altered, or belongs to another list or to other filters.
-pub fn decode(text: &str, scope: &[&str]) -> Result<Uuid, ForeignCursor> {
+pub fn decode(text: &str, scope: &[impl AsRef<str>]) -> Result<Uuid, ForeignCursor> {
     let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| ForeignCursor)?;
     if bytes.len() != LENGTH || bytes[0] != VERSION {
         return Err(ForeignCursor);

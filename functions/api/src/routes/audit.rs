@@ -116,7 +116,7 @@ impl Page {
         let limit = paging::limit(query)?;
         let scope =
             ["audit".to_owned(), project_id.to_string(), scope_of(filter.since), scope_of(filter.until)];
-        let position = |text: &str| cursor::decode(text, &scope.each_ref().map(String::as_str)).ok();
+        let position = |text: &str| cursor::decode(text, &scope).ok();
         let after = query.optional("cursor", "the next_cursor of a page with the same filters", position)?;
         Ok(Self { filter, limit, after: after.map(AuditId::from_uuid), scope })
     }
@@ -135,7 +135,6 @@ pub async fn list(
     let has_more = entries.len() > *limit;
     entries.truncate(*limit);
     let last = entries.last().filter(|_| has_more);
-    let next_cursor =
-        last.map(|last| cursor::encode(last.id.as_uuid(), &scope.each_ref().map(String::as_str)));
+    let next_cursor = last.map(|last| cursor::encode(last.id.as_uuid(), scope));
     Ok(Json(AuditPageBody { data: entries.into_iter().map(AuditEntryBody::from).collect(), next_cursor }))
 }

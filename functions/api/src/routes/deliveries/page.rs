@@ -110,7 +110,7 @@ impl Page {
             scope_of(filter.until),
         ];
         let position = |text: &str| {
-            let id = cursor::decode(text, &scope.each_ref().map(String::as_str)).ok()?;
+            let id = cursor::decode(text, &scope).ok()?;
             DeliveryId::parse(&id.to_string()).ok()
         };
         let after = query.optional("cursor", "the next_cursor of a page with the same filters", position)?;
@@ -188,6 +188,6 @@ impl Page {
     }
 
     fn cursor_after(&self, position: Uuid) -> String {
-        cursor::encode(position, &self.scope.each_ref().map(String::as_str))
+        cursor::encode(position, &self.scope)
     }
 }

@@ -67,7 +67,7 @@ impl EventPage {
             scope_of(filter.until),
         ];
         let list_key = |text: &str| {
-            let id = cursor::decode(text, &scope.each_ref().map(String::as_str)).ok()?;
+            let id = cursor::decode(text, &scope).ok()?;
             EventId::parse(&id.to_string()).ok()
         };
         let after = query.optional("cursor", "the next_cursor of a page with the same filters", list_key)?;
@@ -108,7 +108,7 @@ impl EventPage {
         let last = data.len().checked_sub(1).filter(|_| data.len() < rows.len());
         let next_cursor = last.map(|index| {
             let list_key = rows[index].event.list_key().as_uuid();
-            cursor::encode(list_key, &self.scope.each_ref().map(String::as_str))
+            cursor::encode(list_key, &self.scope)
         });
         Ok(EventPageBody { data, next_cursor })
     }
