@@ -16,7 +16,8 @@ use crate::route::Routes;
 use crate::shards::{Shard, Shards};
 use crate::time::Timestamp;
 
-/// How long a request that erases a project or an account keeps new keys, portal links, sessions and projects out. It has its answer by then.
+/// How long a request that erases a project or an account keeps new keys, portal links, sessions and projects out. It has its answer
+/// by then.
 pub const CLOSED_FOR: Duration = Duration::from_secs(60);
 
 /// The job is sent before the mark is written. Without a mark it looks again so often, and then it gives up: the request

@@ -8,7 +8,7 @@
 //! [`sealed`] is their form in a row, and [`masks`] stand in their place. [`job`] is a message in a queue.
 //! [`erasure`] is the way of a project's erasure. [`schedule`], [`rate_limit`], [`slowness`], [`budget`] and [`decision`] choose the next step, and [`transition`] is the
 //! change that a decision makes to a row. [`stream`] is the order of an ordered endpoint's deliveries. [`replay`] tries many deliveries again, [`operational`] tells the operator and the project,
-//! [`audit`] tells who changed what, [`stats`] count what happened at an endpoint,
+//! [`audit`] lists changes with their makers, [`stats`] count what happened at an endpoint,
 //! [`cursor`] marks a place in a list, and [`merge`] makes one list of several.
 
 pub mod access_token;

@@ -19,7 +19,7 @@
 //! | replays | endpoint, id | filter, position, the page to start next; or a deleted endpoint; expires |
 //! | streams | stream, part | the head: how far the stream has come. A chunk: deliveries in their order; expires |
 //! | stats | project, endpoint and shard; hour | counts of one hour; expires |
-//! | audit | project, id | one change: who made it, of what, and which fields; expires |
+//! | audit | project, id | one change: its maker, the thing, and the names of the changed fields; expires |
 //!
 //! # Errors
 //! Each function that returns a [`StoreError`] returns `Unavailable` when DynamoDB did not answer or did not carry the

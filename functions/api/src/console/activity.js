@@ -1,4 +1,4 @@
-// The activity of a project: who changed what, from where, and when.
+// The activity list: the changes of a project, each with its maker, address and time.
 
 import { get } from "./api.js";
 import { h } from "./dom.js";
@@ -88,7 +88,7 @@ function address({ from }) {
 }
 
 function row(entry, about) {
-  // Whoever reads on by keyboard comes to the first new row, also where it has no link.
+  // A keyboard user who reads on comes to the first new row, also where it has no link.
   const said = h("span", { tabindex: "-1" }, DONE[entry.action] ?? entry.action);
   return h(
     "tr",
@@ -114,11 +114,14 @@ export async function activityView({ project, path, home, query, signal }) {
     label: "Activity",
     ...{ here: `${home}/activity`, query, signal },
     headings: HEADINGS,
-    nothing: empty("No activity", "The changes of the last days appear here, as long as events are kept."),
+    nothing: empty("No activity", "Changes appear here. They are kept as long as events."),
     load: async ({ filters, cursor }) => (await get(`${path}/audit`, { query: { ...filters, limit: PAGE, cursor }, signal })).json,
     row: (entry) => row(entry, about),
     isMoving: () => false,
   });
-  const head = viewHead("Activity", "Who changed endpoints, keys, secrets and portal links. No value of a field is kept here.");
+  const head = viewHead(
+    "Activity",
+    "The changes of the project, each with its maker, address and time: endpoints, keys, secrets, portal links, replays and erased payloads. No value of a field is kept here.",
+  );
   return { title: "Activity", content: [head, accessTabs("activity", home), section] };
 }

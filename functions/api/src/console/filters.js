@@ -32,8 +32,8 @@ function select(name, label, options, value) {
 }
 
 /**
- * The bar of filters at the address `here`. A list without `names` has no events to choose among. The bar calls `changed()` after each change. `values()` are the query values of this moment,
- * and `isUsed()` says whether there are any.
+ * The bar of filters at the address `here`. A list without `names` has no events to choose among. The bar calls `changed()` after each
+ * change. `values()` are the query values of this moment, and `isUsed()` says whether there are any.
  */
 export function filterBar({ here, query, names, statuses, changed }) {
   const any = (label, options) => [["", `Any ${label}`], ...options];

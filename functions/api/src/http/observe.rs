@@ -74,7 +74,7 @@ async fn answer(stack_name: &str, mut request: Request, next: Next) -> Response 
     request.extensions_mut().insert(Began(started));
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
-    // For the audit of a change: who made it is in the span, and from where is on the line.
+    // For the audit of a change: its maker is in the span, and the caller's address on the line.
     let from = caller_address(request.extensions()).filter(|_| !method.is_safe());
     let response = AssertUnwindSafe(next.run(request)).catch_unwind().await;
     let response = response.unwrap_or_else(|panic| ApiError::internal(panic_text(&*panic)).into_response());

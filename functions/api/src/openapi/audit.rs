@@ -10,8 +10,8 @@ pub(super) fn resource() -> Resource {
     let list = get("/v1/projects/{projectId}/audit", "listActivity", "List the activity")
         .needs(Scope::KeysWrite)
         .about(
-            "Who changed which endpoint, key, secret or portal link, newest first, a page at a time: give `next_cursor` back, with the same \
-             filters, for the next. An entry tells the names of the fields that were changed, and no value. A call that was refused, or that \
+            "The changes of endpoints, keys, secrets and portal links, each with its maker, address and time, newest first, a page at a time: \
+             give `next_cursor` back, with the same filters, for the next. An entry tells the names of the fields that were changed, and no value. A call that was refused, or that \
              set each field to the value that it had, leaves no entry.",
         )
         .query::<GivenTime>("since", "Only changes at this moment or later.")
@@ -21,7 +21,7 @@ pub(super) fn resource() -> Resource {
         .gives::<AuditPageBody>(200, "A page.", json!({ "data": [entry()], "next_cursor": null }));
     Resource {
         tag: "Activity",
-        about: "Who changed what in a project, and when. Kept 30 days (the setting `RetentionDays`).",
+        about: "The changes of a project, each with its maker, address and time. Kept 30 days (the setting `RetentionDays`).",
         routes: vec![list],
     }
 }

@@ -1,4 +1,4 @@
-//! `…/audit`: who changed what in a project (contract §2).
+//! `…/audit`: the changes of a project, each with its maker, address and time (contract §2).
 
 use std::net::IpAddr;
 
@@ -34,7 +34,7 @@ pub enum ActorType {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Actor)]
 pub struct ActorBody {
-    /// `service` is this service itself, which disables an endpoint that fails for too long.
+    /// `service` is this service itself, which disables an endpoint that fails for too long or answers 410.
     r#type: ActorType,
     /// The id of the account, key or portal link; null for the service.
     #[schema(value_type = Option<values::Id>, required)]
@@ -65,7 +65,7 @@ pub struct AuditEntryBody {
     /// The thing that was changed.
     #[schema(value_type = values::Id)]
     resource_id: Uuid,
-    /// The names of the fields that have another value since. Empty unless the action is a change of an endpoint.
+    /// The names of the fields that have another value since. Empty unless a PATCH of an endpoint made the change.
     fields: Vec<String>,
     /// Null where the service acted by itself.
     #[schema(value_type = Option<values::CallerAddress>, required)]
