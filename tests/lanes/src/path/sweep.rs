@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Path, shown_endpoint, small};
 use crate::lane::RETRIES;
@@ -22,8 +22,8 @@ impl Path for Sweep {
         "sweep"
     }
 
-    /// The first endpoint has a header, and a secret and a private key before its present ones; the second has an `auth`. Then another key
-    /// seals.
+    /// The first endpoint has a header, and a secret and a private key before its present ones; the second has an `auth`, and the third a
+    /// header. Then another key seals.
     async fn set_up(&self, run: &mut Run<'_>) {
         let options = json!({ "headers": { "x-own": "value" }, "ed25519": true });
         run.insist("PATCH", &run.endpoint(0, ""), &run.key(), Some(&options), &[200]).await;
@@ -32,10 +32,15 @@ impl Path for Sweep {
             "type": "oauth2", "token_url": "https://login.example.com/token", "client_id": "a", "client_secret": "b",
         } });
         run.insist("PATCH", &run.endpoint(1, ""), &run.key(), Some(&auth), &[200]).await;
+        let header = json!({ "headers": { "x-own": "value" } });
+        run.insist("PATCH", &run.endpoint(2, ""), &run.key(), Some(&header), &[200]).await;
         run.lane.aws.put_sealing_keys(&["k1", "k2"]);
     }
 
     async fn walk(&self, run: &mut Run<'_>) {
+        // The header is sealed anew, and its owner has changed nothing.
+        let same = json!({ "headers": { "x-own": "********" } });
+        run.insist("PATCH", &run.endpoint(2, ""), &run.key(), Some(&same), &[200]).await;
         let body = json!({ "v": 5, "key": "k2", "is_settled": true }).to_string();
         let sent = run.lane.aws.sqs.send(RETRIES, Outgoing { body, group: None, delay: Duration::ZERO });
         assert!(sent.is_ok(), "the queue is there");
@@ -55,7 +60,7 @@ impl Path for Sweep {
             let is = |n: usize| item["id"]["S"] == run.world.endpoints[n].as_str();
             let count = if is(0) {
                 5
-            } else if is(1) {
+            } else if is(1) || is(2) {
                 2
             } else {
                 1
@@ -63,6 +68,14 @@ impl Path for Sweep {
             if keys != vec!["k2"; count] {
                 run.violation(format!("the sweep left values under {keys:?}"));
             }
+        }
+        let entries = run.lane.aws.dynamo.rows("audit");
+        let is_change = |entry: &&Value| {
+            entry["resource_id"] == run.world.endpoints[2].as_str() && entry["action"] == "endpoint.changed"
+        };
+        let changes = entries.iter().filter(is_change).count();
+        if changes != 1 {
+            run.violation(format!("{changes} entries tell of one change: {entries:?}"));
         }
         let shown = shown_endpoint(run).await;
         let secret = shown["signing_secret"].as_str().unwrap_or_default();
