@@ -17,6 +17,8 @@ def views(page: Page, customer, receiver):
 def _endpoints(page, receiver):
     yield "endpoints"
     page.get_by_role("link", name=receiver.url).click()
+    # The list of endpoints has one row too.
+    expect(page.get_by_role("heading", level=1, name=receiver.url)).to_be_visible()
     expect(page.locator("tbody tr")).to_have_count(1)
     yield "endpoint"
     page.locator("tbody a").click()
