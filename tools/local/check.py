@@ -17,8 +17,8 @@ TOOLS = LOCAL / "tools"
 ENVIRONMENT = {"AWS_DEFAULT_REGION": "us-east-1", "SAM_CLI_TELEMETRY": "0", "RUSTDOCFLAGS": "-D warnings"}
 STACK = [TOOLS / "local/bin/python", "tools/local/stack.py"]
 TARGET = os.environ.get("CARGO_TARGET_DIR", ROOT / "target")
-# These mostly wait, as the steps after the unit tests do. So they run meanwhile, in a process of their own.
-BESIDE = ("crash points", "console in a browser")
+# The steps after the unit tests mostly wait. So a process of its own runs these, which are half of them, beside the others.
+BESIDE = ("crash points", "console in a browser", "clients")
 BESIDE_LOG, BESIDE_RESULTS = LOCAL / "logs/beside.log", LOCAL / "logs/beside.json"
 NO_NPM = "npm is not installed. It comes with Node.js."
 # A workspace of its own. Its lints compile everything that it has; its tests run before its measurements.
