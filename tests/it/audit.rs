@@ -36,7 +36,7 @@ async fn activity(project: &Project) -> Vec<Value> {
     entries
 }
 
-/// What an entry says, but for its id, time and address.
+/// An entry without its id, time and address.
 fn said(entry: &Value) -> Value {
     json!([entry["action"], entry["actor"], entry["resource_id"], entry["fields"]])
 }

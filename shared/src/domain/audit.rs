@@ -85,7 +85,7 @@ pub struct AuditEntry {
     pub expires_at: i64,
 }
 
-/// What the entries of one call have in common.
+/// The parts that all entries of one call share.
 #[derive(Debug, Clone, Copy)]
 pub struct Author {
     pub actor: Actor,

@@ -13,7 +13,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem, Up
 use serde::Deserialize;
 
 use super::deletions::delete_all;
-use super::transactions::{first_condition_failed, first_refused, transact};
+use super::transactions::{first_refused, transact, transact_if};
 use super::{Created, Item, Registry, Store, StoreError, key, number, row, rows, text, to_item};
 use crate::account::EmailKey;
 use crate::event_name::{EventName, OwnNames};
@@ -134,11 +134,7 @@ impl Registry {
             TransactWriteItem::builder().delete(delete).build(),
             TransactWriteItem::builder().update(names).build(),
         ];
-        match transact(&self.client, writes).await {
-            Ok(()) => Ok(true),
-            Err(error) if first_condition_failed(&error) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
+        transact_if(&self.client, writes).await
     }
 
     pub async fn event_type(

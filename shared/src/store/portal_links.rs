@@ -4,7 +4,7 @@ use aws_sdk_dynamodb::types::builders::DeleteBuilder;
 use aws_sdk_dynamodb::types::{Delete, TransactWriteItem, Update};
 
 use super::projects::put_new;
-use super::transactions::{first_condition_failed, transact};
+use super::transactions::transact_if;
 use super::{Registry, StoreError, audit, from_item, key, number, row, text, to_item};
 use crate::audit::AuditEntry;
 use crate::id::{PortalLinkId, ProjectId};
@@ -38,20 +38,12 @@ impl Registry {
             put_new(&self.tables.sessions, "id", to_item(link)?)?,
             audit::written(&self.tables.audit, entry)?,
         ];
-        match transact(&self.client, writes).await {
-            Ok(()) => Ok(true),
-            Err(error) if first_condition_failed(&error) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
+        transact_if(&self.client, writes).await
     }
 
     /// Carries out a write of a link's row with its entry; false when its condition does not hold.
     async fn change_link(&self, write: TransactWriteItem, entry: &AuditEntry) -> Result<bool, StoreError> {
-        match transact(&self.client, vec![write, audit::written(&self.tables.audit, entry)?]).await {
-            Ok(()) => Ok(true),
-            Err(error) if first_condition_failed(&error) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
+        transact_if(&self.client, vec![write, audit::written(&self.tables.audit, entry)?]).await
     }
 
     pub async fn portal_link(

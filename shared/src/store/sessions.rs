@@ -4,7 +4,7 @@ use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
 use futures_util::future::try_join;
 
 use super::projects::put_new;
-use super::transactions::{first_condition_failed, transact};
+use super::transactions::transact_if;
 use super::{Registry, StoreError, key, number, row, row_in_the_way, text, to_item};
 use crate::account::{Account, EmailKey};
 use crate::id::{AccountId, SessionId};
@@ -48,11 +48,7 @@ impl Registry {
             self.account_stays(&account.email_key, &account.id, now)?,
             put_new(&self.tables.sessions, "id", to_item(session)?)?,
         ];
-        match transact(&self.client, writes).await {
-            Ok(()) => Ok(true),
-            Err(error) if first_condition_failed(&error) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
+        transact_if(&self.client, writes).await
     }
 
     /// Answers a refresh token of this generation. A token that shows a copy ends the session.

@@ -11,6 +11,8 @@ use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::TransactWriteItem;
 
+use super::StoreError;
+
 /// How often a transaction is tried when it meets another one. Before the next try it waits, from the first to the longest
 /// wait.
 const ROUNDS: u32 = 8;
@@ -35,6 +37,15 @@ pub(super) async fn transact(
         }
     }
     transact_once(client, writes).await
+}
+
+/// The same on the condition of the first write; false when that does not hold.
+pub(super) async fn transact_if(client: &Client, writes: Vec<TransactWriteItem>) -> Result<bool, StoreError> {
+    match transact(client, writes).await {
+        Ok(()) => Ok(true),
+        Err(error) if first_condition_failed(&error) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }
 
 async fn transact_once(

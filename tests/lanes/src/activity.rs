@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::dynamo::Dynamo;
 
-/// What can happen to a thing once.
+/// The actions that a thing has at most one entry of.
 const ONCE: [&str; 9] = [
     "project.created",
     "endpoint.created",
@@ -40,7 +40,7 @@ impl Entry {
     }
 }
 
-/// What the activity lists say of each thing, oldest first.
+/// The entries of each thing, oldest first.
 struct Told(HashMap<String, Vec<Entry>>);
 
 impl Told {
@@ -187,7 +187,7 @@ fn is_replay(row: &Value) -> bool {
     row["id"] != "latest" && !text(row, "endpoint_id").starts_with("former#")
 }
 
-/// What the entries and the rows have against each other.
+/// The contradictions between the entries and the rows.
 #[must_use]
 pub fn contradictions(dynamo: &Dynamo) -> Vec<String> {
     let (told, rows) = (Told::of(dynamo), Rows::of(dynamo));
@@ -288,7 +288,7 @@ mod tests {
     #[test]
     fn each_entry_and_each_row_that_is_missing_is_found() {
         let rows = rows();
-        // What a later change covers shows in no row.
+        // A row does not show a change that a later change covers.
         let covered = [
             ("endpoint.changed", "rotated"),
             ("endpoint.disabled", "enabled"),

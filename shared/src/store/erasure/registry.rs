@@ -1,5 +1,5 @@
-//! What a request erases itself. It first closes the project or the account for a minute: no key, portal link, project or session
-//! is added meanwhile, so what it lists is all there is. The row that was closed goes last, and only if no other request has closed
+//! The erasure within a request. The request first closes the project or the account for a minute: no key, portal link, project or session
+//! is added meanwhile, so the request lists all rows. The row that was closed goes last, and only if no other request has closed
 //! it since. A request that dies leaves a row that opens again by itself, and its caller can send it again.
 
 use aws_sdk_dynamodb::types::{ConditionCheck, Delete, TransactWriteItem, Update};
