@@ -214,6 +214,8 @@ async fn a_removed_type_is_refused_and_can_come_back() {
         (project.api.patch(&endpoint.path(""), &same).await.status == 400).then_some(())
     })
     .await;
+    let sample = project.api.post(&endpoint.path("/test"), &json!({})).await.ok(202);
+    assert_eq!(sample["event_name"], "call.ended", "a test sends no event of a removed type");
     put(&account, &name, &json!({})).await;
     let again = post_soon(&project, &json!({"event_name": name})).await;
     assert_eq!(again["deliveries"][0]["webhook_endpoint_id"], endpoint.id);

@@ -39,8 +39,8 @@ pub async fn send_test(
     let name = match asked {
         Some(name) => name,
         None => match first(&endpoint, &app.settings.delivered_names) {
-            Ok(name) => name,
-            Err(_) => first(&endpoint, &app.delivered_names(&project).await?)?,
+            Ok(name) if listed(&endpoint).next().is_none_or(|listed| listed == name) => name,
+            _ => first(&endpoint, &app.delivered_names(&project).await?)?,
         },
     };
     let now = Timestamp::now();
@@ -67,14 +67,20 @@ fn asked(fields: &Fields<'_>, names: &EventNames) -> Result<Option<EventName>, R
     fields.nullable("event_name", format_args!("one of: {names}"), |value| names.find(&string(value)?))
 }
 
-/// The first name that the endpoint is subscribed to, or the first that its wildcards cover.
+/// The first known name that the endpoint is subscribed to, or the first that its wildcards cover. An endpoint stays subscribed to
+/// a type that was removed, and a removed type has no events.
 fn first(endpoint: &Endpoint, names: &EventNames) -> Result<EventName, Refused> {
-    let listed = endpoint.events.first().and_then(Subscription::name);
+    let known = listed(endpoint).find_map(|name| names.find(name.as_str()));
     let covered =
         || names.iter().find(|name| endpoint.events.iter().any(|event| event.covers(name))).cloned();
-    listed.or_else(covered).ok_or_else(|| {
+    known.or_else(covered).ok_or_else(|| {
         Refused::new(format!(
-            "event_name is required, because the endpoint's wildcards cover none of: {names}"
+            "event_name is required, because the endpoint is subscribed to none of: {names}"
         ))
     })
+}
+
+/// The names among the endpoint's subscriptions, without its wildcards.
+fn listed(endpoint: &Endpoint) -> impl Iterator<Item = EventName> {
+    endpoint.events.iter().filter_map(Subscription::name)
 }
