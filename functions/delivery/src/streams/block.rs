@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use echo_shared::decision::{Lane, stand_back};
+use echo_shared::decision::stand_back;
 use echo_shared::delivery::Delivery;
-use echo_shared::endpoint::{Endpoint, EndpointStatus};
+use echo_shared::endpoint::Endpoint;
 use echo_shared::id::DeliveryId;
 use echo_shared::job::StreamJob;
 use echo_shared::store::{Store, StoreError};
@@ -60,15 +60,6 @@ pub(super) fn entries_of<'a>(block: &Block, entries: &'a [Entry]) -> &'a [Entry]
     &entries[(block.from as usize).min(to)..to]
 }
 
-pub(super) fn is_active(endpoint: Option<&Endpoint>) -> bool {
-    endpoint.is_some_and(|endpoint| endpoint.status == EndpointStatus::Active)
-}
-
-/// The lane that serves an endpoint's stream.
-pub(super) fn lane_of(endpoint: Option<&Endpoint>) -> Lane {
-    if endpoint.is_some_and(|endpoint| endpoint.is_slow(Timestamp::now())) {
-        Lane::Slow
-    } else {
-        Lane::FirstAttempts
-    }
+pub(super) fn is_slow(endpoint: Option<&Endpoint>) -> bool {
+    endpoint.is_some_and(|endpoint| endpoint.is_slow(Timestamp::now()))
 }

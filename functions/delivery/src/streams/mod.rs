@@ -14,13 +14,14 @@ use echo_shared::id::DeliveryId;
 use echo_shared::job::{Chain, DeliveryJob, StreamJob};
 use echo_shared::store::{Advanced, StoreError};
 use echo_shared::stream::{
-    Block, Coming, Entry, Head, Inside, LINGERS, Look, Place, Seen, Woken, coming, inside, look,
+    Block, COMES_BACK, Coming, Entry, Head, Inside, LINGERS, Look, Place, ROUNDS, SLICE, Seen, Woken, coming,
+    inside, leaves_for_slow_lane, look, takes_number,
 };
 use echo_shared::time::Timestamp;
 use tokio::time::Instant;
 
 pub(crate) use self::block::stuck_at;
-use self::block::{entries_of, is_active, lane_of, within};
+use self::block::{entries_of, is_slow, within};
 pub(crate) use self::group::{Group, of_batch};
 use crate::App;
 use crate::message::{Disposal, Message};
@@ -29,19 +30,6 @@ use crate::own_fault::OwnFault;
 use crate::turn::rows::{self, Rows};
 use crate::turn::slowness::SpeedMarks;
 use crate::turn::{InStream, SLOW_STORE, Turn, TurnEnd, has_time_after};
-
-/// A runner goes on for so long, and then leaves the stream to a new job, so that it keeps no place in its lane for itself.
-const SLICE: Duration = Duration::from_secs(5);
-
-/// A runner's message comes back after this time if its function dies: after the invocation's end, and long before the queue's
-/// own visibility timeout.
-const COMES_BACK: Duration = Duration::from_secs(45);
-
-/// An endpoint that was read longer ago is read again before an attempt.
-const STALE: Duration = Duration::from_secs(1);
-
-/// How often a job looks again at once after another job has changed the stream.
-const ROUNDS: usize = 5;
 
 /// A job of a stream, and everything that its run needs.
 #[derive(Debug)]
@@ -115,7 +103,7 @@ impl Runner {
             }
             None => None,
         };
-        match (look(head.as_ref(), last, woken), block) {
+        match (look(head.as_ref(), last, woken, Timestamp::now()), block) {
             (Look::Leave, _) => Ok(Step::Over(Disposal::Delete)),
             (Look::Next { place, number }, _) => self.take_next(head.as_ref(), place, number, after).await,
             (Look::Inside, Some(block)) => self.look_inside(&head, block, woken).await,
@@ -186,23 +174,12 @@ impl Runner {
                 }
                 Coming::Entries { from, to } => (from, to),
             };
-            let Some((chunk, last)) = chunk.and_then(|chunk| Some((chunk.clone(), *chunk.entries.last()?)))
-            else {
-                return Ok(Step::Over(Disposal::Delete));
+            let taken = chunk
+                .and_then(|chunk| Some((Block::of(place.chunk, &chunk, from, to, number)?, chunk.entries)));
+            return match taken {
+                Some((block, entries)) => self.take(before, block, &entries, false, after).await,
+                None => Ok(Step::Over(Disposal::Delete)),
             };
-            let block = Block {
-                turn: before.map_or(0, |before| before.turn),
-                chunk: place.chunk,
-                made: chunk.made,
-                from,
-                to,
-                last: last.delivery_id,
-                number,
-                runner: String::new(),
-                token: 0,
-                taken_at: Timestamp::now(),
-            };
-            return self.take(before, block, &chunk.entries, false, after).await;
         }
     }
 
@@ -217,7 +194,7 @@ impl Runner {
     ) -> Result<Step, OwnFault> {
         let store = &self.app.store;
         let endpoint = store.endpoint(&self.job.project_id, &self.job.endpoint_id).await?;
-        if self.lane != Lane::Slow && endpoint.as_ref().is_some_and(|it| it.is_slow(Timestamp::now())) {
+        if leaves_for_slow_lane(self.lane, is_slow(endpoint.as_ref()), is_tried) {
             return Ok(Step::Over(self.leave_to(Lane::Slow, after).await));
         }
         // A head that is deleted would be written anew. The mark was there before the endpoint went, and a project that is marked
@@ -229,13 +206,7 @@ impl Runner {
             return Ok(Step::Over(self.message.hide(Duration::ZERO).await));
         }
         let taken_at = Timestamp::now();
-        let block = Block {
-            turn: block.turn + 1,
-            runner: self.message.id.clone(),
-            token: rand::random(),
-            taken_at,
-            ..block
-        };
+        let block = block.taken(before, &self.message.id, rand::random(), taken_at);
         let life = Instant::now();
         let expires_at = taken_at.plus(self.app.settings.retention + LINGERS).as_seconds();
         let stream = self.job.key();
@@ -267,8 +238,11 @@ impl Runner {
     ) -> Result<Step, OwnFault> {
         let own = entries_of(block, entries);
         let jobs: Vec<DeliveryJob> = own.iter().map(|entry| self.job.delivery_job(*entry)).collect();
-        let loaded = rows::load(&self.app.store, &jobs.iter().collect::<Vec<_>>()).await?;
-        let loaded_at = Instant::now();
+        let store = &self.app.store;
+        let others: Vec<_> =
+            own.iter().skip(1).map(|entry| (self.job.endpoint_id, entry.delivery_id)).collect();
+        let first: Vec<_> = jobs.iter().take(1).collect();
+        let (others, first) = tokio::try_join!(store.deliveries_by_id(&others), rows::load(store, &first))?;
         let (mut number, mut ended) = (block.number, None);
         let mut met = HashSet::new();
         for (place, job) in jobs.into_iter().enumerate() {
@@ -276,34 +250,44 @@ impl Runner {
             if ended.is_some() && (self.began.elapsed() > SLICE || !self.has_time()) {
                 return Ok(Step::Over(self.leave_to(self.lane, ended).await));
             }
-            let mut rows = Rows::of(&job, &loaded);
-            let seen = Seen::of(rows.delivery.as_ref(), Timestamp::now());
             // An acceptance that was repeated may have appended a delivery twice.
-            if seen.has_ended || !met.insert(delivery_id) {
+            if !met.insert(delivery_id) {
+                continue;
+            }
+            let known = Seen::of(others.get(&delivery_id), Timestamp::now());
+            if place > 0 && known.has_ended {
+                number = known.number_after(number);
+                continue;
+            }
+            // Every attempt reads its rows anew: the endpoint may have been changed since the block was taken (contract §3).
+            let rows = match place {
+                0 => Rows::of(&job, &first),
+                _ => Rows::of(&job, &rows::load(store, &[&job]).await?),
+            };
+            let seen = Seen::of(rows.delivery.as_ref(), Timestamp::now());
+            if seen.has_ended {
+                number = seen.number_after(number);
                 continue;
             }
             if seen.is_handed_on {
                 return Ok(Step::LookAgain { after: None });
             }
-            if loaded_at.elapsed() > STALE {
-                rows = Rows::of(&job, &rows::load(&self.app.store, &[&job]).await?);
-            }
-            let lane = lane_of(rows.endpoint.as_ref());
-            if ended.is_some() && lane == Lane::Slow && self.lane != Lane::Slow {
-                return Ok(Step::Over(self.leave_to(lane, ended).await));
+            if leaves_for_slow_lane(self.lane, is_slow(rows.endpoint.as_ref()), ended.is_none()) {
+                return Ok(Step::Over(self.leave_to(Lane::Slow, ended).await));
             }
             // Later another job may take this one for lost. The message comes back, and looks at what was done.
             if life.elapsed() > self.app.settings.request_timeout + SLOW_STORE {
                 return Ok(Step::Over(self.message.back_off().await));
             }
-            let may_be_sent = is_active(rows.endpoint.as_ref()) || (is_tried && place == 0);
-            let in_stream = InStream { number: may_be_sent.then_some(number) };
+            let takes_number =
+                takes_number(rows.endpoint.as_ref(), rows.event.as_deref(), is_tried && place == 0);
+            let in_stream = InStream { number: takes_number.then_some(number) };
             let turn = self.turn(job, Some(in_stream));
             life = Instant::now();
             match turn.act(rows).await? {
                 TurnEnd::GoesOn(disposal) => return Ok(Step::Over(disposal)),
                 TurnEnd::Ended => {
-                    number += u64::from(may_be_sent);
+                    number += u64::from(takes_number);
                     ended = Some(delivery_id);
                 }
             }

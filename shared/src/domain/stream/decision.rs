@@ -2,21 +2,40 @@
 
 use std::time::Duration;
 
-use super::{Block, Chunk, Entry, FULL, Head};
+use super::{Block, Chunk, Entry, FULL, Head, StreamTag};
 use crate::attempt::Trigger;
-use crate::decision::stand_back;
-use crate::delivery::Delivery;
+use crate::decision::{Lane, stand_back};
+use crate::delivery::{Delivery, FailureReason};
+use crate::endpoint::{Endpoint, EndpointStatus};
+use crate::event::Event;
 use crate::id::DeliveryId;
+use crate::job::StreamJob;
 use crate::time::Timestamp;
+
+/// A runner goes on for so long, and then leaves the stream to a new job, so that it keeps no place in its lane for itself.
+pub const SLICE: Duration = Duration::from_secs(5);
+
+/// A runner's message comes back after this time if its function dies: after the invocation's end, and long before the queue's
+/// own visibility timeout.
+pub const COMES_BACK: Duration = Duration::from_secs(45);
+
+/// A block of which nothing was heard for so long has lost its job: SQS handed the job's message out twice at once, one receiver
+/// deleted it, and the other took the block and died. Any job may take it over then. The time is longer than the default schedule's
+/// longest wait, because until then such a look would be made for each event of a blocked stream.
+pub const LOST_AFTER: Duration = Duration::from_secs(40 * 60);
+
+/// How often a job looks again at once after another job has changed the stream.
+pub const ROUNDS: usize = 5;
 
 /// The delivery of an entry, as far as its stream needs it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Seen {
-    pub has_row: bool,
     pub has_ended: bool,
     /// It has a job of its own, which retries it or makes its first attempt.
     pub is_handed_on: bool,
     pub sequence: Option<u64>,
+    /// It ended from outside of its turn, perhaps while its first request was under way. Its number is not on the row then.
+    pub may_have_a_number: bool,
     pub updated_at: Timestamp,
 }
 
@@ -26,21 +45,34 @@ impl Seen {
     pub fn of(row: Option<&Delivery>, now: Timestamp) -> Self {
         match row.filter(|row| !row.is_expired(now)) {
             Some(row) => Self {
-                has_row: true,
                 // A delivery is tried by hand only after it has ended, and stands outside of its stream then. An end that its
                 // endpoint is still to hear of is not done: whoever goes on with the stream does that first.
                 has_ended: (row.status.is_final() && !row.uncounted) || row.triggered_by == Trigger::Manual,
                 is_handed_on: row.attempt_count > 0 || row.chain.is_some(),
                 sequence: row.sequence,
+                may_have_a_number: row.sequence.is_none()
+                    && row.triggered_by == Trigger::Auto
+                    && matches!(row.failure_reason, Some(FailureReason::Erased | FailureReason::Internal)),
                 updated_at: row.updated_at,
             },
             None => Self {
-                has_row: false,
                 has_ended: true,
                 is_handed_on: false,
                 sequence: None,
+                may_have_a_number: true,
                 updated_at: Timestamp::from_millis(0),
             },
+        }
+    }
+
+    /// The stream's next number after this delivery, which would have had `number`. A number stands on the row of each delivery
+    /// that has one, unless its row has expired or it ended from outside of its turn. Such a delivery counts as one with a number:
+    /// no receiver may get a number twice, and one that never arrives is a delivery that failed (contract §5).
+    #[must_use]
+    pub fn number_after(self, number: u64) -> u64 {
+        match self.sequence {
+            Some(own) => number.max(own + 1),
+            None => number + u64::from(self.may_have_a_number),
         }
     }
 }
@@ -93,7 +125,7 @@ pub enum Look {
 /// No wake-up is lost. A job that leaves was sent after its delivery was appended, and saw that the block had not ended. The job
 /// that records the block's end looks for further entries after that record, so it sees that delivery.
 #[must_use]
-pub fn look(head: Option<&Head>, last: Option<Seen>, woken: Woken<'_>) -> Look {
+pub fn look(head: Option<&Head>, last: Option<Seen>, woken: Woken<'_>, now: Timestamp) -> Look {
     let Some(block) = head.and_then(|head| head.block.as_ref()) else {
         return Look::Next { place: Place::START, number: 1 };
     };
@@ -104,6 +136,7 @@ pub fn look(head: Option<&Head>, last: Option<Seen>, woken: Woken<'_>) -> Look {
         // The last one may be an entry that is there twice, or may have ended by other means, before those in front of it.
         Some(last) if last.has_ended => Look::Inside,
         _ if block.runner == woken.message || woken.after.is_some() => Look::Inside,
+        _ if now >= block.taken_at.plus(LOST_AFTER) => Look::Inside,
         _ => Look::Leave,
     }
 }
@@ -143,26 +176,51 @@ pub fn inside(
     if woken.after.is_some_and(|after| ended.clone().any(|entry| entry.delivery_id == after)) {
         return Inside::TakeOver { index, number, is_tried: false };
     }
+    let last_sign = seen[..first].iter().map(|seen| seen.updated_at).fold(block.taken_at, Timestamp::max);
     if block.runner != woken.message {
-        return Inside::Leave;
+        let is_lost = !seen[first].is_handed_on && now >= last_sign.plus(LOST_AFTER);
+        return if is_lost { Inside::TakeOver { index, number, is_tried: true } } else { Inside::Leave };
     }
     if seen[first].is_handed_on {
         return Inside::StandIn { index };
     }
-    let last_sign = seen[..first].iter().map(|seen| seen.updated_at).fold(block.taken_at, Timestamp::max);
     let until = last_sign.plus(stand_back(request_timeout));
     if now < until { Inside::Wait { until } } else { Inside::TakeOver { index, number, is_tried: true } }
 }
 
-/// The number of a block's next attempted delivery, after the first `until` of `seen`. A number stands on the row of each
-/// delivery that has one. Where rows have expired the count is the most that they can have had.
+/// The number of a block's next attempted delivery, after the first `until` of `seen`.
 fn number_at(block: &Block, seen: &[Seen], until: usize) -> u64 {
-    let before = &seen[..until.min(seen.len())];
-    if before.iter().all(|seen| seen.has_row) {
-        before.iter().filter_map(|seen| seen.sequence).fold(block.number, |next, number| next.max(number + 1))
-    } else {
-        block.number + before.len() as u64
-    }
+    seen[..until.min(seen.len())].iter().fold(block.number, |next, seen| seen.number_after(next))
+}
+
+/// Whether a delivery takes its stream's next number when its turn comes. One that ends without a request takes none, unless an
+/// earlier job may have made the request. One without a payload takes a number, as it does if it is erased before its turn.
+#[must_use]
+pub fn takes_number(endpoint: Option<&Endpoint>, event: Option<&Event>, is_tried: bool) -> bool {
+    let is_active = endpoint.is_some_and(|endpoint| endpoint.status == EndpointStatus::Active);
+    is_active || is_tried || event.is_none_or(Event::is_erased)
+}
+
+/// Whether a job leaves a block to a new job in the slow lane. With `is_tried` it must not: it goes on in the block because its
+/// own message has come back, and a new message could not go on there. The delivery's own job goes to the slow lane instead.
+#[must_use]
+pub fn leaves_for_slow_lane(lane: Lane, is_slow: bool, is_tried: bool) -> bool {
+    lane != Lane::Slow && is_slow && !is_tried
+}
+
+/// The job that lets a stream go on at once after the payload of the delivery was erased that held it up. `None` where a runner
+/// may still have the delivery in hand and goes on by itself, because the job would be a second runner.
+#[must_use]
+pub fn job_after_erasure(delivery: &Delivery, stream: StreamTag) -> Option<StreamJob> {
+    let was_waited_for =
+        delivery.failure_reason == Some(FailureReason::Erased) && delivery.triggered_by == Trigger::Auto;
+    let is_handed_on = Seen::of(Some(delivery), delivery.updated_at).is_handed_on;
+    (was_waited_for && is_handed_on).then_some(StreamJob {
+        project_id: delivery.project_id,
+        endpoint_id: delivery.endpoint_id,
+        stream,
+        after: Some(delivery.id),
+    })
 }
 
 /// What comes at a place.

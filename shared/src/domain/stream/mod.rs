@@ -19,7 +19,10 @@ use sha2::{Digest, Sha256};
 use crate::id::{DeliveryId, EndpointId, EventId};
 use crate::time::Timestamp;
 
-pub use self::decision::{Coming, Inside, Look, Place, Seen, Woken, coming, inside, look};
+pub use self::decision::{
+    COMES_BACK, Coming, Inside, LOST_AFTER, Look, Place, ROUNDS, SLICE, Seen, Woken, coming, inside,
+    job_after_erasure, leaves_for_slow_lane, look, takes_number,
+};
 
 /// How an endpoint wants its deliveries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -202,4 +205,30 @@ pub struct Block {
     /// Random: tells this taking from another one by the same message.
     pub token: u32,
     pub taken_at: Timestamp,
+}
+
+impl Block {
+    /// Entries of a chunk that no job has taken yet; `None` of an empty chunk.
+    #[must_use]
+    pub fn of(number_of_chunk: u64, chunk: &Chunk, from: u32, to: u32, number: u64) -> Option<Self> {
+        Some(Self {
+            turn: 0,
+            chunk: number_of_chunk,
+            made: chunk.made,
+            from,
+            to,
+            last: chunk.entries.last()?.delivery_id,
+            number,
+            runner: String::new(),
+            token: 0,
+            taken_at: Timestamp::from_millis(0),
+        })
+    }
+
+    /// The same, taken by a message after the block `before`.
+    #[must_use]
+    pub fn taken(self, before: Option<&Self>, runner: &str, token: u32, taken_at: Timestamp) -> Self {
+        let turn = before.map_or(0, |before| before.turn) + 1;
+        Self { turn, runner: runner.to_owned(), token, taken_at, ..self }
+    }
 }

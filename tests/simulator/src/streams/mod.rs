@@ -1,12 +1,15 @@
-//! The streams of an ordered endpoint, in a model of DynamoDB, SQS and Lambda. `echo_shared::stream` decides; the jobs here make
-//! the same calls as the delivery function, one after another, and each call may fail, lose its answer or be the last one.
+//! The streams of an ordered endpoint, in a model of DynamoDB, SQS and Lambda. `echo_shared::stream` and
+//! `echo_shared::decision` decide; the jobs here make the same calls as the delivery function, one after another, and each call
+//! may fail, lose its answer or be the last one.
 //!
-//! `calls` is an invocation and its calls, `attempts` are deliveries' attempts and the posts of producers, and `runner` is a
-//! stream's job. A job is a future that a small executor polls at the virtual times at which its calls end.
+//! `calls` is an invocation and its calls, `turns` are the turns on a delivery and their writes, `runner` is a stream's job, and
+//! `callers` are the producers and whoever erases payloads. A job is a future that a small executor polls at the virtual times at
+//! which its calls end.
 
-mod attempts;
+mod callers;
 mod calls;
 mod runner;
+mod turns;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -16,8 +19,17 @@ use std::rc::Rc;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use echo_shared::id::{DeliveryId, EventId};
-use echo_shared::stream::{Block, Chunk, Entry, FULL, Head, Seen};
+use echo_shared::decision::Lane;
+use echo_shared::delivery::Delivery;
+use echo_shared::endpoint::{Endpoint, EndpointStatus};
+use echo_shared::event::{Event, EventContent, EventDelivery};
+use echo_shared::event_name::EventName;
+use echo_shared::id::{DeliveryId, EndpointId, EventId, ProjectId};
+use echo_shared::job::{Job as Body, StreamJob};
+use echo_shared::route::Routes;
+use echo_shared::schedule::RetrySchedule;
+use echo_shared::shards::Shards;
+use echo_shared::stream::{Block, Chunk, Entry, FULL, Head, Seen, StreamTag};
 use echo_shared::time::Timestamp;
 
 use self::calls::Job;
@@ -25,10 +37,7 @@ use crate::random::Random;
 
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 const INVOCATION_MS: i64 = 30_000;
-const COMES_BACK_MS: i64 = 45_000;
 const VISIBILITY_MS: i64 = 180_000;
-const SLICE_MS: i64 = 5_000;
-const MOST_ATTEMPTS: u32 = 4;
 
 /// How often each fault happens: at one opportunity in this number, or never at 0.
 #[derive(Debug, Clone, Copy, Default)]
@@ -45,6 +54,10 @@ pub struct Faults {
     pub skew_ms: i64,
     /// The endpoint is disabled now and then.
     pub disabled: bool,
+    /// The endpoint is marked as slow now and then.
+    pub slow: bool,
+    /// The payload of an accepted event is erased: at one post in this number, or never at 0.
+    pub erased: u64,
 }
 
 /// The design, or the design without one of its parts. A test must notice each missing part.
@@ -67,16 +80,12 @@ pub enum Design {
     NumberFromTheBlock,
     /// A delivery that is to be retried does not keep its stream.
     RetriesWaitAside,
-}
-
-#[derive(Debug, Clone, Copy, Default)]
-struct Row {
-    attempts: u32,
-    has_ended: bool,
-    chain: Option<u64>,
-    due_at: i64,
-    sequence: Option<u64>,
-    updated_at: i64,
+    /// A job whose message has come back leaves its block to a new job, because the endpoint has become slow.
+    LeavesWhatWasTried,
+    /// A delivery that is erased while its first request is under way counts as one without a number.
+    ErasedHaveNoNumber,
+    /// Whoever erases a payload sends no job for the stream that waits.
+    ErasureWakesNobody,
 }
 
 /// What the checks know of a delivery.
@@ -91,18 +100,15 @@ pub struct Fate {
     pub attempts: u32,
     pub number: Option<u64>,
     pub numbers_differ: bool,
-    pub may_lack_a_request: bool,
-}
-
-#[derive(Debug, Clone)]
-enum Body {
-    Stream { stream: usize, after: Option<DeliveryId> },
-    Delivery { stream: usize, entry: Entry, chain: u64 },
+    /// When its payload was erased, if the delivery then waited for a retry and held its stream up.
+    pub held_up_until: Option<i64>,
 }
 
 #[derive(Debug, Clone)]
 struct Message {
     body: Body,
+    lane: Lane,
+    receives: u32,
     visible_at: i64,
 }
 
@@ -118,7 +124,14 @@ struct State {
     faults: Faults,
     design: Design,
     streams: Vec<Stream>,
-    rows: HashMap<DeliveryId, Row>,
+    rows: HashMap<DeliveryId, Delivery>,
+    /// The events without a payload.
+    erased: BTreeSet<DeliveryId>,
+    /// A delivery before its first attempt; each row begins as a copy.
+    untried: Delivery,
+    event: Event,
+    endpoint: Endpoint,
+    schedule: RetrySchedule,
     fates: BTreeMap<u64, Fate>,
     messages: BTreeMap<u64, Message>,
     next: u64,
@@ -127,6 +140,7 @@ struct State {
     current: u64,
     dead: bool,
     disabled_until: i64,
+    slow_until: i64,
     /// Writes to streams' rows.
     writes: u64,
 }
@@ -150,28 +164,55 @@ fn number_of(id: DeliveryId) -> u64 {
     id.as_uuid().as_u64_pair().1 & 0xffff_ffff_ffff
 }
 
+/// The tag of the stream with this number.
+fn tag(stream: usize) -> StreamTag {
+    let mut hash = [0; 12];
+    hash[0] = u8::try_from(stream).unwrap_or(u8::MAX);
+    StreamTag::Customer(hash)
+}
+
+fn number_of_stream(tag: StreamTag) -> usize {
+    match tag {
+        StreamTag::Customer(hash) => usize::from(hash[0]),
+        StreamTag::Endpoint | StreamTag::NoCustomer => 0,
+    }
+}
+
 impl State {
-    fn send(&mut self, body: Body, delay_ms: i64) {
+    fn send(&mut self, lane: Lane, body: Body, delay_ms: i64) {
         self.next += 1;
-        self.messages.insert(self.next, Message { body, visible_at: self.now + delay_ms });
+        let message = Message { body, lane, receives: 0, visible_at: self.now + delay_ms.max(0) };
+        self.messages.insert(self.next, message);
     }
 
     fn hide(&mut self, message: u64, ms: i64) {
-        let until = self.now + ms;
+        let until = self.now + ms.max(0);
         if let Some(message) = self.messages.get_mut(&message) {
             message.visible_at = until;
         }
     }
 
-    fn seen(&self, id: DeliveryId) -> Seen {
-        let row = self.rows.get(&id).copied().unwrap_or_default();
-        Seen {
-            has_row: self.rows.contains_key(&id),
-            has_ended: row.has_ended || !self.rows.contains_key(&id),
-            is_handed_on: row.attempts > 0 || row.chain.is_some(),
-            sequence: row.sequence,
-            updated_at: Timestamp::from_millis(row.updated_at),
+    /// The endpoint's rows as they are now.
+    fn endpoint(&self) -> Endpoint {
+        let mut endpoint = self.endpoint.clone();
+        if self.now < self.disabled_until {
+            endpoint.status = EndpointStatus::Disabled;
         }
+        if self.now < self.slow_until {
+            endpoint.state.slow_until = Some(Timestamp::from_millis(self.slow_until));
+        }
+        endpoint
+    }
+
+    fn seen(&self, id: DeliveryId) -> Seen {
+        let mut seen = Seen::of(self.rows.get(&id), Timestamp::from_millis(self.now));
+        seen.may_have_a_number &= self.design != Design::ErasedHaveNoNumber;
+        seen
+    }
+
+    fn stream_job(&self, stream: usize, after: Option<DeliveryId>) -> Body {
+        let Delivery { project_id, endpoint_id, .. } = self.untried;
+        Body::Stream(StreamJob { project_id, endpoint_id, stream: tag(stream), after })
     }
 
     fn append(&mut self, stream: usize, new: Entry) {
@@ -214,9 +255,37 @@ pub struct Outcome {
     pub ended_at: i64,
 }
 
-/// Lets events come in for a while, and then runs until nothing moves any more.
+/// An endpoint, an event, and a delivery of it to the endpoint before its first attempt.
+#[expect(clippy::expect_used, reason = "constants of this file")]
+fn beginnings() -> (Endpoint, Event, Delivery) {
+    let (start, name) = (Timestamp::from_millis(0), EventName::from_stored("call.ended"));
+    let endpoint = Endpoint::new(
+        ProjectId::new(start),
+        EndpointId::new(start),
+        Shards::ONE,
+        "https://example.com".into(),
+        vec![name.clone().into()],
+        vec![1].into(),
+        start,
+    );
+    let data = serde_json::from_str("{}").expect("JSON");
+    let content = EventContent { name, customer_id: None, notification_id: None, data };
+    let (project, event, year) =
+        (endpoint.project_id, EventId::new(start), Duration::from_secs(365 * 86_400));
+    let event = Event::accept(project, event, &content, &Routes::to(&endpoint), start, year);
+    let listed: EventDelivery = event.deliveries[0];
+    let untried = Delivery::pending(&event, &listed);
+    (endpoint, event, untried)
+}
+
+/// Lets events come in for a while, and an hour later one more for each stream, and then runs until nothing moves any more.
+///
+/// # Panics
+/// Never: its constants are valid.
 #[must_use]
+#[expect(clippy::expect_used, reason = "constants of this file")]
 pub fn run(seed: u64, streams: usize, events: u64, faults: Faults, design: Design) -> Outcome {
+    let (endpoint, event, untried) = beginnings();
     let state = State {
         now: 0,
         random: Random::new(seed),
@@ -224,6 +293,11 @@ pub fn run(seed: u64, streams: usize, events: u64, faults: Faults, design: Desig
         design,
         streams: (0..streams).map(|_| Stream::default()).collect(),
         rows: HashMap::new(),
+        erased: BTreeSet::new(),
+        untried,
+        event,
+        endpoint,
+        schedule: RetrySchedule::parse("60,60,60").expect("a schedule"),
         fates: BTreeMap::new(),
         messages: BTreeMap::new(),
         next: 0,
@@ -231,6 +305,7 @@ pub fn run(seed: u64, streams: usize, events: u64, faults: Faults, design: Desig
         current: 0,
         dead: false,
         disabled_until: 0,
+        slow_until: 0,
         writes: 0,
     };
     let world = Rc::new(RefCell::new(state));
@@ -244,7 +319,7 @@ pub fn run(seed: u64, streams: usize, events: u64, faults: Faults, design: Desig
             let mut world = world.borrow_mut();
             let next_wake = world.wakes.first().map(|(at, _)| *at);
             let next_message = world.messages.values().map(|message| message.visible_at).min();
-            let next_event = (posted < events).then_some(next_post);
+            let next_event = (posted < events + streams as u64).then_some(next_post);
             let Some(now) = [next_wake, next_message, next_event].into_iter().flatten().min() else { break };
             world.now = world.now.max(now);
             let now = world.now;
@@ -252,34 +327,50 @@ pub fn run(seed: u64, streams: usize, events: u64, faults: Faults, design: Desig
             let skew =
                 if most == 0 { 0 } else { world.random.below(2 * most.cast_unsigned()).cast_signed() - most };
             let ready = world.messages.iter().find(|(_, message)| message.visible_at <= now);
-            let message = ready.map(|(id, message)| (*id, message.body.clone()));
-            if let Some((id, _)) = &message {
+            let message = ready.map(|(id, _)| *id);
+            let message = message.and_then(|id| {
                 let duplicate = world.faults.duplicate;
                 let shown_again = world.random.once_in(duplicate);
-                world.hide(*id, if shown_again { 1 } else { VISIBILITY_MS });
-            }
+                world.hide(id, if shown_again { 1 } else { VISIBILITY_MS });
+                let message = world.messages.get_mut(&id)?;
+                message.receives += 1;
+                Some((id, message.clone()))
+            });
             (now, skew, message, next_event.is_some_and(|at| at <= now))
         };
         let job = Job::new(&world, skew, now, message.is_none());
-        if let Some((id, body)) = message {
+        if let Some((id, message)) = message {
             next_job += 1;
-            jobs.insert(next_job, Box::pin(job.take_message(id, body)));
+            jobs.insert(next_job, Box::pin(job.take_message(id, message)));
             world.borrow_mut().wakes.insert((now, next_job));
         } else if post {
             posted += 1;
             next_job += 1;
             let (stream, gap) = {
                 let mut world = world.borrow_mut();
-                let stream = usize::try_from(world.random.below(streams as u64)).unwrap_or(0);
+                let stream = match posted.checked_sub(events + 1) {
+                    None => usize::try_from(world.random.below(streams as u64)).unwrap_or(0),
+                    Some(late) => usize::try_from(late).unwrap_or(0),
+                };
                 if faults.disabled && world.random.once_in(60) {
                     world.disabled_until = now + 3_000;
+                }
+                if faults.slow && world.random.once_in(30) {
+                    world.slow_until = now + 30_000;
                 }
                 let gap = if world.random.once_in(10) { 2_000 } else { 20 };
                 (stream, world.random.below(gap).cast_signed())
             };
-            next_post = now + gap;
-            jobs.insert(next_job, Box::pin(job.post(posted, stream)));
+            next_post = now + if posted == events { 3_600_000 } else { gap };
+            jobs.insert(next_job, Box::pin(job.clone().post(posted, stream)));
             world.borrow_mut().wakes.insert((now, next_job));
+            let erases = world.borrow_mut().random.once_in(faults.erased);
+            let victim = erases.then(|| world.borrow_mut().choose_to_erase()).flatten();
+            if let Some(victim) = victim {
+                next_job += 1;
+                jobs.insert(next_job, Box::pin(job.erase(victim)));
+                world.borrow_mut().wakes.insert((now, next_job));
+            }
         }
         let due = {
             let mut world = world.borrow_mut();

@@ -2,235 +2,253 @@
 
 use std::collections::BTreeSet;
 
-use echo_shared::decision::stand_back;
+use echo_shared::decision::{Lane, OVERTAKEN_WAIT, stand_back};
+use echo_shared::delivery::Delivery;
 use echo_shared::id::DeliveryId;
+use echo_shared::job::{Chain, Job as Body, StreamJob};
 use echo_shared::stream::{
-    Block, Chunk, Coming, Entry, Inside, Look, Place, Seen, Woken, coming, inside, look,
+    Block, COMES_BACK, Chunk, Coming, Entry, Inside, Look, Place, ROUNDS, SLICE, Seen, Woken, coming, inside,
+    leaves_for_slow_lane, look, takes_number,
 };
 use echo_shared::time::Timestamp;
 
-use super::attempts::{Disposal, Turn};
 use super::calls::Job;
-use super::{Body, COMES_BACK_MS, Design, Fault, REQUEST_TIMEOUT, Row, SLICE_MS, entry};
+use super::turns::{Disposal, Held, TurnEnd, is_slow, millis};
+use super::{Design, Fault, INVOCATION_MS, REQUEST_TIMEOUT, number_of_stream};
+
+/// The time that an attempt and its record may need at an invocation's end.
+const ATTEMPT_MS: i64 = 18_000;
+
+/// So long after the last sign of life another job takes this one for lost.
+const LIFE_MS: i64 = 17_000;
+
+/// A stream's job at work.
+struct Runner<'a> {
+    held: Held,
+    name: String,
+    job: &'a StreamJob,
+    stream: usize,
+}
+
+/// How a step of a run ended.
+enum Step {
+    Over(Disposal),
+    LookAgain { after: Option<DeliveryId> },
+}
 
 impl Job {
-    pub(super) async fn run(
-        &self,
-        message: u64,
-        stream: usize,
-        mut after: Option<DeliveryId>,
-    ) -> Result<Disposal, Fault> {
-        let name = message.to_string();
-        for _ in 0..5 {
-            let woken = Woken { message: &name, after };
-            let head = self.call(|world| world.streams[stream].head.clone()).await?;
-            let block = head.as_ref().and_then(|head| head.block.clone());
-            let last = match &block {
-                Some(block) => Some(self.call(|world| world.seen(block.last)).await?),
-                None => None,
-            };
-            let design = self.design();
-            let looked = match (look(head.as_ref(), last, woken), &block) {
-                (Look::Inside, Some(block))
-                    if design == Design::LastEndsAll && last.is_some_and(|it| it.has_ended) =>
-                {
-                    Look::Next {
-                        place: Place::after(block),
-                        number: last.and_then(|it| it.sequence).unwrap_or(0) + 1,
-                    }
-                }
-                (looked, _) => looked,
-            };
-            let (block_to_take, tried, chunk) = match (looked, block.as_ref()) {
-                (Look::Leave, _) | (Look::Inside, None) => return Ok(Disposal::Delete),
-                (Look::Next { place, number }, _) => match self.next(stream, place, number).await? {
-                    Some((block, chunk)) => (block, false, chunk),
-                    None => return Ok(Disposal::Delete),
-                },
-                (Look::Inside, Some(block)) => {
-                    let chunk =
-                        self.call(|world| world.streams[stream].chunks.get(&block.chunk).cloned()).await?;
-                    let chunk = chunk.unwrap_or(Chunk { made: 0, entries: Vec::new() });
-                    let own = &chunk.entries[block.from as usize..block.to as usize];
-                    let seen: Vec<Seen> =
-                        self.call(|world| own.iter().map(|it| world.seen(it.delivery_id)).collect()).await?;
-                    let clock = self.clock() + if design == Design::NoStandingBack { 100_000 } else { 0 };
-                    let now = Timestamp::from_millis(clock);
-                    let woken =
-                        if design == Design::NoReturn { Woken { message: "", ..woken } } else { woken };
-                    match inside(block, &chunk.entries, &seen, woken, now, REQUEST_TIMEOUT) {
-                        Inside::Leave => return Ok(Disposal::Delete),
-                        Inside::Done { number } => {
-                            match self.next(stream, Place::after(block), number).await? {
-                                Some((block, chunk)) => (block, false, chunk),
-                                None => return Ok(Disposal::Delete),
-                            }
-                        }
-                        Inside::Wait { until } => {
-                            let ms = until.as_millis() - clock;
-                            self.call(|world| world.hide(message, ms)).await?;
-                            return Ok(Disposal::Keep);
-                        }
-                        Inside::TakeOver { index, number, is_tried } => {
-                            let number =
-                                if design == Design::NumberFromTheBlock { block.number } else { number };
-                            (Block { from: index, number, ..block.clone() }, is_tried, chunk)
-                        }
-                        Inside::StandIn { index } => {
-                            let of = chunk.entries[index as usize];
-                            let id = of.delivery_id;
-                            let row =
-                                self.call(|world| world.rows.get(&id).copied().unwrap_or_default()).await?;
-                            let due = row.due_at.max(row.updated_at) + 35_000;
-                            if !row.has_ended {
-                                if self.clock() < due {
-                                    let ms = due - self.clock();
-                                    self.call(|world| world.hide(message, ms)).await?;
-                                    return Ok(Disposal::Keep);
-                                }
-                                if let Turn::GoesOn { delete } = self.attempt(stream, of, row, None).await? {
-                                    return Ok(if delete { Disposal::Delete } else { Disposal::Keep });
-                                }
-                            }
-                            after = Some(id);
-                            continue;
-                        }
-                    }
-                }
-            };
-            let token = u32::try_from(self.world.borrow_mut().random.below(1 << 32)).unwrap_or(0);
-            let taken = Block {
-                turn: block.as_ref().map_or(0, |block| block.turn) + 1,
-                runner: name.clone(),
-                token,
-                taken_at: Timestamp::from_millis(self.clock()),
-                ..block_to_take
-            };
-            let life = self.now();
-            let is_taken = self.call(|world| world.take(stream, block.as_ref(), &taken)).await?;
-            if !is_taken {
-                continue;
+    pub(super) async fn run(&self, held: Held, job: StreamJob) -> Result<Disposal, Fault> {
+        let runner =
+            Runner { held, name: held.id.to_string(), job: &job, stream: number_of_stream(job.stream) };
+        let mut after = job.after;
+        for _ in 0..ROUNDS {
+            match self.round(&runner, after).await? {
+                Step::Over(disposal) => return Ok(disposal),
+                Step::LookAgain { after: Some(ended) } => after = Some(ended),
+                Step::LookAgain { after: None } => {}
             }
-            self.world.borrow_mut().hide(message, COMES_BACK_MS);
-            return self.work(message, stream, taken, chunk, tried, life).await;
         }
-        self.call(|world| world.hide(message, 5_000)).await?;
+        self.keep(&runner, millis(OVERTAKEN_WAIT)).await
+    }
+
+    async fn keep(&self, runner: &Runner<'_>, ms: i64) -> Result<Disposal, Fault> {
+        self.call(|world| world.hide(runner.held.id, ms)).await?;
         Ok(Disposal::Keep)
     }
 
-    async fn next(
-        &self,
-        stream: usize,
-        mut place: Place,
-        number: u64,
-    ) -> Result<Option<(Block, Chunk)>, Fault> {
-        loop {
-            let chunk = self.call(|world| world.streams[stream].chunks.get(&place.chunk).cloned()).await?;
-            match (coming(place, 0, chunk.as_ref()), chunk) {
-                (Coming::Nothing, _) | (Coming::Entries { .. }, None) => return Ok(None),
-                (Coming::LookAt(next), _) => place = next,
-                (Coming::Entries { from, to }, Some(chunk)) => {
-                    let last = chunk.entries.last().map_or(entry(0), |last| *last).delivery_id;
-                    let block = Block {
-                        turn: 0,
-                        chunk: place.chunk,
-                        made: chunk.made,
-                        from,
-                        to,
-                        last,
-                        number,
-                        runner: String::new(),
-                        token: 0,
-                        taken_at: Timestamp::from_millis(0),
-                    };
-                    return Ok(Some((block, chunk)));
+    async fn round(&self, runner: &Runner<'_>, after: Option<DeliveryId>) -> Result<Step, Fault> {
+        let woken = Woken { message: &runner.name, after };
+        let head = self.call(|world| world.streams[runner.stream].head.clone()).await?;
+        let block = head.as_ref().and_then(|head| head.block.clone());
+        let last = match &block {
+            Some(block) => Some(self.call(|world| world.seen(block.last)).await?),
+            None => None,
+        };
+        let now = Timestamp::from_millis(self.clock());
+        match (look(head.as_ref(), last, woken, now), block.as_ref()) {
+            (Look::Inside, Some(block))
+                if self.design() == Design::LastEndsAll && last.is_some_and(|it| it.has_ended) =>
+            {
+                let number = last.and_then(|it| it.sequence).unwrap_or(0) + 1;
+                self.take_next(runner, Some(block), Place::after(block), number, after).await
+            }
+            (Look::Leave, _) | (Look::Inside, None) => Ok(Step::Over(Disposal::Delete)),
+            (Look::Next { place, number }, block) => {
+                self.take_next(runner, block, place, number, after).await
+            }
+            (Look::Inside, Some(block)) => self.look_inside(runner, block, woken).await,
+        }
+    }
+
+    async fn look_inside(&self, runner: &Runner<'_>, block: &Block, woken: Woken<'_>) -> Result<Step, Fault> {
+        let chunk = self.call(|world| world.streams[runner.stream].chunks.get(&block.chunk).cloned()).await?;
+        let chunk = chunk.unwrap_or(Chunk { made: 0, entries: Vec::new() });
+        let own = &chunk.entries[block.from as usize..block.to as usize];
+        let (seen, rows): (Vec<Seen>, Vec<Option<Delivery>>) = self
+            .call(|world| {
+                let row = |it: &Entry| (world.seen(it.delivery_id), world.rows.get(&it.delivery_id).cloned());
+                own.iter().map(row).unzip()
+            })
+            .await?;
+        let early = if self.design() == Design::NoStandingBack { 100_000 } else { 0 };
+        let now = Timestamp::from_millis(self.clock() + early);
+        let woken = if self.design() == Design::NoReturn { Woken { message: "", ..woken } } else { woken };
+        match inside(block, &chunk.entries, &seen, woken, now, REQUEST_TIMEOUT) {
+            Inside::Leave => Ok(Step::Over(Disposal::Delete)),
+            Inside::Done { number } => {
+                self.take_next(runner, Some(block), Place::after(block), number, woken.after).await
+            }
+            Inside::Wait { until } => {
+                Ok(Step::Over(self.keep(runner, until.as_millis() - now.as_millis()).await?))
+            }
+            Inside::TakeOver { index, number, is_tried } => {
+                let number = if self.design() == Design::NumberFromTheBlock { block.number } else { number };
+                let rest = Block { from: index, number, ..block.clone() };
+                self.take(runner, Some(block), rest, &chunk.entries, is_tried, woken.after).await
+            }
+            Inside::StandIn { index } => {
+                let entry = chunk.entries[index as usize];
+                let row = rows.into_iter().nth((index - block.from) as usize).flatten().ok_or(Fault)?;
+                let chain = row.chain.map(|_| Chain::from_number(self.token()));
+                let job = echo_shared::job::DeliveryJob { chain, ..runner.job.delivery_job(entry) };
+                match self.act(runner.held, &job, row, None).await? {
+                    TurnEnd::GoesOn(disposal) => Ok(Step::Over(disposal)),
+                    TurnEnd::Ended => Ok(Step::LookAgain { after: Some(entry.delivery_id) }),
                 }
             }
         }
+    }
+
+    async fn take_next(
+        &self,
+        runner: &Runner<'_>,
+        before: Option<&Block>,
+        mut place: Place,
+        number: u64,
+        after: Option<DeliveryId>,
+    ) -> Result<Step, Fault> {
+        loop {
+            let chunk =
+                self.call(|world| world.streams[runner.stream].chunks.get(&place.chunk).cloned()).await?;
+            match (coming(place, 0, chunk.as_ref()), chunk) {
+                (Coming::LookAt(next), _) => place = next,
+                (Coming::Entries { from, to }, Some(chunk)) => {
+                    let Some(block) = Block::of(place.chunk, &chunk, from, to, number) else {
+                        return Ok(Step::Over(Disposal::Delete));
+                    };
+                    return self.take(runner, before, block, &chunk.entries, false, after).await;
+                }
+                _ => return Ok(Step::Over(Disposal::Delete)),
+            }
+        }
+    }
+
+    async fn take(
+        &self,
+        runner: &Runner<'_>,
+        before: Option<&Block>,
+        block: Block,
+        entries: &[Entry],
+        is_tried: bool,
+        after: Option<DeliveryId>,
+    ) -> Result<Step, Fault> {
+        let endpoint = self.call(|world| world.endpoint()).await?;
+        let keeps = is_tried && self.design() != Design::LeavesWhatWasTried;
+        if leaves_for_slow_lane(runner.held.lane, is_slow(&endpoint, self.clock()), keeps) {
+            return Ok(Step::Over(self.leave(runner, Lane::Slow, after).await?));
+        }
+        if !self.has_time() {
+            return Ok(Step::Over(self.keep(runner, 0).await?));
+        }
+        let taken_at = Timestamp::from_millis(self.clock());
+        let block = block.taken(before, &runner.name, self.token(), taken_at);
+        let life = self.now();
+        if !self.call(|world| world.take(runner.stream, before, &block)).await? {
+            return Ok(Step::LookAgain { after });
+        }
+        self.world.borrow_mut().hide(runner.held.id, millis(COMES_BACK));
+        Box::pin(self.work(runner, &block, entries, is_tried, life)).await
     }
 
     async fn work(
         &self,
-        message: u64,
-        stream: usize,
-        mut block: Block,
-        mut chunk: Chunk,
-        mut tried: bool,
+        runner: &Runner<'_>,
+        block: &Block,
+        entries: &[Entry],
+        is_tried: bool,
         mut life: i64,
-    ) -> Result<Disposal, Fault> {
-        loop {
-            let own = chunk.entries[block.from as usize..block.to as usize].to_vec();
-            let rows: Vec<(Row, Seen)> = self
+    ) -> Result<Step, Fault> {
+        let (mut number, mut ended, mut met) = (block.number, None, BTreeSet::new());
+        for (place, of) in entries[block.from as usize..block.to as usize].iter().enumerate() {
+            let id = of.delivery_id;
+            if ended.is_some() && (self.is_out_of_slice() || !self.has_time()) {
+                return Ok(Step::Over(self.leave(runner, runner.held.lane, ended).await?));
+            }
+            if !met.insert(id) {
+                continue;
+            }
+            let (row, seen, endpoint, event) = self
                 .call(|world| {
-                    let row = |it: &Entry| world.rows.get(&it.delivery_id).copied().unwrap_or_default();
-                    own.iter().map(|it| (row(it), world.seen(it.delivery_id))).collect()
+                    let event = (!world.erased.contains(&id)).then(|| world.event.clone());
+                    (world.rows.get(&id).cloned(), world.seen(id), world.endpoint(), event)
                 })
                 .await?;
-            let (mut number, mut ended, mut met) = (block.number, None, BTreeSet::new());
-            for (of, (row, seen)) in own.iter().zip(rows) {
-                let out_of_time = self.now() > self.began + SLICE_MS;
-                if ended.is_some() && out_of_time {
-                    return self.leave(message, stream, ended).await;
-                }
-                if seen.has_ended || !met.insert(of.delivery_id) {
-                    continue;
-                }
-                if seen.is_handed_on {
-                    self.call(|world| world.hide(message, 1_000)).await?;
-                    return Ok(Disposal::Keep);
-                }
-                if self.now() - life > 17_000 || self.now() > self.began + 12_000 {
-                    self.call(|world| world.hide(message, 5_000)).await?;
-                    return Ok(Disposal::Keep);
-                }
-                let active = self.now() >= self.world.borrow().disabled_until;
-                let sent = active || (tried && ended.is_none());
-                life = self.now();
-                match self.attempt(stream, *of, row, sent.then_some(number)).await? {
-                    Turn::Ended => {}
-                    Turn::GoesOn { delete } if self.design() == Design::RetriesWaitAside => {
-                        if !delete {
-                            return Ok(Disposal::Keep);
-                        }
-                    }
-                    Turn::GoesOn { delete: true } => return Ok(Disposal::Delete),
-                    Turn::GoesOn { delete: false } => {
-                        self.call(|world| world.hide(message, 95_000)).await?;
-                        return Ok(Disposal::Keep);
-                    }
-                }
-                number += u64::from(sent);
-                ended = Some(of.delivery_id);
-                tried = false;
+            if seen.has_ended {
+                number = seen.number_after(number);
+                continue;
             }
-            if self.design() == Design::NoLastLook {
-                return Ok(Disposal::Delete);
+            if seen.is_handed_on {
+                return Ok(Step::LookAgain { after: None });
             }
-            if self.now() > self.began + SLICE_MS {
-                return self.leave(message, stream, None).await;
+            if leaves_for_slow_lane(runner.held.lane, is_slow(&endpoint, self.clock()), ended.is_none()) {
+                return Ok(Step::Over(self.leave(runner, Lane::Slow, ended).await?));
             }
-            let Some((next, there)) = self.next(stream, Place::after(&block), number).await? else {
-                return Ok(Disposal::Delete);
-            };
-            let token = u32::try_from(self.world.borrow_mut().random.below(1 << 32)).unwrap_or(0);
-            let taken_at = Timestamp::from_millis(self.clock());
-            let next = Block { turn: block.turn + 1, runner: message.to_string(), token, taken_at, ..next };
+            if self.now() - life > LIFE_MS {
+                return Ok(Step::Over(self.keep(runner, 5_000).await?));
+            }
+            let takes_number = takes_number(Some(&endpoint), event.as_ref(), is_tried && place == 0);
             life = self.now();
-            if !self.call(|world| world.take(stream, Some(&block), &next)).await? {
-                self.call(|world| world.hide(message, 1_000)).await?;
-                return Ok(Disposal::Keep);
+            let job = runner.job.delivery_job(*of);
+            let given = Some(takes_number.then_some(number));
+            match self.act(runner.held, &job, row.ok_or(Fault)?, given).await? {
+                TurnEnd::GoesOn(disposal) => return Ok(Step::Over(disposal)),
+                TurnEnd::Ended => {
+                    number += u64::from(takes_number);
+                    ended = Some(id);
+                }
             }
-            self.world.borrow_mut().hide(message, COMES_BACK_MS);
-            (block, chunk, tried) = (next, there, false);
         }
+        if self.design() == Design::NoLastLook {
+            return Ok(Step::Over(Disposal::Delete));
+        }
+        if self.is_out_of_slice() || !self.has_time() {
+            return Ok(Step::Over(self.leave(runner, runner.held.lane, None).await?));
+        }
+        Box::pin(self.take_next(runner, Some(block), Place::after(block), number, None)).await
     }
 
-    async fn leave(&self, message: u64, stream: usize, after: Option<DeliveryId>) -> Result<Disposal, Fault> {
-        if self.call(|world| world.send(Body::Stream { stream, after }, 0)).await.is_ok() {
+    fn is_out_of_slice(&self) -> bool {
+        self.now() > self.began + millis(SLICE)
+    }
+
+    fn has_time(&self) -> bool {
+        self.now() + ATTEMPT_MS <= self.began + INVOCATION_MS
+    }
+
+    fn token(&self) -> u32 {
+        u32::try_from(self.world.borrow_mut().random.below(1 << 32)).unwrap_or(0)
+    }
+
+    async fn leave(
+        &self,
+        runner: &Runner<'_>,
+        lane: Lane,
+        after: Option<DeliveryId>,
+    ) -> Result<Disposal, Fault> {
+        let body = Body::Stream(StreamJob { after, ..runner.job.clone() });
+        if self.call(|world| world.send(lane, body, 0)).await.is_ok() {
             return Ok(Disposal::Delete);
         }
-        let ms = i64::try_from(stand_back(REQUEST_TIMEOUT).as_millis()).unwrap_or(i64::MAX);
-        self.call(|world| world.hide(message, ms)).await?;
-        Ok(Disposal::Keep)
+        self.keep(runner, millis(stand_back(REQUEST_TIMEOUT))).await
     }
 }

@@ -1,6 +1,7 @@
 //! `…/events/{eventId}/payload`: takes away what the producer and the receivers said (contract §2).
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -9,6 +10,7 @@ use echo_shared::delivery::Delivery;
 use echo_shared::event::Event;
 use echo_shared::id::DeliveryId;
 use echo_shared::store::StoreError;
+use echo_shared::stream::job_after_erasure;
 use echo_shared::time::Timestamp;
 use echo_shared::transition::Transition;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
@@ -46,6 +48,7 @@ pub async fn erase_payload(
         let rows = app.store.deliveries_by_id(&listed).await?;
         let left = left(&event, &rows);
         if left.is_empty() {
+            wake_streams(&app, &event, &rows).await?;
             return Ok(StatusCode::NO_CONTENT);
         }
         let erased: Vec<_> = left.into_iter().map(|delivery| erase(&app, &event, delivery, now)).collect();
@@ -61,6 +64,24 @@ fn left<'a>(
 ) -> Vec<(DeliveryId, Option<&'a Delivery>)> {
     let rows = event.deliveries.iter().map(|listed| (listed.id, rows.get(&listed.id)));
     rows.filter(|(_, row)| row.is_none_or(|row| !row.erased)).collect()
+}
+
+/// Lets the ordered deliveries go on that waited for one that is erased. A repeated call sends the jobs again, because the call
+/// before may have died before it sent them.
+async fn wake_streams(
+    app: &App,
+    event: &Event,
+    rows: &HashMap<DeliveryId, Delivery>,
+) -> Result<(), ApiError> {
+    let listed = event.deliveries.iter();
+    let jobs: Vec<_> =
+        listed.filter_map(|listed| job_after_erasure(rows.get(&listed.id)?, listed.stream?)).collect();
+    let in_doubt = app.first_attempts.wake_all(&jobs, Duration::ZERO).await;
+    if in_doubt.is_empty() {
+        Ok(())
+    } else {
+        Err(ApiError::unavailable("a stream's job is not certain to be queued"))
+    }
 }
 
 /// Erases one delivery, if it is still as it was read. A delivery without a row gets an erased one, so that an acceptance or a
