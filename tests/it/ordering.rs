@@ -1,10 +1,11 @@
 //! An ordered endpoint: its deliveries come one after another (contract §5).
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use echo_tests::endpoint::Endpoint;
 use echo_tests::project::{Project, delivery_ids};
 use echo_tests::receiver::{Received, Receiver, Reply};
+use echo_tests::shape::text;
 use echo_tests::wait::{PATIENCE, at_once, eventually};
 use serde_json::{Value, json};
 
@@ -256,4 +257,21 @@ async fn order_is_checked_and_a_test_event_stands_outside() {
     let test = project.api.post_nothing(&endpoint.path("/test")).await.ok(202);
     assert_eq!(delivery_ids(&test).len(), 1);
     assert!(!receiver.first().await.headers.contains_key(SEQUENCE));
+}
+
+#[tokio::test]
+async fn an_erased_payload_holds_its_stream_up_no_longer() {
+    let (project, receiver) = (Project::new().await, Receiver::scripted([later()], Reply::status(200)).await);
+    let endpoint = ordered(&project, &receiver.url(), "endpoint").await;
+    let first = project.post_event(&event(1)).await;
+    let second = emit(&project, [event(2)]).await.remove(0);
+    let [held_up] = delivery_ids(&first).try_into().expect("one delivery");
+    endpoint.attempted(&held_up, 1).await;
+    let payload = project.path(&format!("/events/{}/payload", text(&first, "event_id")));
+    assert_eq!(project.api.delete(&payload).await.status, 204);
+    let erased_at = Instant::now();
+    endpoint.ended(&second, "success").await;
+    assert!(erased_at.elapsed() < Duration::from_secs(10), "the second waits for no retry of the first");
+    let requests = receiver.received(2).await;
+    assert_eq!((of(&requests), numbers(&requests)), (vec![held_up, second], vec![1, 2]));
 }
