@@ -1,7 +1,7 @@
 //! All that both functions use.
 //!
 //! [`domain`] holds the rules and is pure. [`store`] keeps rows in DynamoDB, [`sealing`] seals what is secret in them, [`queue`]
-//! moves jobs through SQS, [`ed25519`] signs with an endpoint's own keys, and [`accept`] makes an event durable with these two, [`accept_many`] several, and [`line_up`] gives
+//! moves jobs through SQS, [`ed25519`] signs with an endpoint's own keys, and [`accept`] makes an event durable with these two, its [`sinks`], [`accept_many`] several, and [`line_up`] gives
 //! ordered deliveries their places; [`aws`] is the part that their clients share. Each function starts with
 //! [`config`], [`logging`] and [`tls`], and reads [`clock`]. [`recent`] remembers for some seconds.
 
@@ -17,6 +17,7 @@ pub mod logging;
 pub mod queue;
 pub mod recent;
 pub mod sealing;
+pub mod sinks;
 pub mod store;
 pub mod tls;
 

@@ -10,11 +10,11 @@ use futures_util::StreamExt;
 use futures_util::future::join;
 use futures_util::stream;
 
-use crate::accept::{AcceptError, Sinks};
 use crate::event::{Event, EventDelivery};
 use crate::id::{EndpointId, ProjectId};
 use crate::job::StreamJob;
 use crate::queue::Queue;
+use crate::sinks::{AcceptError, Sinks};
 use crate::store::StoreError;
 use crate::stream::{Entry, LINGERS, StreamKey};
 

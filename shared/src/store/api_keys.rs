@@ -8,8 +8,8 @@ use aws_sdk_dynamodb::types::{TransactWriteItem, Update};
 
 use super::audit;
 use super::erasure::STAYS;
-use super::projects::{project_key, put_new};
-use super::transactions::{first_condition_failed, transact};
+use super::projects::project_key;
+use super::transactions::{first_condition_failed, put_new, transact};
 use super::update::Changes;
 use super::{Created, Registry, StoreError, key, number, row, rows, text, to_item, value};
 use crate::api_key::{ApiKeyHash, ApiKeyRecord, ApiKeyStatus, KeyGrant, MAX_ACTIVE_KEYS};

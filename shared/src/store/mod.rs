@@ -29,6 +29,7 @@
 mod accounts;
 mod api_keys;
 mod audit;
+mod batch_reads;
 mod budgets;
 mod conflicts;
 mod deletions;
@@ -72,7 +73,7 @@ pub use self::accounts::{Guessed, LoginBudget, SignedUp};
 pub use self::audit::AuditFilter;
 pub use self::budgets::{Budgets, Spent};
 pub use self::deliveries::{Advanced, DeliveryFilter, Loaded, Owners};
-pub use self::endpoints::{Created, Patched, Rotated, Rotation, Scanned, Taken};
+pub use self::endpoints::{Patched, Rotated, Rotation, Scanned, Taken};
 pub use self::erasure::Ended;
 pub use self::events::{Accepted, EventFilter, ReadEvent};
 pub use self::portal_links::Redeemed;
@@ -80,6 +81,7 @@ pub use self::ranges::Found;
 pub use self::sessions::Refreshed;
 pub use self::statements::MAX_STATEMENTS;
 pub use self::stats::{Hours, StatsWriter};
+pub use self::transactions::Created;
 
 type Item = std::collections::HashMap<String, AttributeValue>;
 

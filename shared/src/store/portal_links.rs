@@ -3,8 +3,7 @@
 use aws_sdk_dynamodb::types::builders::DeleteBuilder;
 use aws_sdk_dynamodb::types::{Delete, TransactWriteItem, Update};
 
-use super::projects::put_new;
-use super::transactions::transact_if;
+use super::transactions::{put_new, transact_if};
 use super::{Registry, StoreError, audit, from_item, key, number, row, text, to_item};
 use crate::audit::AuditEntry;
 use crate::id::{PortalLinkId, ProjectId};

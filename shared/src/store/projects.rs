@@ -1,9 +1,9 @@
 //! Projects of an account.
 
-use aws_sdk_dynamodb::types::{Put, TransactWriteItem, Update};
+use aws_sdk_dynamodb::types::{TransactWriteItem, Update};
 
 use super::audit;
-use super::transactions::{first_refused, transact};
+use super::transactions::{first_refused, put_new, transact};
 use super::{Created, Item, Registry, StoreError, key, number, row, rows, text, to_item};
 use crate::account::EmailKey;
 use crate::api_key::ApiKeyRecord;
@@ -85,15 +85,4 @@ pub(super) fn count_key(account_id: &AccountId) -> Item {
 
 pub(super) fn project_key(account_id: &AccountId, id: &ProjectId) -> Item {
     key([("account_id", text(account_id)), ("id", text(id))])
-}
-
-/// A put of a row whose key is new, so that an id can never overwrite another.
-pub(super) fn put_new(table: &str, key: &str, item: Item) -> Result<TransactWriteItem, StoreError> {
-    let put = Put::builder()
-        .table_name(table)
-        .set_item(Some(item))
-        .condition_expression("attribute_not_exists(#key)")
-        .expression_attribute_names("#key", key)
-        .build()?;
-    Ok(TransactWriteItem::builder().put(put).build())
 }

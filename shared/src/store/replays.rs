@@ -6,9 +6,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::deliveries::id_of;
-use super::projects::put_new;
 use super::ranges::{Range, query_page};
-use super::transactions::{first_condition_failed, transact};
+use super::transactions::{first_condition_failed, put_new, transact};
 use super::update::Changes;
 use super::{
     Advanced, Created, Item, Store, StoreError, audit, from_item, if_condition_held, key, number, row,

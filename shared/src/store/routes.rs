@@ -12,7 +12,7 @@ use aws_sdk_dynamodb::types::builders::UpdateBuilder;
 use aws_sdk_dynamodb::types::{TransactWriteItem, Update};
 use futures_util::future::join_all;
 
-use super::projects::put_new;
+use super::transactions::put_new;
 use super::{Item, Registry, Store, StoreError, if_condition_held, key, number, row, text, to_item, value};
 use crate::endpoint::Endpoint;
 use crate::id::{EndpointId, ProjectId};

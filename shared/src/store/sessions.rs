@@ -3,8 +3,7 @@
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
 use futures_util::future::try_join;
 
-use super::projects::put_new;
-use super::transactions::transact_if;
+use super::transactions::{put_new, transact_if};
 use super::{Registry, StoreError, key, number, row, row_in_the_way, text, to_item};
 use crate::account::{Account, EmailKey};
 use crate::id::{AccountId, SessionId};

@@ -9,15 +9,24 @@ use std::time::Duration;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
-use aws_sdk_dynamodb::types::TransactWriteItem;
+use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
 
-use super::StoreError;
+use super::{Item, StoreError};
 
 /// How often a transaction is tried when it meets another one. Before the next try it waits, from the first to the longest
 /// wait.
 const ROUNDS: u32 = 8;
 const FIRST_WAIT: Duration = Duration::from_millis(20);
 const LONGEST_WAIT: Duration = Duration::from_millis(500);
+
+/// How the creation of something with a cap ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Created {
+    Done,
+    CapReached,
+    /// The project or the account that it was for is erased, or about to be.
+    OwnerGone,
+}
 
 /// Writes all or none. DynamoDB refuses the later of two transactions on one row instead of letting it wait, and the SDK
 /// does not repeat a refused one. So this function does: sixteen endpoints registered at once all change their
@@ -54,6 +63,17 @@ async fn transact_once(
 ) -> Result<(), SdkError<TransactWriteItemsError>> {
     client.transact_write_items().set_transact_items(Some(writes)).send().await?;
     Ok(())
+}
+
+/// A put of a row whose key is new, so that an id can never overwrite another.
+pub(super) fn put_new(table: &str, key: &str, item: Item) -> Result<TransactWriteItem, StoreError> {
+    let put = Put::builder()
+        .table_name(table)
+        .set_item(Some(item))
+        .condition_expression("attribute_not_exists(#key)")
+        .expression_attribute_names("#key", key)
+        .build()?;
+    Ok(TransactWriteItem::builder().put(put).build())
 }
 
 /// Whether other transactions are the only reason for the refusal.

@@ -12,8 +12,7 @@ use crate::audit::AuditEntry;
 use crate::id::SessionSetId;
 use crate::project::Project;
 use crate::session::Session;
-use crate::store::projects::put_new;
-use crate::store::transactions::{first_condition_failed, transact};
+use crate::store::transactions::{first_condition_failed, put_new, transact};
 use crate::store::{Registry, StoreError, if_condition_held, key, row, row_in_the_way, text, to_item};
 
 /// How a sign-up ended.

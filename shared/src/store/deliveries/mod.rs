@@ -12,9 +12,8 @@ pub use self::transitions::Advanced;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
 
-use aws_sdk_dynamodb::types::{ConditionCheck, KeysAndAttributes, TransactWriteItem};
+use aws_sdk_dynamodb::types::{ConditionCheck, TransactWriteItem};
 use futures_util::future::try_join_all;
 
 use crate::delivery::Delivery;
@@ -23,12 +22,13 @@ use crate::event::Event;
 use crate::id::{DeliveryId, EndpointId, EventId, ProjectId};
 use crate::job::DeliveryJob;
 use crate::partition::Partition;
+use crate::store::batch_reads::keys;
 use crate::store::endpoints::{both_keys, of_parts};
 use crate::store::events::event_key;
 use crate::store::inserts::{NewRow, insert_each, put_all_new, put_new};
 use crate::store::statements::Written;
-use crate::store::transactions::{any_condition_failed, first_condition_failed, transact};
-use crate::store::{Item, Store, StoreError, from_item, key, projects, row, text, to_item};
+use crate::store::transactions::{self, any_condition_failed, first_condition_failed, transact};
+use crate::store::{Item, Store, StoreError, from_item, key, row, text, to_item};
 use crate::time::Timestamp;
 
 /// The rows that the delivery function reads for a whole batch before it decides.
@@ -68,7 +68,7 @@ impl Store {
             .build()?;
         let writes = vec![
             TransactWriteItem::builder().condition_check(check).build(),
-            projects::put_new(&self.tables.deliveries, "id", to_item(delivery)?)?,
+            transactions::put_new(&self.tables.deliveries, "id", to_item(delivery)?)?,
         ];
         match transact(&self.client, writes).await {
             Ok(()) => Ok(()),
@@ -165,31 +165,4 @@ impl Store {
         let rows = try_join_all(chunks).await?.into_iter().flatten();
         Ok(rows.map(|delivery| (delivery.id, delivery)).collect())
     }
-
-    /// A batch read that asks again for the keys that DynamoDB left unprocessed.
-    pub(super) async fn batch_get(
-        &self,
-        mut wanted: HashMap<String, KeysAndAttributes>,
-    ) -> Result<HashMap<String, Vec<Item>>, StoreError> {
-        let mut found: HashMap<String, Vec<Item>> = HashMap::new();
-        for round in 0..5_u32 {
-            if round > 0 {
-                tokio::time::sleep(Duration::from_millis(25 << round)).await;
-            }
-            let answer = self.client.batch_get_item().set_request_items(Some(wanted)).send().await?;
-            for (table, items) in answer.responses.unwrap_or_default() {
-                found.entry(table).or_default().extend(items);
-            }
-            wanted = answer.unprocessed_keys.unwrap_or_default();
-            if wanted.is_empty() {
-                return Ok(found);
-            }
-        }
-        Err(StoreError::Unavailable("a batch read was left unprocessed".into()))
-    }
-}
-
-pub(super) fn keys(keys: impl Iterator<Item = Item>) -> Result<KeysAndAttributes, StoreError> {
-    let wanted = KeysAndAttributes::builder().set_keys(Some(keys.collect())).consistent_read(true);
-    Ok(wanted.build()?)
 }

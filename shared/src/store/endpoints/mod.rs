@@ -26,8 +26,8 @@ use crate::event_name::EventName;
 use crate::id::{EndpointId, ProjectId};
 use crate::sealed::Sealed;
 use crate::shards::Shard;
-use crate::store::deliveries::keys;
-use crate::store::transactions::{any_condition_failed, first_condition_failed, transact};
+use crate::store::batch_reads::keys;
+use crate::store::transactions::{Created, any_condition_failed, first_condition_failed, transact};
 use crate::store::update::Changes;
 use crate::store::{
     Item, Registry, Store, StoreError, audit, erasure, from_item, if_condition_held, key, number, routes,
@@ -103,15 +103,6 @@ pub(super) fn of_parts(items: Vec<Item>) -> Result<HashMap<EndpointId, Endpoint>
         }
     }
     Ok(endpoints)
-}
-
-/// How the creation of something with a cap ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Created {
-    Done,
-    CapReached,
-    /// The project or the account that it was for is erased, or about to be.
-    OwnerGone,
 }
 
 /// An endpoint still has the secret that was read, and no later time.
