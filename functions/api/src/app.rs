@@ -10,9 +10,9 @@ use echo_shared::recent::Recent;
 use echo_shared::sealing::Keyring;
 use echo_shared::store::{self, Budgets, Registry, Store};
 
-use crate::auth;
 use crate::auth::grants::GrantCache;
 use crate::auth::portals::PortalGrant;
+use crate::auth::remembered;
 use crate::auth::secrets::RootSecret;
 use crate::config::{Config, Settings};
 
@@ -54,8 +54,8 @@ impl App {
             secrets: RootSecret::new(aws, config.root_secret_arn),
             keys: Keyring::new(aws, config.sealing_keys_arn),
             grants: GrantCache::default(),
-            sessions: auth::memory(),
-            portals: auth::memory(),
+            sessions: remembered::memory(),
+            portals: remembered::memory(),
             settings: config.settings,
         }
     }

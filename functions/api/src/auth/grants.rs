@@ -9,7 +9,7 @@ use echo_shared::recent::Recent;
 use echo_shared::shards::Shards;
 use echo_shared::time::Timestamp;
 
-use super::{CAPACITY, memory};
+use super::remembered::{CAPACITY, memory};
 
 /// The keys that were looked up lately. An instance serves one request at a time, so a flood of made-up keys costs each
 /// instance one read after another, and here it takes no room from the keys that work.

@@ -4,12 +4,10 @@
 pub mod grants;
 pub mod passwords;
 pub mod portals;
+pub mod remembered;
 pub mod reset;
 pub mod secrets;
 pub mod tokens;
-
-use std::hash::Hash;
-use std::time::Duration;
 
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
@@ -21,7 +19,6 @@ use echo_shared::api_key::{ApiKey, ApiKeyStatus, CreatedBy, KeyGrant, Reach};
 use echo_shared::audit::{Actor, Author};
 use echo_shared::id::{AccountId, ProjectId};
 use echo_shared::portal_link::PortalToken;
-use echo_shared::recent::Recent;
 use echo_shared::scope::Scope;
 use echo_shared::shards::Shards;
 use echo_shared::time::Timestamp;
@@ -35,18 +32,6 @@ use crate::http::body;
 use crate::http::request::{QueryValues, caller_address};
 
 const API_KEY: &str = "x-api-key";
-
-/// A revoked key and an ended session stop working within 5 s everywhere (contract §2).
-const REMEMBERED_FOR: Duration = Duration::from_secs(3);
-
-/// How many credentials of a kind are remembered.
-const CAPACITY: usize = 1_000;
-
-/// A memory for credentials that were looked up lately.
-#[must_use]
-pub fn memory<K: Hash + Eq, V: Clone>() -> Recent<K, V> {
-    Recent::new(REMEMBERED_FOR, CAPACITY)
-}
 
 /// The caller of a request.
 #[derive(Debug, Clone)]
@@ -118,7 +103,7 @@ async fn identify(app: &App, headers: &HeaderMap) -> Result<(Caller, Option<Emai
     }
     let token = bearer(headers).ok_or_else(ApiError::credential_missing)?;
     if PortalToken::is_meant(token) {
-        return Ok((Caller::Portal(portals::grant(app, token).await?), None));
+        return Ok((Caller::Portal(portal_grant(app, token).await?), None));
     }
     let (id, email) = account(app, token).await?;
     Ok((Caller::Account(id), Some(email)))
@@ -153,6 +138,20 @@ async fn grant(app: &App, key: &ApiKey) -> Result<KeyGrant, ApiError> {
         return Err(ApiError::api_key_refused());
     };
     app.grants.put(grant.clone(), now);
+    Ok(grant)
+}
+
+/// The part of a project that a portal session's token opens.
+async fn portal_grant(app: &App, token: &str) -> Result<PortalGrant, ApiError> {
+    let token = PortalToken::parse(token).ok_or_else(ApiError::portal_session_refused)?;
+    let now = Timestamp::now();
+    if let Some(grant) = app.portals.get(&token.link_id(), now).filter(|grant| grant.is_of(&token, now)) {
+        return Ok(grant);
+    }
+    let link = app.registry.portal_link(&token.project_id(), &token.link_id()).await?;
+    let grant = link.and_then(|link| PortalGrant::of(&link, &token, now));
+    let grant = grant.ok_or_else(ApiError::portal_session_refused)?;
+    app.portals.put(grant.link_id, grant.clone(), now);
     Ok(grant)
 }
 

@@ -6,9 +6,6 @@ use echo_shared::scope::Scopes;
 use echo_shared::shards::Shards;
 use echo_shared::time::Timestamp;
 
-use crate::app::App;
-use crate::error::ApiError;
-
 /// The part of a project that a portal session opens.
 #[derive(Debug, Clone)]
 pub struct PortalGrant {
@@ -22,7 +19,8 @@ pub struct PortalGrant {
 }
 
 impl PortalGrant {
-    fn of(link: &PortalLink, token: &PortalToken, now: Timestamp) -> Option<Self> {
+    /// What the token opens; `None` when its session does not last.
+    pub(super) fn of(link: &PortalLink, token: &PortalToken, now: Timestamp) -> Option<Self> {
         let session = link.opened_by(token, now)?;
         Some(Self {
             link_id: link.id,
@@ -34,22 +32,8 @@ impl PortalGrant {
             token_hash: session.token_hash.clone(),
         })
     }
-}
-
-/// # Errors
-/// When the token is not one of a session that lasts, or the store did not answer.
-pub async fn grant(app: &App, token: &str) -> Result<PortalGrant, ApiError> {
-    let token = PortalToken::parse(token).ok_or_else(ApiError::portal_session_refused)?;
-    let now = Timestamp::now();
-    let is_this = |grant: &PortalGrant| {
-        grant.token_hash == token.hash() && grant.project_id == token.project_id() && now < grant.ends_at
-    };
-    if let Some(grant) = app.portals.get(&token.link_id(), now).filter(is_this) {
-        return Ok(grant);
+    /// Whether this is what the token opens, and its session still lasts.
+    pub(super) fn is_of(&self, token: &PortalToken, now: Timestamp) -> bool {
+        self.token_hash == token.hash() && self.project_id == token.project_id() && now < self.ends_at
     }
-    let link = app.registry.portal_link(&token.project_id(), &token.link_id()).await?;
-    let grant = link.and_then(|link| PortalGrant::of(&link, &token, now));
-    let grant = grant.ok_or_else(ApiError::portal_session_refused)?;
-    app.portals.put(grant.link_id, grant.clone(), now);
-    Ok(grant)
 }

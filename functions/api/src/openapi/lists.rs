@@ -4,10 +4,8 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::routes::deliveries::body::DeliveryBody;
-use crate::routes::deliveries::page;
-use crate::routes::events::body::EventBody;
-use crate::routes::events::page as event_page;
+use crate::routes::deliveries::body::{self as delivery, DeliveryBody};
+use crate::routes::events::body::{self as event, EventBody};
 
 /// A schema of which any field may be missing. (Rejected: "the whole thing, or any object". A generator of clients makes of it an object
 /// without fields, or one whose fields are all there.)
@@ -57,6 +55,6 @@ macro_rules! rows {
 }
 
 rows! {
-    DeliveryRow, DeliveryFields: DeliveryBody, page::FIELDS;
-    EventRow, EventFields: EventBody, event_page::FIELDS;
+    DeliveryRow, DeliveryFields: DeliveryBody, delivery::FIELDS;
+    EventRow, EventFields: EventBody, event::FIELDS;
 }

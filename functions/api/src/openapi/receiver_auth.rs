@@ -1,11 +1,9 @@
 //! An endpoint's `auth`, as requests and answers have it.
 
 use serde::Serialize;
-use utoipa::openapi::RefOr;
-use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
-use utoipa::{PartialSchema, ToSchema};
+use utoipa::ToSchema;
 
-use super::values::EndpointUrl;
+use super::values::{EndpointUrl, Mask};
 
 /// By which the receiver knows the service, beside the signature. `oauth2`: before an attempt, an access token is fetched from `token_url`
 /// by client credentials (RFC 6749 §4.4), and the request carries it as `authorization: Bearer …`. `mtls`: the receiver
@@ -91,17 +89,3 @@ pub enum OAuth2Type {
 pub enum MtlsType {
     Mtls,
 }
-
-/// Stands in place of a secret.
-#[derive(Debug)]
-pub struct Mask;
-
-impl PartialSchema for Mask {
-    fn schema() -> RefOr<Schema> {
-        // A pattern and no enumeration: the only name that generated code could give the one value is a row of `STAR`.
-        let mask = ObjectBuilder::new().schema_type(Type::String).pattern(Some(r"^\*{8}$"));
-        mask.description(Some("`********`, which stands in place of a secret.")).into()
-    }
-}
-
-impl ToSchema for Mask {}

@@ -14,8 +14,6 @@ use echo_shared::custom_headers::{
 use echo_shared::event_name::OPERATIONAL;
 use echo_shared::scope::Scope;
 
-use super::receiver_auth::Mask;
-
 const UUID: &str = "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$";
 
 /// A type for a string of a certain form.
@@ -87,6 +85,10 @@ strings! {
         Standard Webhooks libraries take it as it is.", |form| {
         form.pattern(Some("^whsec_[0-9a-f]{64}$"))
             .examples([json!("whsec_83ef33172e507644331b2915aede54ca4f0d895b61ff17a8412e8674160a277e")])
+    };
+    Mask: "`********`, which stands in place of a secret.", |form| {
+        // A pattern and no enumeration: the only name that generated code could give the one value is a row of `STAR`.
+        form.pattern(Some(r"^\*{8}$"))
     };
     PublicKey: "The public half of an endpoint's Ed25519 key, as Standard Webhooks writes it: `whpk_` and base64 of its 32 bytes.", |form| {
         form.pattern(Some("^whpk_[A-Za-z0-9+/]{43}=$")).examples([json!("whpk_PUAXw+hDiVqStwqnTRt+vJyYLM8uxJaMwM1V8Sr0Zgw=")])

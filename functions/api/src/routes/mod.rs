@@ -7,6 +7,7 @@ pub mod auth;
 pub mod console;
 pub mod deliveries;
 pub mod endpoints;
+mod envelope;
 pub mod erasure;
 pub mod event_types;
 pub mod events;

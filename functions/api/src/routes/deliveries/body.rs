@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use crate::error::ApiError;
 use crate::openapi::received::Envelope;
 use crate::openapi::values;
-use crate::routes::events::body::shown_as_it_is;
+use crate::routes::envelope::shown_as_it_is;
 
 /// `pending`: its first attempt, or a manual one, is still to come. `retrying`: it failed, and another attempt is due.
 /// `success`, `failed`: it has ended.
@@ -97,6 +97,23 @@ pub struct LastAttemptBody {
     #[schema(value_type = values::Time)]
     created_at: String,
 }
+
+/// The fields of a delivery in a list.
+pub const FIELDS: &[&str] = &[
+    "id",
+    "webhook_endpoint_id",
+    "project_id",
+    "event_id",
+    "event_name",
+    "status",
+    "attempt_count",
+    "next_retry_at",
+    "payload",
+    "created_at",
+    "updated_at",
+    "failure_reason",
+    "last_attempt",
+];
 
 /// A delivery and every attempt at it.
 #[derive(Serialize, ToSchema)]

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::body::DeliveryBody;
+use super::body::{DeliveryBody, FIELDS};
 use crate::app::App;
 use crate::error::ApiError;
 use crate::http::paging::{self, Budget, Chosen, scope_of};
@@ -31,23 +31,6 @@ const SEARCH_TIME: Duration = Duration::from_secs(5);
 
 /// Kept below the function's own time, so that a slow store has an answer too.
 const LONGEST_SEARCH: Duration = Duration::from_secs(10);
-
-/// The fields of a delivery in a list.
-pub const FIELDS: &[&str] = &[
-    "id",
-    "webhook_endpoint_id",
-    "project_id",
-    "event_id",
-    "event_name",
-    "status",
-    "attempt_count",
-    "next_retry_at",
-    "payload",
-    "created_at",
-    "updated_at",
-    "failure_reason",
-    "last_attempt",
-];
 
 /// The most partitions that a page without an event's name asks. A page of one name asks no more: 100 endpoints with 64 shards.
 const MOST_PARTITIONS: usize = 6_400;

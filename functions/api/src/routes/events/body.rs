@@ -18,6 +18,7 @@ use crate::error::ApiError;
 use crate::openapi::received::Envelope;
 use crate::openapi::values;
 use crate::routes::deliveries::body::{DeliveryState, FailureReasonShown, LastAttemptBody};
+use crate::routes::envelope::shown_as_it_is;
 
 /// An event with its deliveries as they are now.
 #[derive(Serialize, ToSchema)]
@@ -38,6 +39,10 @@ pub struct EventBody {
     deliveries: Vec<EventDeliveryBody>,
     skipped: Vec<SkippedBody>,
 }
+
+/// The fields of an event in a list.
+pub const FIELDS: &[&str] =
+    &["event_id", "event_name", "project_id", "payload", "created_at", "deliveries", "skipped"];
 
 /// One of an event's deliveries, without its attempts.
 #[derive(Serialize, ToSchema)]
@@ -111,15 +116,6 @@ impl EventBody {
             skipped: event.skipped.0.iter().map(skipped).collect(),
         })
     }
-}
-
-/// A stored envelope.
-///
-/// # Errors
-/// When it is not JSON.
-pub fn shown_as_it_is(envelope: Vec<u8>) -> Result<Box<RawValue>, ApiError> {
-    let text = String::from_utf8(envelope).map_err(ApiError::internal)?;
-    RawValue::from_string(text).map_err(ApiError::internal)
 }
 
 impl EventDeliveryBody {

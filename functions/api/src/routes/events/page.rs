@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use super::body::{EventBody, deliveries_of};
+use super::body::{EventBody, FIELDS, deliveries_of};
 use crate::app::App;
 use crate::auth::InProject;
 use crate::error::ApiError;
@@ -22,10 +22,6 @@ use crate::openapi::values::PageCursor;
 
 /// Deliveries whose rows are read at once; an event that has more is read by itself.
 const DELIVERIES_AT_ONCE: usize = 500;
-
-/// The fields of an event in a list.
-pub const FIELDS: &[&str] =
-    &["event_id", "event_name", "project_id", "payload", "created_at", "deliveries", "skipped"];
 
 /// A page of events.
 #[derive(Serialize, ToSchema)]
