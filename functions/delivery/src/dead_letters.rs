@@ -2,15 +2,12 @@
 //! step of an erasure, or a message that is no job, is parked as it is.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use echo_shared::decision::OVERTAKEN_WAIT;
-use echo_shared::delivery::FailureReason;
+use echo_shared::decision::{OVERTAKEN_WAIT, given_up};
 use echo_shared::job::{DeliveryJob, Job, NotAJob, ReplayJob, StreamJob};
 use echo_shared::replay::{ReplayStatus, StopReason};
 use echo_shared::store::{Advanced, StoreError};
 use echo_shared::time::Timestamp;
-use echo_shared::transition::Transition;
 
 use crate::lanes::INTAKE;
 use crate::message::{Disposal, Message};
@@ -20,9 +17,6 @@ use crate::sqs_event::Record;
 use crate::turn::health;
 use crate::turn::rows::{self, Rows};
 use crate::{App, notices, replay_step, streams};
-
-/// A job that has the turn acts within this time, or is lost. A job that waits for longer is replaced by a new one about once a day.
-const ACTS_WITHIN: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 
 /// The reason on an event that was parked without having been refused.
 const KEPT_OUT: &str = "faults of ours kept it from being accepted; send it again under the same event_id";
@@ -96,7 +90,7 @@ async fn end_and_wake(
     Ok(ended)
 }
 
-/// Ends the delivery of a job that came here, unless it has ended.
+/// Ends the delivery of a job that came here, if [`given_up`] says so.
 async fn end(app: &App, message: &Message, job: &DeliveryJob, tally: &Tally) -> Result<Disposal, OwnFault> {
     let now = Timestamp::now();
     let rows = Rows::of(job, &rows::load(&app.store, &[job]).await?);
@@ -108,38 +102,23 @@ async fn end(app: &App, message: &Message, job: &DeliveryJob, tally: &Tally) -> 
         return Ok(Disposal::Delete);
     };
     let endpoint = rows.endpoint.as_ref();
-    if delivery.status.is_final() {
-        if delivery.uncounted {
-            health::tell(app, &delivery, endpoint, now).await?;
+    if let Some(failed) = given_up(&delivery, job, notices::may_be_told(app, &delivery), now) {
+        if app.store.advance(&delivery, &failed).await? == Advanced::Overtaken {
+            return Ok(message.hide(OVERTAKEN_WAIT).await);
         }
-        return Ok(Disposal::Delete);
-    }
-    // This job is a copy, and the job that has the turn still acts.
-    let last_change = delivery.due_at().max(delivery.updated_at);
-    if job.chain != delivery.chain && now < last_change.plus(ACTS_WITHIN) {
-        return Ok(Disposal::Delete);
-    }
-    let failed = Transition {
-        uncounted: notices::may_be_told(app, &delivery),
-        ..Transition::ended(&delivery, FailureReason::Internal, now)
-    };
-    match app.store.advance(&delivery, &failed).await? {
-        Advanced::Done => {
-            tracing::error!("a delivery failed for an internal fault");
-            tally.add(|counts| {
-                counts.failed += 1;
-                if let Some(endpoint) = endpoint {
-                    counts.by_endpoint.add(endpoint, &failed);
-                }
-            });
-            failed.apply(&mut delivery);
-            if delivery.uncounted {
-                health::tell(app, &delivery, endpoint, now).await?;
+        tracing::error!("a delivery failed for an internal fault");
+        tally.add(|counts| {
+            counts.failed += 1;
+            if let Some(endpoint) = endpoint {
+                counts.by_endpoint.add(endpoint, &failed);
             }
-            Ok(Disposal::Delete)
-        }
-        Advanced::Overtaken => Ok(message.hide(OVERTAKEN_WAIT).await),
+        });
+        failed.apply(&mut delivery);
     }
+    if delivery.uncounted {
+        health::tell(app, &delivery, endpoint, now).await?;
+    }
+    Ok(Disposal::Delete)
 }
 
 /// Ends the delivery that a stream's job could not get past, if the job had the stream, and lets the stream go on.

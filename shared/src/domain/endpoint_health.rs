@@ -24,9 +24,22 @@ impl DisableRule {
         first_failure_at.filter(|_| is_due).map(|first| first.plus(self.after))
     }
 
-    /// Whether the failures in a row are enough for the event `endpoint.failing`: half of those that disable the endpoint.
+    /// Whether the failures in a row disable the endpoint at that time.
     #[must_use]
-    pub const fn is_failing(&self, state: &EndpointState) -> bool {
+    pub fn disables_now(&self, state: &EndpointState, now: Timestamp) -> bool {
+        let are_enough = self.failures > 0 && state.consecutive_failures >= self.failures;
+        are_enough && state.first_failure_at.is_some_and(|first| first.plus(self.after) <= now)
+    }
+
+    /// Whether the event `endpoint.failing` is due: the failures in a row are enough for it, and nobody was told since the last
+    /// success.
+    #[must_use]
+    pub const fn is_failing_anew(&self, state: &EndpointState) -> bool {
+        self.is_failing(state) && state.failing.is_none()
+    }
+
+    /// Whether the failures in a row are enough for the event `endpoint.failing`: half of those that disable the endpoint.
+    const fn is_failing(&self, state: &EndpointState) -> bool {
         self.failures > 0 && state.consecutive_failures >= self.failures.div_ceil(2)
     }
 }
@@ -34,7 +47,7 @@ impl DisableRule {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::{EndpointId, ProjectId};
+    use crate::id::{EndpointId, EventId, ProjectId};
     use crate::shards::Shards;
 
     const T0: Timestamp = Timestamp::from_millis(1_776_009_119_499);
@@ -56,6 +69,30 @@ mod tests {
         assert_eq!([at(0, 0), at(0, 40)], [None; 2], "nothing disables it");
         let disabled = Endpoint { status: EndpointStatus::Disabled, ..failed(10) };
         assert_eq!(DisableRule { failures: 10, after: DAY }.disables_at(&disabled), None);
+    }
+
+    #[test]
+    fn failures_disable_an_endpoint_once_they_are_many_and_the_first_is_old() {
+        let disables = |failures, count, now| {
+            DisableRule { failures, after: DAY }.disables_now(&failed(count).state, now)
+        };
+        let (early, due) = (T0.plus(Duration::from_secs(86_399)), T0.plus(DAY));
+        assert_eq!([8, 9, 10, 11].map(|count| disables(10, count, due)), [false, false, true, true]);
+        assert!(!disables(10, 40, early));
+        assert!(!disables(0, 40, due), "nothing disables it");
+        assert!(
+            !DisableRule { failures: 1, after: DAY }
+                .disables_now(&EndpointState { first_failure_at: None, ..failed(5).state }, due)
+        );
+    }
+
+    #[test]
+    fn an_endpoint_that_is_failing_is_told_once() {
+        let (rule, failing) = (DisableRule { failures: 10, after: DAY }, failed(7).state);
+        assert!(rule.is_failing_anew(&failing));
+        let told = EndpointState { failing: Some(EventId::new(T0)), ..failing };
+        assert!(!rule.is_failing_anew(&told));
+        assert!(!rule.is_failing_anew(&failed(4).state));
     }
 
     #[test]

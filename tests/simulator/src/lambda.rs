@@ -54,7 +54,7 @@ impl World {
             let is_dead = message.receives > self.settings.max_receives;
             if is_dead {
                 self.queues[at].release(message.endpoint);
-                self.side_send(DEAD, message.delivery);
+                self.side_send(DEAD, message.delivery, message.chain);
             }
             !is_dead
         });

@@ -72,10 +72,19 @@ pub(crate) fn before_its_rows(job: &DeliveryJob, accepted_at: i64) -> DeliveryJo
 
 /// The delivery and the job for a decision, as the invocation read them.
 pub(crate) fn as_seen<'a>(
-    (delivery, job): &'a mut (Delivery, DeliveryJob),
+    scratch: &'a mut (Delivery, DeliveryJob),
     work: &Work,
 ) -> (&'a mut Delivery, &'a DeliveryJob) {
-    work.seen.read_into(delivery);
-    job.chain = work.message.chain.map(Chain::from_number);
+    as_read(scratch, &work.seen, work.message.chain)
+}
+
+/// The delivery of a row, and one of its jobs by its chain.
+pub(crate) fn as_read<'a>(
+    (delivery, job): &'a mut (Delivery, DeliveryJob),
+    row: &Row,
+    chain: Option<u32>,
+) -> (&'a mut Delivery, &'a DeliveryJob) {
+    row.read_into(delivery);
+    job.chain = chain.map(Chain::from_number);
     (delivery, job)
 }

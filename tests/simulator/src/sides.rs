@@ -1,12 +1,12 @@
 //! Everything outside the lanes: the intake queue, the dead letter queue, the parked queue, the EventBridge rule, and
 //! requests that the API does not accept. These queues hold few messages at a time, so they are plain lists.
 
-use echo_shared::decision::backoff;
-use echo_shared::delivery::DeliveryStatus;
+use echo_shared::decision::{backoff, given_up};
 
 use crate::broken::{Api, Rule, Service};
 use crate::metrics::{DEAD, Function, INTAKE, Metric, PARKED, QUEUES, Sample};
-use crate::world::{Happening, World, millis};
+use crate::row::as_read;
+use crate::world::{Happening, World, millis, timestamp};
 
 /// How often the pollers of these queues look for messages.
 const POLL_MS: i64 = 1_000;
@@ -23,6 +23,8 @@ struct SideMessage {
     receives: u32,
     /// The endpoint of an event, or the delivery of a dead letter.
     about: u32,
+    /// The chain of a dead letter.
+    chain: Option<u32>,
 }
 
 /// The queues by their index in [`QUEUES`]; the lanes' queues stay empty here.
@@ -56,9 +58,9 @@ impl World {
         }
     }
 
-    /// Puts a dead letter for this delivery into the dead letter queue, as if SQS had given up its job.
-    pub fn bury(&mut self, delivery: u32) {
-        self.side_send(DEAD, delivery);
+    /// Puts a dead letter for this delivery into the dead letter queue, as if SQS had given up its job of that chain.
+    pub fn bury(&mut self, delivery: u32, chain: Option<u32>) {
+        self.side_send(DEAD, delivery, chain);
     }
 
     /// The number of messages in the dead letter queue.
@@ -67,8 +69,8 @@ impl World {
         self.sides.queues[DEAD].len()
     }
 
-    pub(crate) fn side_send(&mut self, queue: usize, about: u32) {
-        let message = SideMessage { sent_at: self.now, visible_at: self.now, receives: 0, about };
+    pub(crate) fn side_send(&mut self, queue: usize, about: u32, chain: Option<u32>) {
+        let message = SideMessage { sent_at: self.now, visible_at: self.now, receives: 0, about, chain };
         self.sides.queues[queue].push(message);
         self.plan_side_poll();
     }
@@ -86,13 +88,13 @@ impl World {
         }
         let is_unanswered = self.broken.rule == Rule::Unanswered || self.broken.refuses(Service::SqsSend);
         match self.broken.rule {
-            Rule::Forbidden => self.side_send(PARKED, u32::from(endpoint)),
+            Rule::Forbidden => self.side_send(PARKED, u32::from(endpoint), None),
             Rule::ForbiddenTwice => self.metrics.count(self.now, Metric::Lost),
             Rule::Sends | Rule::Unanswered if is_unanswered => {
                 let pause = (FIRST_PAUSE_MS << tries.min(16)).min(LAST_PAUSE_MS);
                 self.at(self.now + pause, Happening::OnBus { endpoint, tries: tries + 1 });
             }
-            Rule::Sends | Rule::Unanswered => self.side_send(INTAKE, u32::from(endpoint)),
+            Rule::Sends | Rule::Unanswered => self.side_send(INTAKE, u32::from(endpoint), None),
         }
     }
 
@@ -115,7 +117,7 @@ impl World {
         message.receives += 1;
         if queue == INTAKE && message.receives > self.settings.max_receives {
             // The function that receives from the dead letter queue parks events.
-            self.side_send(PARKED, message.about);
+            self.side_send(PARKED, message.about, None);
             return true;
         }
         message.visible_at = self.now + self.settings.visibility_ms;
@@ -137,15 +139,24 @@ impl World {
         if queue == INTAKE {
             self.accept(u16::try_from(message.about).unwrap_or_default());
         } else {
-            let row = &mut self.rows[message.about as usize];
-            if !row.status.is_final() {
-                row.status = DeliveryStatus::Failed;
-                row.next_retry_at = None;
-                self.internal += 1;
-            }
+            self.end(message);
             self.metrics.count(self.now, Metric::DeadLettered);
         }
         true
+    }
+
+    /// Ends the delivery of a dead letter, if the decision says so.
+    fn end(&mut self, message: &SideMessage) {
+        let row = self.rows[message.about as usize];
+        if !row.exists(self.now) {
+            return;
+        }
+        let (delivery, job) = as_read(&mut self.scratch, &row, message.chain);
+        if let Some(ended) = given_up(delivery, job, false, timestamp(self.now)) {
+            ended.apply(delivery);
+            self.rows[message.about as usize] = row.written(delivery);
+            self.internal += 1;
+        }
     }
 
     /// Whether the API accepts no request now. If so, this counts the request as CloudWatch does.

@@ -106,7 +106,8 @@ fn suffer(outage: &str) -> World {
         .unwrap_or_else(|| panic!("the simulator does not know the runbook's outage '{outage}'"));
     for delivery in 0..3 {
         if outage.contains("ead letters") || outage.contains("DeadLetters") {
-            world.bury(delivery);
+            let chain = world.rows[delivery as usize].chain;
+            world.bury(delivery, chain);
         }
     }
     world.run_out((BEGINS + WITHIN + 3) * MINUTE_MS);

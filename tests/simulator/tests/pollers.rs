@@ -134,6 +134,23 @@ fn too_few_receives_are_noticed() {
     assert!(sum(&world, Metric::DeadLettered) > 0.0);
 }
 
+/// A dead letter ends its delivery only if its job has the turn: the other jobs of the delivery go on.
+#[test]
+fn a_dead_letter_of_a_copy_leaves_its_delivery_to_the_job_that_has_the_turn() {
+    let mut world = World::new(1, Settings::template_defaults(), vec![Receiver::Failing { ms: 50 }]);
+    world.produce(0, 1_000, 2);
+    world.run_out(3 * MINUTE_MS);
+    let turns = [world.rows[0].chain, world.rows[1].chain];
+    assert!(turns.iter().all(Option::is_some), "both wait for a retry");
+    world.bury(0, turns[0]);
+    world.bury(1, None);
+    world.run(DAY_MS);
+    assert!(world.is_quiet());
+    assert_eq!((world.internal, world.dead_letters()), (1, 0));
+    assert_eq!([world.rows[0].attempts, world.rows[1].attempts], [2, 4]);
+    assert!(world.rows.iter().all(|row| row.status == DeliveryStatus::Failed));
+}
+
 /// A new account may have ten concurrent invocations in all. An endpoint that fails slowly takes them from the API
 /// too. Still every delivery ends as its receiver's answers demand.
 #[test]

@@ -99,8 +99,12 @@ async fn count_failure(
         && !delivery.counted
         && let Some(counted) = app.store.count_failure(endpoint, &delivery.id, now).await?
     {
-        is_failing = app.store.note_failing(&counted, rule, &failing).await?;
-        if rule.failures > 0 && counted.state.consecutive_failures >= rule.failures && disabled.is_none() {
+        is_failing = if rule.is_failing_anew(&counted.state) {
+            app.store.note_failing(&counted, &failing).await?
+        } else {
+            counted.state.failing == Some(failing)
+        };
+        if rule.disables_now(&counted.state, now) && disabled.is_none() {
             disabled = app.store.disable_after_failures(&counted, rule, &disabling, kept_for, now).await?;
         }
         latest = counted;

@@ -1,6 +1,7 @@
 //! The decisions: pure functions of a delivery's row, its endpoint, the job that woke, the attempt's outcome and the time.
 //! [`on_wake`] chooses a woken job's act. [`after_attempt`] turns an attempt's outcome into the delivery's next step.
-//! [`Woken`] turns either into the write to the row and the job's next place. The delivery function carries them out.
+//! [`Woken`] turns either into the write to the row and the job's next place. [`given_up()`] ends the delivery of a dead letter. The
+//! delivery function carries them out.
 
 use std::time::Duration;
 
@@ -13,8 +14,10 @@ use crate::schedule::RetrySchedule;
 use crate::slowness::{Hanging, ProbeFor, next_look};
 use crate::time::Timestamp;
 
+mod given_up;
 mod next;
 
+pub use given_up::given_up;
 pub use next::{
     CROWDED_ABOVE, Decided, EARLY, MOST_RECEIVES, Next, OVERTAKEN_WAIT, SHORT_WAIT, Woken, Write, backoff,
     is_slept_through,
@@ -209,7 +212,7 @@ pub enum WithoutEvent {
     LookAgain { at: Timestamp },
     /// The event was never accepted, or it has expired: the message is deleted.
     Gone,
-    /// The event was never accepted, and yet the delivery has a row: it ends.
+    /// The event was never accepted, and yet the delivery has a row: it ends ([`never_accepted`]).
     NeverAccepted,
     /// An attempt was made, so there was an event: an internal fault.
     Lost,
@@ -234,6 +237,12 @@ pub fn without_event(
         None => WithoutEvent::Gone,
         Some(_) => WithoutEvent::NeverAccepted,
     }
+}
+
+/// The act of a job whose delivery has a row although its event was never accepted ([`WithoutEvent::NeverAccepted`]).
+#[must_use]
+pub const fn never_accepted() -> Wake {
+    Wake::End { reason: FailureReason::Internal }
 }
 
 /// The act of a job whose event's payload is erased: nothing is left to send. An ended delivery is left as it is.

@@ -82,17 +82,9 @@ impl Store {
         Ok(recovered && endpoint.status == EndpointStatus::Active)
     }
 
-    /// Notes that an endpoint is failing, once until its next success. Returns whether this call did so, or an earlier call with the
-    /// same `failing`.
-    pub async fn note_failing(
-        &self,
-        endpoint: &Endpoint,
-        rule: DisableRule,
-        failing: &EventId,
-    ) -> Result<bool, StoreError> {
-        if !rule.is_failing(&endpoint.state) || endpoint.state.failing.is_some() {
-            return Ok(endpoint.state.failing == Some(*failing));
-        }
+    /// Notes that an endpoint with at least as many failures in a row is failing, once until its next success. Returns whether this
+    /// call did so, or an earlier call with the same `failing`.
+    pub async fn note_failing(&self, endpoint: &Endpoint, failing: &EventId) -> Result<bool, StoreError> {
         let noted = self
             .update_state(endpoint)
             .condition_expression("consecutive_failures >= :failures AND attribute_not_exists(failing)")
