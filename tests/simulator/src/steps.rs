@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use echo_shared::attempt::{Attempt, Missing, Outcome, SendFailure};
 use echo_shared::decision::{
-    CROWDED_ABOVE, Decided, Lane, Next, OVERTAKEN_WAIT, SHORT_WAIT, Wake, WithoutEvent, Woken, Write,
-    after_attempt, backoff, on_wake, without_event, without_probe,
+    CROWDED_ABOVE, Decided, Lane, Next, OVERTAKEN_WAIT, Wake, WithoutEvent, Woken, Write, after_attempt,
+    backoff, is_short, is_slept_through, on_wake, time_in_queue, without_event, without_probe,
 };
 use echo_shared::delivery::Delivery;
 use echo_shared::endpoint::Endpoint;
@@ -21,6 +21,11 @@ use crate::metrics::{Function, Metric};
 use crate::queue::Message;
 use crate::row::{as_seen, before_its_rows};
 use crate::world::{Happening, Receiver, Work, World, index, millis, timestamp};
+
+/// SQS hides and delays messages for whole seconds, and the product rounds its waits up.
+const fn whole_seconds(ms: i64) -> i64 {
+    (ms + 999) / 1_000 * 1_000
+}
 
 /// How a conditional write ended.
 enum Written {
@@ -46,7 +51,13 @@ impl World {
         if !row.exists(self.now) {
             return self.before_its_rows(id, row.accepted_at, now);
         }
-        match self.wake_of(&work, now) {
+        let wake = self.wake_of(&work, now);
+        let (delivery, _) = as_seen(&mut self.scratch, &work);
+        let wait = wake.waits_until().map(|until| until.since(now));
+        if let Some(wait) = wait.filter(|wait| is_slept_through(delivery, *wait)) {
+            return self.sleep(id, wait);
+        }
+        match wake {
             Wake::Attempt { .. } if self.lacks_keys() => {
                 self.hide(id, millis(backoff(work.message.receives)))
             }
@@ -66,7 +77,8 @@ impl World {
         let job = before_its_rows(&self.scratch.1, accepted_at);
         match without_event(&job, None, now, self.settings.api_timeout) {
             WithoutEvent::LookAgain { at } if self.settings.design != Design::NoLookAgain => {
-                self.hide(id, millis(at.since(now)));
+                let wait = at.since(now);
+                if is_short(wait) { self.sleep(id, wait) } else { self.hide(id, whole_seconds(millis(wait))) }
             }
             _ => self.delete(id),
         }
@@ -109,6 +121,7 @@ impl World {
 
     /// Writes a decision, and then sends, hides or deletes the job as the decision says.
     fn carry_out(&mut self, id: u32, Decided { write, next }: Decided, now: Timestamp) {
+        let slot = write.as_ref().map_or(self.work.at(id).seen.slot, |write| write.transition.slot);
         if let Some(write) = write {
             match self.write(id, &write) {
                 Written::Done => {}
@@ -119,12 +132,12 @@ impl World {
                 return;
             }
         }
-        let wait_until = |at: Timestamp| at.as_millis() - now.as_millis();
+        let wait_until = |at: Timestamp| millis(time_in_queue(at, slot, now));
         match next {
             Next::Finish => self.delete(id),
             Next::HideUntil(at) => {
                 let wander = self.wander();
-                self.hide(id, wait_until(at) + wander);
+                self.hide(id, whole_seconds(wait_until(at)) + wander);
             }
             Next::SendOn { job, lane, at, stands_in_at } => {
                 let lane = match (self.settings.design, lane) {
@@ -132,8 +145,8 @@ impl World {
                     (_, lane) => lane,
                 };
                 let message = Message { chain: job.chain.map(Chain::number), ..self.work.at(id).message };
-                if !self.send(lane, message, wait_until(at)) {
-                    return self.hide(id, wait_until(stands_in_at));
+                if !self.send(lane, message, whole_seconds(wait_until(at))) {
+                    return self.hide(id, whole_seconds(wait_until(stands_in_at)));
                 }
                 if !self.crashes(id) {
                     self.delete(id);
@@ -176,7 +189,7 @@ impl World {
             return;
         }
         let wait = slot.at.since(now);
-        if wait > SHORT_WAIT {
+        if !is_short(wait) {
             let decided =
                 self.decide(&work, |woken, delivery, endpoint| woken.put_off(delivery, endpoint, slot, now));
             return self.carry_out(id, decided, now);
@@ -217,6 +230,24 @@ impl World {
             slot = Some(Slots { limit, from_micros }.nth(0));
         }
         slot
+    }
+
+    /// Lets a job sleep through a short wait.
+    fn sleep(&mut self, id: u32, wait: Duration) {
+        self.work.at(id).asleep = true;
+        self.at(self.now + millis(wait), Happening::SleptThrough { work: id });
+    }
+
+    /// Reads the row of a job again that has slept through a wait, and decides anew.
+    pub(crate) fn slept_through(&mut self, id: u32) {
+        let Work { invocation, message, .. } = *self.work.at(id);
+        if !self.invocations.at(invocation).alive {
+            return self.close(id);
+        }
+        let work = self.work.at(id);
+        work.asleep = false;
+        work.seen = self.rows[message.delivery as usize];
+        self.wake(id);
     }
 
     pub(crate) fn slot_comes(&mut self, id: u32, number: u32) {

@@ -141,7 +141,7 @@ pub(crate) struct Work {
     pub(crate) sent: bool,
     pub(crate) sent_at: i64,
     pub(crate) sent_while_slow: bool,
-    /// The job sleeps until its slot's time.
+    /// The job sleeps through a short wait, or until its slot's time.
     pub(crate) asleep: bool,
     pub(crate) settled: bool,
 }
@@ -172,6 +172,10 @@ pub(crate) enum Happening {
     SlotComes {
         work: u32,
         number: u32,
+    },
+    /// A job has slept through a short wait.
+    SleptThrough {
+        work: u32,
     },
     /// An event is on the bus, or EventBridge tries again to pass it on.
     OnBus {
@@ -428,6 +432,7 @@ impl World {
                 Happening::Over { invocation } => self.free(invocation),
                 Happening::Answered { work, ok } => self.answered(work, ok),
                 Happening::SlotComes { work, number } => self.slot_comes(work, number),
+                Happening::SleptThrough { work } => self.slept_through(work),
                 Happening::OnBus { endpoint, tries } => self.on_bus(endpoint, tries),
                 Happening::SidePoll => self.side_poll(),
             }

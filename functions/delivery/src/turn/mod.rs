@@ -18,8 +18,8 @@ use std::time::Duration;
 
 use echo_shared::attempt::{Attempt, Outcome};
 use echo_shared::decision::{
-    Lane, SHORT_WAIT, Wake, WithoutEvent, Woken, after_attempt, is_slept_through, never_accepted, on_wake,
-    without_event, without_payload, without_probe,
+    Lane, SHORT_WAIT, Wake, WithoutEvent, Woken, after_attempt, is_short, is_slept_through, never_accepted,
+    on_wake, without_event, without_payload, without_probe,
 };
 use echo_shared::delivery::Delivery;
 use echo_shared::endpoint::Endpoint;
@@ -165,7 +165,7 @@ impl Turn {
                 .then(|| without_event(&self.job, delivery.as_ref(), now, self.app.settings.api_timeout));
             if let Some(WithoutEvent::LookAgain { at }) = without_event {
                 let wait = at.since(now);
-                if wait > SHORT_WAIT || !self.has_time_after(wait) {
+                if !is_short(wait) || !self.has_time_after(wait) {
                     return Ok(TurnEnd::GoesOn(self.message.hide(wait).await));
                 }
                 sleep(wait).await;
@@ -271,7 +271,7 @@ impl Turn {
         }
         if let Some(slot) = slots::take(&self.app.store, endpoint, need, self.reservation.as_ref()).await? {
             let wait = slot.at.since(Timestamp::now());
-            if wait > SHORT_WAIT || !self.has_time_after(wait) {
+            if !is_short(wait) || !self.has_time_after(wait) {
                 if decided_at.elapsed() > SLOW_STORE {
                     return Ok(TurnEnd::GoesOn(self.message.back_off().await));
                 }

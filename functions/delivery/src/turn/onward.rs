@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use echo_shared::decision::{Decided, Lane, Next, OVERTAKEN_WAIT, Write};
+use echo_shared::decision::{Decided, Lane, Next, OVERTAKEN_WAIT, Write, time_in_queue};
 use echo_shared::delivery::Delivery;
 use echo_shared::endpoint::Endpoint;
 use echo_shared::job::DeliveryJob;
@@ -12,7 +12,7 @@ use echo_shared::store::{Advanced, StoreError};
 use echo_shared::time::Timestamp;
 use echo_shared::transition::Transition;
 
-use crate::message::{Disposal, time_in_queue};
+use crate::message::Disposal;
 use crate::own_fault::OwnFault;
 use crate::turn::{HAND_BACK_TIME, Turn, TurnEnd, health, records, retries};
 
@@ -96,7 +96,8 @@ impl Turn {
         slot: Option<Slot>,
     ) -> Disposal {
         let others = self.shared.as_ref().map(|shared| &shared.retries);
-        if retries::send(&self.app, lane, others, job, time_in_queue(at, slot)).await {
+        let delay = time_in_queue(at, slot, Timestamp::now());
+        if retries::send(&self.app, lane, others, job, delay).await {
             return Disposal::Delete;
         }
         tracing::info!("the next job was perhaps not queued: this job waits and stands in for it");

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use echo_shared::decision::Lane;
+use echo_shared::decision::{Lane, time_in_queue};
 use echo_shared::job::DeliveryJob;
 use echo_shared::rate_limit::Slot;
 use echo_shared::time::Timestamp;
@@ -11,7 +11,7 @@ use futures_util::future::join_all;
 
 use crate::App;
 use crate::coalescer::Coalescer;
-use crate::message::{Disposal, Message, time_in_queue};
+use crate::message::{Disposal, Message};
 
 /// Sends a job on to a lane; false when it is not certain to be in the queue. The send is not repeated, because a second
 /// copy of the job would be a second request to the receiver.
@@ -39,13 +39,13 @@ pub(crate) async fn hide(
     until: Timestamp,
     slot: Option<Slot>,
 ) -> Disposal {
+    let wait = || time_in_queue(until, slot, Timestamp::now());
     if let Some(others) = others
-        && others.hides.ask((lane, message.receipt_handle.clone(), time_in_queue(until, slot))).await
-            == Some(true)
+        && others.hides.ask((lane, message.receipt_handle.clone(), wait())).await == Some(true)
     {
         return Disposal::Keep;
     }
-    message.hide(time_in_queue(until, slot)).await
+    message.hide(wait()).await
 }
 
 /// Sends and hides a batch's jobs together.

@@ -19,8 +19,8 @@ mod next;
 
 pub use given_up::given_up;
 pub use next::{
-    CROWDED_ABOVE, Decided, EARLY, MOST_RECEIVES, Next, OVERTAKEN_WAIT, SHORT_WAIT, Woken, Write, backoff,
-    is_slept_through,
+    CROWDED_ABOVE, Decided, MOST_RECEIVES, Next, OVERTAKEN_WAIT, SHORT_WAIT, Woken, Write, backoff, is_short,
+    is_slept_through, time_in_queue,
 };
 
 /// The longest wait a receiver can ask for with `retry-after` (contract §5).

@@ -26,7 +26,12 @@ pub const MOST_RECEIVES: u32 = 100;
 pub const SHORT_WAIT: Duration = Duration::from_secs(1);
 
 /// A job that waits for its slot wakes this much before it, because queues are often late by a part of a second.
-pub const EARLY: Duration = Duration::from_millis(500);
+const EARLY: Duration = Duration::from_millis(500);
+
+/// A shorter wait, rounded up to SQS's whole seconds, would be longer by more than a tenth.
+const ROUNDED_UP_FROM: Duration = Duration::from_secs(10);
+
+const HALF_A_SECOND: Duration = Duration::from_millis(500);
 
 /// How long a job waits before it looks again after another job changed its row.
 pub const OVERTAKEN_WAIT: Duration = Duration::from_secs(5);
@@ -41,11 +46,37 @@ pub fn backoff(receives: u32) -> Duration {
     (FIRST_BACKOFF * 2_u32.pow(doublings)).min(LONGEST_BACKOFF)
 }
 
-/// Whether a job sleeps through a wait instead of going back to its queue, if its invocation has the time. A delivery
-/// with a slot comes back up to [`EARLY`] sooner than others.
+/// Whether a job sleeps through a wait for its event's row, or for a slot that it has just taken, instead of going back to its
+/// queue, if its invocation has the time.
+#[must_use]
+pub fn is_short(wait: Duration) -> bool {
+    wait <= SHORT_WAIT
+}
+
+/// The same for a wait until the attempt of a delivery is due. A delivery with a slot comes back up to `EARLY` sooner than
+/// others.
 #[must_use]
 pub fn is_slept_through(delivery: &Delivery, wait: Duration) -> bool {
     wait <= if delivery.slot.is_some() { SHORT_WAIT + EARLY } else { SHORT_WAIT }
+}
+
+/// How long the queue keeps a job that may act from `due`, which may be the time of its delivery's slot.
+#[must_use]
+pub fn time_in_queue(due: Timestamp, slot: Option<Slot>, now: Timestamp) -> Duration {
+    let wait = due.since(now);
+    if slot.is_some_and(|slot| slot.at == due) { slot_wait(wait) } else { queue_wait(wait) }
+}
+
+/// How long the queue keeps a job that has to wait for `wait`. A short wait is rounded to the nearest second; a job that
+/// wakes a little early sleeps through the rest.
+fn queue_wait(wait: Duration) -> Duration {
+    if wait < ROUNDED_UP_FROM { Duration::from_secs((wait + HALF_A_SECOND).as_secs()) } else { wait }
+}
+
+/// As [`queue_wait`], for a job that waits for its slot. It wakes up to a second and [`EARLY`] before its slot and sleeps
+/// through the rest. Rounded up, jobs with different slots in one second would all be sent at its end.
+const fn slot_wait(wait: Duration) -> Duration {
+    Duration::from_secs(wait.saturating_sub(EARLY).as_secs())
 }
 
 /// A job that has woken, and how it got here.

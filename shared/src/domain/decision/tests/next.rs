@@ -252,8 +252,29 @@ fn a_short_wait_is_slept_through() {
     let (mut delivery, ..) = fixture();
     let slept = |delivery: &Delivery, ms| is_slept_through(delivery, Duration::from_millis(ms));
     assert_eq!([0, 1_000, 1_001].map(|ms| slept(&delivery, ms)), [true, true, false]);
+    assert_eq!([0, 1_000, 1_001].map(|ms| is_short(Duration::from_millis(ms))), [true, true, false]);
     delivery.slot = Some(Slot { at: at(4), limit_since: T0 });
     assert_eq!([1_001, 1_500, 1_501].map(|ms| slept(&delivery, ms)), [true, true, false]);
+}
+
+#[test]
+fn short_waits_leave_at_most_half_a_second_to_sleep() {
+    let millis = [0, 499, 500, 980, 1_050, 2_100, 9_450, 9_999, 10_000, 60_001];
+    let slot = Slot { at: at(4), limit_since: T0 };
+    for other in [None, Some(slot)] {
+        let wait = |ms| time_in_queue(at(100), other, at(100).minus(Duration::from_millis(ms)));
+        let waits = millis.map(|ms| wait(ms).as_millis());
+        assert_eq!(waits, [0, 0, 1_000, 1_000, 1_000, 2_000, 9_000, 10_000, 10_000, 60_001]);
+    }
+    assert_eq!(time_in_queue(at(1), None, at(9)), Duration::ZERO);
+}
+
+#[test]
+fn a_job_wakes_half_a_second_before_its_slot_or_somewhat_earlier() {
+    let slot = Slot { at: at(100), limit_since: T0 };
+    let wait = |ms| time_in_queue(slot.at, Some(slot), slot.at.minus(Duration::from_millis(ms)));
+    let waits = [0, 999, 1_499, 1_500, 12_345, 12_678].map(|ms| wait(ms).as_millis());
+    assert_eq!(waits, [0, 0, 0, 1_000, 11_000, 12_000]);
 }
 
 #[test]
