@@ -17,8 +17,7 @@ use aws_sdk_sqs::types::{
 use futures_util::future::join_all;
 
 use crate::aws::Failure;
-use crate::id::ProjectId;
-use crate::job::{DeliveryJob, ErasureJob, ReplayJob, ResealJob, StreamJob};
+use crate::job::{AsMessage, StreamJob};
 
 /// The longest SQS delays a message (`DelaySeconds`).
 pub const MAX_DELAY: Duration = Duration::from_secs(900);
@@ -116,104 +115,70 @@ impl Queue {
 
     /// Sends a job that becomes visible after `delay`, or after 15 minutes if that is sooner.
     ///
-    /// # Errors
-    /// When the job is not certain to be in the queue. It may be there all the same.
-    pub async fn send(&self, job: &DeliveryJob, delay: Duration) -> Result<(), QueueError> {
-        self.send_body(job.encode(), &job.project_id.to_string(), delay).await
-    }
-
-    /// Sends a replay's step as [`Self::send`] does a delivery's job.
-    ///
-    /// # Errors
-    /// When the job is not certain to be in the queue. It may be there all the same.
-    pub async fn send_step(&self, step: &ReplayJob, delay: Duration) -> Result<(), QueueError> {
-        self.send_body(step.encode(), &step.project_id.to_string(), delay).await
-    }
-
-    /// Sends a step of the sweep in the same way. The sweep has a group of its own.
-    ///
-    /// # Errors
-    /// When the job is not certain to be in the queue. It may be there all the same.
-    pub async fn send_sweep(&self, step: &ResealJob, delay: Duration) -> Result<(), QueueError> {
-        self.send_body(step.encode(), "sweep", delay).await
-    }
-
-    /// Sends a stream's job as [`Self::send`] does a delivery's.
-    ///
-    /// # Errors
-    /// When the job is not certain to be in the queue. It may be there all the same.
-    pub async fn wake(&self, job: &StreamJob) -> Result<(), QueueError> {
-        self.send_body(job.encode(), &job.project_id.to_string(), Duration::ZERO).await
-    }
-
-    /// Sends an erasure's step as [`Self::send`] does a delivery's job.
-    ///
-    /// # Errors
-    /// When the job is not certain to be in the queue. It may be there all the same.
-    pub async fn send_erasure(&self, step: &ErasureJob, delay: Duration) -> Result<(), QueueError> {
-        self.send_body(step.encode(), &step.project_id.to_string(), delay).await
-    }
-
     /// The message's group is its project. When one group has more than a tenth of all messages in flight, SQS hands out the
     /// messages of quiet groups first (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-fair-queues.html>). So projects share a lane
     /// fairly, however many endpoints they have. (Rejected: the endpoint as the group. Each of fifty hanging endpoints has
     /// 2 % of the lane, below the tenth, and together they fill it.)
-    async fn send_body(&self, body: String, group: &str, delay: Duration) -> Result<(), QueueError> {
+    ///
+    /// # Errors
+    /// When the job is not certain to be in the queue. It may be there all the same.
+    pub async fn send(&self, job: &impl AsMessage, delay: Duration) -> Result<(), QueueError> {
         self.client
             .send_message()
             .queue_url(&self.url)
-            .message_body(body)
-            .message_group_id(group)
+            .message_body(job.encode())
+            .message_group_id(job.group())
             .delay_seconds(seconds(delay, MAX_DELAY))
             .send()
             .await?;
         Ok(())
     }
 
+    /// Sends a stream's job at once.
+    ///
+    /// # Errors
+    /// As [`Self::send`].
+    pub async fn wake(&self, job: &StreamJob) -> Result<(), QueueError> {
+        self.send(job, Duration::ZERO).await
+    }
+
     /// Sends many jobs, ten a request, and returns those that are not certain to be in the queue.
-    pub async fn send_all(&self, jobs: &[DeliveryJob], delay: Duration) -> Vec<DeliveryJob> {
+    pub async fn send_all<J: AsMessage + Clone>(&self, jobs: &[J], delay: Duration) -> Vec<J> {
         let delayed: Vec<_> = jobs.iter().map(|job| (job.clone(), delay)).collect();
         let is_sent = self.send_each(&delayed).await;
         jobs.iter().zip(is_sent).filter(|(_, is_sent)| !is_sent).map(|(job, _)| job.clone()).collect()
     }
 
-    /// Sends many jobs, ten a request, and says for each whether it is certain to be in the queue. Each has its own delay,
-    /// as in [`Self::send`].
-    pub async fn send_each(&self, jobs: &[(DeliveryJob, Duration)]) -> Vec<bool> {
-        let bodies = jobs.iter().map(|(job, delay)| (job.encode(), job.project_id, *delay));
-        self.send_bodies(&bodies.collect::<Vec<_>>()).await
-    }
-
     /// Sends a job for each stream, and returns those that are not certain to be in the queue.
     pub async fn wake_all(&self, jobs: &[StreamJob], delay: Duration) -> Vec<StreamJob> {
-        let bodies = jobs.iter().map(|job| (job.encode(), job.project_id, delay));
-        let is_sent = self.send_bodies(&bodies.collect::<Vec<_>>()).await;
-        jobs.iter().zip(is_sent).filter(|(_, is_sent)| !is_sent).map(|(job, _)| job.clone()).collect()
+        self.send_all(jobs, delay).await
     }
 
-    async fn send_bodies(&self, bodies: &[(String, ProjectId, Duration)]) -> Vec<bool> {
-        let batches = bodies.chunks(BATCH).map(|batch| async {
+    /// Sends many jobs, ten a request, and says for each whether it is certain to be in the queue. Each has its own delay,
+    /// as in [`Self::send`].
+    pub async fn send_each<J: AsMessage>(&self, jobs: &[(J, Duration)]) -> Vec<bool> {
+        let batches = jobs.chunks(BATCH).map(|batch| async {
             none_done(self.send_batch(batch).await, batch.len(), "jobs are not certain to be queued")
         });
         join_all(batches).await.concat()
     }
 
-    async fn send_batch(&self, bodies: &[(String, ProjectId, Duration)]) -> Result<Vec<bool>, QueueError> {
-        let entry = |(index, (body, group, delay)): (usize, &(String, ProjectId, Duration))| {
+    async fn send_batch<J: AsMessage>(&self, jobs: &[(J, Duration)]) -> Result<Vec<bool>, QueueError> {
+        let entry = |(index, (job, delay)): (usize, &(J, Duration))| {
             SendMessageBatchRequestEntry::builder()
                 .id(index.to_string())
-                .message_body(body)
-                .message_group_id(group.to_string())
+                .message_body(job.encode())
+                .message_group_id(job.group())
                 .delay_seconds(seconds(*delay, MAX_DELAY))
                 .build()
         };
-        let entries = bodies.iter().enumerate().map(entry).collect::<Result<_, _>>()?;
+        let entries = jobs.iter().enumerate().map(entry).collect::<Result<_, _>>()?;
         let request = self.client.send_message_batch().queue_url(&self.url).set_entries(Some(entries));
         let answer = request.send().await?;
         if !answer.failed().is_empty() {
             tracing::warn!(failed = ?answer.failed(), "some jobs were not queued");
         }
-        Ok(done_by_index(bodies.len(), answer.successful().iter().map(SendMessageBatchResultEntry::id)))
+        Ok(done_by_index(jobs.len(), answer.successful().iter().map(SendMessageBatchResultEntry::id)))
     }
 
     /// Sends a message of any content as it is, with attributes beside it.

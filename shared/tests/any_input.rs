@@ -10,7 +10,7 @@ use echo_shared::endpoint_url::EndpointUrl;
 use echo_shared::event_name::EventNames;
 use echo_shared::id::{EventId, ProjectId};
 use echo_shared::intake;
-use echo_shared::job::Job;
+use echo_shared::job::{AsMessage, Job};
 use echo_shared::payload::Payload;
 use echo_shared::schedule::RetrySchedule;
 use echo_shared::time::Timestamp;

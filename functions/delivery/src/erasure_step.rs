@@ -71,7 +71,7 @@ async fn go_on(
         _ => STEP_DELAY,
     };
     // The message stays until the next one is certain to be in the queue. Should both be there, both do the same.
-    match app.queues.retries.send_erasure(&ErasureJob { position, ..job.clone() }, delay).await {
+    match app.queues.retries.send(&ErasureJob { position, ..job.clone() }, delay).await {
         Ok(()) => Ok(Disposal::Delete),
         Err(error) => {
             tracing::warn!(%error, "an erasure's next step was perhaps not queued; this one stands in");

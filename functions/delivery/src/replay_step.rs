@@ -120,7 +120,7 @@ async fn make(
     }
     // The message stays until the next one is certain to be in the queue. Should both be there, only one changes the row.
     let job = ReplayJob { step: next.step, ..job.clone() };
-    match app.queues.retries.send_step(&job, STEP_DELAY).await {
+    match app.queues.retries.send(&job, STEP_DELAY).await {
         Ok(()) => Ok(Disposal::Delete),
         Err(error) => {
             tracing::warn!(%error, "a replay's next step was perhaps not queued; this one stands in");

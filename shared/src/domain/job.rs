@@ -151,11 +151,6 @@ impl StreamJob {
             stream: Some(self.stream),
         }
     }
-
-    #[must_use]
-    pub fn encode(&self) -> String {
-        versioned(STREAM, self)
-    }
 }
 
 /// One step of the sweep that seals all endpoints' values anew. An operator sends the first one.
@@ -208,41 +203,63 @@ pub enum Job {
     Erasure(ErasureJob),
 }
 
-fn versioned(v: u64, job: &impl Serialize) -> String {
-    #[derive(Serialize)]
-    struct Versioned<'a, J> {
-        v: u64,
-        #[serde(flatten)]
-        job: &'a J,
-    }
-    serde_json::to_string(&Versioned { v, job }).unwrap_or_default()
-}
+/// A job as a message of a queue.
+pub trait AsMessage: Serialize {
+    const VERSION: u64;
 
-impl DeliveryJob {
-    #[must_use]
-    pub fn encode(&self) -> String {
-        versioned(DELIVERY, self)
-    }
-}
+    /// The message's group, among which SQS shares a queue fairly.
+    fn group(&self) -> String;
 
-impl ReplayJob {
     #[must_use]
-    pub fn encode(&self) -> String {
-        versioned(REPLAY, self)
+    fn encode(&self) -> String {
+        #[derive(Serialize)]
+        struct Versioned<'a, J: ?Sized> {
+            v: u64,
+            #[serde(flatten)]
+            job: &'a J,
+        }
+        serde_json::to_string(&Versioned { v: Self::VERSION, job: self }).unwrap_or_default()
     }
 }
 
-impl ResealJob {
-    #[must_use]
-    pub fn encode(&self) -> String {
-        versioned(RESEAL, self)
+impl AsMessage for DeliveryJob {
+    const VERSION: u64 = DELIVERY;
+
+    fn group(&self) -> String {
+        self.project_id.to_string()
     }
 }
 
-impl ErasureJob {
-    #[must_use]
-    pub fn encode(&self) -> String {
-        versioned(ERASURE, self)
+impl AsMessage for ReplayJob {
+    const VERSION: u64 = REPLAY;
+
+    fn group(&self) -> String {
+        self.project_id.to_string()
+    }
+}
+
+impl AsMessage for StreamJob {
+    const VERSION: u64 = STREAM;
+
+    fn group(&self) -> String {
+        self.project_id.to_string()
+    }
+}
+
+impl AsMessage for ErasureJob {
+    const VERSION: u64 = ERASURE;
+
+    fn group(&self) -> String {
+        self.project_id.to_string()
+    }
+}
+
+/// The sweep is of no project and has a group of its own.
+impl AsMessage for ResealJob {
+    const VERSION: u64 = RESEAL;
+
+    fn group(&self) -> String {
+        "sweep".to_owned()
     }
 }
 

@@ -50,7 +50,7 @@ pub async fn erase_project(
 ) -> Result<(), ApiError> {
     // The job goes first: without the mark it does nothing, and a marked project without a job would stay half erased.
     let job = ErasureJob { project_id: *id, asked_at: now, position: Position::Endpoints };
-    app.retries.send_erasure(&job, FIRST_STEP_DELAY).await?;
+    app.retries.send(&job, FIRST_STEP_DELAY).await?;
     let until = now.plus(CLOSED_FOR);
     if !app.registry.close_project(account_id, id, until).await? {
         return Ok(());

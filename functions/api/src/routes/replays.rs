@@ -182,7 +182,7 @@ pub async fn create(
         step: replay.step,
     };
     // The job goes first: without its row it does nothing, a row without it would wait for ever.
-    app.retries.send_step(&job, FIRST_STEP_DELAY).await?;
+    app.retries.send(&job, FIRST_STEP_DELAY).await?;
     let entry = author.of_endpoint(&endpoint, Action::EndpointReplayStarted, now);
     match app.store.create_replay(&replay, latest, &entry).await? {
         Created::Done => Ok((StatusCode::ACCEPTED, Json(replay.into()))),
