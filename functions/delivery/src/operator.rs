@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use aws_sdk_eventbridge::Client;
-use aws_sdk_eventbridge::config::StalledStreamProtectionConfig;
 use aws_sdk_eventbridge::config::retry::RetryConfig;
 use aws_sdk_eventbridge::config::timeout::TimeoutConfig;
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
@@ -54,7 +53,6 @@ fn client(sdk: &aws_config::SdkConfig) -> Client {
     let config = aws_sdk_eventbridge::config::Builder::from(sdk)
         .retry_config(RetryConfig::standard().with_max_attempts(2))
         .timeout_config(timeouts)
-        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .build();
     Client::from_conf(config)
 }

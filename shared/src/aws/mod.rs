@@ -6,6 +6,7 @@ mod failure;
 pub use self::failure::Failure;
 
 use aws_config::environment::EnvironmentVariableCredentialsProvider;
+use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_smithy_runtime_api::client::http::{SharedHttpClient, SharedHttpConnector, http_client_fn};
 use rustls::ClientConfig;
@@ -19,8 +20,13 @@ use self::connector::Connector;
 /// chain would build all other sources too, with a client of STS: a fifteenth of a cold start.
 pub async fn sdk_config(tls: ClientConfig) -> SdkConfig {
     let defaults = aws_config::defaults(BehaviorVersion::v2026_01_12());
-    let credentials = EnvironmentVariableCredentialsProvider::new();
-    defaults.credentials_provider(credentials).http_client(http_client(tls)).load().await
+    defaults
+        .credentials_provider(EnvironmentVariableCredentialsProvider::new())
+        .http_client(http_client(tls))
+        // Each client has timeouts, which are enough. Counting every byte would cost a twentieth of each call's processor time.
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+        .load()
+        .await
 }
 
 fn http_client(tls: ClientConfig) -> SharedHttpClient {

@@ -5,7 +5,7 @@ use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
 use tokio::time::Instant;
 
 use super::deletions::delete_all;
-use super::ranges::{Range, query_page};
+use super::ranges::{Range, all_pages, query_page};
 use super::{Store, StoreError, from_item, number, text, to_item};
 use crate::audit::AuditEntry;
 use crate::id::{AuditId, ProjectId};
@@ -56,18 +56,7 @@ impl Store {
             .expression_attribute_values(":now", number(now.as_seconds()))
             .consistent_read(true)
             .scan_index_forward(false);
-        let (mut entries, mut start) = (Vec::new(), None);
-        while entries.len() < limit {
-            let (items, next) = query_page(query.clone(), limit - entries.len(), start).await?;
-            for item in items {
-                entries.push(from_item(item)?);
-            }
-            start = next;
-            if start.is_none() {
-                break;
-            }
-        }
-        Ok(entries)
+        all_pages(query, Some(limit)).await?.into_iter().map(from_item).collect()
     }
 
     /// Deletes the entries of a project that is being erased, until none is left or the time is over. True when none is left.

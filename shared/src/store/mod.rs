@@ -56,7 +56,6 @@ use std::fmt;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::StalledStreamProtectionConfig;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::error::{BuildError, ProvideErrorMetadata, SdkError};
@@ -100,8 +99,6 @@ pub fn client(config: &aws_config::SdkConfig) -> Client {
         .retry_config(retries)
         .retry_classifier(conflicts::Conflicts)
         .timeout_config(timeouts)
-        // The timeouts above are enough. Counting every byte would cost a twentieth of each call's processor time.
-        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .build();
     Client::from_conf(config)
 }
@@ -284,16 +281,7 @@ async fn rows<T: DeserializeOwned>(
         .expression_attribute_names("#key", key)
         .expression_attribute_values(":key", text(of))
         .consistent_read(true);
-    let mut items = Vec::new();
-    let mut after = None;
-    loop {
-        let page = query.clone().set_exclusive_start_key(after).send().await?;
-        items.extend(page.items.unwrap_or_default());
-        after = page.last_evaluated_key;
-        if after.is_none() {
-            return items.into_iter().map(from_item).collect();
-        }
-    }
+    ranges::all_pages(query, None).await?.into_iter().map(from_item).collect()
 }
 
 /// Whether a write was refused only because its condition does not hold.

@@ -3,6 +3,7 @@
 use aws_sdk_dynamodb::types::builders::DeleteBuilder;
 use aws_sdk_dynamodb::types::{Delete, TransactWriteItem, Update};
 
+use super::ranges::all_pages;
 use super::transactions::{put_new, transact_if};
 use super::{Registry, StoreError, audit, from_item, key, number, row, text, to_item};
 use crate::audit::AuditEntry;
@@ -70,19 +71,9 @@ impl Registry {
             .expression_attribute_values(":now", number(now.as_seconds()))
             .scan_index_forward(false)
             .consistent_read(true);
-        let (mut links, mut after) = (Vec::new(), None);
-        loop {
-            let page = query.clone().set_exclusive_start_key(after).send().await?;
-            for item in page.items.unwrap_or_default() {
-                links.push(from_item::<PortalLink>(item)?);
-            }
-            after = page.last_evaluated_key;
-            if after.is_none() || links.len() >= MOST_LISTED {
-                links.retain(|link| link.lives(now));
-                links.truncate(MOST_LISTED);
-                return Ok(links);
-            }
-        }
+        let links = all_pages(query, Some(MOST_LISTED)).await?.into_iter().map(from_item);
+        let links = links.collect::<Result<Vec<PortalLink>, _>>()?;
+        Ok(links.into_iter().filter(|link| link.lives(now)).collect())
     }
 
     /// Redeems a code. Of several callers at once one gets the session, and its repeats get it again.

@@ -102,7 +102,33 @@ pub(super) async fn query_page(
     limit: usize,
     start: Option<Item>,
 ) -> Result<(Vec<Item>, Option<Item>), StoreError> {
-    let limit = i32::try_from(limit).unwrap_or(i32::MAX);
-    let answer = query.limit(limit).set_exclusive_start_key(start).send().await?;
+    page(query, Some(limit), start).await
+}
+
+async fn page(
+    query: QueryFluentBuilder,
+    limit: Option<usize>,
+    start: Option<Item>,
+) -> Result<(Vec<Item>, Option<Item>), StoreError> {
+    let limit = limit.map(|limit| i32::try_from(limit).unwrap_or(i32::MAX));
+    let answer = query.set_limit(limit).set_exclusive_start_key(start).send().await?;
     Ok((answer.items.unwrap_or_default(), answer.last_evaluated_key.filter(|key| !key.is_empty())))
+}
+
+/// The items of all pages of a query, or the first `most`.
+pub(super) async fn all_pages(
+    query: QueryFluentBuilder,
+    most: Option<usize>,
+) -> Result<Vec<Item>, StoreError> {
+    let (mut items, mut start) = (Vec::new(), None);
+    while most.is_none_or(|most| items.len() < most) {
+        let left = most.map(|most| most - items.len());
+        let (more, next) = page(query.clone(), left, start).await?;
+        items.extend(more);
+        start = next;
+        if start.is_none() {
+            break;
+        }
+    }
+    Ok(items)
 }

@@ -12,7 +12,7 @@ use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
-use super::ranges::query_page;
+use super::ranges::all_pages;
 use super::update::Changes;
 use super::{Item, Store, StoreError, number, text};
 use crate::id::{EndpointId, ProjectId};
@@ -25,9 +25,6 @@ const WRITE_TIME: Duration = Duration::from_secs(1);
 
 /// How many writes, or queries of a list, are under way at once.
 const AT_ONCE: usize = 16;
-
-/// The most rows of a partition that a query reads: those of 31 days.
-const PAGE: usize = 31 * 24 + 1;
 
 /// A count's name. A bucket's is `took_` and its number.
 const DELIVERED: &str = "delivered";
@@ -150,15 +147,7 @@ impl Store {
             .expression_attribute_values(":first", number(period.first.start().as_seconds()))
             .expression_attribute_values(":last", number(period.last.start().as_seconds()))
             .expression_attribute_values(":now", number(now.as_seconds()));
-        let (mut rows, mut after) = (Vec::new(), None);
-        loop {
-            let (items, next) = query_page(query.clone(), PAGE, after).await?;
-            rows.extend(items);
-            after = next;
-            if after.is_none() {
-                return Ok(rows);
-            }
-        }
+        all_pages(query, None).await
     }
 }
 

@@ -68,27 +68,34 @@ impl Changes {
     }
 
     /// Puts the changes into an update of one row. The update's condition may use their names and values too.
-    pub(super) fn of_item(self, mut update: UpdateItemFluentBuilder) -> UpdateItemFluentBuilder {
-        update = update.update_expression(self.expression());
-        for (alias, name) in self.names {
-            update = update.expression_attribute_names(alias, name);
-        }
-        for (alias, value) in self.values {
-            update = update.expression_attribute_values(alias, value);
-        }
-        update
+    pub(super) fn of_item(self, update: UpdateItemFluentBuilder) -> UpdateItemFluentBuilder {
+        let update = update.update_expression(self.expression());
+        self.aliased(
+            update,
+            UpdateItemFluentBuilder::expression_attribute_names,
+            UpdateItemFluentBuilder::expression_attribute_values,
+        )
     }
 
     /// Puts the changes into an update that is part of a transaction.
-    pub(super) fn of_transaction(self, mut update: UpdateBuilder) -> UpdateBuilder {
-        update = update.update_expression(self.expression());
-        for (alias, name) in self.names {
-            update = update.expression_attribute_names(alias, name);
-        }
-        for (alias, value) in self.values {
-            update = update.expression_attribute_values(alias, value);
-        }
-        update
+    pub(super) fn of_transaction(self, update: UpdateBuilder) -> UpdateBuilder {
+        let update = update.update_expression(self.expression());
+        self.aliased(
+            update,
+            UpdateBuilder::expression_attribute_names,
+            UpdateBuilder::expression_attribute_values,
+        )
+    }
+
+    /// Adds the aliases of the names and the values to an update.
+    fn aliased<U>(
+        self,
+        update: U,
+        name: fn(U, String, String) -> U,
+        value: fn(U, String, AttributeValue) -> U,
+    ) -> U {
+        let update = self.names.into_iter().fold(update, |update, (alias, to)| name(update, alias, to));
+        self.values.into_iter().fold(update, |update, (alias, to)| value(update, alias, to))
     }
 }
 
