@@ -23,9 +23,9 @@ pub mod tls;
 
 // A path names the noun, wherever its file is.
 pub use domain::{
-    access_token, account, address, amazon, api_key, attempt, audit, budget, cursor, custom_headers,
+    access_token, account, address, amazon, api_key, attempt, audit, budget, bytes, cursor, custom_headers,
     decision, delivery, ed25519_keys, endpoint, endpoint_health, endpoint_patch, endpoint_secrets,
-    endpoint_url, erasure, event, event_input, event_name, event_type, fields, filter, id, intake, job,
+    endpoint_url, erasure, event, event_input, event_name, event_type, fields, filter, id, intake, job, mac,
     masks, merge, operational, origin, partition, payload, portal_link, project, rate_limit, receiver_auth,
     replay, route, schedule, scope, sealed, session, shards, signature, signing_secret, skipped, slowness,
     stats, stream, subscription, time, transition,

@@ -199,10 +199,16 @@ impl Delivery {
         }
     }
 
-    /// Whether no attempt has been made yet.
+    /// Whether an attempt has been made.
+    #[must_use]
+    pub const fn was_attempted(&self) -> bool {
+        self.attempt_count > 0
+    }
+
+    /// Whether the first attempt is still to come.
     #[must_use]
     pub const fn is_untried(&self) -> bool {
-        matches!(self.status, DeliveryStatus::Pending) && self.attempt_count == 0
+        matches!(self.status, DeliveryStatus::Pending) && !self.was_attempted()
     }
 
     /// When the next attempt may be made.

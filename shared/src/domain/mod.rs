@@ -4,12 +4,12 @@
 //! say where the service may send. [`account`], [`session`], [`project`], [`api_key`] with its [`scope`]s, [`portal_link`], [`endpoint`] with its [`endpoint_health`] and its [`subscription`]s,
 //! [`event`], [`event_type`], [`delivery`] and [`attempt`] are the things that the service keeps; [`shards`] and [`partition`] choose the
 //! place. [`fields`], [`event_input`] and [`intake`] read the producers' input, [`filter`] judges it, and [`payload`] packs it.
-//! [`signing_secret`], [`ed25519_keys`], [`signature`], [`custom_headers`] and the [`access_token`] of a [`receiver_auth`] go into a request, and [`endpoint_secrets`] are those of one endpoint;
+//! [`signing_secret`], [`ed25519_keys`], [`signature`], [`custom_headers`] and the [`access_token`] of a [`receiver_auth`] go into a request, and [`endpoint_secrets`] are those of one endpoint; [`mac`] is what signatures and derived secrets are made with;
 //! [`sealed`] is their form in a row, and [`masks`] stand in their place. [`job`] is a message in a queue.
 //! [`erasure`] is the way of a project's erasure. [`schedule`], [`rate_limit`], [`slowness`], [`budget`] and [`decision`] choose the next step, and [`transition`] is the
 //! change that a decision makes to a row. [`stream`] is the order of an ordered endpoint's deliveries. [`replay`] tries many deliveries again, [`operational`] tells the operator and the project,
 //! [`audit`] lists changes with their makers, [`stats`] count what happened at an endpoint,
-//! [`cursor`] marks a place in a list, and [`merge`] makes one list of several.
+//! [`bytes`] are read from rows, [`cursor`] marks a place in a list, and [`merge`] makes one list of several.
 
 pub mod access_token;
 pub mod account;
@@ -19,6 +19,7 @@ pub mod api_key;
 pub mod attempt;
 pub mod audit;
 pub mod budget;
+pub mod bytes;
 pub mod cursor;
 pub mod custom_headers;
 pub mod decision;
@@ -39,6 +40,7 @@ pub mod filter;
 pub mod id;
 pub mod intake;
 pub mod job;
+pub mod mac;
 pub mod masks;
 pub mod merge;
 pub mod operational;

@@ -5,8 +5,9 @@ use std::cell::RefCell;
 use std::fmt;
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
-use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::bytes;
 
 /// The largest payload that the delivery's own row holds, which saves a read. With it and one attempt the row still fits one
 /// write unit. When an attempt fails the payload leaves the row.
@@ -110,20 +111,7 @@ impl Serialize for Payload {
 
 impl<'de> Deserialize<'de> for Payload {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Bytes;
-        impl Visitor<'_> for Bytes {
-            type Value = Payload;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("bytes")
-            }
-            fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Payload, E> {
-                Ok(Payload(bytes.to_vec()))
-            }
-            fn visit_byte_buf<E: Error>(self, bytes: Vec<u8>) -> Result<Payload, E> {
-                Ok(Payload(bytes))
-            }
-        }
-        deserializer.deserialize_byte_buf(Bytes)
+        bytes::deserialize(deserializer, "bytes", |bytes| Some(Self(bytes)))
     }
 }
 

@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::bytes;
 use crate::id::{EndpointId, ProjectId};
 
 /// The form of the bytes, which is their first byte: then the length of the key's id, the id, the nonce, and the sealed text
@@ -133,20 +133,7 @@ impl Serialize for Sealed {
 
 impl<'de> Deserialize<'de> for Sealed {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Bytes;
-        impl Visitor<'_> for Bytes {
-            type Value = Sealed;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("sealed bytes")
-            }
-            fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Sealed, E> {
-                Ok(Sealed(bytes.to_vec()))
-            }
-            fn visit_byte_buf<E: Error>(self, bytes: Vec<u8>) -> Result<Sealed, E> {
-                Ok(Sealed(bytes))
-            }
-        }
-        deserializer.deserialize_byte_buf(Bytes)
+        bytes::deserialize(deserializer, "sealed bytes", |bytes| Some(Self(bytes)))
     }
 }
 

@@ -1,12 +1,10 @@
 //! The endpoints that an event skipped, as its row keeps them: 17 bytes for each, so that an event which 49 of 50 endpoints
 //! do not want costs no write unit more.
 
-use std::fmt;
-
-use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
+use crate::bytes;
 use crate::endpoint::SkipReason;
 use crate::id::EndpointId;
 
@@ -83,19 +81,7 @@ impl Serialize for Skipped {
 
 impl<'de> Deserialize<'de> for Skipped {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Bytes;
-        impl Visitor<'_> for Bytes {
-            type Value = Skipped;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("the skipped endpoints' bytes")
-            }
-
-            fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Skipped, E> {
-                Skipped::unpack(bytes).ok_or_else(|| E::custom("the skipped endpoints cannot be read"))
-            }
-        }
-        deserializer.deserialize_bytes(Bytes)
+        bytes::deserialize(deserializer, "the skipped endpoints' bytes", |bytes| Self::unpack(&bytes))
     }
 }
 

@@ -26,11 +26,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey};
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
 
 use crate::aws::Failure;
 use crate::ed25519::Ed25519Error;
+use crate::mac::hmac_sha256;
 use crate::sealed::{KeyId, Place, Sealed};
 
 pub use self::endpoints::Resealed;
@@ -152,10 +151,7 @@ impl SealingKeys {
 
 /// The 32 bytes that AES-256 takes, from a text that has more than 256 random bits.
 fn derived(text: &str) -> [u8; 32] {
-    #[expect(clippy::expect_used, reason = "HMAC takes keys of any length")]
-    let mut mac = Hmac::<Sha256>::new_from_slice(text.as_bytes()).expect("any key length");
-    mac.update(b"echo-webhooks/seal/v1");
-    mac.finalize().into_bytes().into()
+    hmac_sha256(text.as_bytes(), &[b"echo-webhooks/seal/v1"])
 }
 
 impl fmt::Debug for SealingKeys {

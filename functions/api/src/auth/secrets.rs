@@ -5,8 +5,7 @@ use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_secretsmanager::Client;
 use echo_shared::aws::Failure;
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
+use echo_shared::mac::hmac_sha256;
 use std::fmt;
 use std::time::Duration;
 use subtle::ConstantTimeEq;
@@ -78,17 +77,14 @@ impl RootSecret {
 
 fn derive(root: &str) -> Derived {
     Derived {
-        tokens: TokenKeys::new(&hmac(root, "echo-webhooks/jwt/v1")),
-        signup_token: SignupToken(hex::encode(hmac(root, "echo-webhooks/signup/v1"))),
+        tokens: TokenKeys::new(&derived(root, "echo-webhooks/jwt/v1")),
+        signup_token: SignupToken(hex::encode(derived(root, "echo-webhooks/signup/v1"))),
         reset: ResetKey::new(root),
     }
 }
 
-fn hmac(root: &str, purpose: &str) -> [u8; 32] {
-    #[expect(clippy::expect_used, reason = "HMAC takes keys of any length")]
-    let mut mac = Hmac::<Sha256>::new_from_slice(root.as_bytes()).expect("any key length");
-    mac.update(purpose.as_bytes());
-    mac.finalize().into_bytes().into()
+fn derived(root: &str, purpose: &str) -> [u8; 32] {
+    hmac_sha256(root.as_bytes(), &[purpose.as_bytes()])
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ import { area, jsonOf } from "./filter_field.js";
 import { plural, time } from "./format.js";
 import { pretty } from "./json.js";
 import { session } from "./session.js";
-import { button, cell, empty, field, mainCell, named, table, tabs, toast, viewHead } from "./widgets.js";
+import { actionCell, button, cell, empty, field, mainCell, named, table, tabs, toast, viewHead } from "./widgets.js";
 
 export const eventTabs = (current, home) =>
   tabs("Parts of the events", current, [
@@ -89,9 +89,7 @@ function row(type, mayChange, reload) {
     cell("Description", "break", h("span", null, type.description ?? h("span", { class: "quiet" }, "none"), example)),
     cell("Updated", "when", type.updated_at ? time(type.updated_at) : "–"),
     mayChange &&
-      h(
-        "td",
-        { class: "row-action" },
+      actionCell(
         button("Edit", () => typeForm(type, reload), { kind: "small", "aria-label": `Edit ${type.name}` }),
         type.updated_at &&
           button("Remove", () => removeForm(type, reload), { kind: "small danger-text", "aria-label": `Remove ${type.name}` }),

@@ -5,7 +5,7 @@ import { formDialog, tell } from "./dialogs.js";
 import { h } from "./dom.js";
 import { plural, time } from "./format.js";
 import { session } from "./session.js";
-import { button, cell, checked, checks, copyButton, empty, field, mainCell, named, pill, table, tabs, toast, viewHead } from "./widgets.js";
+import { actionCell, button, cell, checked, checks, copyButton, empty, field, mainCell, named, pill, table, tabs, toast, viewHead } from "./widgets.js";
 
 const SCOPES = ["events:write", "read", "endpoints:write", "keys:write"];
 const LIFETIMES = [
@@ -134,9 +134,7 @@ export async function keysView({ project, path, home, name, signal, reload, gone
       cell("Status", "status", pill(statusOf(key))),
       cell("Created", "when", time(key.created_at)),
       cell("Expires", "when", key.expires_at ? time(key.expires_at) : "Never"),
-      h(
-        "td",
-        { class: "row-action" },
+      actionCell(
         key.status === "active"
           ? button("Revoke", () => revokeKey(key, query, reload), { kind: "small danger-text", "aria-label": `Revoke ${key.name}` })
           : h("span", { class: "quiet" }, "revoked ", time(key.updated_at)),

@@ -5,7 +5,7 @@ import { dialog, formDialog } from "./dialogs.js";
 import { h } from "./dom.js";
 import { plural, span, time } from "./format.js";
 import { accessTabs } from "./keys.js";
-import { button, cell, copyButton, empty, field, mainCell, named, pill, shortId, table, toast, viewHead } from "./widgets.js";
+import { actionCell, button, cell, copyButton, empty, field, mainCell, named, pill, shortId, table, toast, viewHead } from "./widgets.js";
 
 const HOUR = 3_600;
 const GOOD_FOR = [
@@ -99,9 +99,7 @@ function row(path, link, reload) {
     cell("Made by", "", link.created_by === "account" ? "an account" : h("span", null, "the key ", shortId(link.created_by))),
     cell("Created", "when", time(link.created_at)),
     cell("End", "quiet", h("span", null, end)),
-    h(
-      "td",
-      { class: "row-action" },
+    actionCell(
       button("End", () => endLink(path, link, reload), { kind: "small danger-text" }),
     ),
   );

@@ -174,14 +174,14 @@ function numbersTable({ hours }) {
     ["Half within", "number"],
     ["95 % within", "number"],
   ];
-  const cell = (text) => h("td", { class: "number" }, text);
+  const numberCell = (text) => h("td", { class: "number" }, text);
   const row = ({ hour, delivered, failed, retried, duration_ms: took }) =>
     h(
       "tr",
       null,
       h("th", { scope: "row" }, absolute(hour)),
-      [delivered, failed, retried].map((count) => cell(figure(count))),
-      [took.p50, took.p95].map((millis) => cell(millis === null ? "–" : span(millis))),
+      [delivered, failed, retried].map((count) => numberCell(figure(count))),
+      [took.p50, took.p95].map((millis) => numberCell(millis === null ? "–" : span(millis))),
     );
   const list = table(headings, hours.map(row).reverse());
   list.classList.add("comparison", "numbers");

@@ -76,6 +76,9 @@ export const mainCell = (...children) => h("td", { class: "main-cell" }, childre
 /** Any other cell. A narrow screen shows `label` beside it in place of the table's headings. */
 export const cell = (label, kind, ...children) => h("td", { class: kind, "data-label": label }, children);
 
+/** The last cell of a row, with what can be done with the row. */
+export const actionCell = (...children) => h("td", { class: "row-action" }, children);
+
 /** A name and its value, in a `dl`. */
 export const fact = (label, ...value) => h("div", null, h("dt", null, label), h("dd", null, value));
 

@@ -80,7 +80,7 @@ impl Turn {
         let Some(attempt) = &written.attempt else { return };
         self.tally.add(|counts| {
             counts.attempt_duration.push(Duration::from_millis(attempt.duration_ms));
-            if before.attempt_count == 0 {
+            if !before.was_attempted() {
                 counts.first_attempt_latency.push(attempt.id.created_at().since(before.id.created_at()));
             }
         });

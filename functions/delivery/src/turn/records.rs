@@ -53,8 +53,7 @@ impl Records {
 
     /// Whether the attempt is certain to be recorded. If not, the turn writes it by itself and finds out why.
     async fn record(&self, before: &Delivery, transition: &Transition) -> bool {
-        let is_first = before.attempt_count == 0;
-        is_first && self.0.ask((before.clone(), transition.clone())).await == Some(true)
+        !before.was_attempted() && self.0.ask((before.clone(), transition.clone())).await == Some(true)
     }
 }
 

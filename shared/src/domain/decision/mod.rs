@@ -182,9 +182,9 @@ pub fn without_probe(
 
 const fn probe_for(delivery: &Delivery, job: &DeliveryJob) -> ProbeFor {
     // Nobody waits for the retries of a test.
-    if job.by_hand && (delivery.attempt_count == 0 || matches!(delivery.triggered_by, Trigger::Manual)) {
+    if job.by_hand && (!delivery.was_attempted() || matches!(delivery.triggered_by, Trigger::Manual)) {
         ProbeFor::Person
-    } else if delivery.attempt_count > 0 {
+    } else if delivery.was_attempted() {
         ProbeFor::Retry
     } else {
         ProbeFor::FirstAttempt
@@ -230,7 +230,7 @@ pub fn without_event(
 ) -> WithoutEvent {
     let age = now.since(job.delivery_id.created_at());
     match delivery {
-        Some(delivery) if delivery.attempt_count > 0 => WithoutEvent::Lost,
+        Some(delivery) if delivery.was_attempted() => WithoutEvent::Lost,
         _ if age < longest_write(api_timeout) => {
             WithoutEvent::LookAgain { at: now.plus(age.clamp(FIRST_LOOK_AGAIN, LONGEST_LOOK_AGAIN)) }
         }

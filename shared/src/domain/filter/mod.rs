@@ -16,12 +16,12 @@ pub use self::document::Document;
 
 use std::fmt;
 
-use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use self::pattern::Pattern;
+use crate::bytes;
 
 /// The most bytes of a filter's text.
 pub const MAX_BYTES: usize = 4_096;
@@ -126,19 +126,7 @@ impl Serialize for FilterHash {
 
 impl<'de> Deserialize<'de> for FilterHash {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Bytes;
-        impl Visitor<'_> for Bytes {
-            type Value = FilterHash;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a filter's hash")
-            }
-
-            fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<FilterHash, E> {
-                bytes.try_into().map(FilterHash).map_err(|_| E::invalid_length(bytes.len(), &self))
-            }
-        }
-        deserializer.deserialize_bytes(Bytes)
+        bytes::deserialize(deserializer, "a filter's hash", |bytes| bytes.try_into().ok().map(Self))
     }
 }
 

@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::id::{PortalLinkId, ProjectId};
+use crate::mac::hmac_sha256;
 
 /// In front of a session's token, to tell it from an access token.
 const TOKEN_PREFIX: &str = "portal_";
@@ -104,11 +104,8 @@ impl PortalCode {
     /// The token of the session that this code opens with this nonce.
     #[must_use]
     pub fn token(&self, nonce: &Nonce) -> PortalToken {
-        #[expect(clippy::expect_used, reason = "HMAC takes keys of any length")]
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.0.secret).expect("any key length");
-        mac.update(b"echo-webhooks/portal/v1|");
-        mac.update(&nonce.0);
-        PortalToken(LinkSecret { secret: mac.finalize().into_bytes().into(), ..self.0.clone() })
+        let secret = hmac_sha256(&self.0.secret, &[b"echo-webhooks/portal/v1|", &nonce.0]);
+        PortalToken(LinkSecret { secret, ..self.0.clone() })
     }
 }
 
