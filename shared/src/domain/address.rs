@@ -76,13 +76,8 @@ impl AddressRules {
         self.exempt.iter().any(|net| net.contains(&ip))
     }
 
-    /// Whether a connection to this address is allowed when a *host name* resolved to it.
-    #[must_use]
-    pub fn permits_resolved(&self, address: SocketAddr) -> bool {
-        is_public(address.ip()) && !self.is_never(address)
-    }
-
-    /// The same for a resolver, which does not know the port. An address that is barred on one port is barred on all.
+    /// Whether a connection to this address is allowed when a *host name* resolved to it. A resolver does not know the port, so an
+    /// address that is barred on one port is barred on all.
     #[must_use]
     pub fn permits_resolved_ip(&self, ip: IpAddr) -> bool {
         let barred = self.never.iter().any(|never| never.ip().to_canonical() == ip.to_canonical());
@@ -285,7 +280,7 @@ mod tests {
         assert!(rules.permits_literal(address("127.0.0.1:8080")));
         assert!(rules.permits_literal(address("[::ffff:127.0.0.1]:8080")));
         assert!(rules.permits_literal(address("[::1]:8080")));
-        assert!(!rules.permits_resolved(address("127.0.0.1:8080")));
+        assert!(!rules.permits_resolved_ip(address("127.0.0.1:8080").ip()));
         assert!(!rules.permits_literal(address("10.0.0.1:8080")));
         for barred in ["127.0.0.1:4566", "127.9.9.9:4566", "[::1]:4566", "[::ffff:127.0.0.1]:4566"] {
             assert!(!rules.permits_literal(address(barred)), "{barred}");

@@ -88,8 +88,8 @@ pub enum Groups {
 impl Settings {
     /// The template's defaults, without faults.
     ///
+    /// # Panics
     /// When the template lacks one of these settings.
-    /// When the template lacks one of them.
     #[must_use]
     pub fn template_defaults() -> Self {
         static DEFAULTS: LazyLock<Settings> = LazyLock::new(|| Settings::of(&Template::load()));

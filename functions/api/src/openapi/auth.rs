@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::Resource;
-use super::operation::{delete, post};
+use super::operation::{Described, delete, post};
 use super::values::{Email, Nonce, ResetToken};
 use crate::routes::auth::{PortalOpenedBody, SignedInBody, SignedUpBody};
 
@@ -76,24 +76,6 @@ pub struct Confirmation {
 pub struct Everywhere(pub bool);
 
 pub(super) fn resource() -> Resource {
-    let sign_up = post("/auth/signup", "signUp", "Sign up")
-        .about(
-            "Makes an account, its business and a first project with an API key, which is shown this once. By \
-             the operator's choice (`SignupPolicy`), this is open to holders of the sign-up token, to anyone or to no one.",
-        )
-        .secured("signupToken")
-        .open()
-        .takes::<SignUp>(json!({
-            "email": "ada@example.com",
-            "password": "correct horse battery",
-            "first_name": "Ada",
-            "last_name": "Lovelace",
-            "business_name": "Analytical Engines",
-            "business_summary": "Engines that compute",
-            "industry": "Computing",
-        }))
-        .gives::<SignedUpBody>(201, "Signed up.", signed_up())
-        .refuses(&[401, 403, 409, 500, 503]);
     let log_in = post("/auth/login", "logIn", "Log in")
         .about("An unknown e-mail is answered as a wrong password is. After 10 failures \
              within 15 minutes a caller has to wait before it tries that account again, and after 100 failures from all addresses so \
@@ -144,7 +126,46 @@ pub(super) fn resource() -> Resource {
         }))
         .answers_nothing(204, "The new password holds.")
         .refuses(&[401, 429, 500, 503]);
-    let portal = post("/auth/portal", "openPortal", "Redeem a portal link")
+    let erase = delete("/auth/account", "eraseAccount", "Erase the account")
+        .about(
+            "With all of its projects and sessions. After the answer its tokens and keys open nothing, and its e-mail is free; the rows of its \
+             projects are gone within 24 hours. After a 503, or no answer, send the same request again: a part may be erased. A wrong \
+             `password` is a 400, and counts as a failed login.",
+        )
+        .secured_only("accessToken")
+        .takes::<Confirmation>(json!({ "password": "correct horse battery" }))
+        .answers_nothing(202, "The account is erased.")
+        .refuses(&[401, 429, 500, 503]);
+    Resource {
+        tag: "Accounts",
+        about: "Signing up, logging in, passwords, and the tokens that manage projects and API keys. Redeeming portal links.",
+        routes: vec![sign_up(), log_in, refresh, log_out, change, reset, open_portal(), erase],
+    }
+}
+
+fn sign_up() -> Described {
+    post("/auth/signup", "signUp", "Sign up")
+        .about(
+            "Makes an account, its business and a first project with an API key, which is shown this once. By \
+             the operator's choice (`SignupPolicy`), this is open to holders of the sign-up token, to anyone or to no one.",
+        )
+        .secured("signupToken")
+        .open()
+        .takes::<SignUp>(json!({
+            "email": "ada@example.com",
+            "password": "correct horse battery",
+            "first_name": "Ada",
+            "last_name": "Lovelace",
+            "business_name": "Analytical Engines",
+            "business_summary": "Engines that compute",
+            "industry": "Computing",
+        }))
+        .gives::<SignedUpBody>(201, "Signed up.", signed_up())
+        .refuses(&[401, 403, 409, 500, 503])
+}
+
+fn open_portal() -> Described {
+    post("/auth/portal", "openPortal", "Redeem a portal link")
         .about(
             "Opens the link's one session. The caller makes up the nonce. If the answer is lost, the same code and nonce give the same \
              session again; with another nonce a used code is refused. After 10 tries within 15 minutes a caller has to wait before it tries \
@@ -161,22 +182,7 @@ pub(super) fn resource() -> Resource {
             "read_only": false,
             "expires_at": "2026-04-12T23:51:59.499Z",
         }))
-        .refuses(&[401, 429, 500, 503]);
-    let erase = delete("/auth/account", "eraseAccount", "Erase the account")
-        .about(
-            "With all of its projects and sessions. After the answer its tokens and keys open nothing, and its e-mail is free; the rows of its \
-             projects are gone within 24 hours. After a 503, or no answer, send the same request again: a part may be erased. A wrong \
-             `password` is a 400, and counts as a failed login.",
-        )
-        .secured_only("accessToken")
-        .takes::<Confirmation>(json!({ "password": "correct horse battery" }))
-        .answers_nothing(202, "The account is erased.")
-        .refuses(&[401, 429, 500, 503]);
-    Resource {
-        tag: "Accounts",
-        about: "Signing up, logging in, passwords, and the tokens that manage projects and API keys. Redeeming portal links.",
-        routes: vec![sign_up, log_in, refresh, log_out, change, reset, portal, erase],
-    }
+        .refuses(&[401, 429, 500, 503])
 }
 
 /// The project and the link in a portal link's code.
