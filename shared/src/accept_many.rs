@@ -25,7 +25,7 @@ use crate::route::Routes;
 use crate::store::{Accepted, MAX_STATEMENTS, Store, StoreError};
 use crate::time::Timestamp;
 
-type Outcome = Result<Acceptance, AcceptError>;
+type Answer = Result<Acceptance, AcceptError>;
 
 /// An event whose rows are written, with its ordered deliveries, which have no place yet.
 type Durable = Result<(Acceptance, InStreams), AcceptError>;
@@ -57,7 +57,7 @@ pub async fn accept_many(
     routes: &Routes,
     now: Timestamp,
     deadline: Instant,
-) -> Vec<Outcome> {
+) -> Vec<Answer> {
     let asked = events.len();
     let mut ids = HashSet::new();
     let (firsts, repeats): (Vec<_>, Vec<_>) =
@@ -99,7 +99,7 @@ async fn in_line(
     sinks: Sinks<'_>,
     durable: BTreeMap<usize, Durable>,
     deadline: Instant,
-) -> BTreeMap<usize, Outcome> {
+) -> BTreeMap<usize, Answer> {
     let mut all = InStreams::default();
     for (_, in_streams) in durable.values().flatten() {
         all.add(in_streams);
@@ -120,12 +120,12 @@ async fn in_line(
 }
 
 /// The durable event with the same id.
-fn first_of<'a>(event: &Event, outcomes: &'a BTreeMap<usize, Outcome>) -> Option<&'a Event> {
+fn first_of<'a>(event: &Event, outcomes: &'a BTreeMap<usize, Answer>) -> Option<&'a Event> {
     let durable = outcomes.values().flatten().map(|acceptance| &acceptance.event);
     durable.into_iter().find(|durable| durable.event_id == event.event_id)
 }
 
-fn repeated(event: &Event, first: &Event) -> Outcome {
+fn repeated(event: &Event, first: &Event) -> Answer {
     if event.content_hash == first.content_hash {
         Ok(Acceptance { event: first.clone(), duplicate: true })
     } else {
@@ -153,7 +153,7 @@ fn groups(events: Vec<(usize, Posted)>) -> Vec<Vec<(usize, Event)>> {
 }
 
 /// How each event of a group has fared so far.
-type Written = Vec<Result<EventWritten, AcceptError>>;
+type Progress = Vec<Result<EventWritten, AcceptError>>;
 
 /// Accepts events that may be there already: their own rows first, then the rows of their deliveries beside the jobs.
 async fn accept_group(sinks: Sinks<'_>, events: Vec<Event>, routes: &Routes, now: Timestamp) -> Vec<Durable> {
@@ -162,7 +162,7 @@ async fn accept_group(sinks: Sinks<'_>, events: Vec<Event>, routes: &Routes, now
         let accepted = if is_written { Accepted::New } else { sinks.store.accept_event(&event, now).await? };
         after_event_written(sinks, event, accepted, routes, now).await
     });
-    let mut written: Written = join_all(written).await;
+    let mut written: Progress = join_all(written).await;
     let jobs = take_jobs(&mut written);
     let (rows, in_doubt) = join(write_deliveries(sinks.store, &written), send(sinks, jobs)).await;
     outcomes(written, rows, &in_doubt)
@@ -176,13 +176,13 @@ async fn accept_new_group(
     now: Timestamp,
 ) -> Vec<Durable> {
     let written = events.into_iter().map(|event| Ok(written_new(event, routes, now)));
-    let mut written: Written = written.collect();
+    let mut written: Progress = written.collect();
     let jobs = take_jobs(&mut written);
     let (rows, in_doubt) = join(write_events(sinks.store, &written), send(sinks, jobs)).await;
     outcomes(written, rows, &in_doubt)
 }
 
-fn take_jobs(written: &mut Written) -> Jobs {
+fn take_jobs(written: &mut Progress) -> Jobs {
     let mut jobs = Jobs::default();
     for event in written.iter_mut().flatten() {
         jobs.add(mem::take(&mut event.jobs));
@@ -191,7 +191,7 @@ fn take_jobs(written: &mut Written) -> Jobs {
 }
 
 /// Writes the rows of the events' deliveries and says for each event whether that was done.
-async fn write_deliveries(store: &Store, written: &Written) -> Vec<Result<(), StoreError>> {
+async fn write_deliveries(store: &Store, written: &Progress) -> Vec<Result<(), StoreError>> {
     let of_events: Vec<Vec<Delivery>> = written.iter().flatten().map(EventWritten::rows).collect();
     let mut is_written = store.try_create_deliveries(&of_events.concat()).await.into_iter();
     let left = of_events
@@ -202,7 +202,7 @@ async fn write_deliveries(store: &Store, written: &Written) -> Vec<Result<(), St
 }
 
 /// Writes the rows of new events and of their deliveries, and says for each event whether that was done.
-async fn write_events(store: &Store, written: &Written) -> Vec<Result<(), StoreError>> {
+async fn write_events(store: &Store, written: &Progress) -> Vec<Result<(), StoreError>> {
     let events: Vec<_> =
         written.iter().flatten().map(|event| (&event.acceptance.event, event.rows())).collect();
     let is_written = store.try_create_events(&events).await;
@@ -213,7 +213,7 @@ async fn write_events(store: &Store, written: &Written) -> Vec<Result<(), StoreE
 }
 
 /// `rows` says for each event that came so far whether its rows are written.
-fn outcomes(written: Written, rows: Vec<Result<(), StoreError>>, in_doubt: &[DeliveryJob]) -> Vec<Durable> {
+fn outcomes(written: Progress, rows: Vec<Result<(), StoreError>>, in_doubt: &[DeliveryJob]) -> Vec<Durable> {
     let mut rows = rows.into_iter();
     let outcome = |written: Result<EventWritten, AcceptError>| {
         let EventWritten { acceptance, in_streams, .. } = written?;

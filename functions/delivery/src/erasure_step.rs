@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use echo_shared::erasure::{Wake, on_wake};
+use echo_shared::erasure::{ErasureStep, on_wake};
 use echo_shared::job::{ErasureJob, Position};
 use echo_shared::queue::MAX_DELAY;
 use echo_shared::route::Routes;
@@ -39,13 +39,13 @@ async fn step(app: &App, message: &Message, job: &ErasureJob) -> Result<Disposal
     let now = Timestamp::now();
     let routes = app.store.routes_to_erase(&job.project_id).await?;
     match (on_wake(job, routes.as_ref(), now), routes) {
-        (Wake::NotYet { wait }, _) => Ok(message.hide(wait).await),
-        (Wake::Step, Some(routes)) => go_on(app, message, job, &routes).await,
-        (Wake::NeverMarked, _) => {
+        (ErasureStep::NotYet { wait }, _) => Ok(message.hide(wait).await),
+        (ErasureStep::Due, Some(routes)) => go_on(app, message, job, &routes).await,
+        (ErasureStep::NeverMarked, _) => {
             tracing::info!("an erasure was asked for and not begun");
             Ok(Disposal::Delete)
         }
-        (Wake::Finished | Wake::Step, _) => Ok(Disposal::Delete),
+        (ErasureStep::Finished | ErasureStep::Due, _) => Ok(Disposal::Delete),
     }
 }
 

@@ -11,7 +11,7 @@ use crate::filter::FilterText;
 use crate::id::{EndpointId, EventId, ProjectId};
 use crate::rate_limit::RateLimit;
 use crate::receiver_auth::SealedAuth;
-use crate::sealed::{Field, Place, Sealed, SealedHeaders};
+use crate::sealed::{Field, Sealed, SealedField, SealedHeaders};
 use crate::shards::Shards;
 use crate::slowness::Hanging;
 use crate::stream::Order;
@@ -230,8 +230,8 @@ impl Endpoint {
 
     /// The place of one of its sealed values.
     #[must_use]
-    pub const fn place<'a>(&'a self, field: Field<'a>) -> Place<'a> {
-        Place { project_id: &self.project_id, endpoint_id: &self.id, field }
+    pub const fn place<'a>(&'a self, field: Field<'a>) -> SealedField<'a> {
+        SealedField { project_id: &self.project_id, endpoint_id: &self.id, field }
     }
 
     #[must_use]

@@ -27,7 +27,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 /// What a job that wakes does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wake {
+pub enum ErasureStep {
     /// Nothing is left of the project.
     Finished,
     /// The project lives: the request that sent this job did not end.
@@ -35,25 +35,26 @@ pub enum Wake {
     NotYet {
         wait: Duration,
     },
-    Step,
+    /// The next step is due.
+    Due,
 }
 
 /// Chooses the act of a job. `routes` is the first copy of the project's routing row.
 #[must_use]
-pub fn on_wake(job: &ErasureJob, routes: Option<&Routes>, now: Timestamp) -> Wake {
+pub fn on_wake(job: &ErasureJob, routes: Option<&Routes>, now: Timestamp) -> ErasureStep {
     match (routes, job.position) {
-        (None, _) => Wake::Finished,
+        (None, _) => ErasureStep::Finished,
         (Some(routes), _) if !routes.is_erased => {
             if now < job.asked_at.plus(UNMARKED_FOR) {
-                Wake::NotYet { wait: LOOK_AGAIN }
+                ErasureStep::NotYet { wait: LOOK_AGAIN }
             } else {
-                Wake::NeverMarked
+                ErasureStep::NeverMarked
             }
         }
         (Some(_), Position::Events { not_before, .. }) if now < not_before => {
-            Wake::NotYet { wait: not_before.since(now) }
+            ErasureStep::NotYet { wait: not_before.since(now) }
         }
-        (Some(_), _) => Wake::Step,
+        (Some(_), _) => ErasureStep::Due,
     }
 }
 
@@ -93,15 +94,15 @@ mod tests {
         let job = ErasureJob { project_id: ProjectId::new(T0), asked_at: T0, position: Position::Endpoints };
         let living = Routes::none(Shards::ONE);
         let marked = Routes { is_erased: true, ..living.clone() };
-        assert_eq!(on_wake(&job, Some(&living), after(59)), Wake::NotYet { wait: LOOK_AGAIN });
-        assert_eq!(on_wake(&job, Some(&living), after(60)), Wake::NeverMarked);
-        assert_eq!(on_wake(&job, Some(&marked), T0), Wake::Step);
-        assert_eq!(on_wake(&job, None, T0), Wake::Finished);
+        assert_eq!(on_wake(&job, Some(&living), after(59)), ErasureStep::NotYet { wait: LOOK_AGAIN });
+        assert_eq!(on_wake(&job, Some(&living), after(60)), ErasureStep::NeverMarked);
+        assert_eq!(on_wake(&job, Some(&marked), T0), ErasureStep::Due);
+        assert_eq!(on_wake(&job, None, T0), ErasureStep::Finished);
         let waits =
             ErasureJob { position: Position::Events { shard: Shard(0), not_before: after(120) }, ..job };
         let wait = Duration::from_secs(20);
-        assert_eq!(on_wake(&waits, Some(&marked), after(100)), Wake::NotYet { wait });
-        assert_eq!(on_wake(&waits, Some(&marked), after(120)), Wake::Step);
+        assert_eq!(on_wake(&waits, Some(&marked), after(100)), ErasureStep::NotYet { wait });
+        assert_eq!(on_wake(&waits, Some(&marked), after(120)), ErasureStep::Due);
     }
 
     #[test]

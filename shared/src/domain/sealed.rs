@@ -167,7 +167,7 @@ pub enum Field<'a> {
 /// The place to which a sealed value is bound. A value that somebody copies to another project, endpoint or field does not open
 /// there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place<'a> {
+pub struct SealedField<'a> {
     pub project_id: &'a ProjectId,
     pub endpoint_id: &'a EndpointId,
     pub field: Field<'a>,
@@ -175,7 +175,7 @@ pub struct Place<'a> {
 
 /// The text that the seal covers beside the value. Two places never have one text: the ids have one length, and the field comes
 /// last.
-impl fmt::Display for Place<'_> {
+impl fmt::Display for SealedField<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "echo-webhooks/sealed/v1|{}|{}|", self.project_id, self.endpoint_id)?;
         match self.field {

@@ -30,7 +30,7 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey};
 use crate::aws::Failure;
 use crate::ed25519::Ed25519Error;
 use crate::mac::hmac_sha256;
-use crate::sealed::{KeyId, Place, Sealed};
+use crate::sealed::{KeyId, Sealed, SealedField};
 
 pub use self::endpoints::Resealed;
 pub use self::keyring::{Keyring, SEALS_FOR};
@@ -123,7 +123,7 @@ impl SealingKeys {
 
     /// # Errors
     /// When the library refuses, which it does not do for texts of these lengths.
-    pub fn seal(&self, place: &Place<'_>, plain: &str) -> Result<Sealed, SealingError> {
+    pub fn seal(&self, place: &SealedField<'_>, plain: &str) -> Result<Sealed, SealingError> {
         let key = self.keys.get(&self.current).ok_or(SealingError::NotSealed)?;
         let mut text = plain.as_bytes().to_vec();
         let nonce = key.seal_in_place_append_tag(Aad::from(place.to_string()), &mut text);
@@ -133,7 +133,7 @@ impl SealingKeys {
 
     /// # Errors
     /// When the value is sealed under a key that is not among these, or was not sealed for this place.
-    pub fn open(&self, place: &Place<'_>, sealed: &Sealed) -> Result<String, NotOpened> {
+    pub fn open(&self, place: &SealedField<'_>, sealed: &Sealed) -> Result<String, NotOpened> {
         let damaged = || NotOpened::Damaged { place: place.to_string() };
         let parts = sealed.parts().ok_or_else(damaged)?;
         let key = KeyId::parse(parts.key).ok().and_then(|id| self.keys.get(&id));
@@ -181,7 +181,7 @@ mod tests {
         let (project, endpoint) = (ProjectId::new(now), EndpointId::new(now));
         let (other_project, other_endpoint) = (ProjectId::new(now), EndpointId::new(now));
         let keys = keys(ONE);
-        let place = |project_id, endpoint_id, field| Place { project_id, endpoint_id, field };
+        let place = |project_id, endpoint_id, field| SealedField { project_id, endpoint_id, field };
         let own = place(&project, &endpoint, Field::Header("x-a"));
         let sealed = keys.seal(&own, "Bearer abc").expect("sealed");
         assert_eq!(keys.open(&own, &sealed), Ok("Bearer abc".to_owned()));
@@ -203,7 +203,7 @@ mod tests {
     fn any_changed_byte_is_noticed() {
         let now = Timestamp::from_millis(1_776_009_119_499);
         let (project_id, endpoint_id) = (&ProjectId::new(now), &EndpointId::new(now));
-        let place = Place { project_id, endpoint_id, field: Field::SigningSecret };
+        let place = SealedField { project_id, endpoint_id, field: Field::SigningSecret };
         let keys = keys(ONE);
         let item: aws_sdk_dynamodb::types::AttributeValue =
             serde_dynamo::to_attribute_value(keys.seal(&place, "whsec_1").expect("sealed")).expect("a value");
@@ -220,7 +220,7 @@ mod tests {
     fn a_new_key_seals_and_the_earlier_one_still_opens() {
         let now = Timestamp::from_millis(1_776_009_119_499);
         let (project_id, endpoint_id) = (&ProjectId::new(now), &EndpointId::new(now));
-        let place = Place { project_id, endpoint_id, field: Field::SigningSecret };
+        let place = SealedField { project_id, endpoint_id, field: Field::SigningSecret };
         let (one, two) = (keys(ONE), keys(TWO));
         let (by_one, by_two) =
             (one.seal(&place, "a").expect("sealed"), two.seal(&place, "a").expect("sealed"));

@@ -17,7 +17,7 @@ use super::update::Changes;
 use super::{Item, Store, StoreError, number, text};
 use crate::id::{EndpointId, ProjectId};
 use crate::shards::{Shard, Shards};
-use crate::stats::{Counts, Hour, LastAttempt, Period, Place, partitions};
+use crate::stats::{CountedAt, Counts, Hour, LastAttempt, Period, partitions};
 use crate::time::Timestamp;
 
 /// A write that takes longer is given up, because the batch waits for it.
@@ -57,7 +57,7 @@ impl StatsWriter {
     ///
     /// # Errors
     /// The number of rows that are perhaps not written, and the reason for one of them.
-    pub async fn add(&self, rows: Vec<(Place, Counts)>, random: u32) -> Result<(), (usize, StoreError)> {
+    pub async fn add(&self, rows: Vec<(CountedAt, Counts)>, random: u32) -> Result<(), (usize, StoreError)> {
         let writes: Vec<_> =
             rows.into_iter().map(|(place, counts)| self.add_one(place, counts, random)).collect();
         let written: Vec<_> = stream::iter(writes).buffer_unordered(AT_ONCE).collect().await;
@@ -66,7 +66,7 @@ impl StatsWriter {
         Err((1 + failed.count(), error))
     }
 
-    async fn add_one(&self, place: Place, counts: Counts, random: u32) -> Result<(), StoreError> {
+    async fn add_one(&self, place: CountedAt, counts: Counts, random: u32) -> Result<(), StoreError> {
         let shard = partitions(place.shards).any(random);
         let partition = partition(&place.project_id, &place.endpoint_id, shard);
         let expires_at = place.hour.end().plus(self.retention).as_seconds();

@@ -54,7 +54,7 @@ const HAND_BACK_TIME: Duration = Duration::from_secs(2);
 /// After a success that took this long the endpoint is read again. Another delivery's failure may have been counted
 /// meanwhile, and the success must wipe it out, because outcomes count in order of completion (contract §7). A quicker
 /// success is not worth another read.
-const STALE: Duration = Duration::from_millis(250);
+const REREAD_AFTER: Duration = Duration::from_millis(250);
 
 /// How long the calls before an attempt may take. After that another job may take this one for lost.
 pub(crate) const SLOW_STORE: Duration = Duration::from_secs(2);
@@ -312,7 +312,7 @@ impl Turn {
         let schedule = &self.app.settings.schedule;
         let now = Timestamp::now();
         let step = after_attempt(number, delivery.triggered_by, &outcome, schedule, now, rand::random());
-        let is_stale = outcome.is_success() && took >= STALE;
+        let is_stale = outcome.is_success() && took >= REREAD_AFTER;
         let endpoint = if is_stale { &self.reread(endpoint).await } else { endpoint };
         let decided = self.woken().conclude(&delivery, endpoint, attempt, step, now);
         self.carry_out(delivery, Some(endpoint), decided, now).await

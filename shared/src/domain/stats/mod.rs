@@ -103,7 +103,7 @@ impl Counts {
 
 /// The row that one invocation adds to: an hour of an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Place {
+pub struct CountedAt {
     pub project_id: ProjectId,
     pub endpoint_id: EndpointId,
     pub shards: Shards,
@@ -112,12 +112,12 @@ pub struct Place {
 
 /// The counts of one invocation.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Tally(HashMap<Place, Counts>);
+pub struct Tally(HashMap<CountedAt, Counts>);
 
 impl Tally {
     /// Counts a change of a delivery to this endpoint that was written.
     pub fn add(&mut self, endpoint: &Endpoint, written: &Transition) {
-        let place = Place {
+        let place = CountedAt {
             project_id: endpoint.project_id,
             endpoint_id: endpoint.id,
             shards: endpoint.shards,
@@ -127,7 +127,7 @@ impl Tally {
     }
 
     /// The rows to add to, with what is to be added.
-    pub fn into_rows(self) -> impl Iterator<Item = (Place, Counts)> {
+    pub fn into_rows(self) -> impl Iterator<Item = (CountedAt, Counts)> {
         self.0.into_iter().filter(|(_, counts)| !counts.is_empty())
     }
 }

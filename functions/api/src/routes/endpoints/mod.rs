@@ -17,7 +17,7 @@ use echo_shared::event_name::EventNames;
 use echo_shared::id::EndpointId;
 use echo_shared::masks::{self, Change};
 use echo_shared::rate_limit::RateLimit;
-use echo_shared::sealed::{Field, Place};
+use echo_shared::sealed::{Field, SealedField};
 use echo_shared::signing_secret::SigningSecret;
 use echo_shared::store::{Created, Patched, Rotated, Rotation};
 use echo_shared::time::Timestamp;
@@ -73,7 +73,7 @@ pub async fn create(
     let auth = auth(&fields, &rules)?.flatten();
     masks::allowed_at_first(&url, &headers, auth.as_ref())?;
     let (id, secret, keys) = (EndpointId::new(now), SigningSecret::generate(), app.keys.to_seal().await?);
-    let place = Place { project_id: &project.id, endpoint_id: &id, field: Field::SigningSecret };
+    let place = SealedField { project_id: &project.id, endpoint_id: &id, field: Field::SigningSecret };
     let sealed = keys.seal(&place, secret.expose())?;
     let mut endpoint = Endpoint {
         status,

@@ -118,14 +118,14 @@ pub async fn create_many(
 /// An event as the producer gave it.
 type Given<'a> = (Option<EventId>, EventContent<'a>);
 
-type Outcome = Result<Acceptance, ApiError>;
+type Answer = Result<Acceptance, ApiError>;
 
 /// The events to accept with their places in the request, and by place the outcomes of the others.
 #[derive(Default)]
 struct Sorted {
     places: Vec<usize>,
     events: Vec<Posted>,
-    outcomes: BTreeMap<usize, Outcome>,
+    outcomes: BTreeMap<usize, Answer>,
 }
 
 fn sort<'a>(
@@ -172,8 +172,8 @@ fn read<'a>(text: &'a RawValue, names: &EventNames) -> Result<(Option<EventId>, 
     Ok(event_input::read(&fields, names)?)
 }
 
-impl From<Outcome> for ResultBody {
-    fn from(outcome: Outcome) -> Self {
+impl From<Answer> for ResultBody {
+    fn from(outcome: Answer) -> Self {
         match outcome {
             Ok(acceptance) => {
                 let status = StatusCode::ACCEPTED.as_u16();
