@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use echo_shared::id::{EndpointId, ProjectId};
-use echo_shared::sealed::{Field, Place, Sealed};
+use echo_shared::sealed::{Field, Sealed, SealedField};
 use echo_shared::sealing::SealingKeys;
 use serde_json::{Value, json};
 
@@ -59,10 +59,10 @@ pub fn keys_of(item: &Value) -> Vec<String> {
 pub fn secret_for(item: &Value, secret: &str, project: &str, endpoint: &str) -> Value {
     let keys = SealingKeys::parse(secret).expect("keys");
     let own = |name: &str| item[name]["S"].as_str().unwrap_or_default().to_owned();
-    let place = |project: &str, endpoint: &str, seal: &dyn Fn(&Place<'_>) -> Value| {
+    let place = |project: &str, endpoint: &str, seal: &dyn Fn(&SealedField<'_>) -> Value| {
         let project_id = &ProjectId::parse(project).expect("a project's id");
         let endpoint_id = &EndpointId::parse(endpoint).expect("an endpoint's id");
-        seal(&Place { project_id, endpoint_id, field: Field::SigningSecret })
+        seal(&SealedField { project_id, endpoint_id, field: Field::SigningSecret })
     };
     let sealed: Sealed = bytes(&item["signing_secret"]).expect("a sealed secret").into();
     let plain = place(&own("project_id"), &own("id"), &|place| {
