@@ -4,8 +4,9 @@ use std::net::IpAddr;
 
 use echo_tests::api::{Answer, Api};
 use echo_tests::aws::logged;
-use echo_tests::project::{Account, Project, random_email, signup_request, unique};
+use echo_tests::project::{Account, PASSWORD, Project, random_email, signup_request, unique};
 use echo_tests::receiver::{Receiver, Reply};
+use echo_tests::reset::reset_token;
 use echo_tests::shape::text;
 use echo_tests::wait::{PATIENCE, eventually};
 use serde_json::{Value, json};
@@ -114,7 +115,10 @@ async fn a_change_names_the_key_the_account_or_the_portal_link_and_the_callers_a
     let session = opening.ok(201);
     let in_portal = Api::anonymous().with_bearer(text(&session, "token"));
     let by_link = in_portal.post(&project.path("/webhooks"), &hook).await;
-    for (answer, field) in [(&opening, "portal_link_id"), (&by_link, "by_portal_link")] {
+    let leaving = in_portal.post_nothing("/auth/logout").await;
+    for (answer, field) in
+        [(&opening, "portal_link_id"), (&by_link, "by_portal_link"), (&leaving, "by_portal_link")]
+    {
         let line = line_of(answer).await;
         assert_eq!(
             (&line["span"][field], &line["span"]["project_id"]),
@@ -136,6 +140,45 @@ async fn a_change_names_the_key_the_account_or_the_portal_link_and_the_callers_a
     }
     let line = line_of(&look).await;
     assert_eq!((line.get("from"), line["span"].get("by_key")), (None, None), "{line}");
+}
+
+#[tokio::test]
+async fn a_change_below_auth_names_its_account_and_the_callers_address() {
+    let email = random_email();
+    let signed_up = Api::anonymous().post("/auth/signup", &signup_request(&email)).await;
+    let id = text(&signed_up.ok(201)["user"], "id").to_owned();
+    let log_in = async || {
+        let body = json!({"email": email, "password": PASSWORD});
+        let answer = Api::anonymous().post("/auth/login", &body).await;
+        let session = Api::anonymous().with_bearer(text(&answer.ok(200), "access_token"));
+        (answer, session)
+    };
+    let (logged_in, first) = log_in().await;
+    let refresh = Api::anonymous().with_bearer(text(&logged_in.json(), "refresh_token"));
+    let refreshed = refresh.post_nothing("/auth/refresh").await;
+    let logged_out = first.post_nothing("/auth/logout").await;
+    let (_, second) = log_in().await;
+    let everywhere = second.post_nothing("/auth/logout?everywhere=true").await;
+    let (_, third) = log_in().await;
+    let body = json!({"current_password": PASSWORD, "new_password": PASSWORD});
+    let changed = third.post("/auth/password", &body).await;
+    let token = reset_token(&email, 60).await;
+    let body = json!({"token": token, "new_password": PASSWORD});
+    let reset = Api::anonymous().post("/auth/reset", &body).await;
+    let (_, last) = log_in().await;
+    let wrong = last.delete_with("/auth/account", &json!({"password": "not the password"})).await;
+    wrong.refused(400);
+    let erased = last.delete_with("/auth/account", &json!({"password": PASSWORD})).await;
+    for answer in [signed_up, logged_in, refreshed, logged_out, everywhere, changed, reset, wrong, erased] {
+        let line = line_of(&answer).await;
+        assert_eq!(line["span"]["by_account"], id, "{}: {line}", answer.what);
+        assert!(line["from"].as_str().is_some_and(|from| from.parse::<IpAddr>().is_ok()), "{line}");
+    }
+    // The caller of a login that fails need not have the account.
+    let body = json!({"email": email, "password": PASSWORD});
+    let refused = Api::anonymous().post("/auth/login", &body).await;
+    refused.refused(401);
+    assert_eq!(line_of(&refused).await["span"].get("by_account"), None);
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ use crate::auth::{Caller, InProject, authenticate, outside_the_portal, require};
 use crate::error::ApiError;
 use crate::http::body::{self, LIMIT};
 use crate::http::loops;
-use crate::http::observe::observe;
+use crate::http::observe::{note_account, observe};
 use crate::http::request::PathIds;
 use crate::routes::{
     api_keys, audit, auth, console, deliveries, endpoints, event_types, events, portal, portal_links,
@@ -169,11 +169,11 @@ async fn admit(State(app): State<AppState>, mut request: Request, next: Next) ->
 fn note_caller(request: &Request) {
     let span = Span::current();
     match request.extensions().get() {
-        Some(Caller::Key(grant)) => span.record("by_key", field::display(grant.api_key_id)),
-        Some(Caller::Account(id)) => span.record("by_account", field::display(id)),
-        Some(Caller::Portal(grant)) => span.record("by_portal_link", field::display(grant.link_id)),
-        None => return,
-    };
+        Some(Caller::Key(grant)) => _ = span.record("by_key", field::display(grant.api_key_id)),
+        Some(Caller::Account(id)) => note_account(id),
+        Some(Caller::Portal(grant)) => _ = span.record("by_portal_link", field::display(grant.link_id)),
+        None => {}
+    }
 }
 
 async fn unknown_route() -> ApiError {

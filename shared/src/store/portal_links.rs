@@ -126,20 +126,20 @@ impl Registry {
         self.change_link(TransactWriteItem::builder().delete(delete).build(), entry).await
     }
 
-    /// Ends the session of a token, and its link. Ending it again changes nothing.
+    /// Ends the session of a token, and its link; false when it has ended. Ending it again changes nothing.
     pub async fn end_portal_session(
         &self,
         token: &PortalToken,
         now: Timestamp,
         entry: &AuditEntry,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let delete = self
             .delete_link(&token.project_id(), &token.link_id())
             .condition_expression("token_hash = :token AND ends_at > :now")
             .expression_attribute_values(":token", text(token.hash().as_str()))
             .expression_attribute_values(":now", number(now.as_millis()))
             .build()?;
-        self.change_link(TransactWriteItem::builder().delete(delete).build(), entry).await.map(drop)
+        self.change_link(TransactWriteItem::builder().delete(delete).build(), entry).await
     }
 
     fn delete_link(&self, project_id: &ProjectId, id: &PortalLinkId) -> DeleteBuilder {

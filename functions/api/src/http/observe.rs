@@ -8,7 +8,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use echo_shared::id::EventId;
+use echo_shared::id::{AccountId, EventId};
 use futures_util::FutureExt;
 use lambda_http::RequestExt;
 use lambda_http::request::RequestContext;
@@ -43,6 +43,11 @@ pub struct AcceptedBatch {
 /// A browser that has reached the console or the API once uses no plain HTTP for a year (RFC 6797). The header names no other
 /// hosts, because a custom domain may have subdomains of somebody else's.
 const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
+
+/// Notes, for the line of the request, the account in whose name it is made.
+pub fn note_account(id: &AccountId) {
+    Span::current().record("by_account", field::display(id));
+}
 
 /// The outermost layer.
 pub async fn observe(State(stack_name): State<Arc<str>>, request: Request, next: Next) -> Response {

@@ -32,6 +32,7 @@ use crate::auth::passwords;
 use crate::config::SignupPolicy;
 use crate::error::ApiError;
 use crate::http::body::RequestBody;
+use crate::http::observe::note_account;
 use crate::http::request::{FromAddress, QueryValues};
 use crate::openapi::values;
 
@@ -132,6 +133,7 @@ pub async fn sign_up(
     if app.registry.sign_up(&account, &session, &project, &record, &entry).await? == SignedUp::EmailTaken {
         return Err(ApiError::conflict("email is already signed up"));
     }
+    note_account(&account.id);
     let body = SignedUpBody {
         signed_in,
         business: BusinessBody { id: account.business_id, name: account.business_name },
@@ -161,6 +163,7 @@ pub async fn log_in(
     let stored = account.as_ref().map(|account| account.password_hash.clone());
     let is_right = passwords::verify(password, stored).await?;
     let account = account.filter(|_| is_right).ok_or_else(ApiError::login_refused)?;
+    note_account(&account.id);
     app.registry.clear_login_failures(Guessed::Password, &email, &from.network()).await?;
     // The session is in the set of the row whose password was checked. If the password has been changed since, it never lives.
     let session = Session::new(&account, now);

@@ -18,6 +18,7 @@ use crate::auth::reset::ResetToken;
 use crate::auth::tokens::TokenType;
 use crate::error::ApiError;
 use crate::http::body::RequestBody;
+use crate::http::observe::note_account;
 use crate::http::request::{FromAddress, QueryValues};
 
 /// `POST /auth/password`
@@ -75,6 +76,7 @@ pub async fn reset_password(
     let account = app.registry.account(&token.email).await?;
     let account = account.filter(|account| reset.accepts(&token, account, now));
     let account = account.ok_or_else(ApiError::reset_token_refused)?;
+    note_account(&account.id);
     let new = passwords::hash(new).await?;
     if !app.registry.change_password(&account, &new, SessionSetId::new(now)).await? {
         return Err(ApiError::reset_token_refused());

@@ -91,7 +91,11 @@ pub(super) async fn leave_portal(
     query.only(&[])?;
     let now = Timestamp::now();
     let entry = entry(app, from, (token.project_id(), token.link_id()), Action::PortalLinkEnded, now);
-    app.registry.end_portal_session(&token, now, &entry).await?;
+    if app.registry.end_portal_session(&token, now, &entry).await? {
+        let span = Span::current();
+        span.record("by_portal_link", field::display(token.link_id()));
+        span.record("project_id", field::display(token.project_id()));
+    }
     app.portals.forget(&token.link_id());
     Ok(StatusCode::NO_CONTENT)
 }

@@ -17,6 +17,7 @@ use crate::auth::bearer;
 use crate::auth::tokens::{Claims, TokenType};
 use crate::error::ApiError;
 use crate::http::body::RequestBody;
+use crate::http::observe::note_account;
 use crate::http::request::{FromAddress, QueryValues};
 
 /// `POST /auth/refresh`
@@ -70,6 +71,7 @@ pub async fn log_out(
         app.registry.end_all_sessions(&account, SessionSetId::new(now)).await?;
     } else {
         // The session need not be looked up: with its token, a caller whose answer was lost may end it again.
+        note_account(&claims.sub);
         app.registry.end_session(&claims.sub, &claims.sid).await?;
     }
     app.sessions.forget(&(claims.sub, claims.sid));
@@ -95,5 +97,9 @@ pub(super) async fn living(
     now: Timestamp,
 ) -> Result<Option<(Account, Session)>, ApiError> {
     let email = EmailKey::of(&claims.email);
-    Ok(app.registry.session(&email, &claims.sub, &claims.sid, now).await?)
+    let found = app.registry.session(&email, &claims.sub, &claims.sid, now).await?;
+    if let Some((account, _)) = &found {
+        note_account(&account.id);
+    }
+    Ok(found)
 }
