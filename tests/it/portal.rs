@@ -39,7 +39,7 @@ pub(crate) async fn redeem(code: &str, nonce: &str) -> Answer {
 }
 
 /// The project as the holder of a new link sees it.
-async fn opened(project: &Project, body: Value) -> Project {
+pub(crate) async fn opened(project: &Project, body: Value) -> Project {
     let link = made(project, body).await;
     let session = redeem(&link.code, &nonce()).await.ok(201);
     Project { api: Api::anonymous().with_bearer(text(&session, "token")), ..project.clone() }

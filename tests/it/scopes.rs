@@ -1,5 +1,6 @@
 //! What a key with few scopes, or with an end, can do (contract §2).
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use echo_tests::api::{Answer, Api};
@@ -8,7 +9,11 @@ use echo_tests::project::{Account, Project};
 use echo_tests::shape::{fields, text};
 use echo_tests::time::{millis, now, rfc3339};
 use echo_tests::wait::{PATIENCE, at_once, eventually};
+use reqwest::Method;
 use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::portal::opened;
 
 const SCOPES: [&str; 4] = ["events:write", "read", "endpoints:write", "keys:write"];
 
@@ -79,6 +84,120 @@ async fn a_reading_key_gets_no_secret() {
         manager.get(&format!("/webhooks/{}", endpoint.id)).await.ok(200)["signing_secret"],
         endpoint.secret
     );
+}
+
+/// A call that `/openapi.json` describes, for a project, with ids of nothing in the rest of its path.
+struct Call {
+    method: Method,
+    path: String,
+    /// The scopes that the description wants of each kind of credential; `None` when it does not let that kind in.
+    by_key: Option<Vec<String>>,
+    by_account: Option<Vec<String>>,
+    in_portal: Option<Vec<String>>,
+}
+
+impl Call {
+    fn new(project: &Project, (path, method): (&str, &str), security: &Value) -> Self {
+        let named = |segment: &str| match segment {
+            "{projectId}" => project.id.clone(),
+            "{name}" => "order.paid".to_owned(),
+            id if id.starts_with('{') => Uuid::now_v7().to_string(),
+            other => other.to_owned(),
+        };
+        let path: Vec<String> = path.split('/').map(named).collect();
+        let wants = |scheme: &str| {
+            let ways = security.as_array().expect("credentials");
+            let scopes = ways.iter().find_map(|way| way.get(scheme)?.as_array())?;
+            Some(scopes.iter().map(|scope| scope.as_str().expect("a scope").to_owned()).collect())
+        };
+        Self {
+            method: method.to_uppercase().parse().expect("a method"),
+            path: path.join("/"),
+            by_key: wants("apiKey"),
+            by_account: wants("accessToken"),
+            in_portal: wants("portalToken"),
+        }
+    }
+
+    async fn by(&self, caller: &Project) -> Answer {
+        let body = (self.method != Method::GET).then(|| b"{}".to_vec());
+        caller.api.send(self.method.clone(), &self.path, body).await
+    }
+}
+
+/// Every call below `/v1` that the description has.
+async fn described(project: &Project) -> Vec<Call> {
+    let document = Api::anonymous().get("/openapi.json").await.ok(200);
+    let paths = document["paths"].as_object().expect("paths").iter();
+    let calls = paths.filter(|(path, _)| path.starts_with("/v1/")).flat_map(|(path, operations)| {
+        let operations = operations.as_object().expect("operations").iter();
+        operations.map(|(method, operation)| Call::new(project, (path, method), &operation["security"]))
+    });
+    calls.collect()
+}
+
+#[tokio::test]
+async fn every_described_call_wants_the_scope_that_the_description_names() {
+    let project = Project::new().await;
+    let mut seen = BTreeSet::new();
+    let calls = described(&project).await;
+    for call in &calls {
+        assert_eq!(call.by_account, Some(Vec::new()), "{} {}: no account gets in", call.method, call.path);
+    }
+    for scope in SCOPES {
+        let others: Vec<&str> = SCOPES.into_iter().filter(|other| *other != scope).collect();
+        let (lacking, having) = (with_scopes(&project, &others).await, with_scopes(&project, &[scope]).await);
+        for call in &calls {
+            match call.by_key.as_deref() {
+                Some([wanted]) if wanted == scope => {
+                    names(&call.by(&lacking).await, scope);
+                    let let_in = call.by(&having).await;
+                    let is_refused = let_in.text().contains(&format!("lacks the scope {scope}\""));
+                    assert!(let_in.status != 401 && !is_refused, "{}: {}", let_in.what, let_in.text());
+                    seen.insert(scope);
+                }
+                Some([_]) => {}
+                Some([]) => {
+                    let let_in = call.by(&having).await;
+                    assert!([200, 404].contains(&let_in.status), "{}: {}", let_in.what, let_in.text());
+                }
+                Some(several) => panic!("{}: {several:?}", call.path),
+                None => {
+                    let message = call.by(&having).await.refused(401);
+                    assert!(message.contains("an API key is not enough"), "{}: {message}", call.path);
+                }
+            }
+        }
+    }
+    assert_eq!(seen, BTreeSet::from(SCOPES));
+    for call in calls.iter().filter(|call| call.by_key.is_none()) {
+        call.by(&project).await.refused(401);
+    }
+}
+
+#[tokio::test]
+async fn every_described_call_opens_to_portal_links_as_the_description_says() {
+    let project = Project::new().await;
+    let whole = opened(&project, json!({})).await;
+    let looking = opened(&project, json!({"read_only": true})).await;
+    let mut seen = BTreeSet::new();
+    for call in described(&project).await {
+        match call.in_portal.as_deref() {
+            None => {
+                for portal in [&whole, &looking] {
+                    call.by(portal).await.refused(403);
+                }
+            }
+            Some([scope]) if scope != "read" => names(&call.by(&looking).await, scope),
+            Some(_) => {
+                let let_in = call.by(&looking).await;
+                assert!(![401, 403].contains(&let_in.status), "{}: {}", let_in.what, let_in.text());
+            }
+        }
+        seen.insert(call.in_portal);
+    }
+    let scopes = |scope: &str| Some(vec![scope.to_owned()]);
+    assert_eq!(seen, BTreeSet::from([None, Some(Vec::new()), scopes("read"), scopes("endpoints:write")]));
 }
 
 #[tokio::test]
