@@ -115,6 +115,23 @@ async fn an_erased_account_leaves_its_email_free() {
 }
 
 #[tokio::test]
+#[tokio::test]
+async fn a_wrong_password_at_an_erasure_counts_as_a_failed_login() {
+    let account = Account::sign_up().await;
+    let (bearer, project) = (account.bearer(), account.default_project().path(""));
+    let paths = [project.as_str(), "/auth/account"];
+    for n in 0..10 {
+        bearer.delete_with(paths[n % 2], &password("not the password")).await.refused(400);
+    }
+    for path in paths {
+        bearer.delete_with(path, &password(PASSWORD)).await.refused(429);
+    }
+    let body = json!({"email": account.email, "password": PASSWORD});
+    Api::anonymous().post("/auth/login", &body).await.refused(429);
+    let listed = bearer.get("/v1/projects").await.ok(200);
+    assert_eq!(listed.as_array().map(Vec::len), Some(1), "nothing was erased");
+}
+
 async fn an_erased_payload_is_gone_from_its_event_and_all_its_deliveries() {
     let (project, receiver) =
         (Project::new().await, Receiver::answering(Reply::status(200).body("said so")).await);
