@@ -285,6 +285,16 @@ async fn the_page_is_the_consoles_under_a_policy_of_its_own() {
     for prefix in ["", "/api"] {
         let get = async |path: &str| {
             let answer = reqwest::get(format!("{}{prefix}{path}", stack().api_url)).await.expect("an answer");
+#[tokio::test]
+async fn a_redeemed_link_leaves_no_address_among_the_counts_of_tries() {
+    let project = Project::new().await;
+    let link = made(&project, json!({})).await;
+    let _ = redeem(&link.code, &nonce()).await.ok(201);
+    assert!(!table_dump("LoginFailuresTable").await.contains(&link.id));
+    redeem(&link.code, &nonce()).await.refused(401);
+    assert!(table_dump("LoginFailuresTable").await.contains(&link.id), "a try that fails is counted");
+}
+
             let policy = answer.headers()["content-security-policy"].to_str().expect("text").to_owned();
             (policy, answer.text().await.expect("a page"))
         };

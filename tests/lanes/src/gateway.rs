@@ -22,6 +22,9 @@ use crate::throttle::Throttles;
 /// The name by which callers know the API, unless they say another.
 pub const HOST: &str = "lane.execute-api.us-east-1.amazonaws.com";
 
+/// The address from which callers come, unless they say another.
+pub const CALLER: &str = "198.51.100.7";
+
 /// A caller's request.
 #[derive(Debug, Clone, Default)]
 pub struct HttpRequest {
@@ -145,7 +148,7 @@ pub fn event(request: &HttpRequest) -> Bytes {
     let mut headers = request.headers.clone();
     let host = headers.entry("host".to_owned()).or_insert_with(|| HOST.to_owned());
     let domain = host.split(':').next().unwrap_or_default().to_owned();
-    let source_ip = request.source_ip.as_deref().unwrap_or("198.51.100.7");
+    let source_ip = request.source_ip.as_deref().unwrap_or(CALLER);
     // API Gateway appends the caller's address to the caller's own header.
     let said = headers.get("x-forwarded-for").map(|said| format!("{said}, {source_ip}"));
     headers.insert("x-forwarded-for".to_owned(), said.unwrap_or_else(|| source_ip.to_owned()));

@@ -61,6 +61,8 @@ pub struct Notes {
     pub accounts: Vec<(String, String)>,
     /// Deliveries whose project or payload is erased: a request for one of them may have no record, and no event.
     pub erased: Vec<String>,
+    /// Ids beside the world's own that an erasure has to leave in no table.
+    pub ids: Vec<String>,
     /// The sessions that the world's owner began on this run. The world's own may be too old by now.
     pub sessions: Vec<Session>,
 }

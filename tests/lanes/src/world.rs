@@ -21,6 +21,7 @@ pub const TEN: &str = "call.summary";
 
 #[derive(Debug, Clone)]
 pub struct World {
+    pub account_id: String,
     pub project_id: String,
     pub api_key: String,
     pub access_token: String,
@@ -72,6 +73,7 @@ impl World {
             .flat_map(|table| lane.aws.dynamo.items(table).into_iter().map(move |item| (table, item)))
             .collect();
         Ok(Self {
+            account_id: string(&account["user"]["id"]),
             project_id,
             api_key,
             access_token: string(&account["access_token"]),

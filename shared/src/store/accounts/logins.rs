@@ -11,8 +11,9 @@ use serde::Deserialize;
 use crate::account::{
     CallerNetwork, EmailKey, LOGIN_WINDOW, MAX_LOGIN_FAILURES, MAX_LOGIN_FAILURES_OF_CALLER,
 };
-use crate::id::PortalLinkId;
-use crate::store::{Registry, StoreError, if_condition_held, number, row_in_the_way, text};
+use crate::id::{PortalLinkId, ProjectId};
+use crate::store::deletions::delete_all;
+use crate::store::{Item, Registry, StoreError, if_condition_held, key, number, row_in_the_way, text};
 use crate::time::Timestamp;
 
 /// What a caller tries to guess. Each has budgets of its own, so that people who forgot their password, and tried many, can
@@ -62,6 +63,21 @@ fn row_of_all(of: Guessed, email: &EmailKey) -> String {
     format!("{name}|{}", email.as_str())
 }
 
+/// The rows of a link's tries, for a caller and for all callers. They name the project, whose erasure finds them by it. No row of an
+/// e-mail begins like them.
+fn rows_of_link(project: &ProjectId, link: &PortalLinkId, from: &CallerNetwork) -> [String; 2] {
+    [format!("portal-from|{from}|{project}|{link}"), format!("portal-all|{project}|{link}")]
+}
+
+/// Whether a row counts tries of one of a project's links.
+fn is_of_project(row: &str, project: &ProjectId) -> bool {
+    row.starts_with("portal-") && row.contains(&format!("|{project}|"))
+}
+
+/// The most pages of failed logins that are looked through. Rows count for a quarter of an hour, and DynamoDB deletes most expired rows
+/// within two days, so only a flood makes more.
+const MOST_PAGES: usize = 20;
+
 impl Registry {
     /// Takes one try from both budgets before the secret is checked, so that parallel tries cannot overrun the budgets.
     /// Tries for an unknown e-mail are counted too, so the answer does not show whether an account exists.
@@ -80,19 +96,68 @@ impl Registry {
         }
     }
 
-    /// Takes one try of a portal link's code, as for logins. A link's id is no e-mail, so its rows are no account's.
+    /// Takes one try of a portal link's code, as for logins.
     pub async fn take_portal_try(
         &self,
+        project: &ProjectId,
         link: &PortalLinkId,
         from: &CallerNetwork,
         now: Timestamp,
     ) -> Result<LoginBudget, StoreError> {
-        match self.take_try(&format!("portal-from|{from}|{link}"), MAX_LOGIN_FAILURES_OF_CALLER, now).await? {
-            LoginBudget::Allowed => {
-                self.take_try(&format!("portal-all|{link}"), MAX_LOGIN_FAILURES, now).await
-            }
+        let [own, all] = rows_of_link(project, link, from);
+        match self.take_try(&own, MAX_LOGIN_FAILURES_OF_CALLER, now).await? {
+            LoginBudget::Allowed => self.take_try(&all, MAX_LOGIN_FAILURES, now).await,
             spent @ LoginBudget::Spent { .. } => Ok(spent),
         }
+    }
+
+    /// After the right code: forgets the tries of the caller, and the count of all tries, which only the link's holder can end.
+    pub async fn clear_portal_tries(
+        &self,
+        project: &ProjectId,
+        link: &PortalLinkId,
+        from: &CallerNetwork,
+    ) -> Result<(), StoreError> {
+        let rows = rows_of_link(project, link, from).map(|row| key([("email_key", text(row))]));
+        delete_all(&self.client, &self.tables.login_failures, rows.to_vec()).await
+    }
+
+    /// Deletes the counts of tries of a project's portal links, which have their callers' networks.
+    pub async fn erase_portal_tries(&self, project: &ProjectId) -> Result<(), StoreError> {
+        self.erase_tries(&format!("|{project}|"), |row| is_of_project(row, project)).await
+    }
+
+    /// Deletes the counts of failed logins at an account.
+    pub async fn erase_login_failures(&self, email: &EmailKey) -> Result<(), StoreError> {
+        let ending = format!("|{}", email.as_str());
+        self.erase_tries(&ending, |row| row.ends_with(&ending)).await
+    }
+
+    /// Deletes the counts whose rows have this part and are erased. They are kept by the callers' networks, so only a look through the
+    /// table finds them. The rows that a flood puts beyond `MOST_PAGES` expire.
+    async fn erase_tries(&self, part: &str, is_erased: impl Fn(&str) -> bool) -> Result<(), StoreError> {
+        let table = &self.tables.login_failures;
+        let is_erased = |item: &Item| {
+            item.get("email_key").and_then(|row| row.as_s().ok()).is_some_and(|row| is_erased(row))
+        };
+        let mut keys = Vec::new();
+        let mut after = None;
+        for _ in 0..MOST_PAGES {
+            let scan = self.client.scan().table_name(table).consistent_read(true);
+            let page = scan
+                .filter_expression("contains(email_key, :part)")
+                .expression_attribute_values(":part", text(part))
+                .projection_expression("email_key")
+                .set_exclusive_start_key(after)
+                .send()
+                .await?;
+            keys.extend(page.items.unwrap_or_default().into_iter().filter(is_erased));
+            after = page.last_evaluated_key;
+            if after.is_none() {
+                break;
+            }
+        }
+        delete_all(&self.client, table, keys).await
     }
 
     async fn take_try(&self, row: &str, max: u32, now: Timestamp) -> Result<LoginBudget, StoreError> {
@@ -190,5 +255,21 @@ mod tests {
             assert!(rows(&EmailKey::of(crafted)).iter().all(|row| !adas.contains(row)), "{crafted}");
         }
         assert!((1..adas.len()).all(|n| !adas[n..].contains(&adas[n - 1])), "{adas:?}");
+    }
+
+    #[test]
+    fn a_projects_erasure_takes_the_tries_of_its_own_links_alone() {
+        let here = CallerNetwork::of("203.0.113.7".parse().ok());
+        let now = Timestamp::from_millis(1_700_000_000_000);
+        let [own, other] = [1, 2].map(|n| ProjectId::new(Timestamp::from_millis(n)));
+        let link = PortalLinkId::new(now);
+        for row in rows_of_link(&own, &link, &here) {
+            assert!(is_of_project(&row, &own) && !is_of_project(&row, &other), "{row}");
+        }
+        let crafted = EmailKey::of(&format!("x|{own}|{link}"));
+        assert!(
+            !is_of_project(&row_of_all(Guessed::Password, &crafted), &own),
+            "an e-mail that somebody typed"
+        );
     }
 }

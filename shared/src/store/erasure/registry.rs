@@ -19,9 +19,6 @@ use crate::store::{
 };
 use crate::time::Timestamp;
 
-/// The most pages of failed logins that are looked through. Rows live for a quarter of an hour, so only a flood makes more.
-const MOST_PAGES: usize = 20;
-
 fn account_key(email: &EmailKey) -> Item {
     key([("email_key", text(email.as_str()))])
 }
@@ -89,7 +86,7 @@ impl Registry {
         delete_all(&self.client, &self.tables.api_keys, listed.collect()).await
     }
 
-    /// Deletes all portal links of a project, and ends their sessions.
+    /// Deletes all portal links of a project, ends their sessions, and deletes the counts of tries at them.
     pub async fn erase_portal_links(&self, project_id: &ProjectId) -> Result<(), StoreError> {
         #[derive(Deserialize)]
         struct Row {
@@ -99,7 +96,9 @@ impl Registry {
         let links: Vec<Row> =
             rows(&self.client, table, "account_id", PortalLink::partition(project_id)).await?;
         let keys = links.iter().map(|row| portal_links::link_key(project_id, &row.id)).collect();
-        delete_all(&self.client, table, keys).await
+        delete_all(&self.client, table, keys).await?;
+        // Without its row a link gets no more tries.
+        self.erase_portal_tries(project_id).await
     }
 
     /// Deletes a project's row and marks its routing row, in one transaction. From then on there is no such project.
@@ -162,36 +161,6 @@ impl Registry {
         let others = sessions.iter().filter(|row| row.id != *own);
         let keys = others.map(|row| session_key(account_id, &row.id)).collect();
         delete_all(&self.client, &self.tables.sessions, keys).await
-    }
-
-    /// Deletes the counts of failed logins at an account. They are kept by the callers' networks, so only a look through the
-    /// table finds them; its rows live for a quarter of an hour. The rows that a flood puts beyond `MOST_PAGES` expire.
-    pub async fn erase_login_failures(&self, email: &EmailKey) -> Result<(), StoreError> {
-        let table = &self.tables.login_failures;
-        let ending = format!("|{}", email.as_str());
-        let mut keys = Vec::new();
-        let mut after = None;
-        for _ in 0..MOST_PAGES {
-            let scan = self.client.scan().table_name(table).consistent_read(true);
-            let page = scan
-                .filter_expression("contains(email_key, :ending)")
-                .expression_attribute_values(":ending", text(&ending))
-                .projection_expression("email_key")
-                .set_exclusive_start_key(after)
-                .send()
-                .await?;
-            let is_own = |item: &Item| {
-                item.get("email_key")
-                    .and_then(|row| row.as_s().ok())
-                    .is_some_and(|row| row.ends_with(&ending))
-            };
-            keys.extend(page.items.unwrap_or_default().into_iter().filter(is_own));
-            after = page.last_evaluated_key;
-            if after.is_none() {
-                break;
-            }
-        }
-        delete_all(&self.client, table, keys).await
     }
 
     /// Deletes an account's row with the rest of what is its own: the caller's session and the count of its projects. The e-mail

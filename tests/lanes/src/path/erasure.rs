@@ -1,6 +1,7 @@
 //! Projects, accounts and payloads that are erased. A request that got no answer is sent again, and may then be refused, because
 //! what it erased is gone.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,6 +10,7 @@ use serde_json::{Value, json};
 use super::Path;
 use super::accounts::refused_soon;
 use crate::dynamo::Dynamo;
+use crate::gateway::{CALLER, HttpRequest};
 use crate::lane::{Auth, INTAKE};
 use crate::receiver::Behaviour;
 use crate::run::{Ending, Run};
@@ -17,6 +19,9 @@ use crate::wait;
 use crate::world::{EMAIL, ONE, PASSWORD, TEN};
 
 const SETTLES: Duration = Duration::from_secs(30);
+
+/// The address of a customer who comes by portal links.
+const CUSTOMER: &str = "203.0.113.77";
 
 /// Each row of any table in which one of these texts stands is a violation.
 pub fn find_nothing_of(run: &Run<'_>, texts: &[String]) {
@@ -75,6 +80,40 @@ pub async fn fill_project(run: &mut Run<'_>) {
     }
 }
 
+/// Two portal links that a customer redeemed and then tried in another browser. One of them has been ended.
+async fn use_links(run: &Run<'_>) {
+    for is_ended in [false, true] {
+        let links = run.project("/portal-links");
+        let made = run.insist("POST", &links, &run.key(), Some(&json!({})), &[201]).await;
+        let link = made.last().map(|answer| answer.json()).unwrap_or_default();
+        let [id, url] = ["id", "url"].map(|name| link[name].as_str().unwrap_or_default().to_owned());
+        for (nonce, wanted) in [("a1", 201), ("b2", 401)] {
+            let code = url.split_once('#').map_or("", |(_, code)| code);
+            let body = json!({ "code": code, "nonce": nonce.repeat(32) });
+            let request = HttpRequest {
+                method: "POST".to_owned(),
+                target: "/auth/portal".to_owned(),
+                headers: BTreeMap::from([("content-type".to_owned(), "application/json".to_owned())]),
+                body: Some(body.to_string().into()),
+                source_ip: Some(CUSTOMER.to_owned()),
+            };
+            let status = run.lane.gateway.call(request).await.status;
+            if status != wanted {
+                run.violation(format!("a link was redeemed: {status} instead of {wanted}"));
+            }
+        }
+        if is_ended {
+            run.insist("DELETE", &format!("{links}/{id}"), &run.key(), None, &[204]).await;
+        }
+        run.notes().ids.push(id);
+    }
+}
+
+/// What no table may have once the world's project is erased.
+fn erased_with_project(run: &Run<'_>) -> Vec<String> {
+    [ids_of_project(run), run.notes().ids.clone(), vec![CUSTOMER.to_owned()]].concat()
+}
+
 #[derive(Debug)]
 pub(super) struct Project;
 
@@ -88,12 +127,12 @@ impl Path for Project {
         vec![("RETRY_DELAYS_SECONDS", "5,1,1".to_owned())]
     }
 
-    /// Another project of the account stays.
+    /// Portal links of the project have been used. Another project of the account stays.
     async fn set_up(&self, run: &mut Run<'_>) {
         let access = run.log_in(PASSWORD).await.access;
         let body = json!({ "name": "stays" });
         run.insist("POST", "/v1/projects", &Auth::Bearer(&access), Some(&body), &[201]).await;
-        run.insist("POST", &run.project("/portal-links"), &run.key(), Some(&json!({})), &[201]).await;
+        use_links(run).await;
         fill_project(run).await;
     }
 
@@ -114,7 +153,22 @@ impl Path for Project {
 
     async fn check(&self, run: &Run<'_>) {
         forget_events(run);
-        find_nothing_of(run, &ids_of_project(run));
+        find_nothing_of(run, &erased_with_project(run));
+        let dynamo = &run.lane.aws.dynamo;
+        let projects = dynamo.rows("projects");
+        let Some(stays) = projects.iter().find(|row| row["name"] == "stays") else {
+            return run.violation("the other project is gone".to_owned());
+        };
+        // The account goes on, with its own rows and those of the project that stays.
+        let stays = stays["id"].as_str().unwrap_or_default();
+        for table in Dynamo::tables().filter(|table| !["accounts", "sessions", "projects"].contains(table)) {
+            for row in dynamo.rows(table) {
+                let written = row.to_string();
+                if written.contains(&run.world.account_id) && !written.contains(stays) {
+                    run.violation(format!("the account's id is left in {table}: {row}"));
+                }
+            }
+        }
     }
 }
 
@@ -127,11 +181,14 @@ impl Path for Account {
         "erase-account"
     }
 
-    /// A second project, a second session, and somebody who guessed the password.
+    /// A second project, a second session, used portal links, and somebody who guessed the password.
     async fn set_up(&self, run: &mut Run<'_>) {
         let access = run.log_in(PASSWORD).await.access;
         let body = json!({ "name": "second" });
-        run.insist("POST", "/v1/projects", &Auth::Bearer(&access), Some(&body), &[201]).await;
+        let second = run.insist("POST", "/v1/projects", &Auth::Bearer(&access), Some(&body), &[201]).await;
+        let second = second.last().map(|answer| answer.json()).unwrap_or_default();
+        run.notes().ids.push(second["id"].as_str().unwrap_or_default().to_owned());
+        use_links(run).await;
         for name in ["order.paid", "order.sent"] {
             let target = format!("/v1/event-types/{name}");
             run.insist("PUT", &target, &Auth::Bearer(&access), Some(&json!({})), &[200]).await;
@@ -160,17 +217,15 @@ impl Path for Account {
 
     async fn check(&self, run: &Run<'_>) {
         forget_events(run);
-        let mut ids = ids_of_project(run);
-        ids.push(EMAIL.to_owned());
-        // The account's id is nowhere but in its own rows, so none of these is left at all.
-        for table in
-            ["accounts", "sessions", "projects", "event_types", "login_failures", "api_keys", "audit"]
-        {
+        // The account's id stands in its own rows, and in the routes, keys and links of its projects.
+        let own = [run.world.account_id.as_str(), EMAIL, CALLER].map(str::to_owned);
+        find_nothing_of(run, &[&erased_with_project(run)[..], &own].concat());
+        // Nobody else has an account, so no row is left at all but counts of events, which expire.
+        for table in Dynamo::tables().filter(|table| *table != "budgets") {
             for row in run.lane.aws.dynamo.rows(table) {
                 run.violation(format!("left in {table}: {row}"));
             }
         }
-        find_nothing_of(run, &ids);
     }
 }
 

@@ -51,18 +51,20 @@ pub async fn open_portal(
     let code = PortalCode::parse(&code).ok_or_else(ApiError::portal_code_refused)?;
     let now = Timestamp::now();
     let (project_id, link_id) = (code.project_id(), code.link_id());
-    let link = app.registry.portal_link(&project_id, &link_id).await?;
+    let registry = &app.registry;
+    let link = registry.portal_link(&project_id, &link_id).await?;
     let link = link.ok_or_else(ApiError::portal_code_refused)?;
     Span::current().record("portal_link_id", field::display(link_id));
     // A code of 256 bits cannot be guessed. The budget bounds what tries cost; an unknown link costs a read.
-    if let LoginBudget::Spent { until } = app.registry.take_portal_try(&link_id, &from.network(), now).await?
-    {
+    let taken = registry.take_portal_try(&project_id, &link_id, &from.network(), now).await?;
+    if let LoginBudget::Spent { until } = taken {
         return Err(ApiError::too_many_portal_tries(until.since(now).as_secs() + 1));
     }
     let read_only = link.is_read_only();
     let entry = entry(&app, from, (project_id, link_id), Action::PortalLinkRedeemed, now);
-    match app.registry.redeem_portal_link(link, &code, &nonce, now, &entry).await? {
+    match registry.redeem_portal_link(link, &code, &nonce, now, &entry).await? {
         Redeemed::To(session) => {
+            registry.clear_portal_tries(&project_id, &link_id, &from.network()).await?;
             Span::current().record("project_id", field::display(project_id));
             let body = PortalOpenedBody {
                 token: code.token(&nonce).expose(),
