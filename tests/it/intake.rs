@@ -181,7 +181,17 @@ async fn of_an_event_for_no_project_only_the_ids_are_parked() {
         .await
         .take_where(|body| serde_json::from_str::<Value>(body).is_ok_and(|body| body == ids))
         .await;
-    assert_eq!(why["reason"], "project_id names no project; what the event says is not kept");
+    let reason = "project_id names no project; what the event says is not kept";
+    assert_eq!(why["reason"], reason);
+    // Neither of an event that is refused for what it says.
+    let broken = with(&with(&event, "project_id", json!(nowhere)), "data", json!([unique()]));
+    intake().await.send(&broken.to_string()).await;
+    let id = json!({ "project_id": nowhere });
+    let why = parked()
+        .await
+        .take_where(|body| serde_json::from_str::<Value>(body).is_ok_and(|body| body == id))
+        .await;
+    assert_eq!(why["reason"], reason);
 }
 
 #[tokio::test]

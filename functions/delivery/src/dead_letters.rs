@@ -1,5 +1,5 @@
-//! Messages that the other queues gave up. The delivery of such a job ends `failed` (`internal`). An event, a
-//! step of an erasure, or a message that is no job, is parked as it is.
+//! Messages that the other queues gave up. The delivery of such a job ends `failed` (`internal`). A
+//! step of an erasure, or a message that is no job, is parked as it is. Of an event as much is parked as may be kept.
 
 use std::sync::Arc;
 
@@ -9,6 +9,7 @@ use echo_shared::replay::{ReplayStatus, StopReason};
 use echo_shared::store::{Advanced, StoreError};
 use echo_shared::time::Timestamp;
 
+use crate::intake::{Kept, NO_PROJECT};
 use crate::lanes::INTAKE;
 use crate::message::{Disposal, Message};
 use crate::metrics::Tally;
@@ -38,7 +39,7 @@ pub(crate) async fn bury(
     let Record { body, .. } = &record;
     let is_event = record.given_up_by() == app.queues.intake.name();
     let ended = match job {
-        _ if is_event => park(&app, &message, INTAKE, body, KEPT_OUT).await,
+        _ if is_event => park_event(&app, &message, body).await,
         Ok(Job::Delivery(job)) => {
             end_and_wake(&app, &message, &job, &tally).await.map_err(|error| error.to_string())
         }
@@ -71,9 +72,21 @@ async fn park(
     body: &str,
     reason: &str,
 ) -> Result<Disposal, String> {
-    tracing::error!(message_id = message.id, source, reason, "a message is parked as it is");
+    tracing::error!(message_id = message.id, source, reason, "a message is parked");
     let parked = app.queues.park(message, source, body, reason).await;
     parked.map(|()| Disposal::Delete).map_err(|error| error.to_string())
+}
+
+/// Parks as much of an event as may be kept.
+async fn park_event(app: &App, message: &Message, body: &str) -> Result<Disposal, String> {
+    match Kept::of_given_up(app, body).await.map_err(|error| error.to_string())? {
+        Kept::Whole => park(app, message, INTAKE, body, KEPT_OUT).await,
+        Kept::Ids(ids) => park(app, message, INTAKE, &ids, NO_PROJECT).await,
+        Kept::Nothing => {
+            tracing::info!(message_id = message.id, "an event was dropped: its project is erased");
+            Ok(Disposal::Delete)
+        }
+    }
 }
 
 /// Ends the delivery of a job that came here, and lets the stream go on that waited for it.

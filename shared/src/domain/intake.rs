@@ -51,6 +51,17 @@ pub fn read<'a>(body: &'a str, message_id: &str, names: &EventNames) -> Result<I
     Ok(Incoming { project_id, event_id, content, name_field })
 }
 
+/// The project that a message's body names, whatever else is wrong with the body.
+#[must_use]
+pub fn project_named(body: &str) -> Option<ProjectId> {
+    let fields = Fields::parse(body.as_bytes()).ok()?;
+    if !fields.iter().any(|(name, _)| name == "detail-type") {
+        return project_id(&fields).ok();
+    }
+    let detail = fields.required("detail", "a JSON object", Some).ok()?;
+    project_id(&Fields::parse(detail.get().as_bytes()).ok()?).ok()
+}
+
 /// EventBridge's own fields hold the event's name, and its id unless the producer gave one. The rest is inside `detail`.
 fn passed_on<'a>(
     outer: &Fields<'a>,
@@ -162,6 +173,21 @@ mod tests {
         let body = format!("{{{project},{name}}}");
         let refused = read(&body, "1", &names()).expect_err("no id").to_string();
         assert_eq!(refused, "event_id is required: the message's own id is no hyphenated UUID");
+    }
+
+    #[test]
+    fn a_project_is_named_by_events_that_are_refused_too() {
+        let named = |body: &str| project_named(body).map(|id| id.to_string());
+        let detail = format!(r#"{{"project_id":"{PROJECT}","data":7}}"#);
+        let long = format!(r#"{{"project_id":"{PROJECT}","data":"{}"}}"#, "x".repeat(MAX_BYTES));
+        for body in [&detail, &from_bus(&detail), &long] {
+            refused(body);
+            assert_eq!(named(body).as_deref(), Some(PROJECT), "{body}");
+        }
+        let twice = format!(r#"{{"project_id":"{PROJECT}","project_id":"{PROJECT}"}}"#);
+        for body in ["hello", "{}", r#"{"project_id":"mine"}"#, &twice, &from_bus("7"), &from_bus("{}")] {
+            assert_eq!(named(body), None, "{body}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use echo_lanes::fault::{CallKey, Fault, Injection, Span};
 use echo_lanes::function::Kind;
-use echo_lanes::lane::{Auth, FIRST_ATTEMPTS, LaneSettings};
+use echo_lanes::lane::{Auth, DEAD, FIRST_ATTEMPTS, INTAKE, LaneSettings, PARKED};
 use echo_lanes::path::erasure::{find_nothing_of, forget_events, ids_of_project};
 use echo_lanes::run::Run;
 use echo_lanes::sqs::Outgoing;
@@ -88,4 +88,28 @@ async fn a_runner_that_wakes_in_an_erased_stream_writes_no_head() {
     let log = std::fs::read_to_string(logs.join("erased-stream-delivery.log")).expect("a log");
     assert!(!log.is_empty() && !log.contains(hash), "{log}");
     std::fs::remove_dir_all(&logs).expect("the folder");
+}
+
+/// An event waited for two days until its queue gave it up. Meanwhile its project was erased, or it names none that is there.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_is_given_up_after_its_projects_erasure_is_not_kept() {
+    let world = World::make().await.expect("the functions, built by `cargo build`");
+    let mut run = Run::new(world.lane(LaneSettings::default()).await.expect("a lane"), &world);
+    let access = run.log_in(PASSWORD).await.access;
+    run.lane.stop_mappings();
+    let nowhere = uuid::Uuid::new_v4().to_string();
+    for project in [&world.project_id, &nowhere] {
+        let event = json!({ "project_id": project, "event_name": ONE, "data": { "said": "too late" } });
+        let outgoing = Outgoing { body: event.to_string(), group: None, delay: Duration::ZERO };
+        assert!(run.lane.aws.sqs.send(INTAKE, outgoing).is_ok(), "the queue is there");
+    }
+    run.lane.aws.sqs.move_all(INTAKE, DEAD);
+    let (body, bearer) = (json!({ "password": PASSWORD }), Auth::Bearer(&access));
+    run.insist("DELETE", &run.project(""), &bearer, Some(&body), &[202]).await;
+    run.lane.start_mappings();
+    let is_empty = || run.lane.aws.sqs.depth(DEAD).total() == 0;
+    assert!(echo_lanes::wait::until(Duration::from_secs(30), is_empty).await, "the events stay");
+    assert_eq!(run.lane.aws.sqs.bodies(PARKED), [json!({ "project_id": nowhere }).to_string()]);
+    assert_eq!(run.notes().violations, [""; 0]);
+    run.lane.stop_mappings();
 }

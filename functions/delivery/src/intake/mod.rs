@@ -17,7 +17,9 @@ use echo_shared::event::Event;
 use echo_shared::fields::Refused;
 use echo_shared::id::{AccountId, ProjectId};
 use echo_shared::intake::{self, Incoming};
-use echo_shared::store::Spent;
+use echo_shared::route::Routes;
+use echo_shared::shards::Shard;
+use echo_shared::store::{Spent, StoreError};
 use echo_shared::time::Timestamp;
 use serde_json::json;
 
@@ -29,7 +31,40 @@ use crate::message::{Disposal, Message};
 use crate::metrics::Tally;
 
 /// The reason on a parked event of an unknown project.
-const NO_PROJECT: &str = "project_id names no project; what the event says is not kept";
+pub(crate) const NO_PROJECT: &str = "project_id names no project; what the event says is not kept";
+
+/// How much of an event that was not accepted may be parked.
+#[derive(Debug)]
+pub(crate) enum Kept {
+    /// All that it says: its project is there, or it names none.
+    Whole,
+    /// There is no such project, or none any more. What the event says may be of somebody who had the project erased, so that the
+    /// project's id alone is parked.
+    Ids(String),
+    /// Its project has been erased.
+    Nothing,
+}
+
+impl Kept {
+    /// Of an event with this body, by the routes of the project that it names.
+    fn of(project_id: ProjectId, routes: Option<&Routes>) -> Self {
+        match routes {
+            Some(routes) if routes.is_erased => Self::Nothing,
+            Some(_) => Self::Whole,
+            None => Self::Ids(json!({ "project_id": project_id }).to_string()),
+        }
+    }
+
+    /// Of an event that has waited until its queue gave it up.
+    ///
+    /// # Errors
+    /// When the project could not be read.
+    pub(crate) async fn of_given_up(app: &App, body: &str) -> Result<Self, StoreError> {
+        let Some(project_id) = intake::project_named(body) else { return Ok(Self::Whole) };
+        let routes = app.store.routes_or_mark(&project_id, Shard::FIRST).await?;
+        Ok(Self::of(project_id, routes.as_ref()))
+    }
+}
 
 /// The reads and requests that the events of one batch share.
 #[derive(Debug, Clone)]
@@ -123,7 +158,10 @@ impl Intake {
 
     async fn accept(self, message: &Message, body: &str) -> Result<Acceptance, NotAccepted> {
         let app = &self.app;
-        let incoming = intake::read(body, &message.id, &app.settings.event_names)?;
+        let incoming = match intake::read(body, &message.id, &app.settings.event_names) {
+            Ok(incoming) => incoming,
+            Err(refused) => return Err(self.refused(body, refused).await),
+        };
         let Incoming { project_id, event_id, ref content, .. } = incoming;
         let routes = self.reads.routes(&app.store, project_id).await.map_err(NotAccepted::Fault)?;
         let Some(routes) = routes else {
@@ -144,6 +182,19 @@ impl Intake {
             None => accept(app.sinks(), event, &routes, now).await?,
         };
         Ok(accepted)
+    }
+
+    /// Why an event with this body is not accepted, which is refused whatever its project is.
+    async fn refused(&self, body: &str, refused: Refused) -> NotAccepted {
+        let Some(project_id) = intake::project_named(body) else { return NotAccepted::Refused(refused) };
+        match self.reads.routes(&self.app.store, project_id).await {
+            Ok(routes) => match Kept::of(project_id, routes.as_deref()) {
+                Kept::Whole => NotAccepted::Refused(refused),
+                Kept::Ids(ids) => NotAccepted::NoProject { ids },
+                Kept::Nothing => NotAccepted::Erased,
+            },
+            Err(fault) => NotAccepted::Fault(fault),
+        }
     }
 
     /// Checks that the event's name is one of the deployment's, or of the types of the project's account.

@@ -11,7 +11,7 @@ use super::Path;
 use super::accounts::refused_soon;
 use crate::dynamo::Dynamo;
 use crate::gateway::{CALLER, HttpRequest};
-use crate::lane::{Auth, INTAKE};
+use crate::lane::{Auth, INTAKE, PARKED};
 use crate::receiver::Behaviour;
 use crate::run::{Ending, Run};
 use crate::sqs::Outgoing;
@@ -19,6 +19,9 @@ use crate::wait;
 use crate::world::{EMAIL, ONE, PASSWORD, TEN};
 
 const SETTLES: Duration = Duration::from_secs(30);
+
+/// What an event says that comes in after the erasure.
+const MARK: &str = "said too late";
 
 /// The address of a customer who comes by portal links.
 const CUSTOMER: &str = "203.0.113.77";
@@ -146,14 +149,19 @@ impl Path for Project {
         }
         run.insist("GET", &run.project("/webhooks"), &bearer, None, &[403]).await;
         refused_soon(run, &run.key(), "a key of an erased project").await;
-        let event = json!({ "project_id": run.world.project_id, "event_name": ONE }).to_string();
-        let outgoing = Outgoing { body: event, group: None, delay: Duration::ZERO };
-        assert!(run.lane.aws.sqs.send(INTAKE, outgoing).is_ok(), "the queue is there");
+        for data in [json!({ "n": MARK }), json!([MARK])] {
+            let event = json!({ "project_id": run.world.project_id, "event_name": ONE, "data": data });
+            let outgoing = Outgoing { body: event.to_string(), group: None, delay: Duration::ZERO };
+            assert!(run.lane.aws.sqs.send(INTAKE, outgoing).is_ok(), "the queue is there");
+        }
     }
 
     async fn check(&self, run: &Run<'_>) {
         forget_events(run);
         find_nothing_of(run, &erased_with_project(run));
+        for kept in run.lane.aws.sqs.bodies(PARKED).iter().filter(|body| body.contains(MARK)) {
+            run.violation(format!("an event of an erased project is parked: {kept}"));
+        }
         let dynamo = &run.lane.aws.dynamo;
         let projects = dynamo.rows("projects");
         let Some(stays) = projects.iter().find(|row| row["name"] == "stays") else {
