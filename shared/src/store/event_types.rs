@@ -13,7 +13,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem, Up
 use serde::Deserialize;
 
 use super::deletions::delete_all;
-use super::transactions::{first_refused, transact, transact_if};
+use super::transactions::{first_refused, transact};
 use super::{Created, Item, Registry, Store, StoreError, key, number, row, rows, text, to_item};
 use crate::account::EmailKey;
 use crate::event_name::{EventName, OwnNames};
@@ -40,6 +40,15 @@ impl Default for KeptNames {
     fn default() -> Self {
         Self(Arc::new(Recent::new(KEPT_FOR, CAPACITY)))
     }
+}
+
+/// How the removal of a type ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TypeRemoved {
+    Done,
+    Absent,
+    /// The account is erased, or about to be.
+    OwnerGone,
 }
 
 /// The row of an account's names. A set that is empty is absent.
@@ -118,12 +127,14 @@ impl Registry {
         }
     }
 
-    /// Removes a type; false when the account has no such type.
+    /// Removes a type, unless the account has no such type, or is gone.
     pub async fn delete_event_type(
         &self,
         account_id: &AccountId,
         name: &EventName,
-    ) -> Result<bool, StoreError> {
+        email: &EmailKey,
+        now: Timestamp,
+    ) -> Result<TypeRemoved, StoreError> {
         let delete = Delete::builder()
             .table_name(&self.tables.event_types)
             .set_key(Some(type_key(account_id, name)))
@@ -132,9 +143,16 @@ impl Registry {
         let names = self.names_update(account_id, name, "DELETE #names :names").build()?;
         let writes = vec![
             TransactWriteItem::builder().delete(delete).build(),
+            // The row of the names would come back after the erasure of the account.
+            self.account_stays(email, account_id, now)?,
             TransactWriteItem::builder().update(names).build(),
         ];
-        transact_if(&self.client, writes).await
+        let Err(error) = transact(&self.client, writes).await else { return Ok(TypeRemoved::Done) };
+        match first_refused(&error) {
+            Some(0) => Ok(TypeRemoved::Absent),
+            Some(1) => Ok(TypeRemoved::OwnerGone),
+            _ => Err(error.into()),
+        }
     }
 
     pub async fn event_type(

@@ -8,7 +8,7 @@ use echo_lanes::lane::{Auth, DEAD, FIRST_ATTEMPTS, INTAKE, LaneSettings, PARKED}
 use echo_lanes::path::erasure::{find_nothing_of, forget_events, ids_of_project};
 use echo_lanes::run::Run;
 use echo_lanes::sqs::Outgoing;
-use echo_lanes::world::{ONE, PASSWORD, World};
+use echo_lanes::world::{EMAIL, ONE, PASSWORD, World};
 use serde_json::json;
 
 /// An event is accepted while its project is erased: its rows are written seconds after the mark.
@@ -112,4 +112,24 @@ async fn an_event_that_is_given_up_after_its_projects_erasure_is_not_kept() {
     assert_eq!(run.lane.aws.sqs.bodies(PARKED), [json!({ "project_id": nowhere }).to_string()]);
     assert_eq!(run.notes().violations, [""; 0]);
     run.lane.stop_mappings();
+}
+
+/// A type that is removed while its account is erased would leave a row with the account's id.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_is_about_to_be_erased_changes_no_event_type() {
+    let world = World::make().await.expect("the functions, built by `cargo build`");
+    let run = Run::new(world.lane(LaneSettings::default()).await.expect("a lane"), &world);
+    let access = run.log_in(PASSWORD).await.access;
+    let bearer = Auth::Bearer(&access);
+    let own = "/v1/event-types/order.paid";
+    run.insist("PUT", own, &bearer, Some(&json!({})), &[200]).await;
+    let before = run.lane.aws.dynamo.items("event_types");
+    let accounts = run.lane.aws.dynamo.items("accounts");
+    let mut account = accounts.into_iter().find(|row| row["email_key"]["S"] == EMAIL).expect("the account");
+    account["closing_until"] = json!({ "N": "99999999999999" });
+    run.lane.aws.dynamo.put("accounts", &account);
+    run.insist("PUT", "/v1/event-types/order.sent", &bearer, Some(&json!({})), &[401]).await;
+    run.insist("DELETE", own, &bearer, None, &[401]).await;
+    assert_eq!(run.lane.aws.dynamo.items("event_types"), before);
+    assert_eq!(run.notes().violations, [""; 0]);
 }

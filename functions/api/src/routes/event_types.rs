@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use echo_shared::event_name::EventName;
 use echo_shared::event_type::{EventType, MAX_TYPES};
-use echo_shared::store::Created;
+use echo_shared::store::{Created, TypeRemoved};
 use echo_shared::time::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -128,21 +128,20 @@ pub async fn put(
 /// `DELETE /v1/event-types/{name}`
 pub async fn delete(
     State(app): State<AppState>,
-    AccountCaller { id: account_id, .. }: AccountCaller,
+    AccountCaller { id: account_id, email }: AccountCaller,
     names: PathIds,
     query: QueryValues,
 ) -> Result<StatusCode, ApiError> {
     let name = names.event_type()?;
     query.only(&[])?;
-    let is_deleted = app.registry.delete_event_type(&account_id, &name).await?;
+    let removed = app.registry.delete_event_type(&account_id, &name, &email, Timestamp::now()).await?;
     app.store.forget_own_names(&account_id);
-    if is_deleted {
-        Ok(StatusCode::NO_CONTENT)
-    } else if app.settings.event_names.is_configured(&name) {
-        Err(ApiError::conflict(format!(
-            "{name} is an event name of this deployment, which only its operator takes away"
-        )))
-    } else {
-        Err(ApiError::event_type_not_found())
+    match removed {
+        TypeRemoved::Done => Ok(StatusCode::NO_CONTENT),
+        TypeRemoved::OwnerGone => Err(ApiError::access_token_refused()),
+        TypeRemoved::Absent if app.settings.event_names.is_configured(&name) => Err(ApiError::conflict(
+            format!("{name} is an event name of this deployment, which only its operator takes away"),
+        )),
+        TypeRemoved::Absent => Err(ApiError::event_type_not_found()),
     }
 }
