@@ -1,5 +1,6 @@
 //! Reads settings. Each error names the variable, its value and the allowed values.
 
+use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
@@ -146,8 +147,17 @@ pub fn origin(lookup: &impl Fn(&str) -> Option<String>) -> Result<Origin, Config
 /// APIs.
 ///
 /// # Errors
-/// When the list is malformed, or when it exempts this machine although AWS is not played by something on it.
+/// When the list is malformed, when it exempts this machine although AWS is not played by something on it, or when the addresses that
+/// stay barred on real AWS cannot be looked up.
 pub fn address_rules(lookup: &impl Fn(&str) -> Option<String>) -> Result<AddressRules, ConfigError> {
+    rules_by(lookup, |host, port| Ok((host, port).to_socket_addrs()?.collect()))
+}
+
+/// The same, with the look-up of a host's addresses as an argument.
+fn rules_by(
+    lookup: &impl Fn(&str) -> Option<String>,
+    resolve: impl Fn(&str, u16) -> io::Result<Vec<SocketAddr>>,
+) -> Result<AddressRules, ConfigError> {
     let name = "EXEMPT_NETWORKS";
     let rules = parsed(lookup, name, "", AddressRules::parse)?;
     if rules.exempts_local() && lookup("AWS_ENDPOINT_URL").is_none() {
@@ -156,8 +166,22 @@ pub fn address_rules(lookup: &impl Fn(&str) -> Option<String>) -> Result<Address
         let value = lookup(name).unwrap_or_default();
         return Err(ConfigError::NotAllowed { name, value, problem: problem.to_owned() });
     }
-    let barred = barred(&rules, lookup);
-    Ok(rules.never(barred.iter().flat_map(|url| addresses(url))))
+    // A local stack may name hosts that are not there yet. On AWS an exemption would open what was not found.
+    let must_be_found = rules.exempts_any() && lookup("AWS_ENDPOINT_URL").is_none();
+    let mut addresses = Vec::new();
+    for url in barred(&rules, lookup) {
+        match resolved(&url, &resolve) {
+            Ok(found) => addresses.extend(found),
+            Err(_) if !must_be_found => {}
+            Err(error) => {
+                let problem =
+                    format!("must stay closed to {url}, whose addresses cannot be looked up: {error}");
+                let value = lookup(name).unwrap_or_default();
+                return Err(ConfigError::NotAllowed { name, value, problem });
+            }
+        }
+    }
+    Ok(rules.never(addresses))
 }
 
 /// What no exemption opens, as URLs or as `host:port`. On AWS each function's environment has `AWS_LAMBDA_RUNTIME_API` and
@@ -179,17 +203,17 @@ fn barred(rules: &AddressRules, lookup: &impl Fn(&str) -> Option<String>) -> Vec
     own.chain(apis.flat_map(|host| [format!("https://{host}"), format!("http://{host}")])).collect()
 }
 
-/// The addresses of a URL or of `host:port`; none when the host name does not resolve.
-fn addresses(url: &str) -> Vec<SocketAddr> {
+/// The addresses of a URL or of `host:port`.
+fn resolved(
+    url: &str,
+    resolve: impl Fn(&str, u16) -> io::Result<Vec<SocketAddr>>,
+) -> io::Result<Vec<SocketAddr>> {
     let url = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
-    let Ok(url) = url::Url::parse(&url) else {
-        return Vec::new();
-    };
+    let url = url::Url::parse(&url).map_err(io::Error::other)?;
     let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
-        return Vec::new();
+        return Err(io::Error::other("there is no host and port"));
     };
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    (host, port).to_socket_addrs().map(Iterator::collect).unwrap_or_default()
+    resolve(host.trim_start_matches('[').trim_end_matches(']'), port)
 }
 
 #[cfg(test)]
@@ -233,6 +257,34 @@ mod tests {
         }
         assert_eq!(barred("", false), ["169.254.100.1:9001"]);
         assert_eq!(barred("10.0.0.0/8", true), ["169.254.100.1:9001", "http://localhost:4566"]);
+    }
+
+    #[test]
+    fn with_an_exemption_real_aws_needs_the_addresses_of_its_apis() {
+        let rules = |exempt: &'static str, local: bool, resolves: bool| {
+            let lookup = move |name: &str| match name {
+                "EXEMPT_NETWORKS" => Some(exempt.to_owned()),
+                "AWS_REGION" => Some("eu-west-1".to_owned()),
+                "AWS_ENDPOINT_URL" => local.then(|| "http://aws.internal:4566".to_owned()),
+                _ => None,
+            };
+            rules_by(&lookup, |host, port| {
+                let lacks = host.starts_with("secretsmanager.") || local;
+                if lacks && !resolves {
+                    return Err(io::Error::other("no such name"));
+                }
+                Ok(vec![SocketAddr::from(([10, 0, 0, 7], port))])
+            })
+        };
+        let found = rules("10.0.0.0/8", false, true).expect("every name resolves");
+        let permits = |text: &str| found.permits_literal(text.parse().expect("an address"));
+        assert!(!permits("10.0.0.7:443") && permits("10.0.0.8:443"));
+        let error = rules("10.0.0.0/8", false, false).expect_err("a name does not resolve").to_string();
+        let told = "EXEMPT_NETWORKS is '10.0.0.0/8': must stay closed to https://secretsmanager.eu-west-1.amazonaws.com, \
+                    whose addresses cannot be looked up: no such name";
+        assert_eq!(error, told);
+        assert!(rules("", false, false).is_ok(), "nothing private is open, so nothing is looked up");
+        assert!(rules("10.0.0.0/8", true, false).is_ok(), "a local stack");
     }
 
     #[test]

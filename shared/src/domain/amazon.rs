@@ -41,7 +41,11 @@ pub fn is_api(host: &str) -> bool {
 
 /// The names of the APIs in a region that no delivery may reach by their addresses either.
 pub fn api_hosts(region: &str) -> impl Iterator<Item = String> {
-    let zone = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
+    let zone = match region {
+        china if china.starts_with("cn-") => "amazonaws.com.cn",
+        sovereign if sovereign.starts_with("eusc-") => "amazonaws.eu",
+        _ => "amazonaws.com",
+    };
     LOOKED_UP.into_iter().map(move |service| format!("{service}.{region}.{zone}"))
 }
 
@@ -72,8 +76,14 @@ mod tests {
         ] {
             assert!(is_api(api), "{api}");
         }
-        for service in api_hosts("eu-west-1").chain(api_hosts("cn-north-1")) {
-            assert!(is_api(&service), "{service}");
+        for (region, host) in [
+            ("eu-west-1", "sqs.eu-west-1.amazonaws.com"),
+            ("us-gov-west-1", "sqs.us-gov-west-1.amazonaws.com"),
+            ("cn-north-1", "sqs.cn-north-1.amazonaws.com.cn"),
+            ("eusc-de-east-1", "sqs.eusc-de-east-1.amazonaws.eu"),
+        ] {
+            assert!(api_hosts(region).any(|one| one == host), "{host}");
+            assert!(api_hosts(region).all(|one| is_api(&one)), "{region}");
         }
     }
 
