@@ -11,6 +11,16 @@ use crate::receiver_auth::{Auth, ReceiverAuth};
 /// The text in place of a secret value.
 pub const MASK: &str = "********";
 
+/// How far a URL may move with the secret values that it has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Keeps {
+    /// Within scheme, host and port.
+    #[default]
+    Origin,
+    /// Nowhere. At an origin that many people share, such as one of a service for automation, each path may be somebody else's.
+    Url,
+}
+
 /// The parts of a change that secret values depend on, as its caller sent them; `None` leaves a field as it is.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Change<'a> {
@@ -18,6 +28,7 @@ pub struct Change<'a> {
     pub headers: Option<&'a CustomHeaders>,
     /// The inner `None` removes it.
     pub auth: Option<Option<&'a ReceiverAuth>>,
+    pub keeps: Keeps,
 }
 
 /// Whether a new endpoint may have these headers and this `auth`: it has no value that a mask could keep.
@@ -43,7 +54,7 @@ pub fn allowed_at_first(
     }
 }
 
-/// Whether a change may be made at this endpoint. If the URL or the token URL moves to another origin, no secret moves with
+/// Whether a change may be made at this endpoint. If the URL or the token URL moves further than [`Keeps`] says, no secret moves with
 /// it: the caller may not know the secrets, and must not be able to send them to a host of its own.
 ///
 /// # Errors
@@ -97,13 +108,15 @@ fn apart<'a>(mut own: impl Iterator<Item = &'a String>, header: Option<&str>) ->
     }
 }
 
-/// The field that moves to another origin.
+/// The field that moves too far for its secrets, and where to.
 fn moves(endpoint: &Endpoint, change: &Change<'_>) -> Option<&'static str> {
-    if change.url.is_some_and(|url| !is_same_origin(&endpoint.url, url)) {
-        return Some("url");
+    let told = |origin, url| if change.keeps == Keeps::Origin { origin } else { url };
+    if change.url.is_some_and(|url| !change.keeps.covers(&endpoint.url, url)) {
+        return Some(told("url moves to another origin", "a portal session changes url"));
     }
     let (before, after) = (endpoint.auth.as_ref()?.token_url()?, change.auth??.token_url()?);
-    (!is_same_origin(before, after)).then_some("auth.token_url")
+    let told = told("auth.token_url moves to another origin", "a portal session changes auth.token_url");
+    (!change.keeps.covers(before, after)).then_some(told)
 }
 
 fn kept_headers(
@@ -133,7 +146,7 @@ fn kept_headers(
 
 fn moved(field: &str, secrets: &str, moving: &str) -> Refused {
     Refused::new(format!(
-        "{field} must be sent with {secrets} again, or as null, because {moving} moves to another origin: {MASK} keeps no value there"
+        "{field} must be sent with {secrets} again, or as null, because {moving}: {MASK} keeps no value there"
     ))
 }
 
@@ -151,11 +164,14 @@ fn masked(headers: &CustomHeaders) -> impl Iterator<Item = &str> {
     headers.expose().iter().filter(|(_, value)| *value == MASK).map(|(name, _)| name.as_str())
 }
 
-/// Scheme, host and port are the same.
-fn is_same_origin(one: &str, other: &str) -> bool {
-    match (Url::parse(one), Url::parse(other)) {
-        (Ok(one), Ok(other)) => one.origin() == other.origin(),
-        _ => one == other,
+impl Keeps {
+    /// Whether secret values stay with a URL that changes like this.
+    fn covers(self, before: &str, after: &str) -> bool {
+        match (Url::parse(before), Url::parse(after)) {
+            (Ok(before), Ok(after)) if self == Self::Origin => before.origin() == after.origin(),
+            (Ok(before), Ok(after)) => before == after,
+            _ => before == after,
+        }
     }
 }
 
@@ -184,7 +200,7 @@ mod tests {
     }
 
     fn of<'a>(headers: Option<&'a CustomHeaders>, url: Option<&'a str>) -> Change<'a> {
-        Change { headers, url, auth: None }
+        Change { headers, url, ..Change::default() }
     }
 
     fn client(token_url: &str, client_secret: &str) -> ReceiverAuth {
@@ -234,6 +250,34 @@ mod tests {
     }
 
     #[test]
+    fn where_only_the_url_keeps_its_values_no_path_takes_them_along() {
+        let (mask, value) = (headers(&[("x-a", MASK)]), headers(&[("x-a", "again")]));
+        let login = client("https://login.example.com/a", "");
+        let before = Endpoint { auth: Some(login.with(sealed(9))), ..endpoint(9) };
+        let change = |headers, url, auth| {
+            allowed_at(&before, &Change { headers, url, auth, keeps: Keeps::Url })
+                .map_err(|refused| refused.to_string())
+        };
+        let told =
+            "headers must be sent with every value again, or as null, because a portal session changes url";
+        for other in ["https://example.com/b", "https://example.com/a?b", "https://example.org/a"] {
+            for sent in [None, Some(&mask)] {
+                let refused = change(sent, Some(other), Some(None));
+                assert!(refused.as_ref().is_err_and(|message| message.starts_with(told)), "{refused:?}");
+            }
+            assert_eq!(change(Some(&value), Some(other), Some(None)), Ok(()));
+            assert!(change(Some(&value), Some(other), None).is_err(), "the secret of auth stays too");
+        }
+        for same in [None, Some(URL), Some("https://EXAMPLE.com:443/a")] {
+            assert_eq!(change(Some(&mask), same, None), Ok(()));
+        }
+        let [masked, moved] =
+            ["a", "b"].map(|path| client(&format!("https://login.example.com/{path}"), MASK));
+        assert_eq!(change(None, None, Some(Some(&masked))), Ok(()));
+        assert!(change(None, None, Some(Some(&moved))).is_err());
+    }
+
+    #[test]
     fn kept_values_count_towards_the_limit() {
         let long = "v".repeat(4_096);
         let more = headers(&[("x-a", MASK), ("x-b", &long)]);
@@ -256,7 +300,7 @@ mod tests {
         let (again, same) =
             (client("https://evil.example/token", "s"), client("https://login.example.com/t2", MASK));
         let auth = |auth: &ReceiverAuth, url| {
-            let change = Change { url, headers: None, auth: Some(Some(auth)) };
+            let change = Change { url, auth: Some(Some(auth)), ..Change::default() };
             allowed_at(&before, &change).map_err(|refused| refused.to_string())
         };
         assert_eq!(auth(&masked, None), Ok(()));
@@ -302,7 +346,7 @@ mod tests {
         let told = "headers cannot have authorization beside auth of this type, which sends its token there";
         assert_eq!(allowed_at_first(URL, &own, Some(&secret)).expect_err("both").to_string(), told);
         assert!(allowed_at_first(URL, &own, None).is_ok());
-        let both = Change { headers: Some(&own), auth: Some(Some(&secret)), url: None };
+        let both = Change { headers: Some(&own), auth: Some(Some(&secret)), ..Change::default() };
         let bare = Endpoint { headers: SealedHeaders::default(), ..endpoint(9) };
         let of_headers = Endpoint {
             headers: SealedHeaders([("authorization".to_owned(), sealed(9))].into()),
@@ -328,7 +372,8 @@ mod tests {
         assert!(allowed_at_first(URL, &headers(&[("authorization", "both may be")]), Some(&own)).is_ok());
         let before =
             Endpoint { auth: Some(own.with(sealed(9))), headers: SealedHeaders::default(), ..endpoint(9) };
-        let change = |auth, url| allowed_at(&before, &Change { url, headers: None, auth: Some(Some(auth)) });
+        let change =
+            |auth, url| allowed_at(&before, &Change { url, auth: Some(Some(auth)), ..Change::default() });
         assert!(change(&masked, None).is_ok() && change(&own, Some("https://example.org/")).is_ok());
         assert!(change(&masked, Some("https://example.org/")).is_err() && change(&own, Some(PLAIN)).is_err());
         let other_kind = client("https://login.example.com/token", MASK);

@@ -57,7 +57,7 @@ pub struct EndpointChange {
     #[schema(max_length = 512)]
     pub description: Option<String>,
     /// All headers; they replace the ones before. The value `********` keeps the value that the endpoint has under that name. Null
-    /// removes all. If `url` moves to another origin (scheme, host or port), every value must be sent again.
+    /// removes all. If `url` moves to another origin (scheme, host or port), or a portal session changes `url`, every value must be sent again.
     #[schema(value_type = Option<OwnHeaders>)]
     pub headers: Option<BTreeMap<String, String>>,
     /// Null takes it away.

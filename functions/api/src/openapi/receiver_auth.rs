@@ -23,7 +23,8 @@ pub struct OAuth2Auth {
     token_url: String,
     #[schema(min_length = 1, max_length = 512, pattern = "^[!-~]+( +[!-~]+)*$")]
     client_id: String,
-    /// No answer shows it. In a change, `********` keeps the secret that the endpoint has, unless `url` or `token_url` moves to another origin.
+    /// No answer shows it. In a change, `********` keeps the secret that the endpoint has, unless `url` or `token_url` moves to another origin, or a
+    /// portal session changes it.
     #[schema(min_length = 1, max_length = 1_024, pattern = "^[!-~]+( +[!-~]+)*$")]
     client_secret: String,
     /// Names with single spaces between them.

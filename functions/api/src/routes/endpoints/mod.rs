@@ -15,7 +15,7 @@ use echo_shared::endpoint::{DisabledReason, Endpoint, EndpointStatus};
 use echo_shared::endpoint_patch::EndpointPatch;
 use echo_shared::event_name::EventNames;
 use echo_shared::id::EndpointId;
-use echo_shared::masks::{self, Change};
+use echo_shared::masks::{self, Change, Keeps};
 use echo_shared::rate_limit::RateLimit;
 use echo_shared::sealed::{Field, SealedField};
 use echo_shared::signing_secret::SigningSecret;
@@ -133,7 +133,7 @@ pub async fn show(
 /// `PATCH …/webhooks/{webhookId}`
 pub async fn update(
     State(app): State<AppState>,
-    By { author, .. }: By,
+    By { author, caller }: By,
     project: InProject,
     ids: PathIds,
     host: CalledHost,
@@ -170,6 +170,7 @@ pub async fn update(
             url: unsealed.url.as_deref(),
             headers: headers.as_ref(),
             auth: auth.as_ref().map(Option::as_ref),
+            keeps: if caller.is_portal() { Keeps::Url } else { Keeps::Origin },
         };
         masks::allowed_at(&endpoint, &change)?;
         // Nothing is changed unless the answer can be given.
