@@ -2,6 +2,8 @@
 //!
 //! The client never repeats a send. When the answer is lost the job may be in the queue, and a second copy at once could
 //! mean a second request to the receiver. Callers send a later copy, which stands back from the first.
+//!
+//! A job's message group is its project, and SQS serves quiet groups before noisy ones.
 
 use std::time::Duration;
 

@@ -1,4 +1,7 @@
 //! The names that a project's events may have: those of the deployment, and those of its account's own types.
+//!
+//! A call reads the account's own names only if it would otherwise refuse a name. The intake finds the account on the
+//! routing row.
 
 use echo_shared::event_name::{EventNames, OwnNames};
 use echo_shared::store::StoreError;

@@ -1,8 +1,9 @@
 //! The description of the API, from which `openapi.json` is written.
 //!
 //! Nothing here runs in the function: `tests/openapi.rs` writes the document, which [`crate::routes::reference`]
-//! serves. Each resource's file describes its routes. The bodies of answers are described where they are defined, in
-//! [`crate::routes`]; the bodies of requests are defined beside their route's description.
+//! serves, and compares it with the route table. Each resource's file describes its routes. The bodies of answers are
+//! described where they are defined, in [`crate::routes`]; the bodies of requests are defined beside their route's
+//! description.
 //!
 //! (Rejected: utoipa's macros above the handlers. They are several times as long as the handlers.)
 
