@@ -92,8 +92,7 @@ def say_outcome(stack, report, begun, is_through):
     say(report.table())
     say(
         dim("""
-The stack keeps the account and its projects, without endpoints and without active keys. It keeps their events and deliveries
-until RetentionDays have passed.""")
+The stack deletes all rows of an erased account within 24 hours. It keeps the log lines and the metrics of this run.""")
     )
     if report.failed or not is_through:
         say(bold(red("\nA check failed." if report.failed else "\nThe run was stopped before the end.")))

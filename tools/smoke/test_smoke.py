@@ -17,6 +17,7 @@ from botocore.stub import Stubber
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "local"), str(HERE.parent)]
 
+import customer
 import sealing
 import settings
 import signatures
@@ -67,6 +68,31 @@ class ASealingKey(unittest.TestCase):
         row["auth"] = {"M": {"type": {"S": "oauth2"}, "client_secret": value}}
         self.assertEqual([sealing.key_of(one) for one in sealing.values(row)], ["k1", "k1", "k22", "k1"])
         self.assertEqual(len(sealing.values({"signing_secret": value})), 1)
+
+
+class AnAccount(unittest.TestCase):
+    def erased(self, *statuses):
+        """The refusal at the end of an account whose erasure gets these answers, and how often it was asked for."""
+        account, answers = customer.Account(STACK), [(status, "answer") for status in statuses]
+        with (
+            mock.patch.object(customer, "call", side_effect=answers) as asked,
+            mock.patch.object(customer.time, "sleep"),
+            mock.patch.object(account, "_owner", return_value={}),
+        ):
+            try:
+                account.erase()
+            except Failed as failure:
+                return str(failure), asked.call_count
+        return None, asked.call_count
+
+    def test_is_erased_by_one_request_or_by_a_repeat(self):
+        self.assertEqual([self.erased(202), self.erased(503, 202), self.erased(0, 401)], [(None, 1), (None, 2), (None, 2)])
+
+    def test_is_not_erased_when_the_request_is_refused_or_never_answered(self):
+        for statuses, asked in (([400], 1), ([401], 1), ([503] * 5, 5)):
+            refusal, count = self.erased(*statuses)
+            self.assertIn(f"expected 202, got {statuses[-1]}", refusal)
+            self.assertEqual(count, asked)
 
 
 class AReport(unittest.TestCase):
