@@ -71,7 +71,7 @@ LINTS = {
     "checkov": [
         [TOOLS / "checkov/bin/checkov", "-f", "template.yaml", "--framework", "cloudformation", "--skip-download", "--compact", "--quiet"],
     ],
-    "pages": [[TOOLS / "local/bin/python", f"tools/local/{page}.py"] for page in ("runbook", "paths", "contract")],
+    "pages": [[TOOLS / "local/bin/python", f"tools/local/{page}.py"] for page in ("runbook", "paths", "contract", "links")],
     "clippy": [
         ["cargo", "clippy", *one, "--workspace", "--all-targets", "--", "-D", "warnings"] for one in ([], [*BENCH, "--target-dir", TARGET])
     ],
