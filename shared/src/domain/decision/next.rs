@@ -85,8 +85,8 @@ pub struct Woken<'a> {
     pub job: &'a DeliveryJob,
     /// The lane of the queue that handed the job out.
     pub lane: Lane,
-    /// Whether more than [`CROWDED_ABOVE`] messages are hidden in that queue. Never so for first attempts, of which none
-    /// hides.
+    /// Whether more than [`CROWDED_ABOVE`] messages are hidden in that queue. Never so for first attempts: no delivery
+    /// waits in their queue for its retry or its slot.
     pub is_crowded: bool,
     /// How often the job's message was received.
     pub receives: u32,
