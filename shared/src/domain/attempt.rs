@@ -50,7 +50,7 @@ impl Outcome {
 }
 
 /// Why no answer came. The messages are for the endpoint's owner: they name the fault to mend, and hold no address of our
-/// own network. An unknown name and a forbidden address have one message, so that it does not tell which names a
+/// own network. An unknown name and a forbidden address have the same message, so nobody learns from it which names a
 /// private network has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SendFailure {

@@ -69,8 +69,9 @@ pub enum FailureReason {
     Internal,
 }
 
-/// A delivery that is still pending so long after it was made, or will be, stands in the sparse index from its next write on.
-/// Nearly all deliveries have had their first attempt by then and never pay for the index.
+/// The age from which a pending delivery stands in the sparse index. A write that leaves a delivery pending enters it there
+/// if the delivery is this old, or will wait until it is. Nearly all deliveries have had their first attempt before and
+/// never pay for the index.
 pub const PENDING_UNLISTED: Duration = Duration::from_secs(10);
 
 /// One row of the deliveries table.

@@ -5,8 +5,8 @@ use std::time::Duration;
 use crate::endpoint::{Endpoint, EndpointState, EndpointStatus};
 use crate::time::Timestamp;
 
-/// The settings `DisableAfterFailures` and `DisableAfterSeconds`: so many failures in a row disable an endpoint, once the first of
-/// them is so old.
+/// The settings `DisableAfterFailures` and `DisableAfterSeconds`. The service disables an endpoint when at least
+/// `failures` deliveries in a row have failed, and the first of them failed at least `after` ago.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DisableRule {
     /// With 0 the service disables no endpoint for its failures.

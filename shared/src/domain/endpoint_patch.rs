@@ -148,7 +148,7 @@ impl EndpointPatch {
         after
     }
 
-    /// Whether what attempts showed of the receiver until now counts no longer.
+    /// Whether the results of earlier attempts say nothing more about the receiver, so the endpoint's health begins anew.
     #[must_use]
     pub fn starts_afresh(&self) -> bool {
         self.url.is_some() || self.status == Some(EndpointStatus::Active)

@@ -144,7 +144,7 @@ impl EventNames {
         Self { configured: Arc::clone(&self.configured), own, is_every: false }
     }
 
-    /// As if every name were known. A call that even these names refuse is wrong in another way than by a name.
+    /// The same, and every well-formed name counts as known. If even these refuse a call, its fault is not an unknown name.
     #[must_use]
     pub fn every(&self) -> Self {
         Self { is_every: true, ..self.clone() }

@@ -146,7 +146,7 @@ impl DeliveryId {
     }
 }
 
-/// One of so many deliveries is a landmark.
+/// One delivery in 128, on average, is a landmark.
 const LANDMARKS: u8 = 128;
 
 impl DeliveryId {

@@ -65,8 +65,9 @@ pub fn may_concern_its_project(delivery: &Delivery) -> bool {
     !delivery.event_name.is_operational()
 }
 
-/// Whether anyone is told of a delivery that failed for this reason. A person who asked for an attempt sees its end
-/// anyway, and an endpoint that its owner disabled or deleted is no news, nor is a payload that was erased.
+/// Whether a delivery's failure becomes an operational event. A failed manual attempt does not, because the person who
+/// asked for it sees its end. Neither does a failure that the owner caused, by disabling or deleting the endpoint or by
+/// erasing the payload.
 #[must_use]
 pub fn is_told(reason: FailureReason, trigger: Trigger) -> bool {
     let is_news = match reason {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// One kind of calls. Each route below `/v1` needs one, but for those that show the key's own project.
+/// A permission of a key. Each route below `/v1` needs one scope, except the routes that show the key's own project.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
     /// Posting events.

@@ -18,8 +18,8 @@ use crate::transition::Transition;
 /// Past half of it a job that waits is sent again with a delay, because a delayed message is not in flight.
 pub const CROWDED_ABOVE: u64 = 60_000;
 
-/// A message that waits is replaced by a new one after so many receives. Its queue gives it up after 960 (template.yaml)
-/// and drops it when it is 14 days old; a job that is looked at every 15 minutes reaches neither.
+/// After this many receives a new message takes the place of a waiting one. Its queue would give it up after 960 receives
+/// (template.yaml), or drop it at an age of 14 days. A job that is looked at every 15 minutes thus reaches neither.
 pub const MOST_RECEIVES: u32 = 100;
 
 /// A job sleeps through a wait this short. A hidden message would take a whole second and a new invocation.

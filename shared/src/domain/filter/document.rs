@@ -26,7 +26,7 @@ impl<'a> Document<'a> {
     }
 }
 
-/// One value, as JSON and, once a filter has asked for it, as what it is.
+/// One value as JSON text, which is parsed when a filter first asks for it.
 #[derive(Debug)]
 pub(super) struct Node<'a> {
     json: &'a str,

@@ -6,7 +6,7 @@ use crate::time::Timestamp;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
-/// Without `since` the answer covers so many hours up to `until`, the one of `until` included.
+/// The number of hours that the answer covers without `since`. The last one is the hour of `until`.
 const USUAL_HOURS: u32 = 24;
 
 /// An hour of the clock in UTC.
