@@ -89,8 +89,8 @@ pub async fn accept(
     Ok(acceptance)
 }
 
-/// Makes an event durable whose id was made for it, so that no such event can be there already. Its rows go in one request,
-/// and its jobs beside them: a job that wakes first waits for the rows ([`crate::decision::without_event`]).
+/// Makes an event with an id of ours durable. No row can have this id yet, so all rows of the event go in one request, and
+/// its jobs beside it: a job that wakes first waits for the rows ([`crate::decision::without_event`]).
 ///
 /// # Errors
 /// When the store or a queue did not do its part. Then the event may still be delivered, if all of its rows were written.

@@ -148,7 +148,7 @@ pub(super) fn add(table: &str, endpoint: &Endpoint, cap: u32) -> Result<Vec<Tran
     })
 }
 
-/// The writes that mark a project's routing row: for all but its erasure, there is no such project any more.
+/// The writes that mark a project's routing row as erased. From then on only the erasure still finds the project.
 pub(super) fn mark_erased(
     table: &str,
     project_id: &ProjectId,

@@ -57,7 +57,8 @@ fn former_key(project_id: &ProjectId, id: &EndpointId) -> Item {
     key([("endpoint_id", text(former_partition(project_id))), ("id", text(id))])
 }
 
-/// Its last delivery is made before its deletion, so nothing of it is left once that has expired.
+/// The row of a former endpoint outlasts the retention time by a day. The endpoint's last delivery is older than its
+/// deletion, so every delivery has expired by then.
 const AND_A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The write that an endpoint leaves behind.
