@@ -14,7 +14,7 @@ use crate::App;
 /// How long a shared request may take. After that each caller makes a request of its own.
 const MOST_TIME: Duration = Duration::from_millis(500);
 
-/// A request starts at most so long after the one before it, whether or not that one has ended.
+/// The longest time between the starts of two requests, even while the first one is still under way.
 const PATIENCE: Duration = Duration::from_millis(50);
 
 /// Tasks of one batch give their entries here; one request carries the entries that come at about the same time.

@@ -22,7 +22,7 @@ const ROWS: i32 = 16;
 /// The endpoints that are written side by side.
 const AT_ONCE: usize = 8;
 
-/// How often an endpoint is tried that its owner changes meanwhile.
+/// How often the sweep tries an endpoint whose owner changes it meanwhile.
 const TRIES: usize = 3;
 
 /// The pause between two steps, so that a sweep leaves room for other work.

@@ -79,8 +79,8 @@ pub(crate) struct Intake {
 /// Why an event was not accepted.
 enum NotAccepted {
     Refused(Refused),
-    /// There is no such project, or none any more. This much of the event is parked: what it says may be of somebody who had the
-    /// project erased.
+    /// The project does not exist, or no longer. Only these ids of the event are parked, because its content may belong
+    /// to an owner who had the project erased.
     NoProject {
         ids: String,
     },

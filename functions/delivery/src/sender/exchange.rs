@@ -45,7 +45,7 @@ pub(crate) struct NoAnswer {
     pub(crate) ended_unheard: bool,
 }
 
-/// Sends a request and hears its answer until the deadline, of the body at most so many bytes.
+/// Sends a request and reads its answer until the deadline, with at most `most` bytes of the body.
 pub(crate) async fn exchange(
     connection: &mut Connection,
     request: &[u8],

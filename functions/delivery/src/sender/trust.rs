@@ -165,8 +165,8 @@ impl ServerCertVerifier for Verifier {
 
 /// Why a chain leads to no trusted authority; `None` for a certificate that cannot be read.
 ///
-/// The last certificate of a chain tells: one that is its own issuer is an unknown authority. One that names a URL of its
-/// issuer's certificate, as those of public authorities do, lacks that certificate in the chain.
+/// The last certificate of the chain decides. If it is its own issuer, its authority is unknown. If it names a URL of its
+/// issuer's certificate, as certificates of public authorities do, the chain lacks that certificate.
 fn distrust(end_entity: &CertificateDer<'_>, intermediates: &[CertificateDer<'_>]) -> Option<TlsFault> {
     if is_its_own_issuer(end_entity)? {
         return Some(TlsFault::SelfSigned);

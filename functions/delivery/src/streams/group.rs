@@ -6,8 +6,8 @@ use std::sync::Arc;
 use echo_shared::job::StreamJob;
 use tokio::sync::OnceCell;
 
-/// A batch's jobs of one stream that are all alike. One of them acts, and the others have nothing left to do: the one acts after
-/// all of them were sent. The job that had taken the stream before acts itself.
+/// The equal jobs of one stream in a batch. One of them acts for all: it acts after all of them were sent, so the others
+/// have nothing left to do. A job that had taken the stream before acts by itself.
 #[derive(Debug)]
 pub(crate) struct Group {
     pub(super) messages: Vec<String>,

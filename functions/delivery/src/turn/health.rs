@@ -1,8 +1,8 @@
 //! Counts a delivery's end for its endpoint (contract §7), and tells those who asked about the effect.
 //!
 //! The write that ends a delivery also sets `uncounted` on its row, and the last write here clears it. If the function
-//! dies in between, the job comes back and finishes the work. So no failure is lost, no success that wipes failures out,
-//! and no operational event; and no request is made again.
+//! dies in between, the job comes back and finishes the work. So no failure is lost, no success that clears failures, and
+//! no operational event, and the receiver gets no further request.
 //!
 //! The write that disables an endpoint, clears its failures, or says that it is failing notes the operational event's id on the
 //! endpoint's row. A repeat that finds its own id there knows that this delivery did it, and tells of it again, by the same id.
