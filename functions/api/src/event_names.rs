@@ -12,9 +12,10 @@ use crate::auth::InProject;
 use crate::error::ApiError;
 
 impl App {
-    /// Reads something that names events which producers may post. `read` gets the deployment's names first. Only if it refuses
-    /// them, and would accept others, it gets the account's too: those that this process keeps, and if it refuses these, those
-    /// of the store. So a call with a name of the deployment costs nothing, and neither does one that is wrong in another way.
+    /// Reads a call that names events which producers may post. `read` gets the deployment's names first. If it refuses
+    /// these for an unknown name, and only then, it gets the account's names too: those that this process keeps, and if it
+    /// refuses these, those of the store. So a call with a name of the deployment costs no read, and neither does a call
+    /// with another fault.
     ///
     /// # Errors
     /// The refusal of `read`. Or the store did not answer.
@@ -27,8 +28,8 @@ impl App {
         self.by_names(&self.settings.event_names, project, read, own).await
     }
 
-    /// Likewise for events that endpoints may get: the service's own events have names too. The store is asked for names that are
-    /// unknown however lately it was asked, because people make a type and then subscribe to it.
+    /// The same for events that endpoints may get, so `read` gets the operational names too. Each unknown name is looked up
+    /// in the store, however recent the last look-up is, because people make a type and then subscribe to it.
     ///
     /// # Errors
     /// As those of [`Self::by_posted_names`].

@@ -44,8 +44,8 @@ pub async fn change_password(
     }
     app.registry.clear_login_failures(Guessed::Password, &account.email_key, &from.network()).await?;
     let new = passwords::hash(new).await?;
-    // The new session is in a set that no account has yet, so it lives from the moment at which the password changes, and not
-    // at all if another change comes first. No transaction is needed.
+    // The new session belongs to a set that no account names yet. The change of the password names the set, so the session
+    // is valid from that moment on, and never if another change comes first. So this needs no transaction.
     let changed = Account { session_set: SessionSetId::new(now), ..account.clone() };
     let session = Session::new(&changed, now);
     if !app.registry.begin_session(&account, &session, now).await? {

@@ -102,7 +102,7 @@ pub(super) async fn leave_portal(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// The entry for what a link's holder does to the link.
+/// The entry of the activity list for a link that its holder redeems or ends.
 fn entry(
     app: &App,
     FromAddress(from): FromAddress,
