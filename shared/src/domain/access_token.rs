@@ -35,8 +35,8 @@ pub struct TokenRequest {
 }
 
 impl TokenRequest {
-    /// The client shows who it is by HTTP Basic, which every server must take (RFC 6749 §2.3.1). Id and secret are form-encoded first, as
-    /// that section says.
+    /// The client shows who it is by HTTP Basic, which every server must take (RFC 6749 §2.3.1). Id and secret are
+    /// form-encoded first, as that section says.
     #[must_use]
     pub fn of(client: &OAuth2<AuthSecret>) -> Self {
         let encoded = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();

@@ -156,8 +156,8 @@ pub enum TlsFault {
     Other,
 }
 
-/// Why no token came from an endpoint's token URL (RFC 6749). The messages repeat nothing that the token URL sent but its status and an
-/// error that the RFC names, because other text may repeat the client's secret.
+/// Why no token came from an endpoint's token URL (RFC 6749). The messages repeat nothing that the token URL sent but
+/// its status and an error that the RFC names, because other text may repeat the client's secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NoToken {
     #[error("no token from the token URL: {0}")]

@@ -1,5 +1,5 @@
-//! The activity list of a project: its changes, each with its maker, address and time (contract §2). An entry has ids and the names
-//! of fields, and no value of any field, so it repeats no secret.
+//! The activity list of a project: its changes, each with its maker, address and time (contract §2). An entry has ids
+//! and the names of fields, and no value of any field, so it repeats no secret.
 //!
 //! An entry is written in the transaction that makes its change. A change that is repeated finds its first try done and fails
 //! its own condition, and then no second entry is written.
@@ -143,8 +143,8 @@ impl Author {
     }
 }
 
-/// The fields of an endpoint that its owner sets, as far as they differ. Both endpoints have their values under one key, and a value that
-/// was kept is sealed as it was: so sealed values differ where the values inside differ.
+/// The fields of an endpoint that its owner sets, as far as they differ. Both endpoints have their values under one
+/// key, and a value that was kept is sealed as it was: so sealed values differ where the values inside differ.
 fn changed_fields(before: &Endpoint, after: &Endpoint) -> Vec<String> {
     let public_key = |endpoint: &Endpoint| endpoint.ed25519.as_ref().map(|pair| pair.public_key.clone());
     let differ = [

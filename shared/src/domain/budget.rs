@@ -6,7 +6,8 @@
 //! leases rarely (a dozen times for 1,500 events), and at most a third of the leased permits stay unused: a project can
 //! always spend two thirds of its budget. Each process gives away the first
 //! permits of a minute without a lease: 20 of the default budget of events, so a quiet project costs no write, and none of
-//! the default budget of test events, which is too small. When the row cannot be written, the block counts as leased, because a budget must not cost an event.
+//! the default budget of test events, which is too small. When the row cannot be written, the block counts as leased,
+//! because a budget must not cost an event.
 //!
 //! The defaults: a steady 1,000 events a second are 60,000 a minute, less than two thirds of 100,000. People make test events,
 //! and hardly one a second. A loop of test events through a relay was measured at nine a second, and the budget lets one of

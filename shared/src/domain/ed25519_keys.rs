@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::sealed::Sealed;
 
-/// `whsk_` and base64 of the seed and the public key, 32 bytes each, as Standard Webhooks writes it. Rows hold it sealed, and no
-/// call shows it.
+/// `whsk_` and base64 of the seed and the public key, 32 bytes each, as Standard Webhooks writes it. Rows hold it
+/// sealed, and no call shows it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PrivateKey(String);
 

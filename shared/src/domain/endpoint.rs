@@ -22,8 +22,8 @@ use crate::time::Timestamp;
 pub const ROTATION_OVERLAP: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The age from which no write leaves a delivery pending outside the sparse index. The last such write is decided ten
-/// seconds after the delivery was made (`PENDING_UNLISTED` in `delivery.rs`) and ends with its request, 8 s later at most; the rest is for
-/// clocks that differ.
+/// seconds after the delivery was made (`PENDING_UNLISTED` in `delivery.rs`) and ends with its request, 8 s later at
+/// most; the rest is for clocks that differ.
 pub const SETTLES_AFTER: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,7 +86,8 @@ pub struct Endpoint {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disabled_at: Option<Timestamp>,
     pub events: Vec<Subscription>,
-    /// Every name that it ever subscribed to, with one name for all wildcards. They tell which partitions can hold its deliveries.
+    /// Every name that it ever subscribed to, with one name for all wildcards. They tell which partitions can hold its
+    /// deliveries.
     #[serde(with = "serde_dynamo::string_set")]
     pub event_names_ever: BTreeSet<EventName>,
     /// Its owner's own words.
@@ -101,7 +102,8 @@ pub struct Endpoint {
     /// Whether its deliveries come one after another, all or those of each customer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ordered: Option<Order>,
-    /// Which of the events with these names it gets; `None` is all. Its hash stands in the routing row, in the same transaction.
+    /// Which of the events with these names it gets; `None` is all. Its hash stands in the routing row, in the same
+    /// transaction.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filter: Option<FilterText>,
     pub updated_at: Timestamp,
@@ -191,8 +193,8 @@ impl Endpoint {
         }
     }
 
-    /// The time of a change that is made now: later than the time on the row, although clocks differ. So no two versions of a row have
-    /// one time, and the entries about an endpoint stand in the order of its changes.
+    /// The time of a change that is made now: later than the time on the row, although clocks differ. So no two
+    /// versions of a row have one time, and the entries about an endpoint stand in the order of its changes.
     #[must_use]
     pub fn changed_at(&self, now: Timestamp) -> Timestamp {
         now.max(self.updated_at.plus(Duration::from_millis(1)))

@@ -112,9 +112,10 @@ impl EndpointUrl {
         }
     }
 
-    /// The URL that a request would be made to, if it differs from the URL that the owner wrote: URL parsers resolve `..` and escape
-    /// some characters, and a receiver that signs its URL would see another one. The case of scheme and host, letters
-    /// outside ASCII in the host, an unneeded port and a missing `/` after the host make no difference to a receiver.
+    /// The URL that a request would be made to, if it differs from the URL that the owner wrote: URL parsers resolve
+    /// `..` and escape some characters, and a receiver that signs its URL would see another one. The case of scheme and
+    /// host, letters outside ASCII in the host, an unneeded port and a missing `/` after the host make no difference to
+    /// a receiver.
     #[must_use]
     pub fn rewritten(&self) -> Option<&str> {
         let (authority, rest) = split(&self.text)?;

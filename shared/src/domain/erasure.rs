@@ -1,5 +1,5 @@
-//! The erasure of a project's rows, in steps. The request that asks for it takes away at once what lets anyone in: the project's
-//! row, its keys, and, by a mark, its routing rows. A job does the rest, and carries its position.
+//! The erasure of a project's rows, in steps. The request that asks for it takes away at once what lets anyone in: the
+//! project's row, its keys, and, by a mark, its routing rows. A job does the rest, and carries its position.
 //!
 //! Whoever read a row before the mark may still write another: an acceptance its event, an attempt its record, a replay its
 //! deliveries. So the endpoints go first, then nothing happens until no such write can be under way, and then the rows of
@@ -16,8 +16,8 @@ use crate::route::Routes;
 use crate::shards::{Shard, Shards};
 use crate::time::Timestamp;
 
-/// How long a request that erases a project or an account keeps new keys, portal links, sessions and projects out. It has its answer
-/// by then.
+/// How long a request that erases a project or an account keeps new keys, portal links, sessions and projects out. It
+/// has its answer by then.
 pub const CLOSED_FOR: Duration = Duration::from_secs(60);
 
 /// The job is sent before the mark is written. Without a mark it looks again so often, and then it gives up: the request

@@ -97,8 +97,8 @@ pub type OwnNames = Arc<BTreeSet<EventName>>;
 /// How many of an account's own names a message lists. There may be hundreds.
 const LISTED_OWN: usize = 20;
 
-/// The names that events may have: those of the deployment (`EventNames`) in the operator's order, and those of the account's own
-/// event types.
+/// The names that events may have: those of the deployment (`EventNames`) in the operator's order, and those of the
+/// account's own event types.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventNames {
     configured: Arc<[EventName]>,

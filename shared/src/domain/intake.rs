@@ -25,8 +25,8 @@ impl Incoming<'_> {
     }
 }
 
-/// Reads a message's body. A body with a `detail-type` comes from EventBridge. The event's name may be any: only the project tells
-/// which names there are. `names` are those that a message lists when there is no name.
+/// Reads a message's body. A body with a `detail-type` comes from EventBridge. The event's name may be any: only the
+/// project tells which names there are. `names` are those that a message lists when there is no name.
 ///
 /// # Errors
 /// When the body is too large, or a field is missing or not allowed.

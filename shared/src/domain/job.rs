@@ -1,6 +1,5 @@
-//! The queue messages: "look at this delivery", "go on with this replay", "look at this stream", "go on with this erasure" and "go on
-//! with the sweep". The row itself says which attempt is due, and
-//! when.
+//! The queue messages: "look at this delivery", "go on with this replay", "look at this stream", "go on with this
+//! erasure" and "go on with the sweep". The row itself says which attempt is due, and when.
 
 use std::fmt;
 

@@ -1,5 +1,5 @@
-//! The values of an endpoint's headers and the secret of its `auth` never come back from the API (contract §3). A caller sees [`MASK`]
-//! in their place, and sends it to keep a value.
+//! The values of an endpoint's headers and the secret of its `auth` never come back from the API (contract §3). A
+//! caller sees [`MASK`] in their place, and sends it to keep a value.
 
 use url::Url;
 

@@ -1,5 +1,5 @@
-//! Operational events tell the operator, and a project's other endpoints, about endpoints, so that a dead one does not go unnoticed
-//! for weeks.
+//! Operational events tell the operator, and a project's other endpoints, about endpoints, so that a dead one does not
+//! go unnoticed for weeks.
 //!
 //! The operator's own endpoints cause none, and the delivery of an operational event causes none in its own project: two dead
 //! endpoints would cause events about each other for ever. Nor does an owner cause one that

@@ -1,5 +1,5 @@
-//! By which an endpoint's receiver knows the service, beside the signature: the contract's `auth` (§3). Each form has one secret,
-//! which is sealed in a row, open in an attempt, and a mask in an answer.
+//! By which an endpoint's receiver knows the service, beside the signature: the contract's `auth` (§3). Each form has
+//! one secret, which is sealed in a row, open in an attempt, and a mask in an answer.
 
 use std::fmt;
 

@@ -23,7 +23,8 @@ pub struct Routes {
     pub shards: Shards,
     /// In the order of their ids, which is oldest first.
     pub endpoints: BTreeMap<EndpointId, Route>,
-    /// The account whose project it is, and whose event types hold here. An event from the intake queue names its project alone.
+    /// The account whose project it is, and whose event types hold here. An event from the intake queue names its
+    /// project alone.
     #[serde(rename = "account", default, skip_serializing_if = "Option::is_none")]
     pub account_id: Option<AccountId>,
     /// The project is being erased: for everyone else there is no such project any more.

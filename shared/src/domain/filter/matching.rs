@@ -45,7 +45,8 @@ impl Pattern {
 
 impl Values {
     /// A field that is an object, or an array without any value, counts as absent
-    /// (docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-pattern-operators.html, "exists matching only works on leaf nodes").
+    /// (docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-pattern-operators.html, "exists matching only works
+    /// on leaf nodes").
     fn match_field(&self, node: Option<&Node<'_>>) -> bool {
         node.and_then(|node| self.match_node(node)).unwrap_or(self.absent)
     }

@@ -1,12 +1,12 @@
 //! The filter of an endpoint: which events, of the names that it wants, it gets (contract §3).
 //!
 //! A filter is an event pattern of EventBridge over the envelope
-//! (docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-pattern-operators.html). A pattern is compiled once, and an event's
-//! envelope is read once for all filters, only as far as they look into it. The time of a match is at most the product of the
-//! pattern's and the event's sizes: nothing backtracks, and `$or` is not multiplied out.
+//! (docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-pattern-operators.html). A pattern is compiled once, and
+//! an event's envelope is read once for all filters, only as far as they look into it. The time of a match is at most
+//! the product of the pattern's and the event's sizes: nothing backtracks, and `$or` is not multiplied out.
 //!
-//! (Rejected: the crate `quamina`. It compiles many patterns into one automaton, which pays from hundreds of patterns on, brings four
-//! more crates, lacks `$or`, and does not say where a pattern is wrong.)
+//! (Rejected: the crate `quamina`. It compiles many patterns into one automaton, which pays from hundreds of patterns
+//! on, brings four more crates, lacks `$or`, and does not say where a pattern is wrong.)
 
 mod document;
 mod matching;

@@ -1,11 +1,12 @@
 //! How many attempts took how long, in buckets that are fixed, so that counts of many invocations, shards and hours add up.
 //!
-//! Below 8 ms each millisecond has a bucket. Above, each doubling has four of equal width, so a bucket is at most a quarter as wide
-//! as it is far from zero. A percentile is answered with the middle of its bucket, which is within an eighth of the exact value.
-//! (Rejected: sketches such as t-digest. They are more exact, and no `ADD` in DynamoDB can merge two of them.)
+//! Below 8 ms each millisecond has a bucket. Above, each doubling has four of equal width, so a bucket is at most a
+//! quarter as wide as it is far from zero. A percentile is answered with the middle of its bucket, which is within an
+//! eighth of the exact value. (Rejected: sketches such as t-digest. They are more exact, and no `ADD` in DynamoDB can
+//! merge two of them.)
 
-/// The number of buckets: 8 of a millisecond, and 4 for each doubling up to 2^15 ms. No request takes longer (`RequestTimeoutSeconds`);
-/// if one did, the last bucket would hold it.
+/// The number of buckets: 8 of a millisecond, and 4 for each doubling up to 2^15 ms. No request takes longer
+/// (`RequestTimeoutSeconds`); if one did, the last bucket would hold it.
 pub const BUCKETS: usize = 8 + 4 * 12;
 
 /// The power of two at which buckets begin to be wider than a millisecond.

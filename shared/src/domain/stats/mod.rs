@@ -1,5 +1,5 @@
-//! Counts of the deliveries and attempts of an endpoint, hour by hour (contract §6). They are for people, and nothing depends on them: a
-//! function that dies loses the counts that it has not written.
+//! Counts of the deliveries and attempts of an endpoint, hour by hour (contract §6). They are for people, and nothing
+//! depends on them: a function that dies loses the counts that it has not written.
 
 mod histogram;
 mod period;
@@ -15,7 +15,8 @@ use crate::shards::Shards;
 use crate::time::Timestamp;
 use crate::transition::Transition;
 
-/// A project's counts need fewer partitions than its deliveries: an invocation writes one row for all its deliveries to an endpoint.
+/// A project's counts need fewer partitions than its deliveries: an invocation writes one row for all its deliveries to
+/// an endpoint.
 const SHARDS_TO_A_PARTITION: u8 = 8;
 
 /// Over how many partitions an endpoint's counts are spread.

@@ -19,9 +19,10 @@ pub const SLICE: Duration = Duration::from_secs(5);
 /// own visibility timeout.
 pub const COMES_BACK: Duration = Duration::from_secs(45);
 
-/// A block of which nothing was heard for so long has lost its job: SQS handed the job's message out twice at once, one receiver
-/// deleted it, and the other took the block and died. Any job may take it over then. The time is longer than the default schedule's
-/// longest wait, because until then such a look would be made for each event of a blocked stream.
+/// A block of which nothing was heard for so long has lost its job: SQS handed the job's message out twice at once, one
+/// receiver deleted it, and the other took the block and died. Any job may take it over then. The time is longer than
+/// the default schedule's longest wait, because until then such a look would be made for each event of a blocked
+/// stream.
 pub const LOST_AFTER: Duration = Duration::from_secs(40 * 60);
 
 /// How often a job looks again at once after another job has changed the stream.
@@ -66,8 +67,9 @@ impl Seen {
     }
 
     /// The stream's next number after this delivery, which would have had `number`. A number stands on the row of each delivery
-    /// that has one, unless its row has expired or it ended from outside of its turn. Such a delivery counts as one with a number:
-    /// no receiver may get a number twice, and one that never arrives is a delivery that failed (contract §5).
+    /// that has one, unless its row has expired or it ended from outside of its turn. Such a delivery counts as one
+    /// with a number: no receiver may get a number twice, and one that never arrives is a delivery that failed
+    /// (contract §5).
     #[must_use]
     pub fn number_after(self, number: u64) -> u64 {
         match self.sequence {
@@ -119,11 +121,11 @@ pub enum Look {
     Leave,
 }
 
-/// Chooses a job's act. `last` is the last delivery of the head's block, read after the head. Most jobs of a backlog leave after
-/// these two reads.
+/// Chooses a job's act. `last` is the last delivery of the head's block, read after the head. Most jobs of a backlog
+/// leave after these two reads.
 ///
-/// No wake-up is lost. A job that leaves was sent after its delivery was appended, and saw that the block had not ended. The job
-/// that records the block's end looks for further entries after that record, so it sees that delivery.
+/// No wake-up is lost. A job that leaves was sent after its delivery was appended, and saw that the block had not
+/// ended. The job that records the block's end looks for further entries after that record, so it sees that delivery.
 #[must_use]
 pub fn look(head: Option<&Head>, last: Option<Seen>, woken: Woken<'_>, now: Timestamp) -> Look {
     let Some(block) = head.and_then(|head| head.block.as_ref()) else {
