@@ -1,5 +1,5 @@
-//! The entries of a project's activity list. Each is written in the transaction that makes its change, so there is no change without
-//! its entry and no entry without its change.
+//! The entries of a project's activity list. Each is written in the transaction that makes its change, so there is no
+//! change without its entry and no entry without its change.
 
 use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
 use tokio::time::Instant;

@@ -3,8 +3,8 @@
 //! change endpoints in transactions while deliveries write to the same rows, and a producer may post an `event_id` again while
 //! the payload of that event is erased. A refused write was not made, so the client repeats it.
 //!
-//! A statement of a batch is refused with a code of its own, `TransactionConflict`. [`super::inserts`] writes such a row again by
-//! itself; a deletion fails, and its caller repeats it.
+//! A statement of a batch is refused with a code of its own, `TransactionConflict`. [`super::inserts`] writes such a
+//! row again by itself; a deletion fails, and its caller repeats it.
 
 use aws_sdk_dynamodb::config::interceptors::InterceptorContext;
 use aws_sdk_dynamodb::config::retry::{ClassifyRetry, RetryAction};

@@ -1,8 +1,8 @@
-//! Event types. Each is a row under its account. One more row, in a partition of its own, has the names of all of them: accepting
-//! an event needs the names alone, and examples may be long. Both change in one transaction.
+//! Event types. Each is a row under its account. One more row, in a partition of its own, has the names of all of them:
+//! accepting an event needs the names alone, and examples may be long. Both change in one transaction.
 //!
-//! A process keeps the names of an account for some seconds. A name that is not among the kept ones is looked up again, so a new
-//! type counts almost at once, and a type that is removed counts until the kept names are forgotten.
+//! A process keeps the names of an account for some seconds. A name that is not among the kept ones is looked up again,
+//! so a new type counts almost at once, and a type that is removed counts until the kept names are forgotten.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -23,8 +23,8 @@
 //!
 //! # Errors
 //! Each function that returns a [`StoreError`] returns `Unavailable` when DynamoDB did not answer or did not carry the
-//! request out, and `Broken` when it refused the request or a row cannot be read. After `Unavailable` a write may be done or not.
-//! The functions below name only errors beyond these.
+//! request out, and `Broken` when it refused the request or a row cannot be read. After `Unavailable` a write may be
+//! done or not. The functions below name only errors beyond these.
 
 mod accounts;
 mod api_keys;
@@ -154,8 +154,8 @@ impl Store {
     }
 }
 
-/// The tables that only the api function may write: accounts, projects, event types and keys, and routes and endpoints when they
-/// come and go.
+/// The tables that only the api function may write: accounts, projects, event types and keys, and routes and endpoints
+/// when they come and go.
 #[derive(Debug, Clone)]
 pub struct Registry {
     client: Client,

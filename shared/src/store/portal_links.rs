@@ -25,8 +25,8 @@ pub enum Redeemed {
 }
 
 impl Registry {
-    /// Makes a link; false when its project is gone, or about to be. A link that came after the erasure of its project would bring
-    /// rows of it back when it is redeemed.
+    /// Makes a link; false when its project is gone, or about to be. A link that came after the erasure of its project
+    /// would bring rows of it back when it is redeemed.
     pub async fn create_portal_link(
         &self,
         link: &PortalLink,

@@ -13,7 +13,8 @@ use crate::project::Project;
 use crate::time::Timestamp;
 
 impl Registry {
-    /// The writes that make a project with its routing row, its first key, and the entry of that. They belong into one transaction.
+    /// The writes that make a project with its routing row, its first key, and the entry of that. They belong into one
+    /// transaction.
     pub(super) fn project_with_key(
         &self,
         project: &Project,

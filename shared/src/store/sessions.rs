@@ -35,8 +35,8 @@ impl Registry {
     }
 
     /// Begins a session of an account; false when the account is gone, or about to be erased. The session lives once the
-    /// account's row names its set. A session that came after the account's erasure would leave a row that nothing erases, so one
-    /// transaction checks that the account stays.
+    /// account's row names its set. A session that came after the account's erasure would leave a row that nothing
+    /// erases, so one transaction checks that the account stays.
     pub async fn begin_session(
         &self,
         account: &Account,

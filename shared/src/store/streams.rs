@@ -1,12 +1,13 @@
 //! The streams of ordered endpoints (docs/ordering.md). A stream has a row for its head and one for each chunk.
 //!
-//! A chunk is appended to only while it is not full, and a full one stays full. So an appender that knows an early chunk goes on
-//! from there to the one that has room, and no place is given twice or out of order.
+//! A chunk is appended to only while it is not full, and a full one stays full. So an appender that knows an early
+//! chunk goes on from there to the one that has room, and no place is given twice or out of order.
 //!
-//! `contains` finds an element of a list (docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.OperatorsAndFunctions.html).
-//! Rows expire at any time after their `expires_at`, until they are written again
-//! (docs.aws.amazon.com/amazondynamodb/latest/developerguide/howitworks-ttl.html). So a chunk that expired and was made again
-//! tells itself by `made`.
+//! `contains` finds an element of a list
+//! (docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.OperatorsAndFunctions.html). Rows expire at
+//! any time after their `expires_at`, until they are written again
+//! (docs.aws.amazon.com/amazondynamodb/latest/developerguide/howitworks-ttl.html). So a chunk that expired and was made
+//! again tells itself by `made`.
 
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 

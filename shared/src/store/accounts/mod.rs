@@ -72,7 +72,8 @@ impl Registry {
             .expression_attribute_values(":ended", text(account.session_set))
             .send()
             .await;
-        // With another set, or without the row, these sessions have ended already. A write that arrives late ends no later ones.
+        // With another set, or without the row, these sessions have ended already. A write that arrives late ends no
+        // later ones.
         if_condition_held(ended).map(|_| ())
     }
 

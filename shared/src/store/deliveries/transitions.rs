@@ -21,8 +21,8 @@ pub enum Advanced {
 }
 
 impl Store {
-    /// Moves a delivery on, if its row is still the one that was read and has not been erased. A repeat of a write whose answer was lost is
-    /// recognized and counts as done.
+    /// Moves a delivery on, if its row is still the one that was read and has not been erased. A repeat of a write
+    /// whose answer was lost is recognized and counts as done.
     ///
     /// # Errors
     /// When DynamoDB did not write it.
@@ -85,8 +85,8 @@ impl Store {
         written.into_iter().map(|written| written == Written::Done).collect()
     }
 
-    /// The statement that does what [`Self::advance`] does with a first attempt, whose row has no list of attempts yet. An erased
-    /// row has ended, so the status alone keeps it as it is.
+    /// The statement that does what [`Self::advance`] does with a first attempt, whose row has no list of attempts yet.
+    /// An erased row has ended, so the status alone keeps it as it is.
     fn first_attempt(
         &self,
         before: &Delivery,

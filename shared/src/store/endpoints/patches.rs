@@ -47,8 +47,8 @@ impl Store {
         })
     }
 
-    /// Writes the settings alone where nothing has another value, or all rows that change in one transaction, with their entry. False
-    /// when a condition does not hold.
+    /// Writes the settings alone where nothing has another value, or all rows that change in one transaction, with
+    /// their entry. False when a condition does not hold.
     async fn write_patch(
         &self,
         before: &Endpoint,

@@ -49,7 +49,8 @@ impl Store {
         Ok(scanned)
     }
 
-    /// Writes an endpoint's values as they are sealed now, if its settings are still those that were read. Its owner sees no change.
+    /// Writes an endpoint's values as they are sealed now, if its settings are still those that were read. Its owner
+    /// sees no change.
     pub async fn reseal(&self, endpoint: &Endpoint, to: &Resealed) -> Result<Advanced, StoreError> {
         let headers = (!to.headers.is_empty()).then(|| value(&to.headers)).transpose()?;
         let mut changes = Changes::default()

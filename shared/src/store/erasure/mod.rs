@@ -1,7 +1,7 @@
 //! Erases what people ask to have erased: an event's payload, a project, an account (contract §2).
 //!
-//! [`registry`] is the part that a request does itself, with the tables that only the api function may change. [`project`] is the
-//! part that a job does.
+//! [`registry`] is the part that a request does itself, with the tables that only the api function may change.
+//! [`project`] is the part that a job does.
 //!
 //! An endpoint that is deleted leaves a row, in a partition of the replays table for each project. With it the erasure of the
 //! project finds the endpoint's replays, and the deliveries whose event was never accepted: no event lists them.
@@ -80,8 +80,8 @@ pub(super) fn former(
 }
 
 impl Store {
-    /// Takes the payload off an event's row, with the hash of it, and returns the event; `None` when there is none. From then on
-    /// no delivery is added to the event. Those that it lists are erased by the caller.
+    /// Takes the payload off an event's row, with the hash of it, and returns the event; `None` when there is none.
+    /// From then on no delivery is added to the event. Those that it lists are erased by the caller.
     pub async fn erase_payload(
         &self,
         project_id: &ProjectId,

@@ -1,5 +1,5 @@
-//! What the job of a project's erasure deletes, step by step. Each step finds its rows by what is left of them, so it may stop at
-//! any point and be repeated.
+//! What the job of a project's erasure deletes, step by step. Each step finds its rows by what is left of them, so it
+//! may stop at any point and be repeated.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -115,8 +115,8 @@ impl Store {
         }
     }
 
-    /// Deletes what is left of a project's former endpoints: deliveries that no event lists, hourly counts, replays, and the row that
-    /// names the endpoint. True when none is left.
+    /// Deletes what is left of a project's former endpoints: deliveries that no event lists, hourly counts, replays,
+    /// and the row that names the endpoint. True when none is left.
     pub async fn erase_former_endpoints(
         &self,
         project_id: &ProjectId,

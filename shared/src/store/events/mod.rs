@@ -135,8 +135,9 @@ impl Store {
     pub async fn envelopes(&self, deliveries: &[Delivery]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
         let is_elsewhere = |delivery: &&Delivery| delivery.payload.is_none() && !delivery.erased;
         let elsewhere: Vec<&Delivery> = deliveries.iter().filter(is_elsewhere).collect();
-        // A payload changes only when it is erased, and then the delivery's row says so. So an eventually consistent read at half the price will do. Such a read may miss a new
-        // row, or may return an expired event with the same id: then the row does not list the delivery.
+        // A payload changes only when it is erased, and then the delivery's row says so. So an eventually consistent
+        // read at half the price will do. Such a read may miss a new row, or may return an expired event with the same
+        // id: then the row does not list the delivery.
         let mut events = self.events_of(&elsewhere, Reading::Eventual).await?;
         let is_listed = |delivery: &&&Delivery| {
             events.get(&event_of(delivery)).is_some_and(|event| event.lists(&delivery.id))
