@@ -3,8 +3,8 @@
 //! The events go in groups, with and without an `event_id` of the producer's apart: up to 25 events, and no further event past
 //! 100 deliveries. An event that a shared request left out repeats the step by itself, and a step that fails fails only the
 //! events it was for. A group that is not done at the deadline leaves its events with 503, as a crash would have. Of two events
-//! with one id, the second is compared with the first. (Rejected: the coalescer of the intake, which serves events that come one
-//! by one. One group of all events, whose slowest call would decide for each.)
+//! with one id, the second is compared with the first. (Rejected: the coalescer of the intake, which serves events that
+//! come one by one. One group of all events, whose slowest call would decide for each.)
 
 use std::collections::{BTreeMap, HashSet};
 use std::mem;

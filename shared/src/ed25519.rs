@@ -1,5 +1,6 @@
-//! Signatures that anyone can verify who has an endpoint's public key: the `v1a` entries of `webhook-signature`, by the Standard
-//! Webhooks specification (<https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>).
+//! Signatures that anyone can verify who has an endpoint's public key: the `v1a` entries of `webhook-signature`, by the
+//! Standard Webhooks specification
+//! (<https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>).
 //!
 //! By aws-lc-rs, which TLS brings anyway. (Rejected: ed25519-dalek. It would be a second implementation of Ed25519 in the same
 //! binary, and three more crates.)

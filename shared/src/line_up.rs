@@ -124,8 +124,8 @@ pub async fn line_up_each(sinks: Sinks<'_>, deliveries: InStreams) -> (HashSet<S
     (failed, reasons)
 }
 
-/// Sends a job for each stream, and returns the jobs that are not certain to be queued. Two jobs for one stream do no harm, so a
-/// send that is in doubt is repeated at once.
+/// Sends a job for each stream, and returns the jobs that are not certain to be queued. Two jobs for one stream do no
+/// harm, so a send that is in doubt is repeated at once.
 async fn wake(sinks: Sinks<'_>, jobs: Vec<(StreamJob, bool)>) -> Vec<StreamJob> {
     let (slow, prompt): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|(_, is_slow)| *is_slow);
     let [slow, prompt] = [slow, prompt].map(|jobs| jobs.into_iter().map(|(job, _)| job).collect::<Vec<_>>());

@@ -24,9 +24,9 @@ use crate::time::Timestamp;
 const TCP_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A pause after which connections are not used again. Lambda closes the idle connections of a frozen function
-/// (<https://docs.aws.amazon.com/lambda/latest/dg/best-practices.html>), and a function that wakes does not know it yet: its timers
-/// stood still, and the end of a connection may never have come. The wall clock went on. A call that is sent on a dead connection
-/// fails, and SQS's client repeats none, so the job would be in doubt and its delivery late.
+/// (<https://docs.aws.amazon.com/lambda/latest/dg/best-practices.html>), and a function that wakes does not know it
+/// yet: its timers stood still, and the end of a connection may never have come. The wall clock went on. A call that is
+/// sent on a dead connection fails, and SQS's client repeats none, so the job would be in doubt and its delivery late.
 const LONGEST_PAUSE: Duration = Duration::from_secs(20);
 
 type Pool = Client<HttpsConnector<connect::HttpConnector>, SdkBody>;

@@ -77,8 +77,8 @@ impl SealingKeys {
         self.seal(&endpoint.place(field), secret.expose())
     }
 
-    /// The key pair of an endpoint that is to have one: a new one, or the one that it has, sealed anew if its key is no longer the
-    /// current one.
+    /// The key pair of an endpoint that is to have one: a new one, or the one that it has, sealed anew if its key is no
+    /// longer the current one.
     ///
     /// # Errors
     /// When no pair can be made, or the one that it has does not open.
@@ -116,8 +116,8 @@ impl SealingKeys {
         Ok(SealedKeyPair { private_key, public_key: pair.public_key.clone() })
     }
 
-    /// The endpoint with its headers and its `auth` under the current key. A change that keeps such a value seals it so, and is then known
-    /// as no change. A value that does not open stays as it is, and a change may replace it.
+    /// The endpoint with its headers and its `auth` under the current key. A change that keeps such a value seals it
+    /// so, and is then known as no change. A value that does not open stays as it is, and a change may replace it.
     #[must_use]
     pub fn under_current_key(&self, endpoint: &Endpoint) -> Endpoint {
         let anew = |field: Field<'_>, sealed: &Sealed| {
@@ -129,9 +129,9 @@ impl SealingKeys {
         Endpoint { headers, auth, ..endpoint.clone() }
     }
 
-    /// Headers as a caller sent them, sealed for an endpoint. A mask keeps the endpoint's value, which is sealed anew if its key
-    /// is no longer the current one: a sweep may have passed the endpoint already. `crate::masks` has checked the masks. The same
-    /// value again is kept likewise, so that it is known as no change.
+    /// Headers as a caller sent them, sealed for an endpoint. A mask keeps the endpoint's value, which is sealed anew
+    /// if its key is no longer the current one: a sweep may have passed the endpoint already. `crate::masks` has
+    /// checked the masks. The same value again is kept likewise, so that it is known as no change.
     ///
     /// # Errors
     /// When a value that is kept does not open.

@@ -16,7 +16,8 @@ use crate::time::Timestamp;
 /// How old the copy may be by which a process seals. A copy of any age opens values.
 pub const SEALS_FOR: Duration = Duration::from_secs(60);
 
-/// The least time between two reads for the sake of an unknown key. A row that names no key of ours must not make each attempt a call.
+/// The least time between two reads for the sake of an unknown key. A row that names no key of ours must not make each
+/// attempt a call.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 
 /// What the process knows.
@@ -75,8 +76,8 @@ impl Keyring {
         }
     }
 
-    /// Reads the keys, unless the process has them, while its caller waits for something else. A failure shows where the keys are
-    /// needed.
+    /// Reads the keys, unless the process has them, while its caller waits for something else. A failure shows where
+    /// the keys are needed.
     pub async fn read_ahead(&self) {
         let _ = self.within(Duration::MAX).await;
     }
@@ -104,8 +105,8 @@ impl Keyring {
         self.within(SEALS_FOR).await
     }
 
-    /// Seals something by the keys, and opens values for that where they are kept: as in [`Self::open`], the secret is read again for
-    /// the sake of a key that they lack.
+    /// Seals something by the keys, and opens values for that where they are kept: as in [`Self::open`], the secret is
+    /// read again for the sake of a key that they lack.
     ///
     /// # Errors
     /// When the keys cannot be had, or a value that is kept does not open.

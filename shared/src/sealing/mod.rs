@@ -1,23 +1,24 @@
 //! Seals what rows hold of secrets (`crate::sealed`) with AES-256-GCM, by aws-lc-rs, which TLS brings anyway.
 //!
-//! The keys are texts in one secret of Secrets Manager, `SealingKeys` in template.yaml: `{"current": "k1", "k1": "…"}`. Each sealed
-//! value names its key, and `current` names the key that seals. [`Keyring`] reads the secret once for each process. A process that
-//! meets the id of an unknown key reads it again, and so does one that is to seal with a copy older than [`keyring::SEALS_FOR`]. So
-//! after that time and the longest call nothing is sealed under an earlier key, and a sweep
-//! (`functions/delivery/src/reseal_step.rs`) finds all that was.
+//! The keys are texts in one secret of Secrets Manager, `SealingKeys` in template.yaml: `{"current": "k1", "k1": "…"}`.
+//! Each sealed value names its key, and `current` names the key that seals. [`Keyring`] reads the secret once for each
+//! process. A process that meets the id of an unknown key reads it again, and so does one that is to seal with a copy
+//! older than [`keyring::SEALS_FOR`]. So after that time and the longest call nothing is sealed under an earlier key,
+//! and a sweep (`functions/delivery/src/reseal_step.rs`) finds all that was.
 //!
-//! Where the secret cannot be had, nothing is signed or sent without its headers: the delivery function keeps the message, and the
-//! api answers 503. Accepting an event needs no key.
+//! Where the secret cannot be had, nothing is signed or sent without its headers: the delivery function keeps the
+//! message, and the api answers 503. Accepting an event needs no key.
 //!
 //! Rejected:
-//! - A data key for each endpoint or project, wrapped by KMS. It costs a call to KMS for each endpoint that a process meets, or a
-//!   table of wrapped keys and a call for each of them, and $0.03 for 10,000 calls. One secret costs $0.40 a month and one call for
-//!   each process. `KmsKeyArn` encrypts it by a KMS key all the same.
-//! - The AWS Encryption SDK and the AWS Database Encryption SDK for DynamoDB. Both make a data key for each message or row, so each
-//!   attempt would call KMS or need a cache of materials, and both bring Dafny's runtime and several crates more than they replace:
-//!   a dozen lines of AEAD.
+//! - A data key for each endpoint or project, wrapped by KMS. It costs a call to KMS for each endpoint that a process
+//!   meets, or a table of wrapped keys and a call for each of them, and $0.03 for 10,000 calls. One secret costs $0.40
+//!   a month and one call for each process. `KmsKeyArn` encrypts it by a KMS key all the same.
+//! - The AWS Encryption SDK and the AWS Database Encryption SDK for DynamoDB. Both make a data key for each message or
+//!   row, so each attempt would call KMS or need a cache of materials, and both bring Dafny's runtime and several
+//!   crates more than they replace: a dozen lines of AEAD.
 //! - A key derived from the root secret. Whoever replaces the root secret after a leak would lose all endpoints' secrets.
-//! - KMS's encryption of the tables alone. It doesn't tell a tenant's row from another's, and whoever may read the table sees it all.
+//! - KMS's encryption of the tables alone. It doesn't tell a tenant's row from another's, and whoever may read the
+//!   table sees it all.
 
 mod endpoints;
 mod keyring;

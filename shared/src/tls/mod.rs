@@ -1,8 +1,9 @@
 //! The servers that both functions trust, AWS and receivers: those with a certificate under one of the system's roots.
 //!
 //! Reading all roots is more than half of the work of a cold start, and AWS's own certificates need only those of Amazon
-//! (<https://docs.aws.amazon.com/general/latest/gr/aws-apis.html>). So [`Roots`] reads these few at once. For a receiver it reads the
-//! roots that the receiver's certificates name as their issuers, and all roots when these few do not do.
+//! (<https://docs.aws.amazon.com/general/latest/gr/aws-apis.html>). So [`Roots`] reads these few at once. For a
+//! receiver it reads the roots that the receiver's certificates name as their issuers, and all roots when these few do
+//! not do.
 
 mod bundle;
 mod identity;
@@ -90,7 +91,8 @@ impl Roots {
         read.as_ref().map_err(Clone::clone)
     }
 
-    /// Only the roots that these certificates name as their issuers. `None` if there are none, or if reading all is cheaper by now.
+    /// Only the roots that these certificates name as their issuers. `None` if there are none, or if reading all is
+    /// cheaper by now.
     fn named_by(&self, certificates: &[&CertificateDer<'_>]) -> Option<Arc<WebPkiServerVerifier>> {
         let bundle = self.bundle.as_ref().filter(|_| self.all.get().is_none())?;
         if self.looks.fetch_add(1, Ordering::Relaxed) >= LOOKS {
