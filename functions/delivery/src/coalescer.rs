@@ -38,7 +38,8 @@ impl<T: Send + 'static, A: Send + 'static> Coalescer<T, A> {
         Self::within(MOST_TIME, app, work)
     }
 
-    /// As [`Self::new`], for entries that callers do not repeat on their own. A request may take as long as the AWS client allows.
+    /// As [`Self::new`], for entries that callers do not repeat on their own. A request may take as long as the AWS
+    /// client allows.
     pub(crate) fn without_deadline<F>(app: &Arc<App>, work: fn(Arc<App>, Vec<T>) -> F) -> Self
     where
         F: Future<Output = Vec<A>> + Send + 'static,

@@ -2,10 +2,11 @@
 //!
 //! In reading order: [`sqs_event`] is the invocation as Lambda hands it over, and `batch` takes each record by itself. `turn`
 //! is one job's whole turn: `echo_shared::decision` decides it. `sender` makes the request. `replay_step` is one step
-//! of trying many deliveries again, `erasure_step` one of erasing a project, `reseal_step` one of the sweep under a new key, `streams` keeps
-//! the order of ordered endpoints, `intake` accepts events, and `dead_letters` ends the deliveries that failed in every other
-//! way. `coalescer` joins requests of one batch, `message` hides messages, `lanes` moves jobs between queues, `notices`
-//! tells the `operator` and a project's own endpoints, `metrics` counts for the operator, and `stats` for an endpoint's owner.
+//! of trying many deliveries again, `erasure_step` one of erasing a project, `reseal_step` one of the sweep under a new
+//! key, `streams` keeps the order of ordered endpoints, `intake` accepts events, and `dead_letters` ends the deliveries
+//! that failed in every other way. `coalescer` joins requests of one batch, `message` hides messages, `lanes` moves
+//! jobs between queues, `notices` tells the `operator` and a project's own endpoints, `metrics` counts for the
+//! operator, and `stats` for an endpoint's owner.
 
 mod batch;
 mod coalescer;

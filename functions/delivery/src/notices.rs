@@ -1,8 +1,10 @@
-//! Sends operational events (`echo_shared::operational`): to the operator, and to those endpoints of the project itself that are
-//! subscribed to them. In a project they are ordinary events, which are durable, signed and retried like any other.
+//! Sends operational events (`echo_shared::operational`): to the operator, and to those endpoints of the project itself
+//! that are subscribed to them. In a project they are ordinary events, which are durable, signed and retried like any
+//! other.
 //!
-//! They are sent before `uncounted` is removed from the delivery's row, so after a crash the same events, with the same ids, are
-//! sent again. (Rejected: a queue or stream of their own. Their events would need everything that deliveries already have.)
+//! They are sent before `uncounted` is removed from the delivery's row, so after a crash the same events, with the same
+//! ids, are sent again. (Rejected: a queue or stream of their own. Their events would need everything that deliveries
+//! already have.)
 
 use echo_shared::accept::{AcceptError, accept};
 use echo_shared::aws::Failure;

@@ -1,4 +1,5 @@
-//! Where the operator is told of operational events: in a project of the operator's, and on an EventBridge bus (`crate::notices`).
+//! Where the operator is told of operational events: in a project of the operator's, and on an EventBridge bus
+//! (`crate::notices`).
 
 use std::time::Duration;
 
@@ -37,8 +38,8 @@ impl Operator {
         Self { project_id, bus: bus_name.map(|name| Bus { client: client(sdk), name }) }
     }
 
-    /// Whether the operator is told of this project's endpoints. The operator's own endpoints are left out: a failed delivery of
-    /// an operational event would cause the next event.
+    /// Whether the operator is told of this project's endpoints. The operator's own endpoints are left out: a failed
+    /// delivery of an operational event would cause the next event.
     pub(crate) fn hears_of(&self, project_id: &ProjectId) -> bool {
         (self.project_id.is_some() || self.bus.is_some()) && self.project_id != Some(*project_id)
     }

@@ -1,6 +1,6 @@
 //! One step of the sweep, which seals the values of all endpoints anew under the current key, so that an earlier key may retire
-//! (`echo_shared::sealing`). Its place in the table is in the job, and each write depends on the row that was read. So a step that is
-//! made twice, or a sweep that is begun twice, does no harm.
+//! (`echo_shared::sealing`). Its place in the table is in the job, and each write depends on the row that was read. So
+//! a step that is made twice, or a sweep that is begun twice, does no harm.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,8 +31,9 @@ const STEP_DELAY: Duration = Duration::from_secs(1);
 /// How long a step waits when it cannot go on yet.
 const NOT_YET: Duration = Duration::from_secs(3);
 
-/// After this time no function seals under an earlier key: each reads the secret again after [`SEALS_FOR`], and a call that began
-/// before has ended. The rest is for Secrets Manager, whose documentation does not say when each reader gets a new value.
+/// After this time no function seals under an earlier key: each reads the secret again after [`SEALS_FOR`], and a call
+/// that began before has ended. The rest is for Secrets Manager, whose documentation does not say when each reader gets
+/// a new value.
 const SETTLES_WITHIN: Duration = Duration::from_secs(5 * 60);
 const _: () = assert!(SETTLES_WITHIN.as_secs() >= 4 * SEALS_FOR.as_secs());
 
@@ -128,8 +129,8 @@ async fn reseal(app: &App, keys: &SealingKeys, endpoint: &Endpoint) -> Result<Do
     Ok(Done::Contested)
 }
 
-/// Sends the next step. This message stays until the next one is certain to be in the queue; should both be there, the second does
-/// again what is done.
+/// Sends the next step. This message stays until the next one is certain to be in the queue; should both be there, the
+/// second does again what is done.
 async fn go_on(app: &App, message: &Message, next: &ResealJob, delay: Duration) -> Disposal {
     match app.queues.retries.send(next, delay).await {
         Ok(()) => {

@@ -1,9 +1,10 @@
 //! Events from the intake queue. Each is accepted by itself as an event by HTTPS is, or parked with the reason (contract §4).
 //!
-//! Events of one batch share reads and writes, and write their rows before they send their jobs. IAM has authorized the producer,
-//! so the body names the project, whose routing row names the account whose event types count. An event without an `event_id` gets EventBridge's id or the message's, so a message that comes
-//! again brings the same event. The message is deleted once the event is durable, hidden after an internal fault, and parked if
-//! the event is refused.
+//! Events of one batch share reads and writes, and write their rows before they send their jobs. IAM has authorized the
+//! producer, so the body names the project, whose routing row names the account whose event types count. An event
+//! without an `event_id` gets EventBridge's id or the message's, so a message that comes again brings the same event.
+//! The message is deleted once the event is durable, hidden after an internal fault, and parked if the event is
+//! refused.
 
 mod accepting;
 mod reads;

@@ -1,5 +1,5 @@
-//! The routes of projects and the event types of accounts, as the events of one batch need them. Each is read once, after the events
-//! have come.
+//! The routes of projects and the event types of accounts, as the events of one batch need them. Each is read once,
+//! after the events have come.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -21,8 +21,8 @@ pub(super) struct Reads {
 }
 
 impl Reads {
-    /// A project's routes, also while it is being erased; `None` if there is no such project. Nothing has told how many copies there
-    /// are, and one read serves all events of a batch, so the first copy is enough.
+    /// A project's routes, also while it is being erased; `None` if there is no such project. Nothing has told how many
+    /// copies there are, and one read serves all events of a batch, so the first copy is enough.
     ///
     /// # Errors
     /// The fault, if they could not be read.

@@ -80,7 +80,8 @@ impl Connector {
         &self.rules
     }
 
-    /// Connects to the host of a URL that has passed the rules. A receiver that asks for a client certificate gets that of `identity`.
+    /// Connects to the host of a URL that has passed the rules. A receiver that asks for a client certificate gets that
+    /// of `identity`.
     pub(crate) async fn connect(
         &self,
         url: &Url,

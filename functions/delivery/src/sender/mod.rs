@@ -1,7 +1,8 @@
 //! One HTTP request to a receiver and its answer, over a connection of the sender's own (contract §5).
 //!
 //! `connector` makes connections, `exchange` sends a request and hears the answer, `head` and `body` read it, `pool`
-//! keeps a connection for a moment, and `failure` says why there was no answer. `oauth2` has a token first, and `tokens` keeps it.
+//! keeps a connection for a moment, and `failure` says why there was no answer. `oauth2` has a token first, and
+//! `tokens` keeps it.
 //!
 //! httparse reads heads, rustls does TLS, and everything between them is here, because the product exists to judge
 //! receivers' answers. Every read is an `await` under the attempt's deadline and is bounded in bytes, so no receiver can hold

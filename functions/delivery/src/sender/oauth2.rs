@@ -15,8 +15,8 @@ use crate::sender::{Deadline, Post, Sender, Sent, failure, request};
 const AUTHORIZATION: &str = "authorization";
 
 impl Sender {
-    /// Posts with a token. When the receiver refuses a token from before, it gets the request once more, with another token. If no other
-    /// token can be had, the refusal stands.
+    /// Posts with a token. When the receiver refuses a token from before, it gets the request once more, with another
+    /// token. If no other token can be had, the refusal stands.
     pub(super) async fn send_with_token(
         &self,
         client: &OAuth2<AuthSecret>,

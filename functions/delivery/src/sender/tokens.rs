@@ -1,11 +1,12 @@
-//! The access tokens that this process has, each for one endpoint and one credential: no tenant's request carries another tenant's
-//! token, though both may name one token URL and one client.
+//! The access tokens that this process has, each for one endpoint and one credential: no tenant's request carries
+//! another tenant's token, though both may name one token URL and one client.
 //!
-//! Attempts that need a token at once share one request for it. The first makes the request, under its own deadline, and the others wait
-//! until theirs. A refusal that came meanwhile is theirs too. So is a deadline that passed, unless theirs leaves time to ask again.
+//! Attempts that need a token at once share one request for it. The first makes the request, under its own deadline,
+//! and the others wait until theirs. A refusal that came meanwhile is theirs too. So is a deadline that passed, unless
+//! theirs leaves time to ask again.
 //!
-//! (Rejected: the token in the endpoint's row, sealed. It would save a request in each new process, and cost each attempt's read and a
-//! write for each token.)
+//! (Rejected: the token in the endpoint's row, sealed. It would save a request in each new process, and cost each
+//! attempt's read and a write for each token.)
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};

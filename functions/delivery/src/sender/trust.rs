@@ -85,8 +85,8 @@ impl ResolvesClientCert for NoCertificate {
     }
 }
 
-/// Settings for the requests of one credential. Nothing of them is kept for another connection: TLS resumes no session, so none is
-/// resumed with another certificate.
+/// Settings for the requests of one credential. Nothing of them is kept for another connection: TLS resumes no session,
+/// so none is resumed with another certificate.
 pub(crate) fn with_certificate(config: &ClientConfig, identity: &Identity) -> ClientConfig {
     let mut config = config.clone();
     config.resumption = Resumption::disabled();

@@ -197,8 +197,8 @@ impl Runner {
         if leaves_for_slow_lane(self.lane, is_slow(endpoint.as_ref()), is_tried) {
             return Ok(Step::Over(self.leave_to(Lane::Slow, after).await));
         }
-        // A head that is deleted would be written anew. The mark was there before the endpoint went, and a project that is marked
-        // later keeps its streams until this write has ended.
+        // A head that is deleted would be written anew. The mark was there before the endpoint went, and a project that
+        // is marked later keeps its streams until this write has ended.
         if before.is_none() && endpoint.is_none() && self.is_being_erased().await? {
             return Ok(Step::Over(Disposal::Delete));
         }
@@ -227,8 +227,8 @@ impl Runner {
         Ok(routes.is_none_or(|routes| routes.is_erased))
     }
 
-    /// Makes the first attempts of a block's deliveries. `life` is the time of the latest write that others can see: just before
-    /// the block was taken, and then before each attempt.
+    /// Makes the first attempts of a block's deliveries. `life` is the time of the latest write that others can see:
+    /// just before the block was taken, and then before each attempt.
     async fn work(
         &self,
         block: &Block,

@@ -60,8 +60,8 @@ impl Turn {
         records::record(store, others, before, transition, self.deadline - HAND_BACK_TIME).await
     }
 
-    /// Counts a recorded attempt and the delivery's end, in the batch's metrics and for its endpoint. Nobody asks for the counts
-    /// of an endpoint that is gone.
+    /// Counts a recorded attempt and the delivery's end, in the batch's metrics and for its endpoint. Nobody asks for
+    /// the counts of an endpoint that is gone.
     fn count(&self, before: &Delivery, endpoint: Option<&Endpoint>, written: &Transition) {
         self.tally.add(|counts| {
             match CountsAs::of(written) {
