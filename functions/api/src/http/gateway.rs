@@ -28,8 +28,8 @@ pub fn tidy(mut invocation: LambdaInvocation) -> LambdaInvocation {
     invocation
 }
 
-/// A body that is no request by the gateway becomes `null`. `lambda_http` answers that with an error that says so, and panics on
-/// some others.
+/// A body that is no request by the gateway becomes `null`. `lambda_http` answers that with an error that says so, and
+/// panics on some others.
 fn tidied(body: &[u8]) -> String {
     let mut event = serde_json::from_slice::<Value>(body).unwrap_or_default();
     if !event["requestContext"]["http"].is_object() {

@@ -7,8 +7,8 @@ use utoipa::{PartialSchema, ToSchema};
 use crate::routes::deliveries::body::{self as delivery, DeliveryBody};
 use crate::routes::events::body::{self as event, EventBody};
 
-/// A schema of which any field may be missing. (Rejected: "the whole thing, or any object". A generator of clients makes of it an object
-/// without fields, or one whose fields are all there.)
+/// A schema of which any field may be missing. (Rejected: "the whole thing, or any object". A generator of clients
+/// makes of it an object without fields, or one whose fields are all there.)
 fn narrowed(whole: RefOr<Schema>) -> RefOr<Schema> {
     let RefOr::T(Schema::Object(mut row)) = whole else { unreachable!("each row is an object") };
     row.required.clear();

@@ -80,8 +80,9 @@ impl Described {
         Self { operation: self.operation.security(requirement), ..self }
     }
 
-    /// Allows calls with an access token, and with an API key or a portal session that has this scope. OpenAPI 3.1 has a place for it: the names
-    /// beside a credential are "required for the execution" (spec.openapis.org/oas/v3.1.0#security-requirement-object).
+    /// Allows calls with an access token, and with an API key or a portal session that has this scope. OpenAPI 3.1 has
+    /// a place for it: the names beside a credential are "required for the execution"
+    /// (spec.openapis.org/oas/v3.1.0#security-requirement-object).
     pub(super) fn needs(self, scope: Scope) -> Self {
         self.by_key_or_account(&[scope.as_str()]).refuses(&[403])
     }

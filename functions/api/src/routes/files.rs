@@ -1,5 +1,5 @@
-//! The files of the pages for people. They are compiled into the function, below 270 KB together, and served under addresses with
-//! their hash; a page itself is revalidated. There is no build step.
+//! The files of the pages for people. They are compiled into the function, below 270 KB together, and served under
+//! addresses with their hash; a page itself is revalidated. There is no build step.
 
 use std::sync::LazyLock;
 

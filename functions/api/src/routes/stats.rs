@@ -17,8 +17,8 @@ use crate::http::paging;
 use crate::http::request::{PathIds, QueryValues};
 use crate::openapi::values;
 
-/// The longest time that one question covers. For a project it is shorter: a hundred endpoints and 31 days would pass the 6 MB of
-/// a Lambda answer.
+/// The longest time that one question covers. For a project it is shorter: a hundred endpoints and 31 days would pass
+/// the 6 MB of a Lambda answer.
 const MOST_DAYS: u32 = 31;
 const MOST_DAYS_OF_PROJECT: u32 = 7;
 

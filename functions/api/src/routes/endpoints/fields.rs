@@ -20,8 +20,9 @@ const MAX_DESCRIPTION_CHARS: usize = 512;
 /// The setting `EventNames` can have 225 names, and wildcards come beside them.
 const MAX_EVENTS: usize = 250;
 
-/// The most characters of an endpoint's events together. A hundred endpoints fit into the project's routing row, which has at most
-/// 400 KB (docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html) and is read for each event.
+/// The most characters of an endpoint's events together. A hundred endpoints fit into the project's routing row, which
+/// has at most 400 KB (docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html) and is read for each
+/// event.
 const MAX_EVENTS_CHARS: usize = 2_048;
 
 /// `null` takes it away.

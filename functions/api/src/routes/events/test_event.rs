@@ -67,8 +67,8 @@ fn asked(fields: &Fields<'_>, names: &EventNames) -> Result<Option<EventName>, R
     fields.nullable("event_name", format_args!("one of: {names}"), |value| names.find(&string(value)?))
 }
 
-/// The first known name that the endpoint is subscribed to, or the first that its wildcards cover. An endpoint stays subscribed to
-/// a type that was removed, and a removed type has no events.
+/// The first known name that the endpoint is subscribed to, or the first that its wildcards cover. An endpoint stays
+/// subscribed to a type that was removed, and a removed type has no events.
 fn first(endpoint: &Endpoint, names: &EventNames) -> Result<EventName, Refused> {
     let known = listed(endpoint).find_map(|name| names.find(name.as_str()));
     let covered =
