@@ -1,4 +1,5 @@
-//! The events that the operator and a project's own endpoints get: endpoints that fail, are disabled or recover, deliveries that fail.
+//! The events that the operator and a project's own endpoints get: endpoints that fail, are disabled or recover,
+//! deliveries that fail.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! The activity list beside the rows that it tells of: no change without its entry, no entry without its change, and no change with
-//! two. A world that came to rest has all rows of each project, or none.
+//! The activity list beside the rows that it tells of: no change without its entry, no entry without its change, and no
+//! change with two. A world that came to rest has all rows of each project, or none.
 
 use std::collections::{HashMap, HashSet};
 

@@ -12,10 +12,10 @@
 //! it all, and [`world`] holds the rows that are there from the start.
 //!
 //! The crash-point suite: [`path`] lists the walks, [`run`] is one walk, [`invariants`] judges it with the
-//! [`activity`] lists, the signatures of [`signed`] and the keys of [`sealed`], [`suite`] walks side by side as far as [`pressure`] lets it. [`tour`] makes the calls
-//! that no path makes. Beside it, [`siege`] sets [`hostile`] receivers on a function, some with a certificate of
-//! an [`authority`], and looks at its [`memory`] and its [`processor`] time, and [`traffic`] is a load. [`watch`] shows
-//! the bench each call, and [`wait`] waits with a deadline.
+//! [`activity`] lists, the signatures of [`signed`] and the keys of [`sealed`], [`suite`] walks side by side as far as
+//! [`pressure`] lets it. [`tour`] makes the calls that no path makes. Beside it, [`siege`] sets [`hostile`] receivers
+//! on a function, some with a certificate of an [`authority`], and looks at its [`memory`] and its [`processor`] time,
+//! and [`traffic`] is a load. [`watch`] shows the bench each call, and [`wait`] waits with a deadline.
 
 pub mod activity;
 pub mod authority;

@@ -22,8 +22,8 @@ fn bytes(attribute: &Value) -> Option<Vec<u8>> {
     STANDARD.decode(attribute["B"].as_str()?).ok()
 }
 
-/// All sealed values of a row of settings, as DynamoDB writes it: signing secrets, private keys, headers and the secret of `auth`, with their
-/// names.
+/// All sealed values of a row of settings, as DynamoDB writes it: signing secrets, private keys, headers and the secret
+/// of `auth`, with their names.
 #[must_use]
 pub fn values(item: &Value) -> Vec<(String, Sealed)> {
     let secrets = ["signing_secret", "previous_secret"].map(|name| (name.to_owned(), &item[name]));

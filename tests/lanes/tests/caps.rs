@@ -195,7 +195,8 @@ async fn the_longest_list_of_the_largest_endpoints_is_answered() {
         "description": "\u{1}".repeat(512),
         "headers": headers,
     });
-    // A busy machine may be too slow for the store's timeouts; then the API answers 503. An answer that is too large becomes a 500.
+    // A busy machine may be too slow for the store's timeouts; then the API answers 503. An answer that is too large
+    // becomes a 500.
     let end = Instant::now() + Duration::from_secs(100);
     let call = async |method, body| loop {
         let answer = lane.call(method, &target, &key, body).await;

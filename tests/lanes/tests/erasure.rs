@@ -43,7 +43,8 @@ async fn an_acceptance_under_way_leaves_nothing_behind() {
     run.lane.stop_mappings();
 }
 
-/// A runner has read a chunk of a stream just before the erasure deletes it: the chunk is there, its head and its project are not.
+/// A runner has read a chunk of a stream just before the erasure deletes it: the chunk is there, its head and its
+/// project are not.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_runner_that_wakes_in_an_erased_stream_writes_no_head() {
     let world = World::make().await.expect("the functions, built by `cargo build`");

@@ -1,5 +1,5 @@
-//! What rows hold of secrets is sealed under a key that the functions read once (docs/security.md): a copied row is worth nothing, and
-//! without the keys nothing is sent and nothing is lost.
+//! What rows hold of secrets is sealed under a key that the functions read once (docs/security.md): a copied row is
+//! worth nothing, and without the keys nothing is sent and nothing is lost.
 
 use std::time::Duration;
 

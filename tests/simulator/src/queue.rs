@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 /// A standard queue holds about this many received and undeleted messages. Beyond that, a receive returns nothing.
 pub const IN_FLIGHT_CEILING: u64 = 120_000;
 
-/// A group is noisy when it has more than a tenth of all messages in flight, and at least [`NOISY_FROM`] messages there (SQS Developer Guide, 'How Amazon SQS fair queues work'; the simulator leaves out the guide's second measure,
+/// A group is noisy when it has more than a tenth of all messages in flight, and at least [`NOISY_FROM`] messages there
+/// (SQS Developer Guide, 'How Amazon SQS fair queues work'; the simulator leaves out the guide's second measure,
 /// processing time).
 const NOISY_SHARE: u64 = 10;
 const NOISY_FROM: u64 = 30;

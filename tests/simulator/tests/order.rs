@@ -1,4 +1,5 @@
-//! An ordered endpoint under every fault: order, numbers and an end for each delivery. Without one of its parts the design fails.
+//! An ordered endpoint under every fault: order, numbers and an end for each delivery. Without one of its parts the
+//! design fails.
 
 use echo_simulator::streams::{Design, Fate, Faults, Outcome, run};
 
@@ -129,8 +130,8 @@ fn order_holds_at_an_endpoint_that_becomes_slow() {
     assert_eq!(first_wrong(2_000..2_300, SLOW, Design::AsBuilt), None);
 }
 
-/// The longest time, in minutes, for which a stream has nothing under way although its next delivery waits. No message comes twice
-/// here: a job whose message does may be lost for forty minutes (docs/ordering.md).
+/// The longest time, in minutes, for which a stream has nothing under way although its next delivery waits. No message
+/// comes twice here: a job whose message does may be lost for forty minutes (docs/ordering.md).
 fn longest_standstill(design: Design) -> i64 {
     let standstills = (0..300).flat_map(|seed| {
         let faults = Faults { crash: 150, refused: 100, answer_lost: 100, duplicate: 0, ..SLOW };

@@ -1,5 +1,5 @@
-//! Operational events: the operator gets each of them by a webhook and on a bus, and another endpoint of the project gets it too,
-//! as one event even if the function had to tell it several times.
+//! Operational events: the operator gets each of them by a webhook and on a bus, and another endpoint of the project
+//! gets it too, as one event even if the function had to tell it several times.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -108,7 +108,8 @@ fn told() -> Vec<(&'static str, String)> {
     vec![("OPERATOR_PROJECT_ID", PROJECT.to_owned()), ("OPERATIONAL_EVENT_BUS_NAME", BUS.to_owned())]
 }
 
-/// The receiver answers 410: a delivery failed, half of the failures that disable an endpoint have happened, and it is disabled.
+/// The receiver answers 410: a delivery failed, half of the failures that disable an endpoint have happened, and it is
+/// disabled.
 #[derive(Debug)]
 pub(super) struct GivenUpAndDisabled;
 

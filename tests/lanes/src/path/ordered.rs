@@ -92,7 +92,8 @@ async fn post(run: &Run<'_>) {
     }
 }
 
-/// The first request of each delivery came after the last answer to the one before it, and all of its requests carry its number.
+/// The first request of each delivery came after the last answer to the one before it, and all of its requests carry
+/// its number.
 fn check(run: &Run<'_>) {
     let hits = run.lane.receiver.hits();
     let sent = run.notes().sent.clone();

@@ -22,8 +22,8 @@ impl Path for Sweep {
         "sweep"
     }
 
-    /// The first endpoint has a header, and a secret and a private key before its present ones; the second has an `auth`, and the third a
-    /// header. Then another key seals.
+    /// The first endpoint has a header, and a secret and a private key before its present ones; the second has an
+    /// `auth`, and the third a header. Then another key seals.
     async fn set_up(&self, run: &mut Run<'_>) {
         let options = json!({ "headers": { "x-own": "value" }, "ed25519": true });
         run.insist("PATCH", &run.endpoint(0, ""), &run.key(), Some(&options), &[200]).await;

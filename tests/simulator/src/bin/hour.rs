@@ -1,5 +1,5 @@
-//! An hour with ten times the usual load: 2,000 events a second instead of 200, with the template's defaults and AWS's limits. It
-//! prints the waits and the bill, and draws `docs/hour.svg`.
+//! An hour with ten times the usual load: 2,000 events a second instead of 200, with the template's defaults and AWS's
+//! limits. It prints the waits and the bill, and draws `docs/hour.svg`.
 //!
 //! The pollers begin with five invocations each and grow by 300 a minute, both functions share the account's 1,000
 //! concurrent invocations, and SQS serves quiet projects first. The world does not count table units: the busiest project

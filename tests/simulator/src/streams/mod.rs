@@ -2,9 +2,9 @@
 //! `echo_shared::decision` decide; the jobs here make the same calls as the delivery function, one after another, and each call
 //! may fail, lose its answer or be the last one.
 //!
-//! `calls` is an invocation and its calls, `turns` are the turns on a delivery and their writes, `runner` is a stream's job, and
-//! `callers` are the producers and whoever erases payloads. A job is a future that a small executor polls at the virtual times at
-//! which its calls end.
+//! `calls` is an invocation and its calls, `turns` are the turns on a delivery and their writes, `runner` is a stream's
+//! job, and `callers` are the producers and whoever erases payloads. A job is a future that a small executor polls at
+//! the virtual times at which its calls end.
 
 mod callers;
 mod calls;

@@ -77,8 +77,8 @@ impl Job {
         }
     }
 
-    /// One turn on a delivery. `number` is set by a runner that has taken the delivery, and holds none where the delivery is about to
-    /// end without an attempt.
+    /// One turn on a delivery. `number` is set by a runner that has taken the delivery, and holds none where the
+    /// delivery is about to end without an attempt.
     pub(super) async fn act(
         &self,
         held: Held,
