@@ -2,8 +2,8 @@
 //!
 //! In reading order: [`stage`] is a lane for measurements and [`sample`] the event; [`cold_start`], [`cpu`] (with
 //! [`full_speed`]), [`cost`] (with [`units`], [`prices`] and [`idle`]), [`growth`], [`ceilings`], [`slow`], [`streams`] and
-//! [`trips`] are the measurements; [`results`] keeps their results; [`table`] prints the results and [`pictures`] draws them, beside the
-//! numbers of [`peers`]; [`volumes`] is the calculator.
+//! [`trips`] are the measurements; [`results`] keeps their results; [`table`] prints the results and [`pictures`] draws
+//! them, beside the numbers of [`peers`]; [`volumes`] is the calculator.
 
 mod ceilings;
 mod chart;

@@ -217,8 +217,8 @@ impl Stage {
         Ok(listed.filter_map(|delivery| delivery["id"].as_str().map(str::to_owned)).collect())
     }
 
-    /// Posts events in batches, each again until it is accepted: on a busy machine a batch may take longer than it has. Calls back
-    /// with the number of events so far.
+    /// Posts events in batches, each again until it is accepted: on a busy machine a batch may take longer than it has.
+    /// Calls back with the number of events so far.
     pub(crate) async fn post_all(
         &self,
         events: impl Iterator<Item = Value>,
