@@ -1,10 +1,10 @@
 //! The erasure of a project's rows, in steps. The request that asks for it takes away at once what lets anyone in: the
 //! project's row, its keys, and, by a mark, its routing rows. A job does the rest, and carries its position.
 //!
-//! Whoever read a row before the mark may still write another: an acceptance its event, an attempt its record, a replay its
-//! deliveries. So the endpoints go first, then nothing happens until no such write can be under way, and then the rows of
-//! events and deliveries go. The first copy of the routing row is the last row of all: while it is there, a step that comes
-//! again finds what is left.
+//! A process that read a row before the mark may still write another: an acceptance its event, an attempt its record, a
+//! replay its deliveries. So the endpoints go first. Then the job waits until no such write can be under way, and then the
+//! rows of events and deliveries go. The first copy of the routing row is the last row of all: while it is there, a step that
+//! comes again finds the rows that are left.
 //!
 //! (Rejected: conditions on the project in each of these writes, which would make each of them a transaction.)
 
@@ -20,8 +20,8 @@ use crate::time::Timestamp;
 /// has its answer by then.
 pub const CLOSED_FOR: Duration = Duration::from_secs(60);
 
-/// The job is sent before the mark is written. Without a mark it looks again so often, and then it gives up: the request
-/// failed, and its caller has got no 202.
+/// The job is sent before the mark is written. While there is no mark, the job looks again every [`LOOK_AGAIN`]. After
+/// [`UNMARKED_FOR`] it gives up: the request failed, and its caller has got no 202.
 const UNMARKED_FOR: Duration = Duration::from_secs(60);
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 

@@ -124,7 +124,7 @@ pub struct StreamJob {
     pub project_id: ProjectId,
     pub endpoint_id: EndpointId,
     pub stream: StreamTag,
-    /// This delivery of the stream has ended, and whoever handed it on left the rest to this job.
+    /// This delivery of the stream has ended, and the job that recorded its end left the rest of the block to this job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<DeliveryId>,
 }

@@ -11,8 +11,8 @@ use uuid::Uuid;
 /// (docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-write-operations.html), so fewer rows cost the same.
 const LEAST: usize = 4;
 
-/// Each list is asked for so many rows more than its share: a hash spreads rows unevenly, and a second question would cost
-/// more than these rows.
+/// The number of rows for which each list is asked beyond its share. A hash spreads rows unevenly, and a second question
+/// would cost more than these rows.
 const MORE: usize = 2;
 
 /// The most rows that one list is asked for at once. Whatever its limit, a query reads at most 1 MiB.

@@ -1,7 +1,7 @@
 //! Links to the portal, for a project's customer (contract §2). A link has a code that works once, and one session,
 //! which that code opens.
 //!
-//! The answer to a code may get lost. So whoever redeems it makes up a nonce before, and sends both. The session's
+//! The answer to a code may get lost. So the caller that redeems it makes up a nonce before, and sends both. The session's
 //! token follows from code and nonce: the same two give the same token again, and another nonce gives none. So a lost
 //! answer costs nothing, and a code that somebody else has read opens nothing.
 

@@ -50,8 +50,8 @@ impl Histogram {
         self.0.iter().sum()
     }
 
-    /// The duration, in milliseconds, that so many percent of the attempts did not exceed; `None` without attempts. It is the
-    /// middle of the bucket in which the nearest rank lies.
+    /// The duration, in milliseconds, that `percent` of a hundred attempts did not exceed; `None` without attempts. It is
+    /// the middle of the bucket in which the nearest rank lies.
     #[must_use]
     pub fn percentile(&self, percent: u64) -> Option<u64> {
         let rank = (self.total() * percent).div_ceil(100).max(1);
