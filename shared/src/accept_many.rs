@@ -30,7 +30,7 @@ type Answer = Result<Acceptance, AcceptError>;
 /// An event whose rows are written, with its ordered deliveries, which have no place yet.
 type Durable = Result<(Acceptance, InStreams), AcceptError>;
 
-/// A group takes no further event past this many deliveries. The rows and jobs of so many are 14 requests side by side.
+/// A group takes no further event past this many deliveries. Their rows and jobs are 14 requests side by side.
 const GROUP_DELIVERIES: usize = 100;
 
 /// The groups at work at once, so that a large request opens dozens of connections and not hundreds.
@@ -255,7 +255,7 @@ mod tests {
         event
     }
 
-    /// The places of the events of each group, of events with so many deliveries.
+    /// The places of the events in each group. `deliveries` has the number of deliveries of each event.
     fn grouped(deliveries: &[usize]) -> Vec<Vec<usize>> {
         let posted = |count: &usize| Posted { event: event(*count, "{}"), has_own_id: true };
         groups(deliveries.iter().map(posted).enumerate().collect())

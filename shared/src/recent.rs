@@ -16,7 +16,7 @@ pub struct Recent<K, V> {
 }
 
 impl<K: Hash + Eq, V: Clone> Recent<K, V> {
-    /// Remembers each value for so long. Beyond `capacity` values all are forgotten, which costs a read each.
+    /// Remembers each value for `kept_for`. Beyond `capacity` values it forgets all, which costs a read for each.
     #[must_use]
     pub fn new(kept_for: Duration, capacity: usize) -> Self {
         Self { entries: Mutex::default(), kept_for, capacity }

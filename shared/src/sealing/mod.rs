@@ -16,9 +16,10 @@
 //! - The AWS Encryption SDK and the AWS Database Encryption SDK for DynamoDB. Both make a data key for each message or
 //!   row, so each attempt would call KMS or need a cache of materials, and both bring Dafny's runtime and several
 //!   crates more than they replace: a dozen lines of AEAD.
-//! - A key derived from the root secret. Whoever replaces the root secret after a leak would lose all endpoints' secrets.
-//! - KMS's encryption of the tables alone. It doesn't tell a tenant's row from another's, and whoever may read the
-//!   table sees it all.
+//! - A key derived from the root secret. An operator who replaces the root secret after a leak would lose all endpoints'
+//!   secrets.
+//! - KMS's encryption of the tables alone. It does not tell a tenant's row from another's, and everyone who may read
+//!   the table sees all of it.
 
 mod endpoints;
 mod keyring;

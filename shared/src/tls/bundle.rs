@@ -49,7 +49,7 @@ impl Bundle {
         self.with_any(&names, LINES_WITH_ISSUER)
     }
 
-    /// The roots that have one of these texts in so many of their first lines. The others are passed over undecoded.
+    /// The roots that have one of these texts in their first `of_lines` lines. It does not decode the others.
     fn with_any(&self, texts: &[&[u8]], of_lines: usize) -> RootCertStore {
         let texts: Vec<Finder<'_>> = texts.iter().map(Finder::new).collect();
         let is_one = |block: &&[u8]| {
