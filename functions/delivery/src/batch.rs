@@ -29,7 +29,8 @@ use crate::turn::slots::{self, Reservation};
 use crate::turn::slowness::SpeedMarks;
 use crate::turn::{Shared, Turn};
 
-/// The function answers so long before its deadline. Without an answer Lambda hands out the finished records again too.
+/// The time between the function's answer and its deadline. Without an answer Lambda hands out the finished records again
+/// too.
 const ANSWER_TIME: Duration = Duration::from_millis(500);
 
 /// A job whose rows are not read yet.

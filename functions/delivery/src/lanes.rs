@@ -12,7 +12,7 @@ use crate::message::Message;
 
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 
-/// A batch waits at most so long for a look.
+/// The longest time for which a batch waits for a look.
 const LOOK_TIME: Duration = Duration::from_secs(1);
 
 /// Where a message came from.
