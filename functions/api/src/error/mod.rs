@@ -335,7 +335,7 @@ impl ApiError {
         )
     }
 
-    /// A passing fault of ours: the same request should be sent again.
+    /// A passing fault of the service: the caller should send the same request again.
     #[must_use]
     pub fn unavailable(cause: impl fmt::Display) -> Self {
         let message = "The service is busy or partly unavailable; send the same request again";
@@ -346,7 +346,7 @@ impl ApiError {
         }
     }
 
-    /// A fault of ours that sending again will not mend.
+    /// A fault of the service that the same request would meet again.
     #[must_use]
     pub fn internal(cause: impl fmt::Display) -> Self {
         let message = "Something went wrong on our side";

@@ -55,7 +55,7 @@ impl RoutesAhead {
     }
 }
 
-/// Reads one of the copies, each time another, because each takes so many reads a second.
+/// Reads a copy that is chosen at random, because DynamoDB limits the reads a second of each copy.
 async fn one_copy(app: &App, id: &ProjectId, shards: Shards) -> Result<Option<Routes>, StoreError> {
     app.store.routes(id, shards.any(rand::random())).await
 }
