@@ -7,6 +7,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use echo_shared::endpoint::{DisabledReason, Endpoint, EndpointState, EndpointStatus};
 use echo_shared::event::{Event, EventContent};
 use echo_shared::event_name::{EventName, EventNames};
+use echo_shared::filter::FilterText;
 use echo_shared::id::{AccountId, EndpointId, EventId, ProjectId};
 use echo_shared::rate_limit::RateLimit;
 use echo_shared::route::{Route, Routes};
@@ -121,7 +122,14 @@ fn fifty_endpoints_with_three_usual_names_are_one_read_unit() {
     let slow = EndpointState { slow_until: Some(now), ..EndpointState::default() };
     let slow = Endpoint { state: slow, ..endpoint() };
     let more = |endpoint| routing_row(project, &[endpoint]) - none - each;
-    says(&format!("A disabled endpoint adds {} bytes, a slow one {}.", more(disabled), more(slow)));
+    let filter = serde_json::from_str(r#"{"data": {"n": [1]}}"#).expect("JSON");
+    let filtered = Endpoint { filter: Some(FilterText::new(filter).expect("a filter")), ..endpoint() };
+    says(&format!(
+        "A disabled endpoint adds {} bytes, a slow one {}, and a filter {}.",
+        more(disabled),
+        more(slow),
+        more(filtered)
+    ));
 }
 
 /// What deliveries change about an endpoint is one write unit, whatever its owner has set.

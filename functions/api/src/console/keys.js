@@ -5,7 +5,23 @@ import { formDialog, tell } from "./dialogs.js";
 import { h } from "./dom.js";
 import { plural, time } from "./format.js";
 import { session } from "./session.js";
-import { actionCell, button, cell, checked, checks, copyButton, empty, field, mainCell, named, pill, table, tabs, toast, viewHead } from "./widgets.js";
+import {
+  actionCell,
+  button,
+  cell,
+  checked,
+  checks,
+  copyButton,
+  empty,
+  field,
+  mainCell,
+  named,
+  pill,
+  table,
+  tabs,
+  toast,
+  viewHead,
+} from "./widgets.js";
 
 const SCOPES = ["events:write", "read", "endpoints:write", "keys:write"];
 const LIFETIMES = [

@@ -99,9 +99,7 @@ function row(path, link, reload) {
     cell("Made by", "", link.created_by === "account" ? "an account" : h("span", null, "the key ", shortId(link.created_by))),
     cell("Created", "when", time(link.created_at)),
     cell("End", "quiet", h("span", null, end)),
-    actionCell(
-      button("End", () => endLink(path, link, reload), { kind: "small danger-text" }),
-    ),
+    actionCell(button("End", () => endLink(path, link, reload), { kind: "small danger-text" })),
   );
 }
 
