@@ -136,7 +136,7 @@ async fn a_wrong_password_at_an_erasure_counts_as_a_failed_login() {
 async fn an_erased_payload_is_gone_from_its_event_and_all_its_deliveries() {
     let (project, receiver) =
         (Project::new().await, Receiver::answering(Reply::status(200).body("said so")).await);
-    let failing = Receiver::answering(500).await;
+    let failing = Receiver::answering(Reply::status(503).header("retry-after", "20")).await;
     let [ended, deleted] = [project.endpoint(&receiver.url()).await, project.endpoint(&receiver.url()).await];
     let waits = project.endpoint(&failing.url()).await;
     let event = json!({"event_name": "call.ended", "event_id": Uuid::now_v7(), "customer_id": "customer-7", "data": {"a": 1}});

@@ -100,7 +100,8 @@ async fn a_delivery_given_up_by_the_queue_ends_internal_and_can_be_retried() {
     assert_eq!(failed["attempt_count"], 0, "the attempt under way is not recorded any more");
     assert_eq!(endpoint.show().await["consecutive_failures"], 0);
 
-    receiver.set(200);
+    // The first attempt ends while the manual one is under way.
+    receiver.set(Reply::status(200).after(stack().request_timeout() - Duration::from_millis(300)));
     assert_eq!(endpoint.retry(&id).await.status, 202);
     assert_eq!(endpoint.ended(&id, "success").await["attempt_count"], 1);
     assert_eq!(receiver.count(), 2);

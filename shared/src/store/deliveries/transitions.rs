@@ -31,10 +31,13 @@ impl Store {
             .update_delivery(before)
             .expression_attribute_names("#erased", "erased")
             .expression_attribute_values(":old_status", value(&before.status)?)
-            .expression_attribute_values(":old_count", number(before.attempt_count));
-        let mut condition =
-            "#status = :old_status AND attempt_count = :old_count AND attribute_not_exists(#erased)"
-                .to_owned();
+            .expression_attribute_values(":old_count", number(before.attempt_count))
+            .expression_attribute_values(":old_trigger", value(&before.triggered_by)?);
+        // A delivery that was given up during its first attempt and then retried by hand has the status and the count of
+        // before. The trigger tells the two apart, so that the first attempt's record does not take the retry's place.
+        let mut condition = "#status = :old_status AND attempt_count = :old_count \
+             AND triggered_by = :old_trigger AND attribute_not_exists(#erased)"
+            .to_owned();
         let mut all = Changes::default();
         for (name, new) in changes(before, transition)? {
             all = all.set_or_remove(name, new);
@@ -108,8 +111,11 @@ impl Store {
             }
         }
         let key = delivery_key(&before.endpoint_id, &before.id).into_iter();
-        let as_read =
-            [("status".to_owned(), value(&before.status)?), ("attempt_count".to_owned(), number(0))];
+        let as_read = [
+            ("status".to_owned(), value(&before.status)?),
+            ("attempt_count".to_owned(), number(0)),
+            ("triggered_by".to_owned(), value(&before.triggered_by)?),
+        ];
         for (n, (name, old)) in key.chain(as_read).enumerate() {
             let word = if n == 0 { "WHERE" } else { "AND" };
             text.push_str(&format!(" {word} \"{name}\" = ?"));
