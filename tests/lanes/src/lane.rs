@@ -68,7 +68,8 @@ impl Default for LaneSettings {
             binaries: binaries(),
             env: Vec::new(),
             queue_visibility: Duration::from_secs(8),
-            api_timeout: Duration::from_secs(8),
+            // The template's: the api of a debug build on a busy machine needs it for a large batch.
+            api_timeout: Duration::from_secs(15),
             delivery_timeout: Duration::from_secs(8),
             max_receives: 960,
             in_flight_ceiling: 120_000,

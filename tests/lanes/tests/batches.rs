@@ -89,8 +89,7 @@ async fn a_batch_makes_at_most_a_thousand_deliveries() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_takes_too_long_gets_a_503_of_its_own_in_ten_seconds() {
     let world = world().await;
-    let settings = LaneSettings { api_timeout: Duration::from_secs(15), ..LaneSettings::default() };
-    let run = Run::new(world.lane(settings).await.expect("a lane"), &world);
+    let run = Run::new(world.lane(LaneSettings::default()).await.expect("a lane"), &world);
     // AWS takes the jobs and never answers. Before a job's second send has failed too, the answer is due.
     run.lane.aws.faults.outage(Some(("SendMessageBatch", Fault::Slow)));
     let mut body = batch(3, ONE);

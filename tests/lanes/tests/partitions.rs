@@ -206,9 +206,7 @@ fn a_full_partition_of_an_index_holds_up_its_table() {
 }
 
 async fn run(world: &World) -> Run<'_> {
-    // The api's timeout is that of template.yaml.
-    let settings =
-        LaneSettings { api_timeout: Duration::from_secs(15), concurrency: 12, ..LaneSettings::default() };
+    let settings = LaneSettings { concurrency: 12, ..LaneSettings::default() };
     Run::new(world.lane(settings).await.expect("a lane"), world)
 }
 

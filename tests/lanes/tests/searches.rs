@@ -16,9 +16,7 @@ const PENDING: [usize; 2] = [3, 39_990];
 #[tokio::test]
 async fn a_long_search_goes_on_from_page_to_page() {
     let world = World::make().await.expect("the functions, built by `cargo build`");
-    // The timeout is that of template.yaml.
-    let settings = LaneSettings { api_timeout: Duration::from_secs(15), ..LaneSettings::default() };
-    let lane = world.lane(settings).await.expect("a lane");
+    let lane = world.lane(LaneSettings::default()).await.expect("a lane");
     let key = Auth::Key(&world.api_key);
     let project = format!("/v1/projects/{}", world.project_id);
     let event = json!({ "event_name": ONE });

@@ -20,7 +20,6 @@ fn settings(name: &str) -> LaneSettings {
         env: vec![("RETRY_DELAYS_SECONDS", "300".to_owned()), ("REQUEST_TIMEOUT_SECONDS", "5".to_owned())],
         delivery_timeout: Duration::from_secs(30),
         queue_visibility: Duration::from_secs(60),
-        api_timeout: Duration::from_secs(15),
         with_journal: false,
         ..LaneSettings::default()
     }

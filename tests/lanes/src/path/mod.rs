@@ -20,6 +20,7 @@ mod sessions;
 mod sweep;
 
 use std::fmt;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
@@ -131,7 +132,8 @@ pub fn named(name: &str) -> &'static dyn Path {
 /// The settings of the lane in which a path is walked.
 #[must_use]
 pub fn settings(path: &dyn Path) -> LaneSettings {
-    LaneSettings { env: path.env(), ..LaneSettings::default() }
+    // A case whose api hangs ends sooner than by the template's timeout.
+    LaneSettings { env: path.env(), api_timeout: Duration::from_secs(8), ..LaneSettings::default() }
 }
 
 fn small() -> Value {
