@@ -142,6 +142,30 @@ async fn in_a_batch_the_arrays_order_counts() {
     assert!(numbers(&requests).into_iter().eq(1..=60));
 }
 
+/// As after a batch of which the store did only a part: its second event has its place, its first has none.
+#[tokio::test]
+async fn a_batch_of_which_a_part_was_accepted_before_comes_whole() {
+    let blocks = Reply::status(503).header("retry-after", "8");
+    let (project, receiver) = (Project::new().await, Receiver::scripted([blocks], Reply::status(200)).await);
+    ordered(&project, &receiver.url(), "endpoint").await;
+    let own_id =
+        |n: usize| json!({"event_name": "call.ended", "event_id": uuid::Uuid::new_v4(), "data": {"n": n}});
+    let (lost, accepted, new) = (own_id(1), own_id(2), own_id(3));
+    let mut ids = emit(&project, [event(0), accepted.clone()]).await;
+    ids.insert(1, ids[0].clone());
+    let batch = json!({"events": [lost, accepted, new]});
+    let answer = project.post("/events/batch", &batch).await.ok(200);
+    let results: Vec<Vec<String>> =
+        answer["results"].as_array().expect("results").iter().map(delivery_ids).collect();
+    assert_eq!(results[1], [ids[2].clone()], "the same delivery as before");
+    assert_eq!(receiver.count(), 1, "the stream was blocked meanwhile");
+    ids.extend([results[0].clone(), results[2].clone()].concat());
+    let requests = receiver.received(5).await;
+    assert_eq!(of(&requests), ids);
+    assert_eq!(numbers(&requests), [1, 1, 2, 3, 4]);
+    receiver.no_more_than(5, Duration::from_secs(2)).await;
+}
+
 #[tokio::test]
 async fn events_posted_side_by_side_come_one_at_a_time_and_once() {
     let (project, receiver) = (Project::new().await, Receiver::start().await);

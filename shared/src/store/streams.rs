@@ -38,7 +38,8 @@ fn entries(of: &[Entry]) -> Result<AttributeValue, StoreError> {
 enum Appended {
     /// The chunk has so many entries now.
     Done(usize),
-    Full,
+    /// Nothing was written: the chunk is full, or one of the new entries is among its own, which these are.
+    Refused(Vec<Entry>),
 }
 
 impl Store {
@@ -52,8 +53,8 @@ impl Store {
         super::row(&self.client, &self.tables.streams, row_key(stream, part_of(chunk))).await
     }
 
-    /// Appends deliveries to a stream in their order. A repeat of a write whose answer was lost finds its last entry and counts
-    /// as done. A delivery that is appended twice is passed over the second time.
+    /// Appends deliveries to a stream in their order. Those that stand in a chunk on the way, because an acceptance or a write
+    /// is repeated, keep their places. A delivery that is appended twice all the same is passed over the second time.
     ///
     /// # Errors
     /// After an error some of them may have their places.
@@ -90,10 +91,21 @@ impl Store {
         new: &[Entry],
         expires_at: i64,
     ) -> Result<u64, StoreError> {
-        for chunk in from..from + ROUNDS {
-            match self.append_to(stream, chunk, new, expires_at).await? {
-                Appended::Done(len) => return Ok(if len < FULL { chunk } else { chunk + 1 }),
-                Appended::Full => {}
+        let (mut chunk, mut left) = (from, new.to_vec());
+        for _ in 0..ROUNDS {
+            let len = match self.append_to(stream, chunk, &left, expires_at).await? {
+                Appended::Done(len) => {
+                    left.clear();
+                    len
+                }
+                Appended::Refused(there) => {
+                    left.retain(|entry| !there.contains(entry));
+                    there.len()
+                }
+            };
+            chunk += u64::from(len >= FULL);
+            if left.is_empty() {
+                return Ok(chunk);
             }
         }
         Err(StoreError::Unavailable("the end of a stream was not found".into()))
@@ -106,8 +118,8 @@ impl Store {
         new: &[Entry],
         expires_at: i64,
     ) -> Result<Appended, StoreError> {
-        let Some(last) = new.last() else { return Ok(Appended::Done(0)) };
-        let result = self
+        let mut condition = "(attribute_not_exists(entries) OR size(entries) < :full)".to_owned();
+        let mut update = self
             .client
             .update_item()
             .table_name(&self.tables.streams)
@@ -116,19 +128,18 @@ impl Store {
                 "SET entries = list_append(if_not_exists(entries, :none), :new), \
                  made = if_not_exists(made, :made), expires_at = :expires",
             )
-            .condition_expression(
-                "(attribute_not_exists(entries) OR size(entries) < :full) AND NOT contains(entries, :last)",
-            )
             .expression_attribute_values(":none", AttributeValue::L(Vec::new()))
             .expression_attribute_values(":new", entries(new)?)
             .expression_attribute_values(":made", number(rand::random::<u32>()))
             .expression_attribute_values(":expires", number(expires_at))
             .expression_attribute_values(":full", number(FULL))
-            .expression_attribute_values(":last", value(last)?)
             .return_values(ReturnValue::AllNew)
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-            .send()
-            .await;
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        for (n, entry) in new.iter().enumerate() {
+            condition.push_str(&format!(" AND NOT contains(entries, :new{n})"));
+            update = update.expression_attribute_values(format!(":new{n}"), value(entry)?);
+        }
+        let result = update.condition_expression(condition).send().await;
         let error = match result {
             Ok(answer) => {
                 let chunk: Chunk = from_item(answer.attributes.unwrap_or_default())?;
@@ -136,9 +147,8 @@ impl Store {
             }
             Err(error) => error,
         };
-        let Some(chunk) = row_in_the_way::<Chunk, _>(error)? else { return Ok(Appended::Full) };
-        let is_there = chunk.entries.contains(last);
-        Ok(if is_there { Appended::Done(chunk.entries.len()) } else { Appended::Full })
+        let there = row_in_the_way::<Chunk, _>(error)?.map(|chunk| chunk.entries);
+        Ok(Appended::Refused(there.unwrap_or_default()))
     }
 
     async fn move_tail(&self, stream: &StreamKey, tail: u64, expires_at: i64) -> Result<(), StoreError> {
