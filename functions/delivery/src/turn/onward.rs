@@ -34,10 +34,11 @@ impl Turn {
         }
         match next {
             Next::Finish => {
-                if delivery.uncounted {
+                let is_counted = delivery.uncounted;
+                if is_counted {
                     health::tell(&self.app, &delivery, endpoint, now).await?;
                 }
-                Ok(TurnEnd::Ended)
+                Ok(TurnEnd::Ended { is_counted })
             }
             Next::HideUntil(at) => Ok(TurnEnd::GoesOn(self.hide_until(at, delivery.slot).await)),
             Next::SendOn { job, lane, at, stands_in_at } => {
@@ -51,7 +52,7 @@ impl Turn {
         let Write { transition, claim } = write;
         let store = &self.app.store;
         if *claim {
-            return store.claim(before, transition.chain, transition.at).await;
+            return store.claim(before, transition).await;
         }
         if transition.attempt.is_none() {
             return store.advance(before, transition).await;

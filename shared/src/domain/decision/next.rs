@@ -108,7 +108,7 @@ pub struct Decided {
 pub struct Write {
     pub transition: Transition,
     /// Another job may be about to act too: write only if the row has not changed at all
-    /// ([`crate::store::Store::claim`]). Such a transition changes the row's chain and time alone.
+    /// ([`crate::store::Store::claim`]). Such a transition changes the row's chain and time, and its number in a stream.
     pub claim: bool,
 }
 

@@ -4,12 +4,10 @@ use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, BatchStatementRequest, ReturnValuesOnConditionCheckFailure};
 
 use crate::delivery::Delivery;
-use crate::job::Chain;
 use crate::store::deliveries::delivery_key;
 use crate::store::statements::{Written, execute, or_unknown, statement};
 use crate::store::update::Changes;
 use crate::store::{Store, StoreError, if_condition_held, number, row_in_the_way, text, value};
-use crate::time::Timestamp;
 use crate::transition::Transition;
 
 /// How a transition ended.
@@ -128,12 +126,7 @@ impl Store {
     ///
     /// # Errors
     /// When DynamoDB did not write it.
-    pub async fn claim(
-        &self,
-        before: &Delivery,
-        chain: Option<Chain>,
-        now: Timestamp,
-    ) -> Result<Advanced, StoreError> {
+    pub async fn claim(&self, before: &Delivery, claim: &Transition) -> Result<Advanced, StoreError> {
         let update = self
             .update_delivery(before)
             .condition_expression(
@@ -146,8 +139,12 @@ impl Store {
             .expression_attribute_values(":old_count", number(before.attempt_count))
             .expression_attribute_values(":old_updated_at", number(before.updated_at.as_millis()));
         let changes = Changes::default()
-            .set("updated_at", number(now.as_millis()))
-            .set_or_remove("chain", optional_value(chain)?);
+            .set("updated_at", number(claim.at.as_millis()))
+            .set_or_remove("chain", optional_value(claim.chain)?);
+        let changes = match claim.sequence {
+            Some(sequence) => changes.set("sequence", number(sequence)),
+            None => changes,
+        };
         let done = if_condition_held(changes.of_item(update).send().await)?;
         Ok(if done.is_some() { Advanced::Done } else { Advanced::Overtaken })
     }
@@ -203,9 +200,12 @@ fn changes(
         ("failure_reason", optional_value(after.failure_reason)?),
         ("chain", optional_value(after.chain)?),
         ("slot", optional_value(after.slot)?),
-        ("uncounted", optional_value(after.uncounted.then_some(true))?),
         ("attention", after.attention.as_ref().map(text)),
     ];
+    // A write that only erases may come after the end was counted. It must not bring the mark back.
+    if after.uncounted != before.uncounted {
+        changes.push(("uncounted", optional_value(after.uncounted.then_some(true))?));
+    }
     if let Some(sequence) = transition.sequence {
         changes.push(("sequence", Some(number(sequence))));
     }
@@ -224,4 +224,34 @@ fn changes(
 
 fn optional_value(of: Option<impl serde::Serialize>) -> Result<Option<AttributeValue>, StoreError> {
     of.map(|of| value(&of)).transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::Timestamp;
+
+    fn ended() -> Delivery {
+        let id = uuid::Uuid::from_bytes([1; 16]);
+        let json = format!(
+            r#"{{"partition": "", "id": "{id}", "project_id": "{id}", "endpoint_id": "{id}", "event_id": "{id}",
+                "event_name": "call.ended", "status": "failed", "triggered_by": "auto", "attempt_count": 1,
+                "updated_at": 1776009119000, "expires_at": 4000000000, "uncounted": true}}"#
+        );
+        serde_json::from_str(&json).expect("a row")
+    }
+
+    fn names(before: &Delivery, transition: &Transition) -> Vec<&'static str> {
+        changes(before, transition).expect("changes").into_iter().map(|(name, _)| name).collect()
+    }
+
+    /// Between the read and the write of an erasure a job may have counted the end. Nobody would count it again.
+    #[test]
+    fn an_erasure_leaves_the_count_of_an_ended_delivery_alone() {
+        let (row, now) = (ended(), Timestamp::from_millis(1_776_009_120_000));
+        let erased = names(&row, &Transition::erased(&row, now));
+        assert!(erased.contains(&"erased") && !erased.contains(&"uncounted"), "{erased:?}");
+        let counted = Transition { uncounted: false, ..Transition::unchanged(&row, now) };
+        assert!(names(&row, &counted).contains(&"uncounted"));
+    }
 }
