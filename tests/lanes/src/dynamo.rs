@@ -192,6 +192,13 @@ impl Dynamo {
         answer.get_mut("Item").map(Value::take)
     }
 
+    /// Deletes the row with the key of `row`, as DynamoDB does once a row has expired.
+    pub fn delete(&self, table: &str, row: &Value) {
+        let key: Map<String, Value> =
+            Self::key(table).map(|name| (name.to_owned(), row[name].clone())).collect();
+        _ = self.run("DeleteItem", &json!({ "TableName": table, "Key": key }).to_string());
+    }
+
     /// The parts of a row's key, in the order of [`Self::key`]. All our keys are texts.
     #[must_use]
     pub fn key_texts(table: &str, row: &Value) -> Vec<String> {

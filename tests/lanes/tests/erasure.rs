@@ -91,6 +91,35 @@ async fn a_runner_that_wakes_in_an_erased_stream_writes_no_head() {
     std::fs::remove_dir_all(&logs).expect("the folder");
 }
 
+/// The events of two streams have expired, and DynamoDB has deleted them with their deliveries. The streams' own rows live on.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_erasure_finds_the_streams_whose_events_have_expired() {
+    let world = World::make().await.expect("the functions, built by `cargo build`");
+    let mut run = Run::new(world.lane(LaneSettings::default()).await.expect("a lane"), &world);
+    let access = run.log_in(PASSWORD).await.access;
+    let ordered = json!({ "ordered": "customer_id" });
+    run.insist("PATCH", &run.endpoint(0, ""), &run.key(), Some(&ordered), &[200]).await;
+    for event in [json!({ "event_name": ONE, "customer_id": "customer-7" }), json!({ "event_name": ONE })] {
+        run.insist("POST", &run.project("/events"), &run.key(), Some(&event), &[202]).await;
+    }
+    assert!(run.lane.settle(Duration::from_secs(60)).await, "the events are not delivered");
+    let dynamo = &run.lane.aws.dynamo;
+    assert_eq!(dynamo.items("streams").len(), 4, "a head and a chunk for each stream");
+    for table in ["deliveries", "events"] {
+        for row in dynamo.items(table) {
+            dynamo.delete(table, &row);
+        }
+    }
+    let (body, bearer) = (json!({ "password": PASSWORD }), Auth::Bearer(&access));
+    run.insist("DELETE", &run.project(""), &bearer, Some(&body), &[202]).await;
+    assert!(run.lane.settle(Duration::from_secs(120)).await, "it does not come to rest");
+    for table in ["streams", "replays"] {
+        assert_eq!(run.lane.aws.dynamo.rows(table), [json!(null); 0], "{table}");
+    }
+    assert_eq!(run.notes().violations, [""; 0]);
+    run.lane.stop_mappings();
+}
+
 /// An event waited for two days until its queue gave it up. Meanwhile its project was erased, or it names none that is there.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_that_is_given_up_after_its_projects_erasure_is_not_kept() {

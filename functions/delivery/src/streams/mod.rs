@@ -12,13 +12,13 @@ use echo_shared::decision::{Lane, OVERTAKEN_WAIT, stand_back};
 use echo_shared::delivery::Delivery;
 use echo_shared::id::DeliveryId;
 use echo_shared::job::{Chain, DeliveryJob, StreamJob};
-use echo_shared::store::{Advanced, StoreError};
+use echo_shared::store::{Advanced, Loaded, StoreError};
 use echo_shared::stream::{
-    Block, COMES_BACK, Coming, Entry, Head, Inside, LINGERS, Look, Place, ROUNDS, SLICE, Seen, Woken, coming,
-    inside, leaves_for_slow_lane, look, takes_number,
+    Block, COMES_BACK, Coming, Entry, Head, Inside, LINGERS, LISTED_FOR, Look, Place, ROUNDS, SLICE, Seen,
+    Woken, coming, inside, is_listed_anew, leaves_for_slow_lane, look, takes_number,
 };
 use echo_shared::time::Timestamp;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 pub(crate) use self::block::stuck_at;
 use self::block::{entries_of, is_slow, within};
@@ -30,6 +30,11 @@ use crate::own_fault::OwnFault;
 use crate::turn::rows::{self, Rows};
 use crate::turn::slowness::SpeedMarks;
 use crate::turn::{InStream, SLOW_STORE, Turn, TurnEnd, has_time_after};
+
+/// After a turn that took at most this long, the rows of the delivery after the next one are read during the next turn. They
+/// are used if they are no older than this, and if that turn has not changed the endpoint's row. So the stream of a quick
+/// receiver waits for one call to DynamoDB between two requests, and not for two.
+const READ_AHEAD: Duration = Duration::from_millis(100);
 
 /// A job of a stream, and everything that its run needs.
 #[derive(Debug)]
@@ -44,6 +49,14 @@ pub(crate) struct Runner {
     pub(crate) began: Instant,
     /// The batch's other jobs of the same stream, if there are any.
     pub(crate) group: Option<Arc<Group>>,
+}
+
+/// Rows that were read during the turn before.
+struct Ahead {
+    delivery_id: DeliveryId,
+    loaded: Loaded,
+    /// When the read began.
+    began: Instant,
 }
 
 /// How a step of a run ended.
@@ -150,7 +163,7 @@ impl Runner {
         let loaded = rows::load(&self.app.store, &[&turn.job]).await?;
         match turn.act(Rows::of(&turn.job, &loaded)).await? {
             TurnEnd::GoesOn(disposal) => Ok(Step::Over(disposal)),
-            TurnEnd::Ended => Ok(Step::LookAgain { after: Some(entry.delivery_id) }),
+            TurnEnd::Ended { .. } => Ok(Step::LookAgain { after: Some(entry.delivery_id) }),
         }
     }
 
@@ -207,10 +220,13 @@ impl Runner {
         }
         let taken_at = Timestamp::now();
         let block = block.taken(before, &self.message.id, rand::random(), taken_at);
-        let life = Instant::now();
-        let expires_at = taken_at.plus(self.app.settings.retention + LINGERS).as_seconds();
         let stream = self.job.key();
-        let take = store.take_block(&stream, before, &block, expires_at);
+        let expires_at = taken_at.plus(self.app.settings.retention + LINGERS);
+        if is_listed_anew(stream.tag, before, taken_at) {
+            store.list_stream(&stream, expires_at.plus(LISTED_FOR).as_seconds()).await?;
+        }
+        let life = Instant::now();
+        let take = store.take_block(&stream, before, &block, expires_at.as_seconds());
         let (taken, hidden) = tokio::join!(take, self.message.hide(COMES_BACK));
         if hidden == Disposal::HeldBack {
             tracing::warn!("if this function dies, its stream waits for the queue's visibility timeout");
@@ -245,7 +261,8 @@ impl Runner {
         let (others, first) = tokio::try_join!(store.deliveries_by_id(&others), rows::load(store, &first))?;
         let (mut number, mut ended) = (block.number, None);
         let mut met = HashSet::new();
-        for (place, job) in jobs.into_iter().enumerate() {
+        let (mut ahead, mut is_quick) = (None, false);
+        for (place, job) in jobs.iter().cloned().enumerate() {
             let delivery_id = job.delivery_id;
             if ended.is_some() && (self.began.elapsed() > SLICE || !self.has_time()) {
                 return Ok(Step::Over(self.leave_to(self.lane, ended).await));
@@ -259,10 +276,13 @@ impl Runner {
                 number = known.number_after(number);
                 continue;
             }
-            // Every attempt reads its rows anew: the endpoint may have been changed since the block was taken (contract §3).
-            let rows = match place {
-                0 => Rows::of(&job, &first),
-                _ => Rows::of(&job, &rows::load(store, &[&job]).await?),
+            // Every attempt reads its rows: the endpoint may have been changed since the block was taken (contract §3).
+            let is_good =
+                |ahead: &Ahead| ahead.delivery_id == delivery_id && ahead.began.elapsed() <= READ_AHEAD;
+            let rows = match ahead.take().filter(is_good) {
+                _ if place == 0 => Rows::of(&job, &first),
+                Some(Ahead { loaded, .. }) => Rows::of(&job, &loaded),
+                None => Rows::of(&job, &rows::load(store, &[&job]).await?),
             };
             let seen = Seen::of(rows.delivery.as_ref(), Timestamp::now());
             if seen.has_ended {
@@ -284,15 +304,27 @@ impl Runner {
             let in_stream = InStream { number: takes_number.then_some(number) };
             let turn = self.turn(job, Some(in_stream));
             life = Instant::now();
-            match turn.act(rows).await? {
+            let hangs = rows.endpoint.as_ref().is_some_and(|endpoint| endpoint.hanging().is_some());
+            let next = jobs.get(place + 1).filter(|_| is_quick && !hangs);
+            let (acted, loaded) = tokio::join!(turn.act(rows), self.read_ahead(next));
+            is_quick = life.elapsed() <= READ_AHEAD;
+            match acted? {
                 TurnEnd::GoesOn(disposal) => return Ok(Step::Over(disposal)),
-                TurnEnd::Ended => {
+                TurnEnd::Ended { is_counted } => {
+                    ahead = loaded.filter(|_| !is_counted);
                     number += u64::from(takes_number);
                     ended = Some(delivery_id);
                 }
             }
         }
         self.after_block(block, number).await
+    }
+
+    /// Reads the next delivery's rows. A read that fails or is slow is made again when the rows are needed.
+    async fn read_ahead(&self, next: Option<&DeliveryJob>) -> Option<Ahead> {
+        let (next, began) = (next?, Instant::now());
+        let loaded = timeout(READ_AHEAD, rows::load(&self.app.store, &[next])).await.ok()?.ok()?;
+        Some(Ahead { delivery_id: next.delivery_id, loaded, began })
     }
 
     /// Goes on behind a block, or leaves the stream to a new job.

@@ -93,8 +93,8 @@ pub(crate) struct InStream {
 /// How a turn ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TurnEnd {
-    /// The delivery has ended, now or before.
-    Ended,
+    /// The delivery has ended, now or before. `is_counted` says whether its endpoint's row was changed by that (contract §7).
+    Ended { is_counted: bool },
     /// The delivery goes on later: its message stays, or another job has taken its place.
     GoesOn(Disposal),
 }
@@ -123,7 +123,7 @@ impl Turn {
             },
         };
         let taken = match taken {
-            Ok(TurnEnd::Ended) => self.wake_stream().await,
+            Ok(TurnEnd::Ended { .. }) => self.wake_stream().await,
             Ok(TurnEnd::GoesOn(disposal)) => return disposal,
             Err(error) => Err(error),
         };
@@ -174,7 +174,7 @@ impl Turn {
             }
             let Some(delivery) = delivery.filter(|delivery| !delivery.is_expired(now)) else {
                 tracing::warn!("a job was dropped: its delivery has expired or never was");
-                return Ok(TurnEnd::Ended);
+                return Ok(TurnEnd::Ended { is_counted: false });
             };
             let request_timeout = self.app.settings.request_timeout;
             let mut wake = match without_event {

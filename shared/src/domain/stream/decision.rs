@@ -25,6 +25,10 @@ pub const COMES_BACK: Duration = Duration::from_secs(45);
 /// stream.
 pub const LOST_AFTER: Duration = Duration::from_secs(40 * 60);
 
+/// A customer's stream is listed for the erasure of its project at its first block, and again in each such period in which
+/// it is taken.
+pub const LISTED_FOR: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
 /// How often a job looks again at once after another job has changed the stream.
 pub const ROUNDS: usize = 5;
 
@@ -173,9 +177,12 @@ pub fn inside(
     };
     let index = block.from + u32::try_from(first).unwrap_or(u32::MAX);
     let number = number_at(block, seen, first);
-    let ended = entries.iter().skip(block.from as usize).take(first);
-    // A job goes past a delivery that was handed on only by taking the rest of the block. So a mark inside the block is new.
-    if woken.after.is_some_and(|after| ended.clone().any(|entry| entry.delivery_id == after)) {
+    let (passed, rest) = entries.split_at(entries.len().min(block.from as usize));
+    let is_in = |entries: &[Entry], id| entries.iter().any(|entry| entry.delivery_id == id);
+    // A job goes past a delivery that was handed on only by taking the rest of the block. So a mark inside the block is new,
+    // unless the delivery stands twice in the chunk and was passed in its first place.
+    if woken.after.is_some_and(|after| is_in(&rest[..first.min(rest.len())], after) && !is_in(passed, after))
+    {
         return Inside::TakeOver { index, number, is_tried: false };
     }
     let last_sign = seen[..first].iter().map(|seen| seen.updated_at).fold(block.taken_at, Timestamp::max);
@@ -208,6 +215,15 @@ pub fn takes_number(endpoint: Option<&Endpoint>, event: Option<&Event>, is_tried
 #[must_use]
 pub fn leaves_for_slow_lane(lane: Lane, is_slow: bool, is_tried: bool) -> bool {
     lane != Lane::Slow && is_slow && !is_tried
+}
+
+/// Whether a stream is listed before its next block is taken. The streams of all customers together and of events without
+/// a customer need no list: their names follow from the endpoint's id.
+#[must_use]
+pub fn is_listed_anew(stream: StreamTag, before: Option<&Block>, now: Timestamp) -> bool {
+    let period = |at: Timestamp| at.as_seconds().div_euclid(LISTED_FOR.as_secs().cast_signed());
+    let is_listed = before.is_some_and(|before| period(before.taken_at) == period(now));
+    matches!(stream, StreamTag::Customer(_)) && !is_listed
 }
 
 /// The job that lets a stream go on at once after the payload of the delivery was erased that held it up. `None` where a runner

@@ -20,8 +20,8 @@ use crate::id::{DeliveryId, EndpointId, EventId};
 use crate::time::Timestamp;
 
 pub use self::decision::{
-    COMES_BACK, Coming, Inside, LOST_AFTER, Look, Place, ROUNDS, SLICE, Seen, Woken, coming, inside,
-    job_after_erasure, leaves_for_slow_lane, look, takes_number,
+    COMES_BACK, Coming, Inside, LISTED_FOR, LOST_AFTER, Look, Place, ROUNDS, SLICE, Seen, Woken, coming,
+    inside, is_listed_anew, job_after_erasure, leaves_for_slow_lane, look, takes_number,
 };
 
 /// How an endpoint wants its deliveries.
@@ -158,6 +158,14 @@ impl Entry {
         let delivery = uuid::Uuid::from_slice(delivery).ok()?;
         let event = uuid::Uuid::from_slice(event).ok()?;
         Some(Self { delivery_id: DeliveryId::from_uuid(delivery), event_id: EventId::from_uuid(event) })
+    }
+}
+
+impl StreamKey {
+    /// The streams of an endpoint whose names follow from its id.
+    #[must_use]
+    pub const fn named_by_endpoint(endpoint_id: EndpointId) -> [Self; 2] {
+        [Self { endpoint_id, tag: StreamTag::Endpoint }, Self { endpoint_id, tag: StreamTag::NoCustomer }]
     }
 }
 

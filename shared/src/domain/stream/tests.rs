@@ -107,6 +107,19 @@ fn only_the_job_that_took_a_block_or_was_left_it_goes_on_inside() {
 }
 
 #[test]
+fn a_mark_of_a_delivery_that_stands_twice_is_old_behind_its_first_place() {
+    let twice = [entry(1), entry(2), entry(1), entry(3)];
+    let behind = Block { from: 1, ..block() };
+    let seen = [ended(Some(5)), ended(Some(4)), untried()];
+    let marked = Woken { after: Some(entry(1).delivery_id), ..OTHER };
+    assert_eq!(inside(&behind, &twice, &seen, marked, at(2), TIMEOUT), Inside::Leave);
+    let whole = Block { from: 0, ..block() };
+    let seen = [ended(Some(5)), untried(), ended(Some(5)), untried()];
+    let next = Inside::TakeOver { index: 1, number: 6, is_tried: false };
+    assert_eq!(inside(&whole, &twice, &seen, marked, at(2), TIMEOUT), next);
+}
+
+#[test]
 fn any_job_takes_over_a_block_that_nobody_works_on_any_more() {
     let head = Head { tail: 2, block: Some(block()) };
     let lost = at(1).plus(LOST_AFTER);
@@ -209,5 +222,17 @@ fn a_job_whose_message_came_back_stays_in_its_lane() {
         [(Lane::FirstAttempts, true, true), (Lane::FirstAttempts, false, false), (Lane::Slow, true, false)]
     {
         assert!(!leaves_for_slow_lane(lane, is_slow, is_tried), "{lane:?} {is_slow} {is_tried}");
+    }
+}
+
+#[test]
+fn a_customers_stream_is_listed_at_its_first_block_and_in_each_further_period() {
+    let of_customer = StreamTag::Customer([7; 12]);
+    let anew = |tag, before: Option<&Block>, after: Duration| is_listed_anew(tag, before, at(0).plus(after));
+    assert!(anew(of_customer, None, Duration::ZERO));
+    assert!(!anew(of_customer, Some(&block()), Duration::from_secs(60)));
+    assert!(anew(of_customer, Some(&block()), LISTED_FOR));
+    for tag in [StreamTag::Endpoint, StreamTag::NoCustomer] {
+        assert!(!anew(tag, None, Duration::ZERO), "{tag:?} follows from the endpoint's id");
     }
 }

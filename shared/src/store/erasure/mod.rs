@@ -4,10 +4,12 @@
 //! [`project`] is the part that a job does.
 //!
 //! An endpoint that is deleted leaves a row, in a partition of the replays table for each project. With it the erasure of the
-//! project finds the endpoint's replays, and the deliveries whose event was never accepted: no event lists them.
+//! project finds the endpoint's replays, its streams, and the deliveries whose event was never accepted: no event lists them.
+//! In another partition of the table for each endpoint stand the streams of its customers ([`streams`]).
 
 mod project;
 mod registry;
+mod streams;
 
 use std::time::Duration;
 
@@ -23,6 +25,7 @@ use crate::event::Event;
 use crate::event_name::EventName;
 use crate::id::{EndpointId, EventId, ProjectId};
 use crate::shards::{Shard, Shards};
+use crate::stream::LINGERS;
 use crate::time::Timestamp;
 
 /// The condition that no request is at work that erases the row's project or account; `:now` in milliseconds.
@@ -57,8 +60,9 @@ fn former_key(project_id: &ProjectId, id: &EndpointId) -> Item {
     key([("endpoint_id", text(former_partition(project_id))), ("id", text(id))])
 }
 
-/// The row of a former endpoint outlasts the retention time by a day. The endpoint's last delivery is older than its
-/// deletion, so every delivery has expired by then.
+/// The row of a former endpoint outlasts by a day all that it finds. The endpoint's last delivery is older than its deletion,
+/// so every delivery has expired after the retention time. The last block of a stream is taken before, and its head lives
+/// for the retention time and [`LINGERS`] from then on.
 const AND_A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The write that an endpoint leaves behind.
@@ -73,7 +77,7 @@ pub(super) fn former(
         id: endpoint.id,
         shards: endpoint.shards,
         event_names: endpoint.event_names_ever.iter().cloned().collect(),
-        expires_at: now.plus(kept_for + AND_A_DAY).as_seconds(),
+        expires_at: now.plus(kept_for * 2 + LINGERS + AND_A_DAY).as_seconds(),
     };
     let put = Put::builder().table_name(table).set_item(Some(to_item(&former)?)).build()?;
     Ok(TransactWriteItem::builder().put(put).build())

@@ -28,7 +28,7 @@ use crate::store::{Store, StoreError, from_item, text};
 use crate::time::Timestamp;
 
 /// How many rows a query reads at most. Events with large payloads end a page at 1 MB.
-const PAGE: usize = 100;
+pub(super) const PAGE: usize = 100;
 
 #[derive(Deserialize)]
 struct ListedEvent {
@@ -83,9 +83,8 @@ impl Store {
             delete_all(&self.client, &self.tables.deliveries, listed).await?;
             let streams =
                 events.iter().flat_map(|event| &event.deliveries).filter_map(EventDelivery::in_stream);
-            let streams: BTreeSet<String> = streams.map(|stream| stream.to_string()).collect();
-            for stream in &streams {
-                self.erase_partition(&self.tables.streams, ["stream", "part"], stream).await?;
+            for stream in streams.collect::<BTreeSet<_>>() {
+                self.erase_stream(&stream).await?;
             }
             let keys = events.iter().map(|event| event_key(project_id, shard, &event.event_id)).collect();
             delete_all(&self.client, &self.tables.events, keys).await?;
@@ -97,7 +96,7 @@ impl Store {
     }
 
     /// Deletes all rows of a partition of a table with these keys.
-    async fn erase_partition(
+    pub(super) async fn erase_partition(
         &self,
         table: &str,
         [partition, sort]: [&str; 2],
@@ -115,7 +114,7 @@ impl Store {
         }
     }
 
-    /// Deletes what is left of a project's former endpoints: deliveries that no event lists, hourly counts, replays,
+    /// Deletes what is left of a project's former endpoints: deliveries that no event lists, hourly counts, streams, replays,
     /// and the row that names the endpoint. True when none is left.
     pub async fn erase_former_endpoints(
         &self,
@@ -169,6 +168,9 @@ impl Store {
         for counted in all_partitions(project_id, id, former.shards) {
             self.erase_partition(&self.tables.stats, ["partition", "hour"], &counted).await?;
         }
+        if !self.erase_listed_streams(id, end).await? {
+            return Ok(false);
+        }
         self.erase_partition(&self.tables.replays, ["endpoint_id", "id"], &id.to_string()).await?;
         delete_all(&self.client, &self.tables.replays, vec![former_key(project_id, id)]).await?;
         Ok(true)
@@ -184,7 +186,7 @@ impl Store {
 }
 
 /// A query of one partition, read strongly consistently.
-fn of_partition(table: &str, key: &str, of: &str, store: &Store) -> QueryFluentBuilder {
+pub(super) fn of_partition(table: &str, key: &str, of: &str, store: &Store) -> QueryFluentBuilder {
     store
         .client
         .query()
