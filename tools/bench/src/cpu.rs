@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use echo_lanes::lane::FIRST_ATTEMPTS;
 use serde::Serialize;
+use serde_json::json;
 
 use crate::cost::{AWS_DISTANCE, Way};
 use crate::full_speed::{self, Run};
 use crate::progress::Progress;
+use crate::sample;
 use crate::stage::{self, INTAKE_BATCH, POSTED_TOGETHER, Setup, Stage};
 use crate::trips::median;
 
@@ -45,6 +47,8 @@ pub(crate) struct FullSpeed {
     pub(crate) deliveries: Vec<Cpu>,
     /// CPU seconds of 1,000 invocations of a function that does nothing, the least that any function can use.
     pub(crate) bare_s: f64,
+    /// CPU milliseconds that fifty filters add to accepting one event.
+    pub(crate) fifty_filters_ms: f64,
 }
 
 impl FullSpeed {
@@ -72,10 +76,12 @@ pub(crate) async fn measure(progress: &Progress) -> io::Result<FullSpeed> {
         (Way::Https, 10, &ten, 100),
         (Way::Queue, 10, &ten, 10),
     ];
+    let (by_name, by_filter) = (fifty_endpoints(false).await?, fifty_endpoints(true).await?);
     let mut runs = subjects.map(|_| Vec::new());
-    let mut bare = Vec::new();
+    let (mut bare, mut filters) = (Vec::new(), Vec::new());
     for round in 0..ROUNDS {
         bare.push(bare_invocations(&one).await?);
+        filters.push(accepting(&by_filter).await? - accepting(&by_name).await?);
         for (&(way, fan_out, stage, batch), runs) in subjects.iter().zip(&mut runs) {
             let (api, delivery) = (&stage.lane.api.settings.binary, &stage.lane.delivery.settings.binary);
             let (warm_up, events) = (WARM_UP / fan_out, (WARM_UP + DELIVERIES) / fan_out);
@@ -103,7 +109,34 @@ pub(crate) async fn measure(progress: &Progress) -> io::Result<FullSpeed> {
         accept_s: of(runs, |ran| ran.first.cpu_s),
         delivery_s: of(runs, |ran| ran.delivery.cpu_s),
     });
-    Ok(FullSpeed { deliveries: figures.collect(), bare_s: median(bare) })
+    let fifty_filters_ms = median(filters) * 1_000.0 / DELIVERIES as f64;
+    Ok(FullSpeed { deliveries: figures.collect(), bare_s: median(bare), fifty_filters_ms })
+}
+
+/// Fifty endpoints, of which one gets the sample events. The others are subscribed to another name, or have filters.
+async fn fifty_endpoints(with_filters: bool) -> io::Result<Stage> {
+    let stage = Stage::set(Setup::with_endpoints(50)).await?;
+    for (n, endpoint) in stage.endpoints.iter().enumerate() {
+        if with_filters {
+            stage.change(endpoint, &json!({ "filter": sample::filter(n, n == 0) })).await?;
+        } else if n > 0 {
+            stage.subscribe(endpoint, "call.started").await?;
+        }
+    }
+    Ok(stage)
+}
+
+/// The API function's CPU seconds for `DELIVERIES` events, each of which makes one delivery.
+async fn accepting(stage: &Stage) -> io::Result<f64> {
+    let (api, delivery) = (&stage.lane.api.settings.binary, &stage.lane.delivery.settings.binary);
+    let invocations = posts(stage, WARM_UP + DELIVERIES);
+    let run =
+        Run { way: Way::Https, first: api, delivery, invocations: &invocations, warm_up: WARM_UP, batch: 10 };
+    let ran = full_speed::run(stage, &run).await?;
+    if ran.deliveries != DELIVERIES {
+        return Err(io::Error::other(format!("not every event made one delivery: {ran:?}")));
+    }
+    Ok(ran.first.cpu_s)
 }
 
 /// CPU seconds of 1,000 bare invocations.

@@ -94,6 +94,7 @@ impl Results {
                 "https_10": ratio(Way::Https, 10),
                 "queue_10": ratio(Way::Queue, 10),
             },
+            "fifty_filters_ms": self.cpu.as_ref().map(|cpu| rounded(cpu.fifty_filters_ms)),
             "ceilings": self.ceilings,
             "usd_per_million": {
                 "https": dollars("https"),

@@ -126,6 +126,21 @@ pub(crate) fn named_event(n: usize) -> Value {
     event
 }
 
+/// A filter of five fields. Events differ from it in the last field only, so that each of the five is looked at; with
+/// `matches` every event matches.
+#[must_use]
+pub(crate) fn filter(n: usize, matches: bool) -> Value {
+    json!({
+        "data": {
+            "direction": ["inbound", "outbound"],
+            "from": [{ "prefix": "+1" }],
+            "duration_seconds": [{ "numeric": [">=", 0, "<", 3_600] }],
+            "cost": { "currency": [{ "anything-but": ["EUR", format!("X{n:02}")] }] },
+            "started_at": [{ "suffix": if matches { "Z" } else { "+01:00" } }],
+        },
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

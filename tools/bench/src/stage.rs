@@ -147,9 +147,12 @@ impl Stage {
 
     /// Lets an endpoint get only events of this name.
     pub(crate) async fn subscribe(&self, endpoint: &str, name: &str) -> io::Result<()> {
+        self.change(endpoint, &json!({ "events": [name] })).await
+    }
+
+    pub(crate) async fn change(&self, endpoint: &str, body: &Value) -> io::Result<()> {
         let target = format!("/v1/projects/{}/webhooks/{endpoint}", self.project_id);
-        let body = json!({ "events": [name] });
-        expect(&self.lane.call("PATCH", &target, &Auth::Key(&self.api_key), Some(&body)).await, 200)?;
+        expect(&self.lane.call("PATCH", &target, &Auth::Key(&self.api_key), Some(body)).await, 200)?;
         Ok(())
     }
 

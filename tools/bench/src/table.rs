@@ -147,6 +147,9 @@ fn cpu(results: &Results, peers: &Peers, table: &mut Table) {
     }
     let bare = format!("{:.3} s", full_speed.bare_s);
     table.figure("bare lambda_http, 1,000 invocations", bare, "the yardstick, in each round");
+    let in_bare = full_speed.fifty_filters_ms / full_speed.bare_s;
+    let in_bare = format!("{in_bare:.1} bare invocations; beside fifty endpoints without filters");
+    table.at_most("fifty filters, accepting an event", full_speed.fifty_filters_ms, 0.1, " ms", &in_bare);
     table.heading("CPU seconds for 1,000 deliveries, one event at a time and AWS 3 ms away");
     for cpu in results.cpu_paced.iter().flatten() {
         let parts = format!("api {:.2} + delivery {:.2}", cpu.accept_s, cpu.delivery_s);
