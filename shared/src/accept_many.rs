@@ -83,7 +83,7 @@ pub async fn accept_many(
     for (place, Posted { event, .. }) in repeats {
         let outcome = match first_of(&event, &outcomes) {
             Some(first) => repeated(&event, first),
-            // The first is not durable, so the store has to say what this one is.
+            // The first is not durable, so the store must decide whether this one is new.
             None => {
                 let accepted = timeout_at(deadline, accept(sinks, event, routes, now)).await;
                 accepted.unwrap_or(Err(AcceptError::TooLate))

@@ -166,7 +166,7 @@ fn rules_by(
         let value = lookup(name).unwrap_or_default();
         return Err(ConfigError::NotAllowed { name, value, problem: problem.to_owned() });
     }
-    // A local stack may name hosts that are not there yet. On AWS an exemption would open what was not found.
+    // A local stack may name hosts that are not there yet. On AWS an exemption would open the addresses that were not found.
     let must_be_found = rules.exempts_any() && lookup("AWS_ENDPOINT_URL").is_none();
     let mut addresses = Vec::new();
     for url in barred(&rules, lookup) {

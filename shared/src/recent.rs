@@ -1,4 +1,4 @@
-//! Remembers for some seconds what was read, so that a busy caller does not cost a read each time.
+//! Remembers rows for some seconds, so that a busy caller does not cost a read each time.
 
 use std::collections::HashMap;
 use std::hash::Hash;

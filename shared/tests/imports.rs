@@ -30,8 +30,8 @@ impl Crate {
         Self { files, shown }
     }
 
-    /// The modules that a module imports. A `mod.rs` and the files of its folder are one thing in several files, so what it
-    /// imports of them is left out.
+    /// The modules that a module imports. A `mod.rs` and the files of its folder are one thing in several files, so its
+    /// imports of them are left out.
     fn imports(&self, module: &Module) -> BTreeSet<&Module> {
         let paths = paths(&self.files[module]).into_iter();
         let found = paths.map(|path| self.module_of(absolute(module, &path)));

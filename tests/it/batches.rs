@@ -114,7 +114,7 @@ async fn the_same_event_id_is_a_duplicate_within_a_batch_and_after_it() {
     for result in &results[..2] {
         endpoint.ended(&delivery_ids(result)[0], "success").await;
     }
-    // A batch that starts with other content is judged by what is there, and so is what follows.
+    // A batch that starts with other content is judged by the stored event, and so are the events after it.
     let again = post(&project, &[other, first.clone(), second, first]).await;
     assert!(refused(&again[0], 409).contains("other content"));
     for (again, result) in again[1..].iter().zip([&results[0], &results[1], &results[0]]) {

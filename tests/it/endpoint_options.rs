@@ -144,7 +144,7 @@ async fn no_value_of_a_header_comes_back_and_a_mask_keeps_it() {
     let endpoint = echo_tests::endpoint::Endpoint::new(&project, created.ok(201));
     let masked = json!({"authorization": "********", "x-tenant": "********"});
     assert_eq!(endpoint.created["headers"], masked);
-    // As a client does that changes one value of what it was shown, and adds another.
+    // As a client does that sends back the headers with one value changed and one added.
     let change = json!({"headers": {"authorization": "********", "x-tenant": "other", "x-new": "1"}});
     let changed = project.api.patch(&endpoint.path(""), &change).await;
     assert!(!changed.text().contains("s3cret") && !changed.text().contains("other"));
@@ -159,7 +159,7 @@ async fn no_value_of_a_header_comes_back_and_a_mask_keeps_it() {
     create(&project, URL, unknown).await.refuses_field("headers");
 }
 
-/// Whoever may change an endpoint could otherwise send its headers to a host of their own.
+/// A caller that may change an endpoint could otherwise send its headers to a host of its own.
 #[tokio::test]
 async fn no_value_of_a_header_moves_to_another_origin() {
     let (project, receiver) = (Project::new().await, Receiver::answering(Reply::status(200)).await);

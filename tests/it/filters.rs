@@ -57,7 +57,7 @@ async fn events_that_do_not_match_are_skipped_stay_visible_and_can_be_replayed()
     assert_eq!(received[1].header("webhook-id"), text(&short, "event_id"));
     assert_eq!(skipped(&project, &short["event_id"]).await, json!([]));
 
-    // A test is sent whatever the filter says.
+    // A test is sent even if the filter does not match it.
     let test = project.api.post_nothing(&endpoint.path("/test")).await.ok(202);
     endpoint.ended(&delivery_ids(&test)[0], "success").await;
 }

@@ -181,9 +181,9 @@ async fn of_an_event_for_no_project_only_the_ids_are_parked() {
         .await
         .take_where(|body| serde_json::from_str::<Value>(body).is_ok_and(|body| body == ids))
         .await;
-    let reason = "project_id names no project; what the event says is not kept";
+    let reason = "project_id names no project; the event's content is not kept";
     assert_eq!(why["reason"], reason);
-    // Neither of an event that is refused for what it says.
+    // Neither of an event that is refused for its content.
     let broken = with(&with(&event, "project_id", json!(nowhere)), "data", json!([unique()]));
     intake().await.send(&broken.to_string()).await;
     let id = json!({ "project_id": nowhere });

@@ -1,4 +1,4 @@
-//! Portal links: what one opens, for how long, and once (contract §2).
+//! Portal links: the reach of a link, its time, and its single use (contract §2).
 
 use std::time::{Duration, Instant};
 

@@ -15,7 +15,7 @@ use echo_tests::signature;
 use echo_tests::wait::{PATIENCE, eventually};
 use serde_json::{Value, json};
 
-/// A token URL for one client. It checks what RFC 6749 §4.4 asks of a request, and gives numbered tokens.
+/// A token URL for one client. It checks a request by RFC 6749 §4.4, and gives numbered tokens.
 struct TokenUrl {
     server: Receiver,
     secret: String,

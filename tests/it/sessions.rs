@@ -1,4 +1,4 @@
-//! Sessions: their tokens, and what ends them (contract §2).
+//! Sessions: their tokens and their ends (contract §2).
 
 use std::time::{Duration, Instant};
 

@@ -73,7 +73,7 @@ def for_clients(languages):
 def body(names=("sam", "local")):
     if sys.version_info < (3, 11):  # noqa: UP036 (an older Python does run this line)
         raise Failed(f"Python 3.11 or newer is needed; this is {sys.version.split()[0]}.")
-    # The emulator runs the service, which is compiled. So is what `sam` deploys.
+    # The emulator runs the compiled functions, and `sam` deploys them.
     for tool in ("cargo", "cc", "strip") if {"sam", "local"} & set(names) else ():
         if not shutil.which(tool):
             raise Failed(f"`{tool}` is missing. Needed: Rust, and a C compiler with binutils (Debian: build-essential).")

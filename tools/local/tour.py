@@ -150,7 +150,7 @@ def serving(handler, **state):
 
 def check(project, env, receiver, language):
     log = clients.log(f"tour-{language}")
-    # The output of an example that is ended has what it printed so far.
+    # Unbuffered, so that an example that is ended leaves its output in the log.
     run(COMMANDS[language], log=log, seconds=60, env=os.environ | env | {"PYTHONPATH": str(PYTHON_CLIENT), "PYTHONUNBUFFERED": "1"})
     said = SAID.fullmatch(log.read_text())
     if not said:

@@ -135,7 +135,7 @@ fn authenticated(app: &AppState) -> Router<AppState> {
         .route_layer(from_fn_with_state(Scope::EventsWrite, require))
         .method_not_allowed_fallback(wrong_method)
         .route_layer(from_fn_with_state(events::batch::MAX_BYTES, body::read));
-    // Each route is in one of these groups, so each says what a key needs for it.
+    // Each route is in one of these groups, and the group names the scope that a key needs.
     for_any_key
         .merge(reading)
         .merge(managing_endpoints)

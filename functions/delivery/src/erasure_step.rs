@@ -1,5 +1,5 @@
 //! One step of a project's erasure. `echo_shared::erasure` decides the step; this module carries it out. A step that does not
-//! come to its end goes on in the next one, and what is deleted stays deleted, so a step may be repeated.
+//! come to its end goes on in the next one. Deleted rows stay deleted, so a step may be repeated.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -80,7 +80,7 @@ async fn go_on(
     }
 }
 
-/// Erases what is at the job's position; false when the time did not suffice for all of it.
+/// Erases the rows at the job's position; false when the time did not suffice for all of them.
 async fn erase(app: &App, job: &ErasureJob, routes: &Routes) -> Result<bool, StoreError> {
     let (store, project_id, now) = (&app.store, &job.project_id, Timestamp::now());
     let end = Instant::now() + STEP_TIME;

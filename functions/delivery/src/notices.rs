@@ -22,7 +22,7 @@ use echo_shared::time::Timestamp;
 use crate::App;
 use crate::own_fault::OwnFault;
 
-/// Whether somebody may be told of what happens to this delivery.
+/// Whether anyone may get an operational event about this delivery.
 pub(crate) fn may_be_told(app: &App, delivery: &Delivery) -> bool {
     app.operator.hears_of(&delivery.project_id) || is_for_its_project(app, delivery)
 }
@@ -32,7 +32,7 @@ fn is_for_its_project(app: &App, delivery: &Delivery) -> bool {
     app.operator.project_id != Some(delivery.project_id) && may_concern_its_project(delivery)
 }
 
-/// Sends an operational event to everyone who asked for it. Sent again, it is the same event.
+/// Sends an operational event to each of its receivers. A repeat is the same event.
 ///
 /// # Errors
 /// When it is not certain that the event was sent: it has to be sent again.

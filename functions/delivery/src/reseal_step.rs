@@ -130,7 +130,7 @@ async fn reseal(app: &App, keys: &SealingKeys, endpoint: &Endpoint) -> Result<Do
 }
 
 /// Sends the next step. This message stays until the next one is certain to be in the queue; should both be there, the
-/// second does again what is done.
+/// second repeats the step without effect.
 async fn go_on(app: &App, message: &Message, next: &ResealJob, delay: Duration) -> Disposal {
     match app.queues.retries.send(next, delay).await {
         Ok(()) => {

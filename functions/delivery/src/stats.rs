@@ -1,5 +1,5 @@
-//! Adds what a batch did to the hourly counts of its endpoints (contract §6). The counts are for people: a count that cannot be
-//! written is lost, and it keeps no message in its queue.
+//! Adds a batch's attempts and ends to the hourly counts of its endpoints (contract §6). The counts are for people: a
+//! count that cannot be written is lost, and it keeps no message in its queue.
 
 use echo_shared::stats::Tally;
 use tokio::time::{Instant, timeout_at};

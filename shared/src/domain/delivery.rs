@@ -189,7 +189,7 @@ impl Delivery {
         stands.then(|| attention(&self.endpoint_id, Partition::of(&self.id).shard, self.status))
     }
 
-    /// Takes off what the producer and the receivers said.
+    /// Takes off the payload and the receivers' answers.
     pub fn erase(&mut self) {
         self.erased = true;
         self.payload = None;

@@ -65,7 +65,7 @@ pub struct Endpoint {
     pub shards: Shards,
     /// The URL as its owner wrote it. It is checked again at every attempt, because exemptions can change.
     pub url: String,
-    /// When it got this URL. The state has the same time, so what an attempt showed of an earlier receiver is not written
+    /// When it got this URL. The state has the same time, so an attempt at an earlier receiver leaves no mark
     /// there.
     pub url_since: Timestamp,
     pub signing_secret: Sealed,

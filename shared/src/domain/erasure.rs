@@ -1,4 +1,4 @@
-//! The erasure of a project's rows, in steps. The request that asks for it takes away at once what lets anyone in: the
+//! The erasure of a project's rows, in steps. The request that asks for it closes the project at once: it takes away the
 //! project's row, its keys, and, by a mark, its routing rows. A job does the rest, and carries its position.
 //!
 //! A process that read a row before the mark may still write another: an acceptance its event, an attempt its record, a

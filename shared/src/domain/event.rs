@@ -91,7 +91,7 @@ pub fn partition(project_id: &ProjectId, shard: Shard) -> String {
 pub struct EventDelivery {
     pub id: DeliveryId,
     pub endpoint_id: EndpointId,
-    /// The stream in which the delivery stands. It stays there, whatever becomes of the endpoint's order.
+    /// The stream in which the delivery stands. It stays there, even if the endpoint's order changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stream: Option<StreamTag>,
 }

@@ -67,10 +67,10 @@ enum Unread {
 #[derive(Debug)]
 pub struct Merge<T> {
     wanted: Wanted,
-    /// What is unread of each list.
+    /// The unread part of each list.
     lists: Vec<Unread>,
     rounds: u32,
-    /// Newest first, without what lies behind the end of the page.
+    /// Newest first, without the rows behind the end of the page.
     found: Vec<Row<T>>,
     is_full: bool,
 }

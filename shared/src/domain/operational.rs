@@ -59,7 +59,7 @@ pub fn with_operational(names: &EventNames) -> EventNames {
     names.and(Kind::ALL.map(Kind::event_name))
 }
 
-/// Whether endpoints of its own project may be told of what happens to this delivery.
+/// Whether endpoints of its own project may get an operational event about this delivery.
 #[must_use]
 pub fn may_concern_its_project(delivery: &Delivery) -> bool {
     !delivery.event_name.is_operational()

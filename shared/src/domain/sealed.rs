@@ -1,5 +1,5 @@
 //! Values that rows hold sealed: signing secrets, private keys, the values of an endpoint's own headers and the secret
-//! of its `auth`. `crate::sealing` seals and opens them. Here is what surrounds that: the bytes in the row, and the
+//! of its `auth`. `crate::sealing` seals and opens them. This module has the rest: the bytes in the row, and the
 //! place to which a value is bound.
 
 use std::collections::BTreeMap;

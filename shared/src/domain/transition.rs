@@ -67,7 +67,7 @@ impl Transition {
         }
     }
 
-    /// Erases what the producer and the receivers said. A delivery that waits ends; one that has ended keeps its times.
+    /// Erases the payload and the receivers' answers. A delivery that waits ends; one that has ended keeps its times.
     #[must_use]
     pub fn erased(delivery: &Delivery, at: Timestamp) -> Self {
         if delivery.status.is_final() {

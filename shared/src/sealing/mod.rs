@@ -1,4 +1,4 @@
-//! Seals what rows hold of secrets (`crate::sealed`) with AES-256-GCM, by aws-lc-rs, which TLS brings anyway.
+//! Seals the secrets in rows (`crate::sealed`) with AES-256-GCM, by aws-lc-rs, which TLS brings anyway.
 //!
 //! The keys are texts in one secret of Secrets Manager, `SealingKeys` in template.yaml: `{"current": "k1", "k1": "…"}`.
 //! Each sealed value names its key, and `current` names the key that seals. [`Keyring`] reads the secret once for each
@@ -18,8 +18,8 @@
 //!   crates more than they replace: a dozen lines of AEAD.
 //! - A key derived from the root secret. An operator who replaces the root secret after a leak would lose all endpoints'
 //!   secrets.
-//! - KMS's encryption of the tables alone. It does not tell a tenant's row from another's, and everyone who may read
-//!   the table sees all of it.
+//! - KMS's encryption of the tables alone. It does not tell a tenant's row from another's, and each reader
+//!   of the table sees all of it.
 
 mod endpoints;
 mod keyring;

@@ -169,7 +169,7 @@ pub(super) fn mark_erased(
     shards.all().map(mark).collect()
 }
 
-/// The writes that change an endpoint's entry to what the endpoint says.
+/// The writes that bring an endpoint's entry up to the endpoint.
 pub(super) fn change(table: &str, endpoint: &Endpoint) -> Result<Vec<TransactWriteItem>, StoreError> {
     let entry = value(&Route::to(endpoint))?;
     on_each_copy(table, &endpoint.project_id, endpoint.shards, &endpoint.id, |update| {

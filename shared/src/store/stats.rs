@@ -53,7 +53,7 @@ impl StatsWriter {
         Self { client: Client::from_conf(config.build()), table, retention }
     }
 
-    /// Adds what an invocation counted. `random` chooses among an endpoint's partitions.
+    /// Adds an invocation's counts. `random` chooses among an endpoint's partitions.
     ///
     /// # Errors
     /// The number of rows that are perhaps not written, and the reason for one of them.

@@ -85,7 +85,7 @@ impl Roots {
         Ok(roots)
     }
 
-    /// All roots, read by the first who asks.
+    /// All roots. The first caller reads them.
     fn read_all(&self) -> Result<&Arc<WebPkiServerVerifier>, Error> {
         let read = self.all.get_or_init(|| verifier(all(self.bundle.as_ref())?, &self.provider));
         read.as_ref().map_err(Clone::clone)

@@ -66,7 +66,7 @@ impl Told {
         self.times(id, action) > 0
     }
 
-    /// Whether the latest entry about an endpoint's status says what its row says.
+    /// Whether the latest entry about an endpoint's status agrees with its row.
     fn agrees(&self, endpoint: &Value) -> bool {
         let status = ["endpoint.enabled", "endpoint.disabled"];
         let of = self.of_thing(text(endpoint, "id")).iter();
@@ -152,7 +152,7 @@ impl Rows {
         found
     }
 
-    /// Whether the rows show what an entry says, or a later end of the thing.
+    /// Whether the rows agree with an entry, or show a later end of the thing.
     fn show(&self, id: &str, entry: &Entry, told: &Told) -> bool {
         let is_so = |rows: &HashMap<String, Value>, is: &dyn Fn(&Value) -> bool| rows.get(id).is_some_and(is);
         let is_since = |row: &Value| row["updated_at"].as_u64().is_some_and(|updated| updated >= entry.at);

@@ -302,7 +302,7 @@ fn half_made(run: &Run<'_>, verdict: &mut Verdict) {
     }
 }
 
-/// Each endpoint has both its rows, and each copy of its project's routing row says of it what its settings say. Each project
+/// Each endpoint has both its rows, and each copy of its project's routing row agrees with its settings. Each project
 /// has all copies.
 fn routes(run: &Run<'_>, verdict: &mut Verdict) {
     let dynamo = &run.lane.aws.dynamo;

@@ -177,7 +177,7 @@ async fn a_loop_that_multiplies_stops_at_the_budget_of_events() {
     assert!(accepted >= BUDGET * 2 / 3, "{accepted} events are too few for a loop");
 }
 
-/// A batch leases at once what it wants. The events that the budget does not suffice for are refused one by one.
+/// A batch leases all of its permits at once. The events beyond the budget are refused one by one.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_is_accepted_as_far_as_the_budget_goes() {
     const BUDGET: usize = 5;

@@ -1,4 +1,4 @@
-//! The routing row and the two rows of an endpoint: what they cost, and that all copies of the routing row change
+//! The routing row and the two rows of an endpoint: their cost, and that all copies of the routing row change
 //! together.
 
 use std::collections::BTreeMap;

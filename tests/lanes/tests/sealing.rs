@@ -78,7 +78,7 @@ fn is_signed(run: &Run<'_>, path: &str, secret: &str) -> bool {
         })
 }
 
-/// All bytes of all tables: texts, and what binary attributes hold.
+/// All bytes of all tables: texts and binary attributes.
 fn dump(dynamo: &Dynamo) -> String {
     fn add(value: &Value, to: &mut String) {
         match value {

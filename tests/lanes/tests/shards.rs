@@ -1,4 +1,4 @@
-//! What a project's shards are worth, and what they cost, on the stand-in: more writes a second before a partition key is
+//! The gain and the cost of a project's shards, on the stand-in: more writes a second before a partition key is
 //! full, and pages that read several partitions.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,4 +1,4 @@
-//! Hourly counts (contract §6) on the real functions: what they cost, and that no delivery depends on them.
+//! Hourly counts (contract §6) on the real functions: their cost, and that no delivery depends on them.
 
 use std::time::Duration;
 

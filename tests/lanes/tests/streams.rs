@@ -1,4 +1,4 @@
-//! Ordered endpoints on the real functions: what they cost, how fast a stream is, and that streams delay nothing else.
+//! Ordered endpoints on the real functions: their cost, the speed of a stream, and that streams delay nothing else.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 const NAME: &str = "call.ended";
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Retries come after five minutes, so what is blocked stays blocked.
+/// Retries come after five minutes, so a blocked stream stays blocked.
 fn settings(name: &str) -> LaneSettings {
     LaneSettings {
         name: name.to_owned(),

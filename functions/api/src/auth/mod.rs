@@ -258,7 +258,7 @@ fn caller(parts: &Parts) -> Result<Caller, ApiError> {
     caller.ok_or_else(|| ApiError::internal("a route that wants a caller has no layer that finds it"))
 }
 
-/// The caller of a change, and what the activity list says of the caller.
+/// The caller of a change, and the caller's name in the activity list.
 #[derive(Debug, Clone)]
 pub struct By {
     pub caller: Caller,

@@ -32,7 +32,7 @@ impl PortalGrant {
             token_hash: session.token_hash.clone(),
         })
     }
-    /// Whether this is what the token opens, and its session still lasts.
+    /// Whether this is the session that the token opens, and the session still lasts.
     pub(super) fn is_of(&self, token: &PortalToken, now: Timestamp) -> bool {
         self.token_hash == token.hash() && self.project_id == token.project_id() && now < self.ends_at
     }

@@ -1,4 +1,4 @@
-// What an endpoint is set to, beyond what its list shows.
+// The settings of an endpoint that the list of endpoints does not show.
 
 import { h } from "./dom.js";
 import { pretty } from "./json.js";

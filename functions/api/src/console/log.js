@@ -9,7 +9,7 @@ import { button, empty, loading, problemBox, table } from "./widgets.js";
 export const PAGE = 25;
 const FIRST_LOOK_MS = 1_500;
 const LAST_LOOK_MS = 60_000;
-/** While a list follows what happens, and for how long a new row is marked. */
+/** The pause between two looks while a list shows new rows as they come, and the time for which a new row is marked. */
 const TAIL_MS = 3_000;
 const NEW_MS = 20_000;
 
@@ -19,7 +19,7 @@ export const isUnderWay = ({ status, next_retry_at: next }) =>
 
 const keyOf = (item) => item.id ?? item.event_id;
 
-/** The switch of a list that follows what happens. `mark` marks the rows that came while it is on. */
+/** The switch of a list that shows new rows as they come. `mark` marks the rows that came while it is on. */
 function tailOf(look) {
   const seen = new Map();
   const said = h("span", { class: "quiet tail-said", role: "status" });

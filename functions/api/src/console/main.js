@@ -114,7 +114,7 @@ function frame(project, section, main) {
   ];
 }
 
-/** The reference, with the ids of what is shown. */
+/** The reference, with the ids of the things on the page. */
 function docsAt(project) {
   const [, endpoint, delivery] = place().rest?.match(/^endpoints\/([0-9a-f-]+)(?:\/deliveries\/([0-9a-f-]+))?$/) ?? [];
   const [, event] = place().rest?.match(/^events\/([0-9a-f-]+)$/) ?? [];

@@ -12,7 +12,7 @@ const OPEN_DEPTH = 2;
 
 const kindOf = (text) => (text[0] === '"' ? "json-text" : "json-figure");
 
-/** A piece of JSON. It is isolated, so that right-to-left text in it does not turn what follows. */
+/** A piece of JSON. It is isolated, so that right-to-left text in it does not turn the text after it. */
 const piece = (kind, text) => h("bdi", { class: kind }, text);
 
 function node(key, text, end, depth) {

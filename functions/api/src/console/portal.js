@@ -1,5 +1,5 @@
 // The portal: this page for a project's customer, who comes by a link. It has the operator's name and colour, and fewer rights.
-// The service refuses what a link does not open; here its buttons are left out.
+// The service refuses calls that a link does not open; here their buttons are left out.
 
 import { openPortal } from "./api.js";
 import { h } from "./dom.js";

@@ -1,4 +1,4 @@
-// The deliveries of all endpoints of a project: a list that can follow what happens, and the failures by their causes.
+// The deliveries of all endpoints of a project: a list that can show new ones as they come, and the failures by their causes.
 
 import { get } from "./api.js";
 import { causesPanel } from "./causes.js";

@@ -1,5 +1,5 @@
 // What happened at an endpoint, hour by hour: drawings, and a table of the same numbers. Position repeats the meaning of colour:
-// what was delivered stands above the line, and what failed hangs below it.
+// successes stand above the line, and failures hang below it.
 
 import { get } from "./api.js";
 import { percent } from "./charts.js";

@@ -76,7 +76,7 @@ export const mainCell = (...children) => h("td", { class: "main-cell" }, childre
 /** Any other cell. A narrow screen shows `label` beside it in place of the table's headings. */
 export const cell = (label, kind, ...children) => h("td", { class: kind, "data-label": label }, children);
 
-/** The last cell of a row, with what can be done with the row. */
+/** The last cell of a row, with the actions on the row. */
 export const actionCell = (...children) => h("td", { class: "row-action" }, children);
 
 /** A name and its value, in a `dl`. */

@@ -377,7 +377,7 @@ impl IntoResponse for ApiError {
             error: self.status.canonical_reason().unwrap_or_default(),
         });
         let mut response = (self.status, body).into_response();
-        // Some statuses may be cached by default (RFC 9110 §15.1), and a refusal can name what its caller sent.
+        // Some statuses may be cached by default (RFC 9110 §15.1), and a refusal can repeat text of its caller.
         response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(seconds) = self.retry_after_seconds {
             response.headers_mut().insert(header::RETRY_AFTER, seconds.max(1).into());

@@ -45,7 +45,7 @@ async fn index(State(app): State<AppState>, headers: HeaderMap) -> Response {
     page(text(&mark), &headers, HeaderValue::from_static(POLICY))
 }
 
-/// The page's text. `mark` is what stands in one of the console's page and the portal's alone.
+/// The page's text. `mark` is the part in which the console's page and the portal's differ.
 pub(super) fn text(mark: &str) -> String {
     FILES.linked("console", INDEX).replace("{portal}\n", mark)
 }

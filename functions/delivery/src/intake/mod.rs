@@ -32,15 +32,15 @@ use crate::message::{Disposal, Message};
 use crate::metrics::Tally;
 
 /// The reason on a parked event of an unknown project.
-pub(crate) const NO_PROJECT: &str = "project_id names no project; what the event says is not kept";
+pub(crate) const NO_PROJECT: &str = "project_id names no project; the event's content is not kept";
 
 /// How much of an event that was not accepted may be parked.
 #[derive(Debug)]
 pub(crate) enum Kept {
-    /// All that it says: its project is there, or it names none.
+    /// All of its content: its project is there, or it names none.
     Whole,
-    /// There is no such project, or none any more. What the event says may be of somebody who had the project erased, so that the
-    /// project's id alone is parked.
+    /// There is no such project, or none any more. The content may belong to an owner who had the project erased, so only the
+    /// project's id is parked.
     Ids(String),
     /// Its project has been erased.
     Nothing,
@@ -185,7 +185,7 @@ impl Intake {
         Ok(accepted)
     }
 
-    /// Why an event with this body is not accepted, which is refused whatever its project is.
+    /// The reason why an event with this body is not accepted; its fault does not depend on its project.
     async fn refused(&self, body: &str, refused: Refused) -> NotAccepted {
         let Some(project_id) = intake::project_named(body) else { return NotAccepted::Refused(refused) };
         match self.reads.routes(&self.app.store, project_id).await {
@@ -222,7 +222,7 @@ impl Intake {
     }
 }
 
-/// Parks what may be kept of a refused event.
+/// Parks the part of a refused event that may be kept.
 async fn refuse(app: &App, message: &Message, tally: &Tally, body: &str, reason: &str) -> Disposal {
     if let Err(error) = app.queues.park(message, INTAKE, body, reason).await {
         tracing::error!(message_id = message.id, %error, "a refused event is not parked yet");

@@ -51,7 +51,7 @@ pub(crate) struct Had {
 }
 
 impl Tokens {
-    /// A token that is good now and is not the `refused` one: the one that is here, or what `ask` gets.
+    /// A token that is good now and is not the `refused` one: the one that is here, or the one that `ask` gets.
     pub(crate) async fn get(
         &self,
         owner: Owner,

@@ -1,4 +1,4 @@
-//! Counts a delivery's end for its endpoint (contract §7), and tells those who asked about the effect.
+//! Counts a delivery's end for its endpoint (contract §7), and reports the effect by an operational event.
 //!
 //! The write that ends a delivery also sets `uncounted` on its row, and the last write here clears it. If the function
 //! dies in between, the job comes back and finishes the work. So no failure is lost, no success that clears failures, and

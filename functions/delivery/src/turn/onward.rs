@@ -1,4 +1,4 @@
-//! Carries out what `echo_shared::decision` decided: the write to the delivery's row first, then the job's way on.
+//! Carries out a decision of `echo_shared::decision`: first the write to the delivery's row, then the job's next step.
 
 use std::time::Duration;
 

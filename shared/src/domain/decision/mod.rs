@@ -205,7 +205,7 @@ pub fn longest_write(api_timeout: Duration) -> Duration {
 const FIRST_LOOK_AGAIN: Duration = Duration::from_millis(50);
 const LONGEST_LOOK_AGAIN: Duration = Duration::from_secs(30);
 
-/// What becomes of a job whose event has no row that lists its delivery.
+/// The act of a job whose event has no row that lists its delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WithoutEvent {
     /// The acceptance may still be writing the row.
@@ -218,7 +218,7 @@ pub enum WithoutEvent {
     Lost,
 }
 
-/// Decides what a job does whose event has no row that lists its delivery, if the delivery has not ended. An event's rows and
+/// Decides the act of a job whose event has no row that lists its delivery, if the delivery has not ended. An event's rows and
 /// jobs are written side by side, so a job may come first. Its producer may also have got no 202, and the event must not be
 /// delivered in part: no attempt is made before the event's row exists.
 #[must_use]

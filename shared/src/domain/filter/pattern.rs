@@ -1,4 +1,4 @@
-//! Reads a pattern. Each refusal names its place and what is allowed there.
+//! Reads a pattern. Each refusal names its place and the values that are allowed there.
 
 use std::cmp::Ordering;
 use std::collections::HashSet;

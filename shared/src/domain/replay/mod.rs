@@ -122,7 +122,7 @@ impl Position {
     }
 }
 
-/// The partitions that can hold what the filter asks for, in order.
+/// The partitions that can hold deliveries of the filter, in order.
 fn partitions(filter: &ReplayFilter, endpoint: &Endpoint) -> Vec<Partition> {
     let wanted = filter.event_name.as_ref().map(EventName::buckets);
     let buckets = endpoint.buckets().into_iter();

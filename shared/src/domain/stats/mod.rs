@@ -127,7 +127,7 @@ impl Tally {
         self.0.entry(place).or_default().add(written);
     }
 
-    /// The rows to add to, with what is to be added.
+    /// The rows to add to, with the counts to add.
     pub fn into_rows(self) -> impl Iterator<Item = (CountedAt, Counts)> {
         self.0.into_iter().filter(|(_, counts)| !counts.is_empty())
     }

@@ -1,4 +1,4 @@
-//! Accounts: signing up, looking one up, and what ends all of its sessions.
+//! Accounts: signing up, looking one up, and ending all of its sessions.
 
 mod logins;
 

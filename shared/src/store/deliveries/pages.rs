@@ -39,7 +39,7 @@ struct Page<'a> {
     owners: &'a Owners,
     filter: &'a DeliveryFilter,
     after: Option<DeliveryId>,
-    /// When the search ends with what it has found.
+    /// When the search ends with the rows that it has found.
     stop: Instant,
     now: Timestamp,
 }

@@ -6,7 +6,8 @@
 //!    ([`Delivery::attention_at`]). A wait for a slot, a retry by hand and a replay make that write anyhow.
 //! 2. The endpoint's state says up to which time its deliveries are settled: no older one is pending outside the index. Rule 1
 //!    keeps that true, and only [`Store::settle`] moves the time on. It reads each delivery once, from a minute after it was
-//!    made, and enters what is still pending into the index: a job that waits in a crowded queue leaves no trace on its row.
+//!    made, and enters it into the index if it is still pending: a job that waits in a crowded queue leaves no trace on its
+//!    row.
 //! 3. A page reads the newer deliveries in their partitions and the older ones in the index.
 //!
 //! One delivery in 128 settles its endpoint, so a page reads some hundred rows and those of the last minute. That costs each

@@ -86,7 +86,7 @@ impl Store {
         written.into_iter().map(|written| written == Written::Done).collect()
     }
 
-    /// The statement that does what [`Self::advance`] does with a first attempt, whose row has no list of attempts yet.
+    /// The statement for a first attempt with the effect of [`Self::advance`]. The row has no list of attempts yet.
     /// An erased row has ended, so the status alone keeps it as it is.
     fn first_attempt(
         &self,

@@ -15,7 +15,7 @@ use crate::store::{Store, StoreError, audit, from_item, number, routes, row_in_t
 use crate::time::Timestamp;
 
 /// The endpoint is active, and no change by its owner has a later time. If one has, because it came just now by another clock, the next
-/// failure disables the endpoint: the latest entry in the activity list always says what the row says.
+/// failure disables the endpoint: the latest entry in the activity list always has the status of the row.
 const ACTIVE: &str = "#status = :active AND #updated_at < :updated_at";
 
 impl Store {

@@ -1,6 +1,6 @@
 //! Endpoints. Each has two rows, one for each part (docs/rows.md), and every read takes both, strongly consistently,
-//! because a change counts for each event and attempt after it. A read may fall between the two writes of a transaction; what
-//! is then written depends on conditions.
+//! because a change counts for each event and attempt after it. A read may fall between the two writes of a transaction, so
+//! each later write has a condition.
 
 mod health;
 mod patches;
@@ -42,9 +42,9 @@ const ENDPOINTS_AT_ONCE: usize = 50;
 /// One of an endpoint's two rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Part {
-    /// What its owner changes.
+    /// The fields that its owner changes.
     Settings,
-    /// What deliveries change.
+    /// The fields that deliveries change.
     State,
 }
 

@@ -1,5 +1,5 @@
 //! Projects, accounts and payloads that are erased. A request that got no answer is sent again, and may then be
-//! refused, because what it erased is gone.
+//! refused, because the erased rows are gone.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -35,7 +35,7 @@ impl Path for Accepted {
     }
 }
 
-/// The jobs wait in their queue, and the walk watches what becomes of them.
+/// The jobs wait in their queue, and the walk watches them.
 #[derive(Debug)]
 pub(super) struct Delivered;
 

@@ -1,4 +1,4 @@
-//! Portal links: a code opens one session, whatever answer is lost.
+//! Portal links: a code opens one session, even if any answer is lost.
 
 use async_trait::async_trait;
 use serde_json::{Value, json};

@@ -38,7 +38,7 @@ async fn password_is_new(run: &Run<'_>) {
     lives(run, &session).await;
 }
 
-/// Whatever answer is lost, the token gives one successor, and this one goes on.
+/// If any answer is lost, the token gives the same one successor, and the session goes on with it.
 #[derive(Debug)]
 pub(super) struct Refresh;
 

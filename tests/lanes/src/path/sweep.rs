@@ -1,4 +1,4 @@
-//! A sweep after a new sealing key: all values get under it, whatever crashes, and attempts are signed as before.
+//! A sweep after a new sealing key: all values get under it, although functions crash, and attempts are signed as before.
 
 use std::time::Duration;
 

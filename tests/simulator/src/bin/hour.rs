@@ -3,7 +3,7 @@
 //!
 //! The pollers begin with five invocations each and grow by 300 a minute, both functions share the account's 1,000
 //! concurrent invocations, and SQS serves quiet projects first. The world does not count table units: the busiest project
-//! posts 500 events a second, which is what a partition of deliveries takes (docs/operations.md).
+//! posts 500 events a second, the most that a partition of deliveries takes (docs/operations.md).
 
 use std::fmt::Write as _;
 use std::path::Path;

@@ -81,7 +81,7 @@ pub async fn reset_password(
     if !app.registry.change_password(&account, &new, SessionSetId::new(now)).await? {
         return Err(ApiError::reset_token_refused());
     }
-    // Whoever forgot a password has often tried many.
+    // A person who forgot a password has often tried many.
     for guessed in [Guessed::ResetToken, Guessed::Password] {
         app.registry.clear_login_failures(guessed, &account.email_key, &from.network()).await?;
     }

@@ -55,7 +55,7 @@ pub async fn open_portal(
     let link = registry.portal_link(&project_id, &link_id).await?;
     let link = link.ok_or_else(ApiError::portal_code_refused)?;
     Span::current().record("portal_link_id", field::display(link_id));
-    // A code of 256 bits cannot be guessed. The budget bounds what tries cost; an unknown link costs a read.
+    // A code of 256 bits cannot be guessed. The budget bounds the cost of tries; an unknown link costs a read.
     let taken = registry.take_portal_try(&project_id, &link_id, &from.network(), now).await?;
     if let LoginBudget::Spent { until } = taken {
         return Err(ApiError::too_many_portal_tries(until.since(now).as_secs() + 1));

@@ -26,7 +26,7 @@ use crate::openapi::values::PageCursor;
 /// The most envelopes that certainly fit a page, however large each is. Each further load asks for twice as many.
 const FIRST_LOAD: usize = 11;
 
-/// After this time a search ends with what it has found. The next page goes on from there.
+/// After this time a search ends with the rows that it has found. The next page goes on from there.
 const SEARCH_TIME: Duration = Duration::from_secs(5);
 
 /// Kept below the function's own time, so that a slow store has an answer too.

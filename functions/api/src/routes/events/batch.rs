@@ -167,7 +167,7 @@ fn read<'a>(text: &'a RawValue, names: &EventNames) -> Result<(Option<EventId>, 
     }
     let fields: Fields<'a> =
         serde_json::from_str(text.get()).map_err(|_| ApiError::invalid("An event must be a JSON object"))?;
-    // A misspelled `event_id` that is ignored would take away what makes it safe to send the event again.
+    // If a misspelled `event_id` were ignored, it would not be safe to send the event again.
     fields.only(&["event_name", "event_id", "customer_id", "notification_id", "data"])?;
     Ok(event_input::read(&fields, names)?)
 }

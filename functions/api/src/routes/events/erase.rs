@@ -1,4 +1,4 @@
-//! `…/events/{eventId}/payload`: takes away what the producer and the receivers said (contract §2).
+//! `…/events/{eventId}/payload`: takes away the payload and the receivers' answers (contract §2).
 
 use std::collections::HashMap;
 use std::time::Duration;
