@@ -147,8 +147,8 @@ pub fn origin(lookup: &impl Fn(&str) -> Option<String>) -> Result<Origin, Config
 /// APIs.
 ///
 /// # Errors
-/// When the list is malformed, when it exempts this machine although AWS is not played by something on it, or when the addresses that
-/// stay barred on real AWS cannot be looked up.
+/// When the list is malformed, when it exempts this machine although AWS is not played by something on it, or when the
+/// addresses that stay barred on real AWS cannot be looked up.
 pub fn address_rules(lookup: &impl Fn(&str) -> Option<String>) -> Result<AddressRules, ConfigError> {
     rules_by(lookup, |host, port| Ok((host, port).to_socket_addrs()?.collect()))
 }

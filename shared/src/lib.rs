@@ -1,9 +1,10 @@
 //! All that both functions use.
 //!
 //! [`domain`] holds the rules and is pure. [`store`] keeps rows in DynamoDB, [`sealing`] seals the secrets in them, [`queue`]
-//! moves jobs through SQS, [`ed25519`] signs with an endpoint's own keys, and [`accept`] makes an event durable with these two, its [`sinks`], [`accept_many`] several, and [`line_up`] gives
-//! ordered deliveries their places; [`aws`] is the part that their clients share. Each function starts with
-//! [`config`], [`logging`] and [`tls`], and reads [`clock`]. [`recent`] remembers for some seconds.
+//! moves jobs through SQS, [`ed25519`] signs with an endpoint's own keys, and [`accept`] makes an event durable with these two,
+//! its [`sinks`], [`accept_many`] several, and [`line_up`] gives ordered deliveries their places; [`aws`] is the part that
+//! their clients share. Each function starts with [`config`], [`logging`] and [`tls`], and reads [`clock`]. [`recent`]
+//! remembers for some seconds.
 
 pub mod accept;
 pub mod accept_many;

@@ -115,8 +115,9 @@ impl Queue {
     /// Sends a job that becomes visible after `delay`, or after 15 minutes if that is sooner.
     ///
     /// The message's group is its project. When one group has more than a tenth of all messages in flight, SQS hands out the
-    /// messages of quiet groups first (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-fair-queues.html>). So projects share a lane
-    /// fairly, however many endpoints they have. (Rejected: the endpoint as the group. Each of fifty hanging endpoints has
+    /// messages of quiet groups first
+    /// (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-fair-queues.html>). So projects share a
+    /// lane fairly, however many endpoints they have. (Rejected: the endpoint as the group. Each of fifty hanging endpoints has
     /// 2 % of the lane, below the tenth, and together they fill it.)
     ///
     /// # Errors

@@ -76,8 +76,8 @@ impl AddressRules {
         self.exempt.iter().any(|net| net.contains(&ip))
     }
 
-    /// Whether a connection to this address is allowed when a *host name* resolved to it. A resolver does not know the port, so an
-    /// address that is barred on one port is barred on all.
+    /// Whether a connection to this address is allowed when a *host name* resolved to it. A resolver does not know the port, so
+    /// an address that is barred on one port is barred on all.
     #[must_use]
     pub fn permits_resolved_ip(&self, ip: IpAddr) -> bool {
         let barred = self.never.iter().any(|never| never.ip().to_canonical() == ip.to_canonical());

@@ -54,8 +54,8 @@ pub fn allowed_at_first(
     }
 }
 
-/// Whether a change may be made at this endpoint. If the URL or the token URL moves further than [`Keeps`] says, no secret moves with
-/// it: the caller may not know the secrets, and must not be able to send them to a host of its own.
+/// Whether a change may be made at this endpoint. If the URL or the token URL moves further than [`Keeps`] says, no secret
+/// moves with it: the caller may not know the secrets, and must not be able to send them to a host of its own.
 ///
 /// # Errors
 /// When a mask stands where no value can be kept, or headers and `auth` would set one header.

@@ -4,8 +4,9 @@
 //! three lanes, and `row` is one delivery's row. [`queue`] is SQS, `sides` are the queues outside the lanes, and
 //! [`pollers`] pass a lane's messages to Lambda. [`steps`] carries decisions out as the delivery function does, and
 //! `waits` has a job's short
-//! waits and its slots, and `speed` marks how fast endpoints answer. [`chaos`] has the faults that happen now and then, [`broken`] the outages.
-//! [`streams`] is a world of its own, of ordered deliveries. [`metrics`] is CloudWatch, and [`alarms`] are the template's alarms.
+//! waits and its slots, and `speed` marks how fast endpoints answer. [`chaos`] has the faults that happen now and then,
+//! [`broken`] the outages. [`streams`] is a world of its own, of ordered deliveries. [`metrics`] is CloudWatch, and [`alarms`]
+//! are the template's alarms.
 
 pub mod alarms;
 pub mod broken;

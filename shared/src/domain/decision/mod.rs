@@ -1,7 +1,7 @@
 //! The decisions: pure functions of a delivery's row, its endpoint, the job that woke, the attempt's outcome and the time.
 //! [`on_wake`] chooses a woken job's act. [`after_attempt`] turns an attempt's outcome into the delivery's next step.
-//! [`Woken`] turns either into the write to the row and the job's next place. [`given_up()`] ends the delivery of a dead letter. The
-//! delivery function carries them out.
+//! [`Woken`] turns either into the write to the row and the job's next place. [`given_up()`] ends the delivery of a dead
+//! letter. The delivery function carries them out.
 
 use std::time::Duration;
 

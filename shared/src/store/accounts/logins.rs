@@ -63,8 +63,8 @@ fn row_of_all(of: Guessed, email: &EmailKey) -> String {
     format!("{name}|{}", email.as_str())
 }
 
-/// The rows of a link's tries, for a caller and for all callers. They name the project, whose erasure finds them by it. No row of an
-/// e-mail begins like them.
+/// The rows of a link's tries, for a caller and for all callers. They name the project, whose erasure finds them by it. No row
+/// of an e-mail begins like them.
 fn rows_of_link(project: &ProjectId, link: &PortalLinkId, from: &CallerNetwork) -> [String; 2] {
     [format!("portal-from|{from}|{project}|{link}"), format!("portal-all|{project}|{link}")]
 }
@@ -74,8 +74,8 @@ fn is_of_project(row: &str, project: &ProjectId) -> bool {
     row.starts_with("portal-") && row.contains(&format!("|{project}|"))
 }
 
-/// The most pages of failed logins that are looked through. Rows count for a quarter of an hour, and DynamoDB deletes most expired rows
-/// within two days, so only a flood makes more.
+/// The most pages of failed logins that are looked through. Rows count for a quarter of an hour, and DynamoDB deletes most
+/// expired rows within two days, so only a flood makes more.
 const MOST_PAGES: usize = 20;
 
 impl Registry {
@@ -133,8 +133,8 @@ impl Registry {
         self.erase_tries(&ending, |row| row.ends_with(&ending)).await
     }
 
-    /// Deletes the counts whose rows have this part and are erased. They are kept by the callers' networks, so only a look through the
-    /// table finds them. The rows that a flood puts beyond `MOST_PAGES` expire.
+    /// Deletes the counts whose rows have this part and are erased. They are kept by the callers' networks, so only a look
+    /// through the table finds them. The rows that a flood puts beyond `MOST_PAGES` expire.
     async fn erase_tries(&self, part: &str, is_erased: impl Fn(&str) -> bool) -> Result<(), StoreError> {
         let table = &self.tables.login_failures;
         let is_erased = |item: &Item| {

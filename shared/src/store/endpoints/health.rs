@@ -14,8 +14,8 @@ use crate::store::update::Changes;
 use crate::store::{Store, StoreError, audit, from_item, number, routes, row_in_the_way, text, value};
 use crate::time::Timestamp;
 
-/// The endpoint is active, and no change by its owner has a later time. If one has, because it came just now by another clock, the next
-/// failure disables the endpoint: the latest entry in the activity list always has the status of the row.
+/// The endpoint is active, and no change by its owner has a later time. If one has, because it came just now by another clock,
+/// the next failure disables the endpoint: the latest entry in the activity list always has the status of the row.
 const ACTIVE: &str = "#status = :active AND #updated_at < :updated_at";
 
 impl Store {
@@ -82,8 +82,8 @@ impl Store {
         Ok(recovered && endpoint.status == EndpointStatus::Active)
     }
 
-    /// Notes that an endpoint with at least as many failures in a row is failing, once until its next success. Returns whether this
-    /// call did so, or an earlier call with the same `failing`.
+    /// Notes that an endpoint with at least as many failures in a row is failing, once until its next success. Returns whether
+    /// this call did so, or an earlier call with the same `failing`.
     pub async fn note_failing(&self, endpoint: &Endpoint, failing: &EventId) -> Result<bool, StoreError> {
         let noted = self
             .update_state(endpoint)
@@ -157,8 +157,8 @@ impl Store {
         Ok(changes.of_transaction(Part::State.update(&self.tables.endpoints, &disabled.id)))
     }
 
-    /// Writes both parts, the routes, and the entry, which is kept for that long. When a condition does not hold, the row tells whether
-    /// an earlier call with the same `disabling` made the change.
+    /// Writes both parts, the routes, and the entry, which is kept for that long. When a condition does not hold, the row tells
+    /// whether an earlier call with the same `disabling` made the change.
     async fn disable(
         &self,
         disabled: Endpoint,
