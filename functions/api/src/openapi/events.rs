@@ -74,7 +74,7 @@ pub(super) fn resource() -> Resource {
     let batch = post(BATCH, "createEvents", "Post many events")
         .needs(Scope::EventsWrite)
         .about(
-            "Each event stands for itself: `results` says, in their order, what became of each. `status` is 202 for an event that is durable, \
+            "Each event stands for itself: `results` has one result for each, in their order. `status` is 202 for an event that is durable, \
              with the fields that it would get by itself, and otherwise the status of its refusal, with the `message`. An event with a 429 \
              or a 503 can be sent again; without an `event_id`, send no event again that has a 202.\n\n\
              The same `event_id` twice is a duplicate if the content is equal, and otherwise a 409. A field that an event does not have \

@@ -41,8 +41,8 @@ pub(super) fn resource() -> Resource {
         .gives::<ProjectBody>(200, "The project.", project());
     let erase = delete("/v1/projects/{projectId}", "eraseProject", "Erase a project")
         .about(
-            "With its keys, endpoints, events and deliveries. After the answer it is as if it had never been: its keys open nothing, what \
-             waits is not delivered, and events that still come in for it are dropped. Its rows are gone within 24 hours. An API key is not \
+            "With its keys, endpoints, events and deliveries. After the answer it is as if it had never been: its keys open nothing, \
+             waiting deliveries are not sent, and events that still come in for it are dropped. Its rows are gone within 24 hours. An API key is not \
              enough. A wrong `password` is a 400, and counts as a failed login.",
         )
         .secured_only("accessToken")
