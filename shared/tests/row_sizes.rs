@@ -132,7 +132,7 @@ fn fifty_endpoints_with_three_usual_names_are_one_read_unit() {
     ));
 }
 
-/// What deliveries change about an endpoint is one write unit, whatever its owner has set.
+/// A delivery's change of an endpoint costs one write unit, with any settings of its owner.
 #[test]
 fn a_state_is_one_write_unit() {
     let now = Timestamp::from_millis(1_776_009_119_499);

@@ -15,8 +15,8 @@ pub struct DisableRule {
 }
 
 impl DisableRule {
-    /// The time from which one more failure disables the endpoint. `None` while one more failure is not enough, at
-    /// whatever time.
+    /// The time from which one more failure disables the endpoint. `None` while one more failure is not enough at
+    /// any time.
     #[must_use]
     pub fn disables_at(&self, endpoint: &Endpoint) -> Option<Timestamp> {
         let EndpointState { consecutive_failures, first_failure_at, .. } = endpoint.state;

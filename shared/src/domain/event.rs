@@ -139,8 +139,8 @@ impl Event {
         Self { deliveries, skipped: Skipped(skipped), ..event }
     }
 
-    /// An event for one endpoint alone, whether or not that subscribes to the event's name, and whatever its filter. It stands
-    /// in no stream, because a person waits for it.
+    /// An event for one endpoint alone, even if the endpoint is not subscribed to the name or its filter does not match. It
+    /// stands in no stream, because a person waits for it.
     #[must_use]
     pub fn for_one(
         event_id: EventId,

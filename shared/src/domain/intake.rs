@@ -51,7 +51,7 @@ pub fn read<'a>(body: &'a str, message_id: &str, names: &EventNames) -> Result<I
     Ok(Incoming { project_id, event_id, content, name_field })
 }
 
-/// The project that a message's body names, whatever else is wrong with the body.
+/// The project that a message's body names, even if the body is wrong in other ways.
 #[must_use]
 pub fn project_named(body: &str) -> Option<ProjectId> {
     let fields = Fields::parse(body.as_bytes()).ok()?;

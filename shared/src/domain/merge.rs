@@ -15,7 +15,7 @@ const LEAST: usize = 4;
 /// would cost more than these rows.
 const MORE: usize = 2;
 
-/// The most rows that one list is asked for at once. Whatever its limit, a query reads at most 1 MiB.
+/// The most rows that one list is asked for at once. A query with a larger limit still reads at most 1 MiB.
 const MOST: usize = 5_000;
 
 /// When a page is full.

@@ -72,7 +72,7 @@ impl Routes {
         self
     }
 
-    /// Whether an active endpoint is subscribed to this name, whatever its filter.
+    /// Whether an active endpoint is subscribed to this name. Its filter does not matter.
     #[must_use]
     pub fn has_subscriber(&self, name: &EventName) -> bool {
         let wants = |route: &Route| route.names.iter().any(|subscription| subscription.covers(name));

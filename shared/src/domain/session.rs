@@ -174,7 +174,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever tokens come in which order: a use of the two newest goes on, and any other use ends the session for good.
+        /// With any tokens in any order: a use of the two newest goes on, and any other use ends the session for good.
         #[test]
         fn only_the_two_newest_tokens_give_anything(uses in prop::collection::vec(0_u32..4, 1..60)) {
             let mut service = Service::new();

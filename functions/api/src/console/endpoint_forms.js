@@ -82,7 +82,7 @@ export async function createEndpoint({ path, tester }, done) {
   });
 }
 
-/** No saved value moves to another origin: whoever may edit an endpoint could otherwise send it to a host of their own. */
+/** No saved value moves to another origin: a person who may edit an endpoint could otherwise send it to a host of their own. */
 function requireValuesAgain({ url, headers }, endpoint) {
   const moves = URL.canParse(url) && new URL(url).origin !== new URL(endpoint.url).origin;
   if (moves && Object.values(headers).includes(MASK))

@@ -63,7 +63,7 @@ export function inside(text) {
 
 const SHORT = 60;
 
-/** The text with a line for each entry of whatever is not short. Each string and number keeps its spelling. */
+/** The text with a line for each entry of an array or object that is not short. Each string and number keeps its spelling. */
 export function pretty(text, indent = "") {
   const entries = "{[".includes(text[0]) ? inside(text) : [];
   if (!entries.length) return text;

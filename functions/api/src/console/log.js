@@ -28,7 +28,7 @@ function tailOf(look) {
   const turn = () => {
     isOn = !isOn;
     toggle.setAttribute("aria-pressed", String(isOn));
-    fill(said, isOn && "Follows what happens");
+    fill(said, isOn && "Shows new rows as they come");
     look();
   };
   const toggle = button("Live", turn, { kind: "small live", "aria-pressed": "false", title: "Looks for new deliveries every 3 seconds" });

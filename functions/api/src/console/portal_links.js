@@ -64,7 +64,7 @@ async function createLink(path, done) {
         h("code", null, made.url),
         copyButton(() => made.url, "Copy link", { said: "Link copied" }),
       ),
-      h("p", { class: "hint" }, "Whoever opens it first has access. If nobody does, it ends ", time(made.expires_at), "."),
+      h("p", { class: "hint" }, "The first person who opens it has access. If nobody does, it ends ", time(made.expires_at), "."),
       h("div", { class: "actions" }, button("Done", close, { kind: "primary", autofocus: true })),
     ],
     { stays: true },
@@ -74,7 +74,7 @@ async function createLink(path, done) {
 
 function endLink(path, link, done) {
   const text = link.redeemed_at
-    ? "Its session ends after at most 5 seconds. Whoever opened it needs another link."
+    ? "Its session ends after at most 5 seconds. A person who opened it needs another link."
     : "The link can no longer be opened.";
   return formDialog("End this link?", h("p", null, text), {
     action: "End link",
