@@ -3,7 +3,7 @@
 //! Reading all roots is more than half of the work of a cold start, and AWS's own certificates need only those of Amazon
 //! (<https://docs.aws.amazon.com/general/latest/gr/aws-apis.html>). So [`Roots`] reads these few at once. For a
 //! receiver it reads the roots that the receiver's certificates name as their issuers, and all roots when these few do
-//! not do.
+//! not verify the certificates.
 
 mod bundle;
 mod identity;
