@@ -1,4 +1,8 @@
 //! Reads settings. Each error names the variable, its value and the allowed values.
+//!
+//! # Errors
+//! Each function returns `Missing` when a variable without a default is not set, and `NotAllowed` when a value is not an
+//! allowed one. The functions below name only errors beyond these.
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -31,25 +35,18 @@ pub fn from_process(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// # Errors
-/// When the variable is absent or empty.
+/// A variable that has no default and may not be empty.
 pub fn required(lookup: &impl Fn(&str) -> Option<String>, name: &'static str) -> Result<String, ConfigError> {
     lookup(name).filter(|value| !value.is_empty()).ok_or(ConfigError::Missing { name })
 }
 
 /// The beginning of the tables' names. It may be empty: an AWS that holds one deployment alone needs none.
-///
-/// # Errors
-/// When the variable is absent.
 pub fn tables_prefix(lookup: &impl Fn(&str) -> Option<String>) -> Result<String, ConfigError> {
     let name = "TABLES_PREFIX";
     lookup(name).ok_or(ConfigError::Missing { name })
 }
 
 /// Reads a variable with the parser of its type. An absent variable has the value `default`.
-///
-/// # Errors
-/// When the parser refuses the value.
 pub fn parsed<T>(
     lookup: &impl Fn(&str) -> Option<String>,
     name: &'static str,
@@ -69,26 +66,17 @@ pub fn number_within(min: u64, max: u64) -> impl Fn(&str) -> Result<u64, String>
 }
 
 /// The event names that this deployment knows.
-///
-/// # Errors
-/// When the list is malformed.
 pub fn event_names(lookup: &impl Fn(&str) -> Option<String>) -> Result<EventNames, ConfigError> {
     parsed(lookup, "EVENT_NAMES", "call.started,call.ended,call.summary", EventNames::parse)
 }
 
 /// How long events and deliveries are kept.
-///
-/// # Errors
-/// When the value is not a number of days from 1 to ten years.
 pub fn retention(lookup: &impl Fn(&str) -> Option<String>) -> Result<Duration, ConfigError> {
     let days = parsed(lookup, "RETENTION_DAYS", "30", number_within(1, MAX_RETENTION_DAYS))?;
     Ok(Duration::from_secs(days * 24 * 60 * 60))
 }
 
 /// The numbers of events and test events that a project may post in a minute.
-///
-/// # Errors
-/// When a value is not a whole number.
 pub fn limits(lookup: &impl Fn(&str) -> Option<String>) -> Result<Limits, ConfigError> {
     let permits = |name, default| {
         let permits = parsed(lookup, name, default, number_within(0, u32::MAX.into()))?;
@@ -101,9 +89,6 @@ pub fn limits(lookup: &impl Fn(&str) -> Option<String>) -> Result<Limits, Config
 }
 
 /// Whether the hourly counts of endpoints are kept; by default they are.
-///
-/// # Errors
-/// When the value is neither `on` nor `off`.
 pub fn hourly_statistics(lookup: &impl Fn(&str) -> Option<String>) -> Result<bool, ConfigError> {
     parsed(lookup, "HOURLY_STATISTICS", "on", |text| match text {
         "on" => Ok(true),
@@ -113,9 +98,6 @@ pub fn hourly_statistics(lookup: &impl Fn(&str) -> Option<String>) -> Result<boo
 }
 
 /// When failures in a row disable an endpoint.
-///
-/// # Errors
-/// When a value is not a whole number of at most 32 bits.
 pub fn disable_rule(lookup: &impl Fn(&str) -> Option<String>) -> Result<DisableRule, ConfigError> {
     let within = |name, default| parsed(lookup, name, default, number_within(0, u32::MAX.into()));
     let failures = within("DISABLE_AFTER_FAILURES", "10")?;
@@ -126,18 +108,12 @@ pub fn disable_rule(lookup: &impl Fn(&str) -> Option<String>) -> Result<DisableR
 }
 
 /// The project whose endpoints get the operational events of all others; none by default.
-///
-/// # Errors
-/// When the value is not a UUID.
 pub fn operator_project(lookup: &impl Fn(&str) -> Option<String>) -> Result<Option<ProjectId>, ConfigError> {
     let id = |text: &str| ProjectId::parse(text).map(Some).map_err(|error| error.to_string());
     parsed(lookup, "OPERATOR_PROJECT_ID", "", |text| if text.is_empty() { Ok(None) } else { id(text) })
 }
 
 /// This deployment's origin, from the API's address that the template gives both functions.
-///
-/// # Errors
-/// When the value is missing or is not an address.
 pub fn origin(lookup: &impl Fn(&str) -> Option<String>) -> Result<Origin, ConfigError> {
     required(lookup, "API_ENDPOINT")?;
     parsed(lookup, "API_ENDPOINT", "", Origin::parse)
@@ -147,8 +123,8 @@ pub fn origin(lookup: &impl Fn(&str) -> Option<String>) -> Result<Origin, Config
 /// APIs.
 ///
 /// # Errors
-/// When the list is malformed, when it exempts this machine although AWS is not played by something on it, or when the
-/// addresses that stay barred on real AWS cannot be looked up.
+/// When the list exempts this machine although AWS is not played by something on it, or when the addresses that stay barred on
+/// real AWS cannot be looked up.
 pub fn address_rules(lookup: &impl Fn(&str) -> Option<String>) -> Result<AddressRules, ConfigError> {
     rules_by(lookup, |host, port| Ok((host, port).to_socket_addrs()?.collect()))
 }

@@ -1,4 +1,7 @@
 //! An endpoint's sealed values: opened for an attempt, or sealed anew under the current key.
+//!
+//! # Errors
+//! Each function fails when a value that it has to open does not open. The functions below name only errors beyond this.
 
 use super::{NotOpened, SealingError, SealingKeys};
 use crate::custom_headers::CustomHeaders;
@@ -27,9 +30,6 @@ pub struct Resealed {
 
 impl SealingKeys {
     /// The secrets of one attempt: those that sign at `now`, the endpoint's own headers, and its `auth`.
-    ///
-    /// # Errors
-    /// When a value does not open.
     pub fn secrets_of(&self, endpoint: &Endpoint, now: Timestamp) -> Result<EndpointSecrets, NotOpened> {
         let previous = endpoint.previous_secret_at(now);
         let previous = previous.map(|sealed| self.open(&endpoint.place(Field::PreviousSecret), sealed));
@@ -52,15 +52,11 @@ impl SealingKeys {
         })
     }
 
-    /// # Errors
-    /// When the secret does not open.
     pub fn auth_of(&self, endpoint: &Endpoint, auth: &SealedAuth) -> Result<ReceiverAuth, NotOpened> {
         let secret = self.open(&endpoint.place(auth.field()), auth.secret())?;
         Ok(auth.with(secret.into()))
     }
 
-    /// # Errors
-    /// When the secret does not open.
     pub fn signing_secret_of(&self, endpoint: &Endpoint) -> Result<SigningSecret, NotOpened> {
         let secret = self.open(&endpoint.place(Field::SigningSecret), &endpoint.signing_secret)?;
         Ok(secret.into())
@@ -81,7 +77,7 @@ impl SealingKeys {
     /// longer the current one.
     ///
     /// # Errors
-    /// When no pair can be made, or the one that it has does not open.
+    /// When no pair can be made.
     pub fn seal_ed25519(
         &self,
         endpoint: &Endpoint,
@@ -97,7 +93,7 @@ impl SealingKeys {
     /// The keys of a rotation; `None` for an endpoint that has no key pair.
     ///
     /// # Errors
-    /// When no pair can be made, or the one that it has does not open.
+    /// When no pair can be made.
     pub fn rotate_ed25519(&self, endpoint: &Endpoint) -> Result<Option<RotatedKeys>, SealingError> {
         let Some(pair) = &endpoint.ed25519 else { return Ok(None) };
         let previous = self.open(&endpoint.place(Field::Ed25519), &pair.private_key)?;
@@ -132,9 +128,6 @@ impl SealingKeys {
     /// Headers as a caller sent them, sealed for an endpoint. A mask keeps the endpoint's value, which is sealed anew
     /// if its key is no longer the current one: a sweep may have passed the endpoint already. `crate::masks` has
     /// checked the masks. The same value again is kept likewise, so that it is known as no change.
-    ///
-    /// # Errors
-    /// When a value that is kept does not open.
     pub fn seal_headers(
         &self,
         endpoint: &Endpoint,
@@ -154,9 +147,6 @@ impl SealingKeys {
     }
 
     /// The `auth` of a caller, sealed for an endpoint. A mask keeps the secret, as in [`Self::seal_headers`].
-    ///
-    /// # Errors
-    /// When a secret that is kept does not open.
     pub fn seal_auth(&self, endpoint: &Endpoint, auth: &ReceiverAuth) -> Result<SealedAuth, SealingError> {
         let secret = auth.secret().expose();
         let kept = endpoint.auth.as_ref().and_then(|before| auth.secret_like(before));
@@ -169,9 +159,6 @@ impl SealingKeys {
 
     /// The endpoint's values under the current key, without a previous secret that signs no longer. `None` when its row holds
     /// them so already.
-    ///
-    /// # Errors
-    /// When a value does not open.
     pub fn reseal_all(&self, endpoint: &Endpoint, now: Timestamp) -> Result<Option<Resealed>, SealingError> {
         let previous = endpoint.previous_secret_at(now);
         let previous_ed25519 = endpoint.previous_ed25519_at(now);

@@ -115,9 +115,6 @@ impl Budgets {
     }
 
     /// Deletes the counts of a project whose rows have not expired. DynamoDB deletes the older ones.
-    ///
-    /// # Errors
-    /// When DynamoDB did not delete them all.
     pub async fn erase(&self, project_id: &ProjectId, now: Timestamp) -> Result<(), StoreError> {
         let oldest = now.minus(Duration::from_secs(KEPT_SECONDS.unsigned_abs() + 120));
         // The clock of another instance may be ahead.

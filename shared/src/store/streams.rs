@@ -168,9 +168,6 @@ impl Store {
     }
 
     /// Takes deliveries of a stream, if nobody has taken any since its head was read. Of two jobs that try, one is overtaken.
-    ///
-    /// # Errors
-    /// When DynamoDB did not write it.
     pub async fn take_block(
         &self,
         stream: &StreamKey,

@@ -20,6 +20,9 @@ use crate::http::body::{self, RequestBody};
 
 /// The ids and names in the path, each parsed when it is asked for: an endpoint that does not exist is said before a malformed
 /// delivery id.
+///
+/// # Errors
+/// Each function that returns an id fails when the path's text is not a UUID.
 #[derive(Debug, Clone)]
 pub struct PathIds {
     params: Vec<(String, String)>,
@@ -45,32 +48,22 @@ impl PathIds {
         Ok(id)
     }
 
-    /// # Errors
-    /// When it is not a UUID.
     pub fn endpoint(&self) -> Result<EndpointId, ApiError> {
         self.parse("webhook_id", "webhookId", EndpointId::parse)
     }
 
-    /// # Errors
-    /// When it is not a UUID.
     pub fn delivery(&self) -> Result<DeliveryId, ApiError> {
         self.parse("delivery_id", "deliveryId", DeliveryId::parse)
     }
 
-    /// # Errors
-    /// When it is not a UUID.
     pub fn replay(&self) -> Result<ReplayId, ApiError> {
         self.parse("replay_id", "replayId", ReplayId::parse)
     }
 
-    /// # Errors
-    /// When it is not a UUID.
     pub fn event(&self) -> Result<EventId, ApiError> {
         self.parse("event_id", "eventId", EventId::parse)
     }
 
-    /// # Errors
-    /// When it is not a UUID.
     pub fn api_key(&self) -> Result<ApiKeyId, ApiError> {
         self.parse("api_key_id", "apiKeyId", ApiKeyId::parse)
     }
@@ -82,8 +75,6 @@ impl PathIds {
         event_type::name(text).map_err(|Refused(why)| body::invalid(self.body.as_ref(), why))
     }
 
-    /// # Errors
-    /// When it is not a UUID.
     pub fn portal_link(&self) -> Result<PortalLinkId, ApiError> {
         self.parse("portal_link_id", "portalLinkId", PortalLinkId::parse)
     }

@@ -48,7 +48,7 @@ impl Store {
     /// outside the index and enters it. The next call passes it: by then the index shows it.
     ///
     /// # Errors
-    /// When DynamoDB did not do it. The time is as true as before.
+    /// After an error the time is as true as before.
     pub async fn settle(&self, endpoint: &Endpoint, now: Timestamp) -> Result<(), StoreError> {
         let (from, to) = (endpoint.settled_to(), now.minus(SETTLES_AFTER));
         let partitions = Partition::all(endpoint.buckets(), endpoint.shards).into_iter();

@@ -21,9 +21,6 @@ pub enum Advanced {
 impl Store {
     /// Moves a delivery on, if its row is still the one that was read and has not been erased. A repeat of a write
     /// whose answer was lost is recognized and counts as done.
-    ///
-    /// # Errors
-    /// When DynamoDB did not write it.
     pub async fn advance(&self, before: &Delivery, transition: &Transition) -> Result<Advanced, StoreError> {
         let mut update = self
             .update_delivery(before)
@@ -123,9 +120,6 @@ impl Store {
     }
 
     /// Gives the turn to the job of this chain, if nothing has changed on the row. Of two jobs that try, one is overtaken.
-    ///
-    /// # Errors
-    /// When DynamoDB did not write it.
     pub async fn claim(&self, before: &Delivery, claim: &Transition) -> Result<Advanced, StoreError> {
         let update = self
             .update_delivery(before)
@@ -155,9 +149,6 @@ impl Store {
     }
 
     /// Writes down that a delivery's failure is counted, although the operator is still to be told.
-    ///
-    /// # Errors
-    /// When DynamoDB did not write it.
     pub async fn note_counted(&self, delivery: &Delivery) -> Result<(), StoreError> {
         let update = self
             .update_delivery(delivery)
@@ -169,9 +160,6 @@ impl Store {
     }
 
     /// Writes down that nothing is left to do about a delivery's end.
-    ///
-    /// # Errors
-    /// When DynamoDB did not write it.
     pub async fn settle_count(&self, delivery: &Delivery) -> Result<(), StoreError> {
         let result = self
             .update_delivery(delivery)

@@ -30,9 +30,6 @@ fn listed_key(stream: &StreamKey) -> Item {
 
 impl Store {
     /// Lists a stream, so that the erasure of its project finds it.
-    ///
-    /// # Errors
-    /// When DynamoDB did not write it.
     pub async fn list_stream(&self, stream: &StreamKey, expires_at: i64) -> Result<(), StoreError> {
         let listed = ListedStream { endpoint_id: list_of(&stream.endpoint_id), id: stream.tag, expires_at };
         let put = self.client.put_item().table_name(&self.tables.replays).set_item(Some(to_item(&listed)?));
