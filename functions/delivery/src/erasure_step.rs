@@ -15,12 +15,10 @@ use tokio::time::Instant;
 
 use crate::App;
 use crate::message::{Disposal, Message};
+use crate::steps::STEP_DELAY;
 
 /// How long a step works before it leaves the rest to the next one. Other jobs of the batch wait for it.
 const STEP_TIME: Duration = Duration::from_secs(5);
-
-/// The pause between two steps, so that an erasure leaves room for other work.
-const STEP_DELAY: Duration = Duration::from_secs(1);
 
 /// How many endpoints are deleted at once.
 const ENDPOINTS_AT_ONCE: usize = 8;

@@ -25,6 +25,7 @@ mod reseal_step;
 mod sender;
 pub mod sqs_event;
 mod stats;
+mod steps;
 mod streams;
 mod turn;
 

@@ -11,7 +11,7 @@ use echo_shared::delivery::{Delivery, DeliveryStatus};
 use echo_shared::endpoint::Endpoint;
 use echo_shared::event::EventDelivery;
 use echo_shared::id::{DeliveryId, EventId};
-use echo_shared::job::{Chain, DeliveryJob, ReplayJob};
+use echo_shared::job::{AHEAD_OF_ITS_ROW, Chain, DeliveryJob, ReplayJob};
 use echo_shared::partition::Partition;
 use echo_shared::queue::Queue;
 use echo_shared::replay::{Match, PAGE, Position, Progress, Replay, StepAction, StopReason, on_wake};
@@ -22,15 +22,7 @@ use futures_util::future::try_join_all;
 
 use crate::App;
 use crate::message::{Disposal, Message};
-
-/// A delivery's row changes just after its job is sent. The job wakes this much later, and finds the row changed.
-const MANUAL_DELAY: Duration = Duration::from_secs(1);
-
-/// The pause between two steps, so that a replay leaves room for other work.
-const STEP_DELAY: Duration = Duration::from_secs(1);
-
-/// How long a step waits when it cannot go on yet.
-const NOT_YET: Duration = Duration::from_secs(3);
+use crate::steps::{NOT_YET, STEP_DELAY};
 
 /// How many look-ups one step makes at most. Where little matches, several find nothing.
 const LOOKS: usize = 8;
@@ -193,7 +185,7 @@ async fn try_again(
     let jobs: Vec<DeliveryJob> = to_start.values().map(|row| row.job_again(Chain::new(), now)).collect();
     // As in a retry by hand, the job goes first. A job without the row's change does nothing; a changed row without a job
     // would wait for ever.
-    let in_doubt = queue.send_all(&jobs, MANUAL_DELAY).await;
+    let in_doubt = queue.send_all(&jobs, AHEAD_OF_ITS_ROW).await;
     let sent = jobs.iter().filter(|job| !in_doubt.contains(job));
     let starts = sent.filter_map(|job| Some((job.delivery_id, job.chain?))).map(|(id, chain)| {
         let row = to_start[&id];

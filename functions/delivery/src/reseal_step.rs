@@ -15,6 +15,7 @@ use futures_util::future::try_join_all;
 use crate::App;
 use crate::message::{Disposal, Message};
 use crate::own_fault::OwnFault;
+use crate::steps::{NOT_YET, STEP_DELAY};
 
 /// The rows that one step reads; an endpoint has two.
 const ROWS: i32 = 16;
@@ -24,12 +25,6 @@ const AT_ONCE: usize = 8;
 
 /// How often the sweep tries an endpoint whose owner changes it meanwhile.
 const TRIES: usize = 3;
-
-/// The pause between two steps, so that a sweep leaves room for other work.
-const STEP_DELAY: Duration = Duration::from_secs(1);
-
-/// How long a step waits when it cannot go on yet.
-const NOT_YET: Duration = Duration::from_secs(3);
 
 /// After this time no function seals under an earlier key: each reads the secret again after [`SEALS_FOR`], and a call
 /// that began before has ended. The rest is for Secrets Manager, whose documentation does not say when each reader gets

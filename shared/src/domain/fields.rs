@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 /// The most characters of a short text, such as a name.
 pub const NAME_CHARS: usize = 256;
 
-/// How much of an unknown name is repeated to its sender.
+/// How much of a name is repeated to its sender.
 const MAX_SHOWN_CHARS: usize = 64;
 
 /// Why we refuse a request or a message. The text names the field and the allowed values, and repeats no value that was sent.
@@ -136,10 +136,16 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// A name that may be of any length, as it is repeated to its sender.
+#[must_use]
+pub fn shown(name: &str) -> String {
+    name.chars().take(MAX_SHOWN_CHARS).collect()
+}
+
 /// The message that a field or parameter is unknown, with the known one that was probably meant.
 #[must_use]
 pub fn not_known(kind: &str, name: &str, known: &[&str]) -> String {
-    let name: String = name.chars().take(MAX_SHOWN_CHARS).collect();
+    let name = shown(name);
     let list = known.join(", ");
     let distances = known.iter().map(|known| (strsim::damerau_levenshtein(&name, known), known));
     match distances.min() {

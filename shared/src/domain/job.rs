@@ -2,6 +2,7 @@
 //! erasure" and "go on with the sweep". The row itself says which attempt is due, and when.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +18,10 @@ const REPLAY: u64 = 2;
 const STREAM: u64 = 3;
 const ERASURE: u64 = 4;
 const RESEAL: u64 = 5;
+
+/// The delay of a job that is sent just before the row that it looks for is written or changed. Waking a little later, the
+/// job finds the row so, unless the write takes longer.
+pub const AHEAD_OF_ITS_ROW: Duration = Duration::from_secs(1);
 
 /// Names one job among the jobs that may exist for a delivery. The delivery's row names the job that has the turn, so a
 /// copy made by SQS or by a repeated send stands back instead of sending a second request.

@@ -9,10 +9,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use rustls::{Error, InconsistentKeys};
 
-use super::provider;
-
-/// More certificates than any authority's chain has.
-const LONGEST_CHAIN: usize = 16;
+use super::{LONGEST_CHAIN, provider};
 
 /// Why a certificate and a key are no identity. The text begins with the field's name, and repeats no part of either.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

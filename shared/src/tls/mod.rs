@@ -20,6 +20,9 @@ use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, Signatur
 use self::bundle::Bundle;
 pub use self::identity::{Identity, NoIdentity};
 
+/// More certificates than any authority's chain has.
+pub const LONGEST_CHAIN: usize = 16;
+
 /// The number of times that a process looks for single roots. Each costs a tenth of reading all of them, which it does then.
 const LOOKS: usize = 6;
 

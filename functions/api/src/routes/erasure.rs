@@ -1,21 +1,16 @@
 //! The erasure of a project, as far as a request does it itself; `echo_shared::erasure` does the rest.
 
-use echo_shared::account::{Account, CallerNetwork};
-use echo_shared::erasure::CLOSED_FOR;
-use echo_shared::id::{AccountId, ProjectId};
-use echo_shared::job::{ErasureJob, Position};
-use echo_shared::shards::Shards;
-use echo_shared::store::{Ended, Guessed};
-use echo_shared::time::Timestamp;
-use std::time::Duration;
-
 use super::auth::take_try;
 use crate::app::App;
 use crate::auth::passwords;
 use crate::error::ApiError;
-
-/// The first step finds the project marked, unless this request takes longer.
-const FIRST_STEP_DELAY: Duration = Duration::from_secs(1);
+use echo_shared::account::{Account, CallerNetwork};
+use echo_shared::erasure::CLOSED_FOR;
+use echo_shared::id::{AccountId, ProjectId};
+use echo_shared::job::{AHEAD_OF_ITS_ROW, ErasureJob, Position};
+use echo_shared::shards::Shards;
+use echo_shared::store::{Ended, Guessed};
+use echo_shared::time::Timestamp;
 
 /// Checks the password of a caller that has a token already. A thief of a token guesses the same password as a stranger at the
 /// login, so the budget is the same.
@@ -50,7 +45,7 @@ pub async fn erase_project(
 ) -> Result<(), ApiError> {
     // The job goes first: without the mark it does nothing, and a marked project without a job would stay half erased.
     let job = ErasureJob { project_id: *id, asked_at: now, position: Position::Endpoints };
-    app.retries.send(&job, FIRST_STEP_DELAY).await?;
+    app.retries.send(&job, AHEAD_OF_ITS_ROW).await?;
     let until = now.plus(CLOSED_FOR);
     if !app.registry.close_project(account_id, id, until).await? {
         return Ok(());

@@ -9,13 +9,12 @@ use echo_shared::endpoint::EndpointStatus;
 use echo_shared::event_name::{EventName, EventNames};
 use echo_shared::fields::{Fields, string};
 use echo_shared::id::{EndpointId, ProjectId, ReplayId};
-use echo_shared::job::ReplayJob;
+use echo_shared::job::{AHEAD_OF_ITS_ROW, ReplayJob};
 use echo_shared::replay::{Replay, ReplayFilter, ReplayStatus, StopReason};
 use echo_shared::store::Created;
 use echo_shared::time::{ALLOWED, Timestamp};
 use serde::Serialize;
 use serde_json::value::RawValue;
-use std::time::Duration;
 use utoipa::ToSchema;
 
 use super::endpoints;
@@ -25,9 +24,6 @@ use crate::error::ApiError;
 use crate::http::body::RequestBody;
 use crate::http::request::{PathIds, QueryValues};
 use crate::openapi::values;
-
-/// The row is written just after the job is sent; waking a little later, the job finds it.
-const FIRST_STEP_DELAY: Duration = Duration::from_secs(1);
 
 /// How many replays of an endpoint are listed.
 const MOST_LISTED: usize = 20;
@@ -182,7 +178,7 @@ pub async fn create(
         step: replay.step,
     };
     // The job goes first: without its row it does nothing, a row without it would wait for ever.
-    app.retries.send(&job, FIRST_STEP_DELAY).await?;
+    app.retries.send(&job, AHEAD_OF_ITS_ROW).await?;
     let entry = author.of_endpoint(&endpoint, Action::EndpointReplayStarted, now);
     match app.store.create_replay(&replay, latest, &entry).await? {
         Created::Done => Ok((StatusCode::ACCEPTED, Json(replay.into()))),

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use echo_shared::attempt::TlsFault;
-use echo_shared::tls::{Identity, Roots, Tls};
+use echo_shared::tls::{Identity, LONGEST_CHAIN, Roots, Tls};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{ResolvesClientCert, Resumption};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -16,10 +16,6 @@ const ISSUER_IS_AT: &[u8] = &[0x06, 0x08, 0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x
 
 /// The number of hosts whose TLS sessions are kept.
 const SESSIONS: usize = 64;
-
-/// More certificates than any authority's chain has. Checking a chain cannot be interrupted, and its work grows with the
-/// number of certificates.
-const LONGEST_CHAIN: usize = 16;
 
 tokio::task_local! {
     /// The notes on the handshake under way. rustls calls the verifiers below within the handshake's own poll.
@@ -128,6 +124,7 @@ impl ServerCertVerifier for Verifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
+        // Checking a chain cannot be interrupted, and its work grows with the number of certificates.
         if intermediates.len() > LONGEST_CHAIN {
             return Err(Error::InvalidCertificate(CertificateError::BadEncoding));
         }

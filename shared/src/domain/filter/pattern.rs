@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::Wrong;
 use super::document::Number;
-use crate::fields::{Fields, string};
+use crate::fields::{Fields, shown, string};
 
 /// The fields of an envelope (contract §5). Those beside `data` hold a string or null.
 const ENVELOPE: [&str; 5] = ["event_id", "event_name", "customer_id", "notification_id", "data"];
@@ -23,9 +23,6 @@ const MAX_DEPTH: usize = 16;
 
 /// The most operators that look at a value one after another. Exact values are looked up and not counted.
 const MAX_OPERATORS: usize = 64;
-
-/// How much of a field's name a place shows.
-const MAX_SHOWN_CHARS: usize = 64;
 
 /// All fields must match, and one of `any_of` if there are any.
 #[derive(Debug, Default)]
@@ -85,7 +82,7 @@ struct At(String);
 impl At {
     fn field(&self, name: &str) -> Self {
         let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '$');
-        let shown: String = name.chars().take(MAX_SHOWN_CHARS).collect();
+        let shown = shown(name);
         if !shown.is_empty() && shown.chars().all(is_plain) {
             Self(format!("{}.{shown}", self.0))
         } else {

@@ -4,8 +4,6 @@
 pub mod body;
 pub mod page;
 
-use std::time::Duration;
-
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -13,7 +11,7 @@ use echo_shared::attempt::MAX_ATTEMPTS;
 use echo_shared::delivery::Delivery;
 use echo_shared::endpoint::{Endpoint, EndpointStatus};
 use echo_shared::id::{DeliveryId, EndpointId};
-use echo_shared::job::{Chain, DeliveryJob};
+use echo_shared::job::{AHEAD_OF_ITS_ROW, Chain, DeliveryJob};
 use echo_shared::store::{Advanced, Owners};
 use echo_shared::time::Timestamp;
 use echo_shared::transition::Transition;
@@ -27,9 +25,6 @@ use crate::auth::InProject;
 use crate::error::ApiError;
 use crate::http::body::RequestBody;
 use crate::http::request::{PathIds, QueryValues};
-
-/// The row changes just after the job is sent; waking a little later, the job finds it changed.
-const MANUAL_DELAY: Duration = Duration::from_secs(1);
 
 /// The endpoint and its delivery, read side by side, or the 404 of the first that is not there.
 ///
@@ -174,7 +169,7 @@ async fn start_manual_attempt(
     let chain = Chain::new();
     let job = DeliveryJob { by_hand: true, ..delivery.job_again(chain, now) };
     let lane = if endpoint.is_slow(now) { &app.slow_endpoints } else { &app.first_attempts };
-    lane.send(&job, MANUAL_DELAY).await?;
+    lane.send(&job, AHEAD_OF_ITS_ROW).await?;
     let transition = Transition::by_hand(chain, now);
     match app.store.advance(delivery, &transition).await? {
         Advanced::Done => Ok(transition),

@@ -5,7 +5,7 @@ use echo_shared::custom_headers::{self, CustomHeaders};
 use echo_shared::endpoint::EndpointStatus;
 use echo_shared::endpoint_url::EndpointUrl;
 use echo_shared::event_name::EventNames;
-use echo_shared::fields::{Fields, Refused, string};
+use echo_shared::fields::{Fields, Refused, shown, string};
 use echo_shared::filter::FilterText;
 use echo_shared::rate_limit::MAX_PER_SECOND;
 use echo_shared::stream::Order;
@@ -63,11 +63,6 @@ pub(super) fn headers(fields: &Fields<'_>) -> Result<Option<CustomHeaders>, Refu
 
 fn is_header(name: &str, value: Option<&str>) -> bool {
     value.is_some_and(|value| CustomHeaders::new([(name.to_owned(), value.to_owned())]).is_some())
-}
-
-/// A name that may be of any length.
-fn shown(name: &str) -> String {
-    name.chars().take(64).collect()
 }
 
 /// `null` takes it away.
