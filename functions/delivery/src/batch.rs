@@ -247,7 +247,7 @@ async fn start_turns(
             shared,
             tally,
             deadline,
-            in_stream: None,
+            by_runner: None,
         };
         start(message, span, async move {
             match rows {

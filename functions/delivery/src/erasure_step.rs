@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use echo_shared::erasure::{ErasureStep, on_wake};
-use echo_shared::job::{ErasureJob, Position};
+use echo_shared::job::{ErasureJob, ErasureStage};
 use echo_shared::queue::MAX_DELAY;
 use echo_shared::route::Routes;
 use echo_shared::store::StoreError;
@@ -55,21 +55,18 @@ async fn go_on(
 ) -> Result<Disposal, StoreError> {
     let is_done = erase(app, job, routes).await?;
     let now = Timestamp::now();
-    let position = if is_done {
-        job.position.next(routes.shards, now, app.settings.api_timeout)
-    } else {
-        Some(job.position)
-    };
-    let Some(position) = position else {
+    let stage =
+        if is_done { job.stage.next(routes.shards, now, app.settings.api_timeout) } else { Some(job.stage) };
+    let Some(stage) = stage else {
         tracing::info!("a project is erased");
         return Ok(Disposal::Delete);
     };
-    let delay = match position {
-        Position::Events { not_before, .. } => not_before.since(now).clamp(STEP_DELAY, MAX_DELAY),
+    let delay = match stage {
+        ErasureStage::Events { not_before, .. } => not_before.since(now).clamp(STEP_DELAY, MAX_DELAY),
         _ => STEP_DELAY,
     };
     // The message stays until the next one is certain to be in the queue. Should both be there, both do the same.
-    match app.queues.retries.send(&ErasureJob { position, ..job.clone() }, delay).await {
+    match app.queues.retries.send(&ErasureJob { stage, ..job.clone() }, delay).await {
         Ok(()) => Ok(Disposal::Delete),
         Err(error) => {
             tracing::warn!(%error, "an erasure's next step was perhaps not queued; this one stands in");
@@ -78,12 +75,12 @@ async fn go_on(
     }
 }
 
-/// Erases the rows at the job's position; false when the time did not suffice for all of them.
+/// Erases the rows at the job's stage; false when the time did not suffice for all of them.
 async fn erase(app: &App, job: &ErasureJob, routes: &Routes) -> Result<bool, StoreError> {
     let (store, project_id, now) = (&app.store, &job.project_id, Timestamp::now());
     let end = Instant::now() + STEP_TIME;
-    match job.position {
-        Position::Endpoints => {
+    match job.stage {
+        ErasureStage::Endpoints => {
             let kept_for = app.settings.retention;
             let retired: Vec<_> = routes
                 .endpoints
@@ -93,9 +90,9 @@ async fn erase(app: &App, job: &ErasureJob, routes: &Routes) -> Result<bool, Sto
             stream::iter(retired).buffer_unordered(ENDPOINTS_AT_ONCE).try_collect::<()>().await?;
             Ok(true)
         }
-        Position::Events { shard, .. } => store.erase_events(project_id, shard, end).await,
-        Position::FormerEndpoints => store.erase_former_endpoints(project_id, end).await,
-        Position::Project => {
+        ErasureStage::Events { shard, .. } => store.erase_events(project_id, shard, end).await,
+        ErasureStage::FormerEndpoints => store.erase_former_endpoints(project_id, end).await,
+        ErasureStage::Project => {
             app.budgets.erase(project_id, now).await?;
             if !store.erase_audit(project_id, end).await? {
                 return Ok(false);

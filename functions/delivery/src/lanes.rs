@@ -84,20 +84,20 @@ fn fitting_beside<'a>(body: &str, attributes: &[(&'a str, &'a str)]) -> Vec<(&'a
 /// How many messages were hidden in the queues at the last look. A look happens at most every ten seconds.
 #[derive(Debug, Default)]
 pub(crate) struct Crowding {
-    retries: Mutex<Look>,
-    slow: Mutex<Look>,
-    intake: Mutex<Look>,
+    retries: Mutex<LastLook>,
+    slow: Mutex<LastLook>,
+    intake: Mutex<LastLook>,
 }
 
 #[derive(Debug, Default)]
-struct Look {
+struct LastLook {
     at: Option<Instant>,
     hidden: u64,
 }
 
 impl Crowding {
     /// The queue of first attempts hides no waiting jobs.
-    const fn at(&self, lane: Lane) -> Option<&Mutex<Look>> {
+    const fn at(&self, lane: Lane) -> Option<&Mutex<LastLook>> {
         match lane {
             Lane::FirstAttempts => None,
             Lane::Retries => Some(&self.retries),
@@ -106,24 +106,24 @@ impl Crowding {
     }
 
     pub(crate) fn is_crowded(&self, lane: Lane) -> bool {
-        self.at(lane).is_some_and(Look::is_crowded)
+        self.at(lane).is_some_and(LastLook::is_crowded)
     }
 
     /// Whether the intake should hide no more events. Looks first, if the last look is ten seconds old.
     pub(crate) async fn is_intake_crowded(&self, queues: &Queues) -> bool {
-        Look::again(&self.intake, &queues.intake).await;
-        Look::is_crowded(&self.intake)
+        LastLook::again(&self.intake, &queues.intake).await;
+        LastLook::is_crowded(&self.intake)
     }
 
     /// Looks again if the last look is ten seconds old. If SQS does not answer, the old number holds.
     pub(crate) async fn look(&self, lane: Lane, queues: &Queues) {
         if let Some(last) = self.at(lane) {
-            Look::again(last, queues.of(lane)).await;
+            LastLook::again(last, queues.of(lane)).await;
         }
     }
 }
 
-impl Look {
+impl LastLook {
     fn is_crowded(last: &Mutex<Self>) -> bool {
         last.lock().unwrap_or_else(PoisonError::into_inner).hidden > CROWDED_ABOVE
     }

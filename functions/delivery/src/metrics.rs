@@ -6,7 +6,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use echo_shared::stats;
+use echo_shared::stats::HourlyCounts;
 use echo_shared::time::Timestamp;
 use serde_json::{Map, Value, json};
 
@@ -41,7 +41,7 @@ pub(crate) struct Counts {
     pub(crate) first_attempt_latency: Vec<Duration>,
     pub(crate) attempt_duration: Vec<Duration>,
     /// The same by endpoint and hour; no part of the line.
-    pub(crate) by_endpoint: stats::Tally,
+    pub(crate) by_endpoint: HourlyCounts,
 }
 
 impl Tally {
@@ -50,7 +50,7 @@ impl Tally {
     }
 
     /// Takes the counts of endpoints out.
-    pub(crate) fn take_by_endpoint(&self) -> stats::Tally {
+    pub(crate) fn take_by_endpoint(&self) -> HourlyCounts {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::take(&mut counts.by_endpoint)
     }

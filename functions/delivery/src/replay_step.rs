@@ -31,7 +31,7 @@ const LOOKS: usize = 8;
 const LOOK_BYTES: usize = 3 * 1024 * 1024;
 
 /// How the start of a page ended.
-enum Started {
+enum PageStart {
     All {
         replayed: u64,
         last: Option<DeliveryId>,
@@ -96,9 +96,9 @@ async fn make(
     endpoint: &Endpoint,
 ) -> Result<Disposal, StoreError> {
     let (replayed, last) = match start_page(app, replay, endpoint).await? {
-        Started::All { replayed, last } => (replayed, last),
-        Started::NotYet(NotYet::Busy) => return Ok(message.hide(NOT_YET).await),
-        Started::NotYet(NotYet::InDoubt) => return Ok(message.hide(NOT_YET).await.by_our_fault()),
+        PageStart::All { replayed, last } => (replayed, last),
+        PageStart::NotYet(NotYet::Busy) => return Ok(message.hide(NOT_YET).await),
+        PageStart::NotYet(NotYet::InDoubt) => return Ok(message.hide(NOT_YET).await.by_our_fault()),
     };
     let (position, page) = look(app, replay, endpoint).await?;
     let progress = Progress { replayed, last_started: last, position, page };
@@ -122,7 +122,7 @@ async fn make(
 }
 
 /// Starts the page that the step before found.
-async fn start_page(app: &App, replay: &Replay, endpoint: &Endpoint) -> Result<Started, StoreError> {
+async fn start_page(app: &App, replay: &Replay, endpoint: &Endpoint) -> Result<PageStart, StoreError> {
     let mut deliveries = Vec::new();
     let mut skipped = Vec::new();
     for found in &replay.page {
@@ -135,19 +135,19 @@ async fn start_page(app: &App, replay: &Replay, endpoint: &Endpoint) -> Result<S
     let wanted: Vec<_> = wanted.map(|id| (replay.endpoint_id, id)).collect();
     let rows = app.store.deliveries_by_id(&wanted).await?;
     if is_busy(replay, &rows, Timestamp::now()) {
-        return Ok(Started::NotYet(NotYet::Busy));
+        return Ok(PageStart::NotYet(NotYet::Busy));
     }
     let queue = app.queues.of(Lane::for_retries(endpoint.is_slow(Timestamp::now())));
     let tried = match try_again(app, queue, replay, &deliveries, &rows).await? {
         Ok(tried) => tried,
-        Err(not_yet) => return Ok(Started::NotYet(not_yet)),
+        Err(not_yet) => return Ok(PageStart::NotYet(not_yet)),
     };
     let made = match make_skipped(app, queue, endpoint, replay, &skipped).await? {
         Ok(made) => made,
-        Err(not_yet) => return Ok(Started::NotYet(not_yet)),
+        Err(not_yet) => return Ok(PageStart::NotYet(not_yet)),
     };
     let last = made.last().or(tried.last()).copied();
-    Ok(Started::All { replayed: (tried.len() + made.len()) as u64, last })
+    Ok(PageStart::All { replayed: (tried.len() + made.len()) as u64, last })
 }
 
 /// Whether the endpoint still works on the page before, or a failure on this page is still to be counted. The failure

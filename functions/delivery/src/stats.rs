@@ -1,14 +1,14 @@
 //! Adds a batch's attempts and ends to the hourly counts of its endpoints (contract §6). The counts are for people: a
 //! count that cannot be written is lost, and it keeps no message in its queue.
 
-use echo_shared::stats::Tally;
+use echo_shared::stats::HourlyCounts;
 use tokio::time::{Instant, timeout_at};
 
 use crate::App;
-use crate::metrics;
+use crate::metrics::Tally;
 
 /// Writes an invocation's counts, by `last_moment` at the latest. It is called once all records of the batch are written.
-pub(crate) async fn write(app: &App, counted: Tally, tally: &metrics::Tally, last_moment: Instant) {
+pub(crate) async fn write(app: &App, counted: HourlyCounts, tally: &Tally, last_moment: Instant) {
     let Some(writer) = &app.stats else { return };
     let rows: Vec<_> = counted.into_rows().collect();
     let all = rows.len();

@@ -86,7 +86,7 @@ impl Minute {
 
 /// The answer to a request for a permit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Asked {
+pub enum PermitAnswer {
     Taken,
     /// The caller must first lease this many permits for this minute.
     LeaseMore(u32, Minute),
@@ -96,7 +96,7 @@ pub enum Asked {
 
 impl Lease {
     /// Takes a permit of a budget of `per_minute`. The caller wants `wanted` permits one after another, this one included.
-    pub fn take(&mut self, per_minute: u32, wanted: u32, now: Timestamp) -> Asked {
+    pub fn take(&mut self, per_minute: u32, wanted: u32, now: Timestamp) -> PermitAnswer {
         let minute = Minute::of(now);
         if self.minute != minute {
             *self = Self { minute, left: MOST_FREE.min(per_minute / 100), ..Self::default() };
@@ -104,19 +104,19 @@ impl Lease {
         if self.left > 0 {
             self.left -= 1;
             self.taken += 1;
-            Asked::Taken
+            PermitAnswer::Taken
         } else if self.is_spent {
-            Asked::RefusedUntil(minute.end())
+            PermitAnswer::RefusedUntil(minute.end())
         } else {
             // At most this part of the budget for one process at once, so that its unused permits are few.
             let most = (per_minute / 64).max(1);
             // Permits that are wanted at once do not stay unused.
             let block = (self.taken / 2).clamp(1, most).max(wanted.min(per_minute));
-            Asked::LeaseMore(block, minute)
+            PermitAnswer::LeaseMore(block, minute)
         }
     }
 
-    /// Adds the permits that were leased after [`Asked::LeaseMore`]. 0 permits mean that the minute's budget is spent.
+    /// Adds the permits that were leased after [`PermitAnswer::LeaseMore`]. 0 permits mean that the minute's budget is spent.
     pub const fn add(&mut self, permits: u32) {
         self.left += permits;
         self.is_spent = permits == 0;
@@ -170,9 +170,9 @@ mod tests {
             for (lease, got) in all.iter_mut().zip(&mut got) {
                 loop {
                     match lease.take(per_minute, 1, at(0)) {
-                        Asked::Taken => break *got += 1,
-                        Asked::RefusedUntil(until) => break assert_eq!(until, at(60_000)),
-                        Asked::LeaseMore(block, _) => {
+                        PermitAnswer::Taken => break *got += 1,
+                        PermitAnswer::RefusedUntil(until) => break assert_eq!(until, at(60_000)),
+                        PermitAnswer::LeaseMore(block, _) => {
                             let permits = block.min(per_minute - row);
                             row += permits;
                             leases += 1;
@@ -213,22 +213,22 @@ mod tests {
     fn permits_that_are_wanted_at_once_are_leased_at_once_and_never_more_than_the_budget() {
         let mut lease = Lease::default();
         for _ in 0..20 {
-            assert_eq!(lease.take(100_000, 100, at(0)), Asked::Taken);
+            assert_eq!(lease.take(100_000, 100, at(0)), PermitAnswer::Taken);
         }
-        assert_eq!(lease.take(100_000, 80, at(0)), Asked::LeaseMore(80, Minute::of(at(0))));
-        assert_eq!(Lease::default().take(60, 100, at(0)), Asked::LeaseMore(60, Minute::of(at(0))));
+        assert_eq!(lease.take(100_000, 80, at(0)), PermitAnswer::LeaseMore(80, Minute::of(at(0))));
+        assert_eq!(Lease::default().take(60, 100, at(0)), PermitAnswer::LeaseMore(60, Minute::of(at(0))));
     }
 
     #[test]
     fn the_next_minute_begins_anew_and_what_was_left_is_void() {
         let mut lease = Lease::default();
-        assert_eq!(lease.take(10, 1, at(0)), Asked::LeaseMore(1, Minute::of(at(0))));
+        assert_eq!(lease.take(10, 1, at(0)), PermitAnswer::LeaseMore(1, Minute::of(at(0))));
         lease.add(0);
-        assert_eq!(lease.take(10, 1, at(59_999)), Asked::RefusedUntil(at(60_000)));
-        assert_eq!(lease.take(10, 1, at(60_000)), Asked::LeaseMore(1, Minute::of(at(60_000))));
+        assert_eq!(lease.take(10, 1, at(59_999)), PermitAnswer::RefusedUntil(at(60_000)));
+        assert_eq!(lease.take(10, 1, at(60_000)), PermitAnswer::LeaseMore(1, Minute::of(at(60_000))));
         lease.add(5);
-        assert_eq!(lease.take(10, 1, at(60_000)), Asked::Taken);
-        assert!(matches!(lease.take(10, 1, at(120_000)), Asked::LeaseMore(..)));
+        assert_eq!(lease.take(10, 1, at(60_000)), PermitAnswer::Taken);
+        assert!(matches!(lease.take(10, 1, at(120_000)), PermitAnswer::LeaseMore(..)));
     }
 
     #[test]

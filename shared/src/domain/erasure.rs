@@ -1,5 +1,5 @@
 //! The erasure of a project's rows, in steps. The request that asks for it closes the project at once: it takes away the
-//! project's row, its keys, and, by a mark, its routing rows. A job does the rest, and carries its position.
+//! project's row, its keys, and, by a mark, its routing rows. A job does the rest, and carries its stage.
 //!
 //! A process that read a row before the mark may still write another: an acceptance its event, an attempt its record, a
 //! replay its deliveries. So the endpoints go first. Then the job waits until no such write can be under way, and then the
@@ -11,7 +11,7 @@
 use std::time::Duration;
 
 use crate::decision::longest_write;
-use crate::job::{ErasureJob, Position};
+use crate::job::{ErasureJob, ErasureStage};
 use crate::route::Routes;
 use crate::shards::{Shard, Shards};
 use crate::time::Timestamp;
@@ -42,7 +42,7 @@ pub enum ErasureStep {
 /// Chooses the act of a job. `routes` is the first copy of the project's routing row.
 #[must_use]
 pub fn on_wake(job: &ErasureJob, routes: Option<&Routes>, now: Timestamp) -> ErasureStep {
-    match (routes, job.position) {
+    match (routes, job.stage) {
         (None, _) => ErasureStep::Finished,
         (Some(routes), _) if !routes.is_erased => {
             if now < job.asked_at.plus(UNMARKED_FOR) {
@@ -51,15 +51,15 @@ pub fn on_wake(job: &ErasureJob, routes: Option<&Routes>, now: Timestamp) -> Era
                 ErasureStep::NeverMarked
             }
         }
-        (Some(_), Position::Events { not_before, .. }) if now < not_before => {
+        (Some(_), ErasureStage::Events { not_before, .. }) if now < not_before => {
             ErasureStep::NotYet { wait: not_before.since(now) }
         }
         (Some(_), _) => ErasureStep::Due,
     }
 }
 
-impl Position {
-    /// The position after this one is done; `None` at the end.
+impl ErasureStage {
+    /// The stage after this one is done; `None` at the end.
     #[must_use]
     pub fn next(self, shards: Shards, now: Timestamp, api_timeout: Duration) -> Option<Self> {
         match self {
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn a_step_follows_the_mark_and_a_pause_in_which_every_write_ends() {
-        let job = ErasureJob { project_id: ProjectId::new(T0), asked_at: T0, position: Position::Endpoints };
+        let job = ErasureJob { project_id: ProjectId::new(T0), asked_at: T0, stage: ErasureStage::Endpoints };
         let living = Routes::none(Shards::ONE);
         let marked = Routes { is_erased: true, ..living.clone() };
         assert_eq!(on_wake(&job, Some(&living), after(59)), ErasureStep::NotYet { wait: LOOK_AGAIN });
@@ -99,7 +99,7 @@ mod tests {
         assert_eq!(on_wake(&job, Some(&marked), T0), ErasureStep::Due);
         assert_eq!(on_wake(&job, None, T0), ErasureStep::Finished);
         let waits =
-            ErasureJob { position: Position::Events { shard: Shard(0), not_before: after(120) }, ..job };
+            ErasureJob { stage: ErasureStage::Events { shard: Shard(0), not_before: after(120) }, ..job };
         let wait = Duration::from_secs(20);
         assert_eq!(on_wake(&waits, Some(&marked), after(100)), ErasureStep::NotYet { wait });
         assert_eq!(on_wake(&waits, Some(&marked), after(120)), ErasureStep::Due);
@@ -108,14 +108,14 @@ mod tests {
     #[test]
     fn every_shard_comes_between_the_endpoints_and_the_last_rows() {
         let shards = Shards::new(3).expect("a number");
-        let mut position = Position::Endpoints;
-        let mut met = vec![position];
-        while let Some(next) = position.next(shards, T0, Duration::from_secs(15)) {
+        let mut stage = ErasureStage::Endpoints;
+        let mut met = vec![stage];
+        while let Some(next) = stage.next(shards, T0, Duration::from_secs(15)) {
             met.push(next);
-            position = next;
+            stage = next;
         }
-        let events = |shard| Position::Events { shard: Shard(shard), not_before: after(120) };
-        let last = [Position::FormerEndpoints, Position::Project];
-        assert_eq!(met, [&[Position::Endpoints, events(0), events(1), events(2)][..], &last].concat());
+        let events = |shard| ErasureStage::Events { shard: Shard(shard), not_before: after(120) };
+        let last = [ErasureStage::FormerEndpoints, ErasureStage::Project];
+        assert_eq!(met, [&[ErasureStage::Endpoints, events(0), events(1), events(2)][..], &last].concat());
     }
 }

@@ -175,10 +175,10 @@ pub struct ResealJob {
     pub left: u64,
 }
 
-/// What the next step of an erasure erases.
+/// How far an erasure has come: its next step erases these rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Position {
+pub enum ErasureStage {
     /// The endpoints, so that no further attempt is made.
     Endpoints,
     /// The events of a shard, and the deliveries that they list.
@@ -194,7 +194,8 @@ pub enum Position {
 pub struct ErasureJob {
     pub project_id: ProjectId,
     pub asked_at: Timestamp,
-    pub position: Position,
+    #[serde(rename = "position")]
+    pub stage: ErasureStage,
 }
 
 /// Any message of ours.
@@ -343,8 +344,8 @@ mod tests {
         // As an operator sends it.
         let first = ResealJob { key, is_settled: false, after: None, resealed: 0, left: 0 };
         assert_eq!(Job::decode(r#"{"v": 5, "key": "k2"}"#), Ok(Job::Reseal(first)));
-        for position in [Position::Endpoints, Position::Events { shard: Shard(3), not_before: at }] {
-            let erasure = ErasureJob { project_id: plain.project_id, asked_at: at, position };
+        for stage in [ErasureStage::Endpoints, ErasureStage::Events { shard: Shard(3), not_before: at }] {
+            let erasure = ErasureJob { project_id: plain.project_id, asked_at: at, stage };
             assert_eq!(Job::decode(&erasure.encode()), Ok(Job::Erasure(erasure)));
         }
     }

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use super::deletions::delete_all;
 use super::{StoreError, key, number, row_in_the_way, text};
-use crate::budget::{Asked, Budgeted, Lease, Limits, Minute};
+use crate::budget::{Budgeted, Lease, Limits, Minute, PermitAnswer};
 use crate::id::ProjectId;
 use crate::time::Timestamp;
 
@@ -84,9 +84,9 @@ impl Budgets {
         while taken < events {
             let wanted = u32::try_from(events - taken).unwrap_or(u32::MAX);
             match lease.take(per_minute, wanted, now) {
-                Asked::Taken => taken += 1,
-                Asked::RefusedUntil(until) => return Err(Spent { until, taken }),
-                Asked::LeaseMore(block, minute) => {
+                PermitAnswer::Taken => taken += 1,
+                PermitAnswer::RefusedUntil(until) => return Err(Spent { until, taken }),
+                PermitAnswer::LeaseMore(block, minute) => {
                     let row = row_name(of, project_id, minute.number());
                     let leased = timeout(LEASE_TIME, self.lease(&row, block, per_minute, minute)).await;
                     lease.add(match leased {

@@ -7,7 +7,7 @@ use crate::error::ApiError;
 use echo_shared::account::{Account, CallerNetwork};
 use echo_shared::erasure::CLOSED_FOR;
 use echo_shared::id::{AccountId, ProjectId};
-use echo_shared::job::{AHEAD_OF_ITS_ROW, ErasureJob, Position};
+use echo_shared::job::{AHEAD_OF_ITS_ROW, ErasureJob, ErasureStage};
 use echo_shared::shards::Shards;
 use echo_shared::store::{Ended, Guessed};
 use echo_shared::time::Timestamp;
@@ -44,7 +44,7 @@ pub async fn erase_project(
     now: Timestamp,
 ) -> Result<(), ApiError> {
     // The job goes first: without the mark it does nothing, and a marked project without a job would stay half erased.
-    let job = ErasureJob { project_id: *id, asked_at: now, position: Position::Endpoints };
+    let job = ErasureJob { project_id: *id, asked_at: now, stage: ErasureStage::Endpoints };
     app.retries.send(&job, AHEAD_OF_ITS_ROW).await?;
     let until = now.plus(CLOSED_FOR);
     if !app.registry.close_project(account_id, id, until).await? {

@@ -105,10 +105,10 @@ impl Connector {
             None => Arc::clone(&self.tls),
         };
         let handshake = trust::listening(TlsConnector::from(config).connect(name, tcp));
-        let (connected, heard) = deadline.within(Missing::Handshake, handshake).await?;
+        let (connected, notes) = deadline.within(Missing::Handshake, handshake).await?;
         match connected {
-            Ok(tls) => Ok(Connection::new(Box::new(tls), heard.client)),
-            Err(error) => Err(failure::of_handshake(&error, heard).into()),
+            Ok(tls) => Ok(Connection::new(Box::new(tls), notes.client)),
+            Err(error) => Err(failure::of_handshake(&error, notes).into()),
         }
     }
 

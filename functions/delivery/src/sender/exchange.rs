@@ -14,7 +14,7 @@ use tokio::time::timeout_at;
 
 use crate::sender::body::Body;
 use crate::sender::connector::{Connection, Stream};
-use crate::sender::head::Head;
+use crate::sender::head::AnswerHead;
 use crate::sender::{Deadline, failure, head, retry_after};
 
 /// Most bytes up to the end of the final head, interim answers among them.
@@ -129,7 +129,7 @@ impl<'a> Talk<'a> {
     }
 
     /// The final head, after any interim ones.
-    async fn head(&mut self) -> Result<Head, NoHead> {
+    async fn head(&mut self) -> Result<AnswerHead, NoHead> {
         let mut searched = 0;
         loop {
             let blank = self.read.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();

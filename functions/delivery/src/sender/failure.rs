@@ -8,7 +8,7 @@ use rustls::AlertDescription as Alert;
 use rustls::{CertificateError, Error, InvalidMessage, PeerIncompatible};
 
 use crate::sender::resolver::ResolveError;
-use crate::sender::trust::{ClientCertificate, Heard};
+use crate::sender::trust::{ClientCertificate, HandshakeNotes};
 
 /// The cause when a URL is not called.
 pub(crate) const fn of_url(refused: UrlRefused) -> SendFailure {
@@ -27,9 +27,9 @@ pub(crate) fn of_name(error: ResolveError) -> SendFailure {
 }
 
 /// The cause of a TLS handshake's failure.
-pub(crate) fn of_handshake(error: &io::Error, heard: Heard) -> TlsFault {
+pub(crate) fn of_handshake(error: &io::Error, notes: HandshakeNotes) -> TlsFault {
     match (tls_error(error), error.kind()) {
-        (Some(error), _) => of_tls(error, heard),
+        (Some(error), _) => of_tls(error, notes),
         (None, ErrorKind::UnexpectedEof) => TlsFault::Closed,
         (None, ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::ConnectionAborted) => {
             TlsFault::Reset
@@ -41,7 +41,7 @@ pub(crate) fn of_handshake(error: &io::Error, heard: Heard) -> TlsFault {
 /// The cause when a connection ended before a head had come. Without an error it was closed.
 pub(crate) fn of_no_head(error: Option<&io::Error>, began: bool, client: ClientCertificate) -> SendFailure {
     if let Some(error) = error.and_then(tls_error) {
-        return of_tls(error, Heard { client, ..Heard::default() }).into();
+        return of_tls(error, HandshakeNotes { client, ..HandshakeNotes::default() }).into();
     }
     match error.map(io::Error::kind) {
         _ if began => SendFailure::Broken,
@@ -62,9 +62,9 @@ fn tls_error(error: &io::Error) -> Option<&Error> {
     error.get_ref()?.downcast_ref()
 }
 
-fn of_tls(error: &Error, heard: Heard) -> TlsFault {
+fn of_tls(error: &Error, notes: HandshakeNotes) -> TlsFault {
     match error {
-        Error::InvalidCertificate(error) => of_certificate(error, heard),
+        Error::InvalidCertificate(error) => of_certificate(error, notes),
         // The first byte of plain HTTP is an `H`, which is no content type of TLS.
         Error::InvalidMessage(InvalidMessage::InvalidContentType) => TlsFault::NotTls,
         Error::PeerIncompatible(
@@ -77,8 +77,8 @@ fn of_tls(error: &Error, heard: Heard) -> TlsFault {
         }
         Error::AlertReceived(Alert::CertificateRequired) => TlsFault::ClientCertificate,
         // TLS 1.2 has no alert of its own for a client certificate that is missing.
-        Error::AlertReceived(_) if heard.client == ClientCertificate::Lacking => TlsFault::ClientCertificate,
-        Error::AlertReceived(alert) if heard.client == ClientCertificate::Shown => match alert {
+        Error::AlertReceived(_) if notes.client == ClientCertificate::Lacking => TlsFault::ClientCertificate,
+        Error::AlertReceived(alert) if notes.client == ClientCertificate::Shown => match alert {
             Alert::CertificateExpired => TlsFault::ClientCertificateExpired,
             Alert::UnknownCA => TlsFault::ClientCertificateUntrusted,
             // Versions and ciphers were settled before the receiver asked for the certificate.
@@ -96,19 +96,19 @@ fn of_tls(error: &Error, heard: Heard) -> TlsFault {
     }
 }
 
-fn of_certificate(error: &CertificateError, heard: Heard) -> TlsFault {
+fn of_certificate(error: &CertificateError, notes: HandshakeNotes) -> TlsFault {
     use CertificateError as E;
     match error {
         E::Expired | E::ExpiredContext { .. } => TlsFault::Expired,
         E::NotValidYet | E::NotValidYetContext { .. } => TlsFault::NotYetValid,
         E::NotValidForName | E::NotValidForNameContext { .. } => TlsFault::OtherHost,
-        E::UnknownIssuer => heard.distrust.unwrap_or(TlsFault::IssuerUnknown),
+        E::UnknownIssuer => notes.distrust.unwrap_or(TlsFault::IssuerUnknown),
         // rustls reports a key that is too short as a signature that does not hold.
         E::BadSignature
         | E::UnsupportedSignatureAlgorithmContext { .. }
         | E::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => TlsFault::TooWeak,
         // Most self-signed certificates are made as an authority's own, which rustls refuses for that reason first.
-        _ if heard.distrust == Some(TlsFault::SelfSigned) => TlsFault::SelfSigned,
+        _ if notes.distrust == Some(TlsFault::SelfSigned) => TlsFault::SelfSigned,
         _ => TlsFault::UnfitCertificate,
     }
 }

@@ -17,7 +17,7 @@ const LONGEST_LOCATION: usize = MAX_URL_CHARS;
 
 /// The parts of a head that matter to a sender.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Head {
+pub(crate) struct AnswerHead {
     pub(crate) status: u16,
     pub(crate) framing: Framing,
     /// Whether another request may follow on the connection.
@@ -28,7 +28,7 @@ pub(crate) struct Head {
     pub(crate) location: Option<String>,
 }
 
-impl Head {
+impl AnswerHead {
     /// An interim answer is followed by another head. After `101` nothing follows that is HTTP, so it is final.
     pub(crate) const fn is_interim(&self) -> bool {
         matches!(self.status, 100..=199) && self.status != 101
@@ -54,7 +54,7 @@ pub(crate) fn may_begin(read: &[u8]) -> bool {
 }
 
 /// Reads a whole head; `None` when it is not one of HTTP/1.
-pub(crate) fn parse(head: &[u8]) -> Option<Head> {
+pub(crate) fn parse(head: &[u8]) -> Option<AnswerHead> {
     let head = without_bare_cr(head);
     let lines = head.iter().filter(|byte| **byte == b'\n').count();
     let mut fields = vec![EMPTY_HEADER; lines.min(MOST_FIELDS)];
@@ -98,7 +98,7 @@ pub(crate) fn parse(head: &[u8]) -> Option<Head> {
     let keeps_open = asks_to_stay && is_plain && !has_token(&connection, "close");
     let location = values("location").into_iter().next().filter(|_| matches!(status, 300..=399));
     let location = location.map(|url| url.chars().take(LONGEST_LOCATION).collect());
-    Some(Head { status, framing, keeps_open, retry_after: values("retry-after"), location })
+    Some(AnswerHead { status, framing, keeps_open, retry_after: values("retry-after"), location })
 }
 
 /// Whether `chunked` is the last coding, which alone shows where the body ends (RFC 9112 §6.3).

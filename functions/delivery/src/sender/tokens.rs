@@ -31,11 +31,11 @@ const MOST: usize = 1_024;
 pub(crate) type Owner = (ProjectId, EndpointId, Fingerprint);
 
 #[derive(Debug, Default)]
-pub(crate) struct Tokens(Mutex<HashMap<Owner, Arc<Slot>>>);
+pub(crate) struct Tokens(Mutex<HashMap<Owner, Arc<TokenPlace>>>);
 
 /// The place of one token.
 #[derive(Debug)]
-struct Slot {
+struct TokenPlace {
     made_at: Timestamp,
     /// How many requests for the token have ended.
     asked: AtomicU64,
@@ -59,16 +59,16 @@ impl Tokens {
         deadline: Deadline,
         ask: impl Future<Output = Result<AccessToken, NoToken>>,
     ) -> Result<Had, NoToken> {
-        let slot = self.slot(owner);
-        let asked = slot.asked.load(Ordering::Acquire);
-        let locked = deadline.within(Missing::Answer, slot.last.lock()).await;
+        let place = self.place(owner);
+        let asked = place.asked.load(Ordering::Acquire);
+        let locked = deadline.within(Missing::Answer, place.last.lock()).await;
         let mut last = locked.map_err(NoToken::Unreached)?;
         match &*last {
             Some(Ok(token)) if token.is_good(Timestamp::now()) && Some(token) != refused => {
                 return Ok(Had { token: token.clone(), is_from_before: true });
             }
             Some(Err(why))
-                if slot.asked.load(Ordering::Acquire) > asked
+                if place.asked.load(Ordering::Acquire) > asked
                     && (!is_late(*why) || !deadline.leaves(WORTH_ASKING)) =>
             {
                 return Err(*why);
@@ -79,35 +79,35 @@ impl Tokens {
         *last = None;
         let got = ask.await;
         *last = Some(got.clone());
-        slot.asked.fetch_add(1, Ordering::AcqRel);
+        place.asked.fetch_add(1, Ordering::AcqRel);
         Ok(Had { token: got?, is_from_before: false })
     }
 
     /// Gives up a token that a receiver has refused, unless another is in its place.
     pub(crate) fn forget(&self, owner: Owner, refused: &AccessToken) {
-        let slot = self.slot(owner);
+        let place = self.place(owner);
         // A request that is under way will replace it anyway.
-        if let Ok(mut last) = slot.last.try_lock()
+        if let Ok(mut last) = place.last.try_lock()
             && last.as_ref().is_some_and(|last| last.as_ref() == Ok(refused))
         {
             *last = None;
         }
     }
 
-    fn slot(&self, owner: Owner) -> Arc<Slot> {
-        let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if slots.len() >= MOST && !slots.contains_key(&owner) {
-            let oldest = slots.iter().min_by_key(|(_, slot)| slot.made_at).map(|(owner, _)| *owner);
-            oldest.map(|oldest| slots.remove(&oldest));
+    fn place(&self, owner: Owner) -> Arc<TokenPlace> {
+        let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if places.len() >= MOST && !places.contains_key(&owner) {
+            let oldest = places.iter().min_by_key(|(_, place)| place.made_at).map(|(owner, _)| *owner);
+            oldest.map(|oldest| places.remove(&oldest));
         }
-        let slot = slots.entry(owner).or_insert_with(|| {
-            Arc::new(Slot {
+        let place = places.entry(owner).or_insert_with(|| {
+            Arc::new(TokenPlace {
                 made_at: Timestamp::now(),
                 asked: AtomicU64::default(),
                 last: tokio::sync::Mutex::default(),
             })
         });
-        Arc::clone(slot)
+        Arc::clone(place)
     }
 }
 

@@ -19,12 +19,12 @@ const SESSIONS: usize = 64;
 
 tokio::task_local! {
     /// The notes on the handshake under way. rustls calls the verifiers below within the handshake's own poll.
-    static HEARD: Cell<Heard>;
+    static NOTES: Cell<HandshakeNotes>;
 }
 
 /// The things that a handshake shows beside its result.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Heard {
+pub(crate) struct HandshakeNotes {
     pub(crate) client: ClientCertificate,
     /// Why the chain of certificates leads to no trusted authority.
     pub(crate) distrust: Option<TlsFault>,
@@ -41,17 +41,17 @@ pub(crate) enum ClientCertificate {
 }
 
 /// Runs a handshake and notes the things that rustls's error leaves out.
-pub(crate) async fn listening<T>(handshake: impl Future<Output = T>) -> (T, Heard) {
-    let noted = async { (handshake.await, HEARD.with(Cell::get)) };
-    HEARD.scope(Cell::default(), noted).await
+pub(crate) async fn listening<T>(handshake: impl Future<Output = T>) -> (T, HandshakeNotes) {
+    let noted = async { (handshake.await, NOTES.with(Cell::get)) };
+    NOTES.scope(Cell::default(), noted).await
 }
 
-fn note(change: impl FnOnce(&mut Heard)) {
+fn note(change: impl FnOnce(&mut HandshakeNotes)) {
     // Outside of `listening` there is no cell, and no caller for the note.
-    let _ = HEARD.try_with(|cell| {
-        let mut heard = cell.get();
-        change(&mut heard);
-        cell.set(heard);
+    let _ = NOTES.try_with(|cell| {
+        let mut notes = cell.get();
+        change(&mut notes);
+        cell.set(notes);
     });
 }
 
@@ -72,7 +72,7 @@ struct NoCertificate;
 
 impl ResolvesClientCert for NoCertificate {
     fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
-        note(|heard| heard.client = ClientCertificate::Lacking);
+        note(|notes| notes.client = ClientCertificate::Lacking);
         None
     }
 
@@ -99,7 +99,7 @@ impl ResolvesClientCert for Certificate {
         let certified = self.0.certified();
         let fits = certified.key.choose_scheme(schemes).is_some();
         let client = if fits { ClientCertificate::Shown } else { ClientCertificate::Lacking };
-        note(|heard| heard.client = client);
+        note(|notes| notes.client = client);
         fits.then_some(certified)
     }
 
@@ -132,7 +132,7 @@ impl ServerCertVerifier for Verifier {
         if let Err(Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::Other(_))) =
             verified
         {
-            note(|heard| heard.distrust = distrust(end_entity, intermediates));
+            note(|notes| notes.distrust = distrust(end_entity, intermediates));
         }
         verified
     }

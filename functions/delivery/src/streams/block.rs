@@ -8,7 +8,7 @@ use echo_shared::endpoint::Endpoint;
 use echo_shared::id::DeliveryId;
 use echo_shared::job::StreamJob;
 use echo_shared::store::{Store, StoreError};
-use echo_shared::stream::{Block, Entry, Inside, Seen, StreamKey, Woken, inside};
+use echo_shared::stream::{Block, Entry, Inside, LookingJob, Seen, StreamKey, inside};
 use echo_shared::time::Timestamp;
 
 use crate::App;
@@ -31,10 +31,10 @@ pub(crate) async fn stuck_at(
         .iter()
         .map(|entry| Seen::of(rows.get(&entry.delivery_id), now))
         .collect();
-    let woken = Woken { message: &message.id, after: job.after };
+    let looking = LookingJob { message: &message.id, after: job.after };
     // The job is over, so nobody has to wait for it.
     let timeout = app.settings.request_timeout;
-    let act = inside(&block, &entries, &seen, woken, now.plus(stand_back(timeout)), timeout);
+    let act = inside(&block, &entries, &seen, looking, now.plus(stand_back(timeout)), timeout);
     Ok(match act {
         Inside::TakeOver { index, .. } | Inside::StandIn { index } => entries.get(index as usize).copied(),
         Inside::Leave | Inside::Done { .. } | Inside::Wait { .. } => None,

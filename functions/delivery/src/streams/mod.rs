@@ -14,8 +14,8 @@ use echo_shared::id::DeliveryId;
 use echo_shared::job::{Chain, DeliveryJob, StreamJob};
 use echo_shared::store::{Advanced, Loaded, StoreError};
 use echo_shared::stream::{
-    Block, COMES_BACK, Coming, Entry, Head, Inside, LINGERS, LISTED_FOR, Look, Place, ROUNDS, SLICE, Seen,
-    Woken, coming, inside, is_listed_anew, leaves_for_slow_lane, look, takes_number,
+    Block, COMES_BACK, Coming, Entry, Head, Inside, LINGERS, LISTED_FOR, Look, LookingJob, Place, ROUNDS,
+    SLICE, Seen, coming, inside, is_listed_anew, leaves_for_slow_lane, look, takes_number,
 };
 use echo_shared::time::Timestamp;
 use tokio::time::{Instant, timeout};
@@ -29,7 +29,7 @@ use crate::metrics::Tally;
 use crate::own_fault::OwnFault;
 use crate::turn::rows::{self, Rows};
 use crate::turn::slowness::SpeedMarks;
-use crate::turn::{InStream, SLOW_STORE, Turn, TurnEnd, has_time_after};
+use crate::turn::{SLOW_STORE, TakenByRunner, Turn, TurnEnd, has_time_after};
 
 /// After a turn that took at most this long, the rows of the delivery after the next one are read during the next turn. They
 /// are used if they are no older than this, and if that turn has not changed the endpoint's row. So the stream of a quick
@@ -59,8 +59,8 @@ struct Ahead {
     began: Instant,
 }
 
-/// How a step of a run ended.
-enum Step {
+/// How one round of a run ended.
+enum RoundEnd {
     /// The run is over.
     Over(Disposal),
     /// Look at the stream again, after this delivery if one is named.
@@ -96,17 +96,17 @@ impl Runner {
         let mut after = self.job.after;
         for _ in 0..ROUNDS {
             match self.round(after).await? {
-                Step::Over(disposal) => return Ok(disposal),
-                Step::LookAgain { after: Some(ended) } => after = Some(ended),
-                Step::LookAgain { after: None } => {}
+                RoundEnd::Over(disposal) => return Ok(disposal),
+                RoundEnd::LookAgain { after: Some(ended) } => after = Some(ended),
+                RoundEnd::LookAgain { after: None } => {}
             }
         }
         Ok(self.message.hide(OVERTAKEN_WAIT).await)
     }
 
-    async fn round(&self, after: Option<DeliveryId>) -> Result<Step, OwnFault> {
+    async fn round(&self, after: Option<DeliveryId>) -> Result<RoundEnd, OwnFault> {
         let store = &self.app.store;
-        let woken = Woken { message: &self.message.id, after };
+        let looking = LookingJob { message: &self.message.id, after };
         let head = store.stream_head(&self.job.key()).await?;
         let block = head.as_ref().and_then(|head| head.block.as_ref());
         let last = match block {
@@ -116,11 +116,11 @@ impl Runner {
             }
             None => None,
         };
-        match (look(head.as_ref(), last, woken, Timestamp::now()), block) {
-            (Look::Leave, _) => Ok(Step::Over(Disposal::Delete)),
+        match (look(head.as_ref(), last, looking, Timestamp::now()), block) {
+            (Look::Leave, _) => Ok(RoundEnd::Over(Disposal::Delete)),
             (Look::Next { place, number }, _) => self.take_next(head.as_ref(), place, number, after).await,
-            (Look::Inside, Some(block)) => self.look_inside(&head, block, woken).await,
-            (Look::Inside, None) => Ok(Step::Over(self.message.back_off().await)),
+            (Look::Inside, Some(block)) => self.look_inside(&head, block, looking).await,
+            (Look::Inside, None) => Ok(RoundEnd::Over(self.message.back_off().await)),
         }
     }
 
@@ -128,27 +128,27 @@ impl Runner {
         &self,
         head: &Option<Head>,
         block: &Block,
-        woken: Woken<'_>,
-    ) -> Result<Step, OwnFault> {
+        looking: LookingJob<'_>,
+    ) -> Result<RoundEnd, OwnFault> {
         let (store, stream) = (&self.app.store, self.job.key());
         let (entries, rows) = within(store, &stream, block).await?;
         let own = entries_of(block, &entries);
         let now = Timestamp::now();
         let seen: Vec<Seen> = own.iter().map(|entry| Seen::of(rows.get(&entry.delivery_id), now)).collect();
         let timeout = self.app.settings.request_timeout;
-        match inside(block, &entries, &seen, woken, now, timeout) {
-            Inside::Leave => Ok(Step::Over(Disposal::Delete)),
+        match inside(block, &entries, &seen, looking, now, timeout) {
+            Inside::Leave => Ok(RoundEnd::Over(Disposal::Delete)),
             Inside::Done { number } => {
-                self.take_next(head.as_ref(), Place::after(block), number, woken.after).await
+                self.take_next(head.as_ref(), Place::after(block), number, looking.after).await
             }
-            Inside::Wait { until } => Ok(Step::Over(self.message.hide(until.since(now)).await)),
+            Inside::Wait { until } => Ok(RoundEnd::Over(self.message.hide(until.since(now)).await)),
             Inside::TakeOver { index, number, is_tried } => {
                 let rest = Block { from: index, number, ..block.clone() };
-                self.take(Some(block), rest, &entries, is_tried, woken.after).await
+                self.take(Some(block), rest, &entries, is_tried, looking.after).await
             }
             Inside::StandIn { index } => {
                 let Some(entry) = entries.get(index as usize) else {
-                    return Ok(Step::Over(self.message.back_off().await));
+                    return Ok(RoundEnd::Over(self.message.back_off().await));
                 };
                 let row = rows.get(&entry.delivery_id);
                 self.stand_in(*entry, row).await
@@ -157,13 +157,13 @@ impl Runner {
     }
 
     /// Acts for a delivery that was handed on and has not ended. If its row names no other job, this one is its job.
-    async fn stand_in(&self, entry: Entry, row: Option<&Delivery>) -> Result<Step, OwnFault> {
+    async fn stand_in(&self, entry: Entry, row: Option<&Delivery>) -> Result<RoundEnd, OwnFault> {
         let chain = row.and_then(|row| row.chain).map(|_| Chain::new());
         let turn = self.turn(DeliveryJob { chain, ..self.job.delivery_job(entry) }, None);
         let loaded = rows::load(&self.app.store, &[&turn.job]).await?;
         match turn.act(Rows::of(&turn.job, &loaded)).await? {
-            TurnEnd::GoesOn(disposal) => Ok(Step::Over(disposal)),
-            TurnEnd::Ended { .. } => Ok(Step::LookAgain { after: Some(entry.delivery_id) }),
+            TurnEnd::GoesOn(disposal) => Ok(RoundEnd::Over(disposal)),
+            TurnEnd::Ended { .. } => Ok(RoundEnd::LookAgain { after: Some(entry.delivery_id) }),
         }
     }
 
@@ -174,13 +174,13 @@ impl Runner {
         mut place: Place,
         number: u64,
         after: Option<DeliveryId>,
-    ) -> Result<Step, OwnFault> {
+    ) -> Result<RoundEnd, OwnFault> {
         let before = head.and_then(|head| head.block.as_ref());
         let tail = head.map_or(0, |head| head.tail);
         loop {
             let chunk = self.app.store.stream_chunk(&self.job.key(), place.chunk).await?;
             let (from, to) = match coming(place, tail, chunk.as_ref()) {
-                Coming::Nothing => return Ok(Step::Over(Disposal::Delete)),
+                Coming::Nothing => return Ok(RoundEnd::Over(Disposal::Delete)),
                 Coming::LookAt(next) => {
                     place = next;
                     continue;
@@ -191,7 +191,7 @@ impl Runner {
                 .and_then(|chunk| Some((Block::of(place.chunk, &chunk, from, to, number)?, chunk.entries)));
             return match taken {
                 Some((block, entries)) => self.take(before, block, &entries, false, after).await,
-                None => Ok(Step::Over(Disposal::Delete)),
+                None => Ok(RoundEnd::Over(Disposal::Delete)),
             };
         }
     }
@@ -204,19 +204,19 @@ impl Runner {
         entries: &[Entry],
         is_tried: bool,
         after: Option<DeliveryId>,
-    ) -> Result<Step, OwnFault> {
+    ) -> Result<RoundEnd, OwnFault> {
         let store = &self.app.store;
         let endpoint = store.endpoint(&self.job.project_id, &self.job.endpoint_id).await?;
         if leaves_for_slow_lane(self.lane, is_slow(endpoint.as_ref()), is_tried) {
-            return Ok(Step::Over(self.leave_to(Lane::Slow, after).await));
+            return Ok(RoundEnd::Over(self.leave_to(Lane::Slow, after).await));
         }
         // A head that is deleted would be written anew. The mark was there before the endpoint went, and a project that
         // is marked later keeps its streams until this write has ended.
         if before.is_none() && endpoint.is_none() && self.is_being_erased().await? {
-            return Ok(Step::Over(Disposal::Delete));
+            return Ok(RoundEnd::Over(Disposal::Delete));
         }
         if !self.has_time() {
-            return Ok(Step::Over(self.message.hide(Duration::ZERO).await));
+            return Ok(RoundEnd::Over(self.message.hide(Duration::ZERO).await));
         }
         let taken_at = Timestamp::now();
         let block = block.taken(before, &self.message.id, rand::random(), taken_at);
@@ -232,7 +232,7 @@ impl Runner {
             tracing::warn!("if this function dies, its stream waits for the queue's visibility timeout");
         }
         match taken? {
-            Advanced::Overtaken => Ok(Step::LookAgain { after }),
+            Advanced::Overtaken => Ok(RoundEnd::LookAgain { after }),
             Advanced::Done => self.work(&block, entries, is_tried, life).await,
         }
     }
@@ -251,7 +251,7 @@ impl Runner {
         entries: &[Entry],
         is_tried: bool,
         mut life: Instant,
-    ) -> Result<Step, OwnFault> {
+    ) -> Result<RoundEnd, OwnFault> {
         let own = entries_of(block, entries);
         let jobs: Vec<DeliveryJob> = own.iter().map(|entry| self.job.delivery_job(*entry)).collect();
         let store = &self.app.store;
@@ -265,7 +265,7 @@ impl Runner {
         for (place, job) in jobs.iter().cloned().enumerate() {
             let delivery_id = job.delivery_id;
             if ended.is_some() && (self.began.elapsed() > SLICE || !self.has_time()) {
-                return Ok(Step::Over(self.leave_to(self.lane, ended).await));
+                return Ok(RoundEnd::Over(self.leave_to(self.lane, ended).await));
             }
             // An acceptance that was repeated may have appended a delivery twice.
             if !met.insert(delivery_id) {
@@ -290,26 +290,26 @@ impl Runner {
                 continue;
             }
             if seen.is_handed_on {
-                return Ok(Step::LookAgain { after: None });
+                return Ok(RoundEnd::LookAgain { after: None });
             }
             if leaves_for_slow_lane(self.lane, is_slow(rows.endpoint.as_ref()), ended.is_none()) {
-                return Ok(Step::Over(self.leave_to(Lane::Slow, ended).await));
+                return Ok(RoundEnd::Over(self.leave_to(Lane::Slow, ended).await));
             }
             // Later another job may take this one for lost. The message comes back, and looks at what was done.
             if life.elapsed() > self.app.settings.request_timeout + SLOW_STORE {
-                return Ok(Step::Over(self.message.back_off().await));
+                return Ok(RoundEnd::Over(self.message.back_off().await));
             }
             let takes_number =
                 takes_number(rows.endpoint.as_ref(), rows.event.as_deref(), is_tried && place == 0);
-            let in_stream = InStream { number: takes_number.then_some(number) };
-            let turn = self.turn(job, Some(in_stream));
+            let by_runner = TakenByRunner { number: takes_number.then_some(number) };
+            let turn = self.turn(job, Some(by_runner));
             life = Instant::now();
             let hangs = rows.endpoint.as_ref().is_some_and(|endpoint| endpoint.hanging().is_some());
             let next = jobs.get(place + 1).filter(|_| is_quick && !hangs);
             let (acted, loaded) = tokio::join!(turn.act(rows), self.read_ahead(next));
             is_quick = life.elapsed() <= READ_AHEAD;
             match acted? {
-                TurnEnd::GoesOn(disposal) => return Ok(Step::Over(disposal)),
+                TurnEnd::GoesOn(disposal) => return Ok(RoundEnd::Over(disposal)),
                 TurnEnd::Ended { is_counted } => {
                     ahead = loaded.filter(|_| !is_counted);
                     number += u64::from(takes_number);
@@ -328,9 +328,9 @@ impl Runner {
     }
 
     /// Goes on behind a block, or leaves the stream to a new job.
-    async fn after_block(&self, block: &Block, number: u64) -> Result<Step, OwnFault> {
+    async fn after_block(&self, block: &Block, number: u64) -> Result<RoundEnd, OwnFault> {
         if self.began.elapsed() > SLICE || !self.has_time() {
-            return Ok(Step::Over(self.leave_to(self.lane, None).await));
+            return Ok(RoundEnd::Over(self.leave_to(self.lane, None).await));
         }
         let head = Head { tail: block.chunk, block: Some(block.clone()) };
         Box::pin(self.take_next(Some(&head), Place::after(block), number, None)).await
@@ -353,7 +353,7 @@ impl Runner {
         has_time_after(Duration::ZERO, &self.app, self.deadline)
     }
 
-    fn turn(&self, job: DeliveryJob, in_stream: Option<InStream>) -> Turn {
+    fn turn(&self, job: DeliveryJob, by_runner: Option<TakenByRunner>) -> Turn {
         Turn {
             app: Arc::clone(&self.app),
             message: Arc::clone(&self.message),
@@ -364,7 +364,7 @@ impl Runner {
             shared: None,
             tally: Arc::clone(&self.tally),
             deadline: self.deadline,
-            in_stream,
+            by_runner,
         }
     }
 }

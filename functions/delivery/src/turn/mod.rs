@@ -75,7 +75,7 @@ pub(crate) struct Turn {
     /// When Lambda ends the invocation.
     pub(crate) deadline: Instant,
     /// Set on the turn that a stream's runner makes on a delivery that it has just taken.
-    pub(crate) in_stream: Option<InStream>,
+    pub(crate) by_runner: Option<TakenByRunner>,
 }
 
 /// Whether an attempt that starts after `wait` can end and be recorded by the invocation's deadline.
@@ -85,7 +85,7 @@ pub(crate) fn has_time_after(wait: Duration, app: &App, deadline: Instant) -> bo
 
 /// A delivery that its stream's runner has taken, so that no other job may make its first attempt.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct InStream {
+pub(crate) struct TakenByRunner {
     /// Its number; none if it is about to end without an attempt.
     pub(crate) number: Option<u64>,
 }
@@ -156,8 +156,8 @@ impl Turn {
                 Some(delivery) => Some(delivery),
                 None => rows::create_missing(&self.app.store, &self.job, rows.event.as_deref()).await?,
             };
-            if let (Some(delivery), Some(in_stream)) = (&mut delivery, self.in_stream) {
-                delivery.sequence = delivery.sequence.or(in_stream.number);
+            if let (Some(delivery), Some(by_runner)) = (&mut delivery, self.by_runner) {
+                delivery.sequence = delivery.sequence.or(by_runner.number);
             }
             let (endpoint, event) = (rows.endpoint.as_ref(), rows.event.as_deref());
             let needs_event = delivery.as_ref().is_none_or(|delivery| !delivery.status.is_final());
@@ -189,9 +189,9 @@ impl Turn {
                 None if needs_event && event.is_some_and(Event::is_erased) => without_payload(),
                 None => {
                     // The clock of the function that accepted the event may be ahead, and the runner has taken the delivery.
-                    let due = self.in_stream.map_or(now, |_| now.max(delivery.id.created_at()));
+                    let due = self.by_runner.map_or(now, |_| now.max(delivery.id.created_at()));
                     let wake = on_wake(&delivery, endpoint, &self.job, self.lane, due, request_timeout);
-                    if self.in_stream.is_some() { wake.claimed() } else { wake }
+                    if self.by_runner.is_some() { wake.claimed() } else { wake }
                 }
             };
             if let (Wake::Attempt { probe: Some(hanging), claim, .. }, Some(endpoint)) = (wake, endpoint)

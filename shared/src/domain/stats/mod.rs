@@ -111,11 +111,11 @@ pub struct CountedAt {
     pub hour: Hour,
 }
 
-/// The counts of one invocation.
+/// The counts of one invocation, by endpoint and hour.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Tally(HashMap<CountedAt, Counts>);
+pub struct HourlyCounts(HashMap<CountedAt, Counts>);
 
-impl Tally {
+impl HourlyCounts {
     /// Counts a change of a delivery to this endpoint that was written.
     pub fn add(&mut self, endpoint: &Endpoint, written: &Transition) {
         let place = CountedAt {

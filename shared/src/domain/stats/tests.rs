@@ -43,7 +43,7 @@ fn attempted(delivery: &Delivery, status: DeliveryStatus, took: u64, at: Timesta
 fn ends_and_attempts_are_counted_and_nothing_else() {
     let endpoint = endpoint(Shards::ONE);
     let delivery = delivery(&endpoint);
-    let mut tally = Tally::default();
+    let mut tally = HourlyCounts::default();
     tally.add(&endpoint, &Transition::named(&delivery, Some(Chain::new()), T0));
     assert_eq!(tally.clone().into_rows().count(), 0, "a job that was replaced is no news");
     tally.add(&endpoint, &attempted(&delivery, DeliveryStatus::Retrying, 40, T0));
@@ -63,7 +63,7 @@ fn ends_and_attempts_are_counted_and_nothing_else() {
 fn each_endpoint_and_hour_has_a_row() {
     let [one, other] = [0, 1].map(|_| endpoint(Shards::ONE));
     let next_hour = Hour::of(T0).end();
-    let mut tally = Tally::default();
+    let mut tally = HourlyCounts::default();
     for (endpoint, at) in [(&one, T0), (&other, T0), (&one, next_hour), (&one, T0)] {
         tally.add(endpoint, &attempted(&delivery(endpoint), DeliveryStatus::Success, 5, at));
     }

@@ -85,7 +85,7 @@ impl Seen {
 
 /// A job that looks at its stream.
 #[derive(Debug, Clone, Copy)]
-pub struct Woken<'a> {
+pub struct LookingJob<'a> {
     /// Its message's id, which stays when the message comes back.
     pub message: &'a str,
     /// The delivery that has ended, after which this job goes on.
@@ -131,7 +131,7 @@ pub enum Look {
 /// No wake-up is lost. A job that leaves was sent after its delivery was appended, and saw that the block had not
 /// ended. The job that records the block's end looks for further entries after that record, so it sees that delivery.
 #[must_use]
-pub fn look(head: Option<&Head>, last: Option<Seen>, woken: Woken<'_>, now: Timestamp) -> Look {
+pub fn look(head: Option<&Head>, last: Option<Seen>, looking: LookingJob<'_>, now: Timestamp) -> Look {
     let Some(block) = head.and_then(|head| head.block.as_ref()) else {
         return Look::Next { place: Place::START, number: 1 };
     };
@@ -141,7 +141,7 @@ pub fn look(head: Option<&Head>, last: Option<Seen>, woken: Woken<'_>, now: Time
         }
         // The last one may be an entry that is there twice, or may have ended by other means, before those in front of it.
         Some(last) if last.has_ended => Look::Inside,
-        _ if block.runner == woken.message || woken.after.is_some() => Look::Inside,
+        _ if block.runner == looking.message || looking.after.is_some() => Look::Inside,
         _ if now >= block.taken_at.plus(LOST_AFTER) => Look::Inside,
         _ => Look::Leave,
     }
@@ -168,7 +168,7 @@ pub fn inside(
     block: &Block,
     entries: &[Entry],
     seen: &[Seen],
-    woken: Woken<'_>,
+    looking: LookingJob<'_>,
     now: Timestamp,
     request_timeout: Duration,
 ) -> Inside {
@@ -181,12 +181,14 @@ pub fn inside(
     let is_in = |entries: &[Entry], id| entries.iter().any(|entry| entry.delivery_id == id);
     // A job goes past a delivery that was handed on only by taking the rest of the block. So a mark inside the block is new,
     // unless the delivery stands twice in the chunk and was passed in its first place.
-    if woken.after.is_some_and(|after| is_in(&rest[..first.min(rest.len())], after) && !is_in(passed, after))
+    if looking
+        .after
+        .is_some_and(|after| is_in(&rest[..first.min(rest.len())], after) && !is_in(passed, after))
     {
         return Inside::TakeOver { index, number, is_tried: false };
     }
     let last_sign = seen[..first].iter().map(|seen| seen.updated_at).fold(block.taken_at, Timestamp::max);
-    if block.runner != woken.message {
+    if block.runner != looking.message {
         let is_lost = !seen[first].is_handed_on && now >= last_sign.plus(LOST_AFTER);
         return if is_lost { Inside::TakeOver { index, number, is_tried: true } } else { Inside::Leave };
     }

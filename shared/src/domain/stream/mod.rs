@@ -20,7 +20,7 @@ use crate::id::{DeliveryId, EndpointId, EventId};
 use crate::time::Timestamp;
 
 pub use self::decision::{
-    COMES_BACK, Coming, Inside, LISTED_FOR, LOST_AFTER, Look, Place, ROUNDS, SLICE, Seen, Woken, coming,
+    COMES_BACK, Coming, Inside, LISTED_FOR, LOST_AFTER, Look, LookingJob, Place, ROUNDS, SLICE, Seen, coming,
     inside, is_listed_anew, job_after_erasure, leaves_for_slow_lane, look, takes_number,
 };
 

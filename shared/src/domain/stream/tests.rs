@@ -51,8 +51,8 @@ fn untried() -> Seen {
     }
 }
 
-const ME: Woken<'_> = Woken { message: "me", after: None };
-const OTHER: Woken<'_> = Woken { message: "other", after: None };
+const ME: LookingJob<'_> = LookingJob { message: "me", after: None };
+const OTHER: LookingJob<'_> = LookingJob { message: "other", after: None };
 
 #[test]
 fn a_stream_is_named_by_its_endpoint_and_a_hash_of_its_customer() {
@@ -76,7 +76,7 @@ fn a_job_takes_what_comes_next_or_leaves() {
     );
     assert_eq!(look(Some(&head), Some(untried()), OTHER, at(60)), Look::Leave);
     assert_eq!(look(Some(&head), Some(untried()), ME, at(60)), Look::Inside);
-    let marked = Woken { after: Some(entry(1).delivery_id), ..OTHER };
+    let marked = LookingJob { after: Some(entry(1).delivery_id), ..OTHER };
     assert_eq!(look(Some(&head), Some(untried()), marked, at(60)), Look::Inside);
     assert_eq!(
         look(Some(&head), Some(ended(Some(7))), OTHER, at(60)),
@@ -92,13 +92,13 @@ fn a_job_takes_what_comes_next_or_leaves() {
 #[test]
 fn only_the_job_that_took_a_block_or_was_left_it_goes_on_inside() {
     let seen = [ended(Some(5)), untried(), untried()];
-    let act = |woken, now| inside(&block(), &entries(5), &seen, woken, now, TIMEOUT);
+    let act = |looking, now| inside(&block(), &entries(5), &seen, looking, now, TIMEOUT);
     assert_eq!(act(OTHER, at(1_000)), Inside::Leave, "its runner comes back");
     // The last sign of life is the end of the first one.
     let until = at(1).plus(stand_back(TIMEOUT));
     assert_eq!(act(ME, at(30)), Inside::Wait { until });
     assert_eq!(act(ME, until), Inside::TakeOver { index: 2, number: 6, is_tried: true });
-    let after = |n| Woken { after: Some(entry(n).delivery_id), ..OTHER };
+    let after = |n| LookingJob { after: Some(entry(n).delivery_id), ..OTHER };
     assert_eq!(act(after(1), at(2)), Inside::TakeOver { index: 2, number: 6, is_tried: false });
     // In front of the block, not ended, and unknown.
     for n in [0, 2, 4, 77] {
@@ -111,7 +111,7 @@ fn a_mark_of_a_delivery_that_stands_twice_is_old_behind_its_first_place() {
     let twice = [entry(1), entry(2), entry(1), entry(3)];
     let behind = Block { from: 1, ..block() };
     let seen = [ended(Some(5)), ended(Some(4)), untried()];
-    let marked = Woken { after: Some(entry(1).delivery_id), ..OTHER };
+    let marked = LookingJob { after: Some(entry(1).delivery_id), ..OTHER };
     assert_eq!(inside(&behind, &twice, &seen, marked, at(2), TIMEOUT), Inside::Leave);
     let whole = Block { from: 0, ..block() };
     let seen = [ended(Some(5)), untried(), ended(Some(5)), untried()];
@@ -137,7 +137,7 @@ fn any_job_takes_over_a_block_that_nobody_works_on_any_more() {
 fn a_delivery_that_was_handed_on_keeps_its_stream() {
     let retrying = Seen { is_handed_on: true, sequence: Some(5), ..untried() };
     let seen = [retrying, untried(), untried()];
-    let act = |woken| inside(&block(), &entries(5), &seen, woken, at(1_000), TIMEOUT);
+    let act = |looking| inside(&block(), &entries(5), &seen, looking, at(1_000), TIMEOUT);
     assert_eq!((act(OTHER), act(ME)), (Inside::Leave, Inside::StandIn { index: 1 }));
 }
 

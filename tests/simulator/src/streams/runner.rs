@@ -7,8 +7,8 @@ use echo_shared::delivery::Delivery;
 use echo_shared::id::DeliveryId;
 use echo_shared::job::{Chain, Job as Body, StreamJob};
 use echo_shared::stream::{
-    Block, COMES_BACK, Chunk, Coming, Entry, Inside, Look, Place, ROUNDS, SLICE, Seen, Woken, coming, inside,
-    leaves_for_slow_lane, look, takes_number,
+    Block, COMES_BACK, Chunk, Coming, Entry, Inside, Look, LookingJob, Place, ROUNDS, SLICE, Seen, coming,
+    inside, leaves_for_slow_lane, look, takes_number,
 };
 use echo_shared::time::Timestamp;
 
@@ -30,8 +30,8 @@ struct Runner<'a> {
     stream: usize,
 }
 
-/// How a step of a run ended.
-enum Step {
+/// How one round of a run ended.
+enum RoundEnd {
     Over(Disposal),
     LookAgain { after: Option<DeliveryId> },
 }
@@ -43,9 +43,9 @@ impl Job {
         let mut after = job.after;
         for _ in 0..ROUNDS {
             match self.round(&runner, after).await? {
-                Step::Over(disposal) => return Ok(disposal),
-                Step::LookAgain { after: Some(ended) } => after = Some(ended),
-                Step::LookAgain { after: None } => {}
+                RoundEnd::Over(disposal) => return Ok(disposal),
+                RoundEnd::LookAgain { after: Some(ended) } => after = Some(ended),
+                RoundEnd::LookAgain { after: None } => {}
             }
         }
         self.keep(&runner, millis(OVERTAKEN_WAIT)).await
@@ -56,8 +56,8 @@ impl Job {
         Ok(Disposal::Keep)
     }
 
-    async fn round(&self, runner: &Runner<'_>, after: Option<DeliveryId>) -> Result<Step, Fault> {
-        let woken = Woken { message: &runner.name, after };
+    async fn round(&self, runner: &Runner<'_>, after: Option<DeliveryId>) -> Result<RoundEnd, Fault> {
+        let looking = LookingJob { message: &runner.name, after };
         let head = self.call(|world| world.streams[runner.stream].head.clone()).await?;
         let block = head.as_ref().and_then(|head| head.block.clone());
         let last = match &block {
@@ -65,22 +65,27 @@ impl Job {
             None => None,
         };
         let now = Timestamp::from_millis(self.clock());
-        match (look(head.as_ref(), last, woken, now), block.as_ref()) {
+        match (look(head.as_ref(), last, looking, now), block.as_ref()) {
             (Look::Inside, Some(block))
                 if self.design() == Design::LastEndsAll && last.is_some_and(|it| it.has_ended) =>
             {
                 let number = last.and_then(|it| it.sequence).unwrap_or(0) + 1;
                 self.take_next(runner, Some(block), Place::after(block), number, after).await
             }
-            (Look::Leave, _) | (Look::Inside, None) => Ok(Step::Over(Disposal::Delete)),
+            (Look::Leave, _) | (Look::Inside, None) => Ok(RoundEnd::Over(Disposal::Delete)),
             (Look::Next { place, number }, block) => {
                 self.take_next(runner, block, place, number, after).await
             }
-            (Look::Inside, Some(block)) => self.look_inside(runner, block, woken).await,
+            (Look::Inside, Some(block)) => self.look_inside(runner, block, looking).await,
         }
     }
 
-    async fn look_inside(&self, runner: &Runner<'_>, block: &Block, woken: Woken<'_>) -> Result<Step, Fault> {
+    async fn look_inside(
+        &self,
+        runner: &Runner<'_>,
+        block: &Block,
+        looking: LookingJob<'_>,
+    ) -> Result<RoundEnd, Fault> {
         let chunk = self.call(|world| world.streams[runner.stream].chunks.get(&block.chunk).cloned()).await?;
         let chunk = chunk.unwrap_or(Chunk { made: 0, entries: Vec::new() });
         let own = &chunk.entries[block.from as usize..block.to as usize];
@@ -92,19 +97,20 @@ impl Job {
             .await?;
         let early = if self.design() == Design::NoStandingBack { 100_000 } else { 0 };
         let now = Timestamp::from_millis(self.clock() + early);
-        let woken = if self.design() == Design::NoReturn { Woken { message: "", ..woken } } else { woken };
-        match inside(block, &chunk.entries, &seen, woken, now, REQUEST_TIMEOUT) {
-            Inside::Leave => Ok(Step::Over(Disposal::Delete)),
+        let looking =
+            if self.design() == Design::NoReturn { LookingJob { message: "", ..looking } } else { looking };
+        match inside(block, &chunk.entries, &seen, looking, now, REQUEST_TIMEOUT) {
+            Inside::Leave => Ok(RoundEnd::Over(Disposal::Delete)),
             Inside::Done { number } => {
-                self.take_next(runner, Some(block), Place::after(block), number, woken.after).await
+                self.take_next(runner, Some(block), Place::after(block), number, looking.after).await
             }
             Inside::Wait { until } => {
-                Ok(Step::Over(self.keep(runner, until.as_millis() - now.as_millis()).await?))
+                Ok(RoundEnd::Over(self.keep(runner, until.as_millis() - now.as_millis()).await?))
             }
             Inside::TakeOver { index, number, is_tried } => {
                 let number = if self.design() == Design::NumberFromTheBlock { block.number } else { number };
                 let rest = Block { from: index, number, ..block.clone() };
-                self.take(runner, Some(block), rest, &chunk.entries, is_tried, woken.after).await
+                self.take(runner, Some(block), rest, &chunk.entries, is_tried, looking.after).await
             }
             Inside::StandIn { index } => {
                 let entry = chunk.entries[index as usize];
@@ -112,8 +118,8 @@ impl Job {
                 let chain = row.chain.map(|_| Chain::from_number(self.token()));
                 let job = echo_shared::job::DeliveryJob { chain, ..runner.job.delivery_job(entry) };
                 match self.act(runner.held, &job, row, None).await? {
-                    TurnEnd::GoesOn(disposal) => Ok(Step::Over(disposal)),
-                    TurnEnd::Ended => Ok(Step::LookAgain { after: Some(entry.delivery_id) }),
+                    TurnEnd::GoesOn(disposal) => Ok(RoundEnd::Over(disposal)),
+                    TurnEnd::Ended => Ok(RoundEnd::LookAgain { after: Some(entry.delivery_id) }),
                 }
             }
         }
@@ -126,7 +132,7 @@ impl Job {
         mut place: Place,
         number: u64,
         after: Option<DeliveryId>,
-    ) -> Result<Step, Fault> {
+    ) -> Result<RoundEnd, Fault> {
         loop {
             let chunk =
                 self.call(|world| world.streams[runner.stream].chunks.get(&place.chunk).cloned()).await?;
@@ -134,11 +140,11 @@ impl Job {
                 (Coming::LookAt(next), _) => place = next,
                 (Coming::Entries { from, to }, Some(chunk)) => {
                     let Some(block) = Block::of(place.chunk, &chunk, from, to, number) else {
-                        return Ok(Step::Over(Disposal::Delete));
+                        return Ok(RoundEnd::Over(Disposal::Delete));
                     };
                     return self.take(runner, before, block, &chunk.entries, false, after).await;
                 }
-                _ => return Ok(Step::Over(Disposal::Delete)),
+                _ => return Ok(RoundEnd::Over(Disposal::Delete)),
             }
         }
     }
@@ -151,20 +157,20 @@ impl Job {
         entries: &[Entry],
         is_tried: bool,
         after: Option<DeliveryId>,
-    ) -> Result<Step, Fault> {
+    ) -> Result<RoundEnd, Fault> {
         let endpoint = self.call(|world| world.endpoint()).await?;
         let keeps = is_tried && self.design() != Design::LeavesWhatWasTried;
         if leaves_for_slow_lane(runner.held.lane, is_slow(&endpoint, self.clock()), keeps) {
-            return Ok(Step::Over(self.leave(runner, Lane::Slow, after).await?));
+            return Ok(RoundEnd::Over(self.leave(runner, Lane::Slow, after).await?));
         }
         if !self.has_time() {
-            return Ok(Step::Over(self.keep(runner, 0).await?));
+            return Ok(RoundEnd::Over(self.keep(runner, 0).await?));
         }
         let taken_at = Timestamp::from_millis(self.clock());
         let block = block.taken(before, &runner.name, self.token(), taken_at);
         let life = self.now();
         if !self.call(|world| world.take(runner.stream, before, &block)).await? {
-            return Ok(Step::LookAgain { after });
+            return Ok(RoundEnd::LookAgain { after });
         }
         self.world.borrow_mut().hide(runner.held.id, millis(COMES_BACK));
         Box::pin(self.work(runner, &block, entries, is_tried, life)).await
@@ -177,12 +183,12 @@ impl Job {
         entries: &[Entry],
         is_tried: bool,
         mut life: i64,
-    ) -> Result<Step, Fault> {
+    ) -> Result<RoundEnd, Fault> {
         let (mut number, mut ended, mut met) = (block.number, None, BTreeSet::new());
         for (place, of) in entries[block.from as usize..block.to as usize].iter().enumerate() {
             let id = of.delivery_id;
             if ended.is_some() && (self.is_out_of_slice() || !self.has_time()) {
-                return Ok(Step::Over(self.leave(runner, runner.held.lane, ended).await?));
+                return Ok(RoundEnd::Over(self.leave(runner, runner.held.lane, ended).await?));
             }
             if !met.insert(id) {
                 continue;
@@ -198,20 +204,20 @@ impl Job {
                 continue;
             }
             if seen.is_handed_on {
-                return Ok(Step::LookAgain { after: None });
+                return Ok(RoundEnd::LookAgain { after: None });
             }
             if leaves_for_slow_lane(runner.held.lane, is_slow(&endpoint, self.clock()), ended.is_none()) {
-                return Ok(Step::Over(self.leave(runner, Lane::Slow, ended).await?));
+                return Ok(RoundEnd::Over(self.leave(runner, Lane::Slow, ended).await?));
             }
             if self.now() - life > LIFE_MS {
-                return Ok(Step::Over(self.keep(runner, 5_000).await?));
+                return Ok(RoundEnd::Over(self.keep(runner, 5_000).await?));
             }
             let takes_number = takes_number(Some(&endpoint), event.as_ref(), is_tried && place == 0);
             life = self.now();
             let job = runner.job.delivery_job(*of);
             let given = Some(takes_number.then_some(number));
             match self.act(runner.held, &job, row.ok_or(Fault)?, given).await? {
-                TurnEnd::GoesOn(disposal) => return Ok(Step::Over(disposal)),
+                TurnEnd::GoesOn(disposal) => return Ok(RoundEnd::Over(disposal)),
                 TurnEnd::Ended => {
                     number += u64::from(takes_number);
                     ended = Some(id);
@@ -219,10 +225,10 @@ impl Job {
             }
         }
         if self.design() == Design::NoLastLook {
-            return Ok(Step::Over(Disposal::Delete));
+            return Ok(RoundEnd::Over(Disposal::Delete));
         }
         if self.is_out_of_slice() || !self.has_time() {
-            return Ok(Step::Over(self.leave(runner, runner.held.lane, None).await?));
+            return Ok(RoundEnd::Over(self.leave(runner, runner.held.lane, None).await?));
         }
         Box::pin(self.take_next(runner, Some(block), Place::after(block), number, None)).await
     }
