@@ -89,7 +89,7 @@ async fn a_delivery_given_up_by_the_queue_ends_internal_and_can_be_retried() {
     let receiver = Receiver::answering(Reply::status(200).after(stack().request_timeout() * 2)).await;
     let endpoint = project.endpoint(&receiver.url()).await;
     let id = project.emit_one().await;
-    // The delivery's first attempt is under way, so the job that came with its acceptance still has its turn.
+    // The delivery's first attempt is under way, so the row still means the job that came with its acceptance.
     receiver.first().await;
     let waiting = endpoint.delivery(&id).await;
     assert_eq!(waiting["status"], "pending");
@@ -107,7 +107,7 @@ async fn a_delivery_given_up_by_the_queue_ends_internal_and_can_be_retried() {
     assert_eq!(receiver.count(), 2);
 }
 
-/// The delivery's row names another job than the one that the queue gave up, so that other job has the turn.
+/// The delivery's row names another job than the one that the queue gave up, so that other job makes the next attempt.
 #[tokio::test]
 async fn a_copy_given_up_by_the_queue_ends_no_delivery() {
     let project = Project::new().await;

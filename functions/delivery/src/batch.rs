@@ -252,8 +252,7 @@ async fn start_turns(
         start(message, span, async move {
             match rows {
                 Err(()) => turn.message.back_off().await,
-                // SQS can deliver one job twice, and both copies would find that it is their turn. The second looks
-                // again later.
+                // SQS can deliver one job twice, and and the row would name both copies. The second looks again later.
                 Ok(_) if is_copy => turn.message.hide(OVERTAKEN_WAIT).await,
                 Ok(rows) => turn.take(rows).await,
             }

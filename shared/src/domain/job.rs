@@ -23,8 +23,8 @@ const RESEAL: u64 = 5;
 /// job finds the row so, unless the write takes longer.
 pub const AHEAD_OF_ITS_ROW: Duration = Duration::from_secs(1);
 
-/// Names one job among the jobs that may exist for a delivery. The delivery's row names the job that has the turn, so a
-/// copy made by SQS or by a repeated send stands back instead of sending a second request.
+/// Names one job among the jobs that may exist for a delivery. The delivery's row names the job that makes the next
+/// attempt, so a copy made by SQS or by a repeated send stands back instead of sending a second request.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct Chain(u32);

@@ -48,7 +48,7 @@ impl Transition {
         }
     }
 
-    /// Gives the turn to the job of this chain.
+    /// Names the job of this chain, which thereby makes the next attempt.
     #[must_use]
     pub fn named(delivery: &Delivery, chain: Option<Chain>, at: Timestamp) -> Self {
         Self { chain, ..Self::unchanged(delivery, at) }

@@ -151,7 +151,7 @@ impl World {
         }
     }
 
-    /// Makes a due attempt. First it claims the turn and takes a slot if the attempt needs them.
+    /// Makes a due attempt. First it claims the attempt and takes a slot, if the attempt needs them.
     fn attempt(&mut self, id: u32, number: u32, claim: bool, need: Need, now: Timestamp) {
         if claim {
             let work = *self.work.at(id);

@@ -134,15 +134,15 @@ fn too_few_receives_are_noticed() {
     assert!(sum(&world, Metric::DeadLettered) > 0.0);
 }
 
-/// A dead letter ends its delivery only if its job has the turn: the other jobs of the delivery go on.
+/// A dead letter ends its delivery only if the row names its job: the other jobs of the delivery go on.
 #[test]
-fn a_dead_letter_of_a_copy_leaves_its_delivery_to_the_job_that_has_the_turn() {
+fn a_dead_letter_of_a_copy_leaves_its_delivery_to_the_job_that_the_row_names() {
     let mut world = World::new(1, Settings::template_defaults(), vec![Receiver::Failing { ms: 50 }]);
     world.produce(0, 1_000, 2);
     world.run_out(3 * MINUTE_MS);
-    let turns = [world.rows[0].chain, world.rows[1].chain];
-    assert!(turns.iter().all(Option::is_some), "both wait for a retry");
-    world.bury(0, turns[0]);
+    let named = [world.rows[0].chain, world.rows[1].chain];
+    assert!(named.iter().all(Option::is_some), "both wait for a retry");
+    world.bury(0, named[0]);
     world.bury(1, None);
     world.run(DAY_MS);
     assert!(world.is_quiet());

@@ -70,8 +70,8 @@ pub(crate) async fn take(
     })
 }
 
-/// A reservation for each job that is about to take a slot in the line. A job that must claim its turn first gets none,
-/// because it may be overtaken; once it has the turn it takes a slot by itself.
+/// A reservation for each job that is about to take a slot in the line. A job that must first claim the attempt gets
+/// none, because it may be overtaken; after the claim it takes a slot by itself.
 pub(crate) fn reservations<'a>(
     jobs: impl Iterator<Item = (&'a DeliveryJob, Lane)>,
     loaded: &Loaded,

@@ -59,7 +59,7 @@ pub enum Wake {
     Finished,
     /// The delivery has ended, and its endpoint's count does not contain it yet.
     CountFailure,
-    /// It is too early, or another job has the turn: wait. No attempt is recorded.
+    /// It is too early, or the row names another job: wait. No attempt is recorded.
     NotYet { until: Timestamp },
     /// The endpoint is disabled or deleted, or the event's payload is erased: the delivery ends without an attempt.
     End { reason: FailureReason },
@@ -69,17 +69,17 @@ pub enum Wake {
     /// attempt.
     WaitForProbe { until: Timestamp, claim: bool },
     /// Make attempt `number` now. First take the `probe` of an endpoint that hangs ([`crate::store::Store::take_probe`]).
-    /// With `claim`, then take the turn on the row ([`Woken::claim`]): this job is late or a copy, so another may be about to
-    /// act too. Then take the slot that the attempt needs, and make the attempt when the slot comes.
+    /// With `claim`, then claim the attempt on the row ([`Woken::claim`]): this job is late or a copy, so another may be about
+    /// to act too. Then take the slot that the attempt needs, and make the attempt when the slot comes.
     Attempt { number: u32, claim: bool, need: Need, probe: Option<Hanging> },
 }
 
 impl Wake {
-    /// The same for a job that has the turn already, because it has taken the delivery's stream.
+    /// The same for a job that needs no claim, because it has taken the delivery's stream.
     #[must_use]
     pub const fn claimed(self) -> Self {
         match self {
-            // A probe is taken first, which takes time, so the turn on the row is still to be claimed.
+            // A probe is taken first, which takes time, so the attempt is still to be claimed.
             Self::Attempt { number, need, probe: None, .. } => {
                 Self::Attempt { number, claim: false, need, probe: None }
             }
@@ -121,10 +121,10 @@ pub fn on_wake(
     now: Timestamp,
     request_timeout: Duration,
 ) -> Wake {
-    let own_turn = job.chain == delivery.chain;
+    let row_names_it = job.chain == delivery.chain;
     if delivery.status.is_final() {
         return match job.manual_at {
-            Some(asked_at) if !own_turn && now < asked_at.plus(MANUAL_GRACE) => {
+            Some(asked_at) if !row_names_it && now < asked_at.plus(MANUAL_GRACE) => {
                 Wake::NotYet { until: now.plus(MANUAL_POLL) }
             }
             _ if delivery.uncounted => Wake::CountFailure,
@@ -138,11 +138,12 @@ pub fn on_wake(
         return Wake::End { reason: FailureReason::EndpointDisabled };
     }
     let last_word = delivery.due_at().max(delivery.updated_at);
-    let acts_from = if own_turn { delivery.due_at() } else { last_word.plus(stand_back(request_timeout)) };
+    let acts_from =
+        if row_names_it { delivery.due_at() } else { last_word.plus(stand_back(request_timeout)) };
     if now < acts_from {
         return Wake::NotYet { until: acts_from };
     }
-    let claim = !own_turn || now > last_word.plus(late_after(request_timeout));
+    let claim = !row_names_it || now > last_word.plus(late_after(request_timeout));
     if lane != Lane::Slow && endpoint.is_slow(now) {
         return Wake::MoveToSlowLane { claim };
     }
@@ -152,7 +153,7 @@ pub fn on_wake(
     {
         return without_probe(delivery, job, hanging, claim, now);
     }
-    // To take the probe takes time and may make this job late, so the job claims its turn.
+    // To take the probe takes time and may make this job late, so the job claims the attempt.
     let claim = claim || probe.is_some();
     // Probes are rarer than any limit allows.
     let need = match probe {

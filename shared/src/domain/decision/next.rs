@@ -136,17 +136,17 @@ impl Woken<'_> {
             }
             Wake::MoveToSlowLane { claim } => self.pass_on(delivery, Lane::Slow, now, claim, now),
             Wake::NotYet { until } => {
-                // Only the job whose turn comes may name the next one: a copy that did would take the turn away.
-                let own_turn = !delivery.status.is_final() && self.job.chain == delivery.chain;
-                self.wait(delivery, until, own_turn.then_some(false), now)
+                // Only the job that the row names may put another in its place: a copy that did would take the attempt from it.
+                let row_names_it = !delivery.status.is_final() && self.job.chain == delivery.chain;
+                self.wait(delivery, until, row_names_it.then_some(false), now)
             }
-            // The attempt is due, so a copy may take the turn.
+            // The attempt is due, so a copy may claim it.
             Wake::WaitForProbe { until, claim } => self.wait(delivery, until, Some(claim), now),
         })
     }
 
-    /// Waits hidden, or as a new message where too many are hidden or this one was received too often. `claim` is how a
-    /// new job takes the turn; with `None` it must not.
+    /// Waits hidden, or as a new message where too many are hidden or this one was received too often. `claim` says
+    /// whether the write that names the new job is a claim. With `None` no new job may be named.
     fn wait(&self, delivery: &Delivery, until: Timestamp, claim: Option<bool>, now: Timestamp) -> Decided {
         match claim {
             Some(claim) if self.is_crowded || self.receives >= MOST_RECEIVES => {
@@ -156,7 +156,7 @@ impl Woken<'_> {
         }
     }
 
-    /// Hands the turn to a new job. The row names the new job before it is sent, so that this one, should it live on,
+    /// Leaves the attempt to a new job. The row names the new job before it is sent, so that this one, should it live on,
     /// stands back.
     fn pass_on(
         &self,
@@ -172,7 +172,7 @@ impl Woken<'_> {
         Decided { write: Some(Write { transition, claim }), next: self.send_on(job, lane, at) }
     }
 
-    /// Takes the turn for this job, which is late or a copy: another may be about to act too.
+    /// Claims the attempt for this job, which is late or a copy: another may be about to act too.
     #[must_use]
     pub fn claim(&self, delivery: &Delivery, now: Timestamp) -> Write {
         Write { transition: Transition::named(delivery, self.job.chain, now), claim: true }

@@ -204,8 +204,9 @@ fn number_at(block: &Block, seen: &[Seen], until: usize) -> u64 {
     seen[..until.min(seen.len())].iter().fold(block.number, |next, seen| seen.number_after(next))
 }
 
-/// Whether a delivery takes its stream's next number when its turn comes. One that ends without a request takes none, unless an
-/// earlier job may have made the request. One without a payload takes a number, as it does if it is erased before its turn.
+/// Whether a delivery takes its stream's next number when the stream's runner comes to it. One that ends without a request
+/// takes none, unless an earlier job may have made the request. One without a payload takes a number, as it does if it is
+/// erased sooner.
 #[must_use]
 pub fn takes_number(endpoint: Option<&Endpoint>, event: Option<&Event>, is_tried: bool) -> bool {
     let is_active = endpoint.is_some_and(|endpoint| endpoint.status == EndpointStatus::Active);

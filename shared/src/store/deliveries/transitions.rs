@@ -119,7 +119,8 @@ impl Store {
         statement(text, values)
     }
 
-    /// Gives the turn to the job of this chain, if nothing has changed on the row. Of two jobs that try, one is overtaken.
+    /// Claims the next attempt for the job of this chain, if nothing has changed on the row. Of two jobs that try, one is
+    /// overtaken.
     pub async fn claim(&self, before: &Delivery, claim: &Transition) -> Result<Advanced, StoreError> {
         let update = self
             .update_delivery(before)

@@ -11,7 +11,7 @@ fn woken(job: &DeliveryJob, lane: Lane) -> Woken<'_> {
     Woken { job, lane, is_crowded: false, receives: 1, request_timeout: TIMEOUT, next_chain: NEW }
 }
 
-/// A job sent on, from an own turn that was due at `due`.
+/// The job that another one sends on, as the decision names it.
 fn sent_on(job: &DeliveryJob, waits_since: Option<Timestamp>, lane: Lane, at: Timestamp) -> Next {
     let job = DeliveryJob { chain: Some(NEW), manual_at: None, waits_since, ..job.clone() };
     Next::SendOn { job, lane, at, stands_in_at: at.plus(stand_back(TIMEOUT)) }
@@ -31,7 +31,7 @@ fn a_waiting_job_hides_or_hops_where_hiding_is_no_longer_good() {
         (&job, false, 99, not_yet, hidden.clone()),
         (&job, false, 100, not_yet, passed_on(&job, false)),
         (&job, true, 1, not_yet, passed_on(&job, false)),
-        // A copy must not take the turn from the job that it stands back for.
+        // A copy must not take the attempt from the job that it stands back for.
         (&copy, true, 100, not_yet, hidden.clone()),
         (&job, false, 99, probe(true), hidden.clone()),
         (&job, true, 1, probe(true), passed_on(&job, true)),
