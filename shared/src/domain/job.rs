@@ -346,6 +346,7 @@ mod tests {
         assert_eq!(Job::decode(r#"{"v": 5, "key": "k2"}"#), Ok(Job::Reseal(first)));
         for stage in [ErasureStage::Endpoints, ErasureStage::Events { shard: Shard(3), not_before: at }] {
             let erasure = ErasureJob { project_id: plain.project_id, asked_at: at, stage };
+            assert!(erasure.encode().contains(r#""position":"#), "its name in messages that wait in queues");
             assert_eq!(Job::decode(&erasure.encode()), Ok(Job::Erasure(erasure)));
         }
     }
