@@ -182,9 +182,10 @@ impl Rows {
     }
 }
 
-/// Whether a row of the table of replays is a replay: others name the latest one, or an endpoint that is deleted.
+/// Whether a row of the table of replays is a replay: others name the latest one, an endpoint that is deleted, or a stream.
 fn is_replay(row: &Value) -> bool {
-    row["id"] != "latest" && !text(row, "endpoint_id").starts_with("former#")
+    // Other rows stand under `former#<project>` and `streams#<endpoint>`.
+    row["id"] != "latest" && !text(row, "endpoint_id").contains('#')
 }
 
 /// The contradictions between the entries and the rows.

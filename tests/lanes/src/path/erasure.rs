@@ -54,7 +54,7 @@ pub fn forget_events(run: &Run<'_>) {
 /// A project with everything that a project can have: deliveries that ended and one that waits, an endpoint that is deleted
 /// while its deliveries and a replay are there, and a delivery of it and of another endpoint whose event was never accepted.
 pub async fn fill_project(run: &mut Run<'_>) {
-    let ordered = json!({ "ordered": "endpoint" });
+    let ordered = json!({ "ordered": "customer_id" });
     run.insist("PATCH", &run.endpoint(3, ""), &run.key(), Some(&ordered), &[200]).await;
     if let Some(sent) = run.post_event(TEN, &json!({ "n": 1 }), Ending::Either).await {
         run.notes().retried.extend(sent.listed.into_iter().map(|(id, _)| id));
