@@ -14,7 +14,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditi
 use super::{
     Advanced, Item, Store, StoreError, from_item, if_condition_held, key, number, row_in_the_way, text, value,
 };
-use crate::stream::{Block, Chunk, Entry, FULL, Head, StreamKey};
+use crate::stream::{Block, Chunk, Entry, FULL, Head, StreamKey, without_place};
 
 /// The part of the head. The parts of chunks are their numbers.
 const HEAD: i64 = -1;
@@ -99,7 +99,7 @@ impl Store {
                     len
                 }
                 Appended::Refused(there) => {
-                    left.retain(|entry| !there.contains(entry));
+                    left = without_place(left, &there);
                     there.len()
                 }
             };

@@ -204,6 +204,7 @@ fn each_part_of_the_design_is_missed() {
     let designs = [
         (Design::NoLastLook, STORM),
         (Design::JobBeforePlace, STORM),
+        (Design::LastProvesAll, STORM),
         (Design::NoReturn, STORM),
         (Design::LastEndsAll, STORM),
         (Design::NumberFromTheBlock, STORM),

@@ -172,6 +172,13 @@ impl StreamKey {
 /// A chunk with so many entries takes no more, and the next chunk follows. It fits one write unit.
 pub const FULL: usize = 24;
 
+/// The deliveries that still need a place after a chunk refused them. The others stand in the chunk already, because their
+/// acceptance, or the write, is a repeat.
+#[must_use]
+pub fn without_place(new: Vec<Entry>, chunk: &[Entry]) -> Vec<Entry> {
+    new.into_iter().filter(|entry| !chunk.contains(entry)).collect()
+}
+
 /// How long a stream's rows outlive the events of their last change: longer than the deliveries of a block can be retried, one
 /// after another, on the longest schedule.
 pub const LINGERS: Duration = Duration::from_secs(120 * 24 * 60 * 60);

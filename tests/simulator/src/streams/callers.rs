@@ -3,7 +3,7 @@
 use echo_shared::decision::Lane;
 use echo_shared::delivery::Delivery;
 use echo_shared::id::DeliveryId;
-use echo_shared::stream::job_after_erasure;
+use echo_shared::stream::{Entry, FULL, job_after_erasure, without_place};
 use echo_shared::time::Timestamp;
 use echo_shared::transition::Transition;
 
@@ -11,19 +11,24 @@ use super::calls::Job;
 use super::{Design, Fate, Fault, State, entry, number_of, tag};
 
 impl Job {
-    /// Posts an event until it is accepted, and perhaps once more.
-    pub(super) async fn post(self, n: u64, stream: usize) {
-        let now = self.now();
-        self.world.borrow_mut().fates.insert(n, Fate { stream, posted_at: now, ..Fate::default() });
+    /// Posts a batch of events until all are accepted, and perhaps once more.
+    pub(super) async fn post(self, batch: Vec<u64>, stream: usize) {
+        let posted_at = self.now();
+        for n in &batch {
+            self.world.borrow_mut().fates.insert(*n, Fate { stream, posted_at, ..Fate::default() });
+        }
         let again = self.world.borrow().faults.repeated;
         loop {
-            if self.accept(n, stream).await.is_ok() {
+            let accepted = self.accept(&batch, stream).await.unwrap_or_default();
+            {
                 let now = self.now();
                 let mut world = self.world.borrow_mut();
-                if let Some(fate) = world.fates.get_mut(&n) {
-                    fate.answered_at.get_or_insert(now);
+                for n in accepted {
+                    world.fates.entry(n).or_default().answered_at.get_or_insert(now);
                 }
-                if !world.random.once_in(again) {
+                let is_accepted = |n| world.fates.get(n).is_some_and(|fate| fate.answered_at.is_some());
+                let all_are = batch.iter().all(is_accepted);
+                if all_are && !world.random.once_in(again) {
                     return;
                 }
             }
@@ -31,27 +36,50 @@ impl Job {
         }
     }
 
-    async fn accept(&self, n: u64, stream: usize) -> Result<(), Fault> {
-        let of = entry(n);
-        let (id, clock) = (of.delivery_id, self.clock());
-        let is_untried = self
-            .call(|world| {
+    /// Accepts the events whose rows can be written, and gives them.
+    async fn accept(&self, batch: &[u64], stream: usize) -> Result<Vec<u64>, Fault> {
+        let (mut durable, mut untried) = (Vec::new(), Vec::new());
+        for n in batch {
+            let of = entry(*n);
+            let (id, clock) = (of.delivery_id, self.clock());
+            let written = self.call(|world| {
                 let (event_id, updated_at) = (of.event_id, Timestamp::from_millis(clock));
                 let new = Delivery { id, event_id, updated_at, ..world.untried.clone() };
                 world.rows.entry(id).or_insert(new).is_untried()
-            })
-            .await?;
-        if !is_untried {
-            return Ok(());
+            });
+            // The others of the batch are accepted without an event whose row cannot be written.
+            let Ok(is_untried) = written.await else { continue };
+            durable.push(*n);
+            if is_untried {
+                untried.push(of);
+            }
+        }
+        if untried.is_empty() {
+            return Ok(durable);
         }
         let job = self.world.borrow().stream_job(stream, None);
         if self.design() == Design::JobBeforePlace {
             self.call(|world| world.send(Lane::FirstAttempts, job, 0)).await?;
             self.sleep(500).await;
-            return self.call(|world| world.append(stream, of)).await;
+            self.append(stream, untried).await?;
+        } else {
+            self.append(stream, untried).await?;
+            self.call(|world| world.send(Lane::FirstAttempts, job, 0)).await?;
         }
-        self.call(|world| world.append(stream, of)).await?;
-        self.call(|world| world.send(Lane::FirstAttempts, job, 0)).await
+        Ok(durable)
+    }
+
+    async fn append(&self, stream: usize, new: Vec<Entry>) -> Result<(), Fault> {
+        let (mut chunk, mut left) = (self.world.borrow().tail(stream), new);
+        while !left.is_empty() {
+            let Some(there) = self.call(|world| world.append(stream, chunk, &left)).await? else { break };
+            chunk += u64::from(there.len() >= FULL);
+            left = match left.last() {
+                Some(last) if self.design() == Design::LastProvesAll && there.contains(last) => Vec::new(),
+                _ => without_place(left, &there),
+            };
+        }
+        Ok(())
     }
 
     /// Erases a delivery's payload, as `DELETE …/payload` does, until the call is answered.

@@ -48,7 +48,7 @@ pub struct Faults {
     pub answer_lost: u64,
     /// SQS hands a message out a second time.
     pub duplicate: u64,
-    /// A producer posts its event again, although it was accepted.
+    /// A producer posts its events again, although they were accepted.
     pub repeated: u64,
     /// The functions' clocks are wrong by up to this.
     pub skew_ms: i64,
@@ -68,6 +68,8 @@ pub enum Design {
     NoLastLook,
     /// The job is sent before its delivery is appended.
     JobBeforePlace,
+    /// An append counts as done once the last of its deliveries has a place.
+    LastProvesAll,
     /// A job takes a stream whatever its head says by now.
     NoCondition,
     /// A job whose message comes back leaves, because another has taken its block: itself.
@@ -215,18 +217,24 @@ impl State {
         Body::Stream(StreamJob { project_id, endpoint_id, stream: tag(stream), after })
     }
 
-    fn append(&mut self, stream: usize, new: Entry) {
+    /// The first chunk of a stream that is not full.
+    fn tail(&self, stream: usize) -> u64 {
+        let full = self.streams[stream].chunks.values().take_while(|chunk| chunk.entries.len() >= FULL);
+        full.count() as u64
+    }
+
+    /// Appends deliveries to a chunk, unless it is full or has one of them: then it gives the chunk's entries.
+    fn append(&mut self, stream: usize, chunk: u64, new: &[Entry]) -> Option<Vec<Entry>> {
         let made = u32::try_from(self.random.below(1 << 30)).unwrap_or(0);
+        let looks_for = if self.design == Design::LastProvesAll { new.len().saturating_sub(1) } else { 0 };
         let chunks = &mut self.streams[stream].chunks;
-        let mut chunk = 0;
-        while chunks.get(&chunk).is_some_and(|there| there.entries.len() >= FULL) {
-            chunk += 1;
-        }
         self.writes += 1;
         let chunk = chunks.entry(chunk).or_insert_with(|| Chunk { made, entries: Vec::new() });
-        if !chunk.entries.contains(&new) {
-            chunk.entries.push(new);
+        if chunk.entries.len() >= FULL || new[looks_for..].iter().any(|entry| chunk.entries.contains(entry)) {
+            return Some(chunk.entries.clone());
         }
+        chunk.entries.extend(new);
+        None
     }
 
     /// Takes a block, if the head is still the one that was read.
@@ -344,7 +352,10 @@ pub fn run(seed: u64, streams: usize, events: u64, faults: Faults, design: Desig
             jobs.insert(next_job, Box::pin(job.take_message(id, message)));
             world.borrow_mut().wakes.insert((now, next_job));
         } else if post {
-            posted += 1;
+            // One event, or a batch.
+            let most = if world.borrow_mut().random.once_in(5) { 4 } else { 1 };
+            let batch: Vec<u64> = (posted + 1..=(posted + most).min(events.max(posted + 1))).collect();
+            posted += batch.len() as u64;
             next_job += 1;
             let (stream, gap) = {
                 let mut world = world.borrow_mut();
@@ -362,7 +373,7 @@ pub fn run(seed: u64, streams: usize, events: u64, faults: Faults, design: Desig
                 (stream, world.random.below(gap).cast_signed())
             };
             next_post = now + if posted == events { 3_600_000 } else { gap };
-            jobs.insert(next_job, Box::pin(job.clone().post(posted, stream)));
+            jobs.insert(next_job, Box::pin(job.clone().post(batch, stream)));
             world.borrow_mut().wakes.insert((now, next_job));
             let erases = world.borrow_mut().random.once_in(faults.erased);
             let victim = erases.then(|| world.borrow_mut().choose_to_erase()).flatten();
