@@ -10,7 +10,7 @@ use crate::lane::{Auth, Lane};
 use crate::world::{EMAIL, World};
 
 /// The customer of the events. An endpoint that is ordered by customer has a stream of its own for it.
-const CUSTOMER: &str = "customer-7";
+pub const CUSTOMER_ID: &str = "customer-7";
 
 /// How a delivery has to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -180,7 +180,8 @@ impl<'a> Run<'a> {
     }
 
     async fn post_event_as(&self, event_id: &str, name: &str, data: &Value, ending: Ending) -> Option<Sent> {
-        let body = json!({ "event_id": event_id, "event_name": name, "customer_id": CUSTOMER, "data": data });
+        let body =
+            json!({ "event_id": event_id, "event_name": name, "customer_id": CUSTOMER_ID, "data": data });
         self.post_body(&body, ending).await
     }
 

@@ -13,7 +13,7 @@ use crate::dynamo::Dynamo;
 use crate::gateway::{CALLER, HttpRequest};
 use crate::lane::{Auth, INTAKE, PARKED};
 use crate::receiver::Behaviour;
-use crate::run::{Ending, Run};
+use crate::run::{CUSTOMER_ID, Ending, Run};
 use crate::sqs::Outgoing;
 use crate::wait;
 use crate::world::{EMAIL, ONE, PASSWORD, TEN};
@@ -265,7 +265,7 @@ impl Path for Payload {
         let event_id = super::first(run).event_id;
         let target = run.project(&format!("/events/{event_id}/payload"));
         run.insist("DELETE", &target, &run.key(), None, &[204]).await;
-        let again = json!({ "event_id": event_id, "event_name": TEN, "data": { "n": 1 } });
+        let again = json!({ "event_id": event_id, "event_name": TEN, "customer_id": CUSTOMER_ID, "data": { "n": 1 } });
         run.insist("POST", &run.project("/events"), &run.key(), Some(&again), &[409]).await;
     }
 

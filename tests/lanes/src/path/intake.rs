@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Path, accepting, small};
 use crate::lane::{Auth, DEAD, INTAKE, PARKED};
-use crate::run::{Ending, Run, Sent};
+use crate::run::{CUSTOMER_ID, Ending, Run, Sent};
 use crate::sqs::Outgoing;
 use crate::world::{ONE, PASSWORD};
 
@@ -32,8 +32,9 @@ fn event(run: &Run<'_>, event_id: &str) -> String {
 }
 
 fn named(run: &Run<'_>, event_id: &str, name: &str) -> String {
-    json!({ "project_id": run.world.project_id, "event_id": event_id, "event_name": name, "data": small() })
-        .to_string()
+    json!({ "project_id": run.world.project_id, "event_id": event_id, "event_name": name,
+        "customer_id": CUSTOMER_ID, "data": small() })
+    .to_string()
 }
 
 fn send(run: &Run<'_>, body: String) {
