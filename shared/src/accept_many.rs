@@ -217,7 +217,8 @@ fn outcomes(written: Progress, rows: Vec<Result<(), StoreError>>, in_doubt: &[De
     let mut rows = rows.into_iter();
     let outcome = |written: Result<EventWritten, AcceptError>| {
         let EventWritten { acceptance, in_streams, .. } = written?;
-        rows.next().unwrap_or(Ok(()))?;
+        let unknown = || Err(StoreError::Unavailable("an event's rows are in doubt".into()));
+        rows.next().unwrap_or_else(unknown)?;
         match in_doubt.iter().filter(|job| job.event_id == acceptance.event.event_id).count() {
             0 => Ok((acceptance, in_streams)),
             jobs => Err(AcceptError::InDoubt(jobs)),

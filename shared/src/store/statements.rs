@@ -63,3 +63,32 @@ pub(super) fn or_unknown(executed: Result<Vec<Written>, StoreError>, asked: usiz
         vec![Written::Unknown; asked]
     })
 }
+
+/// Says for each of several things whether all of its rows certainly exist. `counts` has the number of rows of each, and
+/// `written` has the rows one after another.
+pub(super) fn all_there(counts: &[usize], written: &[Written]) -> Vec<bool> {
+    let mut left = written;
+    let mut is_there = |count: &usize| {
+        let (own, others) = left.split_at(left.len().min(*count));
+        left = others;
+        own.len() == *count && own.iter().all(|written| *written != Written::Unknown)
+    };
+    counts.iter().map(&mut is_there).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Written::{Done, Refused, Unknown};
+    use super::*;
+
+    /// If the rows of one thing counted for the next, an event would get its 202 without its row.
+    #[test]
+    fn each_thing_is_judged_by_its_own_rows() {
+        let judged = |written: &[Written]| all_there(&[3, 2, 1], written);
+        assert_eq!(judged(&[Done, Refused, Done, Done, Done, Refused]), [true, true, true]);
+        assert_eq!(judged(&[Unknown, Done, Done, Unknown, Done, Done]), [false, false, true]);
+        assert_eq!(judged(&[Done, Unknown, Done, Done, Unknown, Unknown]), [false, false, false]);
+        assert_eq!(judged(&[Unknown, Unknown, Done, Done, Done, Done]), [false, true, true]);
+        assert_eq!(judged(&[Done, Done, Done, Done]), [true, false, false], "answers are missing");
+    }
+}

@@ -198,17 +198,23 @@ impl Aws {
         self.buses.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// A batch of statements whose last is not carried out.
+    /// A batch of statements of which the last and each third before it are not carried out. So two failures fall into one
+    /// batch, with others between them.
     fn partial_statements(&self, body: &str) -> Reply {
         let mut request: Value = serde_json::from_str(body).unwrap_or_default();
-        if let Some(statements) = request["Statements"].as_array_mut() {
-            statements.pop();
-        }
+        let statements = request["Statements"].as_array_mut().map(std::mem::take).unwrap_or_default();
+        let count = statements.len();
+        let fails = |n: usize| (count - 1 - n).is_multiple_of(3);
+        let done = statements.into_iter().enumerate().filter(|(n, _)| !fails(*n));
+        request["Statements"] = done.map(|(_, statement)| statement).collect();
         let reply = self.partitions.call(&self.dynamo, "BatchExecuteStatement", &request.to_string());
         let mut answer: Value = serde_json::from_str(&reply.body).unwrap_or_default();
         match answer["Responses"].as_array_mut() {
             Some(responses) if reply.status == 200 => {
-                responses.push(json!({ "Error": { "Code": "ThrottlingError", "Message": "Rate exceeded" } }));
+                for n in (0..count).filter(|n| fails(*n)) {
+                    let error = json!({ "Error": { "Code": "ThrottlingError", "Message": "Rate exceeded" } });
+                    responses.insert(n, error);
+                }
                 Reply::ok(answer.to_string())
             }
             _ => reply,

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use echo_lanes::fault::Fault;
+use echo_lanes::fault::{CallKey, Fault, Injection, Span};
 use echo_lanes::function::Kind;
 use echo_lanes::lane::LaneSettings;
 use echo_lanes::run::{Ending, Run};
@@ -84,6 +84,26 @@ async fn a_batch_makes_at_most_a_thousand_deliveries() {
     assert_eq!(results[99]["status"], 400, "a refused event is refused all the same: {}", results[99]);
     assert_eq!(run.lane.aws.dynamo.rows("deliveries").len(), 66 * 15);
     assert_eq!(run.lane.aws.dynamo.rows("events").len(), 66);
+}
+
+/// DynamoDB throttles single rows of a request: the first event's own row and the second event's delivery. A stream passes
+/// a delivery over that has no row.
+#[tokio::test(flavor = "multi_thread")]
+async fn events_whose_rows_are_throttled_one_by_one_are_delivered() {
+    let world = world().await;
+    let run = Run::new(world.lane(LaneSettings::default()).await.expect("a lane"), &world);
+    let ordered = json!({ "ordered": "endpoint" });
+    run.insist("PATCH", &run.endpoint(0, ""), &run.key(), Some(&ordered), &[200]).await;
+    let what = "BatchExecuteStatement events".to_owned();
+    let partial = Injection { fault: Fault::Partial, span: Span::Once };
+    run.lane.aws.faults.arm(Some((CallKey { kind: Kind::Api, what, nth: 1 }, partial)));
+    assert_eq!(count(&post(&run, &batch(2, ONE)).await, 202), 2);
+    assert!(run.lane.aws.faults.has_struck());
+    assert!(run.lane.settle(Duration::from_secs(60)).await, "the events do not come to rest");
+    assert_eq!(run.lane.aws.dynamo.rows("events").len(), 2);
+    let deliveries = run.lane.aws.dynamo.rows("deliveries");
+    assert_eq!(deliveries.len(), 2);
+    assert!(deliveries.iter().all(|row| row["status"] == "success"), "{deliveries:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -15,7 +15,7 @@ use crate::partition::Partition;
 use crate::payload::Payload;
 use crate::shards::Shard;
 use crate::store::inserts::{NewRow, insert_all_new, insert_each, put_all_new};
-use crate::store::statements::Written;
+use crate::store::statements::{Written, all_there};
 use crate::store::{Item, Store, StoreError, from_item, key, number, row, row_in_the_way, text, to_item};
 use crate::time::Timestamp;
 
@@ -93,10 +93,7 @@ impl Store {
         let Ok(rows) = rows.collect::<Result<Vec<_>, _>>() else { return vec![false; events.len()] };
         let counts: Vec<usize> = rows.iter().map(Vec::len).collect();
         let rows = rows.into_iter().flatten().collect();
-        let mut written = insert_all_new(&self.client, rows).await.into_iter();
-        let mut is_done =
-            |rows: usize| written.by_ref().take(rows).all(|written| written != Written::Unknown);
-        counts.into_iter().map(&mut is_done).collect()
+        all_there(&counts, &insert_all_new(&self.client, rows).await)
     }
 
     fn new_event(&self, event: &Event, deliveries: &[Delivery]) -> Result<Vec<NewRow<'_>>, StoreError> {
