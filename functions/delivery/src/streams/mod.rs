@@ -210,19 +210,20 @@ impl Runner {
         if leaves_for_slow_lane(self.lane, is_slow(endpoint.as_ref()), is_tried) {
             return Ok(RoundEnd::Over(self.leave_to(Lane::Slow, after).await));
         }
-        // A head that is deleted would be written anew. The mark was there before the endpoint went, and a project that
+        let (stream, taken_at) = (self.job.key(), Timestamp::now());
+        let is_listed_anew = is_listed_anew(stream.tag, before, taken_at);
+        // A row that is deleted would be written anew. The mark was there before the endpoint went, and a project that
         // is marked later keeps its streams until this write has ended.
-        if before.is_none() && endpoint.is_none() && self.is_being_erased().await? {
+        let makes_a_row = before.is_none() || is_listed_anew;
+        if makes_a_row && endpoint.is_none() && self.is_being_erased().await? {
             return Ok(RoundEnd::Over(Disposal::Delete));
         }
         if !self.has_time() {
             return Ok(RoundEnd::Over(self.message.hide(Duration::ZERO).await));
         }
-        let taken_at = Timestamp::now();
         let block = block.taken(before, &self.message.id, rand::random(), taken_at);
-        let stream = self.job.key();
         let expires_at = taken_at.plus(self.app.settings.retention + LINGERS);
-        if is_listed_anew(stream.tag, before, taken_at) {
+        if is_listed_anew {
             store.list_stream(&stream, expires_at.plus(LISTED_FOR).as_seconds()).await?;
         }
         let life = Instant::now();
