@@ -120,6 +120,38 @@ async fn an_erasure_finds_the_streams_whose_events_have_expired() {
     run.lane.stop_mappings();
 }
 
+/// The endpoint had events of many names in many shards, and DynamoDB is slow: a step has time for a part of the partitions.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_erasure_of_many_empty_partitions_ends() {
+    let world = World::make().await.expect("the functions, built by `cargo build`");
+    let types: Vec<String> = (0..24).map(|n| format!("own.type-{n}")).collect();
+    let names = types.iter().map(String::as_str).chain([ONE]).collect::<Vec<_>>().join(",");
+    let settings = LaneSettings {
+        env: vec![("EVENT_NAMES", names)],
+        delivery_timeout: Duration::from_secs(30),
+        queue_visibility: Duration::from_secs(40),
+        ..LaneSettings::default()
+    };
+    let run = Run::new(world.lane(settings).await.expect("a lane"), &world);
+    let bearer = Auth::Bearer(&world.access_token);
+    let project = json!({ "name": "large", "shards": 16 });
+    let made = run.insist("POST", "/v1/projects", &bearer, Some(&project), &[201]).await;
+    let (id, key) = (made[0].json()["id"].clone(), made[0].json()["api_key"].clone());
+    let (id, key) = (id.as_str().expect("an id"), key.as_str().expect("a key"));
+    let target = format!("/v1/projects/{id}");
+    let url = format!("http://{}/0", run.lane.receiver.address());
+    let endpoint = json!({ "url": url, "events": types });
+    run.insist("POST", &format!("{target}/webhooks"), &Auth::Key(key), Some(&endpoint), &[201]).await;
+    let password = json!({ "password": PASSWORD });
+    run.insist("DELETE", &target, &bearer, Some(&password), &[202]).await;
+    run.lane.aws.watch.set_distance(Duration::from_millis(300));
+    assert!(run.lane.settle(Duration::from_secs(150)).await, "the erasure does not end");
+    let of_project = |row: &serde_json::Value| row.to_string().contains(id);
+    for table in ["routes", "replays", "endpoints"] {
+        assert!(!run.lane.aws.dynamo.rows(table).iter().any(of_project), "{table}");
+    }
+}
+
 /// An event waited for two days until its queue gave it up. Meanwhile its project was erased, or it names none that is there.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_that_is_given_up_after_its_projects_erasure_is_not_kept() {

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::events::event_key;
 use super::update::Changes;
-use super::{Item, Store, StoreError, audit, key, number, text, to_item};
+use super::{Item, Store, StoreError, audit, if_condition_held, key, number, text, to_item};
 use crate::audit::AuditEntry;
 use crate::endpoint::Endpoint;
 use crate::event::Event;
@@ -46,8 +46,8 @@ struct FormerEndpoint {
     endpoint_id: String,
     id: EndpointId,
     shards: Shards,
-    /// The names of its deliveries.
-    #[serde(with = "serde_dynamo::string_set")]
+    /// The names of its deliveries. An erasure takes a name off when its deliveries are gone.
+    #[serde(with = "serde_dynamo::string_set", default, skip_serializing_if = "Vec::is_empty")]
     event_names: Vec<EventName>,
     expires_at: i64,
 }
@@ -84,6 +84,19 @@ pub(super) fn former(
 }
 
 impl Store {
+    /// Writes down how far the erasure of a former endpoint came.
+    async fn note_former(&self, former: &FormerEndpoint) -> Result<(), StoreError> {
+        let put = self
+            .client
+            .put_item()
+            .table_name(&self.tables.replays)
+            .set_item(Some(to_item(former)?))
+            .condition_expression("attribute_exists(id)");
+        // Another job of the erasure may have deleted the row.
+        if_condition_held(put.send().await)?;
+        Ok(())
+    }
+
     /// Takes the payload off an event's row, with the hash of it, and returns the event; `None` when there is none.
     /// From then on no delivery is added to the event. Those that it lists are erased by the caller.
     pub async fn erase_payload(

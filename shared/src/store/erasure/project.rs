@@ -1,11 +1,12 @@
 //! What the job of a project's erasure deletes, step by step. Each step finds its rows by what is left of them, so it
 //! may stop at any point and be repeated.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::types::{Delete, TransactWriteItem};
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 use serde::Deserialize;
 use tokio::time::Instant;
 
@@ -25,10 +26,17 @@ use crate::store::routes::{read_row, row_key};
 use crate::store::stats::all_partitions;
 use crate::store::transactions::transact;
 use crate::store::{Store, StoreError, from_item, text};
+use crate::stream::StreamKey;
 use crate::time::Timestamp;
 
 /// How many rows a query reads at most. Events with large payloads end a page at 1 MB.
 pub(super) const PAGE: usize = 100;
+
+/// How many events are deleted with everything of theirs before the time is looked at again. Each may have fifty streams.
+const EVENTS_AT_ONCE: usize = 10;
+
+/// How many partitions are asked at once.
+const PARTITIONS_AT_ONCE: usize = 16;
 
 #[derive(Deserialize)]
 struct ListedEvent {
@@ -78,16 +86,20 @@ impl Store {
                 .projection_expression("event_id, deliveries");
             let (items, next) = query_page(query, PAGE, None).await?;
             let events: Vec<ListedEvent> = items.into_iter().map(from_item).collect::<Result<_, _>>()?;
-            let listed = events.iter().flat_map(|event| &event.deliveries);
-            let listed = listed.map(|listed| delivery_key(&listed.endpoint_id, &listed.id)).collect();
-            delete_all(&self.client, &self.tables.deliveries, listed).await?;
-            let streams =
-                events.iter().flat_map(|event| &event.deliveries).filter_map(EventDelivery::in_stream);
-            for stream in streams.collect::<BTreeSet<_>>() {
-                self.erase_stream(&stream).await?;
+            for events in events.chunks(EVENTS_AT_ONCE) {
+                if Instant::now() >= end {
+                    return Ok(false);
+                }
+                let listed = events.iter().flat_map(|event| &event.deliveries);
+                let keys =
+                    listed.clone().map(|listed| delivery_key(&listed.endpoint_id, &listed.id)).collect();
+                delete_all(&self.client, &self.tables.deliveries, keys).await?;
+                let streams: BTreeSet<StreamKey> = listed.filter_map(EventDelivery::in_stream).collect();
+                let erased = streams.iter().map(|stream| self.erase_stream(stream));
+                all_of(erased).await?;
+                let keys = events.iter().map(|event| event_key(project_id, shard, &event.event_id)).collect();
+                delete_all(&self.client, &self.tables.events, keys).await?;
             }
-            let keys = events.iter().map(|event| event_key(project_id, shard, &event.event_id)).collect();
-            delete_all(&self.client, &self.tables.events, keys).await?;
             if next.is_none() {
                 return Ok(true);
             }
@@ -126,8 +138,10 @@ impl Store {
             let (items, next) =
                 query_page(of_partition(&self.tables.replays, "endpoint_id", &of, self), PAGE, None).await?;
             for item in items {
-                let former: FormerEndpoint = from_item(item)?;
-                if !self.erase_former_endpoint(project_id, &former, end).await? {
+                let mut former: FormerEndpoint = from_item(item)?;
+                if !self.erase_former_endpoint(project_id, &mut former, end).await? {
+                    // The next step goes on from there.
+                    self.note_former(&former).await?;
                     return Ok(false);
                 }
             }
@@ -138,33 +152,31 @@ impl Store {
         Ok(false)
     }
 
+    /// Deletes the rows of a former endpoint, and takes each event name off it whose deliveries are gone. Most partitions of
+    /// an endpoint are empty, and an endpoint of a large project has more of them than a step can ask.
     async fn erase_former_endpoint(
         &self,
         project_id: &ProjectId,
-        former: &FormerEndpoint,
+        former: &mut FormerEndpoint,
         end: Instant,
     ) -> Result<bool, StoreError> {
-        let id = &former.id;
-        let buckets: BTreeSet<u8> = former.event_names.iter().map(EventName::bucket).collect();
-        for partition in Partition::all(buckets, former.shards) {
-            let mut after = None;
-            loop {
-                if Instant::now() >= end {
-                    return Ok(false);
-                }
-                let query = of_partition(&self.tables.deliveries, "partition", &partition.key(id), self)
-                    .projection_expression("id, project_id");
-                let (items, next) = query_page(query, PAGE, after).await?;
-                let found: Vec<FoundDelivery> = items.into_iter().map(from_item).collect::<Result<_, _>>()?;
-                let own = found.iter().filter(|row| row.project_id == *project_id);
-                let keys = own.map(|row| delivery_key(id, &row.id)).collect();
-                delete_all(&self.client, &self.tables.deliveries, keys).await?;
-                after = next;
-                if after.is_none() {
-                    break;
-                }
-            }
+        let id = former.id;
+        let mut buckets: BTreeMap<u8, Vec<EventName>> = BTreeMap::new();
+        for name in former.event_names.drain(..) {
+            buckets.entry(name.bucket()).or_default().push(name);
         }
+        while let Some((bucket, _)) = buckets.first_key_value() {
+            let partitions = Partition::all([*bucket], former.shards);
+            if Instant::now() >= end {
+                former.event_names = buckets.into_values().flatten().collect();
+                return Ok(false);
+            }
+            let erased =
+                partitions.iter().map(|partition| self.erase_deliveries(project_id, &id, *partition));
+            all_of(erased).await?;
+            buckets.pop_first();
+        }
+        let id = &id;
         for counted in all_partitions(project_id, id, former.shards) {
             self.erase_partition(&self.tables.stats, ["partition", "hour"], &counted).await?;
         }
@@ -176,6 +188,29 @@ impl Store {
         Ok(true)
     }
 
+    /// Deletes the deliveries in one partition of a former endpoint.
+    async fn erase_deliveries(
+        &self,
+        project_id: &ProjectId,
+        id: &EndpointId,
+        partition: Partition,
+    ) -> Result<(), StoreError> {
+        let mut after = None;
+        loop {
+            let query = of_partition(&self.tables.deliveries, "partition", &partition.key(id), self)
+                .projection_expression("id, project_id");
+            let (items, next) = query_page(query, PAGE, after).await?;
+            let found: Vec<FoundDelivery> = items.into_iter().map(from_item).collect::<Result<_, _>>()?;
+            let own = found.iter().filter(|row| row.project_id == *project_id);
+            let keys = own.map(|row| delivery_key(id, &row.id)).collect();
+            delete_all(&self.client, &self.tables.deliveries, keys).await?;
+            after = next;
+            if after.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
     /// Deletes all copies of a project's routing row, the first one last. Then nothing is left of the project.
     pub async fn erase_routes(&self, project_id: &ProjectId, shards: Shards) -> Result<(), StoreError> {
         let table = &self.tables.routes;
@@ -183,6 +218,14 @@ impl Store {
         delete_all(&self.client, table, others.map(|copy| row_key(project_id, copy)).collect()).await?;
         delete_all(&self.client, table, vec![row_key(project_id, Shard::FIRST)]).await
     }
+}
+
+/// Does several things at once, and all of them unless one fails.
+async fn all_of(
+    doing: impl Iterator<Item = impl Future<Output = Result<(), StoreError>>>,
+) -> Result<(), StoreError> {
+    let doing: Vec<_> = doing.collect();
+    stream::iter(doing).buffer_unordered(PARTITIONS_AT_ONCE).try_collect().await
 }
 
 /// A query of one partition, read strongly consistently.
