@@ -134,7 +134,8 @@ async fn a_stream_delivers_one_after_another_without_a_pause() {
         "{EVENTS} deliveries of one stream in {took:?}: {:.0} a second",
         EVENTS as f64 / took.as_secs_f64()
     );
-    assert!(took < Duration::from_secs(60), "five a second even on a busy machine: {took:?}");
+    // With a wait for a message before each delivery it would take 200 s.
+    assert!(took < Duration::from_secs(150), "it paused: {took:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
