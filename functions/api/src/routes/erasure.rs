@@ -1,9 +1,5 @@
 //! The erasure of a project, as far as a request does it itself; `echo_shared::erasure` does the rest.
 
-use super::auth::take_try;
-use crate::app::App;
-use crate::auth::passwords;
-use crate::error::ApiError;
 use echo_shared::account::{Account, CallerNetwork};
 use echo_shared::erasure::CLOSED_FOR;
 use echo_shared::id::{AccountId, ProjectId};
@@ -11,6 +7,11 @@ use echo_shared::job::{AHEAD_OF_ITS_ROW, ErasureJob, ErasureStage};
 use echo_shared::shards::Shards;
 use echo_shared::store::{Ended, Guessed};
 use echo_shared::time::Timestamp;
+
+use super::auth::take_try;
+use crate::app::App;
+use crate::auth::passwords;
+use crate::error::ApiError;
 
 /// Checks the password of a caller that has a token already. A thief of a token guesses the same password as a stranger at the
 /// login, so the budget is the same.

@@ -211,10 +211,10 @@ impl Runner {
             return Ok(RoundEnd::Over(self.leave_to(Lane::Slow, after).await));
         }
         let (stream, taken_at) = (self.job.key(), Timestamp::now());
-        let is_listed_anew = is_listed_anew(stream.tag, before, taken_at);
+        let lists = is_listed_anew(stream.tag, before, taken_at);
         // A row that is deleted would be written anew. The mark was there before the endpoint went, and a project that
         // is marked later keeps its streams until this write has ended.
-        let makes_a_row = before.is_none() || is_listed_anew;
+        let makes_a_row = before.is_none() || lists;
         if makes_a_row && endpoint.is_none() && self.is_being_erased().await? {
             return Ok(RoundEnd::Over(Disposal::Delete));
         }
@@ -223,7 +223,7 @@ impl Runner {
         }
         let block = block.taken(before, &self.message.id, rand::random(), taken_at);
         let expires_at = taken_at.plus(self.app.settings.retention + LINGERS);
-        if is_listed_anew {
+        if lists {
             store.list_stream(&stream, expires_at.plus(LISTED_FOR).as_seconds()).await?;
         }
         let life = Instant::now();

@@ -160,23 +160,21 @@ impl Store {
         former: &mut FormerEndpoint,
         end: Instant,
     ) -> Result<bool, StoreError> {
-        let id = former.id;
+        let id = &former.id;
         let mut buckets: BTreeMap<u8, Vec<EventName>> = BTreeMap::new();
         for name in former.event_names.drain(..) {
             buckets.entry(name.bucket()).or_default().push(name);
         }
         while let Some((bucket, _)) = buckets.first_key_value() {
-            let partitions = Partition::all([*bucket], former.shards);
             if Instant::now() >= end {
                 former.event_names = buckets.into_values().flatten().collect();
                 return Ok(false);
             }
-            let erased =
-                partitions.iter().map(|partition| self.erase_deliveries(project_id, &id, *partition));
+            let partitions = Partition::all([*bucket], former.shards);
+            let erased = partitions.iter().map(|partition| self.erase_deliveries(project_id, id, *partition));
             all_of(erased).await?;
             buckets.pop_first();
         }
-        let id = &id;
         for counted in all_partitions(project_id, id, former.shards) {
             self.erase_partition(&self.tables.stats, ["partition", "hour"], &counted).await?;
         }
