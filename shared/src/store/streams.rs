@@ -4,7 +4,9 @@
 //! chunk goes on from there to the one that has room, and no place is given twice or out of order.
 //!
 //! `contains` finds an element of a list
-//! (docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.OperatorsAndFunctions.html). Rows expire at
+//! (docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.OperatorsAndFunctions.html). An append asks for each of
+//! up to 24 new deliveries, with 76 of the 300 operators that an expression may have
+//! (docs.aws.amazon.com/amazondynamodb/latest/developerguide/example_dynamodb_Scenario_ExpressionOperatorCounting_section.html). Rows expire at
 //! any time after their `expires_at`, until they are written again
 //! (docs.aws.amazon.com/amazondynamodb/latest/developerguide/howitworks-ttl.html). So a chunk that expired and was made
 //! again tells itself by `made`.

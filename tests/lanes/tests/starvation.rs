@@ -107,7 +107,7 @@ async fn beside(lane: &Lane, quiet: &Project, noise: impl AsyncFn()) -> (Vec<Dur
 fn is_on_time(name: &str, waits: &[Duration], due: Duration) {
     let (median, longest) = (waits[waits.len() / 2], waits[waits.len() - 1]);
     println!("{name}: p50 {median:?}, longest {longest:?}, due after {due:?}");
-    // What waited for a hanging endpoint would wait for tens of seconds.
+    // An event that waited for a hanging endpoint would wait for tens of seconds.
     assert!(median <= due + Duration::from_secs(6), "{name}: p50 {median:?}");
     assert!(longest <= due + due / 10 + Duration::from_secs(60), "{name}: longest {longest:?}");
 }
