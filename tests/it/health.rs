@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use echo_tests::aws::set_number;
 use echo_tests::endpoint::Endpoint;
 use echo_tests::project::{Project, delivery_ids};
 use echo_tests::receiver::{Received, Receiver, Reply};
@@ -85,6 +86,20 @@ async fn enough_failures_in_a_row_disable_the_endpoint_with_reason_and_time() {
     endpoint.ended(&ids[0], "success").await;
     let id = project.emit_one().await;
     endpoint.ended(&id, "success").await;
+}
+
+#[tokio::test]
+async fn enough_failures_disable_the_endpoint_although_clocks_differ() {
+    let receiver = Receiver::answering(500).await;
+    let (project, endpoint) = set_up(&receiver).await;
+    exhaust(&project, &endpoint, 1).await;
+    failures_are(&endpoint, 1).await;
+    // As an instance writes it whose clock is a minute ahead. Two deliveries that fail at once have the same effect, if the later
+    // one is counted first.
+    set_number("EndpointsTable", ("id", &endpoint.id), "first_failure_at", now() + 60_000).await;
+    let more = usize::try_from(stack().disable_after_failures() - 1).expect("small");
+    exhaust(&project, &endpoint, more).await;
+    endpoint.when("the endpoint is disabled", |shown| shown["status"] == "disabled").await;
 }
 
 #[tokio::test]

@@ -25,11 +25,14 @@ impl DisableRule {
         first_failure_at.filter(|_| is_due).map(|first| first.plus(self.after))
     }
 
-    /// Whether the failures in a row disable the endpoint at that time.
+    /// The time of the failure that is counted now, if the failures in a row disable the endpoint at that time. It is no earlier
+    /// than the first failure's: two deliveries that fail at once are counted in either order, and clocks differ.
     #[must_use]
-    pub fn disables_now(&self, state: &EndpointState, now: Timestamp) -> bool {
+    pub fn disables_now(&self, state: &EndpointState, now: Timestamp) -> Option<Timestamp> {
         let are_enough = self.failures > 0 && state.consecutive_failures >= self.failures;
-        are_enough && state.first_failure_at.is_some_and(|first| first.plus(self.after) <= now)
+        let first = state.first_failure_at.filter(|_| are_enough)?;
+        let at = now.max(first);
+        (first.plus(self.after) <= at).then_some(at)
     }
 
     /// Whether the event `endpoint.failing` is due: the failures in a row are enough for it, and nobody was told since the last
@@ -75,16 +78,22 @@ mod tests {
     #[test]
     fn failures_disable_an_endpoint_once_they_are_many_and_the_first_is_old() {
         let disables = |failures, count, now| {
-            DisableRule { failures, after: DAY }.disables_now(&failed(count).state, now)
+            let at = DisableRule { failures, after: DAY }.disables_now(&failed(count).state, now);
+            assert!(at.is_none_or(|at| at == now));
+            at.is_some()
         };
         let (early, due) = (T0.plus(Duration::from_secs(86_399)), T0.plus(DAY));
         assert_eq!([8, 9, 10, 11].map(|count| disables(10, count, due)), [false, false, true, true]);
         assert!(!disables(10, 40, early));
         assert!(!disables(0, 40, due), "nothing disables it");
-        assert!(
-            !DisableRule { failures: 1, after: DAY }
-                .disables_now(&EndpointState { first_failure_at: None, ..failed(5).state }, due)
-        );
+        let without_time = EndpointState { first_failure_at: None, ..failed(5).state };
+        assert_eq!(DisableRule { failures: 1, after: DAY }.disables_now(&without_time, due), None);
+    }
+
+    #[test]
+    fn a_failure_that_is_counted_after_a_later_one_disables_the_endpoint_no_less() {
+        let (rule, state) = (DisableRule { failures: 3, after: Duration::ZERO }, failed(3).state);
+        assert_eq!(rule.disables_now(&state, T0.minus(Duration::from_millis(1))), Some(T0));
     }
 
     #[test]

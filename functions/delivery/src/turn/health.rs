@@ -104,8 +104,10 @@ async fn count_failure(
         } else {
             counted.state.failing == Some(failing)
         };
-        if rule.disables_now(&counted.state, now) && disabled.is_none() {
-            disabled = app.store.disable_after_failures(&counted, rule, &disabling, kept_for, now).await?;
+        if let Some(at) = rule.disables_now(&counted.state, now)
+            && disabled.is_none()
+        {
+            disabled = app.store.disable_after_failures(&counted, rule, &disabling, kept_for, at).await?;
         }
         latest = counted;
     }
