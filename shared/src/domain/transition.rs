@@ -67,6 +67,13 @@ impl Transition {
         }
     }
 
+    /// Ends a delivery whose event was never accepted, and takes its payload off: an erasure of the event's payload starts at
+    /// the event's row, which is not there.
+    #[must_use]
+    pub fn unaccepted(delivery: &Delivery, at: Timestamp) -> Self {
+        Self { erases: true, ..Self::ended(delivery, FailureReason::Internal, at) }
+    }
+
     /// Erases the payload and the receivers' answers. A delivery that waits ends; one that has ended keeps its times.
     #[must_use]
     pub fn erased(delivery: &Delivery, at: Timestamp) -> Self {

@@ -18,8 +18,8 @@ use std::time::Duration;
 
 use echo_shared::attempt::{Attempt, Outcome};
 use echo_shared::decision::{
-    Lane, SHORT_WAIT, Wake, WithoutEvent, Woken, after_attempt, is_short, is_slept_through, never_accepted,
-    on_wake, without_event, without_payload, without_probe,
+    Lane, SHORT_WAIT, Wake, WithoutEvent, Woken, after_attempt, is_short, is_slept_through, on_wake,
+    without_event, without_payload, without_probe,
 };
 use echo_shared::delivery::Delivery;
 use echo_shared::endpoint::Endpoint;
@@ -184,7 +184,7 @@ impl Turn {
                 }
                 Some(_) => {
                     tracing::warn!("a delivery ends: its event was never accepted");
-                    never_accepted()
+                    Wake::EndUnaccepted
                 }
                 None if needs_event && event.is_some_and(Event::is_erased) => without_payload(),
                 None => {

@@ -63,6 +63,8 @@ pub enum Wake {
     NotYet { until: Timestamp },
     /// The endpoint is disabled or deleted, or the event's payload is erased: the delivery ends without an attempt.
     End { reason: FailureReason },
+    /// The event was never accepted: the delivery ends without an attempt and without its payload.
+    EndUnaccepted,
     /// The endpoint is slow: its attempts belong in the slow lane. `claim` as for an attempt.
     MoveToSlowLane { claim: bool },
     /// The attempt is due, but the endpoint hangs and this job gets no probe: wait for another look. `claim` as for an
@@ -213,7 +215,7 @@ pub enum WithoutEvent {
     LookAgain { at: Timestamp },
     /// The event was never accepted, or it has expired: the message is deleted.
     Gone,
-    /// The event was never accepted, and yet the delivery has a row: it ends ([`never_accepted`]).
+    /// The event was never accepted, and yet the delivery has a row: it ends ([`Wake::EndUnaccepted`]).
     NeverAccepted,
     /// An attempt was made, so there was an event: an internal fault.
     Lost,
@@ -238,12 +240,6 @@ pub fn without_event(
         None => WithoutEvent::Gone,
         Some(_) => WithoutEvent::NeverAccepted,
     }
-}
-
-/// The act of a job whose delivery has a row although its event was never accepted ([`WithoutEvent::NeverAccepted`]).
-#[must_use]
-pub const fn never_accepted() -> Wake {
-    Wake::End { reason: FailureReason::Internal }
 }
 
 /// The act of a job whose event's payload is erased: nothing is left to send. An ended delivery is left as it is.

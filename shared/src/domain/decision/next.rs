@@ -134,6 +134,9 @@ impl Woken<'_> {
             Wake::End { reason } => {
                 Decided { write: Some(Transition::ended(delivery, reason, now).into()), next: Next::Finish }
             }
+            Wake::EndUnaccepted => {
+                Decided { write: Some(Transition::unaccepted(delivery, now).into()), next: Next::Finish }
+            }
             Wake::MoveToSlowLane { claim } => self.pass_on(delivery, Lane::Slow, now, claim, now),
             Wake::NotYet { until } => {
                 // Only the job that the row names may put another in its place: a copy that did would take the attempt from it.

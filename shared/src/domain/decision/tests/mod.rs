@@ -299,7 +299,6 @@ fn a_job_that_comes_before_its_events_row_looks_again_until_no_acceptance_can_be
     }
     assert_eq!(decide(None, at(120)), WithoutEvent::Gone);
     assert_eq!(decide(Some(&delivery), at(120)), WithoutEvent::NeverAccepted);
-    assert_eq!(never_accepted(), Wake::End { reason: FailureReason::Internal });
     let tried = Delivery { attempt_count: 1, ..delivery.clone() };
     assert_eq!(decide(Some(&tried), T0), WithoutEvent::Lost);
 }

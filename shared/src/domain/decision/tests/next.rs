@@ -73,6 +73,14 @@ fn a_job_that_makes_no_attempt_ends_or_moves() {
         assert_eq!(decided(Wake::MoveToSlowLane { claim }), Some(Decided { write: Some(write), next }));
     }
 
+    assert!(delivery.payload.is_some());
+    let ended = decided(Wake::EndUnaccepted).expect("no attempt");
+    assert_eq!(ended.next, Next::Finish);
+    let mut unaccepted = delivery.clone();
+    ended.write.expect("a write").transition.apply(&mut unaccepted);
+    assert_eq!(unaccepted.failure_reason, Some(FailureReason::Internal));
+    assert!(unaccepted.payload.is_none(), "no erasure finds it, because there is no event's row");
+
     let ended = decided(Wake::End { reason: FailureReason::EndpointDeleted }).expect("no attempt");
     assert_eq!(ended.next, Next::Finish);
     let Write { transition, claim } = ended.write.expect("a write");
