@@ -154,8 +154,8 @@ impl Registry {
         }
     }
 
-    /// Removes an endpoint; false when there was none. Its deliveries end at their next wake-up. A row stays for the erasure of
-    /// its project, until its last delivery has expired.
+    /// Removes an endpoint. Its deliveries end at their next wake-up. A row stays for the erasure of its project, until its last
+    /// delivery has expired. That row has the names that were read: false when the endpoint has had others since, or is gone.
     pub async fn delete_endpoint(
         &self,
         endpoint: &Endpoint,
@@ -163,12 +163,14 @@ impl Registry {
         now: Timestamp,
         entry: &AuditEntry,
     ) -> Result<bool, StoreError> {
-        let Endpoint { id, project_id, shards, .. } = endpoint;
+        let Endpoint { id, project_id, shards, event_names_ever, .. } = endpoint;
+        let names = event_names_ever.iter().map(ToString::to_string).collect();
         let delete =
             |part: Part| Delete::builder().table_name(&self.tables.endpoints).set_key(Some(part.key(id)));
         let settings = delete(Part::Settings)
-            .condition_expression("project_id = :project")
+            .condition_expression("project_id = :project AND event_names_ever = :names")
             .expression_attribute_values(":project", text(project_id))
+            .expression_attribute_values(":names", AttributeValue::Ss(names))
             .build()?;
         let state = delete(Part::State).build()?;
         let mut writes =

@@ -181,7 +181,7 @@ pub async fn update(
             // When several changes come at once, one is made each time, and the others try again.
             Patched::Overtaken(latest) => {
                 if Instant::now() >= end || !patch.may_follow(&endpoint, &latest) {
-                    return Err(ApiError::unavailable("an endpoint was changed by another call meanwhile"));
+                    return Err(overtaken());
                 }
                 endpoint = *latest;
             }
@@ -231,14 +231,20 @@ pub async fn delete(
     ids: PathIds,
     query: QueryValues,
 ) -> Result<StatusCode, ApiError> {
-    let endpoint = find(&app, &project, &ids.endpoint()?).await?;
+    let id = ids.endpoint()?;
+    let mut endpoint = find(&app, &project, &id).await?;
     query.only(&[])?;
-    let now = endpoint.changed_at(Timestamp::now());
-    let entry = author.of_endpoint(&endpoint, Action::EndpointDeleted, now);
-    if app.registry.delete_endpoint(&endpoint, app.settings.retention, now, &entry).await? {
-        Ok(StatusCode::NO_CONTENT)
-    } else {
-        Err(ApiError::endpoint_not_found())
+    let end = Instant::now() + CHANGE_TIME;
+    loop {
+        let now = endpoint.changed_at(Timestamp::now());
+        let entry = author.of_endpoint(&endpoint, Action::EndpointDeleted, now);
+        if app.registry.delete_endpoint(&endpoint, app.settings.retention, now, &entry).await? {
+            return Ok(StatusCode::NO_CONTENT);
+        }
+        endpoint = find(&app, &project, &id).await?;
+        if Instant::now() >= end {
+            return Err(overtaken());
+        }
     }
 }
 
@@ -280,6 +286,10 @@ pub async fn rotate_secret(
         }
     }
     Err(ApiError::unavailable("the secret was rotated by another call meanwhile"))
+}
+
+fn overtaken() -> ApiError {
+    ApiError::unavailable("an endpoint was changed by another call meanwhile")
 }
 
 fn missing(name: &str, allowed: &str) -> ApiError {
