@@ -85,10 +85,10 @@ impl Routes {
         self.endpoints.values().any(|route| route.order.is_some())
     }
 
-    /// The endpoints whose filters are not there yet, with the hashes of these.
+    /// The active endpoints whose filters are not there yet, with the hashes of these.
     #[must_use]
     pub fn lacking(&self) -> Vec<(EndpointId, FilterHash)> {
-        let lacking = self.endpoints.iter().filter(|(_, route)| route.compiled.is_none());
+        let lacking = self.endpoints.iter().filter(|(_, route)| !route.is_off && route.compiled.is_none());
         lacking.filter_map(|(id, route)| Some((*id, route.filter?))).collect()
     }
 

@@ -14,9 +14,12 @@ use crate::store::update::Changes;
 use crate::store::{Store, StoreError, audit, from_item, number, routes, row_in_the_way, text, value};
 use crate::time::Timestamp;
 
-/// The endpoint is active, and no change by its owner has a later time. If one has, because it came just now by another clock,
-/// the next failure disables the endpoint: the latest entry in the activity list always has the status of the row.
-const ACTIVE: &str = "#status = :active AND #updated_at < :updated_at";
+/// The endpoint is active, and its owner has changed nothing since it was read: the entry of its route is written from what
+/// was read.
+const AS_READ: &str = "#status = :active AND #updated_at = :read";
+
+/// How often the disabling of an endpoint is tried whose owner changes it meanwhile. The next failure disables it otherwise.
+const TRIES: usize = 3;
 
 impl Store {
     /// Counts one failed delivery and returns the endpoint; `None` when the endpoint is gone. After a lost answer or a
@@ -109,18 +112,29 @@ impl Store {
         kept_for: Duration,
         now: Timestamp,
     ) -> Result<Option<Endpoint>, StoreError> {
-        let disabled = endpoint.disabled(DisabledReason::ConsecutiveFailures, *disabling, now);
-        let state = self
-            .new_state(&disabled)?
-            .condition_expression("consecutive_failures >= :failures AND first_failure_at <= :cutoff")
-            .expression_attribute_values(":failures", number(rule.failures))
-            .expression_attribute_values(":cutoff", number(now.minus(rule.after).as_millis()));
-        let settings = self.new_settings(&disabled)?.condition_expression(ACTIVE);
-        self.disable(disabled, settings, state, kept_for).await
+        let mut endpoint = endpoint.clone();
+        for _ in 0..TRIES {
+            let disabled = endpoint.disabled(DisabledReason::ConsecutiveFailures, *disabling, now);
+            let state = self
+                .new_state(&disabled)?
+                .condition_expression("consecutive_failures >= :failures AND first_failure_at <= :cutoff")
+                .expression_attribute_values(":failures", number(rule.failures))
+                .expression_attribute_values(":cutoff", number(now.minus(rule.after).as_millis()));
+            if self.disable(&endpoint, &disabled, state, kept_for).await? {
+                return Ok(Some(disabled));
+            }
+            match self.endpoint(&endpoint.project_id, &endpoint.id).await? {
+                Some(latest) if latest.state.disabling == Some(*disabling) => return Ok(Some(latest)),
+                Some(latest) if latest.updated_at != endpoint.updated_at => endpoint = latest,
+                _ => return Ok(None),
+            }
+        }
+        Ok(None)
     }
 
-    /// Disables an endpoint whose receiver answered 410. Returns the endpoint if this call disabled it, or an earlier call
-    /// with the same `disabling`.
+    /// Disables an endpoint whose receiver answered 410, unless its owner has changed it since it was read: the answer may have
+    /// come from a receiver that no longer matters. Returns the endpoint if this call disabled it, or an earlier call with the
+    /// same `disabling`.
     pub async fn disable_gone(
         &self,
         endpoint: &Endpoint,
@@ -130,24 +144,26 @@ impl Store {
     ) -> Result<Option<Endpoint>, StoreError> {
         let disabled = endpoint.disabled(DisabledReason::Gone, *disabling, now);
         let state = self.new_state(&disabled)?.condition_expression("attribute_exists(id)");
-        // When the owner has changed the URL meanwhile, the answer came from a receiver that no longer matters.
-        let settings = self
-            .new_settings(&disabled)?
-            .condition_expression(format!("{ACTIVE} AND url_since = :seen"))
-            .expression_attribute_values(":seen", number(endpoint.url_since.as_millis()));
-        self.disable(disabled, settings, state, kept_for).await
+        if self.disable(endpoint, &disabled, state, kept_for).await? {
+            return Ok(Some(disabled));
+        }
+        let latest = self.endpoint(&disabled.project_id, &disabled.id).await?;
+        Ok(latest.filter(|latest| latest.state.disabling == disabled.state.disabling))
     }
 
-    fn new_settings(&self, disabled: &Endpoint) -> Result<UpdateBuilder, StoreError> {
+    fn new_settings(&self, before: &Endpoint, disabled: &Endpoint) -> Result<UpdateBuilder, StoreError> {
         let at = number(disabled.updated_at.as_millis());
         let changes = Changes::default()
             .set("status", value(&disabled.status)?)
             .set("disabled_reason", value(&disabled.disabled_reason)?)
             .set("disabled_at", at.clone())
             .set("updated_at", at);
-        let update = Part::Settings.update(&self.tables.endpoints, &disabled.id);
-        let active = value(&EndpointStatus::Active)?;
-        Ok(changes.of_transaction(update).expression_attribute_values(":active", active))
+        let update = Part::Settings
+            .update(&self.tables.endpoints, &disabled.id)
+            .condition_expression(AS_READ)
+            .expression_attribute_values(":active", value(&EndpointStatus::Active)?)
+            .expression_attribute_values(":read", number(before.updated_at.as_millis()));
+        Ok(changes.of_transaction(update))
     }
 
     fn new_state(&self, disabled: &Endpoint) -> Result<UpdateBuilder, StoreError> {
@@ -157,24 +173,19 @@ impl Store {
         Ok(changes.of_transaction(Part::State.update(&self.tables.endpoints, &disabled.id)))
     }
 
-    /// Writes both parts, the routes, and the entry, which is kept for that long. When a condition does not hold, the row tells
-    /// whether an earlier call with the same `disabling` made the change.
+    /// Writes both parts, the routes, and the entry, which is kept for that long. False when a condition does not hold.
     async fn disable(
         &self,
-        disabled: Endpoint,
-        settings: UpdateBuilder,
+        before: &Endpoint,
+        disabled: &Endpoint,
         state: UpdateBuilder,
         kept_for: Duration,
-    ) -> Result<Option<Endpoint>, StoreError> {
-        let mut writes = vec![write(settings)?, write(state)?];
-        writes.extend(routes::change(&self.tables.routes, &disabled)?);
+    ) -> Result<bool, StoreError> {
+        let mut writes = vec![write(self.new_settings(before, disabled)?)?, write(state)?];
+        writes.extend(routes::change(&self.tables.routes, disabled)?);
         let author = Author::service(kept_for);
-        let entry = author.of_endpoint(&disabled, Action::EndpointDisabled, disabled.updated_at);
+        let entry = author.of_endpoint(disabled, Action::EndpointDisabled, disabled.updated_at);
         writes.push(audit::written(&self.tables.audit, &entry)?);
-        if self.write_together(writes).await? {
-            return Ok(Some(disabled));
-        }
-        let latest = self.endpoint(&disabled.project_id, &disabled.id).await?;
-        Ok(latest.filter(|latest| latest.state.disabling == disabled.state.disabling))
+        self.write_together(writes).await
     }
 }
