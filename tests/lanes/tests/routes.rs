@@ -9,8 +9,9 @@ use echo_lanes::invariants::judge;
 use echo_lanes::lane::{Auth, LaneSettings};
 use echo_lanes::receiver::Behaviour;
 use echo_lanes::run::{Ending, Run};
+use echo_lanes::wait;
 use echo_lanes::watch::Seen;
-use echo_lanes::world::{ONE, World};
+use echo_lanes::world::{ONE, TEN, World};
 use serde_json::{Value, json};
 
 const AUTOMATIC: usize = 4;
@@ -272,4 +273,44 @@ async fn an_event_waits_until_routes_and_settings_name_the_same_filter() {
     dynamo.put("routes", &right);
     let accepted = ok(&run.lane.call("POST", &run.project("/events"), &run.key(), Some(&event)).await, 202);
     assert_eq!(accepted["deliveries"].as_array().map(Vec::len), Some(1));
+}
+
+/// Changes the endpoint's events from one name to the other during the last attempt of its only delivery, which gets this
+/// answer. Returns the endpoint after that.
+async fn changed_during_an_attempt(run: &Run<'_>, last: usize, status: u16) -> Value {
+    run.lane.receiver.set("/0", Behaviour::After(Duration::from_secs(2), status));
+    run.post_event(ONE, &json!({}), Ending::Either).await.expect("accepted");
+    assert!(wait::until(REST, || run.lane.receiver.hits().len() == last).await);
+    let other = json!({ "events": [TEN] });
+    run.insist("PATCH", &run.endpoint(0, ""), &run.key(), Some(&other), &[200]).await;
+    assert_eq!(run.lane.receiver.hits()[last - 1].status, None, "the attempt is still under way");
+    assert!(run.lane.settle(REST).await);
+    ok(&run.lane.call("GET", &run.endpoint(0, ""), &run.key(), None).await, 200)
+}
+
+const PATIENT: (&str, &str) = ("REQUEST_TIMEOUT_SECONDS", "4");
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_is_disabled_with_the_change_that_its_owner_made_during_the_attempt() {
+    let world = world().await;
+    let rule = [("DISABLE_AFTER_FAILURES", "1"), ("DISABLE_AFTER_SECONDS", "0")];
+    let run = run(&world, &[&rule[..], &[("RETRY_DELAYS_SECONDS", "1"), PATIENT]].concat()).await;
+    let shown = changed_during_an_attempt(&run, 2, 500).await;
+    assert_eq!((&shown["status"], &shown["events"]), (&json!("disabled"), &json!([TEN])));
+    let event = json!({ "event_name": ONE });
+    let accepted = run.lane.call("POST", &run.project("/events"), &run.key(), Some(&event)).await;
+    let id = ok(&accepted, 202)["event_id"].as_str().expect("an id").to_owned();
+    let event =
+        ok(&run.lane.call("GET", &run.project(&format!("/events/{id}")), &run.key(), None).await, 200);
+    let skipped = event["skipped"].as_array().expect("a list");
+    let of = skipped.iter().find(|skipped| skipped["webhook_endpoint_id"] == world.endpoints[0].as_str());
+    assert_eq!(of.expect("it was skipped")["reason"], "not_subscribed", "the routes know of the change");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_410_disables_no_endpoint_that_its_owner_changed_during_the_attempt() {
+    let world = world().await;
+    let run = run(&world, &[PATIENT]).await;
+    let shown = changed_during_an_attempt(&run, 1, 410).await;
+    assert_eq!((&shown["status"], &shown["events"]), (&json!("active"), &json!([TEN])));
 }
