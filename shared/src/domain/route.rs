@@ -189,6 +189,8 @@ mod tests {
         };
         let mut routes = Routes::to(&filtered);
         assert_eq!(routes.lacking(), [(filtered.id, text.hash())]);
+        let off = Endpoint { status: EndpointStatus::Disabled, ..filtered.clone() };
+        assert_eq!(Routes::to(&off).lacking(), [], "nothing goes to it");
         let filter = Arc::new(Filter::compile(&text).expect("a pattern"));
         routes.add_filters(|_| None);
         routes.add_filters(|hash| (*hash == filter.hash()).then(|| Arc::clone(&filter)));
