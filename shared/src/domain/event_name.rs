@@ -110,11 +110,14 @@ impl EventNames {
     /// Reads a comma-separated list.
     ///
     /// # Errors
-    /// When the list is empty, or a name is not 1 to 64 letters, digits, dots, dashes and underscores.
+    /// When the list is empty, or a name is operational or not 1 to 64 letters, digits, dots, dashes and underscores.
     pub fn parse(list: &str) -> Result<Self, String> {
         let mut names: Vec<EventName> = Vec::new();
         for name in list.split(',').map(str::trim) {
             let name = EventName::parse(name).ok_or_else(|| format!("'{name}' is not {NAME_FORM}"))?;
+            if name.is_operational() {
+                return Err(format!("'{}' is a name of the service's own events", name.as_str()));
+            }
             if !names.contains(&name) {
                 names.push(name);
             }
@@ -200,7 +203,7 @@ mod tests {
         assert_eq!(names.to_string(), "call.started, call.ended");
         assert!(names.find("call.ended").is_some());
         assert!(names.find("call.Ended").is_none());
-        for bad in ["", "a,,b", "call ended", "call#ended"] {
+        for bad in ["", "a,,b", "call ended", "call#ended", "call.ended,endpoint.disabled"] {
             assert!(EventNames::parse(bad).is_err(), "{bad}");
         }
     }
