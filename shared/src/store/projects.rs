@@ -38,16 +38,16 @@ impl Registry {
         now: Timestamp,
         entry: &AuditEntry,
     ) -> Result<Created, StoreError> {
-        // Signing up made the first project, which is not in this count.
-        let Some(most_added) = cap.checked_sub(1).filter(|most| *most > 0) else {
-            return Ok(Created::CapReached);
-        };
+        // Signing up made the first project, which is not in this count. If one was erased since, the count may be below zero.
+        let most_added = cap.saturating_sub(1);
+        let is_below =
+            if most_added > 0 { "attribute_not_exists(added) OR added < :most" } else { "added < :most" };
         // The count has a partition of its own, so that the account's list of projects does not contain it.
         let count = Update::builder()
             .table_name(&self.tables.projects)
             .set_key(Some(count_key(&project.account_id)))
             .update_expression("ADD added :one")
-            .condition_expression("attribute_not_exists(added) OR added < :most")
+            .condition_expression(is_below)
             .expression_attribute_values(":one", number(1))
             .expression_attribute_values(":most", number(most_added))
             .build()?;

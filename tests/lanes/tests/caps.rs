@@ -5,7 +5,7 @@ use echo_lanes::gateway::HttpAnswer;
 use echo_lanes::lane::{Auth, Lane, LaneSettings};
 use echo_lanes::receiver::Behaviour;
 use echo_lanes::run::{Ending, Run};
-use echo_lanes::world::{ONE, World};
+use echo_lanes::world::{ONE, PASSWORD, World};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -67,6 +67,21 @@ async fn a_project_has_at_most_100_active_keys() {
     assert_eq!(made(&raced, 201, "100 active API keys"), 1);
     let listed = lane.call("GET", "/v1/api-keys", &bearer, None).await.json();
     assert_eq!(listed.as_array().map(Vec::len), Some(101));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_with_a_cap_of_one_project_makes_another_in_its_place() {
+    let world = world().await;
+    let lane = world.lane(settings("projects", &[("MAX_PROJECTS_PER_ACCOUNT", "1")])).await.expect("a lane");
+    let bearer = Auth::Bearer(&world.access_token);
+    let body = json!({ "name": "the next" });
+    let refused = lane.call("POST", "/v1/projects", &bearer, Some(&body)).await;
+    assert_eq!(made(&[refused], 201, "1 projects"), 0);
+    let first = format!("/v1/projects/{}", world.project_id);
+    let password = json!({ "password": PASSWORD });
+    assert_eq!(lane.call("DELETE", &first, &bearer, Some(&password)).await.status, 202);
+    let raced = at_once(&lane, "POST", "/v1/projects", &bearer, &body).await;
+    assert_eq!(made(&raced, 201, "1 projects"), 1);
 }
 
 /// DynamoDB deletes a revoked key's rows when they expire. The rows of a project's first key stay: they tell the
