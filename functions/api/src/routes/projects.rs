@@ -82,7 +82,7 @@ pub async fn create(
     let name = fields.text("name", NAME_CHARS)?;
     let allowed = format!("a whole number from 1 to {}", Shards::MOST);
     let shards = fields
-        .optional("shards", allowed, |value| serde_json::from_str(value.get()).ok().and_then(Shards::new))?;
+        .nullable("shards", allowed, |value| serde_json::from_str(value.get()).ok().and_then(Shards::new))?;
     let now = Timestamp::now();
     let project = Project::new(account_id, name, shards.unwrap_or_default(), now);
     let key = ApiKey::generate();
