@@ -46,7 +46,8 @@ pub(super) fn resource() -> Resource {
             "With its attempts, oldest first, of whichever endpoint of the project. A receiver has the id in the header \
              `x-echo-delivery`. Deliveries of deleted endpoints are not found.",
         )
-        .gives::<DeliveryWithAttemptsBody>(200, "The delivery.", with_attempts());
+        .gives::<DeliveryWithAttemptsBody>(200, "The delivery.", with_attempts())
+        .refuses(&[404]);
     let list = list(DELIVERIES, "listDeliveries", "List deliveries", "");
     let show = get(DELIVERY, "getDelivery", "Show a delivery")
         .needs(Scope::Read)

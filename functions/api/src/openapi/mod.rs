@@ -41,8 +41,8 @@ Post an event, and every webhook endpoint of the project that wants it gets it: 
 attempt on record.
 
 **Paths** are served as written and under `/api`. Requests and answers are JSON in UTF-8, and times are in UTC with three \
-decimals. An unknown parameter of a query is refused. Unknown fields of a request are ignored, except in a replay and a \
-batch of events, which refuse them. \
+decimals. An unknown parameter of a query is refused. Unknown fields of a request are ignored, except in a replay, a \
+batch of events and a new portal link, which refuse them. \
 Null in an optional field is the same as no field, except in a change of an endpoint, where it takes the value away. Later releases may \
 add fields to answers.
 

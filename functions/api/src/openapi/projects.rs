@@ -29,7 +29,7 @@ pub(super) fn resource() -> Resource {
         .secured_only("accessToken")
         .takes::<NewProject>(json!({ "name": "staging" }))
         .gives::<NewProjectBody>(201, "Created.", with_key)
-        .refuses(&[409]);
+        .refuses(&[403, 409]);
     let list = get("/v1/projects", "listProjects", "List projects")
         .for_any_key()
         .about(

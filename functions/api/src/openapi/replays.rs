@@ -24,7 +24,7 @@ pub struct NewReplay {
     /// All names when absent.
     #[schema(value_type = Option<KnownEventName>)]
     pub event_name: Option<String>,
-    /// Also make deliveries for events that skipped the endpoint, because it was disabled or not subscribed.
+    /// Also make deliveries for events that skipped the endpoint, because it was disabled, not subscribed or filtered them out.
     pub include_skipped: Option<bool>,
 }
 

@@ -101,7 +101,7 @@ strings! {
         form.pattern(Some("^echo_[0-9a-f]{11}$")).examples([json!("echo_6f437a610fb")])
     };
     ScopeName: "A kind of calls: `events:write` posts events. `read` sees endpoints without their secrets, events, deliveries, replays and statistics. \
-        `endpoints:write` sees and changes endpoints with their secrets, and sends test events, retries and replays. `keys:write` sees, makes and \
+        `endpoints:write` changes endpoints and sees their secrets, sends test events, retries and replays, and erases payloads. `keys:write` sees, makes and \
         revokes keys, sees, makes and ends portal links, and sees the activity list.", |form| {
         form.enum_values(Some(Scope::ALL.map(Scope::as_str)))
     };

@@ -94,7 +94,7 @@ pub struct DurationsBody {
 #[schema(as = LatestAttempt)]
 pub struct LatestAttemptBody {
     /// Null when no answer came.
-    #[schema(minimum = 100, maximum = 599, required)]
+    #[schema(minimum = 100, maximum = 999, required)]
     http_status: Option<u16>,
     #[schema(value_type = values::Time)]
     created_at: String,
