@@ -104,6 +104,14 @@ class Customer:
             time.sleep(0.2)
         raise AssertionError(f"{count} deliveries did not end: {rows}")
 
+    def retry(self, endpoint, delivery):
+        """Asks for a manual attempt. A delivery that has just failed answers 503 until its failure is counted."""
+        deadline = time.monotonic() + PATIENCE_MS / 1_000
+        path = f"/webhooks/{endpoint['id']}/deliveries/{delivery['id']}/retry"
+        while (answer := self.call("POST", path))[0] == 503 and time.monotonic() < deadline:
+            time.sleep(0.2)
+        return demo.expect(202, answer, f"POST {path}")
+
     def counted(self, endpoint, attempts):
         """Waits until this many attempts are in the endpoint's hourly counts."""
         deadline = time.monotonic() + PATIENCE_MS / 1_000

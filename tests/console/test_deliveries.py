@@ -185,7 +185,7 @@ def test_two_attempts_are_compared(signed_in, customer, receiver):
     customer.emit()
     [delivery] = customer.settled(endpoint, 1)
     receiver.answer = (200, b"a\nc")
-    customer.call("POST", f"/webhooks/{endpoint['id']}/deliveries/{delivery['id']}/retry", status=202)
+    customer.retry(endpoint, delivery)
     page = signed_in()
     page.get_by_role("link", name=receiver.url).click()
     page.get_by_role("link", name="call.ended").click()

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::shape;
 use crate::stack::stack;
+use crate::wait::{PATIENCE, eventually};
 
 /// How many times the harness repeats a request that a busy service answered with 503.
 const AGAIN: usize = 2;
@@ -82,6 +83,16 @@ impl Api {
 
     pub async fn post_nothing(&self, path: &str) -> Answer {
         self.send(Method::POST, path, None).await
+    }
+
+    /// Posts something that may be posted twice, again and again while the answer is a 503.
+    pub async fn post_until_served(&self, path: &str, body: Option<&Value>) -> Answer {
+        let body = body.map(|body| body.to_string().into_bytes());
+        eventually(format!("POST {path} gets another answer than 503"), PATIENCE, || async {
+            let answer = self.send(Method::POST, path, body.clone()).await;
+            (answer.status != 503).then_some(answer)
+        })
+        .await
     }
 
     /// Posts bytes that need not be JSON, or whose exact spelling matters.

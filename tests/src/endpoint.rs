@@ -85,8 +85,9 @@ impl Endpoint {
         delivery
     }
 
+    /// Asks for a manual attempt. A delivery that has just failed answers 503 until its failure is counted.
     pub async fn retry(&self, id: &str) -> Answer {
-        self.api.post_nothing(&self.path(&format!("/deliveries/{id}/retry"))).await
+        self.api.post_until_served(&self.path(&format!("/deliveries/{id}/retry")), None).await
     }
 
     /// Waits until a delivery fulfils `wanted`.

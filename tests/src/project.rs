@@ -116,9 +116,14 @@ impl Project {
         Endpoint::new(self, created)
     }
 
-    /// Posts an event and gives the body of the 202.
+    /// Posts an event and gives the body of the 202. If the event has an id of its own, a 503 asks for a second post.
     pub async fn post_event(&self, event: &Value) -> Value {
-        self.post("/events", event).await.ok(202)
+        let path = self.path("/events");
+        if event["event_id"].is_null() {
+            self.api.post(&path, event).await.ok(202)
+        } else {
+            self.api.post_until_served(&path, Some(event)).await.ok(202)
+        }
     }
 
     /// Posts an event with this name and gives the ids of its deliveries.
