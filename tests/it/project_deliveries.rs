@@ -42,10 +42,11 @@ async fn lists_what_its_endpoints_list(project: Project) {
     let test =
         project.api.post(&endpoints[1].path("/test"), &json!({"event_name": "call.started"})).await.ok(202);
     let tested = text(&test["deliveries"][0], "id").to_owned();
-    let names = ["call.started", "call.ended", "call.summary"];
-    bounded(6, (0..36).map(|n| project.emit(names[n % 3]))).await;
-    listed(&project, "&status=failed", 24).await;
+    bounded(6, (0..24).map(|n| project.emit(["call.started", "call.ended"][n % 2]))).await;
     listed(&project, "&status=success", 25).await;
+    // Posted one by one, the last of these could find their endpoints disabled by the failures of the first.
+    project.post_together(&vec![json!({"event_name": "call.summary"}); 12]).await;
+    listed(&project, "&status=failed", 24).await;
 
     for query in ["", "&status=failed", "&event_name=call.started"] {
         let mut of_endpoints = BTreeSet::new();
@@ -64,8 +65,8 @@ async fn lists_what_its_endpoints_list(project: Project) {
     assert!(walk(&project, "&status=pending", 10).await.is_empty());
 
     let rows = walk(&project, "", 100).await;
-    let middle = text(&rows[20], "created_at");
-    let at = timestamp(&rows[20]["created_at"]);
+    let middle = text(&rows[30], "created_at");
+    let at = timestamp(&rows[30]["created_at"]);
     let since = rows.iter().filter(|row| timestamp(&row["created_at"]) >= at).count();
     assert_eq!(walk(&project, &format!("&since={middle}"), 8).await.len(), since);
     assert_eq!(walk(&project, &format!("&until={middle}"), 8).await.len(), rows.len() - since);

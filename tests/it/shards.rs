@@ -48,16 +48,21 @@ async fn the_lists_of_a_project_with_shards_are_whole_and_in_order() {
     .await;
     let endpoint = project.endpoint_for(&receiver.url(), &ALL_EVENTS[..2]).await;
     let failing = project.endpoint_for(&receiver.url(), &ALL_EVENTS[2..]).await;
-    // Every second event has an id that tells no time. Those that fail come last, before their endpoint is disabled.
-    let posts = (0..90).map(|n| {
+    // Every second event has an id that tells no time. Those that fail come last and together, before their endpoint is
+    // disabled.
+    let event = |n: usize| {
         let mut event = json!({"event_name": ALL_EVENTS[n / 30]});
-        if n % 2 == 0 {
+        if n.is_multiple_of(2) {
             event["event_id"] = json!(uuid::Uuid::new_v4().to_string());
         }
+        event
+    };
+    let posts = (0..60).map(event).map(|event| {
         let project = &project;
         async move { project.post_event(&event).await }
     });
-    let accepted = bounded(4, posts).await;
+    let mut accepted = bounded(4, posts).await;
+    accepted.extend(project.post_together(&(60..90).map(event).collect::<Vec<_>>()).await);
 
     let events = walk(&project, &project.path("/events"), "", 13).await;
     assert_eq!(ids(&events, "event_id"), ids(&accepted, "event_id"));
@@ -90,8 +95,9 @@ async fn a_replay_finds_the_deliveries_of_all_shards_once() {
     let project = Project::with_shards(16).await;
     let receiver = Receiver::answering(500).await;
     let endpoint = project.endpoint(&receiver.url()).await;
-    let ids: BTreeSet<String> =
-        bounded(4, (0..24).map(|n| project.emit(ALL_EVENTS[n % 3]))).await.into_iter().flatten().collect();
+    let events: Vec<Value> = (0..24).map(|n| json!({"event_name": ALL_EVENTS[n % 3]})).collect();
+    let ids: BTreeSet<String> = project.post_together(&events).await.iter().flat_map(delivery_ids).collect();
+    assert_eq!(ids.len(), 24);
     // The failures disable the endpoint, and then the others fail with fewer attempts.
     let mut attempts = BTreeMap::new();
     for id in &ids {
