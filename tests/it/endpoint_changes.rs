@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use echo_tests::project::Project;
-use echo_tests::receiver::Receiver;
+use echo_tests::receiver::{Receiver, Reply};
 use echo_tests::signature;
 use serde_json::json;
 
@@ -65,10 +65,12 @@ async fn an_endpoint_gets_nothing_of_events_accepted_before_it_was_made() {
 
 #[tokio::test]
 async fn a_retry_uses_the_url_and_the_secret_of_its_moment() {
-    let (project, old, new) = (Project::new().await, Receiver::answering(500).await, Receiver::start().await);
+    let later = Reply::status(503).header("retry-after", "8");
+    let old = Receiver::scripted([500], later).await;
+    let (project, new) = (Project::new().await, Receiver::start().await);
     let endpoint = project.endpoint(&old.url()).await;
     let delivery = project.emit_one().await;
-    // The third attempt comes two seconds after the second. The test changes the URL and the secret before it.
+    // The third attempt comes eight seconds after the second. The test changes the URL and the secret before it.
     old.received(2).await;
     endpoint.patch(&json!({"url": new.url_of("/moved")})).await;
     let secret = endpoint.rotate().await;

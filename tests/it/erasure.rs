@@ -1,6 +1,6 @@
 //! What people have erased: a payload, a project, an account (contract §2).
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use echo_tests::api::{Answer, Api};
 use echo_tests::aws::{Queue, logged, table_dump};
@@ -15,10 +15,14 @@ fn password(password: &str) -> Value {
     json!({ "password": password })
 }
 
-/// Waits until a credential opens nothing.
+/// Waits until a credential opens nothing. No request that begins five seconds after the erasure gets through.
 async fn opens_nothing(api: &Api) {
-    eventually("the credential is refused", Duration::from_secs(5), || async {
-        (api.get("/v1/projects").await.status == 401).then_some(())
+    let five_seconds = Instant::now() + Duration::from_secs(5);
+    eventually("the credential is refused", PATIENCE, || async {
+        let began = Instant::now();
+        let refused = api.get("/v1/projects").await.status == 401;
+        assert!(refused || began < five_seconds, "the credential still opens something");
+        refused.then_some(())
     })
     .await;
 }
@@ -183,7 +187,7 @@ async fn an_erased_payload_is_gone_from_its_event_and_all_its_deliveries() {
 
 #[tokio::test]
 async fn an_attempt_under_way_writes_nothing_back_once_its_payload_is_erased() {
-    let slow = Reply::status(200).body("too late").after(Duration::from_millis(1_500));
+    let slow = Reply::status(200).body("too late").after(Duration::from_millis(2_500));
     let (project, receiver) = (Project::new().await, Receiver::answering(slow).await);
     let endpoint = project.endpoint(&receiver.url()).await;
     let accepted = project.post_event(&json!({"event_name": "call.ended", "data": {"a": 1}})).await;
