@@ -101,8 +101,10 @@ async fn the_operator_is_told_once_of_failed_deliveries_a_disabled_endpoint_and_
     ids.sort_unstable();
     assert_eq!(told, ids, "each of them once");
 
+    // Failures that are counted in the same moment may all be in the event.
     let failing = operator.is_told("endpoint.failing", &endpoint, 1).await;
-    assert_eq!(failing[0].0["consecutive_failures"], needed.div_ceil(2), "{failing:?}");
+    let failures = failing[0].0["consecutive_failures"].as_u64().expect("a number");
+    assert!((needed.div_ceil(2)..=needed).contains(&(failures as usize)), "{failing:?}");
     let disabled = operator.is_told("endpoint.disabled", &endpoint, 1).await;
     let (data, _) = &disabled[0];
     let shown = endpoint.show().await;
@@ -123,9 +125,17 @@ async fn the_operator_is_told_once_of_failed_deliveries_a_disabled_endpoint_and_
     let id = project.emit_one().await;
     endpoint.ended(&id, "success").await;
 
-    let mut on_the_bus = bus.receive(needed + 3).await;
     let all = operator.told_of(&endpoint);
     assert_eq!(all.len(), needed + 3, "each of them once: {all:?}");
+    // The service puts an event on the bus again if the first call is not answered in time, so the bus may have two copies.
+    let is =
+        |event: &Value, name: &str, data: &Value| event["detail-type"] == name && &event["detail"] == data;
+    let mut on_the_bus = Vec::new();
+    while !all.iter().all(|(name, data, _)| on_the_bus.iter().any(|event| is(event, name, data))) {
+        on_the_bus.extend(bus.receive(1).await);
+    }
+    on_the_bus.extend(bus.receive(0).await);
+    assert!(on_the_bus.len() < 2 * all.len(), "no event is there twice without need: {on_the_bus:?}");
     for (name, data, request) in all {
         signature::check(&operator.endpoint.secret, &request.headers, &request.body);
         assert_eq!(request.header("x-echo-event"), name);
@@ -133,11 +143,9 @@ async fn the_operator_is_told_once_of_failed_deliveries_a_disabled_endpoint_and_
         for secret in ["path-secret", "query-secret", &endpoint.secret, &project.key] {
             assert!(!body.contains(secret), "{secret} in {body}");
         }
-        let place =
-            on_the_bus.iter().position(|event| event["detail-type"] == name && event["detail"] == data);
-        let event =
-            on_the_bus.swap_remove(place.unwrap_or_else(|| panic!("{name} is not on the bus: {data}")));
-        assert_eq!(event["source"], "echo-webhooks");
+        for event in on_the_bus.extract_if(.., |event| is(event, &name, &data)) {
+            assert_eq!(event["source"], "echo-webhooks");
+        }
     }
     assert!(on_the_bus.is_empty(), "{on_the_bus:?}");
     operator.leave().await;

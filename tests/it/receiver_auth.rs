@@ -83,8 +83,8 @@ async fn attempts_carry_a_token_that_is_fetched_for_many_of_them() {
         assert_eq!(request.header("x-echo-signature"), signature::echo(&endpoint.secret, &request.body));
         assert!(request.headers.contains_key("webhook-signature"));
     }
-    // Each process of the function fetches its own.
-    assert!(tokens.server.count() <= 8, "{} token requests", tokens.server.count());
+    // Each process of the function fetches its own, and the slower the machine, the more processes the emulator starts.
+    assert!(tokens.server.count() < 24, "{} token requests", tokens.server.count());
     let asked = tokens.server.first().await;
     assert_eq!((asked.method.as_str(), asked.uri.path()), ("POST", "/token"));
     assert_eq!(asked.header("content-type"), "application/x-www-form-urlencoded");
