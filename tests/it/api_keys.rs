@@ -150,7 +150,7 @@ async fn a_lost_key_is_replaced_by_logging_in() {
     let lost =
         listed.as_array().and_then(|keys| keys.iter().find(|key| key["key_prefix"] == project.key[..16]));
     let _ = revoke(&bearer, text(lost.expect("the lost key is listed"), "id")).await.ok(200);
-    eventually("the lost key is refused", Duration::from_secs(5), || async {
+    eventually("the lost key is refused", PATIENCE, || async {
         (project.get("/webhooks").await.status == 401).then_some(())
     })
     .await;

@@ -137,7 +137,11 @@ async fn in_a_batch_the_arrays_order_counts() {
     let answer = project.post("/events/batch", &json!({"events": events})).await.ok(200);
     let results = answer["results"].as_array().expect("results");
     let ids: Vec<String> = results.iter().flat_map(delivery_ids).collect();
-    let requests = receiver.received(60).await;
+    eventually("60 requests, one after the other, have come", PATIENCE * 3, || async {
+        (receiver.count() >= 60).then_some(())
+    })
+    .await;
+    let requests = receiver.requests();
     assert_eq!(of(&requests), ids);
     assert!(numbers(&requests).into_iter().eq(1..=60));
 }

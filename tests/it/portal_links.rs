@@ -75,7 +75,6 @@ async fn links_are_listed_and_ended_one_by_one() {
 #[tokio::test]
 async fn a_key_makes_no_link_that_opens_more_or_for_longer_than_itself() {
     let project = Project::new().await;
-    let end = rfc3339(now() + millis(Duration::from_secs(6)));
     let with = |scopes: Value, expires_at: Value| {
         let project = project.clone();
         async move {
@@ -97,6 +96,7 @@ async fn a_key_makes_no_link_that_opens_more_or_for_longer_than_itself() {
             .await,
         "read",
     );
+    let end = rfc3339(now() + millis(Duration::from_secs(15)));
     let reader = with(json!(["keys:write", "read"]), json!(end)).await;
     names(&reader.post("/portal-links", &json!({})).await, "endpoints:write");
     let link = reader.post("/portal-links", &json!({"read_only": true})).await.ok(201);

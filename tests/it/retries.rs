@@ -101,12 +101,12 @@ async fn a_timeout_is_a_failure_and_is_retried() {
     assert!(attempt["http_status"].is_null() && attempt["response_body"].is_null(), "{attempt}");
     assert!(!text(attempt, "error_message").is_empty());
     let took = attempt["duration_ms"].as_i64().expect("a number");
-    assert!((millis(timeout)..millis(timeout) + 1_000).contains(&took), "{took} ms");
+    assert!((millis(timeout)..millis(timeout) * 2).contains(&took), "{took} ms");
 }
 
 #[tokio::test]
-async fn an_answer_just_within_the_timeout_is_a_success() {
-    let slow = Reply::status(200).after(stack().request_timeout() - Duration::from_millis(800));
+async fn a_slow_answer_within_the_timeout_is_a_success() {
+    let slow = Reply::status(200).after(stack().request_timeout() - Duration::from_millis(1_500));
     let receiver = Receiver::answering(slow).await;
     let (_project, endpoint, id) = set_up(&receiver).await;
     assert_eq!(endpoint.ended(&id, "success").await["attempt_count"], 1);

@@ -270,7 +270,7 @@ async fn scopes_and_an_end_that_are_no_such_are_named() {
 #[tokio::test]
 async fn a_key_that_has_ended_opens_nothing() {
     let project = Project::new().await;
-    let end = in_time(Duration::from_secs(3));
+    let end = in_time(Duration::from_secs(8));
     let key = create(&project.api, json!({"expires_at": end})).await.ok(201);
     let api = project.api.with_key(text(&key, "key"));
     assert!(matches!(api.get("/v1/projects").await.status, 200 | 401));

@@ -59,7 +59,7 @@ async fn counts_what_happened(project: Project) {
     let receiver = Receiver::choosing(|request| match request.header("x-echo-event") {
         "call.summary" => Reply::status(500),
         "call.ended" if request.header("x-echo-attempt") == "1" => Reply::status(503),
-        _ => Reply::status(200).after(Duration::from_millis(300)),
+        _ => Reply::status(200).after(Duration::from_millis(1_500)),
     })
     .await;
     let endpoint = project.endpoint(&receiver.url()).await;
@@ -75,9 +75,9 @@ async fn counts_what_happened(project: Project) {
     let stats_now = counted(&project, &endpoint, 8).await;
     let total = &stats_now["total"];
     assert_eq!(SUMS.map(|name| total[name].as_u64()), [3, 1, 4, 8].map(Some), "{stats_now}");
-    // Three of the eight attempts took 300 ms or a little longer, and the others answered at once.
+    // Three of the eight attempts took 1.5 s or a little longer, and the others answered at once.
     let took = ["p50", "p95"].map(|name| total["duration_ms"][name].as_u64().expect("a duration"));
-    assert!(took[0] < 250 && (262..15_000).contains(&took[1]), "{total}");
+    assert!(took[0] < 1_200 && (1_280..15_000).contains(&took[1]), "{total}");
     let last = &total["last_attempt"];
     assert_eq!(last["http_status"], 500, "{total}");
     assert!((now() - 60_000..=now()).contains(&timestamp(&last["created_at"])), "{total}");
@@ -87,7 +87,10 @@ async fn counts_what_happened(project: Project) {
     let listed = listed["data"].as_array().expect("endpoints");
     assert_eq!(listed.len(), 2, "{listed:?}");
     listed.iter().for_each(check);
-    assert_eq!(listed[0], stats_now, "oldest endpoint first, and as it shows itself");
+    // The hour may have turned since then, and the period with it.
+    for field in ["webhook_endpoint_id", "hours", "total"] {
+        assert_eq!(listed[0][field], stats_now[field], "oldest endpoint first, and as it shows itself");
+    }
     assert_eq!((&listed[1]["webhook_endpoint_id"], &listed[1]["hours"]), (&json!(quiet.id), &json!([])));
 
     endpoint.delete().await;
@@ -133,7 +136,8 @@ async fn a_period_has_whole_hours_and_an_end() {
         stats(&project, &endpoint, "?since=2026-04-12T10:59:59Z&until=2026-04-12T12:00:00.001Z").await;
     assert_eq!([&asked["since"], &asked["until"]], ["2026-04-12T10:00:00.000Z", "2026-04-12T13:00:00.000Z"]);
 
-    let at = |days: i64| rfc3339(now() - days * 24 * HOUR);
+    let end = now();
+    let at = |days: i64| rfc3339(end - days * 24 * HOUR);
     let long = |days| format!("?since={}&until={}", at(days), at(0));
     assert_eq!(hours(&stats(&project, &endpoint, &long(31)).await) / 24, 31);
     for (path, days) in [(endpoint.path("/stats"), 32), (project.path("/stats"), 8)] {
