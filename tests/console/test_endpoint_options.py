@@ -139,7 +139,7 @@ def with_fields(page, endpoint, **fields):
 def test_a_failing_endpoint_says_when_it_will_be_disabled(signed_in, customer, receiver):
     endpoint = customer.endpoint(receiver.url)
     page = signed_in()
-    at = datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=3, minutes=1)
+    at = datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=3, minutes=20)
     with_fields(page, endpoint, consecutive_failures=10, disables_at=at.strftime("%Y-%m-%dT%H:%M:%S.000Z"))
     page.reload()
     row = page.locator("tbody tr")

@@ -72,6 +72,7 @@ def test_a_filter_is_tried_and_deliveries_are_followed_by_keyboard(signed_in, cu
     expect(page.get_by_role("heading", name=receiver.url)).to_be_focused()
     tab_to(page, "Edit")
     page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog")).to_be_visible()
     tab_to(page, "Add prefix")
     page.keyboard.press("Tab")
     expect(page.get_by_role("textbox", name="Filter", exact=True)).to_be_focused()

@@ -38,7 +38,7 @@ def test_search_narrows_the_list_and_leads_to_what_it_finds(open_page):
     page.keyboard.press("/")
     page.keyboard.type("rotate secret")
     page.keyboard.press("Enter")
-    assert page.url.endswith("#rotateSigningSecret")
+    expect(page).to_have_url(re.compile("#rotateSigningSecret$"))
     expect(page.locator("#rotateSigningSecret")).to_be_in_viewport()
     page.get_by_label("Search operations").fill("no-such-thing")
     expect(page.get_by_text("Nothing matches.")).to_be_visible()
