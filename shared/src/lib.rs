@@ -27,7 +27,7 @@ pub use domain::{
     access_token, account, address, amazon, api_key, attempt, audit, budget, bytes, cursor, custom_headers,
     decision, delivery, ed25519_keys, endpoint, endpoint_health, endpoint_patch, endpoint_secrets,
     endpoint_url, erasure, event, event_input, event_name, event_type, fields, filter, id, intake, job, mac,
-    masks, merge, operational, origin, partition, payload, portal_link, project, rate_limit, receiver_auth,
-    replay, route, schedule, scope, sealed, session, shards, signature, signing_secret, skipped, slowness,
-    stats, stream, subscription, time, transition,
+    masks, merge, notice, operational, origin, partition, payload, portal_link, project, rate_limit,
+    receiver_auth, replay, route, schedule, scope, sealed, session, shards, signature, signing_secret,
+    skipped, slowness, stats, stream, subscription, time, transition,
 };

@@ -128,7 +128,7 @@ async fn end(app: &App, message: &Message, job: &DeliveryJob, tally: &Tally) -> 
         });
         failed.apply(&mut delivery);
     }
-    if delivery.uncounted {
+    if delivery.is_to_be_told() {
         health::tell(app, &delivery, endpoint, now).await?;
     }
     Ok(Disposal::Delete)

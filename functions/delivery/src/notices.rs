@@ -3,8 +3,9 @@
 //! other.
 //!
 //! They are sent before `uncounted` is removed from the delivery's row, so after a crash the same events, with the same
-//! ids, are sent again. (Rejected: a queue or stream of their own. Their events would need everything that deliveries
-//! already have.)
+//! ids, are sent again. When one cannot be sent, `untold` takes the place of `uncounted`: it has the events as they are, so
+//! that the delivery may be tried by hand meanwhile. (Rejected: a queue or stream of their own. Their events would need
+//! everything that deliveries already have.)
 
 use echo_shared::accept::{AcceptError, accept};
 use echo_shared::aws::Failure;
@@ -12,7 +13,8 @@ use echo_shared::delivery::Delivery;
 use echo_shared::endpoint::Endpoint;
 use echo_shared::event::{Event, EventContent};
 use echo_shared::id::ProjectId;
-use echo_shared::operational::{Kind, Notice, may_concern_its_project};
+use echo_shared::notice::{Kind, Notice};
+use echo_shared::operational::{may_concern_its_project, notice};
 use echo_shared::partition::Partition;
 use echo_shared::route::Routes;
 use echo_shared::shards::Shard;
@@ -32,27 +34,38 @@ fn is_for_its_project(app: &App, delivery: &Delivery) -> bool {
     app.operator.project_id != Some(delivery.project_id) && may_concern_its_project(delivery)
 }
 
-/// Sends an operational event to each of its receivers. A repeat is the same event.
+/// The operational events about a delivery's end that somebody may get.
 ///
 /// # Errors
-/// When it is not certain that the event was sent: it has to be sent again.
-pub(crate) async fn tell(
+/// Never in practice.
+pub(crate) fn of_end(
     app: &App,
-    kind: Kind,
+    kinds: &[Kind],
     delivery: &Delivery,
     endpoint: Option<&Endpoint>,
-) -> Result<(), OwnFault> {
+) -> Result<Vec<Notice>, StoreError> {
     if !may_be_told(app, delivery) {
-        return Ok(());
+        return Ok(Vec::new());
     }
-    let notice = Notice::new(kind, delivery, endpoint, &app.settings.stack_name)
-        .map_err(|error| StoreError::Broken(Failure::of(error)))?;
+    let notices = kinds.iter().map(|kind| notice(*kind, delivery, endpoint, &app.settings.stack_name));
+    notices.collect::<Result<_, _>>().map_err(|error| StoreError::Broken(Failure::of(error)))
+}
+
+/// Sends operational events to each of their receivers. A repeat sends the same events.
+///
+/// # Errors
+/// When it is not certain that all were sent: they have to be sent again.
+pub(crate) async fn tell(app: &App, delivery: &Delivery, notices: &[Notice]) -> Result<(), OwnFault> {
     // The operator's bus may be out of order for days, which is no reason to leave the project in the dark.
     if is_for_its_project(app, delivery) {
-        tell_project(app, delivery, &notice).await?;
+        for notice in notices {
+            tell_project(app, delivery, notice).await?;
+        }
     }
     if app.operator.hears_of(&delivery.project_id) {
-        tell_operator(app, &notice).await?;
+        for notice in notices {
+            tell_operator(app, notice).await?;
+        }
     }
     Ok(())
 }
@@ -95,7 +108,8 @@ async fn accept_in(
 ) -> Result<(), OwnFault> {
     let (id, now) = (notice.event_id, Timestamp::now());
     let name = notice.kind.event_name();
-    let content = EventContent { name, customer_id: None, notification_id: None, data: &notice.data };
+    let data = notice.raw_data().map_err(|error| StoreError::Broken(Failure::of(error)))?;
+    let content = EventContent { name, customer_id: None, notification_id: None, data };
     let event = Event::accept(project_id, id, &content, &routes, now, app.settings.retention);
     // The id alone identifies the event: its details may have changed when it is sent again.
     let event = Event { content_hash: id.to_string(), ..event };

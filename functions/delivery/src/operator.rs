@@ -9,7 +9,7 @@ use aws_sdk_eventbridge::config::timeout::TimeoutConfig;
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
 use echo_shared::aws::Failure;
 use echo_shared::id::ProjectId;
-use echo_shared::operational::Notice;
+use echo_shared::notice::Notice;
 
 use crate::own_fault::OwnFault;
 
@@ -64,7 +64,7 @@ impl Bus {
             .event_bus_name(&self.name)
             .source(SOURCE)
             .detail_type(notice.kind.name())
-            .detail(notice.data.get())
+            .detail(&notice.data)
             .build();
         let answer = self.client.put_events().entries(entry).send().await;
         let answer = answer.map_err(|error| OwnFault::Bus(Failure::of_call(error)))?;

@@ -156,7 +156,7 @@ fn is_busy(replay: &Replay, rows: &HashMap<DeliveryId, Delivery>, now: Timestamp
     let last = replay.last_started.and_then(|id| rows.get(&id));
     let is_at_it = last.is_some_and(|last| last.status == DeliveryStatus::Pending);
     (is_at_it && replay.is_paced(now))
-        || (rows.values().any(|row| row.is_to_be_counted()) && replay.waits_for_counts(now))
+        || (rows.values().any(|row| row.uncounted) && replay.waits_for_counts(now))
 }
 
 /// Starts one manual attempt on each delivery that still matches. Returns the deliveries that this replay has started,
@@ -177,7 +177,7 @@ async fn try_again(
             && row.status == replay.filter.status
             && row.attempt_count < MAX_ATTEMPTS
             && !row.erased
-            && !row.is_to_be_counted()
+            && !row.uncounted
             && !row.is_expired(now)
     };
     let to_start: HashMap<DeliveryId, &Delivery> =

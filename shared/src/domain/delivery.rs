@@ -9,6 +9,7 @@ use crate::event::{Event, EventDelivery};
 use crate::event_name::EventName;
 use crate::id::{DeliveryId, EndpointId, EventId, ProjectId, ReplayId};
 use crate::job::{Chain, DeliveryJob};
+use crate::notice::Notice;
 use crate::partition::Partition;
 use crate::payload::Payload;
 use crate::rate_limit::Slot;
@@ -109,12 +110,14 @@ pub struct Delivery {
     /// The latest replay that tried the delivery again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replay_id: Option<ReplayId>,
-    /// The delivery ended in a way that its endpoint must hear of (contract §7), and that is still to be done.
+    /// The delivery ended in a way that its endpoint must hear of (contract §7), and that is still to be done. It would
+    /// never be done if the delivery were tried by hand before.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub uncounted: bool,
-    /// The failure is counted, but the operator is still to be told. A repeat does not count it again.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub counted: bool,
+    /// Operational events about ends of the delivery that are counted, of which somebody is still to be told. They stay when
+    /// the delivery is tried by hand.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub untold: Vec<Notice>,
     /// The payload and the receivers' answers were erased. No further attempt is made or recorded.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub erased: bool,
@@ -155,7 +158,7 @@ impl Delivery {
             sequence: None,
             replay_id: None,
             uncounted: false,
-            counted: false,
+            untold: Vec::new(),
             erased: false,
             payload: event.payload.as_ref().filter(|payload| payload.fits_inline()).cloned(),
             updated_at: listed.id.created_at(),
@@ -223,11 +226,10 @@ impl Delivery {
         self.slot.map_or(due, |slot| due.max(slot.at))
     }
 
-    /// Whether its failure is about to be counted for the endpoint. The failure would never be counted if the delivery
-    /// moved on before that.
+    /// Whether its endpoint, or somebody else, is still to hear of an end of it.
     #[must_use]
-    pub const fn is_to_be_counted(&self) -> bool {
-        self.uncounted && !self.counted
+    pub const fn is_to_be_told(&self) -> bool {
+        self.uncounted || !self.untold.is_empty()
     }
 
     #[must_use]

@@ -10,9 +10,9 @@
 //! row, and [`masks`] stand in their place. [`job`] is a message in a queue. [`erasure`] is the way of a project's erasure.
 //! [`schedule`], [`rate_limit`], [`slowness`], [`budget`] and [`decision`] choose the next step, and [`transition`] is the
 //! change that a decision makes to a row. [`stream`] is the order of an ordered endpoint's deliveries. [`replay`] tries many
-//! deliveries again, [`operational`] tells the operator and the project, [`audit`] lists changes with their makers, [`stats`]
-//! count an endpoint's attempts and ends by the hour, [`bytes`] are read from rows, [`cursor`] marks a place in a list, and
-//! [`merge`] makes one list of several.
+//! deliveries again, [`operational`] makes each [`notice`] to the operator and the project, [`audit`] lists changes with their
+//! makers, [`stats`] count an endpoint's attempts and ends by the hour, [`bytes`] are read from rows, [`cursor`] marks a place
+//! in a list, and [`merge`] makes one list of several.
 
 pub mod access_token;
 pub mod account;
@@ -46,6 +46,7 @@ pub mod job;
 pub mod mac;
 pub mod masks;
 pub mod merge;
+pub mod notice;
 pub mod operational;
 pub mod origin;
 pub mod partition;

@@ -6,45 +6,15 @@
 //! disables or deletes an endpoint, and a manual attempt that fails causes no `delivery.failed`.
 
 use serde::Serialize;
-use serde_json::value::{RawValue, to_raw_value};
 
 use crate::attempt::{Attempt, Trigger};
 use crate::delivery::{Delivery, FailureReason};
 use crate::endpoint::{DisabledReason, Endpoint};
-use crate::event_name::{EventName, EventNames, OPERATIONAL};
+use crate::event_name::{EventName, EventNames};
 use crate::id::{DeliveryId, EndpointId, EventId, ProjectId};
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// Half of the failures in a row that disable an endpoint have happened. It is told once, until a delivery succeeds.
-    EndpointFailing,
-    /// We disabled the endpoint, because its deliveries failed for too long or its receiver answered 410 Gone.
-    EndpointDisabled,
-    /// A delivery succeeded after others had failed, or after we had disabled the endpoint.
-    EndpointRecovered,
-    /// A delivery failed, and its last attempt was an automatic one.
-    DeliveryFailed,
-}
+use crate::notice::{Kind, Notice};
 
 impl Kind {
-    pub const ALL: [Self; 4] =
-        [Self::EndpointDisabled, Self::EndpointRecovered, Self::DeliveryFailed, Self::EndpointFailing];
-
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::EndpointDisabled => OPERATIONAL[0],
-            Self::EndpointRecovered => OPERATIONAL[1],
-            Self::DeliveryFailed => OPERATIONAL[2],
-            Self::EndpointFailing => OPERATIONAL[3],
-        }
-    }
-
-    #[must_use]
-    pub fn event_name(self) -> EventName {
-        EventName::from_stored(self.name())
-    }
-
     /// The event's id. A report that is repeated after a crash has the same id. A report about another attempt of the delivery
     /// has another id.
     #[must_use]
@@ -120,28 +90,18 @@ impl<'a> From<&'a Attempt> for LastAttempt<'a> {
     }
 }
 
-/// An operational event, the same for the operator's project and for the bus.
-#[derive(Debug)]
-pub struct Notice {
-    pub kind: Kind,
-    pub event_id: EventId,
-    pub data: Box<RawValue>,
-}
-
-impl Notice {
-    /// Reports a delivery that ended, and its endpoint if that still exists.
-    ///
-    /// # Errors
-    /// Never in practice: these fields always have a form in JSON.
-    pub fn new(
-        kind: Kind,
-        delivery: &Delivery,
-        endpoint: Option<&Endpoint>,
-        stack: &str,
-    ) -> serde_json::Result<Self> {
-        let data = data(kind, delivery, endpoint, stack)?;
-        Ok(Self { kind, event_id: kind.event_id(delivery), data })
-    }
+/// Reports a delivery that ended, and its endpoint if that still exists.
+///
+/// # Errors
+/// Never in practice: these fields always have a form in JSON.
+pub fn notice(
+    kind: Kind,
+    delivery: &Delivery,
+    endpoint: Option<&Endpoint>,
+    stack: &str,
+) -> serde_json::Result<Notice> {
+    let data = data(kind, delivery, endpoint, stack)?;
+    Ok(Notice { kind, event_id: kind.event_id(delivery), data })
 }
 
 fn data(
@@ -149,9 +109,9 @@ fn data(
     delivery: &Delivery,
     endpoint: Option<&Endpoint>,
     stack: &str,
-) -> serde_json::Result<Box<RawValue>> {
+) -> serde_json::Result<String> {
     let host = |endpoint: &Endpoint| url::Url::parse(&endpoint.url).ok()?.host_str().map(str::to_owned);
-    to_raw_value(&Data {
+    serde_json::to_string(&Data {
         stack,
         project_id: delivery.project_id,
         endpoint_id: delivery.endpoint_id,
@@ -228,7 +188,7 @@ mod tests {
     }
 
     fn told(kind: Kind, delivery: &Delivery, endpoint: Option<&Endpoint>) -> Value {
-        serde_json::from_str(data(kind, delivery, endpoint, "calls").expect("JSON").get()).expect("JSON")
+        serde_json::from_str(&data(kind, delivery, endpoint, "calls").expect("JSON")).expect("JSON")
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //!
 //! The write that ends a delivery also sets `uncounted` on its row, and the last write here clears it. If the function
 //! dies in between, the job comes back and finishes the work. So no failure is lost, no success that clears failures, and
-//! no operational event, and the receiver gets no further request.
+//! no operational event, and the receiver gets no further request. If only the telling fails, the last write puts the
+//! operational events on the row (`untold`), and each job of the delivery tells them when the delivery has ended.
 //!
 //! The write that disables an endpoint, clears its failures, or says that it is failing notes the operational event's id on the
 //! endpoint's row. A repeat that finds its own id there knows that this delivery did it, and tells of it again, by the same id.
@@ -14,14 +15,16 @@
 use echo_shared::decision::counts_against_health;
 use echo_shared::delivery::{Delivery, DeliveryStatus, FailureReason};
 use echo_shared::endpoint::{Endpoint, EndpointState};
-use echo_shared::operational::{Kind, is_told};
+use echo_shared::notice::{Kind, Notice};
+use echo_shared::operational::is_told;
 use echo_shared::store::StoreError;
 use echo_shared::time::Timestamp;
 
 use crate::own_fault::OwnFault;
 use crate::{App, notices};
 
-/// Updates the endpoint after a delivery's end, tells of the effect, and then clears `uncounted` on the delivery.
+/// Updates the endpoint after a delivery's end, clears `uncounted` on the delivery, and tells of the effect: now, or as the job
+/// comes back. Then it tells of what is still untold of earlier ends.
 ///
 /// # Errors
 /// When one of these steps is not certain to be done.
@@ -31,28 +34,48 @@ pub(crate) async fn tell(
     endpoint: Option<&Endpoint>,
     now: Timestamp,
 ) -> Result<(), OwnFault> {
+    if delivery.uncounted {
+        let notices = count(app, delivery, endpoint, now).await?;
+        if let Err(error) = notices::tell(app, delivery, &notices).await {
+            // The delivery may now be tried by hand: whoever asks for it need not wait for those who are told.
+            app.store.keep_untold(delivery, &notices).await?;
+            return Err(error);
+        }
+        app.store.settle_count(delivery).await?;
+    }
+    if !delivery.untold.is_empty() {
+        notices::tell(app, delivery, &delivery.untold).await?;
+        app.store.settle_untold(delivery).await?;
+    }
+    Ok(())
+}
+
+/// Updates the endpoint after a delivery's end, and returns what there is to tell of it.
+async fn count(
+    app: &App,
+    delivery: &Delivery,
+    endpoint: Option<&Endpoint>,
+    now: Timestamp,
+) -> Result<Vec<Notice>, StoreError> {
     match (delivery.status, delivery.failure_reason, endpoint) {
         (DeliveryStatus::Success, _, Some(endpoint)) => {
             let recovery = Kind::EndpointRecovered.event_id(delivery);
-            if app.store.clear_failures(endpoint, &recovery).await? {
-                notices::tell(app, Kind::EndpointRecovered, delivery, Some(endpoint)).await?;
-            }
+            let recovered = app.store.clear_failures(endpoint, &recovery).await?;
+            let news: &[Kind] = if recovered { &[Kind::EndpointRecovered] } else { &[] };
+            notices::of_end(app, news, delivery, Some(endpoint))
         }
         (DeliveryStatus::Failed, Some(reason), _) => {
             let mut effect = FailureEffect { endpoint: endpoint.cloned(), news: Vec::new() };
             if let Some(endpoint) = endpoint {
                 effect = count_failure(app, delivery, endpoint, reason, now).await?;
             }
-            if let Err(error) = tell_of_failure(app, delivery, reason, &effect).await {
-                if !delivery.counted {
-                    app.store.note_counted(delivery).await?;
-                }
-                return Err(error);
+            if is_told(reason, delivery.triggered_by) {
+                effect.news.insert(0, Kind::DeliveryFailed);
             }
+            notices::of_end(app, &effect.news, delivery, effect.endpoint.as_ref())
         }
-        _ => {}
+        _ => Ok(Vec::new()),
     }
-    Ok(app.store.settle_count(delivery).await?)
 }
 
 /// The endpoint after a failure.
@@ -60,21 +83,6 @@ struct FailureEffect {
     endpoint: Option<Endpoint>,
     /// The changes that this failure made to the endpoint, now or in an earlier try of the same job.
     news: Vec<Kind>,
-}
-
-async fn tell_of_failure(
-    app: &App,
-    delivery: &Delivery,
-    reason: FailureReason,
-    effect: &FailureEffect,
-) -> Result<(), OwnFault> {
-    if is_told(reason, delivery.triggered_by) {
-        notices::tell(app, Kind::DeliveryFailed, delivery, effect.endpoint.as_ref()).await?;
-    }
-    for kind in &effect.news {
-        notices::tell(app, *kind, delivery, effect.endpoint.as_ref()).await?;
-    }
-    Ok(())
 }
 
 async fn count_failure(
@@ -96,7 +104,6 @@ async fn count_failure(
         disabled = app.store.disable_gone(endpoint, &disabling, kept_for, now).await?;
     }
     if counts_against_health(reason, delivery.triggered_by)
-        && !delivery.counted
         && let Some(counted) = app.store.count_failure(endpoint, &delivery.id, now).await?
     {
         is_failing = if rule.is_failing_anew(&counted.state) {

@@ -35,7 +35,7 @@ impl Turn {
         match next {
             Next::Finish => {
                 let is_counted = delivery.uncounted;
-                if is_counted {
+                if delivery.is_to_be_told() {
                     health::tell(&self.app, &delivery, endpoint, now).await?;
                 }
                 Ok(TurnEnd::Ended { is_counted })

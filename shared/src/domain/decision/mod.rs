@@ -57,8 +57,8 @@ impl Lane {
 pub enum Wake {
     /// Nothing is left to do: the message is deleted.
     Finished,
-    /// The delivery has ended, and its endpoint's count does not contain it yet.
-    CountFailure,
+    /// The delivery has ended, and its endpoint, or somebody else, is still to hear of it.
+    TellOfEnd,
     /// It is too early, or the row names another job: wait. No attempt is recorded.
     NotYet { until: Timestamp },
     /// The endpoint is disabled or deleted, or the event's payload is erased: the delivery ends without an attempt.
@@ -129,7 +129,7 @@ pub fn on_wake(
             Some(asked_at) if !row_names_it && now < asked_at.plus(MANUAL_GRACE) => {
                 Wake::NotYet { until: now.plus(MANUAL_POLL) }
             }
-            _ if delivery.uncounted => Wake::CountFailure,
+            _ if delivery.is_to_be_told() => Wake::TellOfEnd,
             _ => Wake::Finished,
         };
     }

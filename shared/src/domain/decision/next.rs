@@ -115,7 +115,7 @@ pub struct Write {
 /// Where a job goes once its decision is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Next {
-    /// Its work is done. If the delivery is `uncounted` its endpoint hears of the end first; then the message is deleted.
+    /// Its work is done. If somebody is still to hear of the delivery's end, that comes first; then the message is deleted.
     Finish,
     /// A new job takes its place in `lane` and may act from `at`; then the message is deleted. When it is not certain
     /// that the new job is in the queue, the message hides until `stands_in_at` and acts for it.
@@ -130,7 +130,7 @@ impl Woken<'_> {
     pub fn without_attempt(&self, delivery: &Delivery, wake: Wake, now: Timestamp) -> Option<Decided> {
         Some(match wake {
             Wake::Attempt { .. } => return None,
-            Wake::Finished | Wake::CountFailure => Decided { write: None, next: Next::Finish },
+            Wake::Finished | Wake::TellOfEnd => Decided { write: None, next: Next::Finish },
             Wake::End { reason } => {
                 Decided { write: Some(Transition::ended(delivery, reason, now).into()), next: Next::Finish }
             }

@@ -50,9 +50,10 @@ impl Seen {
     pub fn of(row: Option<&Delivery>, now: Timestamp) -> Self {
         match row.filter(|row| !row.is_expired(now)) {
             Some(row) => Self {
-                // A delivery is tried by hand only after it has ended, and stands outside of its stream then. An end that its
-                // endpoint is still to hear of is not done: whoever goes on with the stream does that first.
-                has_ended: (row.status.is_final() && !row.uncounted) || row.triggered_by == Trigger::Manual,
+                // A delivery is tried by hand only after it has ended, and stands outside of its stream then. An end that
+                // somebody is still to hear of is not done: whoever goes on with the stream does that first.
+                has_ended: (row.status.is_final() && !row.is_to_be_told())
+                    || row.triggered_by == Trigger::Manual,
                 is_handed_on: row.attempt_count > 0 || row.chain.is_some(),
                 sequence: row.sequence,
                 may_have_a_number: row.sequence.is_none()

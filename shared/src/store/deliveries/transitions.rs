@@ -4,6 +4,7 @@ use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, BatchStatementRequest, ReturnValuesOnConditionCheckFailure};
 
 use crate::delivery::Delivery;
+use crate::notice::Notice;
 use crate::store::deliveries::delivery_key;
 use crate::store::statements::{Written, execute, or_unknown, statement};
 use crate::store::update::Changes;
@@ -149,26 +150,46 @@ impl Store {
         self.client.update_item().table_name(&self.tables.deliveries).set_key(Some(key))
     }
 
-    /// Writes down that a delivery's failure is counted, although the operator is still to be told.
-    pub async fn note_counted(&self, delivery: &Delivery) -> Result<(), StoreError> {
-        let update = self
+    /// Writes down that a delivery's end is counted, and the operational events of which somebody is still to be told. Where
+    /// the row has expired there is nothing to write.
+    pub async fn keep_untold(&self, delivery: &Delivery, notices: &[Notice]) -> Result<(), StoreError> {
+        let result = self
             .update_delivery(delivery)
-            .update_expression("SET counted = :true")
+            .update_expression(
+                "SET untold = list_append(if_not_exists(untold, :none), :notices) REMOVE uncounted",
+            )
             .condition_expression("attribute_exists(id)")
-            .expression_attribute_values(":true", AttributeValue::Bool(true));
-        update.send().await?;
+            .expression_attribute_values(":none", AttributeValue::L(Vec::new()))
+            .expression_attribute_values(":notices", value(&notices)?)
+            .send()
+            .await;
+        if_condition_held(result)?;
         Ok(())
     }
 
-    /// Writes down that nothing is left to do about a delivery's end.
+    /// Writes down that a delivery's end is counted.
     pub async fn settle_count(&self, delivery: &Delivery) -> Result<(), StoreError> {
         let result = self
             .update_delivery(delivery)
-            .update_expression("REMOVE uncounted, counted")
+            .update_expression("REMOVE uncounted")
             .condition_expression("attribute_exists(id)")
             .send()
             .await;
         // Where the row has expired there is nothing to settle.
+        if_condition_held(result)?;
+        Ok(())
+    }
+
+    /// Writes down that everybody was told of the operational events that were read on the row. If it has others by now, they
+    /// all stay, and the job that added the others tells them all.
+    pub async fn settle_untold(&self, delivery: &Delivery) -> Result<(), StoreError> {
+        let result = self
+            .update_delivery(delivery)
+            .update_expression("REMOVE untold")
+            .condition_expression("untold = :told")
+            .expression_attribute_values(":told", value(&delivery.untold)?)
+            .send()
+            .await;
         if_condition_held(result)?;
         Ok(())
     }

@@ -146,7 +146,7 @@ pub async fn retry(
             "The delivery has had {MAX_ATTEMPTS} attempts, the most allowed"
         )));
     }
-    if delivery.is_to_be_counted() {
+    if delivery.uncounted {
         return Err(ApiError::unavailable("a failure is still to be counted"));
     }
     let shown = body_of(&app, &delivery).await?;

@@ -5,6 +5,8 @@ use crate::event::{Event, EventContent};
 use crate::event_name::EventName;
 use crate::id::{EndpointId, EventId, ProjectId};
 use crate::job::Chain;
+use crate::notice::Kind;
+use crate::operational::notice;
 use crate::rate_limit::{RateLimit, Slot};
 use crate::route::Routes;
 use crate::shards::Shards;
@@ -101,7 +103,11 @@ fn a_finished_delivery_is_left_alone() {
     }
     delivery.uncounted = true;
     let wake = on_wake(&delivery, Some(&endpoint), &job, Lane::FirstAttempts, at(1_000), TIMEOUT);
-    assert_eq!(wake, Wake::CountFailure);
+    assert_eq!(wake, Wake::TellOfEnd);
+    let untold = notice(Kind::DeliveryFailed, &delivery, Some(&endpoint), "calls").expect("JSON");
+    (delivery.uncounted, delivery.untold) = (false, vec![untold]);
+    let wake = on_wake(&delivery, Some(&endpoint), &job, Lane::FirstAttempts, at(1_000), TIMEOUT);
+    assert_eq!(wake, Wake::TellOfEnd);
 }
 
 #[test]

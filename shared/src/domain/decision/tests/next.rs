@@ -64,7 +64,7 @@ fn a_job_that_makes_no_attempt_ends_or_moves() {
     let decided = |wake| woken(&job, Lane::FirstAttempts).without_attempt(&delivery, wake, at(9));
     let finished = Some(Decided { write: None, next: Next::Finish });
     assert_eq!(decided(Wake::Finished), finished);
-    assert_eq!(decided(Wake::CountFailure), finished);
+    assert_eq!(decided(Wake::TellOfEnd), finished);
     assert_eq!(decided(attempt(1, false, Need::Nothing)), None);
 
     for claim in [false, true] {
