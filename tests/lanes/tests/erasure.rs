@@ -1,9 +1,11 @@
 //! Rows that are written while their project is being erased.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use echo_lanes::fault::{CallKey, Fault, Injection, Span};
 use echo_lanes::function::Kind;
+use echo_lanes::gateway::HttpRequest;
 use echo_lanes::lane::{Auth, DEAD, FIRST_ATTEMPTS, INTAKE, LaneSettings, PARKED};
 use echo_lanes::path::erasure::{find_nothing_of, forget_events, ids_of_project};
 use echo_lanes::run::Run;
@@ -39,6 +41,42 @@ async fn an_acceptance_under_way_leaves_nothing_behind() {
     assert!(run.lane.settle(Duration::from_secs(120)).await, "it does not come to rest");
     forget_events(&run);
     find_nothing_of(&run, &ids);
+    assert_eq!(run.notes().violations, [""; 0]);
+    run.lane.stop_mappings();
+}
+
+/// A customer tries a link while its project is erased: the try is counted after the erasure has looked for tries.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_try_of_a_portal_link_under_way_leaves_nothing_behind() {
+    const CUSTOMER: &str = "203.0.113.78";
+    let world = World::make().await.expect("the functions, built by `cargo build`");
+    let mut run = Run::new(world.lane(LaneSettings::default()).await.expect("a lane"), &world);
+    let access = run.log_in(PASSWORD).await.access;
+    let links = run.project("/portal-links");
+    let made = run.insist("POST", &links, &run.key(), Some(&json!({})), &[201]).await[0].json();
+    let [id, url] = ["id", "url"].map(|name| made[name].as_str().expect("a text").to_owned());
+    let (_, code) = url.split_once('#').expect("a code");
+    let request = HttpRequest {
+        method: "POST".to_owned(),
+        target: "/auth/portal".to_owned(),
+        headers: BTreeMap::from([("content-type".to_owned(), "application/json".to_owned())]),
+        body: Some(json!({ "code": code, "nonce": "a1".repeat(32) }).to_string().into()),
+        source_ip: Some(CUSTOMER.to_owned()),
+    };
+    let what = "UpdateItem login_failures".to_owned();
+    let late = Injection { fault: Fault::Late, span: Span::Once };
+    run.lane.aws.faults.arm(Some((CallKey { kind: Kind::Api, what, nth: 1 }, late)));
+    let tried = run.lane.gateway.call(request);
+    let erased = async {
+        let is_late = || run.lane.aws.faults.has_struck();
+        assert!(echo_lanes::wait::until(Duration::from_secs(5), is_late).await, "no try was being counted");
+        let (body, bearer) = (json!({ "password": PASSWORD }), Auth::Bearer(&access));
+        run.lane.call("DELETE", &run.project(""), &bearer, Some(&body)).await.status
+    };
+    let (tried, erased) = tokio::join!(tried, erased);
+    assert_eq!((tried.status, erased), (401, 202));
+    assert!(run.lane.settle(Duration::from_secs(120)).await, "it does not come to rest");
+    find_nothing_of(&run, &[ids_of_project(&run), vec![id, CUSTOMER.to_owned()]].concat());
     assert_eq!(run.notes().violations, [""; 0]);
     run.lane.stop_mappings();
 }

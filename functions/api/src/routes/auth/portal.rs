@@ -57,12 +57,19 @@ pub async fn open_portal(
     Span::current().record("portal_link_id", field::display(link_id));
     // A code of 256 bits cannot be guessed. The budget bounds the cost of tries; an unknown link costs a read.
     let taken = registry.take_portal_try(&project_id, &link_id, &from.network(), now).await?;
-    if let LoginBudget::Spent { until } = taken {
-        return Err(ApiError::too_many_portal_tries(until.since(now).as_secs() + 1));
-    }
     let read_only = link.is_read_only();
     let entry = entry(&app, from, (project_id, link_id), Action::PortalLinkRedeemed, now);
-    match registry.redeem_portal_link(link, &code, &nonce, now, &entry).await? {
+    let redeemed = match taken {
+        LoginBudget::Allowed => registry.redeem_portal_link(link, &code, &nonce, now, &entry).await?,
+        LoginBudget::Spent { until } => {
+            clear_if_gone(&app, &code, from).await?;
+            return Err(ApiError::too_many_portal_tries(until.since(now).as_secs() + 1));
+        }
+    };
+    if !matches!(redeemed, Redeemed::To(_)) {
+        clear_if_gone(&app, &code, from).await?;
+    }
+    match redeemed {
         Redeemed::To(session) => {
             registry.clear_portal_tries(&project_id, &link_id, &from.network()).await?;
             Span::current().record("project_id", field::display(project_id));
@@ -78,6 +85,15 @@ pub async fn open_portal(
         Redeemed::Expired => Err(ApiError::portal_code_expired()),
         Redeemed::Unknown => Err(ApiError::portal_code_refused()),
     }
+}
+
+/// Forgets the tries at a link that is gone by now: the erasure of its project may have looked for them before this one.
+async fn clear_if_gone(app: &App, code: &PortalCode, from: FromAddress) -> Result<(), ApiError> {
+    let (project_id, link_id) = (code.project_id(), code.link_id());
+    if app.registry.portal_link(&project_id, &link_id).await?.is_none() {
+        app.registry.clear_portal_tries(&project_id, &link_id, &from.network()).await?;
+    }
+    Ok(())
 }
 
 /// `POST /auth/logout` with the token of a portal session.
