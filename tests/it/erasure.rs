@@ -48,8 +48,9 @@ async fn an_erased_project_is_as_if_it_had_never_been() {
 
     assert_eq!(bearer.delete_with(&path, &password(PASSWORD)).await.status, 202);
     // An instance may still know the key. A link that it made would outlive the project.
-    let late = project.post("/portal-links", &json!({})).await;
-    assert!([401, 403].contains(&late.status), "{}", late.text());
+    for late in [project.post("/portal-links", &json!({})).await, project.get("").await] {
+        assert!([401, 403].contains(&late.status), "{}", late.text());
+    }
     assert_eq!(bearer.get("/v1/projects").await.ok(200), json!([]));
     let nowhere = format!("/v1/projects/{}", Uuid::now_v7());
     for rest in ["", "/webhooks", "/events", &format!("/webhooks/{}", endpoint.id)] {

@@ -81,6 +81,18 @@ async fn a_try_of_a_portal_link_under_way_leaves_nothing_behind() {
     run.lane.stop_mappings();
 }
 
+/// A process that has seen a project's key knows it for some seconds after another process has erased the project.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_is_still_known_opens_no_erased_project() {
+    let world = World::make().await.expect("the functions, built by `cargo build`");
+    let run = Run::new(world.lane(LaneSettings::default()).await.expect("a lane"), &world);
+    run.insist("GET", &run.project(""), &run.key(), None, &[200]).await;
+    for row in run.lane.aws.dynamo.items("projects") {
+        run.lane.aws.dynamo.delete("projects", &row);
+    }
+    assert_eq!(run.lane.call("GET", &run.project(""), &run.key(), None).await.status, 403);
+}
+
 /// A runner has read a chunk of a stream just before the erasure deletes it: the chunk is there, its head and its
 /// project are not.
 #[tokio::test(flavor = "multi_thread")]

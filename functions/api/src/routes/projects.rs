@@ -148,7 +148,6 @@ pub async fn show(
 ) -> Result<Json<ProjectBody>, ApiError> {
     query.only(&[])?;
     let found = app.registry.project(&project.account_id, &project.id).await?;
-    found
-        .map(|project| Json(project.into()))
-        .ok_or_else(|| ApiError::internal("a key opens a project without a row"))
+    // A process may know the key for some seconds after the project's erasure.
+    found.map(|project| Json(project.into())).ok_or_else(ApiError::foreign_project)
 }
