@@ -1,9 +1,10 @@
-//! Operational events in whose way something comes: a bus that fails for a while.
+//! Operational events in whose way something comes: a bus that fails for a while, and writes that overtake each other.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use echo_lanes::fault::Fault;
+use echo_lanes::fault::{CallKey, Fault, Injection, Span};
+use echo_lanes::function::Kind;
 use echo_lanes::lane::LaneSettings;
 use echo_lanes::receiver::Behaviour;
 use echo_lanes::run::{Ending, Run};
@@ -86,5 +87,35 @@ async fn what_the_bus_did_not_take_is_told_although_the_owner_has_retried_meanwh
     ];
     assert_eq!(told(&run), set(&all));
     assert_eq!((row()["untold"].clone(), row()["attempt_count"].clone()), (Value::Null, json!(3)));
+    assert_eq!(run.notes().violations, [""; 0]);
+}
+
+/// A success is written down late: meanwhile another receiver's answer has disabled the endpoint.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_success_that_is_written_after_the_endpoint_was_disabled_is_not_its_recovery() {
+    let world = World::make().await.expect("the functions, built by `cargo build`");
+    let run = run(&world, &[]).await;
+    let mut failing = state(&run);
+    failing["consecutive_failures"] = json!({ "N": "1" });
+    failing["first_failure_at"] = json!({ "N": "1776009119499" });
+    run.lane.aws.dynamo.put("endpoints", &failing);
+    let what = "UpdateItem endpoints".to_owned();
+    let late = Injection { fault: Fault::Late, span: Span::Once };
+    run.lane.aws.faults.arm(Some((CallKey { kind: Kind::Delivery, what, nth: 1 }, late)));
+    post(&run).await;
+    assert!(wait::until(SOON, || run.lane.aws.faults.has_struck()).await, "no success was written");
+    run.lane.receiver.set("/0", Behaviour::Answer(410));
+    post(&run).await;
+    assert!(is_disabled(&run).await);
+    assert!(run.lane.settle(REST).await, "jobs are left");
+    let gone = [r#"delivery.failed "gone""#, r#"endpoint.disabled "gone""#];
+    assert_eq!(told(&run), set(&gone));
+    assert_eq!(state(&run)["consecutive_failures"]["N"], "0");
+
+    activate(&run).await;
+    run.lane.receiver.set("/0", Behaviour::Answer(200));
+    post(&run).await;
+    assert!(run.lane.settle(REST).await, "jobs are left");
+    assert_eq!(told(&run), set(&[&gone[..], &["endpoint.recovered null"]].concat()));
     assert_eq!(run.notes().violations, [""; 0]);
 }

@@ -56,33 +56,59 @@ impl Store {
     /// Sets the count of consecutive failures to 0 after a success. Returns whether the endpoint recovered by this success.
     /// The row keeps `recovery`, so that a repeated call returns the same. A disabled endpoint has not recovered.
     pub async fn clear_failures(&self, endpoint: &Endpoint, recovery: &EventId) -> Result<bool, StoreError> {
-        let update = self
+        let is_ours = |state: &EndpointState| state.recovery == Some(*recovery);
+        let is_as_read = |state: &EndpointState| state.disabling == endpoint.state.disabling;
+        if endpoint.status == EndpointStatus::Active {
+            match self.clear(endpoint, recovery, true).await? {
+                // The status was read before this write. Another `disabling` shows that we have disabled the endpoint since:
+                // the endpoint is still down.
+                Some(state) if !is_ours(&state) && !is_as_read(&state) => {}
+                state => return Ok(state.is_some_and(|state| is_ours(&state) && is_as_read(&state))),
+            }
+        }
+        self.clear(endpoint, recovery, false).await?;
+        Ok(false)
+    }
+
+    /// Clears the failures, and with `is_up` the mark of an endpoint that is down, unless we have disabled the endpoint since
+    /// it was read. Returns the state after this write, or the one in its way.
+    async fn clear(
+        &self,
+        endpoint: &Endpoint,
+        recovery: &EventId,
+        is_up: bool,
+    ) -> Result<Option<EndpointState>, StoreError> {
+        let mut condition =
+            "attribute_exists(id) AND (attribute_not_exists(recovery) OR recovery <> :recovery) AND \
+             (consecutive_failures > :zero OR attribute_exists(first_failure_at) OR is_down = :true)"
+                .to_owned();
+        let mut update = self
             .update_state(endpoint)
-            .condition_expression(
-                "attribute_exists(id) AND (attribute_not_exists(recovery) OR recovery <> :recovery) AND \
-                 (consecutive_failures > :zero OR attribute_exists(first_failure_at) OR is_down = :true)",
-            )
             .expression_attribute_values(":zero", number(0))
             .expression_attribute_values(":true", value(&true)?);
         let mut changes = Changes::default()
             .set("consecutive_failures", number(0))
             .set("recovery", text(recovery))
             .remove(&["first_failure_at", "failing"]);
-        if endpoint.status == EndpointStatus::Active {
+        if is_up {
             changes = changes.remove(&["is_down"]);
+            match &endpoint.state.disabling {
+                Some(disabling) => {
+                    condition.push_str(" AND disabling = :disabling");
+                    update = update.expression_attribute_values(":disabling", text(disabling));
+                }
+                None => condition.push_str(" AND attribute_not_exists(disabling)"),
+            }
         }
         let update = changes
             .of_item(update)
+            .condition_expression(condition)
             .return_values(ReturnValue::AllNew)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        let state: Option<EndpointState> = match update.send().await {
-            Ok(answer) => answer.attributes.map(from_item).transpose()?,
-            Err(error) => row_in_the_way(error)?,
-        };
-        // The status was read before this write. Another `disabling` shows that we have disabled the endpoint since.
-        let is_as_read = |state: &EndpointState| state.disabling == endpoint.state.disabling;
-        let recovered = state.is_some_and(|state| state.recovery == Some(*recovery) && is_as_read(&state));
-        Ok(recovered && endpoint.status == EndpointStatus::Active)
+        match update.send().await {
+            Ok(answer) => Ok(answer.attributes.map(from_item).transpose()?),
+            Err(error) => row_in_the_way(error),
+        }
     }
 
     /// Notes that an endpoint with at least as many failures in a row is failing, once until its next success. Returns whether
