@@ -2,6 +2,10 @@
 //!
 //! A row is an hour of an endpoint, and `ADD` changes it (docs/rows.md). `ADD` counts twice when it is repeated, so a write is
 //! tried once: when its answer is lost, it may be done or not.
+//!
+//! The last attempt of a row is that of the invocation that wrote last: where attempts overlap, another one may have begun
+//! later. (Rejected: a condition on its time. Each write that it refuses costs a unit and is made again without the attempt,
+//! and at a busy endpoint, whose counts are in few partitions, a large part of the writes overtake each other.)
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
