@@ -73,7 +73,9 @@ impl EndpointPatch {
             && (self.ordered.is_none() || before.ordered == after.ordered)
             && (self.filter.is_none() || before.filter == after.filter)
             && (self.ed25519.is_none() || before.ed25519 == after.ed25519);
-        is_apart || self.is_in(after)
+        let keys = before.ed25519.as_ref().zip(after.ed25519.as_ref());
+        let is_rotated = keys.is_some_and(|(before, after)| before.public_key != after.public_key);
+        is_apart || (self.is_in(after) && !(self.ed25519.is_some() && is_rotated))
     }
 
     /// The endpoint after the change, from the endpoint as it was read.
@@ -176,7 +178,7 @@ impl EndpointPatch {
             || self.filter.is_some()
     }
 
-    /// Whether an endpoint looks as this change leaves it.
+    /// Whether an endpoint looks as this change leaves it. Any key pair is as good as another.
     #[must_use]
     pub fn is_in(&self, endpoint: &Endpoint) -> bool {
         let Self {
@@ -200,7 +202,7 @@ impl EndpointPatch {
             && rate_limit_per_second.is_none_or(|limit| limit == endpoint.rate_limit_per_second())
             && ordered.is_none_or(|ordered| ordered == endpoint.ordered)
             && filter.as_ref().is_none_or(|filter| *filter == endpoint.filter)
-            && ed25519.as_ref().is_none_or(|pair| *pair == endpoint.ed25519)
+            && ed25519.as_ref().is_none_or(|pair| pair.is_some() == endpoint.ed25519.is_some())
     }
 }
 
@@ -290,6 +292,22 @@ mod tests {
         assert_eq!(state.rate_limit, Some(RateLimit { per_second: 6, since: LATER }));
         assert_eq!((state.slots_taken_until, state.late_slots_taken_until), (None, None));
         assert_eq!(applied(&limit(None), &before).state.rate_limit, None);
+    }
+
+    #[test]
+    fn a_change_that_wants_keys_follows_one_that_made_them_and_none_that_replaced_or_deleted_them() {
+        let pair = |public_key: &str| {
+            Some(SealedKeyPair { private_key: vec![3].into(), public_key: public_key.to_owned() })
+        };
+        let with = |pair: Option<SealedKeyPair>| Endpoint { ed25519: pair, ..endpoint() };
+        let wants = |pair: Option<SealedKeyPair>| EndpointPatch { ed25519: Some(pair), ..Default::default() };
+        let (none, first, second) = (with(None), with(pair("first")), with(pair("second")));
+        assert!(wants(pair("second")).may_follow(&none, &first), "two callers at once want keys");
+        assert!(wants(None).may_follow(&first, &none), "two callers at once want none");
+        assert!(!wants(pair("first")).may_follow(&first, &second), "a rotation");
+        assert!(!wants(pair("first")).may_follow(&first, &none));
+        assert!(!wants(None).may_follow(&first, &second), "a rotation");
+        assert!(!wants(None).may_follow(&none, &first));
     }
 
     #[test]

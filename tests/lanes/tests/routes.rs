@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use echo_lanes::fault::{CallKey, Fault, Injection, Span};
+use echo_lanes::function::Kind;
 use echo_lanes::gateway::HttpAnswer;
 use echo_lanes::invariants::judge;
 use echo_lanes::lane::{Auth, LaneSettings};
@@ -313,4 +315,24 @@ async fn a_410_disables_no_endpoint_that_its_owner_changed_during_the_attempt() 
     let run = run(&world, &[PATIENT]).await;
     let shown = changed_during_an_attempt(&run, 1, 410).await;
     assert_eq!((&shown["status"], &shown["events"]), (&json!("active"), &json!([TEN])));
+}
+
+/// Two callers read an endpoint without keys. One of them writes the keys that it made, and then the other one is too late.
+#[tokio::test(flavor = "multi_thread")]
+async fn callers_who_want_keys_at_once_get_one_pair() {
+    let world = world().await;
+    let run = run(&world, &[]).await;
+    let (path, on) = (run.endpoint(0, ""), json!({ "ed25519": true }));
+    let what = "TransactWriteItems endpoints".to_owned();
+    let late = Injection { fault: Fault::Late, span: Span::Once };
+    run.lane.aws.faults.arm(Some((CallKey { kind: Kind::Api, what, nth: 1 }, late)));
+    let key = run.key();
+    let first = run.lane.call("PATCH", &path, &key, Some(&on));
+    let second = async {
+        assert!(wait::until(REST, || run.lane.aws.faults.has_struck()).await, "no keys were being written");
+        run.lane.call("PATCH", &path, &key, Some(&on)).await
+    };
+    let (first, second) = tokio::join!(first, second);
+    let [first, second] = [first, second].map(|answer| ok(&answer, 200)["public_key"].clone());
+    assert!(first.is_string() && first == second, "{first} {second}");
 }
