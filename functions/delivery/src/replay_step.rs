@@ -3,13 +3,12 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use echo_shared::attempt::MAX_ATTEMPTS;
-use echo_shared::decision::{Lane, OVERTAKEN_WAIT, stand_back};
+use echo_shared::decision::{Lane, OVERTAKEN_WAIT};
 use echo_shared::delivery::{Delivery, DeliveryStatus};
 use echo_shared::endpoint::Endpoint;
-use echo_shared::event::EventDelivery;
+use echo_shared::event::{Event, EventDelivery};
 use echo_shared::id::{DeliveryId, EventId};
 use echo_shared::job::{AHEAD_OF_ITS_ROW, Chain, DeliveryJob, ReplayJob};
 use echo_shared::partition::Partition;
@@ -207,8 +206,8 @@ async fn try_again(
     })
 }
 
-/// Makes deliveries, with their rows and jobs, for events that skipped the endpoint. [`NotYet`] when one of them is not
-/// certain.
+/// Makes deliveries, with their jobs and rows, for events that skipped the endpoint. Returns the deliveries that this replay
+/// has made, now or in an earlier try of this step, or [`NotYet`] when one of them is not certain.
 async fn make_skipped(
     app: &App,
     queue: &Queue,
@@ -217,49 +216,56 @@ async fn make_skipped(
     ids: &[EventId],
 ) -> Result<Result<Vec<DeliveryId>, NotYet>, StoreError> {
     let mut made = Vec::new();
-    let mut first = Vec::new();
-    let mut again = Vec::new();
     for ids in ids.chunks(10) {
-        let deliveries = ids.iter().map(|id| make_one(app, endpoint, replay, id));
-        for one in try_join_all(deliveries).await? {
-            match one {
+        let mut to_make = Vec::new();
+        for found in try_join_all(ids.iter().map(|id| find_skipped(app, endpoint, replay, id))).await? {
+            match found {
                 Skipped::Gone => {}
-                Skipped::Contested => return Ok(Err(NotYet::Busy)),
-                Skipped::Made { job, needs_job } => {
-                    made.push(job.delivery_id);
-                    match needs_job {
-                        NeedsJob::First => first.push(job),
-                        NeedsJob::Copy => again.push(job.standing_back()),
-                        NeedsJob::No => {}
-                    }
-                }
+                Skipped::Made(id) => made.push(id),
+                Skipped::ToMake { event, listed } => to_make.push((event, listed)),
             }
         }
+        // The job goes first, as in a manual attempt. A job is dropped later if no event lists its delivery. A listed delivery
+        // without a job would stay pending if the replay stopped here.
+        let jobs: Vec<DeliveryJob> = to_make.iter().map(|(event, listed)| event.first_job(listed)).collect();
+        let in_doubt = queue.send_all(&jobs, AHEAD_OF_ITS_ROW).await;
+        let sent = to_make.iter().zip(&jobs).filter(|(_, job)| !in_doubt.contains(job));
+        let lists = sent.map(|((event, listed), _)| async move {
+            let listing = app.store.unskip(event, listed).await?;
+            if listing == Advanced::Done {
+                app.store.create_delivery(&Delivery::pending(event, listed)).await?;
+            }
+            Ok::<_, StoreError>((listed.id, listing))
+        });
+        let mut is_overtaken = false;
+        for (id, listing) in try_join_all(lists).await? {
+            match listing {
+                Advanced::Done => made.push(id),
+                // Another job changed the event's row.
+                Advanced::Overtaken => is_overtaken = true,
+            }
+        }
+        if !in_doubt.is_empty() {
+            return Ok(Err(NotYet::InDoubt));
+        }
+        if is_overtaken {
+            return Ok(Err(NotYet::Busy));
+        }
     }
-    let stand_back = stand_back(app.settings.request_timeout);
-    let in_doubt = queue.send_all(&first, Duration::ZERO).await.len();
-    let copies_in_doubt = queue.send_all(&again, stand_back).await.len();
-    Ok(if in_doubt + copies_in_doubt == 0 { Ok(made) } else { Err(NotYet::InDoubt) })
+    Ok(Ok(made))
 }
 
 enum Skipped {
     Gone,
-    /// Another job changed the event's row.
-    Contested,
-    Made {
-        job: DeliveryJob,
-        needs_job: NeedsJob,
+    /// The event lists a delivery for the endpoint, so that delivery's job was sent.
+    Made(DeliveryId),
+    ToMake {
+        event: Box<Event>,
+        listed: EventDelivery,
     },
 }
 
-enum NeedsJob {
-    No,
-    First,
-    /// An earlier try of this step may have sent the job, so a copy that stands back follows.
-    Copy,
-}
-
-async fn make_one(
+async fn find_skipped(
     app: &App,
     endpoint: &Endpoint,
     replay: &Replay,
@@ -272,13 +278,7 @@ async fn make_one(
         return Ok(Skipped::Gone);
     };
     if let Some(listed) = event.deliveries.iter().find(|listed| listed.endpoint_id == endpoint.id) {
-        let row = app.store.deliveries_by_id(&[(listed.endpoint_id, listed.id)]).await?.remove(&listed.id);
-        if row.is_none() {
-            app.store.create_delivery(&Delivery::pending(&event, listed)).await?;
-        }
-        let needs_job =
-            if row.as_ref().is_none_or(Delivery::is_untried) { NeedsJob::Copy } else { NeedsJob::No };
-        return Ok(Skipped::Made { job: event.first_job(listed), needs_job });
+        return Ok(Skipped::Made(listed.id));
     }
     if !event.skipped.has(&endpoint.id) {
         return Ok(Skipped::Gone);
@@ -286,11 +286,7 @@ async fn make_one(
     app.store.note_event_name(endpoint, &event.event_name).await?;
     let partition = Partition { bucket: endpoint.bucket_of(&event.event_name), shard };
     let listed = EventDelivery::new(partition, endpoint.id, now);
-    if app.store.unskip(&event, &listed).await? == Advanced::Overtaken {
-        return Ok(Skipped::Contested);
-    }
-    app.store.create_delivery(&Delivery::pending(&event, &listed)).await?;
-    Ok(Skipped::Made { job: event.first_job(&listed), needs_job: NeedsJob::First })
+    Ok(Skipped::ToMake { event: Box::new(event), listed })
 }
 
 /// Finds the next page, up to [`PAGE`] matches in a few look-ups, and the place where the next look goes on.
@@ -329,9 +325,8 @@ async fn look(app: &App, replay: &Replay, endpoint: &Endpoint) -> Result<(Positi
                 let project = &replay.project_id;
                 let rows =
                     app.store.events(project, endpoint.shards, &wanted, after, room, LOOK_BYTES, now).await?;
-                let skips = |event: &echo_shared::event::Event| {
-                    filter.has_name(&event.event_name) && event.skipped.has(&endpoint.id)
-                };
+                let skips =
+                    |event: &Event| filter.has_name(&event.event_name) && event.skipped.has(&endpoint.id);
                 let matching = rows.iter().filter(|row| skips(&row.event));
                 page.extend(matching.map(|row| Match::Skipped(row.event.event_id)));
                 rows.last()
