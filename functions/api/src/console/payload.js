@@ -60,7 +60,7 @@ function foldAll(tree, open) {
 export function payloadPanel(text) {
   if (text === "null") {
     const title = h("h2", { id: "payload-title" }, "Payload");
-    const said = h("span", { class: "quiet" }, "It was erased, and so were the receivers' answers.");
+    const said = h("span", { class: "quiet" }, "It was erased with the receivers' answers, or the event was never accepted.");
     return h("section", { class: "panel", "aria-labelledby": "payload-title" }, title, said);
   }
   const tree = h("div", { class: "code json", tabindex: "0", role: "group", "aria-label": "Payload, formatted" }, node(null, text, "", 0));

@@ -125,10 +125,10 @@ impl Store {
     }
 
     /// The envelope of each delivery, in the order of the deliveries: from the delivery's row if that holds it, else from the
-    /// event's row. `None` once it is erased.
+    /// event's row. `None` once it is erased, and if the event was never accepted.
     ///
     /// # Errors
-    /// `Broken` also when an event's row is gone before its delivery's.
+    /// `Broken` also when the event's row of an attempted delivery is gone.
     pub async fn envelopes(&self, deliveries: &[Delivery]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
         let is_elsewhere = |delivery: &&Delivery| delivery.payload.is_none() && !delivery.erased;
         let elsewhere: Vec<&Delivery> = deliveries.iter().filter(is_elsewhere).collect();
@@ -148,10 +148,15 @@ impl Store {
                 if delivery.payload.is_some() || delivery.erased {
                     return unpacked(delivery.payload.as_ref());
                 }
-                let event = events.get(&event_of(delivery)).ok_or_else(|| {
-                    StoreError::Broken(format!("delivery {} has lost its event's row", delivery.id).into())
-                })?;
-                unpacked(event.payload.as_ref())
+                match events.get(&event_of(delivery)) {
+                    Some(event) => unpacked(event.payload.as_ref()),
+                    // No attempt is made before the event's row exists.
+                    None if !delivery.was_attempted() => Ok(None),
+                    None => {
+                        let lost = format!("delivery {} has lost its event's row", delivery.id);
+                        Err(StoreError::Broken(lost.into()))
+                    }
+                }
             })
             .collect()
     }

@@ -68,7 +68,7 @@ pub struct DeliveryBody {
     /// When the next attempt is due; null unless the status is `retrying`.
     #[schema(value_type = Option<values::Time>, required)]
     next_retry_at: Option<String>,
-    /// Null once it was erased.
+    /// Null once it was erased; also if the event was never accepted.
     #[schema(value_type = Option<Envelope>, required)]
     payload: Option<Box<RawValue>>,
     #[schema(value_type = values::Time)]
