@@ -283,7 +283,7 @@ async fn find_skipped(
     if !event.skipped.has(&endpoint.id) {
         return Ok(Skipped::Gone);
     }
-    app.store.note_event_name(endpoint, &event.event_name).await?;
+    app.store.note_bucket_of(endpoint, &event.event_name).await?;
     let partition = Partition { bucket: endpoint.bucket_of(&event.event_name), shard };
     let listed = EventDelivery::new(partition, endpoint.id, now);
     Ok(Skipped::ToMake { event: Box::new(event), listed })

@@ -86,10 +86,10 @@ pub struct Endpoint {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disabled_at: Option<Timestamp>,
     pub events: Vec<Subscription>,
-    /// Every name that it ever subscribed to, with one name for all wildcards. They tell which partitions can hold its
-    /// deliveries.
-    #[serde(with = "serde_dynamo::string_set")]
-    pub event_names_ever: BTreeSet<EventName>,
+    /// The buckets of all names that it ever got deliveries of or was subscribed to. They tell which partitions can hold its
+    /// deliveries. (Rejected: the names themselves. Names can be made and removed without end, and the row would grow.)
+    #[serde(with = "serde_dynamo::number_set")]
+    pub buckets_ever: BTreeSet<u8>,
     /// Its owner's own words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
@@ -181,7 +181,7 @@ impl Endpoint {
             status: EndpointStatus::Active,
             disabled_reason: None,
             disabled_at: None,
-            event_names_ever: events.iter().map(Subscription::noted).collect(),
+            buckets_ever: events.iter().map(Subscription::bucket).collect(),
             events,
             description: None,
             headers: SealedHeaders::default(),
@@ -267,20 +267,15 @@ impl Endpoint {
     /// Whether its lists already look where [`Self::bucket_of`] puts a delivery of this name.
     #[must_use]
     pub fn has_bucket_of(&self, name: &EventName) -> bool {
-        self.event_names_ever.contains(name) || self.event_names_ever.contains(&EventName::of_wildcards())
+        name.buckets().iter().any(|bucket| self.buckets_ever.contains(bucket))
     }
 
     /// The bucket of a delivery that is not made by a subscription, such as a test.
     #[must_use]
     pub fn bucket_of(&self, name: &EventName) -> u8 {
-        let is_listed = self.event_names_ever.contains(name) || !self.has_bucket_of(name);
-        if is_listed { name.bucket() } else { EventName::of_wildcards().bucket() }
-    }
-
-    /// The partitions of the deliveries table that hold its deliveries.
-    #[must_use]
-    pub fn buckets(&self) -> BTreeSet<u8> {
-        self.event_names_ever.iter().map(EventName::bucket).collect()
+        let [own, of_wildcards] = name.buckets();
+        let is_for_wildcards = !self.buckets_ever.contains(&own) && self.buckets_ever.contains(&of_wildcards);
+        if is_for_wildcards { of_wildcards } else { own }
     }
 }
 

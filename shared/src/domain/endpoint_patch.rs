@@ -101,7 +101,7 @@ impl EndpointPatch {
             after.url_since = now;
         }
         if let Some(events) = &self.events {
-            after.event_names_ever.extend(events.iter().map(Subscription::noted));
+            after.buckets_ever.extend(events.iter().map(Subscription::bucket));
             after.events.clone_from(events);
         }
         match self.status {
@@ -311,12 +311,13 @@ mod tests {
     }
 
     #[test]
-    fn names_that_were_ever_subscribed_stay_known() {
+    fn the_buckets_of_names_that_were_ever_subscribed_stay_known() {
         let events = vec![EventName::from_stored("call.started").into()];
         let patch = EndpointPatch { events: Some(events.clone()), ..EndpointPatch::default() };
         let after = applied(&patch, &endpoint());
         assert_eq!(after.events, events);
-        assert_eq!(after.event_names_ever.len(), 2);
+        let buckets = ["call.ended", "call.started"].map(|name| EventName::from_stored(name).bucket());
+        assert_eq!(after.buckets_ever, buckets.into());
         assert!(patch.touches_route());
         assert!(!EndpointPatch::default().touches_route());
     }

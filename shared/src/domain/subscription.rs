@@ -36,10 +36,10 @@ impl Subscription {
         self.prefix().is_none().then(|| EventName::from_stored(&*self.0))
     }
 
-    /// The name under which an endpoint notes it: its own, or one for all wildcards.
+    /// The bucket of its deliveries: that of its name, or the one for all wildcards.
     #[must_use]
-    pub fn noted(&self) -> EventName {
-        self.name().unwrap_or_else(EventName::of_wildcards)
+    pub fn bucket(&self) -> u8 {
+        self.name().unwrap_or_else(EventName::of_wildcards).bucket()
     }
 
     #[must_use]

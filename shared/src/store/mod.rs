@@ -52,6 +52,7 @@ mod streams;
 mod transactions;
 mod update;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
@@ -344,4 +345,9 @@ fn text(of: impl fmt::Display) -> AttributeValue {
 
 fn number(of: impl fmt::Display) -> AttributeValue {
     AttributeValue::N(of.to_string())
+}
+
+/// A set, which must not be empty.
+fn numbers(of: &BTreeSet<u8>) -> AttributeValue {
+    AttributeValue::Ns(of.iter().map(ToString::to_string).collect())
 }

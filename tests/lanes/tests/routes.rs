@@ -105,6 +105,40 @@ async fn a_failure_and_a_batch_of_slots_cost_one_unit_whatever_the_endpoint_has(
     assert_eq!((verdict.losses, verdict.violations), (Vec::new(), Vec::new()));
 }
 
+/// The read units of a look at the first endpoint.
+async fn units_of_a_look(run: &Run<'_>) -> f64 {
+    run.lane.aws.watch.start();
+    ok(&run.lane.call("GET", &run.endpoint(0, ""), &run.key(), None).await, 200);
+    units(run.lane.aws.watch.stop())["BatchGetItem endpoints"].iter().sum()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_whose_names_change_again_and_again_costs_no_more_and_lists_deliveries_of_all_of_them() {
+    let world = world().await;
+    let names: Vec<String> = (0..512).map(|n| format!("{}.{n:03}", "n".repeat(60))).collect();
+    let known = format!("{ONE},{}", names.join(","));
+    let run = run(&world, &[("EVENT_NAMES", &known)]).await;
+    let sent = run.post_event(ONE, &json!({}), Ending::Success).await.expect("accepted");
+    assert!(run.lane.settle(REST).await);
+    let before = units_of_a_look(&run).await;
+    for names in names.chunks(32) {
+        let body = json!({ "events": names });
+        run.insist("PATCH", &run.endpoint(0, ""), &run.key(), Some(&body), &[200]).await;
+    }
+    let after = units_of_a_look(&run).await;
+    assert!(after <= before, "{before} units before, {after} after");
+
+    let delivery = sent.listed[0].0.as_str();
+    for list in [run.endpoint(0, "/deliveries"), run.project("/deliveries")] {
+        for target in [list.clone(), format!("{list}?event_name={ONE}")] {
+            let page = ok(&run.lane.call("GET", &target, &run.key(), None).await, 200);
+            assert_eq!(page["data"][0]["id"], delivery, "{target}: {page}");
+        }
+    }
+    run.insist("DELETE", &run.endpoint(0, ""), &run.key(), None, &[204]).await;
+    assert_eq!(run.notes().violations, [""; 0]);
+}
+
 /// Makes the project one that was created with [`COPIES`] shards.
 fn spread(run: &Run<'_>) {
     let dynamo = &run.lane.aws.dynamo;

@@ -125,7 +125,7 @@ impl Position {
 /// The partitions that can hold deliveries of the filter, in order.
 fn partitions(filter: &ReplayFilter, endpoint: &Endpoint) -> Vec<Partition> {
     let wanted = filter.event_name.as_ref().map(EventName::buckets);
-    let buckets = endpoint.buckets().into_iter();
+    let buckets = endpoint.buckets_ever.iter().copied();
     let named = buckets.filter(|bucket| wanted.is_none_or(|wanted| wanted.contains(bucket)));
     Partition::all(named, endpoint.shards)
 }

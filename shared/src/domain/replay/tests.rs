@@ -28,7 +28,7 @@ fn every_partition_is_visited_once_and_then_the_events() {
         visited.push(partition);
         position = Position::after_partition(partition, &filter, &endpoint);
     }
-    assert_eq!(visited, Partition::all(endpoint.buckets(), endpoint.shards));
+    assert_eq!(visited, Partition::all(endpoint.buckets_ever, endpoint.shards));
     assert_eq!(visited.len(), 6);
     assert_eq!(position, Position::Events { after: None });
 }
@@ -57,7 +57,7 @@ fn a_name_is_looked_for_where_its_deliveries_are() {
     let other = filter(DeliveryStatus::Success, Some("call.summary"), false);
     assert_eq!(Position::first(&other, &endpoint), Position::End);
     let mut with_wildcard = endpoint;
-    with_wildcard.event_names_ever.insert(EventName::of_wildcards());
+    with_wildcard.buckets_ever.insert(EventName::of_wildcards().bucket());
     let shared = Partition { bucket: EventName::of_wildcards().bucket(), shard: Shard(0) };
     assert_eq!(Position::first(&other, &with_wildcard), Position::deliveries(shared));
 }

@@ -28,10 +28,10 @@ pub struct Owners {
 
 /// What a page needs of an endpoint's settings.
 #[derive(Deserialize)]
-struct Named {
+struct Owner {
     id: EndpointId,
-    #[serde(with = "serde_dynamo::string_set")]
-    event_names_ever: BTreeSet<EventName>,
+    #[serde(with = "serde_dynamo::number_set")]
+    buckets_ever: BTreeSet<u8>,
 }
 
 impl From<&Endpoint> for Owners {
@@ -39,7 +39,7 @@ impl From<&Endpoint> for Owners {
         Self {
             shards: endpoint.shards,
             settled_to: endpoint.settled_to(),
-            endpoints: vec![(endpoint.id, endpoint.buckets())],
+            endpoints: vec![(endpoint.id, endpoint.buckets_ever.clone())],
         }
     }
 }
@@ -80,18 +80,17 @@ impl Store {
         let Some(routes) = self.routing_row(project_id, copy).await? else { return Ok(None) };
         let ids: Vec<EndpointId> = routes.endpoints.into_keys().collect();
         let reads = ids.chunks(100).map(|ids| async {
-            // Names are only ever added, and the list may be a moment late, so half the price will do.
+            // Buckets are only ever added, and the list may be a moment late, so half the price will do.
             let wanted = KeysAndAttributes::builder()
                 .set_keys(Some(ids.iter().map(settings_key).collect()))
-                .projection_expression("id, event_names_ever");
+                .projection_expression("id, buckets_ever");
             let wanted = HashMap::from([(self.tables.endpoints.clone(), wanted.build()?)]);
             let mut found = self.batch_get(wanted).await?;
             let rows = found.remove(&self.tables.endpoints).unwrap_or_default().into_iter();
-            rows.map(from_item).collect::<Result<Vec<Named>, _>>()
+            rows.map(from_item).collect::<Result<Vec<Owner>, _>>()
         });
-        let named = try_join_all(reads).await?.into_iter().flatten();
-        let buckets = |names: BTreeSet<EventName>| names.iter().map(EventName::bucket).collect();
-        let endpoints = named.map(|endpoint| (endpoint.id, buckets(endpoint.event_names_ever))).collect();
+        let owners = try_join_all(reads).await?.into_iter().flatten();
+        let endpoints = owners.map(|owner| (owner.id, owner.buckets_ever)).collect();
         Ok(Some(Owners { shards: routes.shards, settled_to: Timestamp::from_millis(0), endpoints }))
     }
 

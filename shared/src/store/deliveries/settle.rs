@@ -51,7 +51,7 @@ impl Store {
     /// After an error the time is as true as before.
     pub async fn settle(&self, endpoint: &Endpoint, now: Timestamp) -> Result<(), StoreError> {
         let (from, to) = (endpoint.settled_to(), now.minus(SETTLES_AFTER));
-        let partitions = Partition::all(endpoint.buckets(), endpoint.shards).into_iter();
+        let partitions = Partition::all(endpoint.buckets_ever.iter().copied(), endpoint.shards).into_iter();
         let looked = try_join_all(partitions.map(|of| self.look(endpoint, of, from, to))).await?;
         let settled = looked.iter().map(|looked| looked.to).min().unwrap_or(from);
         let pending: Vec<_> = looked.into_iter().flat_map(|looked| looked.pending).collect();

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::builders::UpdateBuilder;
-use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem, Update};
+use aws_sdk_dynamodb::types::{Delete, Put, TransactWriteItem, Update};
 
 use crate::audit::{Action, AuditEntry, Author};
 use crate::ed25519_keys::RotatedKeys;
@@ -30,8 +30,8 @@ use crate::store::batch_reads::keys;
 use crate::store::transactions::{Created, any_condition_failed, first_condition_failed, transact};
 use crate::store::update::Changes;
 use crate::store::{
-    Item, Registry, Store, StoreError, audit, erasure, from_item, if_condition_held, key, number, routes,
-    text, to_item, value,
+    Item, Registry, Store, StoreError, audit, erasure, from_item, if_condition_held, key, number, numbers,
+    routes, text, to_item, value,
 };
 use crate::time::Timestamp;
 
@@ -155,7 +155,7 @@ impl Registry {
     }
 
     /// Removes an endpoint. Its deliveries end at their next wake-up. A row stays for the erasure of its project, until its last
-    /// delivery has expired. That row has the names that were read: false when the endpoint has had others since, or is gone.
+    /// delivery has expired. That row has the buckets that were read: false when the endpoint has had others since, or is gone.
     pub async fn delete_endpoint(
         &self,
         endpoint: &Endpoint,
@@ -163,14 +163,13 @@ impl Registry {
         now: Timestamp,
         entry: &AuditEntry,
     ) -> Result<bool, StoreError> {
-        let Endpoint { id, project_id, shards, event_names_ever, .. } = endpoint;
-        let names = event_names_ever.iter().map(ToString::to_string).collect();
+        let Endpoint { id, project_id, shards, buckets_ever, .. } = endpoint;
         let delete =
             |part: Part| Delete::builder().table_name(&self.tables.endpoints).set_key(Some(part.key(id)));
         let settings = delete(Part::Settings)
-            .condition_expression("project_id = :project AND event_names_ever = :names")
+            .condition_expression("project_id = :project AND buckets_ever = :buckets")
             .expression_attribute_values(":project", text(project_id))
-            .expression_attribute_values(":names", AttributeValue::Ss(names))
+            .expression_attribute_values(":buckets", numbers(buckets_ever))
             .build()?;
         let state = delete(Part::State).build()?;
         let mut writes =
@@ -237,14 +236,14 @@ impl Store {
 
     /// Records that an endpoint gets an event of a name to which it was perhaps never subscribed. The endpoint's list of
     /// deliveries then looks into the partition of that name too. False when the endpoint is gone.
-    pub async fn note_event_name(&self, endpoint: &Endpoint, name: &EventName) -> Result<bool, StoreError> {
+    pub async fn note_bucket_of(&self, endpoint: &Endpoint, name: &EventName) -> Result<bool, StoreError> {
         if endpoint.has_bucket_of(name) {
             return Ok(true);
         }
         let update = self
             .update_settings(endpoint)
-            .update_expression("ADD event_names_ever :names")
-            .expression_attribute_values(":names", AttributeValue::Ss(vec![name.to_string()]));
+            .update_expression("ADD buckets_ever :buckets")
+            .expression_attribute_values(":buckets", numbers(&[name.bucket()].into()));
         held(update).await
     }
 

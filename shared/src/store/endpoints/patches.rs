@@ -2,14 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use aws_sdk_dynamodb::types::AttributeValue;
-
 use super::{Part, write};
 use crate::audit::{AuditEntry, Author};
 use crate::endpoint::{Endpoint, EndpointStatus};
 use crate::endpoint_patch::EndpointPatch;
 use crate::store::update::Changes;
-use crate::store::{Store, StoreError, audit, if_condition_held, number, routes, text, value};
+use crate::store::{Store, StoreError, audit, if_condition_held, number, numbers, routes, text, value};
+use crate::subscription::Subscription;
 use crate::time::Timestamp;
 
 /// How a change of an endpoint ended.
@@ -111,11 +110,9 @@ fn settings_changes(patch: &EndpointPatch, after: &Endpoint) -> Result<Changes, 
         changes = changes.set("url", text(&after.url)).set("url_since", number(after.url_since.as_millis()));
     }
     if let Some(events) = events {
-        // The row may have got another name since it was read.
-        let names: BTreeSet<String> = events.iter().map(|event| event.noted().to_string()).collect();
-        changes = changes
-            .set("events", value(events)?)
-            .add("event_names_ever", AttributeValue::Ss(names.into_iter().collect()));
+        // The row may have got another bucket since it was read.
+        let buckets: BTreeSet<u8> = events.iter().map(Subscription::bucket).collect();
+        changes = changes.set("events", value(events)?).add("buckets_ever", numbers(&buckets));
     }
     if let Some(status) = status {
         let reason = after.disabled_reason.as_ref().map(value).transpose()?;

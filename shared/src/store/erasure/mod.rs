@@ -11,6 +11,7 @@ mod project;
 mod registry;
 mod streams;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::{Put, TransactWriteItem, Update};
@@ -22,7 +23,6 @@ use super::{Item, Store, StoreError, audit, if_condition_held, key, number, text
 use crate::audit::AuditEntry;
 use crate::endpoint::Endpoint;
 use crate::event::Event;
-use crate::event_name::EventName;
 use crate::id::{EndpointId, EventId, ProjectId};
 use crate::shards::{Shard, Shards};
 use crate::stream::LINGERS;
@@ -46,9 +46,9 @@ struct FormerEndpoint {
     endpoint_id: String,
     id: EndpointId,
     shards: Shards,
-    /// The names of its deliveries. An erasure takes a name off when its deliveries are gone.
-    #[serde(with = "serde_dynamo::string_set", default, skip_serializing_if = "Vec::is_empty")]
-    event_names: Vec<EventName>,
+    /// Those of its deliveries. An erasure takes a bucket off when the deliveries in it are gone.
+    #[serde(with = "serde_dynamo::number_set", default, skip_serializing_if = "BTreeSet::is_empty")]
+    buckets: BTreeSet<u8>,
     expires_at: i64,
 }
 
@@ -76,7 +76,7 @@ pub(super) fn former(
         endpoint_id: former_partition(&endpoint.project_id),
         id: endpoint.id,
         shards: endpoint.shards,
-        event_names: endpoint.event_names_ever.iter().cloned().collect(),
+        buckets: endpoint.buckets_ever.clone(),
         expires_at: now.plus(kept_for * 2 + LINGERS + AND_A_DAY).as_seconds(),
     };
     let put = Put::builder().table_name(table).set_item(Some(to_item(&former)?)).build()?;

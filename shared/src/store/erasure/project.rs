@@ -1,7 +1,7 @@
 //! What the job of a project's erasure deletes, step by step. Each step finds its rows by what is left of them, so it
 //! may stop at any point and be repeated.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
@@ -12,7 +12,6 @@ use tokio::time::Instant;
 
 use super::{FormerEndpoint, former, former_key, former_partition};
 use crate::event::{EventDelivery, partition};
-use crate::event_name::EventName;
 use crate::id::{DeliveryId, EndpointId, EventId, ProjectId};
 use crate::partition::Partition;
 use crate::route::Routes;
@@ -152,7 +151,7 @@ impl Store {
         Ok(false)
     }
 
-    /// Deletes the rows of a former endpoint, and takes each event name off it whose deliveries are gone. Most partitions of
+    /// Deletes the rows of a former endpoint, and takes each bucket off it whose deliveries are gone. Most partitions of
     /// an endpoint are empty, and an endpoint of a large project has more of them than a step can ask.
     async fn erase_former_endpoint(
         &self,
@@ -161,19 +160,14 @@ impl Store {
         end: Instant,
     ) -> Result<bool, StoreError> {
         let id = &former.id;
-        let mut buckets: BTreeMap<u8, Vec<EventName>> = BTreeMap::new();
-        for name in former.event_names.drain(..) {
-            buckets.entry(name.bucket()).or_default().push(name);
-        }
-        while let Some((bucket, _)) = buckets.first_key_value() {
+        while let Some(bucket) = former.buckets.first().copied() {
             if Instant::now() >= end {
-                former.event_names = buckets.into_values().flatten().collect();
                 return Ok(false);
             }
-            let partitions = Partition::all([*bucket], former.shards);
+            let partitions = Partition::all([bucket], former.shards);
             let erased = partitions.iter().map(|partition| self.erase_deliveries(project_id, id, *partition));
             all_of(erased).await?;
-            buckets.pop_first();
+            former.buckets.remove(&bucket);
         }
         for counted in all_partitions(project_id, id, former.shards) {
             self.erase_partition(&self.tables.stats, ["partition", "hour"], &counted).await?;

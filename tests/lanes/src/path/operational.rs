@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
+use echo_shared::event_name::EventName;
 use serde_json::{Value, json};
 
 use super::{Path, hold_back};
@@ -44,7 +45,8 @@ fn add_listener(run: &Run<'_>, project: &str, id: &str, path: &str) {
             row["project_id"] = json!({ "S": project });
             row["url"] = json!({ "S": format!("http://{}{path}", run.lane.receiver.address()) });
             row["events"] = json!({ "L": NAMES.map(|name| json!({ "S": name })) });
-            row["event_names_ever"] = json!({ "SS": NAMES });
+            row["buckets_ever"] =
+                json!({ "NS": NAMES.map(|name| EventName::from_stored(name).bucket().to_string()) });
         }
         dynamo.put("endpoints", &row);
     }

@@ -46,7 +46,7 @@ pub async fn send_test(
     let now = Timestamp::now();
     let permit = app.budgets.take(Budgeted::TestEvents, &project.id, now).await;
     permit.map_err(|spent| ApiError::over_budget(spent, now))?;
-    if !app.store.note_event_name(&endpoint, &name).await? {
+    if !app.store.note_bucket_of(&endpoint, &name).await? {
         return Err(ApiError::endpoint_not_found());
     }
     let now = Timestamp::now();
