@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use echo_shared::attempt::MAX_ATTEMPTS;
 use echo_shared::decision::{Lane, OVERTAKEN_WAIT};
@@ -14,7 +15,7 @@ use echo_shared::job::{AHEAD_OF_ITS_ROW, Chain, DeliveryJob, ReplayJob};
 use echo_shared::partition::Partition;
 use echo_shared::queue::Queue;
 use echo_shared::replay::{Match, PAGE, Position, Progress, Replay, StepAction, StopReason, on_wake};
-use echo_shared::store::{Advanced, EventFilter, StoreError};
+use echo_shared::store::{Advanced, EventFilter, EventsWanted, Found, StoreError};
 use echo_shared::time::Timestamp;
 use echo_shared::transition::Transition;
 use futures_util::future::try_join_all;
@@ -28,6 +29,9 @@ const LOOKS: usize = 8;
 
 /// How many bytes of envelopes a look-up through events may hold in memory.
 const LOOK_BYTES: usize = 3 * 1024 * 1024;
+
+/// A look-up through events ends after this time with those that it has found.
+const LOOK_TIME: Duration = Duration::from_secs(1);
 
 /// How the start of a page ended.
 enum PageStart {
@@ -323,14 +327,16 @@ async fn look(app: &App, replay: &Replay, endpoint: &Endpoint) -> Result<(Positi
                 let wanted =
                     EventFilter { event_name: None, since: Some(filter.since), until: Some(filter.until) };
                 let project = &replay.project_id;
-                let rows =
-                    app.store.events(project, endpoint.shards, &wanted, after, room, LOOK_BYTES, now).await?;
+                let most = EventsWanted { rows: room, bytes: LOOK_BYTES, search: LOOK_TIME };
+                let found = app.store.events(project, endpoint.shards, &wanted, after, most, now).await?;
+                let Found { rows, stopped_at } = found;
                 let skips =
                     |event: &Event| filter.has_name(&event.event_name) && event.skipped.has(&endpoint.id);
                 let matching = rows.iter().filter(|row| skips(&row.event));
                 page.extend(matching.map(|row| Match::Skipped(row.event.event_id)));
-                rows.last()
-                    .map_or(Position::End, |row| Position::Events { after: Some(row.event.list_key()) })
+                let last = rows.last().map(|row| row.event.list_key());
+                let after = stopped_at.map(EventId::from_uuid).or(last);
+                after.map_or(Position::End, |_| Position::Events { after })
             }
         };
     }

@@ -76,7 +76,7 @@ pub use self::deliveries::{Advanced, DeliveryFilter, Loaded, Owners};
 pub use self::endpoints::{Patched, Rotated, Rotation, Scanned, Taken};
 pub use self::erasure::Ended;
 pub use self::event_types::TypeRemoved;
-pub use self::events::{Accepted, EventFilter, ReadEvent};
+pub use self::events::{Accepted, EventFilter, EventsWanted, ReadEvent};
 pub use self::portal_links::Redeemed;
 pub use self::ranges::Found;
 pub use self::sessions::Refreshed;

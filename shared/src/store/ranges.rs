@@ -67,7 +67,7 @@ pub struct Found<T> {
 pub(super) async fn merged<T, R>(
     partitions: usize,
     wanted: Wanted,
-    stop: Option<Instant>,
+    stop: Instant,
     read: impl Fn(Ask) -> R,
 ) -> Result<Found<T>, StoreError>
 where
@@ -80,7 +80,7 @@ where
             break;
         }
         // The first round asks every list.
-        if round > 0 && stop.is_some_and(|stop| Instant::now() >= stop) {
+        if round > 0 && Instant::now() >= stop {
             let so_far = merge.so_far();
             let (rows, stopped_at) =
                 so_far.ok_or_else(|| StoreError::Broken("a list was not asked".into()))?;

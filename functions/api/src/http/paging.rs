@@ -1,10 +1,14 @@
 //! The query values that the pages of all lists share, and the size at which a page ends (contract §6).
 
+use std::time::Duration;
+
 use echo_shared::event_name::{EventName, EventNames};
 use echo_shared::fields::Fields;
+use echo_shared::store::{Found, StoreError};
 use echo_shared::time::{self, Timestamp};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
+use tokio::time::timeout;
 
 use crate::error::ApiError;
 use crate::http::request::QueryValues;
@@ -14,6 +18,12 @@ const MAX_LIMIT: usize = 100;
 
 /// A Lambda answer has at most 6 MB, and a body grows on its way: it is a JSON string inside JSON.
 pub const MAX_BYTES: usize = 3 * 1024 * 1024;
+
+/// After this time a search ends with the rows that it has found. The next page goes on from there.
+pub const SEARCH_TIME: Duration = Duration::from_secs(5);
+
+/// Kept below the function's own time, so that a slow store has an answer too.
+const LONGEST_SEARCH: Duration = Duration::from_secs(10);
 
 /// Room for a page's own brackets, names and cursor.
 const FRAME_BYTES: usize = 128;
@@ -72,6 +82,17 @@ impl Chosen {
         let pairs: Vec<String> = chosen.map(|(name, value)| format!("\"{name}\":{value}")).collect();
         RawValue::from_string(format!("{{{}}}", pairs.join(","))).map_err(ApiError::internal)
     }
+}
+
+/// What a search has found.
+///
+/// # Errors
+/// When the store did not answer in time.
+pub async fn searched<T>(
+    search: impl Future<Output = Result<Found<T>, StoreError>>,
+) -> Result<Found<T>, ApiError> {
+    let too_long = |_| ApiError::unavailable("a search took too long");
+    Ok(timeout(LONGEST_SEARCH, search).await.map_err(too_long)??)
 }
 
 /// # Errors

@@ -126,7 +126,7 @@ impl Store {
                 self.part(query, of, range, ask.rows, row).await
             }
         };
-        merged(partitions.len(), wanted, Some(page.stop), read).await
+        merged(partitions.len(), wanted, page.stop, read).await
     }
 
     /// Rows of one status, found through the sparse index. The index holds keys only and may lag behind, so each row is
@@ -196,7 +196,7 @@ impl Store {
             }
         };
         let wanted = Wanted { rows: wanted, bytes: usize::MAX, look, spread: shards.len() };
-        merged(shards.len(), wanted, Some(page.stop), read).await
+        merged(shards.len(), wanted, page.stop, read).await
     }
 
     /// The newest rows of one partition in a range. `#of` is the attribute that must be `of`.

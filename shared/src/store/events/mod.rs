@@ -2,7 +2,7 @@
 
 mod pages;
 
-pub use self::pages::{EventFilter, ReadEvent};
+pub use self::pages::{EventFilter, EventsWanted, ReadEvent};
 
 use std::collections::HashMap;
 

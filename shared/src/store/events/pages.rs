@@ -3,10 +3,10 @@
 //! all shards.
 //!
 //! The index is eventually consistent: an event in it may be listed a moment late, and is found by its id at once. A
-//! filter by event name reads past the other names.
+//! filter by event name reads past the other names, until its time is over.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{Reading, unpacked};
 use crate::event::{Event, LISTED_AS_IT_IS, partition};
@@ -15,7 +15,7 @@ use crate::id::{EventId, ProjectId};
 use crate::merge::{Ask, Part, Row, Wanted};
 use crate::payload::Payload;
 use crate::shards::{Shard, Shards};
-use crate::store::ranges::{Range, merged, query_page};
+use crate::store::ranges::{Found, Range, merged, query_page};
 use crate::store::{Item, Store, StoreError, from_item, number, text};
 use crate::time::Timestamp;
 
@@ -39,6 +39,16 @@ pub struct EventFilter {
     pub since: Option<Timestamp>,
     /// Events that came before this moment.
     pub until: Option<Timestamp>,
+}
+
+/// When a page of events ends.
+#[derive(Debug, Clone, Copy)]
+pub struct EventsWanted {
+    pub rows: usize,
+    /// The page ends with the event that brings its envelopes above this.
+    pub bytes: usize,
+    /// After this time the search ends with the events that it has found.
+    pub search: Duration,
 }
 
 /// An event and its envelope.
@@ -84,30 +94,29 @@ impl Entry {
 }
 
 impl Store {
-    /// Up to `limit` events before the list key `after`, newest first. Fewer mean that there are no more, or that their
-    /// envelopes are over `enough_bytes` together.
-    #[expect(clippy::too_many_arguments, reason = "a page has that many sides")]
+    /// The newest events before the list key `after`, newest first. Fewer than are wanted mean that there are no more, that their
+    /// envelopes have enough bytes, or that the search has stopped.
     pub async fn events(
         &self,
         project_id: &ProjectId,
         shards: Shards,
         filter: &EventFilter,
         mut after: Option<EventId>,
-        limit: usize,
-        enough_bytes: usize,
+        page: EventsWanted,
         now: Timestamp,
-    ) -> Result<Vec<ReadEvent>, StoreError> {
+    ) -> Result<Found<ReadEvent>, StoreError> {
+        let stop = Instant::now() + page.search;
         let log = Log { project_id: *project_id, shards: shards.all().collect(), filter, now };
         let mut read: Vec<ReadEvent> = Vec::new();
         let mut bytes = 0;
         while let Some(range) = range(filter, after, now) {
-            let rows = limit - read.len();
+            let rows = page.rows - read.len();
             let look = if filter.event_name.is_some() { LOOK } else { 0 };
-            let wanted = Wanted { rows, bytes: enough_bytes - bytes, look, spread: log.shards.len() };
+            let wanted = Wanted { rows, bytes: page.bytes - bytes, look, spread: log.shards.len() };
             let read_list = |ask| self.entries(&log, &range, ask);
-            let entries = merged(2 * log.shards.len(), wanted, None, read_list).await?.rows;
-            let is_last = entries.len() < rows;
-            let mut entries = entries.into_iter().peekable();
+            let found = merged(2 * log.shards.len(), wanted, stop, read_list).await?;
+            let is_last = found.rows.len() < rows;
+            let mut entries = found.rows.into_iter().peekable();
             while entries.peek().is_some() {
                 let mut next: Vec<Entry> = entries.by_ref().take(WHOLE_ROWS).collect();
                 self.read_missing(&log, &mut next).await?;
@@ -117,16 +126,22 @@ impl Store {
                     let envelope = unpacked(event.payload.as_ref())?;
                     bytes += envelope.as_ref().map_or(0, Vec::len);
                     read.push(ReadEvent { event, envelope });
-                    if bytes > enough_bytes {
-                        return Ok(read);
+                    if bytes > page.bytes {
+                        return Ok(Found { rows: read, stopped_at: None });
                     }
                 }
             }
-            if is_last || read.len() >= limit {
+            if found.stopped_at.is_some() {
+                return Ok(Found { rows: read, stopped_at: found.stopped_at });
+            }
+            if is_last || read.len() >= page.rows {
                 break;
             }
+            if Instant::now() >= stop {
+                return Ok(Found { rows: read, stopped_at: after.map(|id| id.as_uuid()) });
+            }
         }
-        Ok(read)
+        Ok(Found { rows: read, stopped_at: None })
     }
 
     /// Asks one list of the log. Each shard has two: its part of the table, and its part of the sparse index.

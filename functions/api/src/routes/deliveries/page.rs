@@ -1,7 +1,5 @@
 //! One page of deliveries, of an endpoint or of a project: its query, and where it ends.
 
-use std::time::Duration;
-
 use echo_shared::cursor;
 use echo_shared::delivery::{Delivery, DeliveryStatus};
 use echo_shared::event_name::EventNames;
@@ -11,26 +9,19 @@ use echo_shared::store::{DeliveryFilter, Found, Owners};
 use echo_shared::time::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
-use tokio::time::timeout;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::body::{DeliveryBody, FIELDS};
 use crate::app::App;
 use crate::error::ApiError;
-use crate::http::paging::{self, Budget, Chosen, scope_of};
+use crate::http::paging::{self, Budget, Chosen, SEARCH_TIME, scope_of};
 use crate::http::request::QueryValues;
 use crate::openapi::lists::DeliveryRow;
 use crate::openapi::values::PageCursor;
 
 /// The most envelopes that certainly fit a page, however large each is. Each further load asks for twice as many.
 const FIRST_LOAD: usize = 11;
-
-/// After this time a search ends with the rows that it has found. The next page goes on from there.
-const SEARCH_TIME: Duration = Duration::from_secs(5);
-
-/// Kept below the function's own time, so that a slow store has an answer too.
-const LONGEST_SEARCH: Duration = Duration::from_secs(10);
 
 /// The most partitions that a page without an event's name asks. A page of one name asks no more: 100 endpoints with 64 shards.
 const MOST_PARTITIONS: usize = 6_400;
@@ -126,8 +117,7 @@ impl Page {
         // One more than is shown, to know whether there is more.
         let limit = self.limit + 1;
         let search = app.store.deliveries(owners, &self.filter, self.after, limit, SEARCH_TIME, now);
-        let too_long = |_| ApiError::unavailable("a search took too long");
-        let Found { rows, stopped_at } = timeout(LONGEST_SEARCH, search).await.map_err(too_long)??;
+        let Found { rows, stopped_at } = paging::searched(search).await?;
         let shown = &rows[..rows.len().min(self.limit)];
         let mut data = Vec::with_capacity(shown.len());
         let mut budget = Budget::default();

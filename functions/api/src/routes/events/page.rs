@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use echo_shared::cursor;
 use echo_shared::event_name::EventNames;
 use echo_shared::id::{EventId, ProjectId};
-use echo_shared::store::{EventFilter, ReadEvent};
+use echo_shared::store::{EventFilter, EventsWanted, Found, ReadEvent};
 use echo_shared::time::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -15,7 +15,7 @@ use super::body::{EventBody, FIELDS, deliveries_of};
 use crate::app::App;
 use crate::auth::InProject;
 use crate::error::ApiError;
-use crate::http::paging::{self, Budget, Chosen, MAX_BYTES, scope_of};
+use crate::http::paging::{self, Budget, Chosen, MAX_BYTES, SEARCH_TIME, scope_of};
 use crate::http::request::QueryValues;
 use crate::openapi::lists::EventRow;
 use crate::openapi::values::PageCursor;
@@ -79,11 +79,9 @@ impl EventPage {
         now: Timestamp,
     ) -> Result<EventPageBody, ApiError> {
         // One more than is shown, to know whether there is more.
-        let limit = self.limit + 1;
-        let rows = app
-            .store
-            .events(&project.id, project.shards, &self.filter, self.after, limit, MAX_BYTES, now)
-            .await?;
+        let page = EventsWanted { rows: self.limit + 1, bytes: MAX_BYTES, search: SEARCH_TIME };
+        let search = app.store.events(&project.id, project.shards, &self.filter, self.after, page, now);
+        let Found { rows, stopped_at } = paging::searched(search).await?;
         let mut data = Vec::new();
         let mut budget = Budget::default();
         'page: while data.len() < rows.len().min(self.limit) {
@@ -102,10 +100,8 @@ impl EventPage {
             }
         }
         let last = data.len().checked_sub(1).filter(|_| data.len() < rows.len());
-        let next_cursor = last.map(|index| {
-            let list_key = rows[index].event.list_key().as_uuid();
-            cursor::encode(list_key, &self.scope)
-        });
+        let last = last.map(|index| rows[index].event.list_key().as_uuid());
+        let next_cursor = last.or(stopped_at).map(|position| cursor::encode(position, &self.scope));
         Ok(EventPageBody { data, next_cursor })
     }
 }
