@@ -327,7 +327,7 @@ async fn look(app: &App, replay: &Replay, endpoint: &Endpoint) -> Result<(Positi
                 let wanted =
                     EventFilter { event_name: None, since: Some(filter.since), until: Some(filter.until) };
                 let project = &replay.project_id;
-                let most = EventsWanted { rows: room, bytes: LOOK_BYTES, search: LOOK_TIME };
+                let most = EventsWanted { rows: room, envelope_bytes: Some(LOOK_BYTES), search: LOOK_TIME };
                 let found = app.store.events(project, endpoint.shards, &wanted, after, most, now).await?;
                 let Found { rows, stopped_at } = found;
                 let skips =

@@ -45,8 +45,8 @@ pub struct EventFilter {
 #[derive(Debug, Clone, Copy)]
 pub struct EventsWanted {
     pub rows: usize,
-    /// The page ends with the event that brings its envelopes above this.
-    pub bytes: usize,
+    /// The page ends with the event that brings its envelopes above this. `None`: the page needs no envelopes.
+    pub envelope_bytes: Option<usize>,
     /// After this time the search ends with the events that it has found.
     pub search: Duration,
 }
@@ -55,7 +55,7 @@ pub struct EventsWanted {
 #[derive(Debug, Clone)]
 pub struct ReadEvent {
     pub event: Event,
-    /// `None` once it is erased.
+    /// `None` once it is erased, and where the page needs none.
     pub envelope: Option<Vec<u8>>,
 }
 
@@ -108,11 +108,12 @@ impl Store {
         let stop = Instant::now() + page.search;
         let log = Log { project_id: *project_id, shards: shards.all().collect(), filter, now };
         let mut read: Vec<ReadEvent> = Vec::new();
+        let most_bytes = page.envelope_bytes.unwrap_or(usize::MAX);
         let mut bytes = 0;
         while let Some(range) = range(filter, after, now) {
             let rows = page.rows - read.len();
             let look = if filter.event_name.is_some() { LOOK } else { 0 };
-            let wanted = Wanted { rows, bytes: page.bytes - bytes, look, spread: log.shards.len() };
+            let wanted = Wanted { rows, bytes: most_bytes - bytes, look, spread: log.shards.len() };
             let read_list = |ask| self.entries(&log, &range, ask);
             let found = merged(2 * log.shards.len(), wanted, stop, read_list).await?;
             let is_last = found.rows.len() < rows;
@@ -123,10 +124,11 @@ impl Store {
                 for entry in next {
                     after = Some(entry.list_key);
                     let Some(event) = entry.event else { continue };
-                    let envelope = unpacked(event.payload.as_ref())?;
+                    let packed = event.payload.as_ref().filter(|_| page.envelope_bytes.is_some());
+                    let envelope = unpacked(packed)?;
                     bytes += envelope.as_ref().map_or(0, Vec::len);
                     read.push(ReadEvent { event, envelope });
-                    if bytes > page.bytes {
+                    if bytes > most_bytes {
                         return Ok(Found { rows: read, stopped_at: None });
                     }
                 }

@@ -79,7 +79,8 @@ impl EventPage {
         now: Timestamp,
     ) -> Result<EventPageBody, ApiError> {
         // One more than is shown, to know whether there is more.
-        let page = EventsWanted { rows: self.limit + 1, bytes: MAX_BYTES, search: SEARCH_TIME };
+        let envelope_bytes = self.chosen.has("payload").then_some(MAX_BYTES);
+        let page = EventsWanted { rows: self.limit + 1, envelope_bytes, search: SEARCH_TIME };
         let search = app.store.events(&project.id, project.shards, &self.filter, self.after, page, now);
         let Found { rows, stopped_at } = paging::searched(search).await?;
         let mut data = Vec::new();
