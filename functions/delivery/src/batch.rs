@@ -247,6 +247,7 @@ async fn start_turns(
             shared,
             tally,
             deadline,
+            by_stream: false,
             by_runner: None,
         };
         start(message, span, async move {

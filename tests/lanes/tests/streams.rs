@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
-use echo_lanes::lane::LaneSettings;
+use echo_lanes::lane::{LaneSettings, SLOW_ENDPOINTS};
 use echo_lanes::receiver::{Behaviour, Hit};
 use echo_lanes::run::Run;
+use echo_lanes::sqs::Depth;
 use echo_lanes::wait;
 use echo_lanes::world::World;
 use serde_json::{Value, json};
@@ -194,4 +195,24 @@ async fn blocked_streams_and_a_backlog_delay_nothing_else() {
     }
     assert!(hits(&run, "/backlog").len() < BACKLOG, "the backlog is still there");
     assert_eq!(hits(&run, "/blocked").len(), BLOCKED, "each is blocked by its first delivery");
+}
+
+/// A stream's message that hid for its delivery would be hidden again for the next one, until its queue gave it up. A process
+/// that gets no other jobs would not learn how many are hidden either.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_delivery_waits_in_its_streams_message_in_the_slow_lane() {
+    const STREAMS: usize = 6;
+    let world = World::make().await.expect("the functions, built by `cargo build`");
+    let run = Run::new(world.lane(settings("slow-streams")).await.expect("a lane"), &world);
+    run.lane.receiver.set("/late", Behaviour::After(Duration::from_millis(2_500), 500));
+    endpoint(&run, "/late", NAME, Some("customer_id")).await;
+    let slow_lane = || run.lane.aws.sqs.depth(SLOW_ENDPOINTS);
+    let all_wait = |retries| {
+        wait::until(PATIENCE / 2, move || slow_lane() == Depth { delayed: retries, ..Depth::default() })
+    };
+    post(&run, &[event(NAME, Some(0), 0)]).await;
+    assert!(all_wait(1).await, "the first attempt marks the endpoint: {:?}", slow_lane());
+    post(&run, &(1..=STREAMS).map(|customer| event(NAME, Some(customer), 0)).collect::<Vec<_>>()).await;
+    assert!(all_wait(1 + STREAMS).await, "{:?}", slow_lane());
+    assert_eq!(hits(&run, "/late").len(), 1 + STREAMS);
 }

@@ -111,7 +111,8 @@ impl World {
         let (delivery, job) = as_seen(&mut self.scratch, work);
         let receives = work.message.receives;
         let request_timeout = self.settings.request_timeout;
-        let woken = Woken { job, lane, is_crowded, receives, request_timeout, next_chain };
+        let by_stream = false;
+        let woken = Woken { job, lane, is_crowded, by_stream, receives, request_timeout, next_chain };
         ask(woken, delivery, endpoint)
     }
 

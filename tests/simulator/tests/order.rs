@@ -1,7 +1,7 @@
 //! An ordered endpoint under every fault: order, numbers and an end for each delivery. Without one of its parts the
 //! design fails.
 
-use echo_simulator::streams::{Design, Fate, Faults, Outcome, run};
+use echo_simulator::streams::{Design, Fate, Faults, Outcome, Slow, run};
 
 const STORM: Faults = Faults {
     crash: 40,
@@ -11,7 +11,9 @@ const STORM: Faults = Faults {
     repeated: 10,
     skew_ms: 1_500,
     disabled: false,
-    slow: false,
+    slow: Slow::Never,
+    refuses_first: false,
+    per_second: 0,
     erased: 0,
 };
 
@@ -23,11 +25,13 @@ const CALM: Faults = Faults {
     repeated: 0,
     skew_ms: 0,
     disabled: false,
-    slow: false,
+    slow: Slow::Never,
+    refuses_first: false,
+    per_second: 0,
     erased: 0,
 };
 
-const SLOW: Faults = Faults { slow: true, ..STORM };
+const SLOW: Faults = Faults { slow: Slow::NowAndThen, ..STORM };
 
 const ERASED: Faults = Faults { erased: 10, ..STORM };
 
@@ -130,6 +134,43 @@ fn order_holds_at_an_endpoint_that_becomes_slow() {
     assert_eq!(first_wrong(2_000..2_300, SLOW, Design::AsBuilt), None);
 }
 
+#[test]
+fn order_holds_in_the_slow_lane_and_at_a_rate_limit() {
+    let slow = Faults { slow: Slow::Always, ..STORM };
+    assert_eq!(first_wrong(2_300..2_500, slow, Design::AsBuilt), None);
+    assert_eq!(first_wrong(2_500..2_600, Faults { per_second: 1, ..slow }, Design::AsBuilt), None);
+    assert_eq!(first_wrong(2_600..2_700, Faults { per_second: 1, ..SLOW }, Design::AsBuilt), None);
+}
+
+/// SQS gives a message up after 960 receives and drops it at an age of 14 days, and a stream may have a backlog of any length.
+#[test]
+fn a_streams_message_grows_no_older_with_the_backlog() {
+    let faults = Faults { slow: Slow::Always, refuses_first: true, ..CALM };
+    let [with, without] = [Design::AsBuilt, Design::WaitsInTheStreamsMessage].map(|design| {
+        let outcome = run(11, 1, 100, faults, design);
+        assert_eq!(wrong(&outcome), None);
+        (outcome.most_receives, outcome.oldest_ms / 60_000)
+    });
+    assert!(
+        with < (5, 1) && without > (90, 90),
+        "receives and minutes: {with:?} as built, {without:?} without"
+    );
+}
+
+/// The most milliseconds by which a delivery of a slow endpoint with a rate limit was sent after its first slot.
+fn latest_after_its_slot(design: Design) -> i64 {
+    let outcome = run(12, 12, 60, Faults { slow: Slow::Always, per_second: 1, ..CALM }, design);
+    assert_eq!(wrong(&outcome), None);
+    let late = |fate: &Fate| Some(fate.first_request_at? - fate.slot_at?);
+    outcome.fates.values().filter_map(late).max().unwrap_or(0)
+}
+
+#[test]
+fn a_delivery_at_a_rate_limit_is_sent_in_its_slot() {
+    let [with, without] = [Design::AsBuilt, Design::WaitsInTheStreamsMessage].map(latest_after_its_slot);
+    assert!(with < 2_000 && without > 20_000, "{with} ms after the slot, and {without} ms without");
+}
+
 /// The longest time, in minutes, for which a stream has nothing under way although its next delivery waits. No message
 /// comes twice here: a job whose message does may be lost for forty minutes (docs/ordering.md).
 fn longest_standstill(design: Design) -> i64 {
@@ -156,7 +197,11 @@ fn a_stream_stands_still_for_minutes_at_most() {
 fn order_holds_and_no_number_comes_twice_where_payloads_are_erased() {
     assert_eq!(first_wrong(3_000..3_300, ERASED, Design::AsBuilt), None);
     assert_eq!(
-        first_wrong(3_300..3_500, Faults { slow: true, disabled: true, ..ERASED }, Design::AsBuilt),
+        first_wrong(
+            3_300..3_500,
+            Faults { slow: Slow::NowAndThen, disabled: true, ..ERASED },
+            Design::AsBuilt
+        ),
         None
     );
 }

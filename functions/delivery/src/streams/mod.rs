@@ -365,6 +365,7 @@ impl Runner {
             shared: None,
             tally: Arc::clone(&self.tally),
             deadline: self.deadline,
+            by_stream: true,
             by_runner,
         }
     }

@@ -74,6 +74,8 @@ pub(crate) struct Turn {
     pub(crate) tally: Arc<Tally>,
     /// When Lambda ends the invocation.
     pub(crate) deadline: Instant,
+    /// Whether the message is a stream's.
+    pub(crate) by_stream: bool,
     /// Set on the turn that a stream's runner makes on a delivery that it has just taken.
     pub(crate) by_runner: Option<TakenByRunner>,
 }
@@ -227,6 +229,7 @@ impl Turn {
             job: &self.job,
             lane: self.lane,
             is_crowded: self.app.crowding.is_crowded(self.lane),
+            by_stream: self.by_stream,
             receives: self.message.receives,
             request_timeout: self.app.settings.request_timeout,
             next_chain: Chain::new(),

@@ -88,6 +88,9 @@ pub struct Woken<'a> {
     /// Whether more than [`CROWDED_ABOVE`] messages are hidden in that queue. Never so for first attempts: no delivery
     /// waits in their queue for its retry or its slot.
     pub is_crowded: bool,
+    /// Whether the job's message is a stream's. Such a message goes on with the stream's next deliveries. If it also waited for
+    /// them, its queue would in the end give it up or drop it ([`MOST_RECEIVES`]). So a delivery that waits gets its own job.
+    pub by_stream: bool,
     /// How often the job's message was received.
     pub receives: u32,
     pub request_timeout: Duration,
@@ -148,11 +151,11 @@ impl Woken<'_> {
         })
     }
 
-    /// Waits hidden, or as a new message where too many are hidden or this one was received too often. `claim` says
-    /// whether the write that names the new job is a claim. With `None` no new job may be named.
+    /// Waits hidden, or as a new message where too many are hidden, or where this one is a stream's or was received too
+    /// often. `claim` says whether the write that names the new job is a claim. With `None` no new job may be named.
     fn wait(&self, delivery: &Delivery, until: Timestamp, claim: Option<bool>, now: Timestamp) -> Decided {
         match claim {
-            Some(claim) if self.is_crowded || self.receives >= MOST_RECEIVES => {
+            Some(claim) if self.is_crowded || self.by_stream || self.receives >= MOST_RECEIVES => {
                 self.pass_on(delivery, self.lane, until, claim, now)
             }
             _ => Decided { write: None, next: Next::HideUntil(until) },
@@ -219,9 +222,9 @@ impl Woken<'_> {
     }
 
     /// The lane that a job leaves its own for to wait until its time, or `None` when it hides where it is. A first retry
-    /// leaves the lane of first attempts; a later one hides, unless too many do.
+    /// leaves the lane of first attempts; a later one hides, unless too many do or its message is a stream's.
     fn leaves_for(&self, is_slow: bool) -> Option<Lane> {
-        let leaves = self.lane == Lane::FirstAttempts || self.is_crowded;
+        let leaves = self.lane == Lane::FirstAttempts || self.is_crowded || self.by_stream;
         leaves.then_some(Lane::for_retries(is_slow))
     }
 

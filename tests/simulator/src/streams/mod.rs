@@ -26,6 +26,7 @@ use echo_shared::event::{Event, EventContent, EventDelivery};
 use echo_shared::event_name::EventName;
 use echo_shared::id::{DeliveryId, EndpointId, EventId, ProjectId};
 use echo_shared::job::{Job as Body, StreamJob};
+use echo_shared::rate_limit::RateLimit;
 use echo_shared::route::Routes;
 use echo_shared::schedule::RetrySchedule;
 use echo_shared::shards::Shards;
@@ -54,10 +55,22 @@ pub struct Faults {
     pub skew_ms: i64,
     /// The endpoint is disabled now and then.
     pub disabled: bool,
-    /// The endpoint is marked as slow now and then.
-    pub slow: bool,
+    pub slow: Slow,
+    /// The endpoint refuses the first request of each delivery.
+    pub refuses_first: bool,
+    /// The endpoint's rate limit; none at 0.
+    pub per_second: u16,
     /// The payload of an accepted event is erased: at one post in this number, or never at 0.
     pub erased: u64,
+}
+
+/// When the endpoint is marked as slow.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Slow {
+    #[default]
+    Never,
+    NowAndThen,
+    Always,
 }
 
 /// The design, or the design without one of its parts. A test must notice each missing part.
@@ -82,6 +95,8 @@ pub enum Design {
     NumberFromTheBlock,
     /// A delivery that is to be retried does not keep its stream.
     RetriesWaitAside,
+    /// In the slow lane a delivery waits in its stream's message, and the message then goes on with the stream.
+    WaitsInTheStreamsMessage,
     /// A job whose message has come back leaves its block to a new job, because the endpoint has become slow.
     LeavesWhatWasTried,
     /// A delivery that is erased while its first request is under way counts as one without a number.
@@ -104,6 +119,8 @@ pub struct Fate {
     pub numbers_differ: bool,
     /// When its payload was erased, if the delivery then waited for a retry and held its stream up.
     pub held_up_until: Option<i64>,
+    /// The first slot that it was put off for.
+    pub slot_at: Option<i64>,
 }
 
 #[derive(Debug, Clone)]
@@ -111,6 +128,7 @@ struct Message {
     body: Body,
     lane: Lane,
     receives: u32,
+    sent_at: i64,
     visible_at: i64,
 }
 
@@ -145,6 +163,8 @@ struct State {
     slow_until: i64,
     /// Writes to streams' rows.
     writes: u64,
+    oldest_ms: i64,
+    most_receives: u32,
 }
 
 struct Fault;
@@ -183,7 +203,8 @@ fn number_of_stream(tag: StreamTag) -> usize {
 impl State {
     fn send(&mut self, lane: Lane, body: Body, delay_ms: i64) {
         self.next += 1;
-        let message = Message { body, lane, receives: 0, visible_at: self.now + delay_ms.max(0) };
+        let (sent_at, visible_at) = (self.now, self.now + delay_ms.max(0));
+        let message = Message { body, lane, receives: 0, sent_at, visible_at };
         self.messages.insert(self.next, message);
     }
 
@@ -200,8 +221,8 @@ impl State {
         if self.now < self.disabled_until {
             endpoint.status = EndpointStatus::Disabled;
         }
-        if self.now < self.slow_until {
-            endpoint.state.slow_until = Some(Timestamp::from_millis(self.slow_until));
+        if self.now < self.slow_until || self.faults.slow == Slow::Always {
+            endpoint.state.slow_until = Some(Timestamp::from_millis(self.slow_until.max(self.now + 30_000)));
         }
         endpoint
     }
@@ -260,6 +281,9 @@ pub struct Outcome {
     /// The deliveries of each stream, in the order of their places.
     pub places: Vec<Vec<u64>>,
     pub stream_writes: u64,
+    /// The greatest age of a stream's message when it was received, and the most receives of one.
+    pub oldest_ms: i64,
+    pub most_receives: u32,
     pub ended_at: i64,
 }
 
@@ -293,7 +317,9 @@ fn beginnings() -> (Endpoint, Event, Delivery) {
 #[must_use]
 #[expect(clippy::expect_used, reason = "constants of this file")]
 pub fn run(seed: u64, streams: usize, events: u64, faults: Faults, design: Design) -> Outcome {
-    let (endpoint, event, untried) = beginnings();
+    let (mut endpoint, event, untried) = beginnings();
+    let limit = RateLimit { per_second: faults.per_second, since: Timestamp::from_millis(0) };
+    endpoint.state.rate_limit = (faults.per_second > 0).then_some(limit);
     let state = State {
         now: 0,
         random: Random::new(seed),
@@ -315,6 +341,8 @@ pub fn run(seed: u64, streams: usize, events: u64, faults: Faults, design: Desig
         disabled_until: 0,
         slow_until: 0,
         writes: 0,
+        oldest_ms: 0,
+        most_receives: 0,
     };
     let world = Rc::new(RefCell::new(state));
     let mut jobs: HashMap<u64, Pin<Box<dyn Future<Output = ()>>>> = HashMap::new();
@@ -342,7 +370,12 @@ pub fn run(seed: u64, streams: usize, events: u64, faults: Faults, design: Desig
                 world.hide(id, if shown_again { 1 } else { VISIBILITY_MS });
                 let message = world.messages.get_mut(&id)?;
                 message.receives += 1;
-                Some((id, message.clone()))
+                let message = message.clone();
+                if matches!(message.body, Body::Stream(_)) {
+                    world.oldest_ms = world.oldest_ms.max(now - message.sent_at);
+                    world.most_receives = world.most_receives.max(message.receives);
+                }
+                Some((id, message))
             });
             (now, skew, message, next_event.is_some_and(|at| at <= now))
         };
@@ -366,7 +399,7 @@ pub fn run(seed: u64, streams: usize, events: u64, faults: Faults, design: Desig
                 if faults.disabled && world.random.once_in(60) {
                     world.disabled_until = now + 3_000;
                 }
-                if faults.slow && world.random.once_in(30) {
+                if faults.slow == Slow::NowAndThen && world.random.once_in(30) {
                     world.slow_until = now + 30_000;
                 }
                 let gap = if world.random.once_in(10) { 2_000 } else { 20 };
@@ -411,6 +444,8 @@ pub fn run(seed: u64, streams: usize, events: u64, faults: Faults, design: Desig
         fates: world.fates.clone(),
         places: places.collect(),
         stream_writes: world.writes,
+        oldest_ms: world.oldest_ms,
+        most_receives: world.most_receives,
         ended_at: world.now,
     }
 }

@@ -4,17 +4,19 @@ use std::time::Duration;
 
 use echo_shared::attempt::{Attempt, Missing, Outcome, SendFailure, Trigger};
 use echo_shared::decision::{
-    Decided, Lane, Next, OVERTAKEN_WAIT, Wake, Woken, Write, after_attempt, on_wake, without_payload,
+    Decided, Lane, Next, OVERTAKEN_WAIT, Wake, Woken, Write, after_attempt, is_short, on_wake,
+    without_payload,
 };
 use echo_shared::delivery::Delivery;
 use echo_shared::endpoint::Endpoint;
-use echo_shared::id::AttemptId;
+use echo_shared::id::{AttemptId, DeliveryId};
 use echo_shared::job::{Chain, DeliveryJob, Job as Body};
+use echo_shared::rate_limit::{Need, Slot, Slots};
 use echo_shared::time::Timestamp;
 use echo_shared::transition::Transition;
 
 use super::calls::Job;
-use super::{Design, Fault, INVOCATION_MS, Message, REQUEST_TIMEOUT, State, number_of};
+use super::{Design, Fate, Fault, INVOCATION_MS, Message, REQUEST_TIMEOUT, State, number_of};
 
 /// How a turn on one delivery ended.
 pub(super) enum TurnEnd {
@@ -34,6 +36,7 @@ pub(super) struct Held {
     pub(super) id: u64,
     pub(super) lane: Lane,
     pub(super) receives: u32,
+    pub(super) by_stream: bool,
 }
 
 pub(super) fn millis(wait: Duration) -> i64 {
@@ -42,7 +45,8 @@ pub(super) fn millis(wait: Duration) -> i64 {
 
 impl Job {
     pub(super) async fn take_message(self, id: u64, message: Message) {
-        let held = Held { id, lane: message.lane, receives: message.receives };
+        let by_stream = matches!(message.body, Body::Stream(_));
+        let held = Held { id, lane: message.lane, receives: message.receives, by_stream };
         let done = match message.body {
             Body::Stream(job) => self.run(held, job).await,
             Body::Delivery(job) => self.own_turn(held, job).await,
@@ -104,6 +108,7 @@ impl Job {
             job,
             lane: held.lane,
             is_crowded: false,
+            by_stream: held.by_stream && self.design() != Design::WaitsInTheStreamsMessage,
             receives: held.receives,
             request_timeout: REQUEST_TIMEOUT,
             next_chain,
@@ -111,13 +116,26 @@ impl Job {
         if let Some(decided) = woken.without_attempt(&delivery, wake, now) {
             return self.carry_out(held, delivery, decided, now).await;
         }
-        let Wake::Attempt { number, claim, .. } = wake else { return Err(Fault) };
+        let Wake::Attempt { number, claim, need, .. } = wake else { return Err(Fault) };
         if claim {
             let claimed = woken.claim(&delivery, now);
             if !self.write(&delivery, &claimed).await? {
                 return self.overtaken(held).await;
             }
             claimed.transition.apply(&mut delivery);
+        }
+        if need != Need::Nothing
+            && let Some(slot) = self.call(|world| world.take_slot(now)).await?
+        {
+            let now = Timestamp::from_millis(self.clock());
+            let wait = slot.at.since(now);
+            if !is_short(wait) {
+                let at = slot.at.as_millis();
+                self.world.borrow_mut().fate(delivery.id).slot_at.get_or_insert(at);
+                let decided = woken.put_off(&delivery, &endpoint, slot, now);
+                return self.carry_out(held, delivery, decided, now).await;
+            }
+            self.sleep(millis(wait)).await;
         }
         let (outcome, took) = self.request(&delivery).await;
         let now = Timestamp::from_millis(self.clock());
@@ -132,7 +150,7 @@ impl Job {
         let (takes, is_success) = {
             let mut world = self.world.borrow_mut();
             let now = world.now;
-            let fate = world.fates.entry(number_of(delivery.id)).or_default();
+            let fate = world.fate(delivery.id);
             fate.requests += 1;
             fate.first_request_at.get_or_insert(now);
             if fate.number.is_some_and(|number| Some(number) != delivery.sequence) {
@@ -140,7 +158,12 @@ impl Job {
             }
             fate.number = delivery.sequence;
             let takes = if world.random.once_in(40) { 15_000 } else { 5 + world.random.below(30) };
-            (takes, !world.random.once_in(8))
+            let refuses = if world.faults.refuses_first {
+                delivery.attempt_count == 0
+            } else {
+                world.random.once_in(8)
+            };
+            (takes, !refuses)
         };
         self.sleep(takes.cast_signed()).await;
         let outcome = if is_success {
@@ -238,12 +261,26 @@ impl State {
             return false;
         }
         *there = after;
-        let fate = self.fates.entry(number_of(before.id)).or_default();
-        fate.attempts = there.attempt_count;
-        if there.status.is_final() {
+        let (attempts, is_final) = (there.attempt_count, there.status.is_final());
+        let fate = self.fate(before.id);
+        fate.attempts = attempts;
+        if is_final {
             fate.ended_at.get_or_insert(now);
         }
         true
+    }
+
+    fn fate(&mut self, id: DeliveryId) -> &mut Fate {
+        self.fates.entry(number_of(id)).or_default()
+    }
+
+    /// The next free slot of the endpoint's rate limit.
+    fn take_slot(&mut self, now: Timestamp) -> Option<Slot> {
+        let state = &mut self.endpoint.state;
+        let (limit, now) = (state.rate_limit?, now.as_millis() * 1_000);
+        let from_micros = state.slots_taken_until.map_or(now, |until| until.max(now));
+        state.slots_taken_until = Some(from_micros + limit.length_micros(1));
+        Some(Slots { limit, from_micros }.nth(0))
     }
 
     /// The endpoint has heard how a delivery ended.

@@ -8,7 +8,15 @@ const NEW: Chain = Chain::from_number(7);
 
 /// A job as its lane's queue handed it out, for the first time and with room in the queue.
 fn woken(job: &DeliveryJob, lane: Lane) -> Woken<'_> {
-    Woken { job, lane, is_crowded: false, receives: 1, request_timeout: TIMEOUT, next_chain: NEW }
+    Woken {
+        job,
+        lane,
+        is_crowded: false,
+        by_stream: false,
+        receives: 1,
+        request_timeout: TIMEOUT,
+        next_chain: NEW,
+    }
 }
 
 /// The job that another one sends on, as the decision names it.
@@ -111,6 +119,36 @@ fn a_job_remembers_since_when_it_is_sent_on() {
     let decided = woken(&job, Lane::Retries).without_attempt(&delivery, wake, at(9)).expect("no attempt");
     let Next::SendOn { job: next, .. } = decided.next else { panic!("{:?}", decided.next) };
     assert_eq!(next, DeliveryJob { chain: Some(NEW), manual_at: None, ..job.clone() });
+}
+
+/// A stream's message goes on with the next delivery. A copy names no job, whatever its message is.
+#[test]
+fn no_delivery_waits_in_a_streams_message() {
+    let (delivery, mut endpoint, job) = fixture();
+    let copy = DeliveryJob { chain: Some(Chain::from_number(1)), ..job.clone() };
+    let by_stream = |job| Woken { by_stream: true, ..woken(job, Lane::Slow) };
+    let sent_on = |since| sent_on(&job, since, Lane::Slow, at(60));
+    let (not_yet, probe) =
+        (Wake::NotYet { until: at(60) }, Wake::WaitForProbe { until: at(60), claim: false });
+    for wake in [not_yet, probe] {
+        let decided = by_stream(&job).without_attempt(&delivery, wake, at(9));
+        let write = Some(Transition::named(&delivery, Some(NEW), at(9)).into());
+        let next = sent_on(Some(delivery.due_at()));
+        assert_eq!(decided, Some(Decided { write, next }), "{wake:?}");
+    }
+    let decided = by_stream(&copy).without_attempt(&delivery, not_yet, at(9));
+    assert_eq!(decided, Some(Decided { write: None, next: Next::HideUntil(at(60)) }));
+
+    endpoint.state.slow_until = Some(at(100));
+    let made = made(&answered(500, None), 50);
+    let retried = by_stream(&job).conclude(&delivery, &endpoint, made, Step::RetryAt(at(60)), at(9));
+    let slot = Slot { at: at(60), limit_since: T0 };
+    let put_off = by_stream(&job).put_off(&delivery, &endpoint, slot, at(9));
+    for Decided { write, next } in [retried, put_off] {
+        let mut delivery = delivery.clone();
+        write.expect("a write").transition.apply(&mut delivery);
+        assert_eq!((delivery.chain, next), (Some(NEW), sent_on(None)));
+    }
 }
 
 /// The lane that waiting goes on in: a first retry's leaves the first lane, a later one's stays unless its lane is full.
