@@ -216,3 +216,30 @@ async fn no_delivery_waits_in_its_streams_message_in_the_slow_lane() {
     assert!(all_wait(1 + STREAMS).await, "{:?}", slow_lane());
     assert_eq!(hits(&run, "/late").len(), 1 + STREAMS);
 }
+
+/// Gives the stream of `/ordered` chunks full of deliveries that have expired.
+async fn fill(run: &Run<'_>, chunks: usize) {
+    const FULL: usize = 24;
+    endpoint(run, "/ordered", NAME, Some("endpoint")).await;
+    post(run, &[event(NAME, None, 0)]).await;
+    arrive(run, "/ordered", 1).await;
+    assert!(run.lane.settle(PATIENCE).await);
+    let rows = run.lane.aws.dynamo.items("streams");
+    let mut chunk = rows.into_iter().find(|row| row["part"]["N"] == "0").expect("the first chunk");
+    let entry = chunk["entries"]["L"][0]["B"].as_str().expect("an entry in base64").to_owned();
+    for part in 0..chunks {
+        let entries = (0..FULL).map(|n| format!("{}{:04}{}", &entry[..12], part * FULL + n, &entry[16..]));
+        chunk["entries"]["L"] = entries.map(|entry| json!({ "B": entry })).collect();
+        chunk["part"]["N"] = part.to_string().into();
+        run.lane.aws.dynamo.put("streams", &chunk);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_passes_many_blocks() {
+    let world = World::make().await.expect("the functions, built by `cargo build`");
+    let run = Run::new(world.lane(settings("many-blocks")).await.expect("a lane"), &world);
+    fill(&run, 60).await;
+    post(&run, &[event(NAME, None, 1)]).await;
+    arrive(&run, "/ordered", 2).await;
+}

@@ -65,6 +65,9 @@ enum RoundEnd {
     Over(Disposal),
     /// Look at the stream again, after this delivery if one is named.
     LookAgain { after: Option<DeliveryId> },
+    /// The block has ended: take what comes behind it, with this number. A run may pass hundreds of blocks, so no block is worked
+    /// through inside of the call for another one: the stack would not hold them.
+    Behind { block: Block, number: u64 },
 }
 
 impl Runner {
@@ -94,14 +97,26 @@ impl Runner {
 
     async fn rounds(&self) -> Result<Disposal, OwnFault> {
         let mut after = self.job.after;
-        for _ in 0..ROUNDS {
-            match self.round(after).await? {
+        let mut looks = 1;
+        let mut end = self.round(after).await?;
+        loop {
+            end = match end {
                 RoundEnd::Over(disposal) => return Ok(disposal),
-                RoundEnd::LookAgain { after: Some(ended) } => after = Some(ended),
-                RoundEnd::LookAgain { after: None } => {}
-            }
+                RoundEnd::Behind { block, number } => {
+                    let place = Place::after(&block);
+                    let head = Head { tail: block.chunk, block: Some(block) };
+                    self.take_next(Some(&head), place, number, None).await?
+                }
+                RoundEnd::LookAgain { .. } if looks == ROUNDS => {
+                    return Ok(self.message.hide(OVERTAKEN_WAIT).await);
+                }
+                RoundEnd::LookAgain { after: ended } => {
+                    looks += 1;
+                    after = ended.or(after);
+                    self.round(after).await?
+                }
+            };
         }
-        Ok(self.message.hide(OVERTAKEN_WAIT).await)
     }
 
     async fn round(&self, after: Option<DeliveryId>) -> Result<RoundEnd, OwnFault> {
@@ -333,8 +348,7 @@ impl Runner {
         if self.began.elapsed() > SLICE || !self.has_time() {
             return Ok(RoundEnd::Over(self.leave_to(self.lane, None).await));
         }
-        let head = Head { tail: block.chunk, block: Some(block.clone()) };
-        Box::pin(self.take_next(Some(&head), Place::after(block), number, None)).await
+        Ok(RoundEnd::Behind { block: block.clone(), number })
     }
 
     /// Leaves the stream to a new job, which goes on after a delivery that has ended.

@@ -34,6 +34,7 @@ struct Runner<'a> {
 enum RoundEnd {
     Over(Disposal),
     LookAgain { after: Option<DeliveryId> },
+    Behind { block: Block, number: u64 },
 }
 
 impl Job {
@@ -41,14 +42,24 @@ impl Job {
         let runner =
             Runner { held, name: held.id.to_string(), job: &job, stream: number_of_stream(job.stream) };
         let mut after = job.after;
-        for _ in 0..ROUNDS {
-            match self.round(&runner, after).await? {
+        let mut looks = 1;
+        let mut end = self.round(&runner, after).await?;
+        loop {
+            end = match end {
                 RoundEnd::Over(disposal) => return Ok(disposal),
-                RoundEnd::LookAgain { after: Some(ended) } => after = Some(ended),
-                RoundEnd::LookAgain { after: None } => {}
-            }
+                RoundEnd::Behind { block, number } => {
+                    self.take_next(&runner, Some(&block), Place::after(&block), number, None).await?
+                }
+                RoundEnd::LookAgain { .. } if looks == ROUNDS => {
+                    return self.keep(&runner, millis(OVERTAKEN_WAIT)).await;
+                }
+                RoundEnd::LookAgain { after: ended } => {
+                    looks += 1;
+                    after = ended.or(after);
+                    self.round(&runner, after).await?
+                }
+            };
         }
-        self.keep(&runner, millis(OVERTAKEN_WAIT)).await
     }
 
     async fn keep(&self, runner: &Runner<'_>, ms: i64) -> Result<Disposal, Fault> {
@@ -173,7 +184,7 @@ impl Job {
             return Ok(RoundEnd::LookAgain { after });
         }
         self.world.borrow_mut().hide(runner.held.id, millis(COMES_BACK));
-        Box::pin(self.work(runner, &block, entries, is_tried, life)).await
+        self.work(runner, &block, entries, is_tried, life).await
     }
 
     async fn work(
@@ -230,7 +241,7 @@ impl Job {
         if self.is_out_of_slice() || !self.has_time() {
             return Ok(RoundEnd::Over(self.leave(runner, runner.held.lane, None).await?));
         }
-        Box::pin(self.take_next(runner, Some(block), Place::after(block), number, None)).await
+        Ok(RoundEnd::Behind { block: block.clone(), number })
     }
 
     fn is_out_of_slice(&self) -> bool {
