@@ -21,8 +21,12 @@ use crate::stream::{Block, Chunk, Entry, FULL, Head, StreamKey, without_place};
 /// The part of the head. The parts of chunks are their numbers.
 const HEAD: i64 = -1;
 
-/// How many chunks an append goes on through. The head tells the last chunk or one shortly before it.
-const ROUNDS: u64 = 64;
+/// The head tells the last chunk or one shortly before it. An append that passes full chunks notes how far it came after each
+/// stretch of so many rounds, because its caller may not wait for its end.
+const STRETCH: u64 = 16;
+
+/// After so many stretches an append fails, and its repeat goes on from there.
+const STRETCHES: u64 = 4;
 
 fn row_key(stream: &StreamKey, part: i64) -> Item {
     key([("stream", text(stream)), ("part", number(part))])
@@ -71,46 +75,56 @@ impl Store {
             .send()
             .await?;
         let known: Option<Head> = known.item.map(from_item).transpose()?;
-        let known = known.unwrap_or_default().tail;
-        let mut chunk = known;
+        let mut chunk = known.unwrap_or_default().tail;
         for new in new.chunks(FULL) {
-            chunk = self.append_from(stream, chunk, new, expires_at).await?;
-        }
-        if chunk > known
-            && let Err(error) = self.move_tail(stream, chunk, expires_at).await
-        {
-            // Others find the last chunk from the one that the head tells.
-            tracing::warn!(%error, "the last chunk of a stream was not noted");
+            let mut left = new.to_vec();
+            for _ in 0..STRETCHES {
+                let from = chunk;
+                let appended = self.append_stretch(stream, &mut chunk, &mut left, expires_at).await;
+                // All chunks before this one are full, also where the append has failed.
+                if chunk > from
+                    && let Err(error) = self.move_tail(stream, chunk, expires_at).await
+                {
+                    // Others find the last chunk from the one that the head tells.
+                    tracing::warn!(%error, "the last chunk of a stream was not noted");
+                }
+                appended?;
+                if left.is_empty() {
+                    break;
+                }
+            }
+            if !left.is_empty() {
+                return Err(StoreError::Unavailable("the end of a stream was not found".into()));
+            }
         }
         Ok(())
     }
 
-    /// Appends to the first chunk from this one on that is not full, and returns the chunk to append to next.
-    async fn append_from(
+    /// Appends what is left to the first chunk from this one on that is not full, and moves on to the chunk to append to next.
+    async fn append_stretch(
         &self,
         stream: &StreamKey,
-        from: u64,
-        new: &[Entry],
+        chunk: &mut u64,
+        left: &mut Vec<Entry>,
         expires_at: i64,
-    ) -> Result<u64, StoreError> {
-        let (mut chunk, mut left) = (from, new.to_vec());
-        for _ in 0..ROUNDS {
-            let len = match self.append_to(stream, chunk, &left, expires_at).await? {
+    ) -> Result<(), StoreError> {
+        for _ in 0..STRETCH {
+            let len = match self.append_to(stream, *chunk, left, expires_at).await? {
                 Appended::Done(len) => {
                     left.clear();
                     len
                 }
                 Appended::Refused(there) => {
-                    left = without_place(left, &there);
+                    *left = without_place(std::mem::take(left), &there);
                     there.len()
                 }
             };
-            chunk += u64::from(len >= FULL);
+            *chunk += u64::from(len >= FULL);
             if left.is_empty() {
-                return Ok(chunk);
+                break;
             }
         }
-        Err(StoreError::Unavailable("the end of a stream was not found".into()))
+        Ok(())
     }
 
     async fn append_to(

@@ -243,3 +243,16 @@ async fn a_run_passes_many_blocks() {
     post(&run, &[event(NAME, None, 1)]).await;
     arrive(&run, "/ordered", 2).await;
 }
+
+/// The head tells an early chunk if the writes failed that would have noted a later one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_whose_head_tells_a_chunk_far_behind_takes_events() {
+    let world = World::make().await.expect("the functions, built by `cargo build`");
+    let mut run = Run::new(world.lane(settings("far-behind")).await.expect("a lane"), &world);
+    fill(&run, 65).await;
+    run.lane.stop_mappings();
+    let target = run.project("/events");
+    let answers = run.insist("POST", &target, &run.key(), Some(&event(NAME, None, 1)), &[202]).await;
+    let statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
+    assert_eq!(statuses, [503, 202]);
+}
