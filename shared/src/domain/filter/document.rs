@@ -24,6 +24,10 @@ impl<'a> Document<'a> {
     pub(super) const fn root(&self) -> &Node<'a> {
         &self.0
     }
+
+    pub(super) const fn bytes(&self) -> usize {
+        self.0.bytes()
+    }
 }
 
 /// One value as JSON text, which is parsed when a filter first asks for it.
@@ -50,6 +54,10 @@ pub(super) enum Value<'a> {
 impl<'a> Node<'a> {
     const fn new(json: &'a str) -> Self {
         Self { json, value: OnceCell::new() }
+    }
+
+    pub(super) const fn bytes(&self) -> usize {
+        self.json.len()
     }
 
     pub(super) fn value(&self) -> &Value<'a> {
@@ -85,7 +93,7 @@ impl Number {
     }
 
     #[expect(clippy::cast_precision_loss, reason = "a double is compared with a double")]
-    const fn as_double(self) -> f64 {
+    pub(super) const fn as_double(self) -> f64 {
         match self {
             Self::Whole(whole) => whole as f64,
             Self::Double(double) => double,

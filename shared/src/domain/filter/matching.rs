@@ -1,45 +1,71 @@
 //! Whether a pattern matches. An array in an event matches when one of its values does, and an array of objects when one of
-//! its objects does.
+//! its objects does. Each look at a value takes a step.
 
+use std::cell::OnceCell;
 use std::cmp::Ordering;
 use std::net::IpAddr;
 
 use super::document::{Node, Number, Value};
 use super::pattern::{Affix, Pattern, Test, Values, Wanted};
+use super::steps::{Steps, TooLong};
 
 impl Pattern {
-    pub(super) fn matches(&self, node: Option<&Node<'_>>) -> bool {
+    pub(super) fn matches(&self, node: Option<&Node<'_>>, steps: &Steps) -> Result<bool, TooLong> {
+        steps.take(1)?;
         match node.map(Node::value) {
-            Some(Value::Object(fields)) => self.all_match(|name| fields.get(name)),
-            Some(Value::Array(items)) => self.any_matches(items).unwrap_or_else(|| self.all_match(|_| None)),
+            Some(Value::Object(fields)) => self.all_match(|name| fields.get(name), steps),
+            Some(Value::Array(items)) => {
+                let found = self.any_matches(items, steps)?;
+                found.map_or_else(|| self.all_match(|_| None, steps), Ok)
+            }
             // There are no fields, so only `exists: false` can match.
-            _ => self.all_match(|_| None),
+            _ => self.all_match(|_| None, steps),
         }
     }
 
     /// `None` when the array has no object.
-    fn any_matches(&self, items: &[Node<'_>]) -> Option<bool> {
+    fn any_matches(&self, items: &[Node<'_>], steps: &Steps) -> Result<Option<bool>, TooLong> {
         let mut found = None;
         for item in items {
+            steps.take(1)?;
             let matches = match item.value() {
-                Value::Object(_) => Some(self.matches(Some(item))),
-                Value::Array(items) => self.any_matches(items),
+                Value::Object(_) => Some(self.matches(Some(item), steps)?),
+                Value::Array(items) => {
+                    steps.read(item.bytes())?;
+                    self.any_matches(items, steps)?
+                }
                 _ => None,
             };
             match matches {
-                Some(true) => return Some(true),
+                Some(true) => return Ok(Some(true)),
                 Some(false) => found = Some(false),
                 None => {}
             }
         }
-        found
+        Ok(found)
     }
 
-    fn all_match<'n, 'a: 'n>(&self, field: impl Fn(&[u8]) -> Option<&'n Node<'a>> + Copy) -> bool {
-        self.fields.iter().all(|(name, wanted)| match wanted {
-            Wanted::Object(pattern) => pattern.matches(field(name)),
-            Wanted::Value(values) => values.match_field(field(name)),
-        }) && (self.any_of.is_empty() || self.any_of.iter().any(|pattern| pattern.all_match(field)))
+    fn all_match<'n, 'a: 'n>(
+        &self,
+        field: impl Fn(&[u8]) -> Option<&'n Node<'a>> + Copy,
+        steps: &Steps,
+    ) -> Result<bool, TooLong> {
+        for (name, wanted) in &self.fields {
+            steps.read(name.len())?;
+            let matches = match wanted {
+                Wanted::Object(pattern) => pattern.matches(field(name), steps)?,
+                Wanted::Value(values) => values.match_field(field(name), steps)?,
+            };
+            if !matches {
+                return Ok(false);
+            }
+        }
+        for pattern in &self.any_of {
+            if pattern.all_match(field, steps)? {
+                return Ok(true);
+            }
+        }
+        Ok(self.any_of.is_empty())
     }
 }
 
@@ -47,62 +73,111 @@ impl Values {
     /// A field that is an object, or an array without any value, counts as absent
     /// (docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-pattern-operators.html, "exists matching only works
     /// on leaf nodes").
-    fn match_field(&self, node: Option<&Node<'_>>) -> bool {
-        node.and_then(|node| self.match_node(node)).unwrap_or(self.absent)
+    fn match_field(&self, node: Option<&Node<'_>>, steps: &Steps) -> Result<bool, TooLong> {
+        let found = node.map_or(Ok(None), |node| self.match_node(node, steps))?;
+        Ok(found.unwrap_or(self.absent))
     }
 
     /// `None` when the node holds no value.
-    fn match_node(&self, node: &Node<'_>) -> Option<bool> {
+    fn match_node(&self, node: &Node<'_>, steps: &Steps) -> Result<Option<bool>, TooLong> {
+        steps.take(1)?;
         match node.value() {
-            Value::Object(_) => None,
+            Value::Object(_) => Ok(None),
             Value::Array(items) => {
                 let mut found = None;
                 for item in items {
-                    match self.match_node(item) {
-                        Some(true) => return Some(true),
+                    if matches!(item.value(), Value::Array(_)) {
+                        steps.read(item.bytes())?;
+                    }
+                    match self.match_node(item, steps)? {
+                        Some(true) => return Ok(Some(true)),
                         Some(false) => found = Some(false),
                         None => {}
                     }
                 }
-                found
+                Ok(found)
             }
-            value => Some(self.take(value)),
+            value => self.take(value, steps).map(Some),
         }
     }
 
-    fn take(&self, value: &Value<'_>) -> bool {
+    fn take(&self, value: &Value<'_>, steps: &Steps) -> Result<bool, TooLong> {
         let is_listed = match value {
-            Value::Text(text) => self.texts.contains(&**text),
-            Value::Number(number) => self.numbers.iter().any(|wanted| are_equal(*wanted, *number)),
-            Value::Bool(bool) => self.bools.contains(bool),
+            Value::Text(text) if !self.texts.is_empty() && text.len() <= self.longest_text => {
+                steps.read(text.len())?;
+                self.texts.contains(&**text)
+            }
+            Value::Number(number) => self.numbers.contain(*number),
+            Value::Bool(bool) => self.bools[usize::from(*bool)],
             Value::Null => self.null,
             _ => false,
         };
         if self.present || is_listed || self.tests.is_empty() {
-            return self.present || is_listed;
+            return Ok(self.present || is_listed);
         }
-        // Text is checked once for all tests.
+        let tested = Tested::new(value, steps)?;
+        for test in &self.tests {
+            if test.takes(&tested, steps)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// A value that several tests look at.
+struct Tested<'v, 'a> {
+    value: &'v Value<'a>,
+    /// The value if that is a string in UTF-8.
+    text: Option<&'v str>,
+    /// The text in lower case.
+    lower: OnceCell<String>,
+}
+
+impl<'v, 'a> Tested<'v, 'a> {
+    fn new(value: &'v Value<'a>, steps: &Steps) -> Result<Self, TooLong> {
         let text = match value {
-            Value::Text(text) => std::str::from_utf8(text).ok(),
+            Value::Text(text) => {
+                steps.read(text.len())?;
+                std::str::from_utf8(text).ok()
+            }
             _ => None,
         };
-        self.tests.iter().any(|test| test.takes(value, text))
+        Ok(Self { value, text, lower: OnceCell::new() })
+    }
+
+    fn lower(&self, steps: &Steps) -> Result<Option<&str>, TooLong> {
+        let Some(text) = self.text else { return Ok(None) };
+        if self.lower.get().is_none() {
+            steps.lower(text.len())?;
+        }
+        Ok(Some(self.lower.get_or_init(|| text.to_lowercase())))
     }
 }
 
 impl Test {
-    /// `text` is the value if that is a string in UTF-8.
-    fn takes(&self, value: &Value<'_>, text: Option<&str>) -> bool {
-        match self {
+    fn takes(&self, tested: &Tested<'_, '_>, steps: &Steps) -> Result<bool, TooLong> {
+        steps.take(1)?;
+        let text = tested.text;
+        Ok(match self {
             Self::ButTexts(excluded) => {
-                !matches!(value, Value::Text(text) if excluded.iter().any(|one| one.as_bytes() == &**text))
+                steps.take(excluded.len())?;
+                !matches!(tested.value, Value::Text(text) if excluded.iter().any(|one| one.as_bytes() == &**text))
             }
             Self::ButNumbers(excluded) => {
-                !matches!(value, Value::Number(number) if excluded.iter().any(|one| are_equal(*one, *number)))
+                steps.take(excluded.len())?;
+                !matches!(tested.value, Value::Number(number) if excluded.iter().any(|one| are_equal(*one, *number)))
             }
-            Self::But(tests) => !tests.iter().any(|test| test.takes(value, text)),
+            Self::But(tests) => {
+                for test in tests {
+                    if test.takes(tested, steps)? {
+                        return Ok(false);
+                    }
+                }
+                true
+            }
             Self::Numeric { above, below } => {
-                let Value::Number(number) = value else { return false };
+                let Value::Number(number) = tested.value else { return Ok(false) };
                 let is_inside = |bound: Option<(Number, bool)>, side: Ordering| {
                     bound.is_none_or(|(bound, with_bound)| match number.compare(bound) {
                         Some(Ordering::Equal) => with_bound,
@@ -111,25 +186,24 @@ impl Test {
                 };
                 is_inside(*above, Ordering::Greater) && is_inside(*below, Ordering::Less)
             }
-            Self::Prefix(_)
-            | Self::Suffix(_)
-            | Self::EqualsIgnoreCase(_)
-            | Self::Wildcard(_)
-            | Self::Cidr(_) => text.is_some_and(|text| self.takes_text(text)),
-        }
-    }
-
-    fn takes_text(&self, text: &str) -> bool {
-        match self {
-            Self::Prefix(Affix::Exact(prefix)) => text.starts_with(prefix),
-            Self::Prefix(Affix::AnyCase(prefix)) => text.to_lowercase().starts_with(prefix),
-            Self::Suffix(Affix::Exact(suffix)) => text.ends_with(suffix),
-            Self::Suffix(Affix::AnyCase(suffix)) => text.to_lowercase().ends_with(suffix),
-            Self::EqualsIgnoreCase(lower) => text.to_lowercase() == *lower,
-            Self::Wildcard(parts) => is_like(text, parts),
-            Self::Cidr(network) => text.parse::<IpAddr>().is_ok_and(|address| network.contains(&address)),
-            _ => false,
-        }
+            Self::Prefix(Affix::Exact(prefix)) => text.is_some_and(|text| text.starts_with(prefix)),
+            Self::Suffix(Affix::Exact(suffix)) => text.is_some_and(|text| text.ends_with(suffix)),
+            Self::Prefix(Affix::AnyCase(prefix)) => {
+                tested.lower(steps)?.is_some_and(|lower| lower.starts_with(prefix))
+            }
+            Self::Suffix(Affix::AnyCase(suffix)) => {
+                tested.lower(steps)?.is_some_and(|lower| lower.ends_with(suffix))
+            }
+            Self::EqualsIgnoreCase(text) => tested.lower(steps)?.is_some_and(|lower| lower == text),
+            Self::Wildcard(parts) => {
+                steps.read(text.map_or(0, str::len))?;
+                text.is_some_and(|text| is_like(text, parts))
+            }
+            Self::Cidr(network) => {
+                let address = text.and_then(|text| text.parse::<IpAddr>().ok());
+                address.is_some_and(|address| network.contains(&address))
+            }
+        })
     }
 }
 

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 
 use super::Wrong;
 use super::document::Number;
+use super::numbers::Numbers;
 use crate::fields::{Fields, shown, string};
 
 /// The fields of an envelope (contract §5). Those beside `data` hold a string or null.
@@ -41,8 +42,10 @@ pub(super) enum Wanted {
 #[derive(Debug, Default)]
 pub(super) struct Values {
     pub(super) texts: HashSet<Box<[u8]>>,
-    pub(super) numbers: Vec<Number>,
-    pub(super) bools: Vec<bool>,
+    pub(super) longest_text: usize,
+    pub(super) numbers: Numbers,
+    /// Whether false is listed, and whether true is.
+    pub(super) bools: [bool; 2],
     pub(super) null: bool,
     /// `{"exists": true}` and `{"exists": false}`
     pub(super) present: bool,
@@ -173,14 +176,22 @@ impl Compiler {
         let Some(items) = items else {
             return at.wrong("it must be a non-empty array of values, or an object");
         };
-        let mut values = Values::default();
+        let (mut values, mut numbers) = (Values::default(), Vec::new());
         for (index, item) in items.iter().enumerate() {
-            self.value(item, &at.item(index), &mut values)?;
+            self.value(item, &at.item(index), &mut values, &mut numbers)?;
         }
+        values.longest_text = values.texts.iter().map(|text| text.len()).max().unwrap_or(0);
+        values.numbers = Numbers::of(&numbers);
         Ok(Wanted::Value(values))
     }
 
-    fn value(&mut self, json: &RawValue, at: &At, values: &mut Values) -> Result<(), Wrong> {
+    fn value(
+        &mut self,
+        json: &RawValue,
+        at: &At,
+        values: &mut Values,
+        numbers: &mut Vec<Number>,
+    ) -> Result<(), Wrong> {
         match json.get().as_bytes().first() {
             Some(b'{') => return self.operator(json, at, values),
             Some(b'[') => {
@@ -188,10 +199,10 @@ impl Compiler {
                     .wrong("it must be a string, a number, true, false, null or an object with an operator");
             }
             Some(b'"') => _ = values.texts.insert(text(json, at)?.into_bytes().into()),
-            Some(b't') => values.bools.push(true),
-            Some(b'f') => values.bools.push(false),
+            Some(b't') => values.bools[1] = true,
+            Some(b'f') => values.bools[0] = true,
             Some(b'n') => values.null = true,
-            _ => values.numbers.push(number(json, at)?),
+            _ => numbers.push(number(json, at)?),
         }
         Ok(())
     }

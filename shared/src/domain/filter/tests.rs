@@ -1,5 +1,7 @@
 use serde_json::json;
 
+use super::document::Number;
+use super::numbers::Numbers;
 use super::*;
 use crate::event::EventContent;
 use crate::event_name::EventName;
@@ -369,4 +371,153 @@ fn the_same_text_is_the_same_filter() {
     assert!(matches!(&row, serde_dynamo::AttributeValue::B(bytes) if bytes.len() == 16));
     assert_eq!(serde_dynamo::from_attribute_value::<_, FilterHash>(row).expect("the same"), one.hash());
     assert!(!format!("{one:?}").contains("data"), "a filter can name a customer");
+}
+
+/// The steps that the filter takes on the data, and whether it comes to its end and matches.
+fn steps(pattern: &str, data: &str) -> (usize, bool) {
+    let filter = compile(pattern).unwrap_or_else(|wrong| panic!("{pattern} {wrong}"));
+    let envelope = envelope(data);
+    let document = Document::new(&envelope);
+    let steps = Steps::on(document.bytes());
+    let all = steps.left();
+    let matches = filter.pattern.matches(Some(document.root()), &steps).unwrap_or(false);
+    assert_eq!(filter.matches(&document), matches);
+    (all - steps.left(), matches)
+}
+
+/// Data of nearly 256 KiB: `each`, as often as it fits, and then `last`.
+fn largest(each: &str, last: &str) -> String {
+    format!(r#"{{"a": [{}{last}]}}"#, format!("{each},").repeat(261_000 / (each.len() + 1)))
+}
+
+/// A filter of nearly 4 KiB: `each`, as often as it fits or `most` times, and then `last`.
+fn largest_filter(start: &str, each: &str, most: usize, last: &str, end: &str) -> String {
+    let count = most.min((4_000 - start.len() - last.len() - end.len()) / (each.len() + 1));
+    format!("{start}{}{last}{end}", format!("{each},").repeat(count))
+}
+
+#[test]
+fn exact_values_are_looked_up_in_the_largest_array() {
+    let numbers = largest_filter(r#"{"data":{"a":["#, "1", 3_000, "7", "]}}");
+    let different: Vec<usize> = (1_000..1_800).collect();
+    let different = json!({"data": {"a": different}}).to_string();
+    let bools = largest_filter(r#"{"data":{"a":["#, "true", 3_000, "7", "]}}");
+    for (pattern, each, last) in [
+        (&numbers, "0", "7"),
+        (&different, "0", "1799"),
+        (&different, "0.5", "1.799e3"),
+        (&bools, "false", "true"),
+        (&json!({"data": {"a": ["x", "y"]}}).to_string(), r#""z""#, r#""x""#),
+    ] {
+        let (taken, matches) = steps(pattern, &largest(each, last));
+        assert!(matches && taken < 140_000, "{each}: {taken} {matches}");
+    }
+}
+
+#[test]
+fn a_filter_of_one_look_at_each_value_comes_to_its_end() {
+    let text = format!(r#"{{"a": "{}b"}}"#, "a".repeat(250_000));
+    for (pattern, data) in [
+        (r#"{"data": {"a": {"x": [7]}}}"#, largest(r#"{"x":1}"#, r#"{"x":7}"#)),
+        (r#"{"data": {"a": {"x": [7], "y": [7]}}}"#, largest(r#"{"x":7,"y":1}"#, r#"{"x":7,"y":7}"#)),
+        (r#"{"data": {"a": [{"numeric": [">", 5]}]}}"#, largest("1", "7")),
+        (r#"{"data": {"a": [{"prefix": "b"}]}}"#, largest(r#""a""#, r#""b""#)),
+        (r#"{"data": {"a": [{"wildcard": "a*b"}]}}"#, text.clone()),
+        (r#"{"data": {"a": [{"suffix": {"equals-ignore-case": "B"}}]}}"#, text),
+    ] {
+        let (taken, matches) = steps(pattern, &data);
+        assert!(matches, "{pattern}: {taken}");
+    }
+}
+
+/// Each of these would match in the end, after millions of looks.
+#[test]
+fn a_filter_that_takes_too_many_steps_matches_nothing() {
+    let operators = |each: &str, last: &str| largest_filter(r#"{"data":{"a":["#, each, 63, last, "]}}");
+    let absent: String = (0..130).map(|n| format!(r#""b{n}":[{{"exists":false}}],"#)).collect();
+    let absent = format!(r#"{{"data":{{"a":{{{absent}"x":[7]}}}}}}"#);
+    let alternatives =
+        largest_filter(r#"{"data":{"a":{"$or":["#, r#"{"x":[2]}"#, 3_000, r#"{"x":[7]}"#, "]}}}");
+    let nested = largest("0", "7").replace('[', &"[".repeat(120)).replace(']', &"]".repeat(120));
+    let texts = largest(r#""a""#, r#""b""#);
+    let long = format!(r#"{{"a": "{}b"}}"#, "a".repeat(250_000));
+    let numbers = largest("1", "7");
+    let objects = largest(r#"{"x":1}"#, r#"{"x":7}"#);
+    let ones = format!(r#"{{"data":{{"a":[{{"anything-but":[{}1]}}]}}}}"#, "2,".repeat(63));
+    for (pattern, small, large) in [
+        (operators(r#"{"numeric":["=",3]}"#, r#"{"numeric":["=",7]}"#), r#"{"a": [7]}"#, &numbers),
+        (ones, r#"{"a": [7]}"#, &numbers),
+        (absent, r#"{"a": [{"x": 7}]}"#, &objects),
+        (alternatives, r#"{"a": [{"x": 7}]}"#, &objects),
+        (operators(r#"{"prefix":"c"}"#, r#"{"prefix":"b"}"#), r#"{"a": ["b"]}"#, &texts),
+        (
+            operators(r#"{"equals-ignore-case":"C"}"#, r#"{"equals-ignore-case":"B"}"#),
+            r#"{"a": ["b"]}"#,
+            &texts,
+        ),
+        (operators(r#"{"cidr":"10.0.0.0/8"}"#, r#"{"prefix":"b"}"#), r#"{"a": ["b"]}"#, &texts),
+        (operators(r#"{"wildcard":"*c*"}"#, r#"{"wildcard":"*b"}"#), r#"{"a": "b"}"#, &long),
+        (r#"{"data": {"a": [7]}}"#.to_owned(), r#"{"a": [[7]]}"#, &nested),
+        (r#"{"data": {"a": {"x": [{"exists": false}]}}}"#.to_owned(), r#"{"a": [[7]]}"#, &nested),
+    ] {
+        assert!(matches(&pattern, small), "{pattern}");
+        let all = 4 * MAX_BYTES + envelope(large).len();
+        let (taken, matches) = steps(&pattern, large);
+        assert!(!matches && taken == all, "{pattern}: {taken} of {all}");
+    }
+}
+
+#[test]
+fn the_largest_filters_come_to_their_end_on_an_event_without_arrays() {
+    let text = "a".repeat(1_000);
+    let data = json!({"a": text, "b": 1, "c": {"d": text}}).to_string();
+    let or = |each: &str| largest_filter(r#"{"data":{"$or":["#, each, 3_000, r#"{"b":[1]}"#, "]}}");
+    for pattern in [
+        or(r#"{"a":["x"]}"#),
+        or(r#"{"b":[2]}"#),
+        or(r#"{"c":{"d":[1]}}"#),
+        or(r#"{"z":{"y":{"x":[1]}}}"#),
+        largest_filter(r#"{"data":{"$or":["#, r#"{"a":[{"wildcard":"*b*"}]}"#, 64, r#"{"b":[1]}"#, "]}}"),
+        largest_filter(r#"{"data":{"$or":["#, r#"{"a":[{"suffix":"b"}]}"#, 64, r#"{"b":[1]}"#, "]}}"),
+    ] {
+        let (taken, matches) = steps(&pattern, &data);
+        assert!(matches, "{pattern}: {taken}");
+    }
+}
+
+#[test]
+fn numbers_that_are_looked_up_equal_those_that_compare_equal() {
+    let texts = [
+        "0",
+        "-0",
+        "0.0",
+        "-0.0",
+        "1",
+        "1.0",
+        "-1",
+        "300",
+        "3e2",
+        "300.5",
+        "1e999",
+        "-1e999",
+        "9007199254740992",
+        "9007199254740993",
+        "9007199254740993.0",
+        "123456789012345678901234567890",
+        "1.2345678901234568e29",
+        "170141183460469231731687303715884105728",
+        "1e40",
+    ];
+    let numbers = texts.map(|text| Number::parse(text).expect("a number"));
+    for (text, listed) in texts.iter().zip(numbers) {
+        for (other, number) in texts.iter().zip(numbers) {
+            let is_equal = listed.compare(number) == Some(std::cmp::Ordering::Equal);
+            assert_eq!(Numbers::of(&[listed]).contain(number), is_equal, "{text} and {other}");
+            let all_but =
+                numbers.into_iter().filter(|one| one.compare(number) != Some(std::cmp::Ordering::Equal));
+            let all_but: Vec<Number> = all_but.collect();
+            assert!(!Numbers::of(&all_but).contain(number), "{other}");
+            assert!(Numbers::of(&numbers).contain(number), "{other}");
+        }
+    }
 }
