@@ -106,21 +106,22 @@ impl Mapping {
         let result = self.function.invoke(invocation, event, &chain(&self.function, &received)).await;
         let ids: HashSet<String> = received.iter().map(Received::message_id).collect();
         let failed = result.as_ref().map(|answer| failures(answer, &ids));
-        if let Ok(failed) = &failed {
-            for message in received.iter().filter(|message| !failed.contains(&message.message_id())) {
-                self.aws.sqs.delete(&self.queue, &message.handle);
-            }
-        }
+        // A lane whose last message is deleted is idle, and its test may look at the batches.
         if let Some(batches) = &self.batches {
             batches.push(Batch {
                 invocation,
                 queue: self.queue.clone(),
                 started,
                 ended: Instant::now(),
-                bodies: received.into_iter().map(|message| message.body).collect(),
+                bodies: received.iter().map(|message| message.body.clone()).collect(),
                 failed: failed.as_ref().ok().map(HashSet::len),
-                why: failed.err().cloned(),
+                why: failed.as_ref().err().map(|why| (*why).clone()),
             });
+        }
+        if let Ok(failed) = failed {
+            for message in received.iter().filter(|message| !failed.contains(&message.message_id())) {
+                self.aws.sqs.delete(&self.queue, &message.handle);
+            }
         }
     }
 }

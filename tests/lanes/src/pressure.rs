@@ -13,20 +13,20 @@ pub fn lately() -> Option<f64> {
 #[derive(Debug, Clone, Copy)]
 pub struct Span {
     began: Instant,
-    micros: f64,
+    micros: Option<f64>,
 }
 
 impl Span {
     #[must_use]
     pub fn begin() -> Self {
-        Self { began: Instant::now(), micros: field("total=").unwrap_or(0.0) }
+        Self { began: Instant::now(), micros: field("total=") }
     }
 
-    /// The share of the span so far, 0 to 1.
+    /// The share of the span so far, 0 to 1. Where Linux does not say, the machine may be a busy one, so it is 1.
     #[must_use]
     pub fn share(&self) -> f64 {
-        let waited = field("total=").unwrap_or(0.0) - self.micros;
-        waited / self.began.elapsed().as_micros() as f64
+        let (Some(before), Some(now)) = (self.micros, field("total=")) else { return 1.0 };
+        (now - before) / self.began.elapsed().as_micros() as f64
     }
 }
 

@@ -8,7 +8,7 @@ use echo_lanes::world::{ONE, TEN, World};
 use serde_json::{Value, json};
 
 /// So long that calls side by side overlap on a slow machine too.
-const AWS_DISTANCE: Duration = Duration::from_millis(300);
+const AWS_DISTANCE: Duration = Duration::from_secs(1);
 
 /// The calls that one post makes once the function knows the key.
 async fn calls(name: &str, event_id: Option<String>) -> Vec<Seen> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use echo_lanes::clock::now_millis;
 use echo_lanes::fault::Fault;
+use echo_lanes::function::Kind;
 use echo_lanes::gateway::{self, HttpRequest, Port};
 use echo_lanes::lane::{Auth, DEAD, INTAKE, Lane, LaneSettings, PARKED};
 use echo_lanes::relay::Relay;
@@ -30,25 +31,29 @@ async fn run<'a>(world: &'a World, budget: &'static str, per_minute: usize, conc
     let env = vec![(budget, per_minute.to_string())];
     let name = format!("budgets-{per_minute}");
     std::fs::create_dir_all(suite::logs()).expect("a folder for logs");
-    _ = std::fs::remove_file(api_log(&name));
+    for kind in KINDS {
+        _ = std::fs::remove_file(log(&name, kind));
+    }
     let logs = Some(suite::logs());
     let settings =
         LaneSettings { name, env, concurrency, with_journal: false, logs, ..LaneSettings::default() };
-    Run::new(world.lane(settings).await.expect("a lane"), world)
+    Run::new(world.lane(settings.patient()).await.expect("a lane"), world)
 }
 
-fn api_log(lane: &str) -> PathBuf {
-    suite::logs().join(format!("{lane}-api.log"))
+const KINDS: [Kind; 2] = [Kind::Api, Kind::Delivery];
+
+fn log(lane: &str, kind: Kind) -> PathBuf {
+    suite::logs().join(format!("{lane}-{kind}.log"))
 }
 
-fn logged(run: &Run<'_>) -> Vec<Value> {
-    let text = std::fs::read_to_string(api_log(&run.lane.settings.name)).expect("a log");
+fn logged(run: &Run<'_>, kind: Kind) -> Vec<Value> {
+    let text = std::fs::read_to_string(log(&run.lane.settings.name, kind)).expect("a log");
     text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
 
 /// The api's log lines that the template's metric filter counts as `OverBudget`.
 fn counted(run: &Run<'_>) -> Vec<Value> {
-    logged(run).into_iter().filter(|line| line["over_budget"].as_u64() > Some(0)).collect()
+    logged(run, Kind::Api).into_iter().filter(|line| line["over_budget"].as_u64() > Some(0)).collect()
 }
 
 /// The number of blocks that were handed out without a lease because the lease took too long, as happens on a busy
@@ -56,16 +61,16 @@ fn counted(run: &Run<'_>) -> Vec<Value> {
 fn uncounted(run: &Run<'_>) -> usize {
     let is_uncounted =
         |line: &Value| line["message"].as_str().is_some_and(|text| text.starts_with("events pass although"));
-    logged(run).iter().filter(|line| is_uncounted(line)).count()
+    KINDS.iter().flat_map(|kind| logged(run, *kind)).filter(is_uncounted).count()
 }
 
 fn minute() -> u64 {
     now_millis() / 60_000
 }
 
-/// Waits until at least half of the clock's minute is left, and returns the minute.
+/// Waits until at least fifty seconds of the clock's minute are left, and returns the minute.
 async fn early_in_a_minute() -> u64 {
-    until("half a minute is left", || now_millis() % 60_000 < 30_000).await;
+    until("a minute begins", || now_millis() % 60_000 < 10_000).await;
     minute()
 }
 
@@ -182,13 +187,20 @@ async fn a_loop_that_multiplies_stops_at_the_budget_of_events() {
 async fn a_batch_is_accepted_as_far_as_the_budget_goes() {
     const BUDGET: usize = 5;
     let world = world().await;
-    let run = run(&world, EVENTS, BUDGET, 1).await;
-    early_in_a_minute().await;
     let mut events = vec![json!({ "event_name": ONE }); 8];
     events[2] = json!({ "event_name": "call.x" });
-    run.lane.aws.faults.arm(None);
-    let target = run.project("/events/batch");
-    let answer = run.lane.call("POST", &target, &run.key(), Some(&json!({ "events": events }))).await;
+    let mut tries = 0..3;
+    let (run, answer) = loop {
+        assert!(tries.next().is_some(), "each time the lease took too long");
+        let run = run(&world, EVENTS, BUDGET, 1).await;
+        early_in_a_minute().await;
+        run.lane.aws.faults.arm(None);
+        let target = run.project("/events/batch");
+        let answer = run.lane.call("POST", &target, &run.key(), Some(&json!({ "events": events }))).await;
+        if uncounted(&run) == 0 {
+            break (run, answer);
+        }
+    };
     let results = answer.json()["results"].as_array().cloned().expect("results");
     let statuses: Vec<u64> = results.iter().filter_map(|result| result["status"].as_u64()).collect();
     assert_eq!(statuses, [202, 202, 400, 202, 202, 202, 429, 429]);
@@ -240,7 +252,7 @@ async fn sixteen_at_once_spend_two_thirds_of_a_budget_without_a_refusal_and_neve
     let first = early_in_a_minute().await;
     assert_eq!(post_many(&run, BUDGET * 2 / 3).await, [202; BUDGET * 2 / 3]);
     let more = post_many(&run, BUDGET).await;
-    assert_eq!(minute(), first, "the test took longer than half a minute, so it shows nothing");
+    assert_eq!(minute(), first, "the test took longer than the minute, so it shows nothing");
     assert!(count(&more, 202) <= BUDGET / 3 + uncounted(&run), "{more:?}");
     assert_eq!(count(&more, 202) + count(&more, 429), BUDGET, "{more:?}");
     let counted = counted(&run);
@@ -304,8 +316,10 @@ async fn a_queued_event_waits_for_the_next_minute_and_is_not_parked() {
     }
     until("the budget is spent", || accepted(&run, &world.project_id) >= BUDGET).await;
     until("another project's events are accepted", || accepted(&run, &other.id) == 5).await;
-    until("the others are hidden", || run.lane.aws.sqs.depth(INTAKE).in_flight == 5).await;
-    assert_eq!(accepted(&run, &world.project_id), BUDGET);
+    let hidden = || run.lane.aws.sqs.depth(INTAKE).in_flight;
+    until("the others are hidden", || hidden() == 15 - accepted(&run, &world.project_id)).await;
+    let so_far = accepted(&run, &world.project_id);
+    assert!(so_far <= BUDGET + uncounted(&run), "{so_far} events");
     assert!(run.lane.settle(Duration::from_secs(120)).await, "events still wait after two minutes");
     assert_eq!((accepted(&run, &world.project_id), accepted(&run, &other.id)), (15, 5));
     for queue in [PARKED, DEAD] {

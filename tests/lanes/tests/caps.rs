@@ -164,8 +164,8 @@ async fn changes_of_an_endpoint_at_once_are_all_made() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_endpoint_has_one_running_replay() {
     let world = world().await;
-    let settings = settings("replays", &[("RETRY_DELAYS_SECONDS", "1")]);
-    let run = Run::new(world.lane(settings).await.expect("a lane"), &world);
+    let settings = settings("replays", &[("RETRY_DELAYS_SECONDS", "1")]).patient();
+    let mut run = Run::new(world.lane(settings).await.expect("a lane"), &world);
     run.lane.receiver.set("/0", Behaviour::Answer(410));
     run.post_event(ONE, &json!({}), Ending::Failed("gone")).await;
     assert!(run.lane.settle(Duration::from_secs(30)).await);
@@ -176,8 +176,11 @@ async fn an_endpoint_has_one_running_replay() {
     let (target, body) = (run.endpoint(0, "/replay"), json!({ "since": "2020-01-01T00:00:00Z" }));
     // In the first round the endpoint has had no replay yet, and in the second it has.
     for _ in 0..2 {
+        // No replay ends while the requests for others still come.
+        run.lane.stop_mappings();
         let raced = at_once(&run.lane, "POST", &target, &run.key(), &body).await;
         assert_eq!(made(&raced, 202, "replay of the webhook endpoint is running"), 1);
+        run.lane.start_mappings();
         let begun = raced.iter().find(|answer| answer.status == 202).expect("one").json();
         assert!(run.lane.settle(Duration::from_secs(100)).await);
         let shown = run.endpoint(0, &format!("/replays/{}", begun["id"].as_str().expect("an id")));

@@ -17,10 +17,14 @@ const REST: Duration = Duration::from_secs(90);
 
 /// A lane that writes its log to a folder of its own.
 async fn run(world: &World) -> Run<'_> {
+    run_with(world, LaneSettings::default()).await
+}
+
+async fn run_with(world: &World, settings: LaneSettings) -> Run<'_> {
     let logs = suite::logs().join(uuid::Uuid::new_v4().to_string());
     std::fs::create_dir_all(&logs).expect("a folder");
-    let env = vec![("RETRY_DELAYS_SECONDS", "1,2".to_owned())];
-    let settings = LaneSettings { env, logs: Some(logs), ..LaneSettings::default() };
+    let mut settings = LaneSettings { logs: Some(logs), ..settings };
+    settings.env.push(("RETRY_DELAYS_SECONDS", "1,2".to_owned()));
     Run::new(world.lane(settings).await.expect("a lane"), world)
 }
 
@@ -54,7 +58,7 @@ async fn over(run: &Run<'_>, why: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn retries_that_wait_for_their_time_and_attempts_that_wait_for_a_slot_are_not_held_back() {
     let world = world().await;
-    let run = run(&world).await;
+    let run = run_with(&world, LaneSettings::default().patient()).await;
     run.lane.receiver.set("/0", Behaviour::Script(vec![503, 503, 200]));
     let limit = json!({ "rate_limit_per_second": 2 });
     run.insist("PATCH", &run.endpoint(0, ""), &run.key(), Some(&limit), &[200]).await;

@@ -21,14 +21,14 @@ fn event(project_id: &str, bytes: usize) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_too_large_is_parked_whole_however_little_room_it_leaves_for_the_reason() {
     let world = World::make().await.expect("the functions, built by `cargo build`");
-    let lane = world.lane(LaneSettings::default()).await.expect("a lane");
+    let lane = world.lane(LaneSettings::default().patient()).await.expect("a lane");
     let sizes = [256 * 1_024 + 1, MAX_MESSAGE_BYTES - 100, MAX_MESSAGE_BYTES - 1, MAX_MESSAGE_BYTES];
     let mut sent: Vec<String> = sizes.map(|bytes| event(&world.project_id, bytes)).to_vec();
     for body in &sent {
         let outgoing = Outgoing { body: body.clone(), group: None, delay: Duration::ZERO };
         lane.aws.sqs.send(INTAKE, outgoing).expect("a queue");
     }
-    assert!(lane.settle(Duration::from_secs(30)).await, "messages are left in the queues");
+    assert!(lane.settle(Duration::from_secs(90)).await, "messages are left in the queues");
     let mut parked = lane.aws.sqs.bodies(PARKED);
     parked.sort();
     sent.sort();

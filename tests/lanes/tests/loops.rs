@@ -19,7 +19,7 @@ async fn world() -> World {
 }
 
 async fn run(world: &World) -> Run<'_> {
-    Run::new(world.lane(LaneSettings::default()).await.expect("a lane"), world)
+    Run::new(world.lane(LaneSettings::default().patient()).await.expect("a lane"), world)
 }
 
 async fn port(lane: &Lane) -> Port {

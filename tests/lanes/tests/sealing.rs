@@ -24,7 +24,7 @@ async fn world() -> World {
 async fn run(world: &World) -> Run<'_> {
     let logs = suite::logs().join(uuid::Uuid::new_v4().to_string());
     std::fs::create_dir_all(&logs).expect("a folder");
-    let settings = LaneSettings { logs: Some(logs), ..LaneSettings::default() };
+    let settings = LaneSettings { logs: Some(logs), ..LaneSettings::default() }.patient();
     Run::new(world.lane(settings).await.expect("a lane"), world)
 }
 

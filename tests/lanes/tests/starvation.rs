@@ -97,7 +97,8 @@ async fn beside(lane: &Lane, quiet: &Project, noise: impl AsyncFn()) -> (Vec<Dur
     assert!(in_time, "{} of {} were retried", of_quiet(2).len(), accepted.len());
     let (first, second) = (of_quiet(1), of_quiet(2));
     let waits = |from: &HashMap<String, Instant>, to: &HashMap<String, Instant>| {
-        let mut waits: Vec<Duration> = to.iter().map(|(id, at)| at.duration_since(from[id])).collect();
+        let mut waits: Vec<Duration> =
+            to.iter().filter_map(|(id, at)| Some(at.duration_since(*from.get(id)?))).collect();
         waits.sort_unstable();
         waits
     };

@@ -23,7 +23,7 @@ async fn run<'a>(world: &'a World, env: &[(&'static str, &str)]) -> Run<'a> {
     let logs = suite::logs().join(uuid::Uuid::new_v4().to_string());
     std::fs::create_dir_all(&logs).expect("a folder");
     let env = env.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
-    let settings = LaneSettings { env, logs: Some(logs), ..LaneSettings::default() };
+    let settings = LaneSettings { env, logs: Some(logs), ..LaneSettings::default() }.patient();
     Run::new(world.lane(settings).await.expect("a lane"), world)
 }
 

@@ -172,7 +172,7 @@ async fn blocked_streams_and_a_backlog_delay_nothing_else() {
     let world = World::make().await.expect("the functions, built by `cargo build`");
     let run = Run::new(world.lane(settings("blocked-streams")).await.expect("a lane"), &world);
     run.lane.receiver.set("/blocked", Behaviour::Answer(500));
-    run.lane.receiver.set("/backlog", Behaviour::After(Duration::from_millis(500), 200));
+    run.lane.receiver.set("/backlog", Behaviour::After(Duration::from_secs(1), 200));
     endpoint(&run, "/blocked", "call.started", Some("customer_id")).await;
     endpoint(&run, "/backlog", NAME, Some("endpoint")).await;
     let blocked =
@@ -191,7 +191,7 @@ async fn blocked_streams_and_a_backlog_delay_nothing_else() {
     for path in ["/free", "/plain"] {
         let last = arrive(&run, path, 10).await.iter().map(|hit| hit.at).max().expect("ten");
         println!("{path}: the last of ten came after {:?}", last - began);
-        assert!(last - began < Duration::from_secs(10), "{path}: {:?}", last - began);
+        assert!(last - began < Duration::from_secs(30), "{path}: {:?}", last - began);
     }
     assert!(hits(&run, "/backlog").len() < BACKLOG, "the backlog is still there");
     assert_eq!(hits(&run, "/blocked").len(), BLOCKED, "each is blocked by its first delivery");

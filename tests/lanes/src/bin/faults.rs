@@ -85,6 +85,7 @@ async fn run(options: &Options) -> std::io::Result<bool> {
     let place = |name: &str| path::ALL.iter().position(|path| path.name() == name);
     plain.sort_by_key(|walked| (place(walked.case.path.name()), walked.calls.len()));
     plain.dedup_by_key(|walked| walked.case.path.name());
+    let plain = again_alone(&world, plain).await;
     if failed(&plain) {
         return Ok(false);
     }

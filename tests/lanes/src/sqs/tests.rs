@@ -1,6 +1,6 @@
 use super::*;
 
-const SHORT: Duration = Duration::from_millis(30);
+const SHORT: Duration = Duration::from_millis(300);
 
 fn queue(settings: QueueSettings) -> Sqs {
     let sqs = Sqs::default();

