@@ -4,19 +4,24 @@ import { h } from "./dom.js";
 import { button, working } from "./widgets.js";
 
 /**
- * Shows a dialog with the contents that `parts(close)` returns. Resolves when the dialog has closed. Escape does not close a dialog that
- * `stays`: only its own button does.
+ * Shows a dialog with the contents that `parts(close, hold)` returns. Resolves when the dialog has closed. Escape does not close a dialog
+ * that `stays`, or as long as `hold(true)` is in force: only its own button does.
  */
 export function dialog(title, parts, { stays = false } = {}) {
   return new Promise((resolve) => {
-    const element = h("dialog", { "aria-labelledby": "dialog-title", closedby: stays ? "none" : null });
+    const element = h("dialog", { "aria-labelledby": "dialog-title" });
     const close = () => element.close();
-    if (stays) {
-      // Browsers that do not know `closedby` have these two events.
-      element.addEventListener("cancel", (event) => event.preventDefault());
-      element.addEventListener("keydown", (event) => event.key === "Escape" && event.preventDefault());
-    }
-    element.append(h("h2", { id: "dialog-title" }, title), ...[parts(close)].flat().filter(Boolean));
+    let isHeld = false;
+    const hold = (wanted) => {
+      isHeld = stays || wanted;
+      if (isHeld) element.setAttribute("closedby", "none");
+      else element.removeAttribute("closedby");
+    };
+    hold(false);
+    // Browsers that do not know `closedby` have these two events.
+    element.addEventListener("cancel", (event) => isHeld && event.preventDefault());
+    element.addEventListener("keydown", (event) => isHeld && event.key === "Escape" && event.preventDefault());
+    element.append(h("h2", { id: "dialog-title" }, title), ...[parts(close, hold)].flat().filter(Boolean));
     element.addEventListener("close", () => {
       element.remove();
       resolve();
@@ -24,6 +29,11 @@ export function dialog(title, parts, { stays = false } = {}) {
     document.body.append(element);
     element.showModal();
   });
+}
+
+/** Closes the dialogs that belong to the page which the person leaves. One that stays has something that may never be shown again. */
+export function closeDialogs() {
+  for (const open of document.querySelectorAll("dialog:not([closedby])")) open.close();
 }
 
 /** Names the field as the form does, where the API's message begins with the field's own name: "url must …", "This URL must …". */
@@ -59,19 +69,32 @@ export const submitting = ({ form, confirm, place, end }, submit) =>
     }
   });
 
-/** A form in a dialog. The dialog closes when `submit` resolves. If `submit` fails, the dialog shows the problem and keeps the input. */
+/**
+ * A form in a dialog. The dialog closes when `submit` resolves. If `submit` fails, the dialog shows the problem and keeps the input. Nothing
+ * closes it while `submit` is at work: the answer may have a secret that is shown only once.
+ */
 export function formDialog(title, body, { action, kind = "primary", cancel = "Cancel", submit }) {
-  return dialog(title, (close) => {
+  return dialog(title, (close, hold) => {
     const place = h("div");
+    const leave = button(cancel, close);
     const confirm = h("button", { type: "submit", class: `button ${kind}` }, action);
     const onsubmit = async (event) => {
       event.preventDefault();
+      const isBusy = (wanted) => {
+        hold(wanted);
+        leave.disabled = wanted;
+      };
       await submitting({ form: event.target, confirm, place, end: actions }, async () => {
-        await submit();
+        isBusy(true);
+        try {
+          await submit();
+        } finally {
+          isBusy(false);
+        }
         close();
       });
     };
-    const actions = h("div", { class: "actions" }, button(cancel, close), confirm);
+    const actions = h("div", { class: "actions" }, leave, confirm);
     return h("form", { onsubmit, novalidate: true }, body, place, actions);
   });
 }

@@ -127,8 +127,8 @@ export async function endpointView({ path, home, ids: [id], query, signal, reloa
     endpoint.status === "active" && button("Send test", () => testEndpoint(url, endpoint, tested), { mark: "send" }),
     endpoint.status === "active" && button("Replay", () => replayForm(url, replayed), { mark: "retry" }),
     button("Edit", () => editEndpoint({ path, url }, endpoint, reload)),
-    endpoint.status === "active" ? button("Disable", () => disableEndpoint(url, reload)) : enable,
-    button("Rotate secret", () => rotateSecret(url, reload)),
+    endpoint.status === "active" ? button("Disable", () => disableEndpoint(url, endpoint, reload)) : enable,
+    button("Rotate secret", () => rotateSecret(url, endpoint, reload)),
     button("Delete", () => deleteEndpoint(url, endpoint, leave), { kind: "danger-text" }),
   ];
   const tabNames = [

@@ -111,8 +111,9 @@ export async function editEndpoint({ path, url }, endpoint, done) {
   });
 }
 
-export function disableEndpoint(path, done) {
+export function disableEndpoint(path, endpoint, done) {
   const body = [
+    h("p", { class: "break" }, h("b", null, endpoint.url)),
     h("p", null, "Events that are accepted while the endpoint is disabled are not delivered to it."),
     h(
       "p",
@@ -155,9 +156,10 @@ export async function enableEndpoint(path, done) {
   done();
 }
 
-export async function rotateSecret(path, done) {
+export async function rotateSecret(path, endpoint, done) {
   let secret = null;
   const body = [
+    h("p", { class: "break" }, h("b", null, endpoint.url)),
     h("p", null, "The endpoint gets a new signing secret, and the service signs every later attempt with it."),
     h(
       "ul",

@@ -66,13 +66,21 @@ export function log({ label, here, query, signal, headings, names, statuses, not
 
   // The button is never replaced: a button that is replaced between press and release loses the click.
   let older = null;
-  const showOlder = async () => {
+  const readOlder = async () => {
     const asked = reading;
     const page = await load({ filters, cursor: older });
     if (signal.aborted || asked !== reading) return null;
     const [first] = page.data.map((item) => body.appendChild(row(item)));
     offer(page.next_cursor);
     return first;
+  };
+  // A page that is asked for twice at once is shown once.
+  let pending = null;
+  const showOlder = () => {
+    pending ??= readOlder().finally(() => {
+      pending = null;
+    });
+    return pending;
   };
   const next = button("Show older", async () => {
     next.setAttribute("aria-busy", "true");

@@ -4,6 +4,7 @@ import { showAccount } from "./account.js";
 import { activityView } from "./activity.js";
 import { projects, SignedOut, signOut, signOutEverywhere } from "./api.js";
 import { deliveryView } from "./delivery.js";
+import { closeDialogs } from "./dialogs.js";
 import { fill, h, plain } from "./dom.js";
 import { endpointView } from "./endpoint.js";
 import { endpointsView } from "./endpoints.js";
@@ -158,7 +159,10 @@ async function show() {
       known = await projects(signal);
     }
     const { project, rest, query } = place();
-    if (!isPortal && project && known.length && !known.some(({ id }) => id === project)) {
+    const isForeign = () => !isPortal && project && known.length && !known.some(({ id }) => id === project);
+    // The project may have been made since the projects were read.
+    if (isForeign()) known = await projects(signal);
+    if (isForeign()) {
       document.title = `Not your project · ${BRAND}`;
       fill(main, ...foreign(project));
       return fill(app, ...frame("", "", main));
@@ -221,7 +225,10 @@ onEnd(() => {
   shown.abort(new DOMException("the session has ended", "AbortError"));
   askToSignIn("You signed out in another tab.");
 });
-addEventListener("hashchange", show);
+addEventListener("hashchange", () => {
+  closeDialogs();
+  show();
+});
 dress();
 keepTimes();
 keepPlaces();
