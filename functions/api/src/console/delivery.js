@@ -50,6 +50,7 @@ export async function deliveryView({ path, home, ids: [endpointId, id], signal }
   const parts = h("div", { class: "stack" });
   const attempts = h("div");
   let payload = null;
+  let payloadText = "";
   let shown = "";
   let wait = FIRST_LOOK_MS;
   const retry = async () => {
@@ -91,8 +92,13 @@ export async function deliveryView({ path, home, ids: [endpointId, id], signal }
         : h("p", { class: "quiet" }, "This page updates by itself"),
     );
     fill(attempts, attemptsPanel(delivery, endpoint));
-    // A payload never changes, and its parts stay folded as they are.
-    payload ??= payloadPanel(raw(answer, "payload"));
+    // The parts of a payload stay folded as they are, until it is erased.
+    const text = raw(answer, "payload");
+    if (text !== payloadText) {
+      payload?.remove();
+      payload = payloadPanel(text);
+    }
+    payloadText = text;
     if (!payload.isConnected) parts.append(attempts, payload);
     parts.querySelector("[aria-label='About this delivery']")?.remove();
     parts.prepend(factsPanel(delivery, endpoint, home));

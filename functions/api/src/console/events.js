@@ -8,6 +8,7 @@ import { eventTabs } from "./event_types.js";
 import { breakable, plural, time } from "./format.js";
 import { isUnderWay, log, PAGE } from "./log.js";
 import { payloadPanel } from "./payload.js";
+import { isPortal } from "./portal.js";
 import { cell, copyable, empty, link, mainCell, pill, shortId, table, viewHead } from "./widgets.js";
 
 const HEADINGS = [["Event"], ["Deliveries"], ["Skipped", "number"], ["Accepted", "when"]];
@@ -57,7 +58,7 @@ export async function eventsView({ project, path, home, query, signal }) {
     nothing: empty(
       "No events yet",
       "The events of your backend appear here, with their deliveries and the endpoints that they skipped.",
-      link("How to post an event", `docs?project_id=${project}#createEvent`, { class: "button" }),
+      !isPortal && link("How to post an event", `docs?project_id=${project}#createEvent`, { class: "button" }),
     ),
     load: async ({ filters, cursor }) =>
       (await get(`${path}/events`, { query: { ...filters, limit: PAGE, cursor, fields: FIELDS }, signal })).json,
@@ -118,10 +119,20 @@ export async function eventView({ path, home, ids: [id], signal }) {
   const { json: endpoints } = await get(`${path}/webhooks`, { signal });
   const urls = new Map(endpoints.map((endpoint) => [endpoint.id, endpoint.url]));
   let shown = "";
+  let payload = null;
+  let payloadText = "";
+  const follow = () =>
+    setTimeout(() => {
+      if (signal.aborted) return undefined;
+      return look().catch((problem) => {
+        if (signal.aborted || problem.status === 401) throw problem;
+        follow();
+      });
+    }, LOOK_MS);
   const look = async () => {
     const answer = await get(url, { signal });
     const event = answer.json;
-    if (event.deliveries.some(isUnderWay)) setTimeout(() => signal.aborted || look(), LOOK_MS);
+    if (event.deliveries.some(isUnderWay)) follow();
     if (answer.text === shown) return event;
     shown = answer.text;
     fill(
@@ -130,7 +141,13 @@ export async function eventView({ path, home, ids: [id], signal }) {
       h("span", { class: "quiet" }, plural(event.deliveries.length, "delivery", "deliveries")),
       copyable(event.event_id, "the event id"),
     );
-    fill(parts, deliveriesPanel(event, urls, home), skippedPanel(event, urls, home), payloadPanel(raw(answer, "payload")));
+    // The parts of a payload stay folded as they are, until it is erased.
+    const text = raw(answer, "payload");
+    if (text !== payloadText) payload = payloadPanel(text);
+    payloadText = text;
+    for (const part of [...parts.children]) if (part !== payload) part.remove();
+    parts.prepend(...[deliveriesPanel(event, urls, home), skippedPanel(event, urls, home)].filter(Boolean));
+    if (!payload.isConnected) parts.append(payload);
     return event;
   };
   const event = await look();
