@@ -314,6 +314,10 @@ def test_an_embedded_portal_works_without_storage(embed, customer, receiver):
     frame(page).get_by_role("button", name="Send test").click()
     frame(page).get_by_role("dialog").get_by_role("button", name="Send").click()
     expect(frame(page).locator("tbody tr")).to_have_count(1)
+    # No page may embed the reference, so a link to it would end here, and with it the session.
+    frame(page).get_by_role("link", name="Verify").click()
+    expect(frame(page).get_by_text("Verify the raw body before you parse its JSON")).to_be_visible()
+    expect(frame(page).locator("a[href^=docs]")).to_have_count(0)
     page.reload()
     refused(frame(page), "The link has been used")
     assert told == []

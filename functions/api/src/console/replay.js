@@ -96,7 +96,12 @@ export async function replayForm(path, done) {
     h(
       "div",
       { class: "checks plain" },
-      h("label", null, skipped, h("span", null, "Also events that were not sent here because the endpoint was disabled or not subscribed")),
+      h(
+        "label",
+        null,
+        skipped,
+        h("span", null, "Also events that were not sent here because the endpoint was disabled, not subscribed or filtered them out"),
+      ),
     ),
     counted,
   );

@@ -1,7 +1,7 @@
 // The endpoint's signing secret, and code with which its receiver verifies requests.
 
 import { fill, h } from "./dom.js";
-import { secretLacking } from "./portal.js";
+import { isPortal, secretLacking } from "./portal.js";
 import { SNIPPETS } from "./snippets.js";
 import { button, copyButton, link, segments } from "./widgets.js";
 
@@ -58,9 +58,9 @@ export function verifyPanel({ signing_secret: secret }) {
       h(
         "p",
         { class: "quiet inset" },
-        "Verify the raw body before you parse its JSON. A delivery can arrive more than once, so ignore a webhook-id that you have handled before. Any Standard Webhooks library verifies with the same secret, and also refuses old requests. ",
-        link("All headers of a request", "docs#receiveEvent"),
-        ".",
+        "Verify the raw body before you parse its JSON. A delivery can arrive more than once, so ignore a webhook-id that you have handled before. Any Standard Webhooks library verifies with the same secret, and also refuses old requests.",
+        // No page may frame the reference, as one may the portal.
+        !isPortal && [" ", link("All headers of a request", "docs#receiveEvent"), "."],
       ),
     ),
   );
