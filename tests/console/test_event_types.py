@@ -80,7 +80,8 @@ def test_a_type_is_made_changed_and_removed(types):
     dialog.get_by_label("Deprecated").check()
     dialog.get_by_role("button", name="Save").click()
     expect(row).to_contain_text("deprecated")
-    assert '"price": 1.10' in service.sent[-1][1]
+    # An example that was left alone goes back byte for byte.
+    assert '"example":{"price": 1.10}' in service.sent[-1][1]
     page.get_by_role("button", name="Remove order.paid").click()
     expect(dialog).to_contain_text("The service accepts no more events of this name.")
     dialog.get_by_role("button", name="Remove").click()

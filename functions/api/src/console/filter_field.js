@@ -99,12 +99,17 @@ function testerOf({ path, tester, read, input }) {
 
 /** The filter's text area. `filter` is the text of the present filter, or null. */
 export function filterField({ path, tester, filter }) {
-  const input = area(filter ? pretty(filter) : "", { placeholder: EXAMPLE });
+  const before = filter ? pretty(filter) : "";
+  const input = area(before, { placeholder: EXAMPLE });
   const hint = [
     "An event pattern of Amazon EventBridge over the whole event. Events that do not match are not delivered here. Empty: all events pass.",
     !isPortal && [" The guide ", h("code", null, "docs/filters.md"), " has the language."],
   ];
-  const read = () => (input.value.trim() ? jsonOf(input.value.trim(), "The filter", "filter") : null);
+  // A filter that is left alone goes back as it came: its text has a limit, and the indentation counts.
+  const read = () => {
+    const text = input.value === before ? (filter ?? "") : input.value.trim();
+    return text ? jsonOf(text, "The filter", "filter") : null;
+  };
   const part = h(
     "div",
     null,
