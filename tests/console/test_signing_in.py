@@ -7,13 +7,15 @@ from playwright.sync_api import Page
 import demo
 from conftest import expect, sign_in, until
 
+# The name of the tab's entry has the base path of this console, so that another one on the same host has an entry of its own.
+SESSION = "Object.keys(sessionStorage).find((name) => name === 'echo-console ' + new URL('.', location).pathname)"
 SIGN_IN = "You stay signed in until you sign out or close the last tab of this console."
 
 
 def change_session(page: Page, **changes):
     page.evaluate(
-        """(changes) => sessionStorage.setItem("echo-console",
-            JSON.stringify({ ...JSON.parse(sessionStorage.getItem("echo-console")), ...changes }))""",
+        f"""(changes) => sessionStorage.setItem({SESSION},
+            JSON.stringify({{ ...JSON.parse(sessionStorage.getItem({SESSION})), ...changes }}))""",
         changes,
     )
     page.reload()
@@ -32,7 +34,7 @@ def test_an_account_signs_in_and_out_again(signed_in, customer):
 
 
 def kept(page: Page):
-    return json.loads(page.evaluate("sessionStorage.getItem('echo-console')"))
+    return json.loads(page.evaluate(f"sessionStorage.getItem({SESSION})"))
 
 
 def refreshes(api_url, session):
@@ -103,7 +105,7 @@ def test_a_link_in_a_new_tab_keeps_the_session_and_its_end_ends_both(signed_in, 
         change_session(tab, access="e.x.p")
     for tab in (page, other):
         expect(tab.get_by_role("heading", name=receiver.url)).to_be_visible()
-    until(page, "JSON.parse(sessionStorage.getItem('echo-console')).access !== 'e.x.p'")
+    until(page, f"JSON.parse(sessionStorage.getItem({SESSION})).access !== 'e.x.p'")
     assert kept(page)["refresh"] == kept(other)["refresh"] != before["refresh"]
 
     other.get_by_role("button", name="Sign out").click()

@@ -7,7 +7,8 @@
 
 import { keepPortal, PORTAL, portalSession } from "./portal_session.js";
 
-const NAME = "echo-console";
+// Two deployments may stand below two paths of one host, and neither may get the other's tokens.
+const NAME = `echo-console ${new URL(".", location.href).pathname}`;
 const ANSWER_MS = 100;
 
 let current = null;
