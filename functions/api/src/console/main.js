@@ -219,6 +219,9 @@ addEventListener("unhandledrejection", (event) => {
   if (event.reason instanceof SignedOut) {
     event.preventDefault();
     askToSignIn(event.reason.message);
+  } else if (event.reason?.status !== undefined) {
+    event.preventDefault();
+    toast(event.reason.message);
   }
 });
 onEnd(() => {
