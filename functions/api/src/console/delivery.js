@@ -96,7 +96,7 @@ export async function deliveryView({ path, home, ids: [endpointId, id], signal }
     const text = raw(answer, "payload");
     if (text !== payloadText) {
       payload?.remove();
-      payload = payloadPanel(text);
+      payload = payloadPanel(text, "It was erased with the receivers' answers, or the event was never accepted.");
     }
     payloadText = text;
     if (!payload.isConnected) parts.append(attempts, payload);

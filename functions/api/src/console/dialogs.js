@@ -5,7 +5,7 @@ import { button, working } from "./widgets.js";
 
 /**
  * Shows a dialog with the contents that `parts(close, hold)` returns. Resolves when the dialog has closed. Escape does not close a dialog
- * that `stays`, or as long as `hold(true)` is in force: only its own button does.
+ * that `stays`, nor one from `hold(true)` to `hold(false)`.
  */
 export function dialog(title, parts, { stays = false } = {}) {
   return new Promise((resolve) => {
@@ -70,8 +70,8 @@ export const submitting = ({ form, confirm, place, end }, submit) =>
   });
 
 /**
- * A form in a dialog. The dialog closes when `submit` resolves. If `submit` fails, the dialog shows the problem and keeps the input. Nothing
- * closes it while `submit` is at work: the answer may have a secret that is shown only once.
+ * A form in a dialog. The dialog closes when `submit` resolves. If `submit` fails, the dialog shows the problem and keeps the input. Only the
+ * end of the session closes it while `submit` is at work: the answer may have a secret that is shown only once.
  */
 export function formDialog(title, body, { action, kind = "primary", cancel = "Cancel", submit }) {
   return dialog(title, (close, hold) => {

@@ -77,10 +77,11 @@ export function log({ label, here, query, signal, headings, names, statuses, not
   // A page that is asked for twice at once is shown once.
   let pending = null;
   const showOlder = () => {
-    pending ??= readOlder().finally(() => {
-      pending = null;
+    if (pending?.reading !== reading) pending = { reading, page: readOlder() };
+    const mine = pending;
+    return mine.page.finally(() => {
+      if (pending === mine) pending = null;
     });
-    return pending;
   };
   const next = button("Show older", async () => {
     next.setAttribute("aria-busy", "true");

@@ -57,10 +57,10 @@ function foldAll(tree, open) {
   for (const part of tree.querySelectorAll("details")) part.open = open || part === tree.firstElementChild;
 }
 
-export function payloadPanel(text) {
+export function payloadPanel(text, lacking = "It was erased, and so were the receivers' answers.") {
   if (text === "null") {
     const title = h("h2", { id: "payload-title" }, "Payload");
-    const said = h("span", { class: "quiet" }, "It was erased with the receivers' answers, or the event was never accepted.");
+    const said = h("span", { class: "quiet" }, lacking);
     return h("section", { class: "panel", "aria-labelledby": "payload-title" }, title, said);
   }
   const tree = h("div", { class: "code json", tabindex: "0", role: "group", "aria-label": "Payload, formatted" }, node(null, text, "", 0));
