@@ -300,7 +300,7 @@ impl ApiError {
 
     #[must_use]
     pub fn payload_erased() -> Self {
-        Self::conflict("The event's payload has been erased")
+        Self::conflict("The event's payload has been erased, or the event was never accepted")
     }
 
     #[must_use]
